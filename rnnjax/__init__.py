@@ -1,0 +1,39 @@
+"""Populations of recurrent networks: trained in one compiled program, compared at every level."""
+
+from rnnjax import cells, parametrization, tasks, training
+from rnnjax.rollout import Trajectory, rollout
+from rnnjax.store import StoreError, load_results
+from rnnjax.sweep import (
+    Engine,
+    ProgressBar,
+    Sweep,
+    Trained,
+    log_rates,
+    log_widths,
+    run_sweep,
+    train_one,
+)
+from rnnjax.training import Recipe, Status
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Engine",
+    "ProgressBar",
+    "Recipe",
+    "Status",
+    "StoreError",
+    "Sweep",
+    "Trained",
+    "Trajectory",
+    "cells",
+    "load_results",
+    "log_rates",
+    "log_widths",
+    "parametrization",
+    "rollout",
+    "run_sweep",
+    "tasks",
+    "train_one",
+    "training",
+]

@@ -1,0 +1,24 @@
+"""Cells: frozen specs of recurrent networks; `make` builds one by its registered name."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from rnnjax.cells.base import AdditiveCell, Cell
+from rnnjax.cells.rate import Rate, rate
+from rnnjax.tasks import Task
+from rnnjax.validate import one_of
+
+__all__ = ["REGISTRY", "AdditiveCell", "Cell", "Rate", "fitted", "make", "rate"]
+
+REGISTRY: dict[str, Callable[..., Cell]] = {"rate": rate}
+
+
+def make(name: str, **options: Any) -> Cell:
+    """Builds the cell registered as `name`; an unknown name is answered with the nearest one."""
+    return REGISTRY[one_of("cell", name, REGISTRY)](**options)
+
+
+def fitted(cell: Cell, task: Task) -> Cell:
+    """The same cell with as many inputs and outputs as `task` has channels."""
+    return dataclasses.replace(cell, inputs=task.inputs, outputs=task.outputs)  # type: ignore[type-var]

@@ -1,0 +1,97 @@
+"""The cell contract: a frozen spec of one network, its methods pure functions of its weights."""
+
+import abc
+from typing import ClassVar
+
+import jax.numpy as jnp
+
+from rnnjax.parametrization import Leaf, LeafRule, Parametrization, initialize
+from rnnjax.typing import Array, Float, Key, Params, Scalar
+
+__all__ = ["AdditiveCell", "Cell"]
+
+
+class Cell(abc.ABC):
+    """One recurrent network, for one trial; subclasses are frozen dataclasses.
+
+    A subclass gives the fields `hidden`, `inputs`, `outputs`, `parametrization` and the methods
+    `leaves`, `step` and `readout`. Batching over trials is `rollout`'s work, over runs the sweep's.
+    """
+
+    name: ClassVar[str]
+    hidden: int
+    inputs: int
+    outputs: int
+    parametrization: Parametrization
+
+    @abc.abstractmethod
+    def leaves(self) -> dict[str, Leaf]:
+        """The weights by name: role, shape and fan-in."""
+
+    @abc.abstractmethod
+    def step(self, params: Params, state: Array, drive: Array) -> Array:
+        """The next state [N], from this state and this step's drive."""
+
+    @abc.abstractmethod
+    def readout(
+        self, params: Params, state: Array, scale: float | Scalar = 1.0
+    ) -> Float[Array, " O"]:
+        """The output of a state; `scale` multiplies it before the bias is added."""
+
+    def rule(self, name: str, optimizer: str | None = None) -> LeafRule:
+        """The width rule in force for the leaf `name`."""
+        optimizer = optimizer or self.parametrization.optimizers[0]
+        return self.parametrization.rule(
+            self.leaves()[name], hidden=self.hidden, optimizer=optimizer
+        )
+
+    def effective(self, params: Params, name: str) -> Array:
+        """The weight `name` as it acts: its multiplier times the raw leaf."""
+        multiplier = self.rule(name).multiplier
+        return params[name] if multiplier == 1.0 else multiplier * params[name]
+
+    def init(self, key: Key) -> Params:
+        """Draws the raw weights."""
+        return initialize(key, self.leaves(), self.parametrization, self.hidden)
+
+    def initial_state(self, params: Params) -> Array:
+        """The state before the first step: rest, r(0) = 0."""
+        return jnp.zeros(self.hidden, next(iter(params.values())).dtype)
+
+    def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Array:
+        """What does not depend on the state, for all times at once; here the inputs themselves."""
+        return inputs
+
+    def rates(
+        self, params: Params, states: Float[Array, "T N"], inputs: Array, initial: Array
+    ) -> Float[Array, "T N"]:
+        """Firing rates along a trajectory; here the states themselves."""
+        return states
+
+    def connectivity(self, params: Params) -> Float[Array, "N N"]:
+        """The effective recurrent weights, [to, from]."""
+        raise ValueError(f"cell {self.name!r}: it has no connectivity matrix")
+
+
+class AdditiveCell(Cell):
+    """A cell of the form  state' = update(state, W emit(state) + drive),  W its connectivity.
+
+    `update` and `emit` act element by element and read no weights. That is what lets `rollout`
+    form the gradient of W as one matrix product over trials and time.
+    """
+
+    @abc.abstractmethod
+    def update(self, state: Array, current: Array) -> Array:
+        """The next state from this one and the current each unit receives."""
+
+    @abc.abstractmethod
+    def connectivity(self, params: Params) -> Float[Array, "N N"]:
+        """The effective recurrent weights, [to, from]."""
+
+    def emit(self, state: Array) -> Array:
+        """What a unit sends to others; here its state."""
+        return state
+
+    def step(self, params: Params, state: Array, drive: Array) -> Array:
+        """The next state [N]; one network, one trial, one step."""
+        return self.update(state, self.connectivity(params) @ self.emit(state) + drive)

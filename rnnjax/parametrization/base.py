@@ -1,0 +1,77 @@
+"""Width rules: for every leaf of a network its scale at birth, in use, and in learning.
+
+This is the abc of Tensor Programs (Yang and Hu 2021): `a` is the forward multiplier, `b` the
+scale of the initial weights, `c` the factor of the learning rate.
+"""
+
+import abc
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.typing import Array, Key, Params
+
+__all__ = ["Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
+
+Role = Literal["recurrent", "input", "bias", "readout", "readout_bias"]
+
+
+class Leaf(NamedTuple):
+    """What a cell declares of one of its weights."""
+
+    role: Role
+    """Which part the weight plays; rules are written per role."""
+    shape: tuple[int, ...]
+    """The shape of the weight, [fan_out, fan_in] for a matrix."""
+    fan_in: int
+    """Number of terms in the sum that the weight enters (for a bias: its partner's)."""
+
+
+class LeafRule(NamedTuple):
+    """How one weight is drawn, used and trained."""
+
+    distribution: Literal["normal", "uniform", "zeros"]
+    scale: float
+    """Standard deviation of a normal, half-width of a uniform distribution."""
+    multiplier: float = 1.0
+    """Effective weight = multiplier x raw weight."""
+    learning_rate: float = 1.0
+    """The leaf's rate = this factor x the run's learning rate."""
+
+    def sample(self, key: Key, shape: tuple[int, ...]) -> Array:
+        """Draws the raw weight."""
+        if self.distribution == "zeros":
+            return jnp.zeros(shape)
+        if self.distribution == "normal":
+            return self.scale * jax.random.normal(key, shape)
+        return jax.random.uniform(key, shape, minval=-self.scale, maxval=self.scale)
+
+
+class Parametrization(abc.ABC):
+    """One row of the table of width rules; subclasses are frozen dataclasses."""
+
+    name: str
+    """The name under which the rule is registered and labelled."""
+    optimizers: tuple[str, ...] = ("adam", "sgd")
+    """The optimizers that the rule is made for; others are refused."""
+
+    @abc.abstractmethod
+    def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:
+        """The rule for one leaf of a network of `hidden` units trained with `optimizer`.
+
+        Only `learning_rate` may depend on the optimizer: a network exists before it is trained.
+        """
+
+
+def initialize(
+    key: Key, leaves: dict[str, Leaf], parametrization: Parametrization, hidden: int
+) -> Params:
+    """Draws every leaf with its own key, folded in by position, so that leaves are independent."""
+    optimizer = parametrization.optimizers[0]
+    return {
+        name: parametrization.rule(leaf, hidden=hidden, optimizer=optimizer).sample(
+            jax.random.fold_in(key, index), leaf.shape
+        )
+        for index, (name, leaf) in enumerate(leaves.items())
+    }

@@ -1,0 +1,132 @@
+"""A cell through time: one network, an explicit batch of trials, outputs and states out.
+
+Plain reverse-mode differentiation of a scan adds an [N, N] weight gradient at every time step.
+For an `AdditiveCell` the kernel `hoisted` carries only the cotangent of the state backwards,
+
+    g_t          = ybar_t + lambda_t
+    delta_t      = (d update / d current)^T g_t
+    lambda_{t-1} = (d update / d state)^T g_t + emit'(s_{t-1}) * (W^T delta_t),
+
+stacks the delta_t, and forms  dW = sum_{b,t} delta_t emit(s_{t-1})^T  as one product
+[N, BT] x [BT, N] after the scan. It equals `autodiff` to rounding.
+"""
+
+import functools
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cells import AdditiveCell, Cell
+from rnnjax.typing import Array, Float, Params, Scalar
+from rnnjax.validate import one_of
+
+__all__ = ["Kernel", "Trajectory", "rollout"]
+
+Kernel = Literal["auto", "hoisted", "autodiff"]
+
+
+class Trajectory(NamedTuple):
+    """What a network does in a batch of trials."""
+
+    outputs: Float[Array, "B T O"]
+    """The readout at every step."""
+    states: Float[Array, "B T N"]
+    """The state after every step; the state before the first one is not among them."""
+
+
+def rollout(
+    cell: Cell,
+    params: Params,
+    inputs: Float[Array, "B T I"],
+    *,
+    initial: Float[Array, "B N"] | None = None,
+    output_scale: float | Scalar = 1.0,
+    kernel: Kernel = "auto",
+) -> Trajectory:
+    """Runs `cell` over a batch of trials.
+
+    Args:
+        cell: the network's spec.
+        params: its raw weights.
+        inputs: what it sees, time on axis -2.
+        initial: states before the first step; the cell's own by default.
+        output_scale: factor on the readout, before its bias.
+        kernel: `hoisted` for the fast weight gradient (additive cells), `autodiff` for plain
+            differentiation, which forward mode and Jacobians need; `auto` is `hoisted` for
+            additive cells and `autodiff` for others.
+
+    Raises:
+        ValueError: inputs of another shape, an unknown kernel, or `hoisted` for another cell.
+    """
+    if inputs.ndim != 3 or inputs.shape[-1] != cell.inputs:
+        raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {inputs.shape}")
+    one_of("kernel", kernel, ("auto", "hoisted", "autodiff"))
+    additive = isinstance(cell, AdditiveCell)
+    if kernel == "hoisted" and not additive:
+        raise ValueError(f"kernel: 'hoisted' needs an additive cell, got {cell.name!r}")
+    if initial is None:
+        rest = cell.initial_state(params)
+        initial = jnp.broadcast_to(rest, (inputs.shape[0], *rest.shape))
+
+    drive = jax.vmap(cell.drive, in_axes=(None, 0), out_axes=1)(params, inputs)  # [T, B, N]
+    if isinstance(cell, AdditiveCell) and kernel != "autodiff":
+        states: Array = _additive_states(cell, cell.connectivity(params), drive, initial)
+    else:
+        states = _states(cell, params, drive, initial)
+    readout = functools.partial(cell.readout, params, scale=output_scale)
+    outputs = jax.vmap(jax.vmap(readout))(states)
+    return Trajectory(jnp.swapaxes(outputs, 0, 1), jnp.swapaxes(states, 0, 1))
+
+
+def _states(cell: Cell, params: Params, drive: Array, initial: Array) -> Array:
+    """States [T, B, N] of any cell, differentiated by JAX."""
+    step = jax.vmap(cell.step, in_axes=(None, 0, 0))
+
+    def advance(state, drive_t):
+        state = step(params, state, drive_t)
+        return state, state
+
+    return jax.lax.scan(advance, initial, drive)[1]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _additive_states(cell: AdditiveCell, weights: Array, drive: Array, initial: Array) -> Array:
+    """States [T, B, N] of an additive cell."""
+    return _forward(cell, weights, drive, initial)[0]
+
+
+def _forward(cell: AdditiveCell, weights: Array, drive: Array, initial: Array):
+    """States and what the backward pass needs: the currents are kept, their slopes are not."""
+    transposed = weights.T
+
+    def advance(state, drive_t):
+        current = cell.emit(state) @ transposed + drive_t
+        state = cell.update(state, current)
+        return state, (state, current)
+
+    states, currents = jax.lax.scan(advance, initial, drive)[1]
+    return states, (weights, initial, states, currents)
+
+
+def _backward(cell: AdditiveCell, residuals, cotangents: Array):
+    """Cotangents of weights, drive and initial state."""
+    weights, initial, states, currents = residuals
+    before = jnp.concatenate([initial[None], states[:-1]])  # [T, B, N]
+
+    def retreat(carried, at_t):
+        cotangent, state, current = at_t
+        _, pull_update = jax.vjp(cell.update, state, current)
+        through_state, delta = pull_update(carried + cotangent)
+        _, pull_emit = jax.vjp(cell.emit, state)
+        (through_weights,) = pull_emit(delta @ weights)
+        return through_state + through_weights, delta
+
+    carried, deltas = jax.lax.scan(
+        retreat, jnp.zeros_like(initial), (cotangents, before, currents), reverse=True
+    )
+    weight_cotangent = jnp.einsum("tbi,tbj->ij", deltas, cell.emit(before))
+    return weight_cotangent, deltas, carried
+
+
+_additive_states.defvjp(_forward, _backward)

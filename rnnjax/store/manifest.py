@@ -1,0 +1,83 @@
+"""What a store is of: a plain, comparable description of specs, with its hash."""
+
+import dataclasses
+import enum
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["describe", "digest", "first_difference", "versions", "write_atomically"]
+
+
+def describe(value: Any) -> Any:
+    """A spec as JSON: dataclasses become dicts that name their class, tuples become lists.
+
+    Raises `TypeError` for a value with no stable description, such as a function.
+    """
+    if isinstance(value, enum.Enum):
+        return value.name
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | range | np.ndarray):
+        return [describe(item) for item in value]
+    raise TypeError(f"describe: expected plain data or a dataclass, got {value!r}")
+
+
+def digest(description: Any) -> str:
+    """SHA-256 of a description, independent of the order of keys."""
+    text = json.dumps(description, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any] | None:
+    """The first place where two descriptions differ: (field, old, new), or None."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            here = f"{path}.{key}" if path else str(key)
+            if found := first_difference(old.get(key), new.get(key), here):
+                return found
+        return None
+    return None if old == new else (path, old, new)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide numbers."""
+    packages = ("rnnjax", "jax", "jaxlib", "optax", "numpy", "xarray", "zarr")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file that is either absent, old, or whole, whenever the process dies."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,250 @@
+"""Results on disk: a zarr group that fills block by block, and survives being killed.
+
+    STORE/manifest.json    what the store is of, with its hash; versions; written first
+    STORE/results.zarr     every variable over all axes, one chunk per program and learning rate
+    STORE/blocks/*.json    one marker per finished block, written after its data: cells, times, and
+                           a digest of every variable's values
+    STORE/parameters/      trained weights, one orbax checkpoint per block, on request
+    STORE/lock             held, by the system's own file lock, while a process writes
+
+A cell counts as finished if and only if a marker names it, so a process that dies between data
+and marker loses that one block and nothing else.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import filelock
+import numpy as np
+import xarray as xr
+import zarr
+
+from rnnjax.store.manifest import digest, first_difference, versions, write_atomically
+
+__all__ = ["ResultStore", "StoreError", "load_results", "read_manifest"]
+
+FORMAT = 1
+
+
+class StoreError(ValueError):
+    """A store that cannot be used: of another sweep, damaged, in use, or not a store at all."""
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """The manifest of the store at `path`; raises `StoreError` if it is missing or damaged."""
+    file = Path(path) / "manifest.json"
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        known = manifest["format"], manifest["hash"], manifest["config"]
+    except FileNotFoundError:
+        raise StoreError(f"store: expected a results store, found no {file}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"store: {file} is damaged ({error})") from None
+    if known[0] != FORMAT:
+        raise StoreError(f"store: {file} has format {known[0]}, expected {FORMAT}")
+    if known[1] != digest(known[2]):
+        raise StoreError(f"store: {file} is damaged (its hash does not match its config)")
+    return manifest
+
+
+def load_results(path: str | Path) -> xr.Dataset:
+    """The results in the store at `path`, finished or not, checked against their digests.
+
+    Reads while another process writes. Raises `StoreError` if anything is missing or damaged.
+    """
+    read_manifest(path)
+    dataset = _read(Path(path))
+    _verify(dataset, _markers(Path(path)))
+    return dataset
+
+
+class ResultStore:
+    """The store of one sweep, open for writing; a context manager that holds its lock.
+
+    Args:
+        path: the store's folder; made if it is not there.
+        template: the dataset before any run, with every dimension and variable.
+        config: what the store is of, as plain data (see `describe`).
+        block_dims: dimensions along which a chunk spans the whole axis.
+
+    Raises:
+        StoreError: the folder cannot be written, is in use by another process, holds something
+            else, is damaged, or was made with another config (the first difference is named).
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        template: xr.Dataset,
+        config: Mapping[str, Any],
+        block_dims: tuple[str, ...] = ("seed", "step"),
+    ):
+        self.path = Path(path)
+        self._template = template
+        self._config = dict(config)
+        self._block_dims = block_dims
+        self._lock = filelock.FileLock(self.path / "lock")
+
+    def __enter__(self) -> Self:
+        self._existing()  # refuses before anything is touched
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise StoreError(f"store: {self.path} is in use by another process") from None
+        except (OSError, NotImplementedError) as error:
+            raise StoreError(
+                f"store: expected a folder that can be written, got {self.path} "
+                f"({getattr(error, 'strerror', None) or error})"
+            ) from None
+        try:
+            if self._existing():  # again: another process may have come first
+                _verify(_read(self.path), _markers(self.path))
+            else:
+                self._create()
+            self._group = zarr.open_group(self.path / "results.zarr", mode="r+")
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
+
+    def _existing(self) -> bool:
+        """Whether there is a store already, of this very config; touches nothing."""
+        if not self.path.exists():
+            return False
+        if not self.path.is_dir():
+            raise StoreError(f"store: expected a folder, got the file {self.path}")
+        names = {entry.name for entry in self.path.iterdir()}
+        if "manifest.json" not in names:
+            # A process that died while creating leaves its lock and an unmarked results.zarr.
+            if names <= {"lock", "results.zarr", "blocks"} and not _markers(self.path):
+                return False
+            raise StoreError(f"store: {self.path} holds files that are not a results store")
+        difference = first_difference(read_manifest(self.path)["config"], self._config)
+        if difference is not None:
+            field, old, new = difference
+            raise StoreError(
+                f"store: {self.path} was made with another config: {field} is {old!r} there and "
+                f"{new!r} here; choose another folder, or the same config"
+            )
+        return True
+
+    def _create(self) -> None:
+        (self.path / "blocks").mkdir(exist_ok=True)
+        encoding = {
+            name: {"chunks": tuple(n if d in self._block_dims else 1 for d, n in v.sizes.items())}
+            for name, v in self._template.data_vars.items()
+        }
+        texts = {
+            name: coordinate.astype(object)
+            for name, coordinate in self._template.coords.items()
+            if coordinate.dtype.kind == "U"
+        }
+        self._template.assign_coords(texts).to_zarr(
+            self.path / "results.zarr", mode="w", consolidated=False, zarr_format=3,
+            encoding=encoding,
+        )  # fmt: skip
+        manifest = {
+            "format": FORMAT,
+            "hash": digest(self._config),
+            "config": self._config,
+            "versions": versions(),
+            "created": _now(),
+        }
+        write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+
+    def finished(self) -> np.ndarray:
+        """Boolean array over the run dimensions: which cells have been computed."""
+        shape = self._template["status"].shape
+        done = np.zeros(shape, bool)
+        for marker in _markers(self.path).values():
+            done[tuple(np.array(marker["cells"]).T)] = True
+        return done
+
+    def write(
+        self, name: str, cells: np.ndarray, values: Mapping[str, np.ndarray], **facts: Any
+    ) -> None:
+        """Writes a finished block, and then its marker.
+
+        Args:
+            name: the block's name, unique in the store, as the marker's file name.
+            cells: indices of its runs on the run dimensions, [S, dimensions].
+            values: results by variable, [S] or [S, step].
+            facts: further plain data for the marker.
+        """
+        for variable, block in values.items():
+            _scatter(self._group[variable], cells, block)
+        marker = {
+            "cells": cells.tolist(),
+            "finished": _now(),
+            "digests": {variable: _digest(block) for variable, block in values.items()},
+            **facts,
+        }
+        write_atomically(self.path / "blocks" / f"{name}.json", json.dumps(marker) + "\n")
+
+    def read(self) -> xr.Dataset:
+        """The dataset as it stands."""
+        return _read(self.path)
+
+
+def _scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:
+    """Writes rows, a chunk at a time: each is read, changed and replaced whole."""
+    for chunk in np.unique(cells[:, :-1], axis=0):
+        inside = np.all(cells[:, :-1] == chunk, axis=1)
+        rows = array[tuple(chunk)]
+        rows[cells[inside, -1]] = block[inside]
+        array[tuple(chunk)] = rows
+
+
+def _digest(block: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(block).tobytes()).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _markers(path: Path) -> dict[str, dict[str, Any]]:
+    markers = {}
+    for file in sorted((path / "blocks").glob("*.json")):
+        try:
+            marker = json.loads(file.read_text(encoding="utf-8"))
+            np.array(marker["cells"], int)
+            marker["digests"].items()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"store: {file} is damaged ({error})") from None
+        markers[file.stem] = marker
+    return markers
+
+
+def _read(path: Path) -> xr.Dataset:
+    folder = path / "results.zarr"
+    try:
+        dataset = xr.open_zarr(folder, consolidated=False, chunks=None).load()
+    except Exception as error:  # every codec and metadata reader raises errors of its own
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StoreError(f"store: {folder} is damaged ({reason})") from None
+    texts = {
+        name: (coordinate.dims, np.array(coordinate.values.tolist()))
+        for name, coordinate in dataset.coords.items()
+        if coordinate.dtype.kind in "OT"
+    }
+    return dataset.assign_coords(texts)
+
+
+def _verify(dataset: xr.Dataset, markers: dict[str, dict[str, Any]]) -> None:
+    for name, marker in markers.items():
+        cells = tuple(np.array(marker["cells"], int).T)
+        for variable, expected in marker["digests"].items():
+            if variable not in dataset or _digest(dataset[variable].values[cells]) != expected:
+                raise StoreError(
+                    f"store: results.zarr/{variable} is damaged: the values of block {name!r} "
+                    "are not those that were written"
+                )

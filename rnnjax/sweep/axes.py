@@ -1,0 +1,182 @@
+"""What a sweep is: a task, a cell, a recipe, and named axes along which they vary."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnjax.cells import Cell, fitted
+from rnnjax.tasks import Task
+from rnnjax.training import Recipe, Setup
+from rnnjax.validate import finite_positive, one_of, positive_integer, whole
+
+__all__ = ["TRACED", "Axis", "Sweep", "log_rates", "log_widths"]
+
+TRACED = ("learning_rate", "seed")
+"""Axes whose values are traced: all their runs share one compiled program."""
+
+_FIXED = ("inputs", "outputs", "epochs", "steps_per_epoch")
+"""Fields that no axis may vary: tasks decide the channels, and `step` is a dimension of its own."""
+
+
+class Axis(NamedTuple):
+    """One named dimension of a sweep: its values and how they are labelled."""
+
+    name: str
+    labels: tuple[Any, ...]
+    values: tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """A population of runs: every combination of the values on its axes.
+
+    Args:
+        task: what the networks learn; not needed where `task` is an axis.
+        cell: the network; its `inputs` and `outputs` follow the task.
+        recipe: how it is trained.
+        axes: name -> values. `learning_rate` and `seed` are needed, and traced: they never cost
+            a compilation. Any other name is a field of the cell (`hidden`, `alpha`, ...), of its
+            parametrization (`init`), of the recipe (`optimizer`, `batch`, ...), or one of `task`
+            and `cell`; each combination of these is one program. Values that are specs are
+            labelled by their names, or by the keys of a mapping given in place of a sequence.
+        evaluation_trials: held-out trials on which every network is evaluated at the end.
+
+    Raises:
+        ValueError: an unknown, missing, empty or repeating axis, or a value that its field refuses.
+    """
+
+    task: Task | None = None
+    cell: Cell | None = None
+    recipe: Recipe = Recipe()
+    axes: Mapping[str, Sequence[Any] | Mapping[str, Any]] | tuple[Axis, ...] = ()
+    evaluation_trials: int = 200
+
+    def __post_init__(self):
+        positive_integer("evaluation_trials", self.evaluation_trials)
+        given = self.axes
+        if isinstance(given, Mapping):
+            given = tuple(_axis(name, values) for name, values in given.items())
+        by_name = {axis.name: axis for axis in given}
+        for name in TRACED:
+            if name not in by_name:
+                raise ValueError(f"axes: expected an axis {name!r}, got {', '.join(by_name)}")
+        for name, part in (("task", self.task), ("cell", self.cell)):
+            if part is None and name not in by_name:
+                raise ValueError(f"{name}: expected a spec, or an axis {name!r}, got neither")
+        ordered = [axis for axis in given if axis.name not in TRACED]
+        ordered += [by_name[name] for name in TRACED]
+        object.__setattr__(self, "axes", tuple(ordered))
+        for _ in self.setups():
+            pass  # builds, and so checks, every combination
+
+    @property
+    def static_axes(self) -> tuple[Axis, ...]:
+        """The axes that need a program per value."""
+        return tuple(axis for axis in self.dimensions if axis.name not in TRACED)
+
+    @property
+    def dimensions(self) -> tuple[Axis, ...]:
+        """The axes in the order of the results' dimensions: `learning_rate` and `seed` last."""
+        return self.axes  # type: ignore[return-value]
+
+    def axis(self, name: str) -> Axis:
+        """The axis called `name`; raises `ValueError` if there is none."""
+        names = [axis.name for axis in self.dimensions]
+        return self.dimensions[names.index(one_of("axis", name, names))]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of values per axis, in the order of the results' dimensions."""
+        return tuple(len(axis.values) for axis in self.dimensions)
+
+    @property
+    def size(self) -> int:
+        """Number of runs."""
+        return math.prod(self.shape)
+
+    def setups(self) -> Iterator[tuple[tuple[int, ...], Setup]]:
+        """Every program's place on the static axes, and what it trains."""
+        axes = self.static_axes
+        for place in itertools.product(*(range(len(axis.values)) for axis in axes)):
+            chosen = {axis.name: axis.values[i] for axis, i in zip(axes, place, strict=True)}
+            yield place, self._setup(chosen)
+
+    def _setup(self, chosen: dict[str, Any]) -> Setup:
+        chosen = dict(chosen)
+        task: Task = chosen.pop("task", self.task)
+        cell: Cell = chosen.pop("cell", self.cell)
+        recipe = self.recipe
+        for name, value in chosen.items():
+            if name in _fields(recipe):
+                recipe = dataclasses.replace(recipe, **{name: value})
+            elif name in _fields(cell):
+                cell = _with(cell, **{name: value})
+            elif name in _fields(cell.parametrization):
+                cell = _with(cell, parametrization=_with(cell.parametrization, **{name: value}))
+            else:
+                owners = (recipe, cell, cell.parametrization)
+                known = [field for owner in owners for field in _fields(owner)]
+                one_of("axis", name, [*TRACED, "task", "cell", *known])
+        return Setup(task, fitted(cell, task), recipe, self.evaluation_trials)
+
+
+def _with(spec: Any, **changes: Any) -> Any:
+    return dataclasses.replace(spec, **changes)
+
+
+def _fields(spec: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(spec) if field.name not in _FIXED]
+
+
+def _axis(name: str, values: Sequence[Any] | Mapping[str, Any]) -> Axis:
+    if name in _FIXED:
+        raise ValueError(f"axis: {name!r} cannot vary within one sweep; run one sweep per value")
+    if isinstance(values, Mapping):
+        labels, values = tuple(values), tuple(values.values())
+    else:
+        values = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+        labels = tuple(getattr(value, "name", value) for value in values)
+    if not values:
+        raise ValueError(f"{name}: expected at least one value, got none")
+    if name == "learning_rate":
+        values = labels = tuple(finite_positive(name, value) for value in values)
+    if name == "seed":
+        values = labels = tuple(whole(name, value) for value in values)
+        if max(values) > np.iinfo(np.int32).max:
+            raise ValueError(f"seed: expected at most 2^31 - 1, got {max(values)}")
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"{name}: expected distinct labels, got {', '.join(map(str, labels))}")
+    if not all(isinstance(label, str | bool | int | float) for label in labels):
+        raise ValueError(f"{name}: expected numbers, strings or named specs, got {values!r}")
+    return Axis(name, labels, values)
+
+
+def log_rates(low: float, high: float, per_decade: int = 2) -> tuple[float, ...]:
+    """Learning rates evenly spaced on a log scale, both ends included: `log_rates(1e-4, 1)`.
+
+    Every rate is rounded to five digits, so that it prints as it is.
+    """
+    finite_positive("low", low)
+    finite_positive("high", high)
+    positive_integer("per_decade", per_decade)
+    if low > high:
+        raise ValueError(f"low: expected at most high = {high}, got {low}")
+    first, last = (round(math.log10(end) * per_decade) for end in (low, high))
+    return _distinct(float(f"{10 ** (k / per_decade):.5g}") for k in range(first, last + 1))
+
+
+def log_widths(low: int, high: int, per_decade: int = 4) -> tuple[int, ...]:
+    """Network sizes evenly spaced on a log scale from `low` up to `high`, rounded to integers."""
+    positive_integer("low", low)
+    positive_integer("high", high)
+    positive_integer("per_decade", per_decade)
+    count = int(math.log10(high / low) * per_decade + 1e-9) + 1
+    return _distinct(round(low * 10 ** (k / per_decade)) for k in range(count))
+
+
+def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(values))

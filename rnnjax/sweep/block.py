@@ -1,0 +1,162 @@
+"""Trains one block: runs of one program, side by side, from first step to evaluation."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.sweep.placement import Layout, pad_to
+from rnnjax.sweep.programs import advance_block, birth_block, evaluate_block, start_block
+from rnnjax.training import Hyper, Run, Setup, Status
+
+__all__ = ["BlockResult", "Segment", "train_block"]
+
+
+class Segment(NamedTuple):
+    """What a progress callback hears after every segment of steps."""
+
+    setup: Setup
+    steps: int
+    """Run-steps computed in this segment, over all runs."""
+    settled: int
+    """Run-steps that no longer need computing, since the block began, early stops included."""
+
+
+class BlockResult(NamedTuple):
+    """A trained block, on the host."""
+
+    losses: np.ndarray
+    """Training loss of every step, [S, T]; NaN where a run had stopped."""
+    values: dict[str, np.ndarray]
+    """The results per run, by variable."""
+    params: Any
+    """Trained raw weights, stacked over runs."""
+
+
+@dataclasses.dataclass
+class _Progress:
+    """The block between two segments: everything needed to go on."""
+
+    runs: Run
+    members: np.ndarray
+    """Which of the block's runs the leading entries of `runs` are."""
+    taken: int
+    losses: np.ndarray
+    values: dict[str, np.ndarray]
+    params: Any
+
+
+def train_block(
+    setup: Setup,
+    learning_rates: np.ndarray,
+    seeds: np.ndarray,
+    layout: Layout,
+    *,
+    size: int,
+    segment: int,
+    compact: bool = False,
+    on_segment: Callable[[Segment], None] | None = None,
+) -> BlockResult:
+    """Trains S runs to their end.
+
+    Args:
+        setup: what the block's program trains.
+        learning_rates: of each run, [S].
+        seeds: of each run, [S].
+        layout: the devices and the map width.
+        size: runs in the program, at least S; the rest is padding that never moves.
+        segment: steps between two looks of the host.
+        compact: whether to carry on with half as many runs or fewer once the others have
+            stopped; pays where runs are mapped side by side, since there a stopped run costs as
+            much as a moving one.
+        on_segment: called after every segment.
+    """
+    count = len(seeds)
+    size = layout.padded(max(size, count))
+    hyper = Hyper(jnp.asarray(learning_rates, jnp.float32), jnp.asarray(seeds, jnp.int32))
+    hyper = jax.device_put(pad_to(size, hyper), layout.sharding())
+    real = jax.device_put(jnp.arange(size) < count, layout.sharding())
+    state = _Progress(
+        runs=start_block(setup, layout, hyper, birth_block(setup.cell, layout, hyper.seed), real),
+        members=np.arange(count),
+        taken=0,
+        losses=np.full((count, setup.recipe.steps), np.nan, np.float32),
+        values={},
+        params=None,
+    )
+    while True:
+        moving = _advance(setup, layout, state, segment, on_segment)
+        if not moving.any():
+            break
+        smaller = layout.padded(1 << (int(moving.sum()) - 1).bit_length())
+        if compact and 2 * smaller <= state.runs.status.shape[0]:
+            _collect(setup, layout, state)
+            kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(moving)], state.runs)  # noqa: B023
+            kept = _halt_padding(pad_to(smaller, kept), int(moving.sum()))
+            state.runs = jax.device_put(kept, layout.sharding())
+            state.members = state.members[moving]
+    _collect(setup, layout, state)
+    return BlockResult(state.losses, state.values, state.params)
+
+
+def _advance(
+    setup: Setup,
+    layout: Layout,
+    state: _Progress,
+    segment: int,
+    on_segment: Callable[[Segment], None] | None,
+) -> np.ndarray:
+    """One segment; returns which members still move."""
+    state.runs, losses = advance_block(setup, layout, state.runs, segment)
+    members, begin = state.members, state.taken
+    state.taken = min(begin + segment, setup.recipe.steps)
+    state.losses[members, begin : state.taken] = losses[: len(members), : state.taken - begin]
+    moving = np.asarray(state.runs.status)[: len(members)] == Status.RUNNING
+    if on_segment is not None:
+        steps = np.isfinite(state.losses[members, begin : state.taken]).sum()
+        still_to_do = int(moving.sum()) * (setup.recipe.steps - state.taken)
+        settled = state.losses.size - still_to_do
+        on_segment(Segment(setup, int(steps), settled))
+    return moving
+
+
+def _halt_padding(runs: Run, real: int) -> Run:
+    padding = jnp.arange(runs.status.shape[0]) >= real
+    return runs._replace(status=jnp.where(padding, Status.EXHAUSTED, runs.status).astype(jnp.int32))
+
+
+def _collect(setup: Setup, layout: Layout, state: _Progress) -> None:
+    """Evaluates the present members and writes their results over what was there."""
+    members = state.members
+    runs = state.runs
+    score = evaluate_block(setup.judge, layout, runs.hyper.seed, runs.params, runs.status)
+    reached = np.asarray(state.runs.reached, np.float32)
+    found = {
+        "final_loss": score.loss,
+        "accuracy_decision": score.decision,
+        "accuracy_matching": score.matching,
+        "accuracy_pearson": score.pearson,
+        "status": np.asarray(state.runs.status, np.int8),
+        "steps_taken": np.asarray(state.runs.step, np.int32),
+        "steps_to_criterion": np.where(reached > 0, reached, np.float32(np.nan)),
+    }
+    for name, new in found.items():
+        state.values[name] = _placed(state.values.get(name), members, np.asarray(new))
+    params = jax.tree.map(np.asarray, state.runs.params)
+    if state.params is None:
+        state.params = jax.tree.map(lambda new: _placed(None, members, new), params)
+    else:
+        state.params = jax.tree.map(
+            lambda old, new: _placed(old, members, new), state.params, params
+        )
+
+
+def _placed(old: np.ndarray | None, members: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """The rows `members` of `old` replaced by the leading rows of `new`."""
+    if old is None:
+        return np.array(new[: len(members)])
+    old[members] = new[: len(members)]
+    return old

@@ -1,0 +1,122 @@
+"""What a block costs: floating-point operations, bytes, and an estimate of time.
+
+Counts are exact for the dense rate network and serve as the measure of size for other cells.
+"""
+
+import math
+import os
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.sweep.placement import Layout
+from rnnjax.training import Setup
+
+__all__ = [
+    "Machine",
+    "block_bytes",
+    "measure_machine",
+    "memory_budget",
+    "runs_that_fit",
+    "step_flops",
+    "step_seconds",
+]
+
+_WORD = 4  # bytes of a float32
+
+
+def step_flops(setup: Setup) -> int:
+    """Operations of one training step of one run: 6 B T N (N + I + O)."""
+    cell, task = setup.cell, setup.task
+    width = cell.hidden + cell.inputs + cell.outputs
+    return 6 * setup.recipe.batch * task.steps * cell.hidden * width
+
+
+def _parameter_bytes(setup: Setup) -> int:
+    return _WORD * sum(math.prod(leaf.shape) for leaf in setup.cell.leaves().values())
+
+
+def _working_bytes(setup: Setup) -> int:
+    """A run in flight: gradient and update, and per time step the drive, state and current of
+    the forward pass and two cotangents of the backward pass; or the evaluation's trajectory."""
+    cell, task = setup.cell, setup.task
+    channels = 2 * cell.inputs + 6 * cell.outputs
+    training = setup.recipe.batch * task.steps * (6 * cell.hidden + channels)
+    evaluation = setup.evaluation_trials * task.steps * (4 * cell.hidden + channels)
+    return 2 * _parameter_bytes(setup) + _WORD * max(training, evaluation)
+
+
+def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
+    """Memory of a block: weights and optimizer moments of all runs, work of those in flight."""
+    moments = 2 if setup.recipe.optimizer == "adam" else 0
+    at_rest = (1 + moments) * _parameter_bytes(setup) * runs
+    side_by_side = runs if layout.map_width is None else layout.map_width * len(layout.devices)
+    return at_rest + min(side_by_side, runs) * _working_bytes(setup)
+
+
+def memory_budget(layout: Layout, share: float = 0.75) -> int:
+    """Bytes that a block may take: a share of the devices' memory, or of the free host memory."""
+    device = layout.devices[0]
+    if device.platform != "cpu":
+        stats = device.memory_stats() or {}
+        if "bytes_limit" in stats:
+            return int(share * stats["bytes_limit"] * len(layout.devices))
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # no such reading on this system
+        free = 4 * 2**30
+    return int(share * free)
+
+
+def runs_that_fit(setup: Setup, runs: int, layout: Layout, budget: int) -> int:
+    """The largest block of at most `runs` runs within `budget` bytes, as even blocks as can be.
+
+    At least one run per device is returned, whatever the budget: whether that fits only the
+    device can say.
+    """
+    most = runs
+    while most > len(layout.devices) and block_bytes(setup, most, layout) > budget:
+        most = max(len(layout.devices), most // 2)
+    blocks = -(-runs // most)
+    return -(-runs // blocks)
+
+
+class Machine(NamedTuple):
+    """Two numbers that predict the time of a step well enough to plan a day."""
+
+    flops: float
+    """Matrix-product rate of all devices together, float32 operations per second."""
+    step_overhead: float
+    """Seconds that a time step of the recurrence costs whatever its width, forward and back."""
+
+
+def measure_machine(layout: Layout, size: int = 1024) -> Machine:
+    """Times a matrix product on every device; takes well under a second."""
+
+    @jax.jit
+    def product(x):
+        return layout.map(lambda one: one @ one, x)
+
+    ones = jax.device_put(jnp.ones((len(layout.devices), size, size)), layout.sharding())
+    product(ones).block_until_ready()
+    best = math.inf
+    for _ in range(5):
+        begin = time.perf_counter()
+        product(ones).block_until_ready()
+        best = min(best, time.perf_counter() - begin)
+    on_cpu = layout.devices[0].platform == "cpu"
+    return Machine(2 * size**3 * len(layout.devices) / best, 1e-5 if on_cpu else 4e-5)
+
+
+def step_seconds(setup: Setup, runs: int, layout: Layout, machine: Machine) -> float:
+    """Estimated seconds for one training step of each of `runs` runs; right within a factor 2.
+
+    Half of the matrix-product rate is what wide networks reach; the overhead of a time step is
+    paid once per group of runs that a device maps side by side.
+    """
+    width = runs if layout.map_width is None else layout.map_width * len(layout.devices)
+    groups = -(-runs // width)
+    arithmetic = runs * step_flops(setup) / (0.5 * machine.flops)
+    return arithmetic + groups * setup.task.steps * machine.step_overhead

@@ -1,0 +1,280 @@
+"""Runs a sweep: which runs share a program, how many fit, in which order, and where they end up."""
+
+import contextlib
+import dataclasses
+import hashlib
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+import xarray as xr
+
+from rnnjax.store import ResultStore, describe
+from rnnjax.store.checkpoints import save_parameters
+from rnnjax.sweep import cost
+from rnnjax.sweep.axes import Sweep
+from rnnjax.sweep.block import BlockResult, Segment, train_block
+from rnnjax.sweep.placement import Layout, default_layout
+from rnnjax.sweep.results import empty_results, thinned
+from rnnjax.training import Setup
+from rnnjax.validate import fraction, one_of, positive_integer
+
+__all__ = ["Block", "Engine", "Progress", "plan", "run_sweep", "sweep_config"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """How a sweep is computed; none of it is part of what is computed.
+
+    Raises `ValueError` for a number below 1 or an unknown name.
+    """
+
+    devices: int | None = None
+    """Local devices to use; all by default."""
+    map_width: int | None = None
+    """Runs side by side on each device; by default 1 on CPU and all on accelerators."""
+    block_runs: int | None = None
+    """Runs per block; by default as many as memory allows."""
+    segment: int | None = None
+    """Steps between two looks of the host; by default about two seconds' worth, at most 100."""
+    compact: bool | None = None
+    """Whether blocks shrink as runs stop; by default where more than one run is mapped."""
+    memory_share: float = 0.75
+    """Share of the free memory that a block may take."""
+    points: int = 500
+    """Largest number of recorded losses per run."""
+    spacing: str = "even"
+    """`even` or `log` spacing of the recorded losses."""
+
+    def __post_init__(self):
+        for name in ("devices", "map_width", "block_runs", "segment"):
+            if (value := getattr(self, name)) is not None:
+                positive_integer(name, value)
+        positive_integer("points", self.points)
+        fraction("memory_share", self.memory_share, open_below=True)
+        one_of("spacing", self.spacing, ("even", "log"))
+
+
+class Block(NamedTuple):
+    """Runs that train together in one program."""
+
+    setup: Setup
+    cells: np.ndarray
+    """Indices of the runs on the sweep's axes, [S, axes]."""
+    learning_rates: np.ndarray
+    seeds: np.ndarray
+    size: int
+    """Runs in the program, padding included."""
+    name: str
+
+
+class Progress(Protocol):
+    """Hears how a sweep gets on; `rnnjax.sweep.ProgressBar` is one."""
+
+    def begin(self, blocks: list[Block]) -> None:
+        """The blocks that are about to be computed."""
+
+    def advance(self, block: Block, segment: Segment) -> None:
+        """A segment of a block has been computed."""
+
+    def end(self) -> None:
+        """The sweep is over, or was stopped."""
+
+
+def plan(
+    sweep: Sweep, layout: Layout, engine: Engine, wanted: np.ndarray | None = None
+) -> list[Block]:
+    """The blocks of a sweep, in order; with `wanted` (a mask over its axes) of part of it.
+
+    The seed is the slowest index inside a block, so that devices, which take contiguous shares,
+    get every learning rate alike.
+    """
+    wanted = np.ones(sweep.shape, bool) if wanted is None else wanted
+    rates = np.array(sweep.axis("learning_rate").values)
+    seeds = np.array(sweep.axis("seed").values)
+    budget = cost.memory_budget(layout, engine.memory_share)
+    blocks = []
+    for place, setup in sweep.setups():
+        seed_index, rate_index = np.nonzero(wanted[place].T)
+        count = len(seed_index)
+        if not count:
+            continue
+        fits = engine.block_runs or cost.runs_that_fit(setup, count, layout, budget)
+        for begin in range(0, count, fits):
+            chosen = slice(begin, begin + fits)
+            r, s = rate_index[chosen], seed_index[chosen]
+            cells = np.column_stack([np.tile(place, (len(r), 1)).astype(int), r, s])
+            size = min(fits, count)
+            blocks.append(
+                Block(setup, cells, rates[r], seeds[s], size, _block_name(sweep, place, cells))
+            )
+    return blocks
+
+
+def _block_name(sweep: Sweep, place: tuple[int, ...], cells: np.ndarray) -> str:
+    labels = [str(axis.labels[i]) for axis, i in zip(sweep.static_axes, place, strict=True)]
+    fingerprint = hashlib.sha256(np.ascontiguousarray(cells).tobytes()).hexdigest()[:8]
+    readable = "-".join("".join(c if c.isalnum() else "_" for c in label) for label in labels)
+    return f"{readable[:80]}-{fingerprint}" if readable else fingerprint
+
+
+def sweep_config(sweep: Sweep, engine: Engine) -> dict[str, Any]:
+    """What a store of this sweep is of: the whole spec, and which losses are kept."""
+    return {**describe(sweep), "points": engine.points, "spacing": engine.spacing}
+
+
+def run_sweep(
+    sweep: Sweep,
+    store: str | Path | None = None,
+    *,
+    progress: Progress | None = None,
+    engine: Engine | None = None,
+    wanted: np.ndarray | None = None,
+    keep_parameters: bool = False,
+    after_block: Callable[[xr.Dataset], None] | None = None,
+) -> xr.Dataset:
+    """Trains every network of a sweep; returns their results with one dimension per axis.
+
+    With a store, finished blocks are written as they come, and those that are there already are
+    not computed again: the same call after an interruption goes on where it was.
+
+    Args:
+        sweep: what to train.
+        store: folder of the results; without one they stay in memory.
+        progress: hears after every segment.
+        engine: how to compute; the defaults fit the machine.
+        wanted: boolean mask over the sweep's axes, `sweep.shape`; runs outside it are left
+            pending. Everything by default.
+        keep_parameters: whether to write trained weights into the store.
+        after_block: called with the results so far after every block; in memory it sees the very
+            dataset that is being filled.
+
+    Returns:
+        A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
+
+    Raises:
+        ValueError: a mask of another shape, weights to be kept without a store, or a store that
+            is in use, damaged or of another sweep (`StoreError`).
+    """
+    engine = engine or Engine()
+    if wanted is not None and np.shape(wanted) != sweep.shape:
+        raise ValueError(f"wanted: expected a mask of shape {sweep.shape}, got {np.shape(wanted)}")
+    if keep_parameters and store is None:
+        raise ValueError("keep_parameters: expected a store to write them to, got none")
+    layout = default_layout(engine.devices, engine.map_width)
+    template = empty_results(sweep, engine.points, engine.spacing)
+    with contextlib.ExitStack() as stack:
+        sink: ResultStore | _Memory = _Memory(template)
+        if store is not None:
+            sink = stack.enter_context(ResultStore(store, template, sweep_config(sweep, engine)))
+        blocks = list(_unfinished(plan(sweep, layout, engine, wanted), sink.finished()))
+        if progress is not None:
+            progress.begin(blocks)
+            stack.callback(progress.end)
+        for block in blocks:
+            _run_block(block, sink, layout, engine, template, progress, keep_parameters)
+            if after_block is not None:
+                after_block(sink.read())
+        return sink.read()
+
+
+class _Memory:
+    """The store's counterpart for results that are not kept."""
+
+    path: Path
+
+    def __init__(self, template: xr.Dataset):
+        self._dataset = template.copy(deep=True)
+
+    def finished(self) -> np.ndarray:
+        return np.zeros(self._dataset["status"].shape, bool)
+
+    def write(self, name: str, cells: np.ndarray, values: dict[str, np.ndarray], **facts) -> None:
+        for variable, block in values.items():
+            self._dataset[variable].values[tuple(cells.T)] = block
+
+    def read(self) -> xr.Dataset:
+        return self._dataset
+
+
+def _unfinished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]:
+    """The blocks without their finished runs; the program stays the same, whatever is left."""
+    for block in blocks:
+        todo = ~finished[tuple(block.cells.T)]
+        if todo.all():
+            yield block
+        elif todo.any():
+            rates, seeds = block.learning_rates[todo], block.seeds[todo]
+            name = f"{block.name}-rest"
+            yield Block(block.setup, block.cells[todo], rates, seeds, block.size, name)
+
+
+def _run_block(
+    block: Block,
+    sink: "ResultStore | _Memory",
+    layout: Layout,
+    engine: Engine,
+    template: xr.Dataset,
+    progress: Progress | None,
+    keep_parameters: bool,
+) -> None:
+    begin = time.time()
+    result = _train_within_memory(block, layout, engine, progress)
+    seconds = time.time() - begin
+    values = dict(result.values)
+    values["seconds"] = np.full(len(block.seeds), seconds / len(block.seeds), "f4")
+    values["loss"] = thinned(result.losses, template["step"].values)
+    if keep_parameters:
+        save_parameters(sink.path, block.name, result.params)
+    sink.write(
+        block.name, block.cells, values,
+        started=begin, seconds=round(seconds, 3), device=layout.devices[0].device_kind,
+        devices=len(layout.devices), map_width=layout.map_width,
+    )  # fmt: skip
+
+
+def _train_within_memory(
+    block: Block, layout: Layout, engine: Engine, progress: Progress | None
+) -> BlockResult:
+    """Trains a block; where the device runs out of memory, in two halves, and so on."""
+    setup = block.setup
+    side_by_side = layout.map_width != 1
+    try:
+        return train_block(
+            setup, block.learning_rates, block.seeds, layout,
+            size=block.size,
+            segment=engine.segment or _segment(setup, block.size),
+            compact=side_by_side if engine.compact is None else engine.compact,
+            on_segment=None if progress is None else lambda s: progress.advance(block, s),
+        )  # fmt: skip
+    except jax.errors.JaxRuntimeError as error:
+        half = len(block.seeds) // 2
+        if "RESOURCE_EXHAUSTED" not in str(error) or half == 0:
+            raise
+    warnings.warn(
+        f"out of memory with {block.size} runs of {setup.cell.hidden} units; "
+        f"going on with blocks of {len(block.seeds) - half}",
+        stacklevel=2,
+    )
+    parts = [
+        block._replace(
+            cells=block.cells[part], learning_rates=block.learning_rates[part],
+            seeds=block.seeds[part], size=len(block.seeds) - half,
+        )
+        for part in (slice(half, None), slice(half))
+    ]  # fmt: skip
+    second, first = (_train_within_memory(part, layout, engine, progress) for part in parts)
+    return jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)
+
+
+def _segment(setup: Setup, runs: int) -> int:
+    """Steps between two looks of the host: about two seconds at 1e11 operations per second."""
+    steps = setup.recipe.steps
+    most = max(1, min(100, math.floor(2e11 / (runs * cost.step_flops(setup)))))
+    segments = -(-steps // most)
+    return -(-steps // segments)  # even segments, so that the last one is not mostly masked

@@ -1,0 +1,71 @@
+"""The compiled programs of a block of runs.
+
+They are module-level and take their specs as static arguments, so that each pair of specs and
+block size is traced once per process, whoever asks for it. Birth and evaluation depend on less
+than a whole setup, so setups that differ in the rest share them.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cells import Cell
+from rnnjax.sweep.placement import Layout
+from rnnjax.training import (
+    Evaluation,
+    Hyper,
+    Judge,
+    Run,
+    Setup,
+    Status,
+    advance,
+    born,
+    evaluate,
+    start,
+)
+from rnnjax.typing import Array, Bool, Float, Int, Params
+
+__all__ = ["advance_block", "birth_block", "evaluate_block", "start_block"]
+
+
+@functools.partial(jax.jit, static_argnames=("cell", "layout"))
+def birth_block(cell: Cell, layout: Layout, seeds: Int[Array, " S"]) -> Params:
+    """The initial weights of every run."""
+    return layout.map(functools.partial(born, cell), seeds)
+
+
+@functools.partial(jax.jit, static_argnames=("setup", "layout"), donate_argnames=("params",))
+def start_block(
+    setup: Setup, layout: Layout, hyper: Hyper, params: Params, real: Bool[Array, " S"]
+) -> Run:
+    """Starts every run; those that are not `real` pad the block and never move."""
+
+    def one(at: tuple[Hyper, Params, Array]) -> Run:
+        run = start(setup, *at[:2])
+        status = jnp.where(at[2], run.status, Status.EXHAUSTED)
+        return run._replace(status=status.astype(jnp.int32))
+
+    return layout.map(one, (hyper, params, real))
+
+
+@functools.partial(
+    jax.jit, static_argnames=("setup", "layout", "length"), donate_argnames=("runs",)
+)
+def advance_block(
+    setup: Setup, layout: Layout, runs: Run, length: int
+) -> tuple[Run, Float[Array, "S T"]]:
+    """Advances every run by up to `length` steps, in place; also the loss of every step."""
+    return layout.map(functools.partial(advance, setup, length=length), runs)
+
+
+@functools.partial(jax.jit, static_argnames=("judge", "layout"))
+def evaluate_block(
+    judge: Judge,
+    layout: Layout,
+    seeds: Int[Array, " S"],
+    params: Params,
+    status: Int[Array, " S"],
+) -> Evaluation:
+    """Evaluates every run on its held-out trials."""
+    return layout.map(lambda at: evaluate(judge, *at), (seeds, params, status))

@@ -1,0 +1,90 @@
+"""The dataset that a sweep fills: variables, dimensions, units."""
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.sweep.axes import Sweep
+from rnnjax.training import Status
+
+__all__ = ["FIELDS", "empty_results", "recorded_steps", "thinned"]
+
+FIELDS: dict[str, tuple[np.dtype, str]] = {
+    "final_loss": (np.dtype("f4"), "loss on held-out trials; NaN after divergence"),
+    "accuracy_decision": (
+        np.dtype("f4"),
+        "fraction of right choices in the response period, held-out; 0 after divergence",
+    ),
+    "accuracy_matching": (
+        np.dtype("f4"),
+        "fraction of all steps equal to the target after rounding, held-out; 0 after divergence",
+    ),
+    "accuracy_pearson": (
+        np.dtype("f4"),
+        "mean over trials of the correlation with the target, held-out; 0 after divergence",
+    ),
+    "status": (np.dtype("i1"), "where the run stands"),
+    "steps_taken": (np.dtype("i4"), "optimizer steps taken"),
+    "steps_to_criterion": (
+        np.dtype("f4"),
+        "first step at which the running mean of training decision accuracy exceeded the "
+        "task's criterion; NaN if it never did",
+    ),
+    "seconds": (np.dtype("f4"), "wall time of the run's block, divided by its runs"),
+}
+"""Name -> (type, meaning) of every variable with one value per run."""
+
+
+def recorded_steps(total: int, points: int = 500, spacing: str = "even") -> np.ndarray:
+    """The steps, from 1 to `total`, at which losses are kept; at most `points` of them.
+
+    `even` spacing keeps every step of a short run; `log` keeps every early one of a long run.
+    """
+    if total <= points:
+        return np.arange(1, total + 1)
+    if spacing == "even":
+        steps = np.linspace(total / points, total, points)
+    else:
+        steps = np.geomspace(1, total, points)
+    return np.unique(np.round(steps).astype(int))
+
+
+def thinned(losses: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Losses [S, T] averaged over the steps since the previous recorded one: [S, step].
+
+    Non-finite losses are left out of a mean; a mean of nothing is NaN.
+    """
+    finite = np.isfinite(losses)
+    edges = np.concatenate([[0], steps[:-1]])
+    sums = np.add.reduceat(np.where(finite, losses, 0.0).astype("f8"), edges, axis=1)
+    counts = np.add.reduceat(finite, edges, axis=1, dtype=int)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype("f4")
+
+
+def empty_results(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.Dataset:
+    """The dataset of `sweep` before any run: status PENDING, NaN for what is not known."""
+    dims = [axis.name for axis in sweep.dimensions]
+    setups = list(sweep.setups())
+    steps = recorded_steps(setups[0][1].recipe.steps, points, spacing)
+    variables: dict[str, tuple[list[str], np.ndarray, dict]] = {
+        name: (dims, np.full(sweep.shape, np.nan if kind.kind == "f" else 0, kind),
+               {"long_name": meaning})
+        for name, (kind, meaning) in FIELDS.items()
+    }  # fmt: skip
+    variables["status"][2].update(
+        flag_values=[int(s) for s in Status], flag_meanings=" ".join(s.name for s in Status)
+    )
+    variables["loss"] = (
+        [*dims, "step"],
+        np.full((*sweep.shape, len(steps)), np.nan, "f4"),
+        {"long_name": "training loss, averaged over the steps since the previous recorded one"},
+    )
+    coords: dict = {axis.name: np.array(axis.labels) for axis in sweep.dimensions}
+    coords["step"] = steps
+    criteria = {place: setup.task.criterion for place, setup in setups}
+    if "task" in dims:
+        at = [axis.name for axis in sweep.static_axes].index("task")
+        by_task = {place[at]: criterion for place, criterion in criteria.items()}
+        coords["criterion"] = ("task", [by_task[i] for i in range(len(by_task))])
+    else:
+        coords["criterion"] = next(iter(criteria.values()))
+    return xr.Dataset(variables, coords)

@@ -1,0 +1,68 @@
+"""One network, trained exactly as it would be inside any sweep."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnjax.cells import Cell, fitted
+from rnnjax.sweep.block import train_block
+from rnnjax.sweep.placement import Layout, default_layout
+from rnnjax.tasks import Task
+from rnnjax.training import Recipe, Setup, Status
+from rnnjax.typing import Params
+from rnnjax.validate import finite_positive, whole
+
+__all__ = ["Trained", "train_one"]
+
+
+class Trained(NamedTuple):
+    """One trained network and how it got there."""
+
+    setup: Setup
+    """Task, cell (fitted to the task) and recipe."""
+    params: Params
+    """Trained raw weights."""
+    losses: np.ndarray
+    """Training loss of every step, [T]; NaN after the run stopped."""
+    status: Status
+    """How the run ended."""
+    results: dict[str, float]
+    """Held-out loss, accuracies and steps, named as in a sweep's dataset."""
+
+
+def train_one(
+    task: Task,
+    cell: Cell,
+    recipe: Recipe | None = None,
+    *,
+    learning_rate: float,
+    seed: int = 0,
+    evaluation_trials: int = 200,
+) -> Trained:
+    """Trains one network: the same, to the last bit on CPU, as that cell of any sweep.
+
+    Args:
+        task: what it learns.
+        cell: the network; its inputs and outputs follow the task.
+        recipe: how it is trained.
+        learning_rate: the optimizer's rate.
+        seed: decides weights, training trials and held-out trials.
+        evaluation_trials: number of held-out trials.
+
+    Raises:
+        ValueError: a rate that is not positive and finite, or a negative seed.
+    """
+    finite_positive("learning_rate", learning_rate)
+    whole("seed", seed)
+    setup = Setup(task, fitted(cell, task), recipe or Recipe(), evaluation_trials)
+    layout = Layout(default_layout(devices=1).devices, 1)
+    rates, seeds = np.array([learning_rate]), np.array([seed])
+    segment = min(100, setup.recipe.steps)
+    block = train_block(setup, rates, seeds, layout, size=1, segment=segment)
+    return Trained(
+        setup=setup,
+        params={name: leaf[0] for name, leaf in block.params.items()},
+        losses=block.losses[0],
+        status=Status(int(block.values["status"][0])),
+        results={name: value[0].item() for name, value in block.values.items()},
+    )

@@ -1,0 +1,74 @@
+"""The task contract: a frozen spec whose `sample` draws one trial."""
+
+import abc
+import dataclasses
+from typing import Any, Literal, NamedTuple, Self
+
+import jax
+
+from rnnjax.typing import Array, Float, Key
+from rnnjax.validate import finite_positive
+
+__all__ = ["Task", "Trial", "stretched_steps"]
+
+
+class Trial(NamedTuple):
+    """One trial, or a batch of them with a leading axis `B`."""
+
+    inputs: Float[Array, "*B T I"]
+    """What the network sees."""
+    targets: Float[Array, "*B T O"]
+    """What it should answer."""
+    mask: Float[Array, "*B T O"]
+    """1 in the response period, 0 elsewhere; it serves accuracy, never the loss."""
+
+
+class Task(abc.ABC):
+    """What a network is asked to do; subclasses are frozen dataclasses, hashable and pure.
+
+    A subclass gives `inputs`, `outputs`, `steps` and `sample`; everything else has a default.
+    """
+
+    name: str
+    """The name under which the task is registered and labelled."""
+    decision: Literal["argmax", "sign"] = "sign"
+    """How an output is read as a choice: the largest channel, or the sign of each channel."""
+    criterion: float = 0.75
+    """Decision accuracy above which a network has learned the task; chance is 0.5."""
+
+    @property
+    @abc.abstractmethod
+    def inputs(self) -> int:
+        """Number of input channels, I."""
+
+    @property
+    @abc.abstractmethod
+    def outputs(self) -> int:
+        """Number of output channels, O."""
+
+    @property
+    @abc.abstractmethod
+    def steps(self) -> int:
+        """Length of a trial, T, in time steps."""
+
+    @abc.abstractmethod
+    def sample(self, key: Key) -> Trial:
+        """Draws one trial: inputs [T, I], targets [T, O], mask [T, O]."""
+
+    def stretched(self, factor: float) -> Self:
+        """The out-of-distribution variant, its memory demand longer by `factor`."""
+        raise ValueError(f"task {self.name!r}: it defines no stretched variant")
+
+    def batch(self, key: Key, trials: int) -> Trial:
+        """Draws `trials` independent trials: inputs [B, T, I], and so on."""
+        return jax.vmap(self.sample)(jax.random.split(key, trials))
+
+    def metadata(self) -> dict[str, Any]:
+        """Name and parameters, for manifests."""
+        fields = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
+        return {"name": self.name, **fields}
+
+
+def stretched_steps(steps: int, factor: float) -> int:
+    """A duration in steps, scaled by `factor` and rounded; raises for a factor not above 0."""
+    return max(1, round(steps * finite_positive("factor", factor)))

@@ -1,0 +1,96 @@
+"""Delayed cue discrimination (DCDT): say after a delay which of two cues was shown."""
+
+import dataclasses
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.tasks.base import Task, Trial, stretched_steps
+from rnnjax.typing import Array, Key
+from rnnjax.validate import positive_integer, whole
+
+__all__ = ["DelayedCue", "delay_that_fits", "delayed_cue", "shown"]
+
+
+def shown(cue: Array, start: int, stop: int, steps: int) -> Array:
+    """The vector `cue` [C] during steps [start, stop), zero elsewhere: [T, C]."""
+    time = jnp.arange(steps)[:, None]
+    return jnp.where((time >= start) & (time < stop), cue, 0.0)
+
+
+def delay_that_fits(steps: int, cues: int, response: int) -> int:
+    """The delay left of a trial of `steps` by its cues and response; raises if there is none."""
+    positive_integer("steps", steps)
+    left = steps - cues - response
+    if left < 0:
+        raise ValueError(
+            f"response: expected at most {max(0, steps - cues)} steps "
+            f"(a trial of {steps} less {cues} of cue), got {response}"
+        )
+    return left
+
+
+@dataclasses.dataclass(frozen=True)
+class DelayedCue(Task):
+    """A one-hot cue, a silent delay, and a response that repeats the cue; see `delayed_cue`."""
+
+    cue: int = 6
+    delay: int = 20
+    response: int = 10
+
+    name = "delayed_cue"
+    decision = "argmax"
+
+    def __post_init__(self):
+        positive_integer("cue", self.cue)
+        whole("delay", self.delay)
+        positive_integer("response", self.response)
+
+    @property
+    def inputs(self) -> int:
+        """One channel per cue."""
+        return 2
+
+    @property
+    def outputs(self) -> int:
+        """One channel per cue."""
+        return 2
+
+    @property
+    def steps(self) -> int:
+        """Cue, delay and response."""
+        return self.cue + self.delay + self.response
+
+    def sample(self, key: Key) -> Trial:
+        """Draws one trial with either cue, equally likely."""
+        cue = jax.nn.one_hot(jax.random.bernoulli(key).astype(int), 2)
+        start = self.cue + self.delay
+        return Trial(
+            inputs=shown(cue, 0, self.cue, self.steps),
+            targets=shown(cue, start, self.steps, self.steps),
+            mask=shown(jnp.ones(2), start, self.steps, self.steps),
+        )
+
+    def stretched(self, factor: float) -> Self:
+        """The same task with a delay longer by `factor`."""
+        return dataclasses.replace(self, delay=stretched_steps(self.delay, factor))
+
+
+def delayed_cue(
+    cue: int = 6, delay: int = 20, response: int = 10, steps: int | None = None
+) -> DelayedCue:
+    """Delayed cue discrimination, DCDT (study 1, Eq. 4).
+
+    Args:
+        cue: steps for which the cue, (0, 1) or (1, 0), is shown.
+        delay: steps of silence.
+        response: steps in which the output must repeat the cue; the target is 0 before.
+        steps: length of the whole trial; given, it decides the delay instead of `delay`.
+
+    Raises:
+        ValueError: a negative duration, no cue or response, or a response that does not fit.
+    """
+    if steps is not None:
+        delay = delay_that_fits(steps, positive_integer("cue", cue), response)
+    return DelayedCue(cue, delay, response)

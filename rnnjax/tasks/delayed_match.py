@@ -1,0 +1,84 @@
+"""Delayed matching (DMT): say whether two cues, a delay apart, were the same."""
+
+import dataclasses
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.tasks.base import Task, Trial, stretched_steps
+from rnnjax.tasks.delayed_cue import delay_that_fits, shown
+from rnnjax.typing import Key
+from rnnjax.validate import positive_integer, whole
+
+__all__ = ["DelayedMatch", "delayed_match"]
+
+
+@dataclasses.dataclass(frozen=True)
+class DelayedMatch(Task):
+    """Cue, delay, second cue, and a response of +1 (match) or -1; see `delayed_match`."""
+
+    cue: int = 6
+    delay: int = 20
+    response: int = 10
+
+    name = "delayed_match"
+    decision = "sign"
+
+    def __post_init__(self):
+        positive_integer("cue", self.cue)
+        whole("delay", self.delay)
+        positive_integer("response", self.response)
+
+    @property
+    def inputs(self) -> int:
+        """One channel per cue."""
+        return 2
+
+    @property
+    def outputs(self) -> int:
+        """Match or no match, one channel."""
+        return 1
+
+    @property
+    def steps(self) -> int:
+        """Both cues, delay and response."""
+        return 2 * self.cue + self.delay + self.response
+
+    def sample(self, key: Key) -> Trial:
+        """Draws one trial with two independent, fair cues."""
+        first, second = jax.random.bernoulli(key, shape=(2,)).astype(int)
+        again = self.cue + self.delay
+        start = again + self.cue
+        answer = jnp.where(first == second, 1.0, -1.0)[None]
+        return Trial(
+            inputs=shown(jax.nn.one_hot(first, 2), 0, self.cue, self.steps)
+            + shown(jax.nn.one_hot(second, 2), again, start, self.steps),
+            targets=shown(answer, start, self.steps, self.steps),
+            mask=shown(jnp.ones(1), start, self.steps, self.steps),
+        )
+
+    def stretched(self, factor: float) -> Self:
+        """The same task with a delay longer by `factor`."""
+        return dataclasses.replace(self, delay=stretched_steps(self.delay, factor))
+
+
+def delayed_match(
+    cue: int = 6, delay: int = 20, response: int = 10, steps: int | None = None
+) -> DelayedMatch:
+    """Delayed matching, DMT (study 1, Eq. 5); the cues are one-hot.
+
+    With cues of +1 and -1 and no bias a tanh network is odd in its input and cannot learn this.
+
+    Args:
+        cue: steps for which each of the two cues is shown.
+        delay: steps of silence between them.
+        response: steps in which the output must be +1 (match) or -1; the target is 0 before.
+        steps: length of the whole trial; given, it decides the delay instead of `delay`.
+
+    Raises:
+        ValueError: a negative duration, no cue or response, or a response that does not fit.
+    """
+    if steps is not None:
+        delay = delay_that_fits(steps, 2 * positive_integer("cue", cue), response)
+    return DelayedMatch(cue, delay, response)

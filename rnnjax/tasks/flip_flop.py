@@ -1,0 +1,76 @@
+"""The N-bit flip-flop: hold the last pulse of every channel."""
+
+import dataclasses
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.tasks.base import Task, Trial, stretched_steps
+from rnnjax.typing import Key
+from rnnjax.validate import fraction, positive_integer
+
+__all__ = ["FlipFlop", "flip_flop"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FlipFlop(Task):
+    """Each channel pulses +1 or -1 with probability `p` per step, and at t = 0; see `flip_flop`."""
+
+    bits: int = 3
+    p: float = 0.05
+    length: int = 100
+
+    name = "flip_flop"
+    decision = "sign"
+    criterion = 0.9  # a network that holds no bit between pulses already passes 0.75
+
+    def __post_init__(self):
+        positive_integer("bits", self.bits)
+        fraction("p", self.p)
+        positive_integer("steps", self.length)
+
+    @property
+    def inputs(self) -> int:
+        """One channel per bit."""
+        return self.bits
+
+    @property
+    def outputs(self) -> int:
+        """One channel per bit."""
+        return self.bits
+
+    @property
+    def steps(self) -> int:
+        """Length of a trial."""
+        return self.length
+
+    def sample(self, key: Key) -> Trial:
+        """Draws one trial; the whole of it is response period."""
+        draw = jax.random.uniform(key, (self.length, self.bits))
+        # One draw decides both: [0, p/2) is a pulse down, [p/2, p) a pulse up. At t = 0 the
+        # same draw, cut at 1/2, gives the sign of the pulse that is always there.
+        edge = jnp.where(jnp.arange(self.length) == 0, 1.0, self.p)[:, None]
+        inputs = jnp.where(draw < edge / 2, -1.0, jnp.where(draw < edge, 1.0, 0.0))
+        when = jnp.where(inputs != 0, jnp.arange(self.length)[:, None], 0)
+        targets = jnp.take_along_axis(inputs, jax.lax.cummax(when, axis=0), axis=0)
+        return Trial(inputs, targets, jnp.ones_like(targets))
+
+    def stretched(self, factor: float) -> Self:
+        """The same task with trials longer by `factor`."""
+        return dataclasses.replace(self, length=stretched_steps(self.length, factor))
+
+
+def flip_flop(bits: int = 3, p: float = 0.05, steps: int = 100) -> FlipFlop:
+    """The flip-flop task: output k holds the last pulse of input k (study 1, section 2.2).
+
+    Args:
+        bits: number of independent channels.
+        p: probability of a pulse per channel and step; its sign is fair. Every channel is
+            pulsed at t = 0, so that the target is defined from the start.
+        steps: length of a trial.
+
+    Raises:
+        ValueError: sizes below 1, or `p` outside [0, 1].
+    """
+    return FlipFlop(bits, p, steps)

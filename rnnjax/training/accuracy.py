@@ -1,0 +1,70 @@
+"""Loss and the three accuracies of study 1, on a batch of outputs.
+
+They differ in what a failed network scores. A network that ignores the cue in delayed cue
+discrimination scores 0.5 in `decision`, but about 0.85 in `matching` and 0.64 in `pearson`.
+"""
+
+from typing import Literal
+
+import jax.numpy as jnp
+
+from rnnjax.typing import Array, Float, Scalar
+
+__all__ = ["ACCURACIES", "decision", "matching", "mean_squared_error", "pearson"]
+
+ACCURACIES = ("decision", "matching", "pearson")
+
+
+def mean_squared_error(
+    outputs: Float[Array, "B T O"], targets: Float[Array, "B T O"], reduction: str = "mean"
+) -> Scalar:
+    """Squared error, averaged over trials and time, averaged or summed over outputs (Eq. 3)."""
+    error = jnp.mean(jnp.square(outputs - targets))
+    return error * outputs.shape[-1] if reduction == "sum" else error
+
+
+def decision(
+    outputs: Float[Array, "B T O"],
+    targets: Float[Array, "B T O"],
+    mask: Float[Array, "B T O"],
+    how: Literal["argmax", "sign"],
+) -> Scalar:
+    """Fraction of right choices over the response period.
+
+    With `sign` every output at every masked step is a choice, right if its sign is the target's;
+    with `argmax` every masked step is one, right if the target's channel exceeds all others.
+    A tie, silence, and NaN are wrong.
+    """
+    if how == "sign":
+        return jnp.sum((outputs * targets > 0) * mask) / jnp.sum(mask)
+    right = targets == jnp.max(targets, axis=-1, keepdims=True)
+    chosen = jnp.min(jnp.where(right, outputs, jnp.inf), axis=-1)
+    best_other = jnp.max(jnp.where(right, -jnp.inf, outputs), axis=-1)
+    steps = jnp.max(mask, axis=-1)
+    return jnp.sum((chosen > best_other) * steps) / jnp.sum(steps)
+
+
+def matching(outputs: Float[Array, "B T O"], targets: Float[Array, "B T O"]) -> Scalar:
+    """Fraction of all steps and outputs that equal the target after rounding to -1, 0 or 1.
+
+    The cuts are at -1/2 and 1/2; NaN never matches.
+    """
+    rounded = jnp.sign(outputs) * (jnp.abs(outputs) > 0.5)
+    return jnp.mean(rounded == targets)
+
+
+def pearson(outputs: Float[Array, "B T O"], targets: Float[Array, "B T O"]) -> Scalar:
+    """Correlation of output and target over time and channels, averaged over trials.
+
+    Trials whose target is constant are left out, since theirs is undefined; a constant or
+    non-finite output correlates 0.
+    """
+    x = outputs - jnp.mean(outputs, axis=(1, 2), keepdims=True)
+    y = targets - jnp.mean(targets, axis=(1, 2), keepdims=True)
+    spread_x = jnp.sqrt(jnp.sum(x * x, axis=(1, 2)))
+    spread_y = jnp.sqrt(jnp.sum(y * y, axis=(1, 2)))
+    defined = spread_y > 0
+    usable = defined & (spread_x > 0) & jnp.isfinite(spread_x)
+    product = jnp.sum(jnp.where(usable[:, None, None], x, 0.0) * y, axis=(1, 2))
+    correlation = product / jnp.where(usable, spread_x * spread_y, 1.0)
+    return jnp.sum(jnp.where(usable, correlation, 0.0)) / jnp.maximum(jnp.sum(defined), 1)

@@ -1,0 +1,33 @@
+"""Aliases for annotations, and the axis legend that every shape in rnnjax is written in.
+
+| letter | axis                                         |
+|--------|----------------------------------------------|
+| `S`    | runs (any product of sweep axes, flattened)  |
+| `L`    | learning rates                               |
+| `B`    | trials of a batch                            |
+| `T`    | time steps of a trial                        |
+| `N`    | hidden units                                 |
+| `K`    | rank                                         |
+| `I`    | inputs                                       |
+| `O`    | outputs                                      |
+| `P`    | parameters                                   |
+| `M`    | pairs                                        |
+| `R`    | operator order                               |
+
+Batch axes lead; time is axis -2 of a trial (`[B, T, N]`) in every public array.
+"""
+
+from typing import Any, TypeAlias
+
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+__all__ = ["Array", "Bool", "Float", "Int", "Key", "Params", "Scalar"]
+
+Key: TypeAlias = PRNGKeyArray
+"""A typed key made by `jax.random.key`."""
+
+Scalar: TypeAlias = Float[Array, ""]
+"""A traced or concrete floating-point number."""
+
+Params: TypeAlias = dict[str, Any]
+"""The raw, unscaled weights of one network: leaf name -> array."""

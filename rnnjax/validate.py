@@ -1,0 +1,60 @@
+"""Checks of arguments: each raises a `ValueError` that names argument, expectation and value."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+__all__ = ["finite_positive", "fraction", "non_negative", "one_of", "positive_integer", "whole"]
+
+
+def _fail(name: str, expected: str, got: Any) -> ValueError:
+    return ValueError(f"{name}: expected {expected}, got {got!r}")
+
+
+def whole(name: str, value: Any, least: int = 0) -> int:
+    """Returns `value` if it is an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise _fail(name, f"an integer of at least {least}", value)
+    return int(value)
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """Returns `value` if it is an integer of at least 1."""
+    return whole(name, value, least=1)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def finite_positive(name: str, value: Any) -> float:
+    """Returns `value` if it is a finite number above zero."""
+    if not _is_number(value) or value <= 0:
+        raise _fail(name, "a finite number above 0", value)
+    return float(value)
+
+
+def non_negative(name: str, value: Any) -> float:
+    """Returns `value` if it is a finite number of at least zero."""
+    if not _is_number(value) or value < 0:
+        raise _fail(name, "a finite number of at least 0", value)
+    return float(value)
+
+
+def fraction(name: str, value: Any, *, open_below: bool = False) -> float:
+    """Returns `value` if it lies in [0, 1], or in (0, 1] with `open_below`."""
+    if not _is_number(value) or value > 1 or value < 0 or (open_below and value == 0):
+        raise _fail(name, "a number in (0, 1]" if open_below else "a number in [0, 1]", value)
+    return float(value)
+
+
+def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
+    """Returns `value` if it is one of `choices`; otherwise the error suggests the nearest."""
+    choices = tuple(choices)
+    if value in choices:
+        return value
+    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.4)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}{hint}")
