@@ -1,6 +1,6 @@
 """Populations of recurrent networks: trained in one compiled program, compared at every level."""
 
-from rnnjax import cells, parametrization, tasks, training
+from rnnjax import analysis, cells, parametrization, tasks, training
 from rnnjax.rollout import Trajectory, rollout
 from rnnjax.store import StoreError, load_results
 from rnnjax.sweep import (
@@ -26,6 +26,7 @@ __all__ = [
     "Sweep",
     "Trained",
     "Trajectory",
+    "analysis",
     "cells",
     "load_results",
     "log_rates",

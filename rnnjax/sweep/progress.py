@@ -53,7 +53,8 @@ class ProgressBar:
             f"N={block.setup.cell.hidden}",
             refresh=False,
         )
-        self._bar.update(max(gained, 0) * _step_cost(block))
+        left = self._bar.total - self._bar.n  # rounding must not carry the bar past its end
+        self._bar.update(min(max(gained, 0) * _step_cost(block), left))
 
     def end(self) -> None:
         """Leaves the bar as it stands."""

@@ -1,0 +1,103 @@
+"""Critical learning rates to a fine resolution, without training a fine grid.
+
+The sweep declares a fine rate axis, of which only a few cells per condition are ever trained:
+from the top down in coarse strides until a rate succeeds, then halving between that rate and the
+failing one above it. What was trained is an ordinary, partly pending dataset, so that a store
+resumes it and every analysis reads it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis.success import ROUNDING, success_density
+from rnnjax.sweep import Engine, Progress, Sweep, run_sweep
+from rnnjax.training import Status
+from rnnjax.validate import fraction, positive_integer
+
+__all__ = ["bisect_critical_rates", "next_rate"]
+
+
+def next_rate(density: np.ndarray, level: float, stride: int) -> int | None:
+    """The index of the rate to train next, or None once the critical rate is pinned down.
+
+    `density` [L] is the success density by rising rate, NaN where nothing was trained.
+    """
+    trained = np.flatnonzero(~np.isnan(density))
+    if not len(trained):
+        return len(density) - 1
+    enough = trained[density[trained] >= level - ROUNDING]
+    if not len(enough):
+        lowest = trained[0]
+        return None if lowest == 0 else max(0, lowest - stride)
+    lower = enough[-1]
+    above = trained[trained > lower]
+    if not len(above) or above[0] == lower + 1:
+        return None
+    return int((lower + above[0]) // 2)
+
+
+def bisect_critical_rates(
+    sweep: Sweep,
+    store: str | Path | None = None,
+    *,
+    level: float = 0.5,
+    accuracy: str = "decision",
+    threshold: float | None = None,
+    stride: int = 5,
+    progress: Progress | None = None,
+    engine: Engine | None = None,
+) -> xr.Dataset:
+    """Trains what pins down every condition's critical rate to neighbors on the rate axis.
+
+    Args:
+        sweep: its learning rates must rise; `log_rates(1e-4, 1, per_decade=10)` resolves 0.1
+            decade with about eight rates per condition.
+        store: folder of the results; the same call goes on where an earlier one stopped.
+        level: success density that makes a rate trainable.
+        accuracy: which accuracy decides.
+        threshold: its threshold; the task's criterion by default.
+        stride: rates per coarse step down from the top; 5 of ten per decade is half a decade.
+        progress: hears after every segment; it begins anew with every round.
+        engine: how to compute.
+
+    Returns:
+        The sweep's dataset, pending wherever nothing had to be trained.
+
+    Raises:
+        ValueError: rates that do not rise, a level outside (0, 1], a stride below 1, or what
+            `run_sweep` refuses.
+    """
+    fraction("level", level, open_below=True)
+    positive_integer("stride", stride)
+    rates = np.array(sweep.axis("learning_rate").values)
+    if np.any(np.diff(rates) <= 0):
+        raise ValueError(f"learning_rate: expected rising rates, got {rates.tolist()}")
+    wanted = np.zeros(sweep.shape, bool)
+    found = None
+    while True:
+        new = run_sweep(sweep, store, wanted=wanted, progress=progress, engine=engine)
+        found = new if found is None else _merged(found, new)
+        wanted = _wanted(sweep, success_density(found, accuracy, threshold), level, stride)
+        if not wanted.any():
+            return found
+
+
+def _wanted(sweep: Sweep, density: xr.DataArray, level: float, stride: int) -> np.ndarray:
+    """All seeds of the next rate of every condition that is not pinned down yet."""
+    wanted = np.zeros(sweep.shape, bool)
+    names = [axis.name for axis in sweep.static_axes]
+    density = density.transpose(*names, "learning_rate")
+    for place in np.ndindex(density.shape[:-1]):
+        index = next_rate(density.values[place], level, stride)
+        if index is not None:
+            wanted[(*place, index)] = True
+    return wanted
+
+
+def _merged(old: xr.Dataset, new: xr.Dataset) -> xr.Dataset:
+    """`new` where it has results, else `old`; with a store `new` holds everything already."""
+    fresh = new["status"] != Status.PENDING
+    merged = xr.where(fresh, new, old, keep_attrs=True)
+    return merged.transpose(*new.dims).astype({name: new[name].dtype for name in new.data_vars})

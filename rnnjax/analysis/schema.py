@@ -1,0 +1,83 @@
+"""What a sweep's dataset must hold, and how its status flags are read."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import xarray as xr
+
+__all__ = ["conditions", "diverged", "finished", "require", "status_counts"]
+
+STATUS_CODES = {"PENDING": 0, "RUNNING": 1, "CONVERGED": 2, "DIVERGED": 3, "EXHAUSTED": 4}
+"""Codes of `status` where the variable carries no CF flag attributes of its own."""
+
+FINISHED = ("CONVERGED", "DIVERGED", "EXHAUSTED")
+
+
+def require(
+    dataset: xr.Dataset, *, variables: Iterable[str] = (), dims: Iterable[str] = ()
+) -> None:
+    """Raises a `ValueError` that names every variable and dimension `dataset` lacks."""
+    missing = [f"variable {name!r}" for name in variables if name not in dataset]
+    missing += [f"dimension {name!r}" for name in dims if name not in dataset.dims]
+    if missing:
+        raise ValueError(
+            f"dataset: expected a sweep's results, but it has no {', no '.join(missing)}"
+        )
+
+
+def _flag_codes(status: xr.DataArray) -> dict[str, int]:
+    """Name -> code, from the CF attributes `flag_meanings` and `flag_values`."""
+    meanings, values = status.attrs.get("flag_meanings"), status.attrs.get("flag_values")
+    if meanings is None or values is None:
+        return STATUS_CODES
+    names = meanings.split() if isinstance(meanings, str) else meanings
+    return {str(n).upper(): int(v) for n, v in zip(names, np.atleast_1d(values), strict=True)}
+
+
+def finished(dataset: xr.Dataset) -> xr.DataArray:
+    """True where a run has ended, however it ended.
+
+    Read from `status`; a dataset without it counts a run as finished where its `final_loss` is not
+    NaN. Raises `ValueError` if it has neither.
+    """
+    if "status" not in dataset:
+        require(dataset, variables=["final_loss"])
+        return dataset["final_loss"].notnull()
+    codes = _flag_codes(dataset["status"])
+    return dataset["status"].isin([codes[name] for name in FINISHED if name in codes])
+
+
+def diverged(dataset: xr.Dataset) -> xr.DataArray:
+    """True where a run has ended with a loss that is not finite, by status or by final loss."""
+    result = xr.zeros_like(finished(dataset))
+    if "status" in dataset:
+        result = result | (dataset["status"] == _flag_codes(dataset["status"])["DIVERGED"])
+    if "final_loss" in dataset:
+        result = result | (finished(dataset) & ~np.isfinite(dataset["final_loss"]))
+    return result
+
+
+def status_counts(dataset: xr.Dataset) -> dict[str, int]:
+    """How many runs carry each status; statuses that do not occur are left out."""
+    require(dataset, variables=["status"])
+    values = dataset["status"].values
+    counts = {
+        name: int((values == code).sum()) for name, code in _flag_codes(dataset["status"]).items()
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def conditions(
+    dataset: xr.Dataset, within: Iterable[str] = ("hidden", "learning_rate", "seed", "step")
+) -> Iterator[tuple[dict[str, object], xr.Dataset]]:
+    """Walks the dimensions that are not in `within`: yields (coordinates, the part at them).
+
+    A dimension of the results that an analysis does not consume (task, optimizer, ...) is thereby a
+    condition of its own. Without such a dimension the one condition is the whole dataset.
+    """
+    inner = set(within)
+    names = [str(name) for name in dataset.dims if name not in inner]
+    sizes = [dataset.sizes[name] for name in names]
+    for position in np.ndindex(*sizes):
+        part = dataset.isel(dict(zip(names, position, strict=True)))
+        yield {name: part[name].item() for name in names}, part

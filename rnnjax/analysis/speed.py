@@ -1,0 +1,138 @@
+"""Larger networks learn slower: steps to the criterion against network size, at a fixed rate."""
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis.regression import (
+    Line,
+    fit_lines,
+    percentile_interval,
+    residual_interval,
+    seed_weights,
+)
+from rnnjax.analysis.schema import finished, require
+from rnnjax.analysis.success import ROUNDING
+from rnnjax.validate import fraction, positive_integer, whole
+
+__all__ = ["steps_scaling", "steps_to_learn"]
+
+
+def _quantile_steps(steps: np.ndarray, weights: np.ndarray, level: float) -> np.ndarray:
+    """Step by which `level` of the weight has arrived; NaN where it never has.
+
+    `steps` `[H, S]` holds infinity for runs that never arrive and NaN for runs not run; `weights`
+    `[R, H, S]` -> `[R, H]`.
+    """
+    order = np.argsort(steps, axis=-1)
+    ranked = np.take_along_axis(steps, order, -1)
+    weights = np.take_along_axis(weights, order[None], -1) * ~np.isnan(ranked)
+    total = weights.sum(-1, keepdims=True)
+    arrived = np.cumsum(weights, -1) >= level * total - ROUNDING
+    first = np.argmax(arrived, -1)
+    reached = ranked[np.arange(len(ranked)), first]
+    return np.where((total[..., 0] > 0) & np.isfinite(reached), reached, np.nan)
+
+
+def _arrivals(dataset: xr.Dataset) -> xr.DataArray:
+    """Steps to the criterion; infinite for a run that ended without it, NaN for one not run."""
+    require(dataset, variables=["steps_to_criterion"], dims=["learning_rate", "seed"])
+    steps = dataset["steps_to_criterion"].astype(float)
+    return steps.fillna(np.inf).where(finished(dataset))
+
+
+def steps_to_learn(dataset: xr.Dataset, level: float = 0.5) -> xr.DataArray:
+    """Steps until `level` of the seeds has reached the criterion, at each rate.
+
+    With `level=0.5` this is the median over seeds (the lower of the two middle ones), runs that
+    never arrive counted as infinitely slow, so that it exists where at least half arrive; NaN
+    elsewhere. Unit: optimizer steps. Raises `ValueError` without `steps_to_criterion`.
+    """
+    fraction("level", level, open_below=True)
+
+    def quantile(steps: np.ndarray) -> np.ndarray:
+        return _quantile_steps(steps[None], np.ones((1, 1, len(steps))), level)[0, 0]
+
+    return xr.apply_ufunc(
+        quantile,
+        _arrivals(dataset),
+        input_core_dims=[["seed"]],
+        vectorize=True,
+        output_dtypes=[float],
+    ).rename("steps_to_learn")
+
+
+_SCALARS = (
+    "exponent",
+    "intercept",
+    "exponent_low",
+    "exponent_high",
+    "scatter_low",
+    "scatter_high",
+    "points_used",
+    "points_missing",
+    "hidden_min",
+    "hidden_max",
+)
+
+
+def steps_scaling(
+    dataset: xr.Dataset,
+    level: float = 0.5,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    random_seed: int = 0,
+) -> xr.Dataset:
+    """Fits `log10 steps = intercept + exponent * log10 N` at each fixed learning rate.
+
+    `steps` is `steps_to_learn`: widths at which fewer than `level` of the seeds reached the
+    criterion are left out and counted as missing. The interval is a Bayesian bootstrap over the
+    seeds of each width; `scatter_low` and `scatter_high` come from the residuals of the line.
+
+    Returns a Dataset over `learning_rate` and the remaining dimensions: `steps` (with `hidden`),
+    `exponent`, `intercept`, `exponent_low`, `exponent_high`, `scatter_low`, `scatter_high`,
+    `points_used`, `points_missing` (run, but too few arrived), `hidden_min`, `hidden_max`. Fewer
+    than three widths give NaN exponents. Raises `ValueError` for missing dimensions or
+    `steps_to_criterion`.
+    """
+    require(dataset, dims=["hidden"])
+    fraction("confidence", confidence, open_below=True)
+    positive_integer("resamples", resamples)
+    whole("random_seed", random_seed)
+    ordered = dataset.sortby(["hidden", "learning_rate"])
+    arrivals, sizes = _arrivals(ordered), ordered["hidden"].values.astype(float)
+    log_sizes = np.log10(sizes)
+    rng = np.random.default_rng(random_seed)
+    weights = seed_weights(rng, resamples, len(sizes), ordered.sizes["seed"])
+
+    def fit(steps: np.ndarray) -> tuple:
+        """`steps` `[H, S]` of one rate -> the scalars."""
+        middle = np.log10(_quantile_steps(steps, np.ones((1, *steps.shape)), level))[0]
+        used, run = ~np.isnan(middle), ~np.isnan(steps).all(-1)
+        line = fit_lines(log_sizes, middle)
+        if np.isnan(line.slope):
+            samples = Line(np.full(1, np.nan), np.full(1, np.nan))
+        else:
+            samples = fit_lines(log_sizes, np.log10(_quantile_steps(steps, weights, level)))
+        return (
+            line.slope,
+            line.intercept,
+            *percentile_interval(samples.slope, confidence),
+            *residual_interval(log_sizes, middle, confidence),
+            used.sum(),
+            (run & ~used).sum(),
+            sizes[used].min() if used.any() else np.nan,
+            sizes[used].max() if used.any() else np.nan,
+        )
+
+    results = xr.apply_ufunc(
+        fit,
+        arrivals,
+        input_core_dims=[["hidden", "seed"]],
+        output_core_dims=[[]] * len(_SCALARS),
+        output_dtypes=[int if name.startswith("points") else float for name in _SCALARS],
+        vectorize=True,
+    )
+    return xr.Dataset(
+        {"steps": steps_to_learn(ordered, level), **dict(zip(_SCALARS, results, strict=True))}
+    )

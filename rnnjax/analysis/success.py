@@ -1,0 +1,142 @@
+"""Which runs learned, and the largest learning rate at which enough of them do."""
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis.schema import diverged, finished, require
+from rnnjax.validate import fraction, one_of
+
+__all__ = ["best_learning_rates", "critical_learning_rate", "succeeded", "success_density"]
+
+ROUNDING = 1e-9
+"""A density of 2 seeds in 4 must count as one half, however its sum was rounded."""
+
+
+def _accuracy(dataset: xr.Dataset, accuracy: str) -> xr.DataArray:
+    prefix = "accuracy_"
+    known = [str(name).removeprefix(prefix) for name in dataset if str(name).startswith(prefix)]
+    if not known:
+        require(dataset, variables=[f"{prefix}{accuracy}"])
+    return dataset[prefix + one_of("accuracy", accuracy, known)]
+
+
+def _threshold(dataset: xr.Dataset, threshold: float | xr.DataArray | None) -> float | xr.DataArray:
+    if threshold is not None:
+        return threshold
+    if "criterion" not in dataset:
+        raise ValueError("threshold: expected a number, since the dataset carries no 'criterion'")
+    return dataset["criterion"]
+
+
+def succeeded(
+    dataset: xr.Dataset, accuracy: str = "decision", threshold: float | xr.DataArray | None = None
+) -> xr.DataArray:
+    """1 where a run stayed finite and its accuracy exceeds `threshold`, 0 where not.
+
+    `accuracy` names the definition (the variable `accuracy_<name>`), `threshold` defaults to the
+    dataset's `criterion`. The paper's literal rule ("accuracy above 0.5") is `threshold=0.5`.
+    Returns float over the dimensions of the runs; NaN where a run has not ended. Raises
+    `ValueError` for an unknown definition, or if there is no criterion.
+    """
+    values, done = _accuracy(dataset, accuracy), finished(dataset)
+    learned = (values > _threshold(dataset, threshold)) & ~diverged(dataset)
+    return learned.astype(float).where(done).transpose(*values.dims, ...).rename("succeeded")
+
+
+def success_density(
+    dataset: xr.Dataset, accuracy: str = "decision", threshold: float | xr.DataArray | None = None
+) -> xr.DataArray:
+    """Fraction of the seeds that learned (the paper's success density, its Fig. 2).
+
+    Runs that have not ended are left out; NaN where none has. Arguments and errors as in
+    `succeeded`.
+    """
+    require(dataset, dims=["seed"])
+    return succeeded(dataset, accuracy, threshold).mean("seed").rename("success_density")
+
+
+def critical_bracket(
+    density: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices along the last axis, `[..., L]` with rising rates and NaN where not evaluated.
+
+    Returns (lower, upper, top): the largest rate with `density >= level` (-1 if none), the next
+    larger evaluated rate (L if none), and the largest evaluated rate (-1 if none).
+    """
+    index = np.arange(density.shape[-1])
+    evaluated = ~np.isnan(density)
+    enough = evaluated & (np.where(evaluated, density, 0.0) >= level - ROUNDING)
+    lower = np.where(enough, index, -1).max(-1)
+    beyond = evaluated & (index > lower[..., None])
+    upper = np.where(beyond, index, len(index)).min(-1)
+    return lower, upper, np.where(evaluated, index, -1).max(-1)
+
+
+def critical_learning_rate(
+    dataset: xr.Dataset,
+    level: float = 0.5,
+    accuracy: str = "decision",
+    threshold: float | xr.DataArray | None = None,
+) -> xr.Dataset:
+    """The largest learning rate at which at least `level` of the seeds learned (section 3.2).
+
+    Returns a Dataset over the remaining dimensions:
+    - `rate`: that rate; NaN if no evaluated rate qualifies.
+    - `lower`, `upper`: the bracket of the true value: `rate` and the next larger *evaluated* rate
+      (infinite above the largest; `lower` is 0 below the smallest).
+    - `censored`: `"above"` if `rate` is the largest rate evaluated, `"below"` if no rate qualifies,
+      else `"none"`. Where nothing was run, the numbers are NaN.
+
+    Raises `ValueError` without dimensions `learning_rate` and `seed`, or a level outside (0, 1].
+    """
+    require(dataset, dims=["learning_rate", "seed"])
+    fraction("level", level, open_below=True)
+    density = success_density(dataset.sortby("learning_rate"), accuracy, threshold)
+    rates = np.concatenate([density["learning_rate"].values, [np.inf, 0.0]])  # [L] = inf, [-1] = 0
+    names = [name for name in density.dims if name != "learning_rate"]
+    density = density.transpose(*names, "learning_rate")
+    lower, upper, top = critical_bracket(density.values, level)
+    run, below = top >= 0, lower < 0
+    censored = np.select([run & below, run & (lower == top)], ["below", "above"], "none")
+    values = {
+        "rate": np.where(below, np.nan, rates[lower]),
+        "lower": np.where(run, rates[lower], np.nan),
+        "upper": np.where(run, rates[upper], np.nan),
+        "censored": censored,
+    }
+    empty = density.isel(learning_rate=0, drop=True)
+    return xr.Dataset({name: empty.copy(data=value).rename(name) for name, value in values.items()})
+
+
+def best_learning_rates(
+    dataset: xr.Dataset,
+    level: float = 0.5,
+    accuracy: str = "decision",
+    threshold: float | xr.DataArray | None = None,
+) -> xr.Dataset:
+    """The rate with the lowest final loss, averaged over seeds (paper, Table 1).
+
+    A run that diverged counts as an infinite loss. Returns a Dataset over the remaining dimensions:
+    `rate` and `loss` (NaN if every evaluated rate diverged), `density` (success density at `rate`)
+    and `trained`: whether that density reaches `level`. Where it does not, the rate is the arg-min
+    among failures, and must not be read as a rate that trains.
+
+    Raises `ValueError` without `final_loss`, `learning_rate` or `seed`.
+    """
+    require(dataset, variables=["final_loss"], dims=["learning_rate", "seed"])
+    dataset = dataset.sortby("learning_rate")
+    done = finished(dataset)
+    loss = dataset["final_loss"].where(~diverged(dataset), np.inf).where(done).mean("seed")
+    loss = loss.fillna(np.inf)
+    best = loss.argmin("learning_rate")
+    density = success_density(dataset, accuracy, threshold).isel(learning_rate=best)
+    lowest = loss.min("learning_rate")
+    found = np.isfinite(lowest)
+    return xr.Dataset(
+        {
+            "rate": dataset["learning_rate"].isel(learning_rate=best).where(found),
+            "loss": lowest.where(found),
+            "density": density.where(found),
+            "trained": (density >= fraction("level", level) - ROUNDING) & found,
+        }
+    ).drop_vars("learning_rate", errors="ignore")

@@ -1,0 +1,69 @@
+"""How conditions (task, optimizer, ...) are laid out as panels of one figure."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnnjax.analysis import conditions
+from rnnjax.plots.style import GREY, SMALL, name_condition, new_figure, tidy
+
+__all__ = ["Panel", "condition_panels", "note_empty"]
+
+
+class Panel(NamedTuple):
+    """One condition and where to draw it."""
+
+    axes: Axes
+    labels: dict[str, object]
+    data: xr.Dataset
+    first_column: bool
+    last_row: bool
+
+
+def _layout(dataset: xr.Dataset, found: list) -> tuple[list, int]:
+    """Conditions in reading order, and the number of columns: one for each task."""
+    tasks = list(dataset["task"].values) if "task" in dataset.dims else []
+    if not tasks:
+        columns = min(len(found), 2)
+        return found, columns
+    per_task = [[item for item in found if item[0]["task"] == task] for task in tasks]
+    return [item for row in zip(*per_task, strict=True) for item in row], len(tasks)
+
+
+def condition_panels(
+    dataset: xr.Dataset, within: Iterable[str], width: float, height: float
+) -> tuple[Figure, list[Panel]]:
+    """One titled panel for each condition: a column per task, a row per other condition."""
+    found, columns = _layout(dataset, list(conditions(dataset, within)))
+    rows = -(-len(found) // columns)
+    figure, grid = new_figure(rows, columns, width, height)
+    panels = []
+    for number, (labels, part) in enumerate(found):
+        axes = grid.flat[number]
+        lowest = number + columns >= len(found)
+        panels.append(Panel(axes, labels, part, number % columns == 0, lowest))
+        tidy(axes, name_condition(labels))
+    for axes in grid.flat[len(found) :]:
+        axes.remove()
+    return figure, panels
+
+
+def note_empty(axes: Axes) -> None:
+    """Says that a panel has nothing to show yet."""
+    axes.set_xticks([], minor=False)
+    axes.set_yticks([], minor=False)
+    axes.minorticks_off()
+    axes.spines[:].set_visible(False)
+    axes.text(
+        0.5,
+        0.5,
+        "nothing to show yet",
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color=GREY,
+        fontsize=SMALL,
+    )

@@ -1,0 +1,87 @@
+"""Steps to the criterion against network size at fixed learning rates."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnnjax.analysis import require, steps_scaling
+from rnnjax.plots.panels import condition_panels, note_empty
+from rnnjax.plots.style import (
+    SMALL,
+    UNITS,
+    log_ticks,
+    ordered_colors,
+    plain_numbers,
+    signed,
+    size_ticks,
+)
+
+__all__ = ["steps_to_criterion"]
+
+_MOST_RATES = 9
+"""On finer grids only the rates with an exponent are drawn."""
+
+_WITHIN = ("hidden", "learning_rate", "seed", "step", "resample")
+
+
+def _label(rate: str, line: xr.Dataset) -> str:
+    slope = float(line["exponent"])
+    if np.isnan(slope):
+        return rate
+    if np.isnan(float(line["exponent_low"])):
+        return f"{rate}: {signed(slope)}"
+    low, high = float(line["exponent_low"]), float(line["exponent_high"])
+    return f"{rate}: {signed(slope)} [{signed(low)}, {signed(high)}]"
+
+
+def _draw_rates(axes: Axes, part: xr.Dataset) -> None:
+    if part.sizes["learning_rate"] > _MOST_RATES:
+        part = part.sel(learning_rate=part["exponent"].notnull())
+    rates = part["learning_rate"].values
+    names, sizes = plain_numbers([float(rate) for rate in rates]), part["hidden"].values
+    for rate, name, color in zip(rates, names, ordered_colors(len(rates)), strict=True):
+        line = part.sel(learning_rate=rate)
+        steps = line["steps"].values
+        if np.isnan(steps).all():
+            continue
+        axes.plot(sizes, steps, "o", ms=4, color=color)
+        reach = sizes[~np.isnan(steps)]
+        fitted = 10 ** (float(line["intercept"]) + float(line["exponent"]) * np.log10(reach))
+        axes.plot(reach, fitted, color=color, lw=1.3, label=_label(name, line))
+
+
+def steps_to_criterion(
+    dataset: xr.Dataset, *, level: float = 0.5, fit: xr.Dataset | None = None
+) -> Figure:
+    """Steps until `level` of the seeds reached the criterion against size, a line per rate.
+
+    One panel per condition; the legend gives each rate's exponent with its 95% interval (no line
+    below three sizes). `fit` reuses a `steps_scaling` already computed. Raises `ValueError` for
+    missing variables or dimensions.
+    """
+    require(dataset, variables=["steps_to_criterion"], dims=["hidden", "learning_rate", "seed"])
+    fit = steps_scaling(dataset, level) if fit is None else fit
+    figure, panels = condition_panels(fit, _WITHIN, width=4.6, height=2.8)
+    for panel in panels:
+        panel.axes.set_xscale("log")
+        panel.axes.set_yscale("log")
+        _draw_rates(panel.axes, panel.data)
+        panel.axes.set_xlabel(UNITS["hidden"] if panel.last_row else "")
+        panel.axes.set_ylabel("steps to criterion" if panel.first_column else "")
+        if not panel.axes.lines:
+            note_empty(panel.axes)
+            continue
+        size_ticks(panel.axes, [int(size) for size in fit["hidden"]])
+        log_ticks(panel.axes, "y")
+        panel.axes.legend(
+            title="rate: exponent",
+            fontsize=SMALL,
+            title_fontsize=SMALL,
+            frameon=False,
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            handlelength=1.4,
+            alignment="left",
+        )
+    return figure

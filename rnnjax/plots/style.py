@@ -1,0 +1,135 @@
+"""Fonts, colors and labels shared by every figure."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+__all__ = [
+    "CONDITION_COLORS",
+    "GREY",
+    "UNITS",
+    "log_ticks",
+    "name_condition",
+    "name_value",
+    "new_figure",
+    "ordered_colors",
+    "plain_number",
+    "plain_numbers",
+    "signed",
+    "size_ticks",
+    "tidy",
+]
+
+CONDITION_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+"""Okabe and Ito's palette: told apart with any of the common kinds of color blindness."""
+
+CONDITION_MARKERS = ("o", "s", "D", "^", "v", "P")
+
+GREY = "#6b6b6b"
+FONT = 9.0
+SMALL = 7.5
+
+UNITS = {"hidden": "network size N", "learning_rate": "learning rate", "step": "training step"}
+"""Axis labels of the sweep's dimensions."""
+
+_ACRONYMS = {"sgd": "SGD", "mup": "muP", "gru": "GRU", "lstm": "LSTM"}
+_TIMES = "\N{MULTIPLICATION SIGN}"
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def name_value(value: object) -> str:
+    """A coordinate's value for a reader: `delayed_cue` -> `Delayed cue`, `sgd` -> `SGD`."""
+    if not isinstance(value, str):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return _ACRONYMS.get(value, value.replace("_", " ")[:1].upper() + value.replace("_", " ")[1:])
+
+
+def name_condition(labels: Mapping[str, object]) -> str:
+    """A condition's coordinates as one title: task, optimizer, then the rest with their names."""
+    first = [name for name in ("task", "optimizer") if name in labels]
+    parts = [f"{name} = {value}" for name, value in labels.items() if name not in first]
+    return ", ".join([*(name_value(labels[name]) for name in first), *parts])
+
+
+def plain_number(value: float, digits: int = 1) -> str:
+    """A positive number rounded to `digits` digits: `0.03`, `30`, `3×10⁻⁴`, `10⁻⁵`."""
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power, mantissa = int(exponent), f"{float(mantissa):g}"
+    if -3 <= power <= 4:
+        return np.format_float_positional(float(f"{mantissa}e{power}"), trim="-")
+    tail = "10" + str(power).translate(_SUPERSCRIPTS)
+    return tail if mantissa == "1" else f"{mantissa}{_TIMES}{tail}"
+
+
+def signed(value: float) -> str:
+    """An exponent with two decimals and its sign; zero has none."""
+    return f"{round(value, 2) + 0.0:+.2f}".replace("+0.00", "0.00")
+
+
+def plain_numbers(values: Sequence[float]) -> list[str]:
+    """`plain_number` of each, with as few digits (at most 3) as keep different values apart."""
+    for digits in (1, 2, 3):
+        texts = [plain_number(float(value), digits) for value in values]
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts
+
+
+def ordered_colors(count: int) -> list:
+    """`count` colors from dark to light of one perceptual map, without its palest end."""
+    return [colormaps["viridis"](place) for place in np.linspace(0.0, 0.88, max(count, 1))][:count]
+
+
+def new_figure(
+    rows: int, columns: int, width: float = 3.3, height: float = 2.7
+) -> tuple[Figure, np.ndarray]:
+    """A figure of `rows` x `columns` panels, `width` x `height` inches each, outside pyplot."""
+    figure = Figure(figsize=(width * columns + 0.3, height * rows + 0.3), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.02, hspace=0.03)  # pyright: ignore
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, axes
+
+
+def tidy(axes: Axes, title: str) -> None:
+    """Title and ticks in the shared fonts; no grid, no box on the open sides."""
+    axes.set_title(title, fontsize=FONT, fontweight="bold", loc="left")
+    axes.tick_params(labelsize=SMALL)
+    axes.xaxis.label.set_fontsize(FONT)
+    axes.yaxis.label.set_fontsize(FONT)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(False)
+
+
+def _round_values(low: float, high: float) -> np.ndarray:
+    """Round numbers within [low, high], the denser the shorter the span."""
+    decades = np.log10(high / low)
+    if decades < 0.9:
+        steps = (1, 1.5, 2, 3, 4, 5, 7)
+    else:
+        steps = (1, 2, 5) if decades < 2 else (1, 3) if decades < 3.6 else (1,)
+    powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    values = np.array([step * 10.0**power for power in powers for step in steps])
+    return values[(values >= low * 0.999) & (values <= high * 1.001)]
+
+
+def log_ticks(axes: Axes, which: str) -> None:
+    """Puts plain numbers (0.03, 100) on the logarithmic axis `which` (`"x"` or `"y"`)."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = sorted(axes.get_xlim() if which == "x" else axes.get_ylim())
+    ticks = _round_values(low, high)
+    axis.set_major_locator(FixedLocator(list(ticks)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_ticklabels(plain_numbers(list(ticks)))
+
+
+def size_ticks(axes: Axes, sizes: Sequence[int]) -> None:
+    """Marks the network sizes themselves on a logarithmic x axis; every second one if crowded."""
+    every = 1 if len(sizes) <= 8 else 2
+    axes.xaxis.set_major_locator(FixedLocator([float(size) for size in sizes[::every]]))
+    axes.xaxis.set_minor_locator(FixedLocator([float(size) for size in sizes]))
+    axes.set_xticklabels([str(size) for size in sizes[::every]])
+    axes.tick_params(axis="x", which="minor", labelbottom=False)

@@ -1,0 +1,18 @@
+"""A sweep as a page for people: one self-contained HTML file, or Markdown with images beside it."""
+
+from rnnjax.report.collapse import collapse_page
+from rnnjax.report.html import render_html
+from rnnjax.report.markdown import render_markdown
+from rnnjax.report.page import Page, Picture, Section, Table
+from rnnjax.report.write import write_report
+
+__all__ = [
+    "Page",
+    "Picture",
+    "Section",
+    "Table",
+    "collapse_page",
+    "render_html",
+    "render_markdown",
+    "write_report",
+]

@@ -1,0 +1,229 @@
+"""The report of study 1: does the largest trainable learning rate fall with network size?"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis import (
+    best_learning_rates,
+    conditions,
+    critical_learning_rate,
+    finished,
+    power_law,
+    steps_scaling,
+)
+from rnnjax.plots import critical_rates, loss_curves, steps_to_criterion, success_maps
+from rnnjax.plots.style import plain_number
+from rnnjax.report.findings import Finding, describe, lead, speed_text, task_name
+from rnnjax.report.page import Page, Picture, Section
+from rnnjax.report.reference import PAPER
+from rnnjax.report.tables import (
+    best_rate_table,
+    conditions_table,
+    exponent_table,
+    literal_table,
+    paper_table,
+    settings_table,
+    speed_table,
+    status_table,
+)
+
+__all__ = ["collapse_page"]
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _findings(dataset: xr.Dataset, fit: xr.Dataset, critical: xr.Dataset) -> list[Finding]:
+    within = ("hidden", "resample")
+    both = zip(conditions(fit, within), conditions(critical, within), strict=True)
+    return [Finding(labels, law, rates) for (labels, law), (_, rates) in both]
+
+
+def _criterion_text(dataset: xr.Dataset) -> str:
+    """`held-out decision accuracy above 0.75 (delayed matching), 0.9 (the flip-flop task)`."""
+    criterion = dataset["criterion"]
+    if "task" not in criterion.dims:
+        return (
+            f"held-out decision accuracy above {', '.join(f'{v:g}' for v in criterion.values.flat)}"
+        )
+    pairs = zip(criterion["task"].values, criterion.values, strict=True)
+    texts = [f"{value:g} ({task_name(task)})" for task, value in pairs]
+    return "held-out decision accuracy above " + ", ".join(texts)
+
+
+def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
+    """Our experimental conditions under the names of the paper's."""
+    sizes, rates = dataset["hidden"].values, np.sort(dataset["learning_rate"].values)
+    spacing = np.diff(np.log10(rates)).min() if len(rates) > 1 else np.nan
+    span = f"from {plain_number(float(rates[0]))} to {plain_number(float(rates[-1]))}"
+    return {
+        "network sizes": f"{len(sizes)}, from {sizes.min()} to {sizes.max()}",
+        "learning rates": f"{len(rates)}, {spacing:.2g} decades apart, {span}",
+        "seeds": str(dataset.sizes["seed"]),
+        "training steps": steps,
+        "success": f"finite, and {_criterion_text(dataset)}",
+    }
+
+
+def _steps_taken(dataset: xr.Dataset) -> str:
+    taken = dataset["steps_taken"].where(finished(dataset)).max()
+    return str(int(dataset["step"].max()) if np.isnan(taken) else int(taken))
+
+
+def _collapse_section(findings: list[Finding], figure: Picture) -> Section:
+    text = (
+        "The critical learning rate is the largest at which at least half of the seeds learn. A "
+        "power law, rate = 10^a · N^β, is fitted to it (Eq. 6 of the paper).\n\n"
+    )
+    bullets = _bullets([describe(finding) for finding in findings])
+    return Section(
+        "Largest trainable learning rate", text + bullets, (exponent_table(findings),), (figure,)
+    )
+
+
+def _caveats(steps: str) -> str:
+    return _bullets(
+        [
+            f"The critical rate depends on the number of steps ({steps} here): a network that is "
+            "lost at a high rate may recover later, and one that is slow at a low rate may arrive.",
+            "The grid decides part of the exponent. Whole decades and a ceiling on the rates bias "
+            "it, in either direction; censored sizes are therefore left out and counted.",
+            "The intervals cover seeds and grid spacing under a power law. They do not cover the "
+            "choice of initialisation, task timing, loss reduction or success criterion.",
+            "An exponent holds for the sizes it was fitted to; the slope may change beyond them.",
+            "The two intervals answer different questions: where the one from scatter is much "
+            "wider, a power law describes the points badly.",
+        ]
+    )
+
+
+def _incomplete(dataset: xr.Dataset) -> bool:
+    """Whether some size of some condition has no finished run at all."""
+    inner = [name for name in ("learning_rate", "seed") if name in dataset.dims]
+    return not bool(finished(dataset).any(inner).all())
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    hours, rest = divmod(whole, 3600)
+    minutes, rest = divmod(rest, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _provenance(
+    command: str, versions: Mapping[str, str], elapsed_seconds: float | None
+) -> tuple[tuple[str, str], ...]:
+    rows = [("command", command)]
+    if elapsed_seconds is not None:
+        rows.append(("training took", _duration(elapsed_seconds)))
+    return (*rows, *((name, str(version)) for name, version in versions.items()))
+
+
+def collapse_page(
+    dataset: xr.Dataset,
+    *,
+    settings: Mapping[str, object],
+    command: str,
+    versions: Mapping[str, str],
+    elapsed_seconds: float | None = None,
+    pending: bool = False,
+    level: float = 0.5,
+    resamples: int = 2000,
+) -> Page:
+    """Study 1's report from a sweep's dataset: figures, tables, and the paper beside them.
+
+    `settings` (nested mappings are flattened), `command`, `versions` and `elapsed_seconds` say how
+    the data came about. `pending` marks a sweep still in progress; a size without any finished run
+    marks the page as partial by itself. Raises `ValueError` for missing variables or dimensions.
+    """
+    dataset = dataset.sortby(["hidden", "learning_rate"])
+    fit = power_law(dataset, level, resamples=resamples)
+    findings = _findings(dataset, fit, critical_learning_rate(dataset, level))
+    speed = steps_scaling(dataset, level, resamples=resamples)
+    steps = _steps_taken(dataset)
+    partial = pending or _incomplete(dataset)
+    sections = (
+        _collapse_section(findings, _fit_picture(dataset, level, fit)),
+        _map_section(dataset, level),
+        _curve_section(dataset, level),
+        Section(
+            "Larger networks at a fixed rate",
+            speed_text(speed),
+            (speed_table(speed),) if bool(speed["exponent"].notnull().any()) else (),
+            (_speed_picture(dataset, level, speed),),
+        ),
+        _paper_section(findings, _ours(dataset, steps)),
+        _literal_section(dataset, level, resamples),
+        Section("What these numbers do not say", _caveats(steps)),
+        Section("Runs", "", (status_table(dataset),)),
+        Section("Settings", "", (settings_table(settings),)),
+    )
+    return Page(
+        "Learning-rate collapse",
+        lead(findings, partial),
+        sections,
+        subtitle=f"After “{PAPER}”" + (" (partial results)" if partial else ""),
+        provenance=_provenance(command, versions, elapsed_seconds),
+    )
+
+
+def _fit_picture(dataset: xr.Dataset, level: float, fit: xr.Dataset) -> Picture:
+    return Picture(
+        critical_rates(dataset, level=level, fit=fit),
+        "critical_rates",
+        "Critical learning rate against network size. Bars: from the largest rate at which half of "
+        "the seeds learned to the next larger rate tried, with a point at the geometric middle. "
+        "Open arrows: censored, beyond the rates tried, not fitted. Lines: power law with the 95% "
+        "band of its refits, over the sizes fitted. (Paper: Fig. 3.)",
+    )
+
+
+def _speed_picture(dataset: xr.Dataset, level: float, speed: xr.Dataset) -> Picture:
+    return Picture(
+        steps_to_criterion(dataset, level=level, fit=speed),
+        "steps_to_criterion",
+        "Training steps until half of the seeds reached the success criterion, where half did, "
+        "with a power law at each rate that at least three sizes reached.",
+    )
+
+
+def _map_section(dataset: xr.Dataset, level: float) -> Section:
+    picture = Picture(
+        success_maps(dataset, level=level),
+        "success_maps",
+        "Fraction of seeds that learned, by network size and learning rate. The bar lies on top of "
+        "the critical rate. (Paper: Fig. 2.)",
+    )
+    return Section("Which rates train which sizes", "", (), (picture,))
+
+
+def _curve_section(dataset: xr.Dataset, level: float) -> Section:
+    picture = Picture(
+        loss_curves(dataset, level=level),
+        "loss_curves",
+        "Training loss at each size's best learning rate: mean over seeds, and their range. "
+        "Dotted: best among failures. (Paper: Fig. 1B.)",
+    )
+    table = best_rate_table(best_learning_rates(dataset, level))
+    return Section("Learning at the best rate", "", (table,), (picture,))
+
+
+def _paper_section(findings: list[Finding], ours: Mapping[str, str]) -> Section:
+    return Section("Paper versus here", "", (paper_table(findings), conditions_table(ours)))
+
+
+def _literal_section(dataset: xr.Dataset, level: float, resamples: int) -> Section:
+    text = (
+        "The paper calls a run successful if its accuracy exceeds 0.5. That criterion is unsafe: a "
+        "network that ignores the cue already scores above 0.5 when accuracy is a correlation "
+        "(pearson) or is taken over all time steps (matching), and half of them do by chance when "
+        "it is the decision in the response period. From the same runs it would give:"
+    )
+    return Section(
+        "The criterion taken literally", text, (literal_table(dataset, level, resamples),)
+    )

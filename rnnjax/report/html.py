@@ -1,0 +1,37 @@
+"""A page as one self-contained HTML file: images and styles inside, no script, no outside link."""
+
+import base64
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from rnnjax.report.page import Page, Picture, blocks, drawn
+
+__all__ = ["render_html"]
+
+_MEDIA = {"png": "image/png", "svg": "image/svg+xml"}
+
+
+def _data_address(picture: Picture) -> str:
+    """The image inside its own address; an SVG too, so that none of its markup joins the page."""
+    assert isinstance(picture.image, bytes)
+    return f"data:{_MEDIA[picture.suffix]};base64,{base64.b64encode(picture.image).decode()}"
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("rnnjax.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["blocks"] = blocks
+    environment.filters["data_address"] = _data_address
+    return environment.get_template("page.html")
+
+
+def render_html(page: Page) -> str:
+    """The page as HTML. All text is escaped; figures become PNG at twice the displayed size."""
+    return _template().render(page=drawn(page))

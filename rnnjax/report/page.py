@@ -1,0 +1,143 @@
+"""A page as data: title, sections, tables and pictures, before any markup."""
+
+import io
+import re
+from dataclasses import dataclass, replace
+
+from matplotlib.figure import Figure
+
+__all__ = ["Block", "Page", "Picture", "Section", "Table", "blocks", "drawn"]
+
+_DISPLAY_DPI = 100
+_SHARPNESS = 2  # pixels of the image per pixel of the page
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under column headings. `align`: `l` or `r` for each column (default `lrr...`).
+
+    Raises `ValueError` if a row or `align` does not fit the columns.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+    align: str = ""
+
+    def __post_init__(self) -> None:
+        width = len(self.columns)
+        for row in self.rows:
+            if len(row) != width:
+                raise ValueError(f"rows: expected {width} cells, as there are columns, got {row!r}")
+        if not self.align:
+            object.__setattr__(self, "align", "l" + "r" * (width - 1))
+        if len(self.align) != width or set(self.align) - {"l", "r"}:
+            raise ValueError(f"align: expected {width} letters l or r, got {self.align!r}")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, or the bytes of a PNG or SVG file, with its caption and its file name's stem.
+
+    `width` is the displayed width in pixels of the page; for a figure it follows from its size.
+    Raises `ValueError` for bytes of another format or a name that is not a plain file stem.
+    """
+
+    image: Figure | bytes
+    name: str
+    caption: str = ""
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
+            raise ValueError(f"name: expected letters, digits, - and _ only, got {self.name!r}")
+        if isinstance(self.image, bytes) and not _format(self.image):
+            raise ValueError(f"image: expected a PNG or SVG file, got {self.image[:8]!r}...")
+
+    @property
+    def suffix(self) -> str:
+        """`png` or `svg`."""
+        return "png" if isinstance(self.image, Figure) else _format(self.image)
+
+
+def _format(data: bytes) -> str:
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    return "svg" if b"<svg" in data[:1000] else ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with text, then its pictures, then its tables.
+
+    Text: paragraphs separated by blank lines; lines that start with `- ` form a list, lines
+    indented by four spaces are code.
+    """
+
+    heading: str
+    text: str = ""
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report: the lead says the finding; `provenance` how it was made, as (name, value).
+
+    Raises `ValueError` if two pictures share a name.
+    """
+
+    title: str
+    lead: str
+    sections: tuple[Section, ...] = ()
+    subtitle: str = ""
+    provenance: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [picture.name for section in self.sections for picture in section.figures]
+        double = sorted({name for name in names if names.count(name) > 1})
+        if double:
+            raise ValueError(f"figures: expected different names, got {', '.join(double)} twice")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph, list or piece of code: `kind` is `text`, `list` or `code`."""
+
+    kind: str
+    lines: tuple[str, ...]
+
+
+def _block(lines: list[str]) -> Block:
+    if all(line.startswith("    ") for line in lines):
+        return Block("code", tuple(line[4:] for line in lines))
+    if all(line.startswith("- ") for line in lines):
+        return Block("list", tuple(line[2:] for line in lines))
+    return Block("text", (" ".join(lines),))
+
+
+def blocks(text: str) -> tuple[Block, ...]:
+    """Splits a section's text at its blank lines."""
+    parts = [part.strip("\n").split("\n") for part in re.split(r"\n\s*\n", text) if part.strip()]
+    return tuple(_block(lines) for lines in parts)
+
+
+def _draw(picture: Picture) -> Picture:
+    if isinstance(picture.image, bytes):
+        return picture
+    buffer = io.BytesIO()
+    # No software stamp: the same figure gives the same file.
+    picture.image.savefig(
+        buffer, format="png", dpi=_DISPLAY_DPI * _SHARPNESS, metadata={"Software": None}
+    )
+    width = round(picture.image.get_figwidth() * _DISPLAY_DPI)
+    return replace(picture, image=buffer.getvalue(), width=picture.width or width)
+
+
+def drawn(page: Page) -> Page:
+    """The page with every figure drawn: all its images are bytes."""
+    sections = (
+        replace(section, figures=tuple(_draw(picture) for picture in section.figures))
+        for section in page.sections
+    )
+    return replace(page, sections=tuple(sections))

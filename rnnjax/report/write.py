@@ -1,0 +1,46 @@
+"""A page on disk: `report.html`, `report.md` and `figures/`."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from rnnjax.report.html import render_html
+from rnnjax.report.markdown import render_markdown
+from rnnjax.report.page import Page, drawn
+
+__all__ = ["write_report"]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Writes beside `path` and then renames, so that a reader sees the old file or the new one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        # mkstemp makes private files; a report is for others to read.
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_report(page: Page, folder: str | os.PathLike[str]) -> Path:
+    """Writes `figures/*.png`, `report.md` and `report.html` into `folder`; returns the HTML's path.
+
+    Everything is rendered before the first file is touched, and each file is replaced at once: an
+    interrupted or failing call leaves whole files. Raises `OSError` where `folder` is not writable.
+    """
+    page, folder = drawn(page), Path(folder)
+    files = {
+        folder / "figures" / f"{picture.name}.{picture.suffix}": picture.image
+        for section in page.sections
+        for picture in section.figures
+    }
+    files[folder / "report.md"] = render_markdown(page).encode()
+    files[folder / "report.html"] = render_html(page).encode()
+    for path, data in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert isinstance(data, bytes)
+        _replace(path, data)
+    return folder / "report.html"

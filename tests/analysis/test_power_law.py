@@ -1,0 +1,244 @@
+import numpy as np
+import pytest
+from populations import HALF_DECADES, SIZES, from_success, successes, sweep, thresholds, without
+from scipy import stats
+
+from rnnjax.analysis import critical_learning_rate, power_law
+from rnnjax.analysis.bisection import next_rate
+from rnnjax.analysis.regression import (
+    consistent_slopes,
+    fit_lines,
+    percentile_interval,
+    residual_interval,
+    seed_weights,
+)
+
+QUICK = {"resamples": 200}
+
+
+def experiments(count, sizes, rates, seeds, exponent, spread, intercept=0.0, rng=None):
+    """`count` populations whose true critical rate follows one power law."""
+    rng = rng or np.random.default_rng(1)
+    runs = [
+        successes(
+            thresholds(rng, sizes, seeds, exponent, intercept + rng.uniform(0, 0.5), spread), rates
+        )
+        for _ in range(count)
+    ]
+    return from_success(runs, sizes, rates, experiment=np.arange(count))
+
+
+def coverage(data, exponent, resamples=400):
+    law = power_law(data, resamples=resamples)
+    inside = (law["exponent_low"] <= exponent) & (exponent <= law["exponent_high"])
+    return float(inside.mean()), float((law["exponent_high"] - law["exponent_low"]).median())
+
+
+def test_equals_polyfit_on_the_uncensored_points():
+    data = sweep()
+    law, found = power_law(data, point="lower", **QUICK), critical_learning_rate(data)
+    for place in ({"task": "delayed_cue"}, {"task": "delayed_match"}):
+        here = {**place, "optimizer": "adam"}
+        points = found.sel(here)
+        used = (points["censored"] == "none").values
+        slope, start = np.polyfit(
+            np.log10(points["hidden"].values[used]), np.log10(points["rate"].values[used]), 1
+        )
+        fit = law.sel(here)
+        np.testing.assert_allclose([fit["exponent"], fit["intercept"]], [slope, start], rtol=1e-10)
+        assert int(fit["points_used"]) == used.sum()
+        assert int(fit["points_censored"]) == (~used).sum()
+
+
+def test_middle_of_equal_brackets_moves_the_intercept_alone():
+    data = sweep(optimizers=("adam",))
+    low, middle = power_law(data, point="lower", **QUICK), power_law(data, **QUICK)
+    np.testing.assert_allclose(low["exponent"], middle["exponent"], rtol=1e-10)
+    np.testing.assert_allclose(middle["intercept"] - low["intercept"], 0.25, rtol=1e-10)
+
+
+def test_masked_lines_equal_polyfit():
+    rng = np.random.default_rng(0)
+    x, y = np.arange(7.0), rng.normal(size=(5, 7))
+    y[rng.random(y.shape) < 0.2] = np.nan
+    lines = fit_lines(x, y)
+    for row, slope, start in zip(y, *lines, strict=True):
+        used = ~np.isnan(row)
+        np.testing.assert_allclose([slope, start], np.polyfit(x[used], row[used], 1), rtol=1e-10)
+
+
+def test_residual_interval_equals_linregress():
+    x = np.array([0.0, 1, 2, 3, 4])
+    y = np.array([0.1, 0.9, np.nan, 3.2, 3.9])
+    used = ~np.isnan(y)
+    line = stats.linregress(x[used], y[used])
+    half = stats.t.ppf(0.975, 2) * line.stderr
+    expected = (line.slope - half, line.slope + half)
+    np.testing.assert_allclose(residual_interval(x, y, 0.95), expected)
+    assert np.isnan(residual_interval(x, 2 * x, 0.95)).all()
+
+
+def test_consistent_slopes_equal_a_search_over_lines():
+    x = np.array([1.0, 1.5, 2.0, 3.0])
+    low = np.array([-1.0, -1.5, -1.5, -2.5])
+    high = low + 0.5
+    slopes = np.linspace(-3, 1, 4001)
+    # A line of given slope exists if one intercept fits all brackets.
+    room = (high - slopes[:, None] * x).min(-1) - (low - slopes[:, None] * x).max(-1)
+    allowed = slopes[room >= 0]
+    least, most = consistent_slopes(x, low, high)
+    np.testing.assert_allclose([least, most], allowed[[0, -1]], atol=2e-3)
+    assert consistent_slopes(x, np.array([0.0, 5, 0, 5]), np.array([0.1, 5.1, 0.1, 5.1])) == (
+        np.inf,
+        -np.inf,
+    )
+
+
+def test_seed_weights_have_the_variance_of_a_mean():
+    values = np.array([0.0, 1.0, 4.0, 9.0])
+    weights = seed_weights(np.random.default_rng(0), 20000, 1, 4)[:, 0]
+    np.testing.assert_allclose(weights.sum(-1), 1)
+    np.testing.assert_allclose((weights @ values).var(), values.var(ddof=1) / 4, rtol=0.05)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_few_seeds_still_give_an_interval(seeds):
+    data = sweep(tasks=("delayed_cue",), optimizers=("adam",), seeds=seeds)
+    law = power_law(data, **QUICK).squeeze()
+    assert law["exponent_low"] < law["exponent"] < law["exponent_high"]
+
+
+@pytest.mark.parametrize(
+    ("exponent", "intercept", "spread"),
+    [(-1.0, 0.0, 0.1), (-1.0, 0.0, 0.2), (-0.3, -0.8, 0.1), (-0.3, -0.8, 0.2)],
+)
+def test_coverage_on_half_decades_with_four_seeds(exponent, intercept, spread):
+    data = experiments(150, SIZES, HALF_DECADES, 4, exponent, spread, intercept)
+    covered, width = coverage(data, exponent)
+    assert covered >= 0.9
+    assert width < 1.0
+
+
+@pytest.mark.parametrize(("exponent", "intercept"), [(-1.0, 0.0), (-0.3, -0.8)])
+def test_coverage_of_the_papers_grid(exponent, intercept):
+    sizes = np.round(np.geomspace(10, 10000, 13)).astype(int)
+    data = experiments(100, sizes, 10.0 ** np.arange(-6, 1), 10, exponent, 0.1, intercept)
+    covered, width = coverage(data, exponent)
+    assert covered >= 0.9
+    assert width < 0.65
+
+
+def test_coverage_on_a_fine_grid_where_seeds_decide():
+    rates = 10.0 ** np.arange(-4, 0.1, 0.1)
+    covered, width = coverage(experiments(100, SIZES, rates, 4, -1.0, 0.2), -1.0)
+    assert covered >= 0.9
+    assert width < 0.65
+
+
+def test_coverage_under_a_ceiling():
+    data = experiments(150, SIZES, HALF_DECADES, 4, -1.0, 0.15, intercept=1.0)
+    law = power_law(data, resamples=400)
+    fitted = law.where(law["exponent"].notnull() & law["exponent_low"].notnull(), drop=True)
+    assert (law["points_censored"] > 0).mean() > 0.9
+    inside = (fitted["exponent_low"] <= -1) & (fitted["exponent_high"] >= -1)
+    assert float(inside.mean()) >= 0.9
+
+
+def test_counts_and_range_of_censored_fits():
+    rates = [1e-3, 1e-2, 1e-1]
+    learned = {10: (1, 1, 1), 20: (1, 1, 0), 40: (1, 1, 0), 80: (1, 0, 0), 160: (0, 0, 0)}
+    runs = [[[value] * 4 for value in row] for row in learned.values()]
+    law = power_law(from_success(runs, list(learned), rates), **QUICK)
+    assert (int(law["points_used"]), int(law["points_censored"])) == (3, 2)
+    assert (law["hidden_min"], law["hidden_max"]) == (20, 80)
+    slope = np.polyfit(np.log10([20, 40, 80]), [-2, -2, -3], 1)[0]
+    np.testing.assert_allclose(law["exponent"], slope)
+
+
+def test_too_few_points_give_nan_with_the_counts():
+    data = sweep(sizes=(10, 100))
+    law = power_law(data, **QUICK)
+    assert law["exponent"].isnull().all()
+    assert law["exponent_low"].isnull().all()
+    assert law["scatter_low"].isnull().all()
+    assert (law["points_used"] + law["points_censored"] == 2).all()
+
+
+def test_nothing_run_counts_nothing():
+    data = sweep()
+    law = power_law(without(data, data["seed"] < 0), **QUICK)
+    assert (law["points_used"] == 0).all()
+    assert (law["points_censored"] == 0).all()
+    assert law["exponent"].isnull().all()
+
+
+def bisected(success):
+    """`success` [hidden, learning_rate, seed] with NaN where a bisection would not have looked."""
+    found = np.full_like(success, np.nan)
+    for full, part in zip(success, found, strict=True):
+        while (index := next_rate(part.mean(-1), 0.5, 5)) is not None:
+            part[index] = full[index]
+    return found
+
+
+@pytest.mark.parametrize("exponent", [-1.0, -0.3])
+def test_a_bisected_grid_gives_the_exponent_of_the_full_one(exponent):
+    rng, rates = np.random.default_rng(3), 10.0 ** np.round(np.arange(-4, 0.05, 0.1), 1)
+    full = [
+        successes(thresholds(rng, SIZES, 4, exponent, rng.uniform(-1.0, -0.5), 0.15), rates)
+        for _ in range(60)
+    ]
+    coords = {"experiment": np.arange(60)}
+    dense = from_success(full, SIZES, rates, **coords)
+    lazy = from_success([bisected(run) for run in full], SIZES, rates, **coords)
+    assert lazy["accuracy_decision"].isnull().mean() > 0.7
+    np.testing.assert_array_less(np.abs(dense_gap(dense, lazy)), 0.25)
+    covered, width = coverage(lazy, exponent)
+    assert covered >= 0.9
+    assert width < 0.5
+
+
+def dense_gap(dense, lazy):
+    """They differ only where success is not monotone in the rate."""
+    return (power_law(dense, **QUICK)["exponent"] - power_law(lazy, **QUICK)["exponent"]).values
+
+
+def test_a_resample_does_not_fall_through_a_gap_in_the_grid():
+    sizes, rates = [10, 20, 40, 80], [1e-6, 1e-3, 2e-3, 1e-1]
+    run = [[[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]] for _ in sizes]
+    law = power_law(from_success(run, sizes, rates), resamples=500)
+    np.testing.assert_allclose(law["exponent"], 0, atol=1e-9)
+    # Without care, brackets of 3 decades below and 1.7 above would give intervals beyond +-2.
+    assert -1.5 < law["exponent_low"] < 0 < law["exponent_high"] < 1.5
+
+
+def test_a_condition_alone_gives_the_same_interval():
+    data = sweep()
+    whole = power_law(data, **QUICK).sel(task="delayed_match", optimizer="adam")
+    alone = power_law(data.sel(task=["delayed_match"], optimizer=["adam"]), **QUICK).squeeze()
+    np.testing.assert_array_equal(whole["exponent_samples"], alone["exponent_samples"])
+
+
+def test_same_seed_same_interval():
+    data = sweep(optimizers=("adam",))
+    assert power_law(data, **QUICK).equals(power_law(data, **QUICK))
+    other = power_law(data, **QUICK, random_seed=1)
+    assert not other["exponent_samples"].equals(power_law(data, **QUICK)["exponent_samples"])
+
+
+def test_percentiles_need_half_of_the_samples():
+    samples = np.array([1.0, 2.0, np.nan, np.nan])
+    assert percentile_interval(samples, 1.0) == (1.0, 2.0)
+    assert np.isnan(percentile_interval(np.array([1.0, np.nan, np.nan]), 0.95)).all()
+
+
+def test_errors_name_what_is_wrong():
+    data = sweep()
+    with pytest.raises(ValueError, match="no dimension 'hidden'"):
+        power_law(data.isel(hidden=0))
+    with pytest.raises(ValueError, match="point"):
+        power_law(data, point="upper")
+    with pytest.raises(ValueError, match="resamples"):
+        power_law(data, resamples=0)
+    with pytest.raises(ValueError, match="confidence"):
+        power_law(data, confidence=95)

@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+from populations import from_success, sweep, without
+
+from rnnjax.analysis import (
+    best_learning_rates,
+    conditions,
+    critical_learning_rate,
+    status_counts,
+    succeeded,
+    success_density,
+)
+
+RATES = [1e-3, 1e-2, 1e-1]
+
+
+def one_width(rows):
+    """Densities over four seeds, one row per rate."""
+    return from_success([rows], [10], RATES)
+
+
+def test_success_is_finite_and_above_the_criterion():
+    data = sweep(tasks=("delayed_cue",), optimizers=("sgd",))
+    data["accuracy_decision"][0, 0, 0, 0] = [0.75, 0.751, 0.9, 0.9]
+    data["status"][0, 0, 0, 0] = [4, 2, 3, 0]
+    values = succeeded(data)[0, 0, 0, 0].values
+    np.testing.assert_array_equal(values, [0, 1, 0, np.nan])
+
+
+def test_a_run_with_nan_fails_and_is_not_missing():
+    data = one_width(np.ones((3, 4)))
+    data["accuracy_decision"][0, 0, 1] = np.nan
+    data["final_loss"][0, 0, 2] = np.nan
+    np.testing.assert_array_equal(succeeded(data)[0, 0], [1, 0, 0, 1])
+    assert success_density(data)[0, 0] == 0.5
+
+
+def test_threshold_follows_the_task():
+    data = sweep(tasks=("delayed_cue", "flip_flop"), optimizers=("adam",))
+    data["accuracy_decision"][:] = 0.8
+    density = success_density(data)
+    assert (density.sel(task="delayed_cue") == 1).all()
+    assert (density.sel(task="flip_flop") == 0).all()
+
+
+def test_literal_criterion_differs_between_definitions():
+    data = sweep(optimizers=("adam",))
+    assert (success_density(data, "pearson", 0.5) == 1).all()
+    assert success_density(data, "decision", 0.5).equals(success_density(data))
+
+
+def test_density_leaves_out_what_was_not_run():
+    data = one_width([[1, 1, 0, np.nan], [np.nan] * 4, [0, 0, 0, 1]])
+    np.testing.assert_allclose(success_density(data)[0], [2 / 3, np.nan, 1 / 4])
+
+
+def test_status_codes_come_from_the_attributes():
+    data = one_width(np.ones((3, 4)))
+    data["status"].attrs = {"flag_values": [0, 9], "flag_meanings": "DIVERGED EXHAUSTED"}
+    data["status"][:] = 9
+    data["status"][0, 0, 0] = 0
+    assert succeeded(data).sum() == 11
+    assert status_counts(data) == {"DIVERGED": 1, "EXHAUSTED": 11}
+
+
+def test_without_a_status_final_losses_tell_what_was_run():
+    data = one_width(np.ones((3, 4))).drop_vars("status")
+    data["final_loss"][0, 0, 0] = np.nan
+    assert int(succeeded(data).isnull().sum()) == 1
+
+
+@pytest.mark.parametrize(
+    ("seeds_that_learn", "expected"),
+    [
+        ((4, 4, 1), (1e-2, 1e-2, 1e-1, "none")),
+        ((4, 2, 1), (1e-2, 1e-2, 1e-1, "none")),
+        ((1, 3, 0), (1e-2, 1e-2, 1e-1, "none")),
+        ((4, 0, 2), (1e-1, 1e-1, np.inf, "above")),
+        ((4, 4, 4), (1e-1, 1e-1, np.inf, "above")),
+        ((1, 1, 0), (np.nan, 0.0, 1e-3, "below")),
+    ],
+)
+def test_critical_rate_by_hand(seeds_that_learn, expected):
+    rows = [[1] * count + [0] * (4 - count) for count in seeds_that_learn]
+    found = critical_learning_rate(one_width(rows)).isel(hidden=0)
+    np.testing.assert_array_equal([found["rate"], found["lower"], found["upper"]], expected[:3])
+    assert found["censored"] == expected[3]
+
+
+def test_critical_rate_uses_only_the_rates_that_were_run():
+    nothing = [np.nan] * 4
+    rows = [[1] * 4, nothing, [0] * 4]
+    found = critical_learning_rate(one_width(rows)).isel(hidden=0)
+    assert (found["rate"], found["upper"]) == (1e-3, 1e-1)
+    found = critical_learning_rate(one_width([[1] * 4, [1] * 4, nothing])).isel(hidden=0)
+    assert (found["rate"], found["censored"]) == (1e-2, "above")
+    found = critical_learning_rate(one_width([nothing] * 3)).isel(hidden=0)
+    assert np.isnan(found["upper"])
+    assert found["censored"] == "none"
+
+
+def test_order_of_the_rates_does_not_matter():
+    data = sweep()
+    flipped = critical_learning_rate(data.isel(learning_rate=slice(None, None, -1)))
+    assert flipped.equals(critical_learning_rate(data))
+
+
+def test_level_one_needs_every_seed():
+    rows = [[1, 1, 1, 1], [1, 1, 1, 0], [0, 0, 0, 0]]
+    assert critical_learning_rate(one_width(rows), level=1.0)["rate"] == 1e-3
+    assert critical_learning_rate(one_width(rows), level=0.75)["rate"] == 1e-2
+
+
+def test_best_rate_is_the_lowest_mean_loss_and_divergence_rules_out():
+    data = one_width([[1] * 4, [1] * 4, [1] * 4])
+    data["final_loss"][0] = np.array([[3, 3, 3, 3], [2, 2, 2, 2], [1, 1, 1, np.nan]])
+    best = best_learning_rates(data).isel(hidden=0)
+    assert (best["rate"], best["loss"], best["density"]) == (1e-2, 2.0, 1.0)
+    assert bool(best["trained"])
+
+
+def test_best_among_failures_is_marked_and_all_diverged_has_none():
+    data = one_width([[0] * 4, [1, 0, 0, 0], [0] * 4])
+    assert not bool(best_learning_rates(data)["trained"])
+    assert best_learning_rates(data)["rate"] == 1e-2
+    data["final_loss"][:] = np.nan
+    best = best_learning_rates(data).isel(hidden=0)
+    assert np.isnan(best["rate"])
+    assert not bool(best["trained"])
+
+
+def test_best_rate_skips_rates_without_runs():
+    data = one_width([[0] * 4, [np.nan] * 4, [1] * 4])
+    data["final_loss"][0, 1] = np.nan
+    assert best_learning_rates(data)["rate"] == 1e-1
+
+
+def test_any_other_dimension_is_carried_along():
+    data = sweep().expand_dims(init=["gaussian", "xavier"])
+    assert set(critical_learning_rate(data)["rate"].dims) == {"init", "task", "optimizer", "hidden"}
+    labels = [labels for labels, _ in conditions(data)]
+    assert len(labels) == 8
+    assert labels[0] == {"init": "gaussian", "task": "delayed_cue", "optimizer": "adam"}
+
+
+def test_pending_cells_do_not_count():
+    data = sweep()
+    half = without(data, data["task"] == "delayed_cue")
+    found = critical_learning_rate(half)
+    assert found["upper"].sel(task="delayed_match").isnull().all()
+    assert found.sel(task="delayed_cue").equals(
+        critical_learning_rate(data).sel(task="delayed_cue")
+    )
+
+
+def test_errors_name_what_is_wrong():
+    data = sweep()
+    with pytest.raises(ValueError, match="did you mean 'pearson'"):
+        succeeded(data, "person")
+    with pytest.raises(ValueError, match="no dimension 'seed'"):
+        success_density(data.isel(seed=0))
+    with pytest.raises(ValueError, match="no variable 'accuracy_decision'"):
+        succeeded(data[["loss", "status"]])
+    with pytest.raises(ValueError, match="threshold"):
+        succeeded(data.drop_vars("criterion"))
+    with pytest.raises(ValueError, match="level"):
+        critical_learning_rate(data, level=0)

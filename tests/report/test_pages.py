@@ -1,0 +1,146 @@
+import os
+from html.parser import HTMLParser
+
+import pytest
+from matplotlib.figure import Figure
+
+from rnnjax.report import Page, Picture, Section, Table, render_html, render_markdown, write_report
+from rnnjax.report import write as write_module
+from rnnjax.report.page import Block, blocks
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 16
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>'
+
+
+class Reader(HTMLParser):
+    """Collects tags and outside links; checks that every tag is closed."""
+
+    OPEN = frozenset({"meta", "img", "br", "link"})
+
+    def __init__(self):
+        super().__init__()
+        self.stack, self.tags, self.links = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in self.OPEN:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+
+def read(html):
+    reader = Reader()
+    reader.feed(html)
+    assert not reader.stack
+    return reader
+
+
+@pytest.fixture
+def page():
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().plot([0, 1])
+    table = Table(("a", "b"), (("x | y", "1 < 2"),), caption="a table & more")
+    text = "One\nline.\n\n- a\n- b\n\n    code <here>"
+    return Page(
+        "Title <b>",
+        "The lead.",
+        (
+            Section("First", text, (table,), (Picture(figure, "plot", "seen"),)),
+            Section("Second", "", (), (Picture(SVG, "drawing"),)),
+        ),
+        subtitle="under",
+        provenance=(("command", "python x.py"),),
+    )
+
+
+def test_html_stands_alone_and_is_well_formed(page):
+    html = render_html(page)
+    reader = read(html)
+    assert all(link.startswith("data:image/") for link in reader.links)
+    assert len(reader.links) == 2
+    assert "script" not in reader.tags
+    assert "http" not in html
+
+
+def test_html_escapes_every_text(page):
+    html = render_html(page)
+    for text in ("Title &lt;b&gt;", "1 &lt; 2", "code &lt;here&gt;", "a table &amp; more"):
+        assert text in html
+
+
+def test_figures_are_drawn_at_twice_their_size(page):
+    html = render_html(page)
+    assert "width: 200px" in html
+    assert render_html(page) == html
+
+
+def test_markdown(page):
+    text = render_markdown(page)
+    assert text.startswith("# Title <b>\n\n*under*\n\n**The lead.**\n\n## First\n\n")
+    assert "![plot](figures/plot.png)" in text
+    assert "![drawing](figures/drawing.svg)" in text
+    assert "| a | b |\n| --- | ---: |\n| x \\| y | 1 < 2 |" in text
+    assert "python x.py" in text
+
+
+def test_text_blocks():
+    assert blocks("one\ntwo\n\n- a\n- b\n\n    x\n     y\n") == (
+        Block("text", ("one two",)),
+        Block("list", ("a", "b")),
+        Block("code", ("x", " y")),
+    )
+    assert blocks("") == ()
+
+
+def test_written_files(page, tmp_path):
+    path = write_report(page, tmp_path / "new" / "folder")
+    found = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert found == [
+        "new/folder/figures/drawing.svg",
+        "new/folder/figures/plot.png",
+        "new/folder/report.html",
+        "new/folder/report.md",
+    ]
+    assert path.read_text() == render_html(page)
+    assert (tmp_path / "new/folder/figures/drawing.svg").read_bytes() == SVG
+
+
+def test_a_failing_write_leaves_the_old_page_whole(page, tmp_path, monkeypatch):
+    path = write_report(page, tmp_path)
+    before = path.read_bytes()
+
+    def fail(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(write_module.os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_report(Page("Other", "x"), tmp_path)
+    assert path.read_bytes() == before
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+
+
+def test_a_page_that_cannot_be_drawn_writes_nothing(tmp_path, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(write_module, "render_html", fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        write_report(Page("t", "l"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_parts_are_refused():
+    with pytest.raises(ValueError, match="rows: expected 2 cells"):
+        Table(("a", "b"), (("1",),))
+    with pytest.raises(ValueError, match="align"):
+        Table(("a", "b"), (), align="lc")
+    with pytest.raises(ValueError, match="image"):
+        Picture(b"GIF89a", "x")
+    with pytest.raises(ValueError, match="name"):
+        Picture(PNG, "../x")
+    twice = Section("s", figures=(Picture(PNG, "a"), Picture(PNG, "a")))
+    with pytest.raises(ValueError, match="a twice"):
+        Page("t", "l", (twice,))

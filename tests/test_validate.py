@@ -1,0 +1,58 @@
+"""Every check returns the value as plain data, or names argument, expectation and value."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from rnnjax import validate
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "expected"),
+    [
+        (validate.whole, 0, 0),
+        (validate.positive_integer, np.int64(3), 3),
+        (validate.finite_positive, 1, 1.0),
+        (validate.finite_positive, np.float32(0.5), 0.5),
+        (validate.non_negative, 0, 0.0),
+        (validate.fraction, 0, 0.0),
+        (validate.fraction, 1, 1.0),
+    ],
+)
+def test_accepts(check, value, expected):
+    got = check("size", value)
+    assert got == expected
+    assert type(got) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("check", "values"),
+    [
+        (validate.whole, (-1, 1.0, True, "3", None, math.nan)),
+        (validate.positive_integer, (0, -2, 2.0, False)),
+        (validate.finite_positive, (0, -1.0, math.nan, math.inf, True, "1", None)),
+        (validate.non_negative, (-1e-9, math.nan, math.inf, "0")),
+        (validate.fraction, (-0.1, 1.1, math.nan, None)),
+    ],
+)
+def test_refuses(check, values):
+    for value in values:
+        with pytest.raises(ValueError, match=re.escape(f"got {value!r}")) as error:
+            check("size", value)
+        assert str(error.value).startswith("size: expected ")
+
+
+def test_an_open_fraction_refuses_zero():
+    assert validate.fraction("alpha", 1, open_below=True) == 1
+    with pytest.raises(ValueError, match=r"alpha: expected a number in \(0, 1\], got 0"):
+        validate.fraction("alpha", 0, open_below=True)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    assert validate.one_of("task", "flip_flop", ("flip_flop", "sine")) == "flip_flop"
+    with pytest.raises(ValueError, match=r"task: .*'flipflop' \(did you mean 'flip_flop'\?\)"):
+        validate.one_of("task", "flipflop", ("flip_flop", "sine"))
+    with pytest.raises(ValueError, match="expected one of flip_flop, sine, got 'qqq'$"):
+        validate.one_of("task", "qqq", ("flip_flop", "sine"))
