@@ -11,12 +11,15 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import config_flags
 
-__all__ = ["Study", "checked_workdir", "main", "run_in_parallel_on_cpu"]
+__all__ = ["Config", "Study", "checked_workdir", "main", "run_in_parallel_on_cpu"]
+
+Config: TypeAlias = Any
+"""An `ml_collections.ConfigDict`; what its fields are only its file tells."""
 
 FAILED, INTERRUPTED = 2, 130
 
@@ -51,7 +54,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> None:
         _fail(error)
 
 
-def _parse(study: Study, arguments: list[str]) -> tuple[ConfigDict, Path, bool]:
+def _parse(study: Study, arguments: list[str]) -> tuple[Config, Path, bool]:
     arguments = _with_preset(arguments, study.config_file)
     values = flags.FlagValues()
     default = Path("runs") / study.name
@@ -68,16 +71,17 @@ def _parse(study: Study, arguments: list[str]) -> tuple[ConfigDict, Path, bool]:
             flag_values=values, lock_config=True, sys_argv=arguments,
         )  # fmt: skip
         rest = values(arguments)
-        values["config"].value.to_dict()  # a file that failed to load says so only when used
+        given = values.flag_values_dict()
+        given["config"].to_dict()  # a file that failed to load says so only when used
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         _fail(error)
-    if values["help"].value:
+    if given["help"]:
         print(f"python experiments/{study.name}.py [flags]\n\n{values.get_help()}")
         print(f"Presets and fields of --config are in {study.config_file}.")
         sys.exit(0)
     if len(rest) > 1:
         _fail(ValueError(f"expected flags only, got {' '.join(rest[1:])!r}"))
-    return values["config"].value, Path(values["workdir"].value), values["dry_run"].value
+    return given["config"], Path(given["workdir"]), given["dry_run"]
 
 
 def _with_preset(arguments: list[str], config_file: Path) -> list[str]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from launch import Study, checked_workdir, main
-from ml_collections import ConfigDict
+from launch import Config, Study, checked_workdir, main
 
 import rnnjax
 from rnnjax.analysis import bisect_critical_rates
@@ -29,7 +28,7 @@ ARMS = {
 SECONDS_TO_COMPILE = 4  # one program, on a laptop's core
 
 
-def build_sweep(config: ConfigDict) -> rnnjax.Sweep:
+def build_sweep(config: Config) -> rnnjax.Sweep:
     """The population that a config describes; raises `ValueError` for what makes no sense."""
     one_of("arm", config.arm, ARMS)
     seeds = positive_integer("seeds", config.seeds)
@@ -56,7 +55,7 @@ def _names(values: tuple[str, ...]) -> list[str]:
     return [name.strip() for value in values for name in value.split(",")]
 
 
-def _options(config: ConfigDict, task: str) -> dict[str, Any]:
+def _options(config: Config, task: str) -> dict[str, Any]:
     return config[task].to_dict() if task in config else {}
 
 
@@ -99,7 +98,7 @@ def describe_cost(sweep: rnnjax.Sweep, bisect: bool) -> str:
 
 
 def run(
-    config: ConfigDict,
+    config: Config,
     workdir: Path,
     *,
     dry_run: bool = False,

@@ -2,7 +2,7 @@
 
 from rnnjax import analysis, cells, parametrization, tasks, training
 from rnnjax.rollout import Trajectory, rollout
-from rnnjax.store import StoreError, load_results
+from rnnjax.store import StoreError, load_parameters, load_results
 from rnnjax.sweep import (
     Engine,
     ProgressBar,
@@ -28,6 +28,7 @@ __all__ = [
     "Trajectory",
     "analysis",
     "cells",
+    "load_parameters",
     "load_results",
     "log_rates",
     "log_widths",

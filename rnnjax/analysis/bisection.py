@@ -57,7 +57,7 @@ def bisect_critical_rates(
         store: folder of the results; the same call goes on where an earlier one stopped.
         level: success density that makes a rate trainable.
         accuracy: which accuracy decides.
-        threshold: its threshold; the task's criterion by default.
+        threshold: accuracy that alone decides; by default the criterion of `succeeded`.
         stride: rates per coarse step down from the top; 5 of ten per decade is half a decade.
         progress: hears after every segment; it begins anew with every round.
         engine: how to compute.

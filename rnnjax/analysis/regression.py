@@ -34,10 +34,10 @@ def fit_lines(x: np.ndarray, y: np.ndarray) -> Line:
     x_mean = (used * x).sum(-1) / share
     y_used = np.where(used, y, 0.0)
     y_mean = y_used.sum(-1) / share
-    centred = used * (x - x_mean[..., None])
-    spread = (centred**2).sum(-1)
+    centered = used * (x - x_mean[..., None])
+    spread = (centered**2).sum(-1)
     good = enough & (spread > 0)
-    slope = np.where(good, (centred * y_used).sum(-1) / np.where(good, spread, 1.0), np.nan)
+    slope = np.where(good, (centered * y_used).sum(-1) / np.where(good, spread, 1.0), np.nan)
     return Line(slope, y_mean - slope * x_mean)
 
 

@@ -31,15 +31,20 @@ def _threshold(dataset: xr.Dataset, threshold: float | xr.DataArray | None) -> f
 def succeeded(
     dataset: xr.Dataset, accuracy: str = "decision", threshold: float | xr.DataArray | None = None
 ) -> xr.DataArray:
-    """1 where a run stayed finite and its accuracy exceeds `threshold`, 0 where not.
+    """1 where a run stayed finite and learned, 0 where not.
 
-    `accuracy` names the definition (the variable `accuracy_<name>`), `threshold` defaults to the
-    dataset's `criterion`. The paper's literal rule ("accuracy above 0.5") is `threshold=0.5`.
+    Without a `threshold` a run has learned if its accuracy exceeds the dataset's `criterion` and
+    its final loss is below `blind_loss`, where the dataset has it: accuracy alone credits networks
+    that have learned nothing, whose outputs echo two cues with the right signs by luck. With a
+    `threshold` accuracy alone decides; the paper's literal rule ("accuracy above 0.5") is
+    `threshold=0.5`. `accuracy` names the definition (the variable `accuracy_<name>`).
     Returns float over the dimensions of the runs; NaN where a run has not ended. Raises
     `ValueError` for an unknown definition, or if there is no criterion.
     """
     values, done = _accuracy(dataset, accuracy), finished(dataset)
     learned = (values > _threshold(dataset, threshold)) & ~diverged(dataset)
+    if threshold is None and {"blind_loss", "final_loss"} <= set(dataset):
+        learned = learned & (dataset["final_loss"] < dataset["blind_loss"])
     return learned.astype(float).where(done).transpose(*values.dims, ...).rename("succeeded")
 
 

@@ -64,7 +64,8 @@ def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
         "learning rates": f"{len(rates)}, {spacing:.2g} decades apart, {span}",
         "seeds": str(dataset.sizes["seed"]),
         "training steps": steps,
-        "success": f"finite, and {_criterion_text(dataset)}",
+        "success": f"finite, {_criterion_text(dataset)}, and"
+        " a held-out loss below that of the best answer that ignores the input",
     }
 
 
@@ -92,7 +93,7 @@ def _caveats(steps: str) -> str:
             "The grid decides part of the exponent. Whole decades and a ceiling on the rates bias "
             "it, in either direction; censored sizes are therefore left out and counted.",
             "The intervals cover seeds and grid spacing under a power law. They do not cover the "
-            "choice of initialisation, task timing, loss reduction or success criterion.",
+            "choice of initialization, task timing, loss reduction or success criterion.",
             "An exponent holds for the sizes it was fitted to; the slope may change beyond them.",
             "The two intervals answer different questions: where the one from scatter is much "
             "wider, a power law describes the points badly.",
@@ -222,8 +223,11 @@ def _literal_section(dataset: xr.Dataset, level: float, resamples: int) -> Secti
         "The paper calls a run successful if its accuracy exceeds 0.5. That criterion is unsafe: a "
         "network that ignores the cue already scores above 0.5 when accuracy is a correlation "
         "(pearson) or is taken over all time steps (matching), and half of them do by chance when "
-        "it is the decision in the response period. From the same runs it would give:"
+        "it is the decision in the response period. A stricter accuracy is no cure: a network that "
+        "has learned nothing echoes two cues differently, and both signs are right with "
+        "probability 1/4, so that 1 is a common accuracy of failed networks. Here a run must also "
+        "beat the best answer that ignores the input. From the same runs accuracy alone would give:"
     )
     return Section(
-        "The criterion taken literally", text, (literal_table(dataset, level, resamples),)
+        "Accuracy alone as the criterion", text, (literal_table(dataset, level, resamples),)
     )

@@ -105,9 +105,12 @@ def conditions_table(ours: Mapping[str, str]) -> Table:
 
 
 def literal_table(dataset: xr.Dataset, level: float, resamples: int) -> Table:
-    """The exponents that "accuracy > 0.5" would give, under each definition of accuracy."""
+    """The exponents that accuracy alone would give: above the criterion, and above 0.5."""
     present = [name for name in DEFINITIONS if f"accuracy_{name}" in dataset]
     fits = [power_law(dataset, level, name, 0.5, resamples=resamples) for name in present]
+    if "decision" in present:
+        criterion = dataset["criterion"]
+        fits.insert(0, power_law(dataset, level, "decision", criterion, resamples=resamples))
     rows = []
     for parts in zip(*(list(conditions(fit, ("resample",))) for fit in fits), strict=True):
         cells = []
@@ -120,7 +123,10 @@ def literal_table(dataset: xr.Dataset, level: float, resamples: int) -> Table:
         "Exponent (95% interval), sizes used of sizes run. A size drops out when half its seeds "
         "still “succeed” at the largest rate tried."
     )
-    columns = ("condition", *(f"{name} > 0.5" for name in present))
+    names = [f"{name} > 0.5" for name in present]
+    if "decision" in present:
+        names.insert(0, "decision > criterion")
+    columns = ("condition", *names)
     return Table(columns, tuple(rows), caption)
 
 

@@ -25,7 +25,7 @@ import zarr
 
 from rnnjax.store.manifest import digest, first_difference, versions, write_atomically
 
-__all__ = ["ResultStore", "StoreError", "load_results", "read_manifest"]
+__all__ = ["ResultStore", "StoreError", "load_results", "read_manifest", "read_markers"]
 
 FORMAT = 1
 
@@ -58,7 +58,7 @@ def load_results(path: str | Path) -> xr.Dataset:
     """
     read_manifest(path)
     dataset = _read(Path(path))
-    _verify(dataset, _markers(Path(path)))
+    _verify(dataset, read_markers(Path(path)))
     return dataset
 
 
@@ -103,7 +103,7 @@ class ResultStore:
             ) from None
         try:
             if self._existing():  # again: another process may have come first
-                _verify(_read(self.path), _markers(self.path))
+                _verify(_read(self.path), read_markers(self.path))
             else:
                 self._create()
             self._group = zarr.open_group(self.path / "results.zarr", mode="r+")
@@ -124,7 +124,7 @@ class ResultStore:
         names = {entry.name for entry in self.path.iterdir()}
         if "manifest.json" not in names:
             # A process that died while creating leaves its lock and an unmarked results.zarr.
-            if names <= {"lock", "results.zarr", "blocks"} and not _markers(self.path):
+            if names <= {"lock", "results.zarr", "blocks"} and not read_markers(self.path):
                 return False
             raise StoreError(f"store: {self.path} holds files that are not a results store")
         difference = first_difference(read_manifest(self.path)["config"], self._config)
@@ -164,7 +164,7 @@ class ResultStore:
         """Boolean array over the run dimensions: which cells have been computed."""
         shape = self._template["status"].shape
         done = np.zeros(shape, bool)
-        for marker in _markers(self.path).values():
+        for marker in read_markers(self.path).values():
             done[tuple(np.array(marker["cells"]).T)] = True
         return done
 
@@ -211,7 +211,11 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _markers(path: Path) -> dict[str, dict[str, Any]]:
+def read_markers(path: Path) -> dict[str, dict[str, Any]]:
+    """The finished blocks of the store at `path`: name -> cells, times, digests.
+
+    Raises `StoreError` for a damaged marker.
+    """
     markers = {}
     for file in sorted((path / "blocks").glob("*.json")):
         try:

@@ -136,6 +136,7 @@ def _collect(setup: Setup, layout: Layout, state: _Progress) -> None:
     reached = np.asarray(state.runs.reached, np.float32)
     found = {
         "final_loss": score.loss,
+        "blind_loss": score.blind_loss,
         "accuracy_decision": score.decision,
         "accuracy_matching": score.matching,
         "accuracy_pearson": score.pearson,

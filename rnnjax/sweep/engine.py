@@ -14,8 +14,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from rnnjax.store import ResultStore, describe
-from rnnjax.store.checkpoints import save_parameters
+from rnnjax.store import ResultStore, describe, save_parameters
 from rnnjax.sweep import cost
 from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import BlockResult, Segment, train_block
@@ -125,7 +124,12 @@ def _block_name(sweep: Sweep, place: tuple[int, ...], cells: np.ndarray) -> str:
 
 def sweep_config(sweep: Sweep, engine: Engine) -> dict[str, Any]:
     """What a store of this sweep is of: the whole spec, and which losses are kept."""
-    return {**describe(sweep), "points": engine.points, "spacing": engine.spacing}
+    return {
+        **describe(sweep),
+        "axes": {axis.name: describe(axis.values) for axis in sweep.dimensions},
+        "points": engine.points,
+        "spacing": engine.spacing,
+    }
 
 
 def run_sweep(

@@ -10,6 +10,10 @@ __all__ = ["FIELDS", "empty_results", "recorded_steps", "thinned"]
 
 FIELDS: dict[str, tuple[np.dtype, str]] = {
     "final_loss": (np.dtype("f4"), "loss on held-out trials; NaN after divergence"),
+    "blind_loss": (
+        np.dtype("f4"),
+        "loss on the same trials of the best answer that ignores the input",
+    ),
     "accuracy_decision": (
         np.dtype("f4"),
         "fraction of right choices in the response period, held-out; 0 after divergence",
@@ -26,8 +30,8 @@ FIELDS: dict[str, tuple[np.dtype, str]] = {
     "steps_taken": (np.dtype("i4"), "optimizer steps taken"),
     "steps_to_criterion": (
         np.dtype("f4"),
-        "first step at which the running mean of training decision accuracy exceeded the "
-        "task's criterion; NaN if it never did",
+        "first step at which, in running means over training batches, decision accuracy exceeded "
+        "the task's criterion and the loss was below blind_loss; NaN if that never was",
     ),
     "seconds": (np.dtype("f4"), "wall time of the run's block, divided by its runs"),
 }

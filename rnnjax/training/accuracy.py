@@ -1,7 +1,9 @@
 """Loss and the three accuracies of study 1, on a batch of outputs.
 
 They differ in what a failed network scores. A network that ignores the cue in delayed cue
-discrimination scores 0.5 in `decision`, but about 0.85 in `matching` and 0.64 in `pearson`.
+discrimination scores 0.5 in `decision`, but about 0.85 in `matching` and 0.64 in `pearson`. And one
+that has learned nothing scores 1 in `decision` with probability 1/4, since its outputs echo the
+two cues differently and both may happen to have the right sign; hence `blind_loss`.
 """
 
 from typing import Literal
@@ -10,7 +12,7 @@ import jax.numpy as jnp
 
 from rnnjax.typing import Array, Float, Scalar
 
-__all__ = ["ACCURACIES", "decision", "matching", "mean_squared_error", "pearson"]
+__all__ = ["ACCURACIES", "blind_loss", "decision", "matching", "mean_squared_error", "pearson"]
 
 ACCURACIES = ("decision", "matching", "pearson")
 
@@ -21,6 +23,15 @@ def mean_squared_error(
     """Squared error, averaged over trials and time, averaged or summed over outputs (Eq. 3)."""
     error = jnp.mean(jnp.square(outputs - targets))
     return error * outputs.shape[-1] if reduction == "sum" else error
+
+
+def blind_loss(targets: Float[Array, "B T O"], reduction: str = "mean") -> Scalar:
+    """Loss of the best answer that ignores the input: at each step the mean target of all trials.
+
+    A network above it has learned nothing about the trial, whatever the sign of its outputs.
+    """
+    average = jnp.mean(targets, axis=0, keepdims=True)
+    return mean_squared_error(average, targets, reduction)
 
 
 def decision(

@@ -122,14 +122,20 @@ class Run(NamedTuple):
     status: Int[Array, ""]
     accuracy: Scalar
     """Running mean of decision accuracy on training batches, weighted by `1 - 0.9^step`."""
+    relative_loss: Scalar
+    """The same mean of the training loss over the loss of the best input-blind answer."""
     reached: Int[Array, ""]
-    """First step at which that mean exceeded the task's criterion; 0 if it has not."""
+    """First step at which the network met the task's criterion; 0 if it has not.
+
+    It meets it when the mean accuracy exceeds the criterion and the mean relative loss is below 1."""
 
 
 class Evaluation(NamedTuple):
     """A network on held-out trials; after divergence the loss is NaN and accuracies are 0."""
 
     loss: Scalar
+    blind_loss: Scalar
+    """Loss of the best answer that ignores the input, on the same trials."""
     decision: Scalar
     matching: Scalar
     pearson: Scalar
@@ -154,6 +160,7 @@ def start(setup: Setup, hyper: Hyper, params: Params) -> Run:
         step=zero,
         status=jnp.full((), Status.RUNNING, jnp.int32),
         accuracy=jnp.zeros(()),
+        relative_loss=jnp.zeros(()),
         reached=zero,
     )
 
@@ -180,15 +187,19 @@ def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
     )
     step = run.step + 1
     right = accuracy.decision(outputs, trial.targets, trial.mask, setup.task.decision)
-    running = _MEMORY * run.accuracy + (1 - _MEMORY) * right
-    met = running / (1 - _MEMORY**step) > setup.task.criterion
+    ratio = loss / accuracy.blind_loss(trial.targets, setup.recipe.reduction)
+    mean_right = _MEMORY * run.accuracy + (1 - _MEMORY) * right
+    mean_ratio = _MEMORY * run.relative_loss + (1 - _MEMORY) * ratio
+    weight = 1 - _MEMORY**step
+    met = (mean_right > setup.task.criterion * weight) & (mean_ratio < weight)
     reached = jnp.where((run.reached == 0) & met, step, run.reached)
     status = jnp.where(step >= setup.recipe.steps, Status.EXHAUSTED, Status.RUNNING)
     if setup.recipe.stop == "criterion":
         status = jnp.where(reached > 0, Status.CONVERGED, status)
     after = Run(
-        run.hyper, params, optimizer_state, step, status.astype(jnp.int32), running, reached
-    )
+        run.hyper, params, optimizer_state, step, status.astype(jnp.int32),
+        mean_right, mean_ratio, reached,
+    )  # fmt: skip
     stopped = run._replace(status=jnp.full((), Status.DIVERGED, jnp.int32))
     finite = jnp.isfinite(loss)
     return jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, stopped), loss
@@ -228,5 +239,7 @@ def evaluate(
         accuracy.pearson(outputs, trial.targets),
     )
     return Evaluation(
-        jnp.where(alive, loss, jnp.nan), *(jnp.where(alive, score, 0.0) for score in scores)
+        jnp.where(alive, loss, jnp.nan),
+        accuracy.blind_loss(trial.targets, judge.reduction),
+        *(jnp.where(alive, score, 0.0) for score in scores),
     )

@@ -27,6 +27,16 @@ def test_success_is_finite_and_above_the_criterion():
     np.testing.assert_array_equal(values, [0, 1, 0, np.nan])
 
 
+def test_a_run_must_beat_the_answer_that_ignores_the_input():
+    data = one_width(np.ones((3, 4)))
+    data["final_loss"][:] = 0.2
+    data["blind_loss"] = data["final_loss"].copy(data=np.full(data["final_loss"].shape, 0.3))
+    data["blind_loss"][0, 0, 1] = 0.2
+    np.testing.assert_array_equal(succeeded(data)[0, 0], [1, 0, 1, 1])
+    # A threshold of one's own asks for accuracy alone.
+    np.testing.assert_array_equal(succeeded(data, threshold=0.5)[0, 0], [1, 1, 1, 1])
+
+
 def test_a_run_with_nan_fails_and_is_not_missing():
     data = one_width(np.ones((3, 4)))
     data["accuracy_decision"][0, 0, 1] = np.nan
