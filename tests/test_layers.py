@@ -63,7 +63,7 @@ def imported(source: str, known: set[str]) -> list[str]:
 
 
 def room(module: str) -> str:
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def violations(sources: dict[str, str]) -> list[str]:

@@ -54,5 +54,5 @@ def test_an_unknown_name_is_answered_with_the_nearest():
     assert validate.one_of("task", "flip_flop", ("flip_flop", "sine")) == "flip_flop"
     with pytest.raises(ValueError, match=r"task: .*'flipflop' \(did you mean 'flip_flop'\?\)"):
         validate.one_of("task", "flipflop", ("flip_flop", "sine"))
-    with pytest.raises(ValueError, match="expected one of flip_flop, sine, got 'qqq'$"):
+    with pytest.raises(ValueError, match=r"expected one of flip_flop, sine, got 'qqq'$"):
         validate.one_of("task", "qqq", ("flip_flop", "sine"))

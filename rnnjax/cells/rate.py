@@ -53,7 +53,7 @@ class Rate(AdditiveCell):
     def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T N"]:
         """W_in u + b, for all times at once."""
         drive = inputs @ self.effective(params, "input").T
-        return drive + self.effective(params, "bias") if self.bias else drive
+        return drive + self.effective(params, "bias")[None, :] if self.bias else drive
 
     def update(self, state: Array, current: Array) -> Array:
         """One Euler step of tau dr/dt = -r + tanh(current), with alpha = dt / tau."""

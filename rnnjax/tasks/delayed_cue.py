@@ -16,7 +16,7 @@ __all__ = ["DelayedCue", "delay_that_fits", "delayed_cue", "shown"]
 def shown(cue: Array, start: int, stop: int, steps: int) -> Array:
     """The vector `cue` [C] during steps [start, stop), zero elsewhere: [T, C]."""
     time = jnp.arange(steps)[:, None]
-    return jnp.where((time >= start) & (time < stop), cue, 0.0)
+    return jnp.where((time >= start) & (time < stop), cue[None, :], 0.0)
 
 
 def delay_that_fits(steps: int, cues: int, response: int) -> int:

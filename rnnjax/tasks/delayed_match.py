@@ -50,7 +50,7 @@ class DelayedMatch(Task):
         first, second = jax.random.bernoulli(key, shape=(2,)).astype(int)
         again = self.cue + self.delay
         start = again + self.cue
-        answer = jnp.where(first == second, 1.0, -1.0)[None]
+        answer = jnp.where(first == second, 1.0, -1.0).astype(float)[None]
         return Trial(
             inputs=shown(jax.nn.one_hot(first, 2), 0, self.cue, self.steps)
             + shown(jax.nn.one_hot(second, 2), again, start, self.steps),

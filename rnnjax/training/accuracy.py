@@ -60,8 +60,8 @@ def matching(outputs: Float[Array, "B T O"], targets: Float[Array, "B T O"]) -> 
 
     The cuts are at -1/2 and 1/2; NaN never matches.
     """
-    rounded = jnp.sign(outputs) * (jnp.abs(outputs) > 0.5)
-    return jnp.mean(rounded == targets)
+    rounded = jnp.where(outputs > 0.5, 1.0, jnp.where(outputs < -0.5, -1.0, 0.0))
+    return jnp.mean((rounded == targets) & ~jnp.isnan(outputs))
 
 
 def pearson(outputs: Float[Array, "B T O"], targets: Float[Array, "B T O"]) -> Scalar:

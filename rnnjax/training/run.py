@@ -122,12 +122,12 @@ class Run(NamedTuple):
     status: Int[Array, ""]
     accuracy: Scalar
     """Running mean of decision accuracy on training batches, weighted by `1 - 0.9^step`."""
-    relative_loss: Scalar
-    """The same mean of the training loss over the loss of the best input-blind answer."""
+    excess_loss: Scalar
+    """The same mean of the training loss less that of the best input-blind answer."""
     reached: Int[Array, ""]
     """First step at which the network met the task's criterion; 0 if it has not.
 
-    It meets it when the mean accuracy exceeds the criterion and the mean relative loss is below 1."""
+    It meets it when the mean accuracy exceeds the criterion and the mean excess loss is below 0."""
 
 
 class Evaluation(NamedTuple):
@@ -160,7 +160,7 @@ def start(setup: Setup, hyper: Hyper, params: Params) -> Run:
         step=zero,
         status=jnp.full((), Status.RUNNING, jnp.int32),
         accuracy=jnp.zeros(()),
-        relative_loss=jnp.zeros(()),
+        excess_loss=jnp.zeros(()),
         reached=zero,
     )
 
@@ -187,18 +187,17 @@ def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
     )
     step = run.step + 1
     right = accuracy.decision(outputs, trial.targets, trial.mask, setup.task.decision)
-    ratio = loss / accuracy.blind_loss(trial.targets, setup.recipe.reduction)
+    excess = loss - accuracy.blind_loss(trial.targets, setup.recipe.reduction)
     mean_right = _MEMORY * run.accuracy + (1 - _MEMORY) * right
-    mean_ratio = _MEMORY * run.relative_loss + (1 - _MEMORY) * ratio
-    weight = 1 - _MEMORY**step
-    met = (mean_right > setup.task.criterion * weight) & (mean_ratio < weight)
+    mean_excess = _MEMORY * run.excess_loss + (1 - _MEMORY) * excess
+    met = (mean_right / (1 - _MEMORY**step) > setup.task.criterion) & (mean_excess < 0)
     reached = jnp.where((run.reached == 0) & met, step, run.reached)
     status = jnp.where(step >= setup.recipe.steps, Status.EXHAUSTED, Status.RUNNING)
     if setup.recipe.stop == "criterion":
         status = jnp.where(reached > 0, Status.CONVERGED, status)
     after = Run(
         run.hyper, params, optimizer_state, step, status.astype(jnp.int32),
-        mean_right, mean_ratio, reached,
+        mean_right, mean_excess, reached,
     )  # fmt: skip
     stopped = run._replace(status=jnp.full((), Status.DIVERGED, jnp.int32))
     finite = jnp.isfinite(loss)

@@ -18,7 +18,7 @@ from rnnjax.store import load_results
 
 SCRIPT = Path(lr_collapse.__file__)
 STUDY = launch.Study("lr_collapse", SCRIPT.parent / "configs/lr_collapse.py", lr_collapse.run)
-NETWORKS = {"smoke": 24, "laptop": 2 * 2 * 6 * 9 * 4, "bisect": 2 * 7 * 41 * 10, "paper": 3900}
+NETWORKS = {"smoke": 24, "laptop": 2 * 2 * 6 * 9 * 4, "bisect": 2 * 7 * 41 * 8, "paper": 3900}
 
 
 def call(*flags):

@@ -1,0 +1,156 @@
+"""What is timed: blocks of our runs in this process, and PyTorch processes beside it."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax import cells, tasks
+from rnnjax.sweep import Layout, cost
+from rnnjax.sweep.programs import advance_block, birth_block, start_block
+from rnnjax.training import Hyper, Recipe, Setup, Status
+
+_ENDLESS = 10**9  # optimizer steps: no run ever gets there
+_LONGEST_SEGMENT = 100  # steps between two looks of the host, as in the engine
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What every contestant does: the flip-flop on fresh batches, Adam, float32."""
+
+    runs: int
+    trials: int = 50
+    steps: int = 50
+    bits: int = 3
+    p: float = 0.05
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+    def setup(self, hidden: int, alpha: float) -> Setup:
+        """Our spec of it."""
+        task = tasks.flip_flop(self.bits, self.p, self.steps)
+        cell = cells.fitted(cells.rate(hidden, alpha=alpha), task)
+        return Setup(task, cell, Recipe(epochs=_ENDLESS, batch=self.trials))
+
+
+class Window(NamedTuple):
+    """One timed window of one contestant."""
+
+    rate: float
+    """Run-steps per second."""
+    cores: float
+    """Cores that it kept busy on average; far fewer than there are means a busy machine."""
+
+
+class OurRuns:
+    """A block of runs in the sweep's own compiled programs, one segment after another."""
+
+    def __init__(self, setup: Setup, runs: int, layout: Layout, work: Work, segment: int):
+        """Compiles by a first segment, which is not timed."""
+        self._setup, self._layout, self._segment = setup, layout, segment
+        seeds = work.seed + jnp.arange(runs, dtype=jnp.int32)
+        hyper = Hyper(jnp.full(runs, work.learning_rate, jnp.float32), seeds)
+        hyper, real = jax.device_put((hyper, jnp.ones(runs, bool)), layout.sharding())
+        self._runs = start_block(
+            setup, layout, hyper, birth_block(setup.cell, layout, hyper.seed), real
+        )
+        self._losses = self._advance()
+
+    def _advance(self) -> np.ndarray:
+        self._runs, losses = advance_block(self._setup, self._layout, self._runs, self._segment)
+        return np.asarray(losses)  # waits, as the engine does
+
+    def window(self, seconds: float) -> Window:
+        """Whole segments of at least `seconds` together."""
+        begin, busy = time.perf_counter(), time.process_time()
+        taken, now = 0, begin
+        while now - begin < seconds:
+            self._losses = self._advance()
+            taken, now = taken + self._losses.size, time.perf_counter()
+        busy = time.process_time() - busy
+        if np.any(np.asarray(self._runs.status) != Status.RUNNING):
+            raise RuntimeError("a run stopped, so that its steps cost nothing: lower the rate")
+        return Window(taken / (now - begin), busy / (now - begin))
+
+    def loss(self) -> float:
+        """Mean loss of all runs over the last segment."""
+        return float(self._losses.mean())
+
+
+def our_runs(work: Work, hidden: int, alpha: float, layout: Layout, window: float) -> OurRuns:
+    """As many of the work's runs as fit, in segments of about half a window."""
+    setup = work.setup(hidden, alpha)
+    fits = cost.runs_that_fit(setup, work.runs, layout, cost.memory_budget(layout))
+    runs = layout.padded(fits)
+    step = cost.step_seconds(setup, runs, layout, cost.measure_machine(layout))
+    segment = min(max(1, int(0.5 * window / step)), _LONGEST_SEGMENT)
+    return OurRuns(setup, runs, layout, work, segment)
+
+
+class TorchPeers:
+    """Single-threaded PyTorch processes that train one network each, all at the same time."""
+
+    def __init__(self, count: int, work: Work, device: str):
+        settings = json.dumps({**dataclasses.asdict(work), "device": device})
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        self._processes = [
+            subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("torch_peer.py")), settings],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, **one_thread},
+            )
+            for _ in range(count)
+        ]
+        self.about = self._hear()[0]
+        self._losses: dict[str, float] = {}
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(message) + "\n")
+            process.stdin.flush()
+
+    def _hear(self) -> list[dict[str, Any]]:
+        answers = []
+        for process in self._processes:
+            assert process.stdout is not None
+            if not (line := process.stdout.readline()):
+                raise RuntimeError("a PyTorch process ended early; its message is above")
+            answers.append(json.loads(line))
+        return answers
+
+    def prepare(self, kind: str, hidden: int) -> None:
+        """Builds a new network of `kind` in every process and warms it up."""
+        self._tell({"do": "prepare", "kind": kind, "hidden": hidden})
+        self._hear()
+
+    def window(self, kind: str, seconds: float) -> Window:
+        """All processes together, over one window that they share."""
+        self._tell({"do": "window", "kind": kind, "seconds": seconds})
+        self._hear()  # all are warm and wait
+        self._tell({"do": "go"})
+        answers = self._hear()
+        self._losses[kind] = float(np.mean([answer["loss"] for answer in answers]))
+        return Window(
+            sum(answer["steps"] / answer["seconds"] for answer in answers),
+            sum(answer["busy"] / answer["seconds"] for answer in answers),
+        )
+
+    def loss(self, kind: str) -> float:
+        """Mean loss of the last step of every process."""
+        return self._losses[kind]
+
+    def close(self) -> None:
+        """Ends the processes."""
+        for process in self._processes:
+            process.communicate()  # closes its input, which ends it, and waits

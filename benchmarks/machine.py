@@ -1,0 +1,99 @@
+"""What the machine is, and the two speeds that bound every program on it."""
+
+import importlib.metadata
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import rnnjax
+from rnnjax.store.manifest import versions
+from rnnjax.sweep import Layout
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        return os.cpu_count() or 1
+
+
+def cpu_model() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def describe(layout: Layout) -> dict[str, Any]:
+    """Device, processor, cores, system and load, for the record."""
+    device = layout.devices[0]
+    return {
+        "platform": device.platform,
+        "device": cpu_model() if device.platform == "cpu" else device.device_kind,
+        "devices": len(layout.devices),
+        "cpu": cpu_model(),
+        "cores": cores(),
+        "system": platform.platform(),
+        "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
+    }
+
+
+def package_versions(torch: str | None) -> dict[str, str]:
+    """Versions of everything that was timed; `torch` as its own process reports it."""
+    found = {**versions(), "rnnjax": rnnjax.__version__}
+    found["matplotlib"] = importlib.metadata.version("matplotlib")
+    return {**found, "torch": torch or "not timed"}
+
+
+def best_seconds(function: Callable[[Any], Any], argument: Any, tries: int) -> float:
+    """The shortest of `tries` calls, after one that compiles."""
+    jax.block_until_ready(function(argument))
+    best = math.inf
+    for _ in range(tries):
+        begin = time.perf_counter()
+        jax.block_until_ready(function(argument))
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+class ProductPeak:
+    """Float32 operations per second of a large matrix product: the best of all looks so far.
+
+    `all_devices` has every device take a product of its own at the same time; `one_device` has
+    the first take one, with all the threads that JAX gives it.
+    """
+
+    def __init__(self, layout: Layout, size: int = 4096):
+        count = len(layout.devices)
+        every = jax.jit(lambda x: layout.map(lambda one: one @ one, x))
+        single = jax.jit(lambda x: x @ x)
+        ones = jax.device_put(jnp.ones((count, size, size)), layout.sharding())
+        self._routes = {
+            "all_devices": (every, ones, count * 2 * size**3),
+            "one_device": (single, jnp.ones((size, size)), 2 * size**3),
+        }
+        self.routes = dict.fromkeys(self._routes, 0.0)
+
+    def look(self, tries: int) -> None:
+        """Times every route `tries` times; called now and then, so that a slow spell of the
+        machine does not pass for its peak."""
+        with jax.default_matmul_precision("float32"):
+            for name, (product, ones, flops) in self._routes.items():
+                rate = flops / best_seconds(product, ones, tries)
+                self.routes[name] = max(self.routes[name], rate)
+
+
+def memory_bandwidth(words: int = 2**28, tries: int = 5) -> float:
+    """Bytes per second of reading and writing one large array on the first device."""
+    return 8 * words / best_seconds(jax.jit(lambda x: x + 1), jnp.ones(words), tries)

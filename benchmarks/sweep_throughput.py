@@ -1,0 +1,299 @@
+"""Training throughput of a sweep against network size, beside PyTorch on the same work.
+
+    python benchmarks/sweep_throughput.py            # about 5 minutes on 2 cores
+    python benchmarks/sweep_throughput.py --widths 16,64 --repeats 2       # a first look
+    python benchmarks/sweep_throughput.py --widths 100,1000,3162,8192      # on a GPU
+
+Writes sweep_throughput-cpu.json and .png (or -gpu) to benchmarks/results. PyTorch is needed here
+alone: `pip install torch==2.13.0`, or --no-torch. benchmarks/README.md says what is compared.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jax
+import machine
+import numpy as np
+from contestants import TorchPeers, Window, Work, our_runs
+
+from rnnjax.store.manifest import write_atomically
+from rnnjax.sweep import Layout, cost, default_layout
+from rnnjax.validate import finite_positive, positive_integer
+
+NAME = "sweep_throughput"
+RESULTS = Path(__file__).parent / "results"
+WIDTHS = (16, 64, 128, 256, 512, 1024)
+CPU_RUNS, GPU_RUNS = 8, 50
+LEAKY, VANILLA = 0.5, 1.0
+
+RATIOS = {
+    "leaky_over_torch_loop": ("ours_leaky", "torch_loop"),
+    "vanilla_over_torch_fused": ("ours_vanilla", "torch_fused"),
+    "leaky_over_sequential": ("ours_leaky", "ours_sequential"),
+}
+
+CPU_TARGETS = {
+    "leaky_over_torch_loop": {16: 4.0, 64: 4.0, 128: 4.0, 256: 3.0},
+    "vanilla_over_torch_fused": {16: 1.4, 64: 1.4, 128: 1.4, 256: 1.4},
+    "fraction_of_peak": {256: 0.5},
+}
+
+FLOORS = {
+    "cpu": "6 B T N (N + I + O) operations per run-step at the best measured float32 product",
+    "gpu": "the larger of 6 B T N (N + I + O) operations at the best measured float32 product "
+    "and 8 T N^2 + 28 N^2 bytes at the measured memory bandwidth, per run-step",
+}
+
+Contestants = dict[str, Callable[[float], Window]]
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with status 2."""
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--widths", default=",".join(map(str, WIDTHS)), help="sizes N, by commas")
+    parser.add_argument("--repeats", type=int, default=5, help="timed windows of each contestant")
+    parser.add_argument("--runs", type=int, help=f"of ours: {CPU_RUNS} on a CPU, {GPU_RUNS} else")
+    parser.add_argument("--steps", type=int, default=50, help="time steps of a trial")
+    parser.add_argument("--window", type=float, default=1.2, help="seconds of a timed window")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON and PNG")
+    parser.add_argument("--no-torch", action="store_true", help="time ours alone")
+    flags = parser.parse_args(arguments)
+    try:
+        flags.widths = _widths(flags.widths)
+        for name in ("repeats", "steps"):
+            positive_integer(name, getattr(flags, name))
+        if flags.runs is not None:
+            positive_integer("runs", flags.runs)
+        finite_positive("window", flags.window)
+        _check_packages(flags.no_torch)
+        flags.out.mkdir(parents=True, exist_ok=True)
+        if not os.access(flags.out, os.W_OK):
+            raise ValueError(f"out: expected a folder that can be written to, got {flags.out}")
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    return flags
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"widths: expected positive integers with commas between, got {text!r}")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _check_packages(no_torch: bool) -> None:
+    if not no_torch and importlib.util.find_spec("torch") is None:
+        raise ValueError("PyTorch is not here: pip install torch==2.13.0, or give --no-torch")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("matplotlib is not here: pip install matplotlib")
+
+
+def _contestants(
+    hidden: int, work: Work, layout: Layout, peers: TorchPeers | None, window: float
+) -> tuple[Contestants, Callable[[], dict[str, float]]]:
+    """Who is timed at this width, warm and in the order of each repeat; and their losses."""
+    ours = {"ours_leaky": our_runs(work, hidden, LEAKY, layout, window)}
+    if peers is not None:
+        ours["ours_vanilla"] = our_runs(work, hidden, VANILLA, layout, window)
+    if layout.devices[0].platform != "cpu":
+        in_turn = Layout(layout.devices, 1)  # the same runs, each to the end of its segment
+        ours["ours_sequential"] = our_runs(work, hidden, LEAKY, in_turn, window)
+    timed: Contestants = {name: block.window for name, block in ours.items()}
+    if peers is not None:
+        for kind in ("torch_loop", "torch_fused"):
+            peers.prepare(kind, hidden)
+            timed[kind] = lambda seconds, kind=kind: peers.window(kind, seconds)
+
+    def losses() -> dict[str, float]:
+        found = {name: block.loss() for name, block in ours.items()}
+        if peers is not None:
+            found |= {kind: peers.loss(kind) for kind in timed if kind not in ours}
+        return found
+
+    order = ("ours_leaky", "torch_loop", "ours_vanilla", "torch_fused", "ours_sequential")
+    return {name: timed[name] for name in order if name in timed}, losses
+
+
+def _time_width(
+    hidden: int, flags: argparse.Namespace, work: Work, layout: Layout, peers: TorchPeers | None
+) -> dict[str, Any]:
+    """The windows of every contestant at one width, repeat by repeat."""
+    timed, losses = _contestants(hidden, work, layout, peers, flags.window)
+    windows: dict[str, list[Window]] = {name: [] for name in timed}
+    for _ in range(flags.repeats):
+        for name, window in timed.items():
+            windows[name].append(window(flags.window))
+    return {
+        "hidden": hidden,
+        "rates": {name: [window.rate for window in all_] for name, all_ in windows.items()},
+        "cores": {name: [window.cores for window in all_] for name, all_ in windows.items()},
+        "last_loss": losses(),
+    }
+
+
+def _spread(values: np.ndarray | list[float]) -> dict[str, float]:
+    values = np.asarray(values, float)
+    low, middle, high = float(values.min()), float(np.median(values)), float(values.max())
+    return {"median": middle, "min": low, "max": high}
+
+
+def _summary(row: dict[str, Any], work: Work, speeds: dict[str, float]) -> dict[str, Any]:
+    """Medians and ranges of one width, set against the floor and each other."""
+    setup, hidden = work.setup(row["hidden"], LEAKY), row["hidden"]
+    flops = cost.step_flops(setup)
+    seconds = flops / speeds["matmul_peak"]
+    bandwidth = speeds.get("memory_bandwidth")
+    traffic = (8 * work.steps + 28) * hidden**2
+    if bandwidth:
+        seconds = max(seconds, traffic / bandwidth)
+    summary: dict[str, Any] = {
+        "hidden": hidden,
+        "flops_per_run_step": flops,
+        "floor": {"seconds": seconds, "run_steps_per_second": 1 / seconds},
+    }
+    if bandwidth:
+        summary["bytes_per_run_step"] = traffic
+    for name, rates in row["rates"].items():
+        rate = np.array(rates)
+        summary[name] = {
+            "run_steps_per_second": {**_spread(rate), "repeats": rates},
+            "gflops": _spread(rate * flops / 1e9),
+            "fraction_of_peak": _spread(rate * flops / speeds["matmul_peak"]),
+            "fraction_of_floor": _spread(rate * seconds),
+            "cores_busy": _spread(row["cores"][name]),
+            "last_loss": row["last_loss"][name],
+        }
+    summary["ratios"] = {
+        ratio: _spread(np.array(row["rates"][over]) / np.array(row["rates"][under]))
+        for ratio, (over, under) in RATIOS.items()
+        if {over, under} <= set(row["rates"])
+    }
+    return summary
+
+
+def _verdicts(widths: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every target that this run can speak to, with what was measured (medians)."""
+    found = []
+    for claim, targets in CPU_TARGETS.items():
+        for row in widths:
+            source = row["ours_leaky"] if claim == "fraction_of_peak" else row["ratios"]
+            if row["hidden"] in targets and claim in source:
+                target, value = targets[row["hidden"]], source[claim]["median"]
+                verdict = {"target": target, "measured": value, "met": value >= target}
+                found.append({"claim": claim, "hidden": row["hidden"], **verdict})
+    return found
+
+
+def _say(row: dict[str, Any], on_cpu: bool) -> None:
+    """One line per width while the benchmark goes on."""
+    parts = [f"{name} {np.median(rates):.1f}" for name, rates in row["rates"].items()]
+    print(f"N = {row['hidden']:5d}  run-steps/s: " + ", ".join(parts), flush=True)
+    least = min(min(cores) for cores in row["cores"].values())
+    if on_cpu and least < 0.9 * machine.cores():
+        print(f"           a neighbor was busy: down to {least:.1f} cores for us", flush=True)
+
+
+def _report(record: dict[str, Any]) -> None:
+    """Peak, ratios and verdicts."""
+    print(f"peak {record['speeds']['matmul_peak'] / 1e9:.0f} GFLOP/s")
+    for row in record["widths"]:
+        ratios = ", ".join(f"{name} {r['median']:.2f}" for name, r in row["ratios"].items())
+        fraction = row["ours_leaky"]["fraction_of_floor"]["median"]
+        print(f"N = {row['hidden']:5d}  of floor {fraction:.0%}  {ratios}")
+    for verdict in record["targets"]:
+        word = "met   " if verdict["met"] else "MISSED"
+        at = f"{verdict['claim']} at N = {verdict['hidden']}"
+        print(f"{word} {at}: {verdict['measured']:.2f}, target {verdict['target']:.2f}")
+
+
+def _torch_peers(stack: contextlib.ExitStack, work: Work, on_cpu: bool) -> TorchPeers | None:
+    """One process per core, or one on the GPU; none where PyTorch sees no GPU."""
+    peers = TorchPeers(machine.cores() if on_cpu else 1, work, "cpu" if on_cpu else "cuda")
+    stack.callback(peers.close)
+    if not on_cpu and not peers.about["cuda"]:
+        print("note: this PyTorch sees no GPU and is not timed", file=sys.stderr)
+        return None
+    return peers
+
+
+def _measure(
+    flags: argparse.Namespace, work: Work, layout: Layout, peers: TorchPeers | None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rates at every width, and the machine's bounds, looked at throughout."""
+    peak = machine.ProductPeak(layout)
+    peak.look(tries=3)
+    on_cpu, rows = layout.devices[0].platform == "cpu", []
+    for hidden in flags.widths:
+        rows.append(_time_width(hidden, flags, work, layout, peers))
+        _say(rows[-1], on_cpu)
+        peak.look(tries=1)
+    speeds = {"matmul_peak": max(peak.routes.values()), "matmul_routes": peak.routes}
+    if not on_cpu:
+        speeds["memory_bandwidth"] = machine.memory_bandwidth()
+    return rows, speeds
+
+
+def run(flags: argparse.Namespace, command: str) -> dict[str, Any]:
+    """Times everything and returns the record."""
+    began = time.time()
+    jax.config.update("jax_num_cpu_devices", machine.cores())
+    on_cpu = jax.default_backend() == "cpu"
+    layout = default_layout() if on_cpu else default_layout(devices=1)
+    work = Work(runs=flags.runs or (CPU_RUNS if on_cpu else GPU_RUNS), steps=flags.steps)
+    about = machine.describe(layout)
+    with contextlib.ExitStack() as stack:
+        peers = None if flags.no_torch else _torch_peers(stack, work, on_cpu)
+        rows, speeds = _measure(flags, work, layout, peers)
+    widths = [_summary(row, work, speeds) for row in rows]
+    return {
+        "benchmark": NAME,
+        "command": command,
+        "seconds": round(time.time() - began),
+        "machine": about,
+        "versions": machine.package_versions(peers.about["torch"] if peers else None),
+        "work": {**vars(work), "task": "flip_flop", "optimizer": "adam", "dtype": "float32"},
+        "timing": {"repeats": flags.repeats, "window_seconds": flags.window},
+        "floor": FLOORS["cpu" if on_cpu else "gpu"],
+        "speeds": speeds,
+        "targets": _verdicts(widths) if on_cpu else [],
+        "widths": widths,
+    }
+
+
+def main() -> None:
+    """Runs the benchmark and writes its JSON and figure."""
+    flags = _parse(sys.argv[1:])
+    from throughput_plot import save_figure  # needs matplotlib, which is now known to be here
+
+    record = run(flags, shlex.join(["python", *sys.argv]))
+    kind = "cpu" if record["machine"]["platform"] == "cpu" else "gpu"
+    path = flags.out / f"{NAME}-{kind}.json"
+    write_atomically(path, json.dumps(record, indent=1) + "\n")
+    save_figure(record, path.with_suffix(".png"))
+    _report(record)
+    print(f"wrote {path} and {path.with_suffix('.png').name}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing was written", file=sys.stderr)
+        sys.exit(130)

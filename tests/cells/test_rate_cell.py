@@ -1,0 +1,88 @@
+"""The leaky rate network against NumPy, under a rule with multipliers, and its refusals."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import network
+
+from rnnjax import cells
+from rnnjax.parametrization import LeafRule, Parametrization
+from rnnjax.rollout import rollout
+
+B, T, N, I, O = 2, 6, 4, 3, 2  # noqa: E741
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaled(Parametrization):
+    """A rule whose every multiplier differs from 1."""
+
+    name = "scaled"
+    optimizers = ("adam",)
+    factors = {"recurrent": 0.5, "input": 2.0, "bias": 3.0, "readout": 0.25, "readout_bias": -1.0}  # noqa: RUF012
+
+    def rule(self, leaf, *, hidden, optimizer):
+        return LeafRule("normal", 1.0, multiplier=self.factors[leaf.role])
+
+
+@pytest.mark.parametrize(("alpha", "bias"), [(0.3, False), (0.5, True), (1.0, True)])
+def test_rate_network_is_its_equation(alpha, bias):
+    cell = cells.rate(N, inputs=I, outputs=O, alpha=alpha, bias=bias, init="xavier")
+    params = cell.init(jax.random.key(0))
+    inputs = np.asarray(jax.random.normal(jax.random.key(1), (B, T, I)))
+    trajectory = rollout(cell, params, inputs)
+    for b in range(B):
+        states, outputs = network.rate({k: np.asarray(v) for k, v in params.items()}, inputs[b],
+                                       alpha)  # fmt: skip
+        np.testing.assert_allclose(trajectory.states[b], states, atol=1e-6)
+        np.testing.assert_allclose(trajectory.outputs[b], outputs, atol=1e-6)
+
+
+def test_at_alpha_one_a_unit_forgets_its_state():
+    cell = cells.rate(N, inputs=I, outputs=O, alpha=1.0)
+    current = jax.random.normal(jax.random.key(1), (N,))
+    state = 100 * jax.random.normal(jax.random.key(2), (N,))
+    np.testing.assert_array_equal(cell.update(state, current), jnp.tanh(current))
+
+
+def test_biases_are_leaves_only_if_asked_for():
+    plain, biased = cells.rate(N), cells.rate(N, bias=True)
+    assert set(biased.leaves()) - set(plain.leaves()) == {"bias", "readout_bias"}
+
+
+def test_every_weight_acts_through_its_multiplier():
+    cell = cells.Rate(N, I, O, alpha=0.4, bias=True, parametrization=Scaled())
+    params = cell.init(jax.random.key(0))
+    inputs = np.asarray(jax.random.normal(jax.random.key(1), (1, T, I)))
+    effective = {k: Scaled.factors[k] * np.asarray(v) for k, v in params.items()}
+    states, outputs = network.rate(effective, inputs[0], 0.4)
+    trajectory = rollout(cell, params, inputs)
+    np.testing.assert_allclose(trajectory.states[0], states, atol=1e-6)
+    np.testing.assert_allclose(trajectory.outputs[0], outputs, atol=1e-5)
+    np.testing.assert_array_equal(cell.connectivity(params), effective["recurrent"])
+
+
+def test_the_output_scale_spares_the_bias():
+    cell = cells.rate(N, outputs=O, bias=True, init="uniform")
+    params = cell.init(jax.random.key(0))
+    state = jax.random.normal(jax.random.key(1), (N,))
+    bias = params["readout_bias"]
+    doubled = cell.readout(params, state, 2.0)
+    np.testing.assert_allclose(doubled - bias, 2 * (cell.readout(params, state) - bias), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"alpha": 0.0}, "alpha"),
+        ({"alpha": 1.01}, "alpha"),
+        ({"alpha": float("nan")}, "alpha"),
+        ({"bias": 1}, "bias"),
+        ({"init": "xavir"}, "init"),
+    ],
+)
+def test_refused_options_are_named(options, named):
+    with pytest.raises(ValueError, match=rf"^{named}: expected "):
+        cells.rate(N, **options)

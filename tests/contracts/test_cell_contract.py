@@ -1,0 +1,124 @@
+"""What every registered cell promises."""
+
+import dataclasses
+import itertools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from rnnjax import cells
+from rnnjax.rollout import rollout
+from rnnjax.store import describe
+
+B, T, N, I, O = 2, 4, 5, 3, 2  # noqa: E741
+VARIANTS = {"rate": ({}, {"bias": True, "alpha": 1.0, "init": "xavier"})}
+CASES = [(name, options) for name in cells.REGISTRY for options in VARIANTS.get(name, ({},))]
+KEY = jax.random.key(1)
+
+
+@pytest.fixture(params=CASES, ids=str)
+def cell(request):
+    name, options = request.param
+    return cells.make(name, hidden=N, inputs=I, outputs=O, **options)
+
+
+@pytest.fixture
+def inputs():
+    return jax.random.normal(jax.random.key(2), (B, T, I))
+
+
+def test_weights_are_what_the_leaves_say(cell):
+    params = cell.init(KEY)
+    assert {k: v.shape for k, v in params.items()} == {k: v.shape for k, v in cell.leaves().items()}
+    assert all(weight.dtype == jnp.float32 for weight in params.values())
+    for name, leaf in cell.leaves().items():
+        assert np.isfinite(params[name]).all()
+        assert leaf.fan_in > 0
+        assert cell.rule(name).scale >= 0
+
+
+def test_initialization_is_pure_in_its_key_and_leaves_are_independent(cell):
+    params, again, other = cell.init(KEY), cell.init(KEY), cell.init(jax.random.key(5))
+    drawn = [name for name in params if cell.rule(name).distribution != "zeros"]
+    for name in params:
+        np.testing.assert_array_equal(params[name], again[name])
+    for name in drawn:
+        assert not np.array_equal(params[name], other[name])
+    signs = [np.ravel(params[name])[: N * O] > 0 for name in drawn if params[name].size >= N * O]
+    assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(signs))
+
+
+def test_rollout_is_step_and_readout_in_a_plain_loop(cell, inputs):
+    params = cell.init(KEY)
+    trajectory = rollout(cell, params, inputs)
+    assert trajectory.outputs.shape == (B, T, O)
+    for b in range(B):
+        state = cell.initial_state(params)
+        drive = cell.drive(params, inputs[b])
+        for t in range(T):
+            state = cell.step(params, state, drive[t])
+            np.testing.assert_allclose(trajectory.states[b, t], state, rtol=1e-5, atol=1e-6)
+            output = cell.readout(params, state)
+            np.testing.assert_allclose(trajectory.outputs[b, t], output, rtol=1e-5, atol=1e-6)
+
+
+def test_rates_and_connectivity_have_their_shapes(cell, inputs):
+    params = cell.init(KEY)
+    states = rollout(cell, params, inputs).states[0]
+    rates = cell.rates(params, states, inputs[0], cell.initial_state(params))
+    assert rates.shape == (T, N)
+    if type(cell).connectivity is cells.Cell.connectivity:
+        with pytest.raises(ValueError, match=cell.name):
+            cell.connectivity(params)
+    else:
+        assert cell.connectivity(params).shape == (N, N)
+
+
+def test_an_additive_cells_step_is_its_update_of_the_current(cell):
+    if not isinstance(cell, cells.AdditiveCell):
+        pytest.skip("only additive cells have a current")
+    params = cell.init(KEY)
+    state, drive = jax.random.normal(KEY, (2, N))
+    weights = cell.connectivity(params)
+    expected = cell.update(state, jnp.matmul(weights, cell.emit(state)) + drive)
+    np.testing.assert_allclose(cell.step(params, state, drive), expected, rtol=1e-6)
+
+
+def test_every_weight_matters(cell, inputs):
+    def loss(params):
+        return jnp.sum(jnp.square(rollout(cell, params, inputs).outputs - 1))
+
+    slopes = jax.grad(loss)(cell.init(KEY))
+    assert all(np.any(np.asarray(slope) != 0) for slope in slopes.values())
+
+
+def test_specs_are_equal_hashable_frozen_and_describable(cell):
+    same = dataclasses.replace(cell)
+    assert (cell == same, hash(cell) == hash(same)) == (True, True)
+    assert cell != dataclasses.replace(cell, hidden=N + 1)
+    assert json.loads(json.dumps(describe(cell))) == describe(cell)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        cell.hidden = 3
+
+
+@pytest.mark.parametrize("task", tiny.TASKS.values(), ids=tiny.TASKS)
+def test_fitted_changes_the_channels_alone(cell, task):
+    fitted = cells.fitted(cell, task)
+    assert (fitted.inputs, fitted.outputs) == (task.inputs, task.outputs)
+    assert dataclasses.replace(fitted, inputs=I, outputs=O) == cell
+
+
+@pytest.mark.parametrize("field", ["hidden", "inputs", "outputs"])
+@pytest.mark.parametrize("value", [0, -1, 2.5])
+def test_refused_sizes_are_named(cell, field, value):
+    with pytest.raises(ValueError, match=rf"^{field}: expected .* got {value}"):
+        cells.make(cell.name, **{field: value})
+
+
+def test_an_unknown_cell_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match=r"cell: .*did you mean 'rate'"):
+        cells.make("rates")

@@ -1,0 +1,43 @@
+"""What every registered width rule promises, for every leaf of every registered cell."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from rnnjax import cells
+from rnnjax.parametrization import REGISTRY
+from rnnjax.store import describe
+
+LEAVES = [
+    leaf
+    for name in cells.REGISTRY
+    for leaf in cells.make(name, **({"bias": True} if name == "rate" else {})).leaves().values()
+]
+
+
+@pytest.fixture(params=sorted(REGISTRY))
+def rule(request):
+    return REGISTRY[request.param]()
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.role)
+@pytest.mark.parametrize("hidden", [1, 64])
+def test_numbers_are_usable_and_only_rates_depend_on_the_optimizer(rule, leaf, hidden):
+    found = [rule.rule(leaf, hidden=hidden, optimizer=o) for o in rule.optimizers]
+    for entry in found:
+        assert entry.distribution in ("normal", "uniform", "zeros")
+        assert math.isfinite(entry.scale)
+        assert entry.scale >= 0
+        assert math.isfinite(entry.multiplier)
+        assert entry.multiplier != 0
+        assert entry.learning_rate > 0
+        assert entry._replace(learning_rate=1.0) == found[0]._replace(learning_rate=1.0)
+
+
+def test_rules_are_specs_known_by_name(rule):
+    assert REGISTRY[rule.name]() == rule
+    assert hash(dataclasses.replace(rule)) == hash(rule)
+    assert set(rule.optimizers) <= {"adam", "sgd"}
+    assert json.loads(json.dumps(describe(rule))) == describe(rule)

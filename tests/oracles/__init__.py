@@ -1,0 +1,1 @@
+"""What the library should compute, written slowly and plainly in NumPy."""

@@ -1,0 +1,153 @@
+"""kill -9: the store survives it, resumes exactly, and a dead process holds no lock."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnjax
+from rnnjax import StoreError, load_results
+from rnnjax.store import ResultStore
+from rnnjax.sweep import FIELDS
+
+SWEEP = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+import rnnjax
+from rnnjax import cells, tasks
+sweep = rnnjax.Sweep(
+    cell=cells.rate(5),
+    recipe=rnnjax.Recipe("sgd", epochs=400, batch=4),
+    axes={"task": [tasks.delayed_cue(2, 3, 2), tasks.delayed_match(2, 2, 2)],
+          "hidden": (4, 6), "learning_rate": (0.01, 0.03, 0.1, 0.3), "seed": range(4)},
+    evaluation_trials=12,
+)
+rnnjax.run_sweep(sweep, sys.argv[1], engine=rnnjax.Engine(block_runs=4))
+"""
+BLOCKS = 16
+
+HOLDER = """
+import sys, time
+import xarray as xr
+from rnnjax.store import ResultStore
+with ResultStore(sys.argv[1], xr.Dataset({"status": ("seed", [0, 0])}), {"a": 1}):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
+    """Starts a script in a fresh interpreter; compiled programs are shared through a cache."""
+    folder = tmp_path_factory.mktemp("scripts")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(rnnjax.__file__).parent.parent),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+    @contextlib.contextmanager
+    def start(text, *arguments):
+        script = folder / f"{abs(hash(text))}.py"
+        script.write_text(text)
+        process = subprocess.Popen(
+            [sys.executable, str(script), *map(str, arguments)],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    return start
+
+
+def markers(path):
+    return {file.name: file.read_text() for file in (path / "blocks").glob("*.json")}
+
+
+def wait_for(condition, process, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def finish(process):
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return output
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_five_times_ends_as_the_unbroken_one(launch, tmp_path):
+    with launch(SWEEP, tmp_path / "unbroken") as process:
+        finish(process)
+    unbroken = load_results(tmp_path / "unbroken")
+    assert len(markers(tmp_path / "unbroken")) == BLOCKS
+
+    path, moments = tmp_path / "killed", random.Random(0)
+    kept: dict[str, str] = {}
+    for least in (0, 1, 4, 6, 9):
+        with launch(SWEEP, path) as process:
+            if least == 0:  # while the store is being made
+                wait_for(lambda: (path / "results.zarr").exists(), process)
+                time.sleep(moments.uniform(0, 0.02))
+            else:  # somewhere in one of the blocks that follow
+                wait_for(lambda n=least: len(markers(path)) >= n, process)
+                time.sleep(moments.uniform(0, 0.06))
+            process.kill()
+            process.wait()
+            assert process.returncode == -signal.SIGKILL  # it had not finished by itself
+        found = markers(path)
+        assert {name: found[name] for name in kept} == kept
+        kept = found
+    assert 9 <= len(kept) < BLOCKS
+    with launch(SWEEP, path) as process:
+        finish(process)
+    found = markers(path)
+    assert {name: found[name] for name in kept} == kept  # finished blocks were not computed again
+    assert set(found) == set(markers(tmp_path / "unbroken"))
+    times = {name: json.loads(text)["finished"] for name, text in found.items()}
+    assert min(times[n] for n in found if n not in kept) > max(times[n] for n in kept)
+
+    resumed = load_results(path)
+    for name in (*FIELDS, "loss"):
+        if name != "seconds":
+            np.testing.assert_array_equal(resumed[name], unbroken[name], err_msg=name)
+    assert np.all(resumed["seconds"] > 0)
+
+
+@pytest.mark.slow
+def test_two_processes_and_a_lock_left_by_a_killed_one(launch, tmp_path):
+    import xarray as xr
+
+    path = tmp_path / "store"
+    template = xr.Dataset({"status": ("seed", [0, 0])})
+    with launch(HOLDER, path) as process:
+        assert process.stdout.readline() == "held\n"
+        begun = time.monotonic()
+        with (
+            pytest.raises(StoreError, match=f"^store: {path} is in use by another process$"),
+            ResultStore(path, template, {"a": 1}),
+        ):
+            pass
+        assert time.monotonic() - begun < 5  # refused, not waited for
+        process.kill()
+        process.wait()
+        assert (path / "lock").exists()
+        with ResultStore(path, template, {"a": 1}) as store:
+            assert not store.finished().any()

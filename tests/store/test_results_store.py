@@ -1,0 +1,378 @@
+"""The store: resumes, refuses, and never harms what is there."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+
+import numpy as np
+import pytest
+import tiny
+
+from rnnjax import Engine, StoreError, load_parameters, load_results, run_sweep, train_one
+from rnnjax.store import ResultStore, read_manifest
+from rnnjax.sweep import FIELDS, empty_results, plan, sweep_config
+from rnnjax.sweep.placement import default_layout
+
+SWEEP = tiny.sweep(axes={"hidden": (3, 4), "learning_rate": (0.1, 0.2), "seed": (0, 1, 2)})
+CONFIG = sweep_config(SWEEP, Engine())
+
+
+def snapshot(path):
+    """Every file below `path`, with a hash of its content."""
+    return {
+        str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
+
+
+def markers(path):
+    return {file.stem: json.loads(file.read_text()) for file in (path / "blocks").glob("*.json")}
+
+
+def opened(path, sweep=SWEEP, engine=None):
+    engine = engine or Engine()
+    return ResultStore(path, empty_results(sweep, engine.points), sweep_config(sweep, engine))
+
+
+def invented(blocks=None):
+    """Blocks of SWEEP and made-up results of theirs."""
+    rng = np.random.default_rng(0)
+    engine = Engine(block_runs=2)
+    for block in blocks or plan(SWEEP, default_layout(), engine):
+        count = len(block.seeds)
+        values = {name: rng.uniform(1, 4, count).astype(kind) for name, (kind, _) in FIELDS.items()}
+        values["loss"] = rng.normal(size=(count, tiny.STEPS)).astype("f4")
+        yield block.name, block.cells, values
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A complete store of six blocks that was never trained."""
+    path = tmp_path_factory.mktemp("store") / "sweep"
+    with opened(path) as store:
+        for block in invented():
+            store.write(*block)
+    return path
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_what_is_written_is_read(finished):
+    dataset = load_results(finished)
+    template = empty_results(SWEEP)
+    for _, cells, values in invented():
+        for name, expected in values.items():
+            np.testing.assert_array_equal(dataset[name].values[tuple(cells.T)], expected)
+    assert {k: v.dims for k, v in dataset.variables.items()} == {
+        k: v.dims for k, v in template.variables.items()
+    }
+    for name, variable in template.variables.items():
+        assert dataset[name].dtype == variable.dtype, name
+        assert dataset[name].attrs == variable.attrs
+    for name in template.coords:
+        np.testing.assert_array_equal(dataset[name], template[name])
+
+
+def test_text_labels_come_back_as_text(tmp_path):
+    sweep = tiny.sweep(axes={"task": list(tiny.TASKS.values()), "optimizer": ("adam", "sgd")})
+    with opened(tmp_path / "new", sweep):
+        pass
+    dataset, template = load_results(tmp_path / "new"), empty_results(sweep)
+    for name in template.coords:
+        np.testing.assert_array_equal(dataset[name], template[name])
+        assert dataset[name].dtype == template[name].dtype
+
+
+def test_the_manifest_says_what_the_store_is_of(finished):
+    manifest = read_manifest(finished)
+    assert manifest["config"] == json.loads(json.dumps(CONFIG))
+    assert {"jax", "numpy", "python", "rnnjax"} <= set(manifest["versions"])
+
+
+def test_only_blocks_with_a_marker_are_finished(copy):
+    gone = sorted((copy / "blocks").iterdir())[2]
+    lost = json.loads(gone.read_text())["cells"]
+    gone.unlink()
+    with opened(copy) as store:
+        done = store.finished()
+    assert sorted(map(list, np.argwhere(~done).tolist())) == sorted(lost)
+
+
+def test_reading_while_another_process_writes(tmp_path, monkeypatch):
+    """A block may finish between any two steps of a reader."""
+    from rnnjax.store import results
+
+    blocks = list(invented())
+    with opened(tmp_path / "busy") as store:
+        store.write(*blocks[0])
+
+        def late(function):
+            def then_a_block_finishes(*arguments):
+                got = function(*arguments)
+                store.write(*blocks[1])
+                return got
+
+            return then_a_block_finishes
+
+        for name in ("_read", "read_markers"):
+            with monkeypatch.context() as patch:
+                patch.setattr(results, name, late(getattr(results, name)))
+                dataset = load_results(tmp_path / "busy")
+            cells = tuple(blocks[0][1].T)
+            np.testing.assert_array_equal(dataset["loss"].values[cells], blocks[0][2]["loss"])
+            (tmp_path / "busy" / "blocks" / f"{blocks[1][0]}.json").unlink()
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
+def chunk(path, variable):
+    """The largest chunk of a variable."""
+    files = [f for f in (path / "results.zarr" / variable / "c").rglob("*") if f.is_file()]
+    return max(files, key=lambda file: file.stat().st_size)
+
+
+def flip_byte(file, at=-3):
+    content = bytearray(file.read_bytes())
+    content[at] ^= 0xFF
+    file.write_bytes(bytes(content))
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def first_marker(path):
+    return sorted((path / "blocks").iterdir())[0]
+
+
+def edit(file, change):
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+DAMAGE = {
+    "a flipped byte of losses": (lambda p: flip_byte(chunk(p, "loss")), "results.zarr"),
+    "a flipped byte of a status": (lambda p: flip_byte(chunk(p, "status")), "results.zarr"),
+    "a lost chunk": (lambda p: chunk(p, "final_loss").unlink(), "final_loss"),
+    "a lost variable": (lambda p: shutil.rmtree(p / "results.zarr/loss"), "results.zarr"),
+    "a truncated manifest": (lambda p: truncate(p / "manifest.json"), "manifest.json"),
+    "an empty manifest": (lambda p: (p / "manifest.json").write_text(""), "manifest.json"),
+    "a manifest that is no object": (
+        lambda p: (p / "manifest.json").write_text("[1]"),
+        "manifest.json",
+    ),
+    "a manifest of another config": (
+        lambda p: edit(p / "manifest.json", lambda m: m["config"].update(points=7)),
+        "manifest.json",
+    ),
+    "a manifest of another format": (
+        lambda p: edit(p / "manifest.json", lambda m: m.update(format=99)),
+        "format 99",
+    ),
+    "a truncated marker": (lambda p: truncate(first_marker(p)), "blocks"),
+    "a marker without digests": (
+        lambda p: edit(first_marker(p), lambda m: m.pop("digests")),
+        "blocks",
+    ),
+    "a marker of runs that are not there": (
+        lambda p: edit(first_marker(p), lambda m: m.update(cells=[[7, 0, 0]])),
+        "damaged",
+    ),
+    "a truncated zarr.json": (lambda p: truncate(p / "results.zarr/loss/zarr.json"), "zarr"),
+    "another data type": (
+        lambda p: edit(p / "results.zarr/loss/zarr.json", lambda z: z.update(data_type="int32")),
+        "zarr",
+    ),
+    "another shape": (
+        lambda p: edit(
+            p / "results.zarr/loss/zarr.json",
+            lambda z: z.update(shape=[2, 2, 3, tiny.STEPS - 1]),
+        ),
+        "zarr",
+    ),
+    "another label": (
+        lambda p: flip_byte(chunk(p, "learning_rate"), at=-5),
+        "zarr",
+    ),
+    "lost labels": (lambda p: chunk(p, "seed").unlink(), "zarr"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_named_and_nothing_is_touched(damage, copy):
+    do, named = DAMAGE[damage]
+    do(copy)
+    before = snapshot(copy)
+    for attempt in (lambda: load_results(copy), lambda: run_sweep(SWEEP, copy)):
+        with pytest.raises(StoreError, match=f"^store: .*{named}") as error:
+            attempt()
+        assert "\n" not in str(error.value)
+        assert snapshot(copy) == before
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (tiny.sweep("flip_flop", {"hidden": (3, 4)}), "task.type is .DelayedCue. there"),
+        (tiny.sweep(axes={"hidden": (3, 4)}, batch=9), r"recipe.batch is 4 there and 9 here"),
+        (tiny.sweep(axes={"hidden": (3, 4), "learning_rate": (0.1, 0.2), "seed": (0, 1)}), "axes"),
+    ],
+)
+def test_another_config_is_refused_by_its_first_difference(copy, other, named):
+    before = snapshot(copy)
+    with pytest.raises(StoreError, match=named) as error:
+        run_sweep(other, copy)
+    assert "made with another config" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert snapshot(copy) == before
+
+
+def test_other_recorded_steps_are_another_config(copy):
+    with pytest.raises(StoreError, match="points is 500 there and 7 here"):
+        run_sweep(SWEEP, copy, engine=Engine(points=7))
+
+
+@pytest.mark.parametrize("files", [["thesis.tex"], ["results.zarr/mine"], ["blocks/old.json"],
+                                   ["lock", "notes.txt"]], ids=str)  # fmt: skip
+def test_a_folder_of_other_things_is_refused(tmp_path, files):
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('{"not": "ours"}')
+    before = snapshot(tmp_path)
+    with pytest.raises(StoreError, match=r"^store: .*"):
+        run_sweep(SWEEP, tmp_path)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("where", ["file", "file/below"])
+def test_a_file_in_the_way_is_refused(tmp_path, where):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreError, match=r"^store: expected a folder") as error:
+        run_sweep(SWEEP, tmp_path / where)
+    assert "\n" not in str(error.value)
+    assert snapshot(tmp_path) == {"file": hashlib.sha256(b"mine").hexdigest()}
+
+
+def test_what_is_no_store_cannot_be_loaded(tmp_path):
+    with pytest.raises(StoreError, match=r"expected a results store, found no .*manifest.json"):
+        load_results(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [["lock"], ["lock", "results.zarr/partial", "blocks/"],
+                                  ["lock", "results.zarr/zarr.json", "blocks/",
+                                   ".manifest.json.ab12cd"]], ids=str)  # fmt: skip
+def test_what_a_process_leaves_that_dies_while_creating_is_no_obstacle(tmp_path, left):
+    for name in left:
+        target = tmp_path / "new" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.mkdir() if name.endswith("/") else target.write_text("")
+    with opened(tmp_path / "new") as store:
+        assert not store.finished().any()
+    assert int(load_results(tmp_path / "new")["status"].sum()) == 0
+
+
+def test_a_second_writer_is_refused_and_readers_are_not(copy):
+    with opened(copy):
+        before = snapshot(copy)
+        with pytest.raises(StoreError, match="is in use by another process"), opened(copy):
+            pass
+        assert snapshot(copy) == before
+        load_results(copy)
+    with opened(copy):
+        pass  # the lock was given back
+
+
+def test_the_lock_is_given_back_after_an_error(copy):
+    with pytest.raises(KeyboardInterrupt), opened(copy):
+        raise KeyboardInterrupt
+    flip_byte(chunk(copy, "loss"))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="damaged"), opened(copy):
+            pass
+
+
+# --- training -------------------------------------------------------------------------------------
+
+TRAINED = tiny.sweep("delayed_match", {"learning_rate": (0.003, 0.03, 0.1, 0.3), "seed": (0, 1, 2)})
+KEPT = [name for name in (*FIELDS, "loss") if name != "seconds"]
+
+
+def identical(one, two):
+    for name in KEPT:
+        np.testing.assert_array_equal(one[name].values, two[name].values, err_msg=name)
+
+
+def test_a_sweep_goes_on_where_it_stopped(tmp_path):
+    path, engine = tmp_path / "sweep", Engine(block_runs=5)
+    unbroken = run_sweep(TRAINED, engine=engine)
+
+    def interrupt(dataset):
+        if int((dataset["status"] > 0).sum()) == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(TRAINED, path, engine=engine, after_block=interrupt)
+    before, times = markers(path), {f: f.stat().st_mtime_ns for f in (path / "blocks").iterdir()}
+    assert len(before) == 2
+    time.sleep(0.01)
+    result = run_sweep(TRAINED, path, engine=engine)
+    after = markers(path)
+    assert len(after) == 3
+    assert {name: after[name] for name in before} == before
+    assert all(file.stat().st_mtime_ns == then for file, then in times.items())
+    identical(result, unbroken)
+    identical(load_results(path), unbroken)
+    whole = snapshot(path)
+    identical(run_sweep(TRAINED, path, engine=engine), unbroken)  # nothing left to do
+    assert snapshot(path) == whole
+
+
+def test_a_sweep_goes_on_in_other_blocks_than_it_began(tmp_path):
+    """Memory may have changed: what is finished stays, whatever the blocks were."""
+    path = tmp_path / "sweep"
+    wanted = np.zeros(TRAINED.shape, bool)
+    wanted[1:3, 1] = wanted[0, 0] = True
+    part = run_sweep(TRAINED, path, engine=Engine(block_runs=5), wanted=wanted)
+    np.testing.assert_array_equal(part["status"].values > 0, wanted)
+    before = markers(path)
+    full = run_sweep(TRAINED, path)
+    identical(full, run_sweep(TRAINED))
+    after = markers(path)
+    assert {name: after[name] for name in before} == before
+    cells = [tuple(cell) for marker in after.values() for cell in marker["cells"]]
+    assert len(cells) == len(set(cells)) == TRAINED.size
+
+
+def test_kept_weights_are_those_of_the_run_alone(tmp_path):
+    run_sweep(TRAINED, tmp_path / "kept", engine=Engine(block_runs=5), keep_parameters=True)
+    for learning_rate, seed in [(0.3, 2), (0.003, 1)]:
+        alone = train_one(
+            TRAINED.task, TRAINED.cell, TRAINED.recipe,
+            learning_rate=learning_rate, seed=seed, evaluation_trials=tiny.TRIALS,
+        )  # fmt: skip
+        kept = load_parameters(tmp_path / "kept", learning_rate=learning_rate, seed=seed)
+        assert set(kept) == set(alone.params)
+        for name, weight in alone.params.items():
+            np.testing.assert_array_equal(kept[name], weight)
+    with pytest.raises(ValueError, match=r"^seed: expected one of \[0, 1, 2\], got 9"):
+        load_parameters(tmp_path / "kept", learning_rate=0.3, seed=9)
+    with pytest.raises(ValueError, match=r"^hidden: expected an axis among learning_rate, seed"):
+        load_parameters(tmp_path / "kept", learning_rate=0.3, seed=0, hidden=3)
+
+
+def test_weights_that_were_not_kept_are_missed_by_name(finished):
+    with pytest.raises(StoreError, match="kept no weights"):
+        load_parameters(finished, hidden=3, learning_rate=0.1, seed=0)
+    assert not os.path.exists(finished / "parameters")

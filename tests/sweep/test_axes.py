@@ -1,0 +1,133 @@
+"""What a sweep accepts, how its axes are labelled and ordered, and what it refuses."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+import tiny
+
+from rnnjax import Recipe, Sweep, cells, log_rates, log_widths, tasks
+from rnnjax.store import describe
+
+RUNS = {"learning_rate": (0.1,), "seed": (0,)}
+TASK = tiny.TASKS["delayed_cue"]
+
+
+def test_dimensions_keep_their_order_with_the_traced_axes_last():
+    axes = {
+        "seed": range(3),
+        "task": list(tiny.TASKS.values()),
+        "learning_rate": np.array([1e-3, 1e-2]),
+        "hidden": (4, np.int64(8)),
+        "init": ("gaussian", "xavier"),
+        "optimizer": ("adam", "sgd"),
+    }
+    sweep = Sweep(cell=cells.rate(), axes=axes)
+    names = [axis.name for axis in sweep.dimensions]
+    assert names == ["task", "hidden", "init", "optimizer", "learning_rate", "seed"]
+    assert sweep.shape == (3, 2, 2, 2, 2, 3)
+    assert sweep.size == 144
+    assert sweep.axis("task").labels == tuple(tiny.TASKS)
+    assert sweep.axis("hidden").labels == (4, 8)
+    assert [type(value) for value in sweep.axis("hidden").values] == [int, int]
+    assert sweep.axis("seed").values == (0, 1, 2)
+
+
+def test_setups_combine_every_static_value():
+    axes = {**RUNS, "task": list(tiny.TASKS.values()), "hidden": (4, 8), "init": ("uniform",),
+            "batch": (2, 3)}  # fmt: skip
+    sweep = Sweep(cell=cells.rate(alpha=0.25), recipe=Recipe("sgd"), axes=axes)
+    found = dict(sweep.setups())
+    assert list(found) == [(t, h, 0, b) for t in range(3) for h in range(2) for b in range(2)]
+    for (t, h, _, b), setup in found.items():
+        task = list(tiny.TASKS.values())[t]
+        expected = cells.rate((4, 8)[h], alpha=0.25, init="uniform")
+        assert setup.task == task
+        assert setup.cell == cells.fitted(expected, task)
+        assert setup.recipe == Recipe("sgd", batch=(2, 3)[b])
+
+
+def test_a_mapping_gives_the_labels():
+    axes = {**RUNS, "task": {"short": tasks.delayed_cue(2, 2, 2), "long": tasks.delayed_cue()},
+            "cell": {"leaky": cells.rate(alpha=0.5), "vanilla": cells.rate(alpha=1.0)}}  # fmt: skip
+    sweep = Sweep(axes=axes)
+    assert sweep.axis("task").labels == ("short", "long")
+    alphas = {place: setup.cell.alpha for place, setup in sweep.setups()}
+    assert alphas == {(0, 0): 0.5, (0, 1): 1.0, (1, 0): 0.5, (1, 1): 1.0}
+
+
+def test_sweeps_are_specs():
+    one, two = tiny.sweep(), tiny.sweep()
+    assert one == two
+    assert hash(one) == hash(two)
+    assert one != tiny.sweep(axes={"seed": (0, 2)})
+    assert describe(one) == describe(two) != describe(tiny.sweep("flip_flop"))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.task = None
+    assert dataclasses.replace(one, evaluation_trials=5).axes == one.axes
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"seed": (0,)}, "axes: expected an axis 'learning_rate'"),
+        ({"learning_rate": (0.1,)}, "axes: expected an axis 'seed'"),
+        ({**RUNS, "seed": ()}, "seed: expected at least one value, got none"),
+        ({**RUNS, "hidden": ()}, "hidden: expected at least one value"),
+        ({**RUNS, "seed": (1, 1)}, "seed: expected distinct labels, got 1, 1"),
+        ({**RUNS, "seed": (-1,)}, "seed: expected an integer of at least 0, got -1"),
+        ({**RUNS, "seed": (0.5,)}, "seed: expected an integer"),
+        ({**RUNS, "seed": (2**31,)}, "seed: expected at most 2^31 - 1, got 2147483648"),
+        ({**RUNS, "learning_rate": (0.0,)}, "learning_rate: expected a finite number above 0"),
+        ({**RUNS, "learning_rate": (float("nan"),)}, "learning_rate: .*got nan"),
+        ({**RUNS, "learning_rate": (float("inf"),)}, "learning_rate: .*got inf"),
+        ({**RUNS, "hiden": (4,)}, "axis: expected .*did you mean 'hidden'"),
+        ({**RUNS, "evaluation_trials": (4,)}, "axis: expected one of"),
+        ({**RUNS, "hidden": (4, 0)}, "hidden: expected an integer of at least 1, got 0"),
+        ({**RUNS, "optimizer": ("adam", "sdg")}, "optimizer: .*did you mean 'sgd'"),
+        ({**RUNS, "init": ("xavir",)}, "init: .*did you mean 'xavier'"),
+        ({**RUNS, "alpha": (0.5, 1.5)}, r"alpha: expected a number in \(0, 1\], got 1.5"),
+        ({**RUNS, "epochs": (1, 2)}, "axis: 'epochs' cannot vary within one sweep"),
+        ({**RUNS, "inputs": (1, 2)}, "axis: 'inputs' cannot vary"),
+        ({**RUNS, "task": (TASK, tasks.delayed_cue())}, "task: expected distinct labels"),
+        ({**RUNS, "clip": (1.0, None)}, "clip: expected numbers, strings or named specs"),
+    ],
+)
+def test_refused_axes_are_named(axes, message):
+    with pytest.raises(ValueError, match=f"^{message.replace('^', re.escape('^'))}") as error:
+        Sweep(TASK, cells.rate(), axes=axes)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("missing", ["task", "cell"])
+def test_task_and_cell_are_needed_somewhere(missing):
+    parts = {"task": TASK, "cell": cells.rate(), missing: None}
+    with pytest.raises(ValueError, match=f"^{missing}: expected a spec, or an axis '{missing}'"):
+        Sweep(**parts, axes=RUNS)
+
+
+def test_other_refusals():
+    with pytest.raises(ValueError, match="evaluation_trials: expected an integer of at least 1"):
+        Sweep(TASK, cells.rate(), axes=RUNS, evaluation_trials=0)
+    with pytest.raises(ValueError, match=r"axis: .*did you mean 'seed'"):
+        tiny.sweep().axis("seeds")
+
+
+def test_log_rates():
+    assert log_rates(1e-4, 1) == (1e-4, 3.1623e-4, 1e-3, 3.1623e-3, 1e-2, 3.1623e-2, 0.1,
+                                  0.31623, 1.0)  # fmt: skip
+    assert log_rates(0.1, 1, per_decade=1) == (0.1, 1.0)
+    assert log_rates(0.1, 0.1) == (0.1,)
+    for low, high, named in [(0, 1, "low"), (1, float("inf"), "high"), (1, 0.1, "low")]:
+        with pytest.raises(ValueError, match=f"^{named}: expected"):
+            log_rates(low, high)
+
+
+def test_log_widths():
+    assert log_widths(10, 100) == (10, 18, 32, 56, 100)
+    assert log_widths(10, 99) == (10, 18, 32, 56)
+    assert log_widths(1, 10, per_decade=9)[:3] == (1, 2, 3)  # rounding leaves no double
+    assert len(set(log_widths(1, 10, per_decade=9))) == len(log_widths(1, 10, per_decade=9))
+    with pytest.raises(ValueError, match=r"^low: expected an integer of at least 1"):
+        log_widths(0, 10)

@@ -1,0 +1,337 @@
+"""The engine changes how runs are computed, and never what comes out."""
+
+import functools
+import warnings
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+import rnnjax
+from rnnjax import Engine, Status, run_sweep, train_one
+from rnnjax.sweep import FIELDS, block, engine, programs
+from rnnjax.sweep.placement import Layout, default_layout
+
+CHECKED = [name for name in (*FIELDS, "loss") if name != "seconds"]
+RATES, SEEDS = (0.003, 0.03, 0.1, 0.3), (0, 1, 2)
+
+
+@functools.cache
+def results(task="delayed_match", optimizer="sgd", how=None, rates=RATES, seeds=SEEDS, **options):
+    sweep = tiny.sweep(
+        task, {"learning_rate": rates, "seed": seeds}, optimizer=optimizer, **options
+    )
+    return run_sweep(sweep, engine=how)
+
+
+def identical(one, two):
+    for name in CHECKED:
+        np.testing.assert_array_equal(one[name].values, two[name].values, err_msg=name)
+
+
+def close(one, two):
+    for name in CHECKED:
+        np.testing.assert_allclose(
+            one[name].values, two[name].values, rtol=1e-5, atol=1e-5, err_msg=name
+        )
+
+
+def solo(task, optimizer, learning_rate, seed, **options):
+    recipe = tiny.recipe(optimizer, **options)
+    return train_one(
+        tiny.TASKS[task], tiny.CELLS.get(task, tiny.CELL), recipe,
+        learning_rate=learning_rate, seed=seed, evaluation_trials=tiny.TRIALS,
+    )  # fmt: skip
+
+
+def equals_solo(dataset, task, optimizer, learning_rate, seed, **options):
+    alone = solo(task, optimizer, learning_rate, seed, **options)
+    cell = dataset.sel(learning_rate=learning_rate, seed=seed)
+    assert {name: cell[name].item() for name in alone.results} == pytest.approx(
+        alone.results, rel=0, abs=0, nan_ok=True
+    )
+    np.testing.assert_array_equal(cell["loss"].values, alone.losses)
+    assert Status(int(cell["status"])) == alone.status
+
+
+def test_there_are_two_devices():
+    assert len(jax.local_devices()) == 2  # else half of what follows would test nothing
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("task", tiny.TASKS)
+def test_a_grid_cell_is_the_same_run_alone(task, optimizer):
+    dataset = results(task, optimizer)
+    for learning_rate, seed in [(0.3, 2), (0.03, 0)]:
+        equals_solo(dataset, task, optimizer, learning_rate, seed)
+    assert dataset["loss"].notnull().all()
+    finals = dataset["final_loss"].values
+    assert len(np.unique(finals)) == finals.size  # no two runs are the same
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_grid_cell_is_the_same_in_every_grid(optimizer):
+    other = results(optimizer=optimizer, rates=(0.5, 0.03, 0.7, 0.6), seeds=(7, 1, 4))
+    shared = {"learning_rate": [0.03], "seed": [1]}
+    identical(results(optimizer=optimizer).sel(shared), other.sel(shared))
+
+
+@pytest.mark.parametrize(("width", "optimizer"), [(None, "sgd"), (None, "adam"), (3, "sgd")])
+def test_other_map_widths_agree_to_rounding(width, optimizer, monkeypatch):
+    """`None`, one vmap per device, is what accelerators do; 3 maps six runs in two halves."""
+    if width is None:
+        vmapped(monkeypatch)
+    how = Engine(map_width=width, compact=False)
+    sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS},
+                       optimizer=optimizer)  # fmt: skip
+    close(run_sweep(sweep, engine=how), results(optimizer=optimizer))
+
+
+def vmapped(monkeypatch):
+    """Lets the engine lay runs out as on an accelerator: side by side on every device."""
+    layout = Layout(default_layout().devices, None)
+    monkeypatch.setattr(engine, "default_layout", lambda *_: layout)
+
+
+@pytest.mark.parametrize(
+    "how", [{"block_runs": 5}, {"segment": 7}, {"devices": 1, "block_runs": 2}], ids=str
+)
+def test_blocks_segments_and_devices_do_not_matter(how):
+    identical(results(how=Engine(**how)), results())
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_one_diverging_run_changes_no_other(side_by_side, monkeypatch):
+    if side_by_side:
+        vmapped(monkeypatch)
+    how, others = Engine(compact=False), {"learning_rate": slice(None, 3)}
+    calm = run_sweep(tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS}),
+                     engine=how)  # fmt: skip
+    wild = run_sweep(
+        tiny.sweep("delayed_match", {"learning_rate": (*RATES[:3], 1e30), "seed": SEEDS}),
+        engine=how,
+    )
+    identical(calm.isel(others), wild.isel(others))
+    lost = wild.isel(learning_rate=3)
+    assert np.all(lost["status"] == Status.DIVERGED)
+    assert np.all(np.isnan(lost["final_loss"]))
+    assert np.all(lost["accuracy_decision"] == 0)
+    assert np.all(lost["steps_taken"] < tiny.STEPS)
+    assert np.all(wild.isel(others)["status"] == Status.EXHAUSTED)
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_compaction_changes_nothing(side_by_side, monkeypatch):
+    """Ten of twelve runs diverge at once: a block of 12 goes on as one of 4, or 2."""
+    if side_by_side:
+        vmapped(monkeypatch)
+    sizes = []
+    advance = programs.advance_block
+
+    def watched(setup, layout, runs, length):
+        sizes.append(runs.status.shape[0])
+        return advance(setup, layout, runs, length)
+
+    monkeypatch.setattr(block, "advance_block", watched)
+    rates, seeds = (0.3, 1e30, 1e31, 1e32, 1e33, 1e34), (0, 1)
+    sweep = tiny.sweep("delayed_match", {"learning_rate": rates, "seed": seeds})
+    whole = run_sweep(sweep, engine=Engine(compact=False, segment=5))
+    assert set(sizes) == {12}
+    sizes.clear()
+    compacted = run_sweep(sweep, engine=Engine(compact=True, segment=5))
+    assert sizes == [12, *[2 if side_by_side else 4] * 3]
+    (close if side_by_side else identical)(compacted, whole)
+    assert np.all(compacted["status"].isel(learning_rate=0) == Status.EXHAUSTED)
+    assert np.all(compacted["status"].isel(learning_rate=slice(1, None)) == Status.DIVERGED)
+
+
+def test_one_program_per_setup_and_block_size(monkeypatch):
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
+    )
+    traced = []
+    trace = programs.advance
+    monkeypatch.setattr(
+        programs, "advance", lambda setup, *a, **k: (traced.append(setup), trace(setup, *a, **k))[1]
+    )
+
+    def count(seeds, how=None, hidden=(3, 4)):
+        traced.clear()
+        before = programs.advance_block._cache_size()
+        axes = {"hidden": hidden, "learning_rate": RATES, "seed": range(seeds)}
+        run_sweep(tiny.sweep("delayed_cue", axes, batch=3), engine=how)
+        grown = programs.advance_block._cache_size() - before
+        assert len(traced) == grown
+        assert len(set(traced)) == grown
+        return grown
+
+    assert count(2) == 2  # two widths; rates and seeds are traced
+    del compiled[:]
+    assert count(2) == 0
+    assert compiled == []  # nor is anything else compiled again
+    assert count(5, Engine(block_runs=8)) == 0  # blocks of the same size
+    assert count(2, Engine(block_runs=3), hidden=(3,)) == 1  # two runs per device, not four
+    assert count(1, Engine(block_runs=4), hidden=(3,)) == 0
+
+
+def test_runs_that_are_not_wanted_stay_pending():
+    sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
+    wanted = np.zeros(sweep.shape, bool)
+    wanted[1, 2] = wanted[3, 0] = wanted[0, 0] = True
+    dataset = run_sweep(sweep, wanted=wanted)
+    np.testing.assert_array_equal(dataset["status"] != Status.PENDING, wanted)
+    for name in CHECKED:
+        np.testing.assert_array_equal(
+            dataset[name].values[wanted], results()[name].values[wanted], err_msg=name
+        )
+    assert np.all(np.isnan(dataset["loss"].values[~wanted]))
+    identical(run_sweep(sweep, wanted=wanted.tolist()), dataset)
+
+
+def test_losses_are_thinned_as_asked():
+    thin = results(how=Engine(points=4))
+    assert thin["step"].values.tolist() == [5, 10, 15, 20]
+    expected = results()["loss"].values.reshape(4, 3, 4, 5).mean(axis=-1)
+    np.testing.assert_allclose(thin["loss"], expected, rtol=1e-6)
+
+
+class Listener:
+    def __init__(self):
+        self.events, self.settled, self.steps = [], {}, 0
+
+    def begin(self, blocks):
+        self.events.append("begin")
+        self.total = sum(len(b.seeds) * b.setup.recipe.steps for b in blocks)
+
+    def advance(self, block, segment):
+        self.events.append("advance")
+        assert segment.settled > self.settled.get(block.name, 0)
+        self.settled[block.name] = segment.settled
+        self.steps += segment.steps
+
+    def end(self):
+        self.events.append("end")
+
+
+def test_progress_and_after_block_are_told():
+    listener, seen = Listener(), []
+    sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
+    run_sweep(
+        sweep, progress=listener, engine=Engine(block_runs=5),
+        after_block=lambda dataset: seen.append(int((dataset["status"] > 0).sum())),
+    )  # fmt: skip
+    assert seen == [5, 10, 12]
+    assert listener.events == ["begin", *["advance"] * 3, "end"]
+    assert sum(listener.settled.values()) == listener.steps == listener.total == 240
+
+
+def test_progress_ends_even_if_training_is_interrupted():
+    class Impatient(Listener):
+        def advance(self, block, segment):
+            raise KeyboardInterrupt
+
+    listener = Impatient()
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(tiny.sweep("delayed_match"), progress=listener)
+    assert listener.events == ["begin", "end"]
+
+
+def test_the_bar_reaches_its_end(capsys):
+    run_sweep(tiny.sweep("delayed_match"), progress=rnnjax.ProgressBar("tiny"))
+    shown = capsys.readouterr().err
+    assert "tiny 100%" in shown
+    assert "delayed_match sgd N=5" in shown
+
+
+def out_of_memory_above(size):
+    def train(setup, rates, seeds, layout, **options):
+        if len(seeds) > size:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+        return block.train_block(setup, rates, seeds, layout, **options)
+
+    return train
+
+
+def test_out_of_memory_the_block_is_halved(monkeypatch):
+    monkeypatch.setattr(engine, "train_block", out_of_memory_above(3))
+    sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dataset = run_sweep(sweep)
+    assert [str(warning.message) for warning in caught] == [
+        "out of memory with 12 runs of 5 units; going on with blocks of 6",
+        *["out of memory with 6 runs of 5 units; going on with blocks of 3"] * 2,
+    ]
+    identical(dataset, results())
+
+
+def test_a_single_run_that_does_not_fit_is_an_error_and_so_is_any_other(monkeypatch):
+    monkeypatch.setattr(engine, "train_block", out_of_memory_above(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
+            run_sweep(tiny.sweep("delayed_match"))
+
+    def broken(*_, **__):
+        raise jax.errors.JaxRuntimeError("INTERNAL: of another kind")
+
+    monkeypatch.setattr(engine, "train_block", broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        run_sweep(tiny.sweep("delayed_match"))
+
+
+def test_train_one_returns_the_network_it_trained():
+    one = solo("delayed_match", "sgd", 0.3, 2)
+    assert {k: v.shape for k, v in one.params.items()} == {
+        k: leaf.shape for k, leaf in one.setup.cell.leaves().items()
+    }
+    assert (one.setup.cell.inputs, one.setup.cell.outputs) == (2, 1)
+    assert one.losses.shape == (tiny.STEPS,)
+    assert one.status is Status.EXHAUSTED
+    outputs = rnnjax.rollout(one.setup.cell, one.params, np.zeros((1, 3, 2), "f4")).outputs
+    assert outputs.shape == (1, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"learning_rate": 0.1, "seed": -1}, "seed"),
+        ({"learning_rate": 0.1, "seed": 2**31}, "seed"),
+        ({"learning_rate": 0.1, "evaluation_trials": 0}, "evaluation_trials"),
+    ],
+)
+def test_train_one_names_what_it_refuses(options, named):
+    with pytest.raises(ValueError, match=f"^{named}: expected "):
+        train_one(tiny.TASKS["delayed_match"], tiny.CELL, tiny.recipe(), **options)
+
+
+def test_run_sweep_names_what_it_refuses():
+    sweep = tiny.sweep()
+    with pytest.raises(ValueError, match=r"wanted: expected a mask of shape \(2, 2\), got \(2,\)"):
+        run_sweep(sweep, wanted=np.ones(2, bool))
+    with pytest.raises(ValueError, match="keep_parameters: expected a store"):
+        run_sweep(sweep, keep_parameters=True)
+    with pytest.raises(ValueError, match="devices: expected at most 2 on this machine, got 3"):
+        run_sweep(sweep, engine=Engine(devices=3))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"devices": 0}, "devices"),
+        ({"map_width": 0}, "map_width"),
+        ({"block_runs": 2.0}, "block_runs"),
+        ({"segment": -1}, "segment"),
+        ({"points": 0}, "points"),
+        ({"memory_share": 0.0}, "memory_share"),
+        ({"memory_share": 1.1}, "memory_share"),
+        ({"spacing": "evn"}, "spacing"),
+    ],
+)
+def test_an_engine_names_what_it_refuses(options, named):
+    with pytest.raises(ValueError, match=f"^{named}: expected "):
+        Engine(**options)

@@ -1,0 +1,198 @@
+"""The two kernels agree with each other and with finite differences, outputs and all gradients."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from rnnjax import cells
+from rnnjax.cells import AdditiveCell, Cell
+from rnnjax.parametrization import Leaf, Standard
+from rnnjax.rollout import rollout
+
+B, T, N, I, O = 3, 6, 4, 2, 2  # noqa: E741
+
+
+@dataclasses.dataclass(frozen=True)
+class Voltage(AdditiveCell):
+    """h' = (1 - a) h + a (W tanh(h) + W_in u): units send something other than their state."""
+
+    hidden: int = N
+    inputs: int = I
+    outputs: int = O
+    alpha: float = 0.4
+    parametrization: Standard = Standard("uniform")
+
+    name = "voltage"
+
+    def leaves(self):
+        n, i, o = self.hidden, self.inputs, self.outputs
+        return {
+            "recurrent": Leaf("recurrent", (n, n), n),
+            "input": Leaf("input", (n, i), i),
+            "readout": Leaf("readout", (o, n), n),
+        }
+
+    def connectivity(self, params):
+        return params["recurrent"]
+
+    def drive(self, params, inputs):
+        return inputs @ params["input"].T
+
+    def update(self, state, current):
+        return (1 - self.alpha) * state + self.alpha * current
+
+    def emit(self, state):
+        return jnp.tanh(state)
+
+    def readout(self, params, state, scale=1.0):
+        return scale * (params["readout"] @ jnp.tanh(state))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain(Cell):
+    """The least a cell must give, and not additive: its state is multiplied by its input."""
+
+    hidden: int = 2
+    inputs: int = 2
+    outputs: int = 2
+    parametrization: Standard = Standard()
+
+    name = "plain"
+
+    def leaves(self):
+        return {"gain": Leaf("bias", (self.hidden,), 1)}
+
+    def step(self, params, state, drive):
+        return params["gain"] * state * drive + drive
+
+    def readout(self, params, state, scale=1.0):
+        return scale * state
+
+
+def rate(alpha):
+    return cells.rate(N, inputs=I, outputs=O, alpha=alpha, bias=True, init="xavier")
+
+
+CELLS = {**{f"rate-{a}": rate(a) for a in (0.3, 0.5, 1.0)}, "voltage": Voltage()}
+
+
+def arguments(cell):
+    """Weights larger than at birth, so that gradients are far from those of a linear network."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    params = jax.tree.map(lambda leaf: 1.5 * leaf, cell.init(keys[0]))
+    inputs = jax.random.normal(keys[1], (B, T, cell.inputs))
+    initial = 0.5 * jax.random.normal(keys[2], (B, cell.hidden))
+    return params, inputs, initial, jnp.asarray(0.7)
+
+
+def loss(kernel, cell, params, inputs, initial, scale):
+    """Depends on outputs and states at every time, each in its own way."""
+    run = rollout(cell, params, inputs, initial=initial, output_scale=scale, kernel=kernel)
+    wave = jnp.cos(jnp.arange(T, dtype=inputs.dtype))[None, :, None]
+    return jnp.sum(run.outputs**2 * wave) + jnp.sum(jnp.sin(run.states) * wave), run
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def both_kernels(cell, *given):
+    """(outputs, states) and gradients with respect to all arguments, under each kernel."""
+    found = []
+    for kernel in ("hoisted", "autodiff"):
+        slope = jax.grad(functools.partial(loss, kernel, cell), argnums=(0, 1, 2, 3), has_aux=True)
+        found.append(slope(*given))
+    return found
+
+
+def largest_difference(one, two):
+    differences = jax.tree.map(lambda a, b: jnp.max(jnp.abs(a - b) / (1 + jnp.abs(b))), one, two)
+    return max(float(d) for d in jax.tree.leaves(differences))
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_hoisted_equals_autodiff_in_float32(cell):
+    (slopes, run), (expected, expected_run) = both_kernels(cell, *arguments(cell))
+    assert slopes[0]["recurrent"].dtype == jnp.float32
+    assert largest_difference(run, expected_run) < 1e-6
+    assert largest_difference(slopes, expected) < 1e-5
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_hoisted_equals_autodiff_in_float64(cell, float64):
+    (slopes, run), (expected, expected_run) = both_kernels(cell, *arguments(cell))
+    assert slopes[0]["recurrent"].dtype == jnp.float64
+    assert largest_difference(run, expected_run) < 1e-13
+    assert largest_difference(slopes, expected) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["rate-0.5", "rate-1.0", "voltage"])
+def test_gradients_equal_central_differences(name, float64):
+    cell, step = CELLS[name], 1e-5
+    given = arguments(cell)
+    flat, unravel = ravel_pytree(given)
+
+    @jax.jit
+    def values(points):
+        return jax.vmap(lambda point: loss("hoisted", cell, *unravel(point))[0])(points)
+
+    shifts = step * jnp.eye(len(flat))
+    differences = (values(flat[None] + shifts) - values(flat[None] - shifts)) / (2 * step)
+    slopes = both_kernels(cell, *given)[0][0]
+    for got, expected in zip(
+        jax.tree.leaves(slopes), jax.tree.leaves(unravel(differences)), strict=True
+    ):
+        np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-8)
+        assert np.any(np.asarray(got) != 0)
+
+
+def test_the_kernel_is_hoisted_by_default_where_it_can_be():
+    cell = CELLS["rate-0.5"]
+    params, inputs, _, _ = arguments(cell)
+
+    def primitives(kernel):
+        return str(jax.make_jaxpr(lambda p: rollout(cell, p, inputs, kernel=kernel))(params))
+
+    assert "custom_vjp" in primitives("auto")
+    assert "custom_vjp" in primitives("hoisted")
+    assert "custom_vjp" not in primitives("autodiff")
+
+
+def test_forward_mode_works_under_autodiff():
+    cell = CELLS["rate-0.5"]
+    params, inputs, initial, scale = arguments(cell)
+    value = functools.partial(loss, "autodiff", cell)
+    tangents = jax.tree.map(jnp.ones_like, params)
+    _, forward = jax.jvp(lambda p: value(p, inputs, initial, scale)[0], (params,), (tangents,))
+    slopes = both_kernels(cell, params, inputs, initial, scale)[1][0][0]
+    backward = sum(float(jnp.sum(slope)) for slope in slopes.values())
+    assert float(forward) == pytest.approx(backward, rel=1e-4)
+
+
+def test_a_cell_starts_at_rest_unless_told_otherwise():
+    cell = CELLS["rate-0.5"]
+    params, inputs, _, _ = arguments(cell)
+    rest = rollout(cell, params, inputs, initial=jnp.zeros((B, N)))
+    for one, two in zip(rollout(cell, params, inputs), rest, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_any_cell_can_be_rolled_out():
+    params, inputs = {"gain": jnp.array([0.5, 2.0])}, jnp.array([[[1.0, 1.0], [2.0, 3.0]]])
+    trajectory = rollout(Plain(), params, inputs, output_scale=10.0)
+    np.testing.assert_array_equal(trajectory.states[0], [[1, 1], [0.5 * 2 + 2, 2 * 3 + 3]])
+    np.testing.assert_array_equal(trajectory.outputs, 10 * trajectory.states)
+
+
+def test_refusals():
+    cell, params = Plain(), {"gain": jnp.ones(2)}
+    with pytest.raises(ValueError, match=r"inputs: expected shape \[B, T, 2\], got \(5, 2\)"):
+        rollout(cell, params, jnp.zeros((5, 2)))
+    with pytest.raises(ValueError, match=r"inputs: expected shape \[B, T, 2\], got \(1, 5, 3\)"):
+        rollout(cell, params, jnp.zeros((1, 5, 3)))
+    with pytest.raises(ValueError, match="kernel: 'hoisted' needs an additive cell, got 'plain'"):
+        rollout(cell, params, jnp.zeros((1, 5, 2)), kernel="hoisted")
+    with pytest.raises(ValueError, match=r"kernel: .*did you mean 'hoisted'"):
+        rollout(cell, params, jnp.zeros((1, 5, 2)), kernel="hoist")

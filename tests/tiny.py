@@ -1,0 +1,33 @@
+"""Specs small enough to compile in about a second and to train in milliseconds.
+
+Tests share them, since compilation is what costs: one program per (setup, block size, layout).
+"""
+
+import rnnjax
+from rnnjax import cells, tasks
+
+TASKS = {
+    "delayed_cue": tasks.delayed_cue(2, 3, 2),
+    "delayed_match": tasks.delayed_match(2, 2, 2),
+    "flip_flop": tasks.flip_flop(2, 0.3, 8),
+}
+STEPS, BATCH, TRIALS = 20, 4, 12
+CELL = cells.rate(5)
+CELLS = {"flip_flop": cells.rate(5, bias=True, init="xavier")}
+"""Cells of tasks for which CELL is not used, so that both arms are trained somewhere."""
+
+
+def recipe(optimizer: str = "sgd", **options) -> rnnjax.Recipe:
+    return rnnjax.Recipe(optimizer, **{"epochs": STEPS, "batch": BATCH, **options})
+
+
+def sweep(task: str = "delayed_cue", axes=None, **options) -> rnnjax.Sweep:
+    """A sweep of 2 rates x 2 seeds under SGD, unless said otherwise."""
+    axes = {"learning_rate": (0.03, 0.3), "seed": (0, 1), **(axes or {})}
+    return rnnjax.Sweep(
+        task=None if "task" in axes else TASKS[task],
+        cell=CELLS.get(task, CELL),
+        recipe=recipe(**options),
+        axes=axes,
+        evaluation_trials=TRIALS,
+    )

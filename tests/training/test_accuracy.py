@@ -1,0 +1,114 @@
+"""Loss and the three accuracies against loops over single numbers, and what failures score."""
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from oracles import scores
+
+from rnnjax import tasks
+from rnnjax.training import accuracy
+
+B, T, O = 5, 7, 3  # noqa: E741
+
+
+def batches():
+    """Outputs and targets with, in turn, nothing odd, NaN, infinities, silence, ties."""
+    rng = np.random.default_rng(0)
+    targets = rng.integers(-1, 2, (B, T, O)).astype("f4")
+    outputs = (targets + rng.normal(0, 0.7, (B, T, O))).astype("f4")
+    cases = {"plain": outputs, "nan": outputs.copy(), "inf": outputs.copy()}
+    cases["nan"][1, 2, 0] = cases["nan"][3] = np.nan
+    cases["inf"][0, 1, 2], cases["inf"][2, 0, 0] = np.inf, -np.inf
+    cases["silent"] = np.zeros_like(outputs)
+    cases["one trial silent"] = np.where(np.arange(B)[:, None, None] == 2, 0, outputs)
+    cases["ties"] = np.round(outputs)
+    cases["cuts"] = np.where(np.abs(outputs) < 0.7, np.sign(outputs) * 0.5, outputs).astype("f4")
+    return targets, cases
+
+
+TARGETS, OUTPUTS = batches()
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS.values(), ids=OUTPUTS)
+def test_sign_decisions(outputs):
+    mask = np.random.default_rng(1).integers(0, 2, TARGETS.shape).astype("f4")
+    got = accuracy.decision(outputs, TARGETS, mask, "sign")
+    assert float(got) == pytest.approx(scores.decision(outputs, TARGETS, mask, "sign"))
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS.values(), ids=OUTPUTS)
+def test_argmax_decisions(outputs):
+    rng = np.random.default_rng(2)
+    targets = np.eye(O, dtype="f4")[rng.integers(0, O, (B, T))]
+    mask = np.repeat(rng.integers(0, 2, (B, T, 1)), O, axis=2).astype("f4")
+    targets = targets * mask  # all zero outside the response, as in the task
+    got = accuracy.decision(outputs, targets, mask, "argmax")
+    assert float(got) == pytest.approx(scores.decision(outputs, targets, mask, "argmax"))
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS.values(), ids=OUTPUTS)
+def test_matching(outputs):
+    got = accuracy.matching(outputs, TARGETS)
+    assert float(got) == pytest.approx(scores.matching(outputs, TARGETS))
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS.values(), ids=OUTPUTS)
+def test_pearson(outputs):
+    with np.errstate(invalid="ignore"):
+        expected = scores.pearson(outputs, TARGETS)
+    assert float(accuracy.pearson(outputs, TARGETS)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_pearson_leaves_out_trials_whose_target_is_constant():
+    targets = TARGETS.copy()
+    targets[1], targets[4] = 1.0, 0.0
+    expected = scores.pearson(OUTPUTS["plain"], targets)
+    got = float(accuracy.pearson(OUTPUTS["plain"], targets))
+    assert got == pytest.approx(expected, abs=1e-6)
+    assert float(accuracy.pearson(OUTPUTS["plain"], np.ones_like(targets))) == 0
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_mean_squared_error(reduction):
+    got = float(accuracy.mean_squared_error(OUTPUTS["plain"], TARGETS, reduction))
+    expected = scores.mean_squared_error(OUTPUTS["plain"], TARGETS, reduction)
+    assert got == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_a_class_blind_network_scores():
+    """It answers in time, but not which cue: the reason why `decision` is the default."""
+    task = tasks.delayed_cue(4, 10, 6)
+    cue = np.repeat([[[1.0, 0.0]], [[0.0, 1.0]]], task.steps, axis=1)
+    response = np.arange(task.steps)[None, :, None] >= 14
+    targets, mask = cue * response, np.ones_like(cue) * response
+    blind = 0.5 * mask
+    leaning = blind + mask * np.array([0.01, -0.01])  # always says the first cue
+    assert float(accuracy.decision(blind, targets, mask, "argmax")) == 0  # a tie is no choice
+    assert float(accuracy.decision(leaning, targets, mask, "argmax")) == 0.5
+    assert float(accuracy.matching(blind, targets)) == pytest.approx(0.85)
+    assert float(accuracy.pearson(blind, targets)) == pytest.approx(0.642, abs=5e-4)
+
+
+@pytest.mark.parametrize("task", tiny.TASKS.values(), ids=tiny.TASKS)
+def test_silence_and_nan_never_decide_right(task):
+    trial = jax.jit(lambda key: task.batch(key, 4))(jax.random.key(0))
+    for value in (0.0, np.nan):
+        outputs = np.full(trial.targets.shape, value, "f4")
+        assert float(accuracy.decision(outputs, trial.targets, trial.mask, task.decision)) == 0
+        assert float(accuracy.pearson(outputs, trial.targets)) == 0
+    assert float(accuracy.matching(outputs, trial.targets)) == 0  # NaN matches nothing
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_no_answer_that_ignores_the_input_beats_the_blind_loss(reduction):
+    blind = accuracy.blind_loss(TARGETS, reduction)
+    average = np.zeros_like(TARGETS)
+    for b in range(B):
+        average += TARGETS[b] / B
+    answer = np.stack([average[0]] * B)
+    assert float(blind) == pytest.approx(
+        scores.mean_squared_error(answer, TARGETS, reduction), rel=1e-5
+    )
+    for shift in (0.01, -0.01):
+        assert float(accuracy.mean_squared_error(answer + shift, TARGETS, reduction)) > blind

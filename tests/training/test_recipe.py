@@ -1,0 +1,63 @@
+"""The recipe's defaults are study 1's and PyTorch's; what it and a setup refuse."""
+
+import dataclasses
+
+import pytest
+import tiny
+
+from rnnjax import Recipe, cells
+from rnnjax.parametrization import LeafRule, Parametrization
+from rnnjax.training import Setup
+
+
+@dataclasses.dataclass(frozen=True)
+class ForAdam(Parametrization):
+    name = "for_adam"
+    optimizers = ("adam",)
+
+    def rule(self, leaf, *, hidden, optimizer):
+        return LeafRule("normal", 1.0)
+
+
+def test_defaults():
+    recipe = Recipe()
+    assert (recipe.optimizer, recipe.eps, recipe.batch, recipe.clip) == ("adam", 1e-8, 50, None)
+    assert (recipe.data, recipe.reduction, recipe.stop) == ("fresh", "mean", "never")
+    assert Recipe(epochs=3, steps_per_epoch=4).steps == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "adamw"}, "did you mean 'adam'"),
+        ({"epochs": 0}, "integer of at least 1, got 0"),
+        ({"epochs": 2.0}, "got 2.0"),
+        ({"steps_per_epoch": -1}, "got -1"),
+        ({"batch": 0}, "got 0"),
+        ({"data": "stale"}, "one of fresh, fixed"),
+        ({"reduction": "means"}, "did you mean 'mean'"),
+        ({"clip": 0.0}, "above 0, got 0.0"),
+        ({"clip": float("inf")}, "got inf"),
+        ({"eps": -1e-8}, "above 0"),
+        ({"stop": "always"}, "one of never, criterion"),
+        ({"matmul_precision": "float16"}, "did you mean 'bfloat16'"),
+    ],
+)
+def test_refused_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        Recipe(**options)
+    assert str(error.value).startswith(f"{next(iter(options))}: expected ")
+
+
+def test_a_setup_refuses_a_cell_that_does_not_fit():
+    task = tiny.TASKS["flip_flop"]
+    with pytest.raises(ValueError, match=r"^cell: expected 2 inputs .* got 1 and 1 .*fitted"):
+        Setup(task, cells.rate(4))
+
+
+def test_a_setup_refuses_an_optimizer_that_its_rule_was_not_made_for():
+    task = tiny.TASKS["flip_flop"]
+    cell = cells.Rate(4, 2, 2, parametrization=ForAdam())
+    assert Setup(task, cell, Recipe("adam")).recipe.optimizer == "adam"
+    with pytest.raises(ValueError, match="optimizer: rule 'for_adam' is made for adam, got 'sgd'"):
+        Setup(task, cell, Recipe("sgd"))

@@ -1,0 +1,237 @@
+"""Training one network against NumPy, step by step; and how runs end."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from oracles import network, scores
+
+from rnnjax import Status, cells
+from rnnjax.parametrization import LeafRule, Standard
+from rnnjax.training import Hyper, Setup, advance, born, evaluate, start
+
+ADVANCE = jax.jit(advance, static_argnums=(0, 2))
+TASK = tiny.TASKS["delayed_cue"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoRates(Standard):
+    """The standard rule, the readout trained at a third of the rate."""
+
+    init: str = "uniform"
+
+    name = "two_rates"
+
+    def rule(self, leaf, *, hidden, optimizer):
+        factor = 1 / 3 if leaf.role == "readout" else 1.0
+        return LeafRule("uniform", 0.5, learning_rate=factor)
+
+
+def setup(*, task=TASK, rule=None, hidden=5, **options) -> Setup:
+    cell = cells.rate(hidden, bias=True, init="xavier", alpha=0.6)
+    cell = cells.fitted(cell, task)
+    if rule is not None:
+        cell = dataclasses.replace(cell, parametrization=rule)
+    return Setup(task, cell, tiny.recipe(**options), tiny.TRIALS)
+
+
+def begin(setup, learning_rate=0.1, seed=3):
+    hyper = Hyper(jnp.float32(learning_rate), jnp.int32(seed))
+    return start(setup, hyper, born(setup.cell, hyper.seed))
+
+
+def batch_of(setup, seed, step):
+    """The documented stream of training trials: seed, then purpose 1, then the step."""
+    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), 1)
+    key = jax.random.fold_in(key, step if setup.recipe.data == "fresh" else 0)
+    return [np.asarray(part, float) for part in setup.task.batch(key, setup.recipe.batch)]
+
+
+def numpy_params(run):
+    return {name: np.asarray(weight, float) for name, weight in run.params.items()}
+
+
+def equal(one, two):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adam"},
+        {"optimizer": "adam", "eps": 1e-2, "clip": 0.05, "reduction": "sum"},
+        {"optimizer": "sgd"},
+        {"optimizer": "sgd", "clip": 0.05, "data": "fixed", "reduction": "sum"},
+        {"optimizer": "sgd", "rule": TwoRates()},
+    ],
+    ids=lambda options: "-".join(str(v) for v in options.values()),
+)
+def test_steps_are_those_of_numpy(options):
+    """Each step from the same weights, so that rounding does not add up."""
+    what = setup(**options)
+    recipe, rate = what.recipe, 0.1
+    oracle = network.Adam(recipe.eps) if recipe.optimizer == "adam" else network.Descent()
+    run = begin(what, rate)
+    for step in range(4):
+        before = numpy_params(run)
+        inputs, targets, _ = batch_of(what, 3, step)
+        outputs = np.array([network.rate(before, u, what.cell.alpha)[1] for u in inputs])
+        slopes = network.gradient(before, inputs, targets, what.cell.alpha, recipe.reduction)
+        if recipe.clip is not None:
+            slopes = network.clipped(slopes, recipe.clip)
+        run, losses = ADVANCE(what, run, 1)
+        expected_loss = scores.mean_squared_error(outputs, targets, recipe.reduction)
+        assert float(losses[0]) == pytest.approx(expected_loss, rel=1e-5)
+        for name, change in oracle.change(slopes).items():
+            factor = what.cell.rule(name, recipe.optimizer).learning_rate
+            expected = before[name] - factor * rate * change
+            np.testing.assert_allclose(run.params[name], expected, rtol=1e-4, atol=2e-6)
+            assert np.abs(factor * rate * change).max() > 1e-4  # far above the tolerance
+    assert int(run.step) == 4
+
+
+def test_seeds_decide_weights_and_rates_do_not():
+    cell = setup().cell
+    equal(born(cell, jnp.int32(3)), born(cell, jnp.int32(3)))
+    key = jax.random.fold_in(jax.random.key(3, impl="threefry2x32"), 0)
+    equal(born(cell, jnp.int32(3)), cell.init(key))
+    other = born(cell, jnp.int32(4))["recurrent"]
+    assert not np.array_equal(born(cell, jnp.int32(3))["recurrent"], other)
+
+
+def test_a_run_ends_when_its_steps_are_done():
+    what = setup(optimizer="sgd", epochs=3, steps_per_epoch=2)
+    run, losses = ADVANCE(what, begin(what), 9)
+    assert (int(run.step), Status(int(run.status))) == (6, Status.EXHAUSTED)
+    assert np.isfinite(losses[:6]).all()
+    assert np.isnan(losses[6:]).all()
+    again, nothing = ADVANCE(what, run, 9)
+    equal(again, run)
+    assert np.isnan(nothing).all()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_run_whose_loss_is_no_longer_finite_stops_as_it_is(optimizer):
+    what = setup(optimizer=optimizer)
+    run = begin(what, learning_rate=1e30)
+    kept = []
+    for _ in range(4):
+        run, loss = ADVANCE(what, run, 1)
+        kept.append((run, float(loss[0])))
+    stopped = next(k for k, (run, _) in enumerate(kept) if run.status == Status.DIVERGED)
+    assert stopped >= 1  # the first step is taken: only its result is bad
+    assert not np.isfinite(kept[stopped][1])  # the loss that ended it is on record
+    assert all(np.isnan(loss) for _, loss in kept[stopped + 1 :])
+    for later, _ in kept[stopped:]:
+        equal(later._replace(status=run.status), kept[stopped - 1][0]._replace(status=run.status))
+    assert int(run.step) == stopped
+
+
+def test_a_run_born_with_nan_takes_no_step():
+    what = setup(optimizer="sgd")
+    run = begin(what)
+    weights = run.params["recurrent"].at[0, 0].set(jnp.nan)
+    run = run._replace(params={**run.params, "recurrent": weights})
+    after, losses = ADVANCE(what, run, 1)
+    equal(after._replace(status=run.status), run)
+    assert Status(int(after.status)) == Status.DIVERGED
+    assert np.isnan(losses[0])
+
+
+def judged_steps(what, hyper, steps):
+    """Accuracy and excess loss of every training batch, by oracle; the run after each step."""
+    run, right, excess, runs = begin(what, *hyper), [], [], []
+    for step in range(steps):
+        inputs, targets, mask = batch_of(what, hyper[1], step)
+        params = numpy_params(run)
+        outputs = np.array([network.rate(params, u, what.cell.alpha)[1] for u in inputs])
+        right.append(scores.decision(outputs, targets, mask, what.task.decision))
+        loss = scores.mean_squared_error(outputs, targets, what.recipe.reduction)
+        excess.append(loss - scores.blind_loss(targets, what.recipe.reduction))
+        run, _ = ADVANCE(what, run, 1)
+        runs.append(run)
+    return right, excess, runs
+
+
+LEARNS, LATER, NEVER = (0.03, 1), (0.1, 0), (0.2, 0)
+
+
+def long(**options):
+    return setup(hidden=24, optimizer="adam", epochs=36, batch=16, **options)
+
+
+@pytest.mark.parametrize("hyper", [LEARNS, LATER, NEVER])
+def test_steps_to_criterion(hyper):
+    what = long()
+    right, excess, runs = judged_steps(what, hyper, 36)
+    expected = scores.first_to_meet(right, excess, what.task.criterion)
+    assert (expected == 0) == (hyper == NEVER)
+    assert [int(run.reached) for run in runs] == [
+        expected if 0 < expected <= step else 0 for step in range(1, 37)
+    ]
+
+
+def test_a_batch_of_equal_trials_does_not_bar_the_criterion_for_ever():
+    """Its blind loss is 0; with two trials per batch that happens at every other step."""
+    what = setup(hidden=24, optimizer="adam", epochs=50, batch=2)
+    run, _ = ADVANCE(what, begin(what, *LEARNS), 50)
+    assert float(judged(what, run, run.status).decision) == 1
+    assert int(run.reached) > 0
+
+
+def test_a_run_that_meets_the_criterion_stops_if_told_to():
+    never, criterion = long(), long(stop="criterion")
+    full, _ = ADVANCE(never, begin(never, *LEARNS), 36)
+    run, losses = ADVANCE(criterion, begin(criterion, *LEARNS), 36)
+    assert Status(int(run.status)) == Status.CONVERGED
+    assert int(run.step) == int(run.reached) == int(full.reached) > 1
+    assert np.isfinite(losses).sum() == int(run.step)
+    assert Status(int(full.status)) == Status.EXHAUSTED
+
+
+@functools.cache
+def trained():
+    what = long()
+    return what, ADVANCE(what, begin(what, *LEARNS), 36)[0]
+
+
+def judged(what, run, status):
+    compiled = jax.jit(evaluate, static_argnums=0)
+    return compiled(what.judge, run.hyper.seed, run.params, jnp.int32(status))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_evaluation_is_on_the_seeds_own_held_out_trials(reduction):
+    what, run = trained()
+    what = dataclasses.replace(what, recipe=tiny.recipe(reduction=reduction))
+    key = jax.random.fold_in(jax.random.key(1, impl="threefry2x32"), 2)
+    inputs, targets, mask = (np.asarray(p, float) for p in what.task.batch(key, tiny.TRIALS))
+    params = numpy_params(run)
+    outputs = np.array([network.rate(params, u, what.cell.alpha)[1] for u in inputs])
+    got = judged(what, run, Status.EXHAUSTED)
+    assert float(got.loss) == pytest.approx(
+        scores.mean_squared_error(outputs, targets, reduction), rel=1e-5
+    )
+    assert float(got.blind_loss) == pytest.approx(scores.blind_loss(targets, reduction), rel=1e-5)
+    assert float(got.decision) == pytest.approx(
+        scores.decision(outputs, targets, mask, what.task.decision)
+    )
+    assert float(got.matching) == pytest.approx(scores.matching(outputs, targets))
+    assert float(got.pearson) == pytest.approx(scores.pearson(outputs, targets), abs=1e-5)
+
+
+def test_a_diverged_network_scores_nothing():
+    what, run = trained()
+    assert np.isfinite(judged(what, run, Status.CONVERGED)).all()
+    got = judged(what, run, Status.DIVERGED)
+    assert np.isnan(got.loss)
+    assert (float(got.decision), float(got.matching), float(got.pearson)) == (0, 0, 0)
+    broken = run._replace(params={**run.params, "readout": jnp.full((2, 24), jnp.inf)})
+    got = judged(what, broken, Status.EXHAUSTED)  # diverged at its very last update
+    assert np.isnan(got.loss)
+    assert (float(got.decision), float(got.matching), float(got.pearson)) == (0, 0, 0)
