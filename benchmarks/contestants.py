@@ -59,6 +59,7 @@ class OurRuns:
         seeds = work.seed + jnp.arange(runs, dtype=jnp.int32)
         hyper = Hyper(jnp.full(runs, work.learning_rate, jnp.float32), seeds)
         hyper, real = jax.device_put((hyper, jnp.ones(runs, bool)), layout.sharding())
+        self.runs = runs
         self._runs = start_block(
             setup, layout, hyper, birth_block(setup.cell, layout, hyper.seed), real
         )
@@ -85,10 +86,12 @@ class OurRuns:
         return float(self._losses.mean())
 
 
-def our_runs(work: Work, hidden: int, alpha: float, layout: Layout, window: float) -> OurRuns:
-    """As many of the work's runs as fit, in segments of about half a window."""
+def our_runs(
+    work: Work, hidden: int, alpha: float, layout: Layout, window: float, share: float
+) -> OurRuns:
+    """As many of the work's runs as fit in a share of memory, in segments of half a window."""
     setup = work.setup(hidden, alpha)
-    fits = cost.runs_that_fit(setup, work.runs, layout, cost.memory_budget(layout))
+    fits = cost.runs_that_fit(setup, work.runs, layout, cost.memory_budget(layout, share))
     runs = layout.padded(fits)
     step = cost.step_seconds(setup, runs, layout, cost.measure_machine(layout))
     segment = min(max(1, int(0.5 * window / step)), _LONGEST_SEGMENT)
@@ -99,6 +102,7 @@ class TorchPeers:
     """Single-threaded PyTorch processes that train one network each, all at the same time."""
 
     def __init__(self, count: int, work: Work, device: str):
+        self.count = count
         settings = json.dumps({**dataclasses.asdict(work), "device": device})
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._processes = [

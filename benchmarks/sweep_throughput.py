@@ -107,35 +107,37 @@ def _check_packages(no_torch: bool) -> None:
 
 def _contestants(
     hidden: int, work: Work, layout: Layout, peers: TorchPeers | None, window: float
-) -> tuple[Contestants, Callable[[], dict[str, float]]]:
-    """Who is timed at this width, warm and in the order of each repeat; and their losses."""
-    ours = {"ours_leaky": our_runs(work, hidden, LEAKY, layout, window)}
+) -> tuple[Contestants, Callable[[], dict[str, dict[str, float]]]]:
+    """Who is timed at this width, warm and in the order of each repeat; and facts about each."""
+    kinds = {"ours_leaky": (LEAKY, layout)}
     if peers is not None:
-        ours["ours_vanilla"] = our_runs(work, hidden, VANILLA, layout, window)
-    if layout.devices[0].platform != "cpu":
-        in_turn = Layout(layout.devices, 1)  # the same runs, each to the end of its segment
-        ours["ours_sequential"] = our_runs(work, hidden, LEAKY, in_turn, window)
+        kinds["ours_vanilla"] = (VANILLA, layout)
+    if layout.devices[0].platform != "cpu":  # the same runs, each to the end of its segment
+        kinds["ours_sequential"] = (LEAKY, Layout(layout.devices, 1))
+    share = 0.75 / len(kinds)  # all stay in memory, since their windows alternate
+    ours = {name: our_runs(work, hidden, *kind, window, share) for name, kind in kinds.items()}
     timed: Contestants = {name: block.window for name, block in ours.items()}
     if peers is not None:
         for kind in ("torch_loop", "torch_fused"):
             peers.prepare(kind, hidden)
             timed[kind] = lambda seconds, kind=kind: peers.window(kind, seconds)
 
-    def losses() -> dict[str, float]:
-        found = {name: block.loss() for name, block in ours.items()}
+    def facts() -> dict[str, dict[str, float]]:
+        found = {name: {"runs": b.runs, "last_loss": b.loss()} for name, b in ours.items()}
         if peers is not None:
-            found |= {kind: peers.loss(kind) for kind in timed if kind not in ours}
+            others = [name for name in timed if name not in ours]
+            found |= {k: {"runs": peers.count, "last_loss": peers.loss(k)} for k in others}
         return found
 
     order = ("ours_leaky", "torch_loop", "ours_vanilla", "torch_fused", "ours_sequential")
-    return {name: timed[name] for name in order if name in timed}, losses
+    return {name: timed[name] for name in order if name in timed}, facts
 
 
 def _time_width(
     hidden: int, flags: argparse.Namespace, work: Work, layout: Layout, peers: TorchPeers | None
 ) -> dict[str, Any]:
     """The windows of every contestant at one width, repeat by repeat."""
-    timed, losses = _contestants(hidden, work, layout, peers, flags.window)
+    timed, facts = _contestants(hidden, work, layout, peers, flags.window)
     windows: dict[str, list[Window]] = {name: [] for name in timed}
     for _ in range(flags.repeats):
         for name, window in timed.items():
@@ -144,7 +146,7 @@ def _time_width(
         "hidden": hidden,
         "rates": {name: [window.rate for window in all_] for name, all_ in windows.items()},
         "cores": {name: [window.cores for window in all_] for name, all_ in windows.items()},
-        "last_loss": losses(),
+        "facts": facts(),
     }
 
 
@@ -178,7 +180,7 @@ def _summary(row: dict[str, Any], work: Work, speeds: dict[str, float]) -> dict[
             "fraction_of_peak": _spread(rate * flops / speeds["matmul_peak"]),
             "fraction_of_floor": _spread(rate * seconds),
             "cores_busy": _spread(row["cores"][name]),
-            "last_loss": row["last_loss"][name],
+            **row["facts"][name],
         }
     summary["ratios"] = {
         ratio: _spread(np.array(row["rates"][over]) / np.array(row["rates"][under]))

@@ -111,6 +111,8 @@ def run(
     """
     sweep = build_sweep(config)
     fraction("level", config.level, open_below=True)
+    if config.bisect and config.keep_parameters:
+        raise ValueError("keep_parameters: expected False with bisect, which keeps no weights")
     workdir = checked_workdir(Path(workdir))
     if dry_run:
         print(describe_cost(sweep, bisect=config.bisect))
@@ -121,7 +123,7 @@ def run(
     def report(results: xr.Dataset) -> None:
         page = collapse_page(
             results, settings=config.to_dict(), command=command, versions=versions(),
-            elapsed_seconds=_seconds_in(store),
+            elapsed_seconds=_seconds_in(store), level=config.level,
         )  # fmt: skip
         write_report(page, workdir)
 

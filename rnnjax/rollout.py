@@ -68,6 +68,8 @@ def rollout(
     if initial is None:
         rest = cell.initial_state(params)
         initial = jnp.broadcast_to(rest, (inputs.shape[0], *rest.shape))
+    elif initial.shape[:1] != inputs.shape[:1]:
+        raise ValueError(f"initial: expected {inputs.shape[0]} states, got {initial.shape}")
 
     drive = jax.vmap(cell.drive, in_axes=(None, 0), out_axes=1)(params, inputs)  # [T, B, N]
     if isinstance(cell, AdditiveCell) and kernel != "autodiff":

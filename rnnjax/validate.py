@@ -4,9 +4,21 @@ import difflib
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["finite_positive", "fraction", "non_negative", "one_of", "positive_integer", "whole"]
+__all__ = [
+    "finite_positive",
+    "fraction",
+    "instance_of",
+    "learning_rate",
+    "one_of",
+    "positive_integer",
+    "seed",
+    "whole",
+]
+
+
+T = TypeVar("T")
 
 
 def _fail(name: str, expected: str, got: Any) -> ValueError:
@@ -26,7 +38,12 @@ def positive_integer(name: str, value: Any) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def finite_positive(name: str, value: Any) -> float:
@@ -36,18 +53,33 @@ def finite_positive(name: str, value: Any) -> float:
     return float(value)
 
 
-def non_negative(name: str, value: Any) -> float:
-    """Returns `value` if it is a finite number of at least zero."""
-    if not _is_number(value) or value < 0:
-        raise _fail(name, "a finite number of at least 0", value)
-    return float(value)
-
-
 def fraction(name: str, value: Any, *, open_below: bool = False) -> float:
     """Returns `value` if it lies in [0, 1], or in (0, 1] with `open_below`."""
     if not _is_number(value) or value > 1 or value < 0 or (open_below and value == 0):
         raise _fail(name, "a number in (0, 1]" if open_below else "a number in [0, 1]", value)
     return float(value)
+
+
+def learning_rate(name: str, value: Any) -> float:
+    """Returns `value` if it is a rate above zero and finite in single precision too."""
+    rate = finite_positive(name, value)
+    if not 2.0**-126 <= rate < 2.0**128:
+        raise _fail(name, "a number within the range of float32", value)
+    return rate
+
+
+def seed(name: str, value: Any) -> int:
+    """Returns `value` if it is an integer from 0 to 2^31 - 1."""
+    if whole(name, value) >= 2**31:
+        raise _fail(name, "at most 2^31 - 1", value)
+    return int(value)
+
+
+def instance_of(name: str, value: Any, kind: type[T]) -> T:
+    """Returns `value` if it is an instance of `kind`."""
+    if not isinstance(value, kind):
+        raise _fail(name, f"a {kind.__name__}", value)
+    return value
 
 
 def one_of(name: str, value: Any, choices: Iterable[str]) -> str:

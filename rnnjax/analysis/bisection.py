@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from rnnjax.analysis.schema import finished
 from rnnjax.analysis.success import ROUNDING, success_density
 from rnnjax.sweep import Engine, Progress, Sweep, run_sweep
 from rnnjax.training import Status
@@ -79,17 +80,27 @@ def bisect_critical_rates(
     while True:
         new = run_sweep(sweep, store, wanted=wanted, progress=progress, engine=engine)
         found = new if found is None else _merged(found, new)
-        wanted = _wanted(sweep, success_density(found, accuracy, threshold), level, stride)
+        density = success_density(found, accuracy, threshold)
+        wanted = _wanted(sweep, density, finished(found), level, stride)
         if not wanted.any():
             return found
 
 
-def _wanted(sweep: Sweep, density: xr.DataArray, level: float, stride: int) -> np.ndarray:
-    """All seeds of the next rate of every condition that is not pinned down yet."""
-    wanted = np.zeros(sweep.shape, bool)
+def _wanted(
+    sweep: Sweep, density: xr.DataArray, done: xr.DataArray, level: float, stride: int
+) -> np.ndarray:
+    """All seeds of the next rate of every condition that is not pinned down yet.
+
+    Where an interruption left some seeds of a rate, the others come first.
+    """
     names = [axis.name for axis in sweep.static_axes]
     density = density.transpose(*names, "learning_rate")
+    trained = done.transpose(*names, "learning_rate", "seed").values
+    begun = trained.any(-1, keepdims=True)
+    wanted = begun & ~trained
     for place in np.ndindex(density.shape[:-1]):
+        if wanted[place].any():
+            continue
         index = next_rate(density.values[place], level, stride)
         if index is not None:
             wanted[(*place, index)] = True

@@ -34,7 +34,7 @@ def succeeded(
     """1 where a run stayed finite and learned, 0 where not.
 
     Without a `threshold` a run has learned if its accuracy exceeds the dataset's `criterion` and
-    its final loss is below `blind_loss`, where the dataset has it: accuracy alone credits networks
+    its final loss is below `blind_loss`: accuracy alone credits networks
     that have learned nothing, whose outputs echo two cues with the right signs by luck. With a
     `threshold` accuracy alone decides; the paper's literal rule ("accuracy above 0.5") is
     `threshold=0.5`. `accuracy` names the definition (the variable `accuracy_<name>`).
@@ -42,8 +42,11 @@ def succeeded(
     `ValueError` for an unknown definition, or if there is no criterion.
     """
     values, done = _accuracy(dataset, accuracy), finished(dataset)
+    if threshold is None and accuracy != "decision":
+        raise ValueError(f"threshold: expected a number for {accuracy!r}, which has no criterion")
     learned = (values > _threshold(dataset, threshold)) & ~diverged(dataset)
-    if threshold is None and {"blind_loss", "final_loss"} <= set(dataset):
+    if threshold is None:
+        require(dataset, variables=["blind_loss", "final_loss"])
         learned = learned & (dataset["final_loss"] < dataset["blind_loss"])
     return learned.astype(float).where(done).transpose(*values.dims, ...).rename("succeeded")
 
@@ -142,6 +145,6 @@ def best_learning_rates(
             "rate": dataset["learning_rate"].isel(learning_rate=best).where(found),
             "loss": lowest.where(found),
             "density": density.where(found),
-            "trained": (density >= fraction("level", level) - ROUNDING) & found,
+            "trained": (density >= fraction("level", level, open_below=True) - ROUNDING) & found,
         }
     ).drop_vars("learning_rate", errors="ignore")

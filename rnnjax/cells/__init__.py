@@ -7,7 +7,7 @@ from typing import Any
 from rnnjax.cells.base import AdditiveCell, Cell
 from rnnjax.cells.rate import Rate, rate
 from rnnjax.tasks import Task
-from rnnjax.validate import one_of
+from rnnjax.validate import instance_of, one_of
 
 __all__ = ["REGISTRY", "AdditiveCell", "Cell", "Rate", "fitted", "make", "rate"]
 
@@ -20,5 +20,10 @@ def make(name: str, **options: Any) -> Cell:
 
 
 def fitted(cell: Cell, task: Task) -> Cell:
-    """The same cell with as many inputs and outputs as `task` has channels."""
+    """The same cell with as many inputs and outputs as `task` has channels.
+
+    Raises `ValueError` for what is not a cell or not a task.
+    """
+    instance_of("task", task, Task)
+    instance_of("cell", cell, Cell)
     return dataclasses.replace(cell, inputs=task.inputs, outputs=task.outputs)  # type: ignore[type-var]

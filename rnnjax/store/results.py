@@ -7,8 +7,10 @@
     STORE/parameters/      trained weights, one orbax checkpoint per block, on request
     STORE/lock             held, by the system's own file lock, while a process writes
 
-A cell counts as finished if and only if a marker names it, so a process that dies between data
-and marker loses that one block and nothing else.
+A cell counts as finished if and only if a marker names it: what a process wrote before it died on
+the way to the marker is read as not run, and is written again. Files are replaced whole, so a
+killed process loses its block and nothing else; data are left to the system to flush, so a power
+cut may damage what was just written, which the digests then tell.
 """
 
 import hashlib
@@ -56,10 +58,8 @@ def load_results(path: str | Path) -> xr.Dataset:
 
     Reads while another process writes. Raises `StoreError` if anything is missing or damaged.
     """
-    read_manifest(path)
-    dataset = _read(Path(path))
-    _verify(dataset, read_markers(Path(path)))
-    return dataset
+    manifest, markers = read_manifest(path), read_markers(Path(path))  # data precede markers
+    return _read(Path(path), manifest, markers)
 
 
 class ResultStore:
@@ -102,10 +102,11 @@ class ResultStore:
                 f"({getattr(error, 'strerror', None) or error})"
             ) from None
         try:
-            if self._existing():  # again: another process may have come first
-                _verify(_read(self.path), read_markers(self.path))
-            else:
-                self._create()
+            if not self._existing():  # asked again: another process may have come first
+                self._write_manifest()
+            if not read_markers(self.path):
+                self._write_template()
+            self.read()
             self._group = zarr.open_group(self.path / "results.zarr", mode="r+")
         except BaseException:
             self._lock.release()
@@ -123,8 +124,8 @@ class ResultStore:
             raise StoreError(f"store: expected a folder, got the file {self.path}")
         names = {entry.name for entry in self.path.iterdir()}
         if "manifest.json" not in names:
-            # A process that died while creating leaves its lock and an unmarked results.zarr.
-            if names <= {"lock", "results.zarr", "blocks"} and not read_markers(self.path):
+            # The manifest comes first: a process that died before it left at most these.
+            if all(name == "lock" or name.startswith(".manifest.json.") for name in names):
                 return False
             raise StoreError(f"store: {self.path} holds files that are not a results store")
         difference = first_difference(read_manifest(self.path)["config"], self._config)
@@ -136,7 +137,19 @@ class ResultStore:
             )
         return True
 
-    def _create(self) -> None:
+    def _write_manifest(self) -> None:
+        manifest = {
+            "format": FORMAT,
+            "hash": digest(self._config),
+            "config": self._config,
+            "coordinates": _coordinate_digests(self._template),
+            "versions": versions(),
+            "created": _now(),
+        }
+        write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+
+    def _write_template(self) -> None:
+        """All variables, empty; nothing finished can be lost, since there is no marker."""
         (self.path / "blocks").mkdir(exist_ok=True)
         encoding = {
             name: {"chunks": tuple(n if d in self._block_dims else 1 for d, n in v.sizes.items())}
@@ -151,22 +164,19 @@ class ResultStore:
             self.path / "results.zarr", mode="w", consolidated=False, zarr_format=3,
             encoding=encoding,
         )  # fmt: skip
-        manifest = {
-            "format": FORMAT,
-            "hash": digest(self._config),
-            "config": self._config,
-            "versions": versions(),
-            "created": _now(),
-        }
-        write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
     def finished(self) -> np.ndarray:
         """Boolean array over the run dimensions: which cells have been computed."""
-        shape = self._template["status"].shape
-        done = np.zeros(shape, bool)
-        for marker in read_markers(self.path).values():
-            done[tuple(np.array(marker["cells"]).T)] = True
-        return done
+        return _finished(self._template["status"].shape, read_markers(self.path))
+
+    def require_parameters(self) -> None:
+        """Raises `StoreError` if a finished block's weights were not kept."""
+        for name in read_markers(self.path):
+            if not (self.path / "parameters" / name).is_dir():
+                raise StoreError(
+                    f"store: block {name!r} was finished without keeping its weights; choose "
+                    "another folder"
+                )
 
     def write(
         self, name: str, cells: np.ndarray, values: Mapping[str, np.ndarray], **facts: Any
@@ -179,19 +189,24 @@ class ResultStore:
             values: results by variable, [S] or [S, step].
             facts: further plain data for the marker.
         """
+        file = self.path / "blocks" / f"{name}.json"
+        if file.exists():
+            raise StoreError(f"store: block {name!r} is finished already")
+        values = {variable: _canonical(block) for variable, block in values.items()}
         for variable, block in values.items():
             _scatter(self._group[variable], cells, block)
         marker = {
             "cells": cells.tolist(),
             "finished": _now(),
+            "versions": versions(),
             "digests": {variable: _digest(block) for variable, block in values.items()},
             **facts,
         }
-        write_atomically(self.path / "blocks" / f"{name}.json", json.dumps(marker) + "\n")
+        write_atomically(file, json.dumps(marker) + "\n")
 
     def read(self) -> xr.Dataset:
         """The dataset as it stands."""
-        return _read(self.path)
+        return _read(self.path, read_manifest(self.path), read_markers(self.path))
 
 
 def _scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:
@@ -203,8 +218,20 @@ def _scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:
         array[tuple(chunk)] = rows
 
 
+def _canonical(block: np.ndarray) -> np.ndarray:
+    """The same values with one kind of NaN: zarr drops chunks of NaN and reads them as its own."""
+    if block.dtype.kind != "f":
+        return block
+    return np.where(np.isnan(block), block.dtype.type(np.nan), block)
+
+
 def _digest(block: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(block).tobytes()).hexdigest()
+    whole = np.ascontiguousarray(block)
+    return hashlib.sha256(whole.dtype.str.encode() + whole.tobytes()).hexdigest()
+
+
+def _coordinate_digests(dataset: xr.Dataset) -> dict[str, str]:
+    return {str(name): digest(c.values.tolist()) for name, c in sorted(dataset.coords.items())}
 
 
 def _now() -> str:
@@ -228,7 +255,21 @@ def read_markers(path: Path) -> dict[str, dict[str, Any]]:
     return markers
 
 
-def _read(path: Path) -> xr.Dataset:
+def _finished(shape: tuple[int, ...], markers: dict[str, dict[str, Any]]) -> np.ndarray:
+    """Which cells the markers name; raises `StoreError` if one names what is not there."""
+    done = np.zeros(shape, bool)
+    for name, marker in markers.items():
+        cells = np.array(marker["cells"], int)
+        if cells.shape[1:] != (len(shape),) or np.any((cells < 0) | (cells >= shape)):
+            raise StoreError(
+                f"store: blocks/{name}.json is damaged: it names runs that are not there"
+            )
+        done[tuple(cells.T)] = True
+    return done
+
+
+def _read(path: Path, manifest: dict[str, Any], markers: dict[str, dict[str, Any]]) -> xr.Dataset:
+    """The dataset, checked against manifest and markers; what no marker names is empty."""
     folder = path / "results.zarr"
     try:
         dataset = xr.open_zarr(folder, consolidated=False, chunks=None).load()
@@ -240,15 +281,22 @@ def _read(path: Path) -> xr.Dataset:
         for name, coordinate in dataset.coords.items()
         if coordinate.dtype.kind in "OT"
     }
-    return dataset.assign_coords(texts)
-
-
-def _verify(dataset: xr.Dataset, markers: dict[str, dict[str, Any]]) -> None:
+    dataset = dataset.assign_coords(texts)
+    if _coordinate_digests(dataset) != manifest.get("coordinates") or "status" not in dataset:
+        raise StoreError(f"store: {folder} is damaged: its axes are not those that were written")
+    done = _finished(dataset["status"].shape, markers)
     for name, marker in markers.items():
-        cells = tuple(np.array(marker["cells"], int).T)
-        for variable, expected in marker["digests"].items():
-            if variable not in dataset or _digest(dataset[variable].values[cells]) != expected:
-                raise StoreError(
-                    f"store: results.zarr/{variable} is damaged: the values of block {name!r} "
-                    "are not those that were written"
-                )
+        _verify(dataset, name, marker)
+    for variable in dataset.data_vars.values():
+        variable.values[~done] = np.nan if variable.dtype.kind == "f" else 0
+    return dataset
+
+
+def _verify(dataset: xr.Dataset, name: str, marker: dict[str, Any]) -> None:
+    cells = tuple(np.array(marker["cells"], int).T)
+    for variable, expected in marker["digests"].items():
+        if variable not in dataset or _digest(dataset[variable].values[cells]) != expected:
+            raise StoreError(
+                f"store: results.zarr/{variable} is damaged: the values of block {name!r} are not "
+                f"those that were written; to compute it again, delete blocks/{name}.json"
+            )

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnjax import validate
 from rnnjax.cells import Cell, fitted
 from rnnjax.tasks import Task
 from rnnjax.training import Recipe, Setup
-from rnnjax.validate import finite_positive, one_of, positive_integer, whole
+from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
 
 __all__ = ["TRACED", "Axis", "Sweep", "log_rates", "log_widths"]
 
@@ -56,7 +57,7 @@ class Sweep:
     evaluation_trials: int = 200
 
     def __post_init__(self):
-        positive_integer("evaluation_trials", self.evaluation_trials)
+        instance_of("recipe", self.recipe, Recipe)
         given = self.axes
         if isinstance(given, Mapping):
             given = tuple(_axis(name, values) for name, values in given.items())
@@ -110,6 +111,8 @@ class Sweep:
         task: Task = chosen.pop("task", self.task)
         cell: Cell = chosen.pop("cell", self.cell)
         recipe = self.recipe
+        instance_of("task", task, Task)
+        instance_of("cell", cell, Cell)
         for name, value in chosen.items():
             if name in _fields(recipe):
                 recipe = dataclasses.replace(recipe, **{name: value})
@@ -135,6 +138,8 @@ def _fields(spec: Any) -> list[str]:
 def _axis(name: str, values: Sequence[Any] | Mapping[str, Any]) -> Axis:
     if name in _FIXED:
         raise ValueError(f"axis: {name!r} cannot vary within one sweep; run one sweep per value")
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(f"{name}: expected a sequence of values or a mapping, got {values!r}")
     if isinstance(values, Mapping):
         labels, values = tuple(values), tuple(values.values())
     else:
@@ -143,15 +148,21 @@ def _axis(name: str, values: Sequence[Any] | Mapping[str, Any]) -> Axis:
     if not values:
         raise ValueError(f"{name}: expected at least one value, got none")
     if name == "learning_rate":
-        values = labels = tuple(finite_positive(name, value) for value in values)
+        values = labels = tuple(validate.learning_rate(name, value) for value in values)
+        if len({np.float32(value) for value in values}) < len(values):
+            raise ValueError(f"{name}: expected rates that differ in float32, got {values}")
     if name == "seed":
-        values = labels = tuple(whole(name, value) for value in values)
-        if max(values) > np.iinfo(np.int32).max:
-            raise ValueError(f"seed: expected at most 2^31 - 1, got {max(values)}")
+        values = labels = tuple(validate.seed(name, value) for value in values)
     if len(set(labels)) < len(labels):
-        raise ValueError(f"{name}: expected distinct labels, got {', '.join(map(str, labels))}")
+        raise ValueError(
+            f"{name}: expected distinct labels, got {', '.join(map(str, labels))}; "
+            "a mapping from label to value gives them"
+        )
     if not all(isinstance(label, str | bool | int | float) for label in labels):
-        raise ValueError(f"{name}: expected numbers, strings or named specs, got {values!r}")
+        raise ValueError(
+            f"{name}: expected numbers, strings or named specs, got {values!r}; "
+            "a mapping from label to value labels anything"
+        )
     return Axis(name, labels, values)
 
 
@@ -163,10 +174,13 @@ def log_rates(low: float, high: float, per_decade: int = 2) -> tuple[float, ...]
     finite_positive("low", low)
     finite_positive("high", high)
     positive_integer("per_decade", per_decade)
-    if low > high:
-        raise ValueError(f"low: expected at most high = {high}, got {low}")
-    first, last = (round(math.log10(end) * per_decade) for end in (low, high))
-    return _distinct(float(f"{10 ** (k / per_decade):.5g}") for k in range(first, last + 1))
+    steps = math.log10(high / low) * per_decade
+    if steps < -1e-6 or abs(steps - round(steps)) > 1e-6:
+        raise ValueError(
+            f"high: expected low = {low} times a whole number of steps, {per_decade} per decade, "
+            f"got {high}"
+        )
+    return _distinct(float(f"{low * 10 ** (k / per_decade):.5g}") for k in range(round(steps) + 1))
 
 
 def log_widths(low: int, high: int, per_decade: int = 4) -> tuple[int, ...]:
@@ -174,6 +188,8 @@ def log_widths(low: int, high: int, per_decade: int = 4) -> tuple[int, ...]:
     positive_integer("low", low)
     positive_integer("high", high)
     positive_integer("per_decade", per_decade)
+    if high < low:
+        raise ValueError(f"high: expected at least low = {low}, got {high}")
     count = int(math.log10(high / low) * per_decade + 1e-9) + 1
     return _distinct(round(low * 10 ** (k / per_decade)) for k in range(count))
 

@@ -33,7 +33,7 @@ class BlockResult(NamedTuple):
     values: dict[str, np.ndarray]
     """The results per run, by variable."""
     params: Any
-    """Trained raw weights, stacked over runs."""
+    """Trained raw weights, stacked over runs; None if they were not to be kept."""
 
 
 @dataclasses.dataclass
@@ -58,6 +58,7 @@ def train_block(
     size: int,
     segment: int,
     compact: bool = False,
+    keep_parameters: bool = True,
     on_segment: Callable[[Segment], None] | None = None,
 ) -> BlockResult:
     """Trains S runs to their end.
@@ -72,6 +73,7 @@ def train_block(
         compact: whether to carry on with half as many runs or fewer once the others have
             stopped; pays where runs are mapped side by side, since there a stopped run costs as
             much as a moving one.
+        keep_parameters: whether to bring the trained weights to the host.
         on_segment: called after every segment.
     """
     count = len(seeds)
@@ -93,12 +95,12 @@ def train_block(
             break
         smaller = layout.padded(1 << (int(moving.sum()) - 1).bit_length())
         if compact and 2 * smaller <= state.runs.status.shape[0]:
-            _collect(setup, layout, state)
+            _collect(setup, layout, state, keep_parameters)
             kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(moving)], state.runs)  # noqa: B023
             kept = _halt_padding(pad_to(smaller, kept), int(moving.sum()))
             state.runs = jax.device_put(kept, layout.sharding())
             state.members = state.members[moving]
-    _collect(setup, layout, state)
+    _collect(setup, layout, state, keep_parameters)
     return BlockResult(state.losses, state.values, state.params)
 
 
@@ -128,7 +130,7 @@ def _halt_padding(runs: Run, real: int) -> Run:
     return runs._replace(status=jnp.where(padding, Status.EXHAUSTED, runs.status).astype(jnp.int32))
 
 
-def _collect(setup: Setup, layout: Layout, state: _Progress) -> None:
+def _collect(setup: Setup, layout: Layout, state: _Progress, keep_parameters: bool) -> None:
     """Evaluates the present members and writes their results over what was there."""
     members = state.members
     runs = state.runs
@@ -146,6 +148,8 @@ def _collect(setup: Setup, layout: Layout, state: _Progress) -> None:
     }
     for name, new in found.items():
         state.values[name] = _placed(state.values.get(name), members, np.asarray(new))
+    if not keep_parameters:
+        return
     params = jax.tree.map(np.asarray, state.runs.params)
     if state.params is None:
         state.params = jax.tree.map(lambda new: _placed(None, members, new), params)

@@ -62,7 +62,8 @@ def memory_budget(layout: Layout, share: float = 0.75) -> int:
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
         if "bytes_limit" in stats:
-            return int(share * stats["bytes_limit"] * len(layout.devices))
+            free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+            return int(share * free * len(layout.devices))
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # no such reading on this system

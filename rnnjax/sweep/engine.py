@@ -21,14 +21,17 @@ from rnnjax.sweep.block import BlockResult, Segment, train_block
 from rnnjax.sweep.placement import Layout, default_layout
 from rnnjax.sweep.results import empty_results, thinned
 from rnnjax.training import Setup
-from rnnjax.validate import fraction, one_of, positive_integer
+from rnnjax.validate import fraction, instance_of, one_of, positive_integer
 
 __all__ = ["Block", "Engine", "Progress", "plan", "run_sweep", "sweep_config"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """How a sweep is computed; none of it is part of what is computed.
+    """How a sweep is computed, and how much of its loss curves is kept.
+
+    Nothing here changes a result beyond rounding, and at map width 1 not even that. A store keeps
+    the `points` and `spacing` that it was begun with.
 
     Raises `ValueError` for a number below 1 or an unknown name.
     """
@@ -103,7 +106,9 @@ def plan(
         count = len(seed_index)
         if not count:
             continue
-        fits = engine.block_runs or cost.runs_that_fit(setup, count, layout, budget)
+        fits = engine.block_runs or min(
+            cost.runs_that_fit(setup, count, layout, budget), _worth_saving(setup, count, layout)
+        )
         for begin in range(0, count, fits):
             chosen = slice(begin, begin + fits)
             r, s = rate_index[chosen], seed_index[chosen]
@@ -117,15 +122,20 @@ def plan(
 
 def _block_name(sweep: Sweep, place: tuple[int, ...], cells: np.ndarray) -> str:
     labels = [str(axis.labels[i]) for axis, i in zip(sweep.static_axes, place, strict=True)]
-    fingerprint = hashlib.sha256(np.ascontiguousarray(cells).tobytes()).hexdigest()[:8]
     readable = "-".join("".join(c if c.isalnum() else "_" for c in label) for label in labels)
-    return f"{readable[:80]}-{fingerprint}" if readable else fingerprint
+    return f"{readable[:80]}-{_fingerprint(cells)}".strip("-")
+
+
+def _fingerprint(cells: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(cells, np.int64).tobytes()).hexdigest()[:8]
 
 
 def sweep_config(sweep: Sweep, engine: Engine) -> dict[str, Any]:
     """What a store of this sweep is of: the whole spec, and which losses are kept."""
     return {
         **describe(sweep),
+        "dimensions": [axis.name for axis in sweep.dimensions],
+        "labels": {axis.name: describe(axis.labels) for axis in sweep.static_axes},
         "axes": {axis.name: describe(axis.values) for axis in sweep.dimensions},
         "points": engine.points,
         "spacing": engine.spacing,
@@ -166,8 +176,14 @@ def run_sweep(
             is in use, damaged or of another sweep (`StoreError`).
     """
     engine = engine or Engine()
-    if wanted is not None and np.shape(wanted) != sweep.shape:
-        raise ValueError(f"wanted: expected a mask of shape {sweep.shape}, got {np.shape(wanted)}")
+    instance_of("sweep", sweep, Sweep)
+    if wanted is not None:
+        wanted = np.asarray(wanted)
+        if wanted.shape != sweep.shape or wanted.dtype != bool:
+            raise ValueError(
+                f"wanted: expected a boolean mask of shape {sweep.shape}, "
+                f"got {wanted.dtype} of shape {wanted.shape}"
+            )
     if keep_parameters and store is None:
         raise ValueError("keep_parameters: expected a store to write them to, got none")
     layout = default_layout(engine.devices, engine.map_width)
@@ -176,6 +192,8 @@ def run_sweep(
         sink: ResultStore | _Memory = _Memory(template)
         if store is not None:
             sink = stack.enter_context(ResultStore(store, template, sweep_config(sweep, engine)))
+        if keep_parameters and isinstance(sink, ResultStore):
+            sink.require_parameters()
         blocks = list(_unfinished(plan(sweep, layout, engine, wanted), sink.finished()))
         if progress is not None:
             progress.begin(blocks)
@@ -213,9 +231,11 @@ def _unfinished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]:
         if todo.all():
             yield block
         elif todo.any():
-            rates, seeds = block.learning_rates[todo], block.seeds[todo]
-            name = f"{block.name}-rest"
-            yield Block(block.setup, block.cells[todo], rates, seeds, block.size, name)
+            cells = block.cells[todo]
+            yield block._replace(
+                cells=cells, learning_rates=block.learning_rates[todo], seeds=block.seeds[todo],
+                name=f"{block.name.rpartition('-')[0]}-{_fingerprint(cells)}".strip("-"),
+            )  # fmt: skip
 
 
 def _run_block(
@@ -228,7 +248,7 @@ def _run_block(
     keep_parameters: bool,
 ) -> None:
     begin = time.time()
-    result = _train_within_memory(block, layout, engine, progress)
+    result = _train_within_memory(block, layout, engine, progress, keep_parameters)
     seconds = time.time() - begin
     values = dict(result.values)
     values["seconds"] = np.full(len(block.seeds), seconds / len(block.seeds), "f4")
@@ -243,7 +263,11 @@ def _run_block(
 
 
 def _train_within_memory(
-    block: Block, layout: Layout, engine: Engine, progress: Progress | None
+    block: Block,
+    layout: Layout,
+    engine: Engine,
+    progress: Progress | None,
+    keep_parameters: bool,
 ) -> BlockResult:
     """Trains a block; where the device runs out of memory, in two halves, and so on."""
     setup = block.setup
@@ -252,6 +276,7 @@ def _train_within_memory(
         return train_block(
             setup, block.learning_rates, block.seeds, layout,
             size=block.size,
+            keep_parameters=keep_parameters,
             segment=engine.segment or _segment(setup, block.size),
             compact=side_by_side if engine.compact is None else engine.compact,
             on_segment=None if progress is None else lambda s: progress.advance(block, s),
@@ -268,12 +293,26 @@ def _train_within_memory(
     parts = [
         block._replace(
             cells=block.cells[part], learning_rates=block.learning_rates[part],
-            seeds=block.seeds[part], size=len(block.seeds) - half,
+            seeds=block.seeds[part], size=len(block.seeds) - half, name=f"{block.name}-{side}",
         )
-        for part in (slice(half, None), slice(half))
+        for side, part in (("a", slice(half)), ("b", slice(half, None)))
     ]  # fmt: skip
-    second, first = (_train_within_memory(part, layout, engine, progress) for part in parts)
+    first, second = (
+        _train_within_memory(part, layout, engine, progress, keep_parameters) for part in parts
+    )
     return jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)
+
+
+def _worth_saving(setup: Setup, count: int, layout: Layout) -> int:
+    """The most runs per block, of `count`, where runs are mapped one by one: a few minutes' worth.
+
+    Larger blocks would gain nothing there, and an interruption would lose more.
+    """
+    if layout.map_width != 1:
+        return count
+    runs = 2e13 / (setup.recipe.steps * cost.step_flops(setup))
+    devices = len(layout.devices)
+    return min(count, max(1, round(runs / devices)) * devices)
 
 
 def _segment(setup: Setup, runs: int) -> int:

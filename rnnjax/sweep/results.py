@@ -31,7 +31,7 @@ FIELDS: dict[str, tuple[np.dtype, str]] = {
     "steps_to_criterion": (
         np.dtype("f4"),
         "first step at which, in running means over training batches, decision accuracy exceeded "
-        "the task's criterion and the loss was below blind_loss; NaN if that never was",
+        "the task's criterion and the loss was below the batch's own blind loss; NaN if never",
     ),
     "seconds": (np.dtype("f4"), "wall time of the run's block, divided by its runs"),
 }

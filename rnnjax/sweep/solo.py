@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnjax import validate
 from rnnjax.cells import Cell, fitted
 from rnnjax.sweep.block import train_block
 from rnnjax.sweep.placement import Layout, default_layout
 from rnnjax.tasks import Task
 from rnnjax.training import Recipe, Setup, Status
 from rnnjax.typing import Params
-from rnnjax.validate import finite_positive, whole
 
 __all__ = ["Trained", "train_one"]
 
@@ -39,7 +39,9 @@ def train_one(
     seed: int = 0,
     evaluation_trials: int = 200,
 ) -> Trained:
-    """Trains one network: the same, to the last bit on CPU, as that cell of any sweep.
+    """Trains one network: the same, to the last bit, as that cell of any sweep at map width 1.
+
+    Map width 1 is the default on CPU; elsewhere the two agree up to rounding.
 
     Args:
         task: what it learns.
@@ -52,11 +54,10 @@ def train_one(
     Raises:
         ValueError: a rate that is not positive and finite, or a negative seed.
     """
-    finite_positive("learning_rate", learning_rate)
-    whole("seed", seed)
+    rates = np.array([validate.learning_rate("learning_rate", learning_rate)])
+    seeds = np.array([validate.seed("seed", seed)])
     setup = Setup(task, fitted(cell, task), recipe or Recipe(), evaluation_trials)
     layout = Layout(default_layout(devices=1).devices, 1)
-    rates, seeds = np.array([learning_rate]), np.array([seed])
     segment = min(100, setup.recipe.steps)
     block = train_block(setup, rates, seeds, layout, size=1, segment=segment)
     return Trained(

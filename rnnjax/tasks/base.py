@@ -34,7 +34,9 @@ class Task(abc.ABC):
     decision: Literal["argmax", "sign"] = "sign"
     """How an output is read as a choice: the largest channel, or the sign of each channel."""
     criterion: float = 0.75
-    """Decision accuracy above which a network has learned the task; chance is 0.5."""
+    """Decision accuracy above which a network has learned the task; chance is 0.5.
+
+    It must also have a lower loss than the best answer that ignores the input."""
 
     @property
     @abc.abstractmethod

@@ -52,8 +52,9 @@ class FlipFlop(Task):
         # same draw, cut at 1/2, gives the sign of the pulse that is always there.
         edge = jnp.where(jnp.arange(self.length) == 0, 1.0, self.p)[:, None]
         inputs = jnp.where(draw < edge / 2, -1.0, jnp.where(draw < edge, 1.0, 0.0))
-        when = jnp.where(inputs != 0, jnp.arange(self.length)[:, None], 0)
-        targets = jnp.take_along_axis(inputs, jax.lax.cummax(when, axis=0), axis=0)
+        targets = jax.lax.associative_scan(
+            lambda held, new: jnp.where(new != 0, new, held), inputs, axis=0
+        )
         return Trial(inputs, targets, jnp.ones_like(targets))
 
     def stretched(self, factor: float) -> Self:

@@ -20,6 +20,7 @@ from rnnjax.training import accuracy
 from rnnjax.training.optimizers import descend, direction
 from rnnjax.training.recipe import Recipe
 from rnnjax.typing import Array, Float, Int, Key, Params, Scalar
+from rnnjax.validate import fraction, instance_of, one_of, whole
 
 __all__ = [
     "Evaluation",
@@ -37,7 +38,7 @@ __all__ = [
 # Distinct streams of one seed. Their values are part of every published number: never renumber.
 _INITIALIZATION, _TRAINING, _EVALUATION = 0, 1, 2
 
-# Weight of the past in the running mean of training accuracy that meets the criterion. With 50
+# Weight of the past in the running means that meet the criterion. With 50
 # trials a step its noise at chance is 0.016, a fifteenth of the way from chance to 0.75.
 _MEMORY = 0.9
 
@@ -71,6 +72,17 @@ class Setup:
     evaluation_trials: int = 200
 
     def __post_init__(self):
+        instance_of("task", self.task, Task)
+        instance_of("cell", self.cell, Cell)
+        instance_of("recipe", self.recipe, Recipe)
+        # The blind loss needs trials to differ from each other.
+        whole("evaluation_trials", self.evaluation_trials, least=2)
+        one_of("decision", self.task.decision, ("argmax", "sign"))
+        fraction("criterion", self.task.criterion)
+        if self.task.decision == "argmax" and self.task.outputs < 2:
+            raise ValueError(f"decision: 'argmax' needs 2 outputs, got {self.task.outputs}")
+        if self.recipe.stop == "criterion" and self.recipe.batch < 2:
+            raise ValueError("batch: expected at least 2 trials with stop='criterion', got 1")
         wants = (self.task.inputs, self.task.outputs)
         has = (self.cell.inputs, self.cell.outputs)
         if wants != has:
@@ -230,8 +242,8 @@ def evaluate(
     trial = judge.task.batch(_stream(seed, _EVALUATION), judge.trials)
     with jax.default_matmul_precision(judge.matmul_precision):
         outputs = rollout(judge.cell, params, trial.inputs).outputs
-    alive = (status != Status.DIVERGED) & jnp.all(jnp.isfinite(outputs))
     loss = accuracy.mean_squared_error(outputs, trial.targets, judge.reduction)
+    alive = (status != Status.DIVERGED) & jnp.all(jnp.isfinite(outputs)) & jnp.isfinite(loss)
     scores = (
         accuracy.decision(outputs, trial.targets, trial.mask, judge.task.decision),
         accuracy.matching(outputs, trial.targets),

@@ -30,6 +30,7 @@ def from_success(success, sizes, rates, **coords):
         {
             "accuracy_decision": (names, success),
             "final_loss": (names, 1.0 - success),
+            "blind_loss": (names, np.full(success.shape, 10.0)),
             "status": (names, status),
         },
         {
@@ -63,6 +64,7 @@ def sweep(tasks=("delayed_cue", "delayed_match"), optimizers=("adam", "sgd"), si
     status = np.where(diverged, 3, 4).astype("i1")
     runs = {
         "final_loss": np.where(diverged, np.nan, loss[..., -1]).astype("f4"),
+        "blind_loss": np.full(shape, 0.19, "f4"),
         "accuracy_decision": accuracy,
         "accuracy_matching": np.where(diverged, 0, np.maximum(accuracy, 0.8)).astype("f4"),
         "accuracy_pearson": np.where(diverged, 0, np.maximum(accuracy, 0.64)).astype("f4"),

@@ -48,9 +48,18 @@ def test_a_run_with_nan_fails_and_is_not_missing():
 def test_threshold_follows_the_task():
     data = sweep(tasks=("delayed_cue", "flip_flop"), optimizers=("adam",))
     data["accuracy_decision"][:] = 0.8
+    data["final_loss"][:] = 0.0
     density = success_density(data)
     assert (density.sel(task="delayed_cue") == 1).all()
     assert (density.sel(task="flip_flop") == 0).all()
+
+
+def test_no_silent_fallback():
+    data = sweep()
+    with pytest.raises(ValueError, match="blind_loss"):
+        succeeded(data.drop_vars("blind_loss"))
+    with pytest.raises(ValueError, match="threshold: .*pearson"):
+        succeeded(data, "pearson")
 
 
 def test_literal_criterion_differs_between_definitions():

@@ -126,6 +126,7 @@ def test_a_flat_critical_rate_is_not_called_a_fall():
 def test_all_censored_gives_no_exponent():
     data = sweep(tasks=("delayed_cue",), optimizers=("adam",))
     data["accuracy_decision"][:] = 1.0
+    data["final_loss"][:] = 0.0
     page = collapse_page(data, **MADE)
     assert "0 of 6 sizes: 6 still trained at the largest rate tried" in page.lead
 
