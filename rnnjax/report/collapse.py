@@ -74,9 +74,9 @@ def _steps_taken(dataset: xr.Dataset) -> str:
     return str(int(dataset["step"].max()) if np.isnan(taken) else int(taken))
 
 
-def _collapse_section(findings: list[Finding], figure: Picture) -> Section:
+def _collapse_section(findings: list[Finding], figure: Picture, level: float) -> Section:
     text = (
-        "The critical learning rate is the largest at which at least half of the seeds learn. A "
+        f"The critical learning rate is the largest at which enough seeds learn, {level:.0%}. A "
         "power law, rate = 10^a · N^β, is fitted to it (Eq. 6 of the paper).\n\n"
     )
     bullets = _bullets([describe(finding) for finding in findings])
@@ -149,7 +149,7 @@ def collapse_page(
     steps = _steps_taken(dataset)
     partial = pending or _incomplete(dataset)
     sections = (
-        _collapse_section(findings, _fit_picture(dataset, level, fit)),
+        _collapse_section(findings, _fit_picture(dataset, level, fit), level),
         _map_section(dataset, level),
         _curve_section(dataset, level),
         Section(
@@ -177,7 +177,7 @@ def _fit_picture(dataset: xr.Dataset, level: float, fit: xr.Dataset) -> Picture:
     return Picture(
         critical_rates(dataset, level=level, fit=fit),
         "critical_rates",
-        "Critical learning rate against network size. Bars: from the largest rate at which half of "
+        "Critical learning rate against network size. Bars: from the largest rate at which enough of "
         "the seeds learned to the next larger rate tried, with a point at the geometric middle. "
         "Open arrows: censored, beyond the rates tried, not fitted. Lines: power law with the 95% "
         "band of its refits, over the sizes fitted. (Paper: Fig. 3.)",
@@ -188,7 +188,7 @@ def _speed_picture(dataset: xr.Dataset, level: float, speed: xr.Dataset) -> Pict
     return Picture(
         steps_to_criterion(dataset, level=level, fit=speed),
         "steps_to_criterion",
-        "Training steps until half of the seeds reached the success criterion, where half did, "
+        "Training steps until enough seeds reached the success criterion, where enough did, "
         "with a power law at each rate that at least three sizes reached.",
     )
 

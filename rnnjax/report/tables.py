@@ -66,7 +66,7 @@ def exponent_table(findings: Sequence[Finding]) -> Table:
     caption = (
         "Exponent of Eq. 6, critical rate against size. The 95% interval covers seeds and grid "
         "spacing; “from scatter” is Student's interval from the residuals of the line alone (none "
-        "where the points lie on it). Censored sizes do not enter the fit: above, half the seeds "
+        "where the points lie on it). Censored sizes do not enter the fit: above, enough seeds "
         "still learned at the largest rate tried; below, they learned at none."
     )
     return Table(columns, tuple(rows), caption)
@@ -120,7 +120,7 @@ def literal_table(dataset: xr.Dataset, level: float, resamples: int) -> Table:
             cells.append(f"{exponent_text(fit)}, {used} of {total}" if total else "not run yet")
         rows.append((_name(parts[0][0]), *cells))
     caption = (
-        "Exponent (95% interval), sizes used of sizes run. A size drops out when half its seeds "
+        "Exponent (95% interval), sizes used of sizes run. A size drops out when enough of its seeds "
         "still “succeed” at the largest rate tried."
     )
     names = [f"{name} > 0.5" for name in present]
@@ -149,7 +149,7 @@ def best_rate_table(best: xr.Dataset) -> Table:
     )
     caption = (
         "Of the rates run, the one with the lowest held-out loss, averaged over seeds; a diverged "
-        "seed rules a rate out. † lowest among failures: fewer than half of the seeds learned at "
+        "seed rules a rate out. † lowest among failures: too few of the seeds learned at "
         "that rate. In brackets, the paper's Table 1 where it has that size; its DMT-Adam rate of "
         "0.1 at N = 3162 looks like such a lowest among failures. “none”: not run, or every rate "
         "diverged."
@@ -177,7 +177,7 @@ def speed_table(speed: xr.Dataset) -> Table:
         )
     columns = ("condition", "rate", "exponent", "95% interval", "sizes used / not", "N of the fit")
     caption = (
-        "Steps until half of the seeds reached the criterion, against size. Positive: larger "
+        "Steps until enough seeds reached the criterion, against size. Positive: larger "
         "networks are slower. The interval covers seeds only."
     )
     return Table(columns, tuple(rows), caption)
