@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from launch import Config, Study, checked_workdir, main
 
 import rnnjax
+from launch import Config, Study, checked_workdir, main
 from rnnjax.analysis import bisect_critical_rates
 from rnnjax.report import collapse_page, write_report
 from rnnjax.store import versions

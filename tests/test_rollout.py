@@ -83,10 +83,13 @@ CELLS = {**{f"rate-{a}": rate(a) for a in (0.3, 0.5, 1.0)}, "voltage": Voltage()
 
 def arguments(cell):
     """Weights larger than at birth, so that gradients are far from those of a linear network."""
-    keys = jax.random.split(jax.random.key(0), 3)
-    params = jax.tree.map(lambda leaf: 1.5 * leaf, cell.init(keys[0]))
-    inputs = jax.random.normal(keys[1], (B, T, cell.inputs))
-    initial = 0.5 * jax.random.normal(keys[2], (B, cell.hidden))
+    rng = np.random.default_rng(0)
+    params = {
+        name: jnp.asarray(rng.normal(0, 0.8, leaf.shape), float)
+        for name, leaf in cell.leaves().items()
+    }
+    inputs = jnp.asarray(rng.normal(size=(B, T, cell.inputs)), float)
+    initial = jnp.asarray(rng.normal(0, 0.5, (B, cell.hidden)), float)
     return params, inputs, initial, jnp.asarray(0.7)
 
 
@@ -112,8 +115,9 @@ def largest_difference(one, two):
     return max(float(d) for d in jax.tree.leaves(differences))
 
 
-@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-def test_hoisted_equals_autodiff_in_float32(cell):
+@pytest.mark.parametrize("name", ["rate-0.5", "voltage"])
+def test_hoisted_equals_autodiff_in_float32(name):
+    cell = CELLS[name]
     (slopes, run), (expected, expected_run) = both_kernels(cell, *arguments(cell))
     assert slopes[0]["recurrent"].dtype == jnp.float32
     assert largest_difference(run, expected_run) < 1e-6
@@ -128,7 +132,7 @@ def test_hoisted_equals_autodiff_in_float64(cell, float64):
     assert largest_difference(slopes, expected) < 1e-12
 
 
-@pytest.mark.parametrize("name", ["rate-0.5", "rate-1.0", "voltage"])
+@pytest.mark.parametrize("name", ["rate-0.5", "voltage"])
 def test_gradients_equal_central_differences(name, float64):
     cell, step = CELLS[name], 1e-5
     given = arguments(cell)
@@ -165,7 +169,8 @@ def test_forward_mode_works_under_autodiff():
     params, inputs, initial, scale = arguments(cell)
     value = functools.partial(loss, "autodiff", cell)
     tangents = jax.tree.map(jnp.ones_like, params)
-    _, forward = jax.jvp(lambda p: value(p, inputs, initial, scale)[0], (params,), (tangents,))
+    tangent = jax.jit(functools.partial(jax.jvp, lambda p: value(p, inputs, initial, scale)[0]))
+    _, forward = tangent((params,), (tangents,))
     slopes = both_kernels(cell, params, inputs, initial, scale)[1][0][0]
     backward = sum(float(jnp.sum(slope)) for slope in slopes.values())
     assert float(forward) == pytest.approx(backward, rel=1e-4)
@@ -174,8 +179,9 @@ def test_forward_mode_works_under_autodiff():
 def test_a_cell_starts_at_rest_unless_told_otherwise():
     cell = CELLS["rate-0.5"]
     params, inputs, _, _ = arguments(cell)
-    rest = rollout(cell, params, inputs, initial=jnp.zeros((B, N)))
-    for one, two in zip(rollout(cell, params, inputs), rest, strict=True):
+    run = jax.jit(rollout, static_argnums=0)
+    rest = run(cell, params, inputs, initial=jnp.zeros((B, N)))
+    for one, two in zip(run(cell, params, inputs), rest, strict=True):
         np.testing.assert_array_equal(one, two)
 
 

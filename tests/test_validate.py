@@ -16,7 +16,8 @@ from rnnjax import validate
         (validate.positive_integer, np.int64(3), 3),
         (validate.finite_positive, 1, 1.0),
         (validate.finite_positive, np.float32(0.5), 0.5),
-        (validate.non_negative, 0, 0.0),
+        (validate.learning_rate, 1, 1.0),
+        (validate.seed, np.int32(7), 7),
         (validate.fraction, 0, 0.0),
         (validate.fraction, 1, 1.0),
     ],
@@ -33,7 +34,9 @@ def test_accepts(check, value, expected):
         (validate.whole, (-1, 1.0, True, "3", None, math.nan)),
         (validate.positive_integer, (0, -2, 2.0, False)),
         (validate.finite_positive, (0, -1.0, math.nan, math.inf, True, "1", None)),
-        (validate.non_negative, (-1e-9, math.nan, math.inf, "0")),
+        (validate.finite_positive, (10**400,)),
+        (validate.learning_rate, (0.0, -1.0, math.nan, 1e39, 1e-39, "1")),
+        (validate.seed, (-1, 2**31, 0.5, True)),
         (validate.fraction, (-0.1, 1.1, math.nan, None)),
     ],
 )
@@ -42,6 +45,12 @@ def test_refuses(check, values):
         with pytest.raises(ValueError, match=re.escape(f"got {value!r}")) as error:
             check("size", value)
         assert str(error.value).startswith("size: expected ")
+
+
+def test_a_spec_of_another_kind_is_refused():
+    assert validate.instance_of("task", 3, int) == 3
+    with pytest.raises(ValueError, match=r"^task: expected a str, got 3$"):
+        validate.instance_of("task", 3, str)
 
 
 def test_an_open_fraction_refuses_zero():

@@ -177,8 +177,8 @@ def _fit_picture(dataset: xr.Dataset, level: float, fit: xr.Dataset) -> Picture:
     return Picture(
         critical_rates(dataset, level=level, fit=fit),
         "critical_rates",
-        "Critical learning rate against network size. Bars: from the largest rate at which enough of "
-        "the seeds learned to the next larger rate tried, with a point at the geometric middle. "
+        "Critical learning rate against network size. Bars: from the largest rate at which enough "
+        "seeds learned to the next larger rate tried, with a point at the geometric middle. "
         "Open arrows: censored, beyond the rates tried, not fitted. Lines: power law with the 95% "
         "band of its refits, over the sizes fitted. (Paper: Fig. 3.)",
     )

@@ -120,7 +120,7 @@ def literal_table(dataset: xr.Dataset, level: float, resamples: int) -> Table:
             cells.append(f"{exponent_text(fit)}, {used} of {total}" if total else "not run yet")
         rows.append((_name(parts[0][0]), *cells))
     caption = (
-        "Exponent (95% interval), sizes used of sizes run. A size drops out when enough of its seeds "
+        "Exponent (95% interval), sizes used of sizes run. A size drops out when enough seeds "
         "still “succeed” at the largest rate tried."
     )
     names = [f"{name} > 0.5" for name in present]

@@ -1,28 +1,14 @@
 """A page on disk: `report.html`, `report.md` and `figures/`."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from rnnjax.report.html import render_html
 from rnnjax.report.markdown import render_markdown
 from rnnjax.report.page import Page, drawn
+from rnnjax.store import write_atomically
 
 __all__ = ["write_report"]
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Writes beside `path` and then renames, so that a reader sees the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        # mkstemp makes private files; a report is for others to read.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def write_report(page: Page, folder: str | os.PathLike[str]) -> Path:
@@ -42,5 +28,5 @@ def write_report(page: Page, folder: str | os.PathLike[str]) -> Path:
     for path, data in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         assert isinstance(data, bytes)
-        _replace(path, data)
+        write_atomically(path, data)
     return folder / "report.html"

@@ -4,8 +4,8 @@ Counts are exact for the dense rate network and serve as the measure of size for
 """
 
 import math
-import os
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -64,11 +64,16 @@ def memory_budget(layout: Layout, share: float = 0.75) -> int:
         if "bytes_limit" in stats:
             free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
             return int(share * free * len(layout.devices))
+    return int(share * _free_memory())
+
+
+def _free_memory() -> int:
+    """Bytes of host memory that may be taken; 4 GiB where the system does not say."""
     try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # no such reading on this system
-        free = 4 * 2**30
-    return int(share * free)
+        text = Path("/proc/meminfo").read_text()
+        return 1024 * int(text.partition("MemAvailable:")[2].split()[0])
+    except (OSError, IndexError):
+        return 4 * 2**30
 
 
 def runs_that_fit(setup: Setup, runs: int, layout: Layout, budget: int) -> int:

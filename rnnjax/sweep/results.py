@@ -45,7 +45,7 @@ def recorded_steps(total: int, points: int = 500, spacing: str = "even") -> np.n
     """
     if total <= points:
         return np.arange(1, total + 1)
-    if spacing == "even":
+    if spacing == "even" or points == 1:
         steps = np.linspace(total / points, total, points)
     else:
         steps = np.geomspace(1, total, points)

@@ -73,4 +73,4 @@ class Task(abc.ABC):
 
 def stretched_steps(steps: int, factor: float) -> int:
     """A duration in steps, scaled by `factor` and rounded; raises for a factor not above 0."""
-    return max(1, round(steps * finite_positive("factor", factor)))
+    return max(min(steps, 1), round(steps * finite_positive("factor", factor)))

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import network
 
+from oracles import network
 from rnnjax import cells
 from rnnjax.parametrization import LeafRule, Parametrization
 from rnnjax.rollout import rollout
@@ -31,8 +31,8 @@ class Scaled(Parametrization):
 def test_rate_network_is_its_equation(alpha, bias):
     cell = cells.rate(N, inputs=I, outputs=O, alpha=alpha, bias=bias, init="xavier")
     params = cell.init(jax.random.key(0))
-    inputs = np.asarray(jax.random.normal(jax.random.key(1), (B, T, I)))
-    trajectory = rollout(cell, params, inputs)
+    inputs = np.random.default_rng(1).normal(size=(B, T, I)).astype("f4")
+    trajectory = jax.jit(rollout, static_argnums=0)(cell, params, inputs)
     for b in range(B):
         states, outputs = network.rate({k: np.asarray(v) for k, v in params.items()}, inputs[b],
                                        alpha)  # fmt: skip
@@ -55,10 +55,10 @@ def test_biases_are_leaves_only_if_asked_for():
 def test_every_weight_acts_through_its_multiplier():
     cell = cells.Rate(N, I, O, alpha=0.4, bias=True, parametrization=Scaled())
     params = cell.init(jax.random.key(0))
-    inputs = np.asarray(jax.random.normal(jax.random.key(1), (1, T, I)))
+    inputs = np.random.default_rng(1).normal(size=(1, T, I)).astype("f4")
     effective = {k: Scaled.factors[k] * np.asarray(v) for k, v in params.items()}
     states, outputs = network.rate(effective, inputs[0], 0.4)
-    trajectory = rollout(cell, params, inputs)
+    trajectory = jax.jit(rollout, static_argnums=0)(cell, params, inputs)
     np.testing.assert_allclose(trajectory.states[0], states, atol=1e-6)
     np.testing.assert_allclose(trajectory.outputs[0], outputs, atol=1e-5)
     np.testing.assert_array_equal(cell.connectivity(params), effective["recurrent"])

@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import launch
 import lr_collapse
-import pytest
-from configs.lr_collapse import PRESETS, get_config
-
 import rnnjax
+from configs.lr_collapse import PRESETS, get_config
 from rnnjax.store import load_results
 
 SCRIPT = Path(lr_collapse.__file__)

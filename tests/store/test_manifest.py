@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-import tiny
 
+import tiny
 from rnnjax import Status
 from rnnjax.store import describe, digest, first_difference, write_atomically
 from rnnjax.sweep import Engine, sweep_config

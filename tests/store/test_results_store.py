@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 import pytest
-import tiny
 
+import tiny
 from rnnjax import Engine, StoreError, load_parameters, load_results, run_sweep, train_one
 from rnnjax.store import ResultStore, read_manifest
 from rnnjax.sweep import FIELDS, empty_results, plan, sweep_config
@@ -101,7 +101,17 @@ def test_only_blocks_with_a_marker_are_finished(copy):
     gone.unlink()
     with opened(copy) as store:
         done = store.finished()
-    assert sorted(map(list, np.argwhere(~done).tolist())) == sorted(lost)
+    assert sorted(np.argwhere(~done).tolist()) == sorted(lost)
+    dataset = load_results(copy)  # and what was written without one reads as not run
+    np.testing.assert_array_equal(dataset["status"] == 0, ~done)
+    np.testing.assert_array_equal(dataset["loss"].isnull().all("step"), ~done)
+
+
+def test_a_finished_block_cannot_be_written_again(copy):
+    before = snapshot(copy)
+    with opened(copy) as store, pytest.raises(StoreError, match="is finished already"):
+        store.write(*next(invented()))
+    assert snapshot(copy) == before
 
 
 def test_reading_while_another_process_writes(tmp_path, monkeypatch):
@@ -270,17 +280,23 @@ def test_what_is_no_store_cannot_be_loaded(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("left", [["lock"], ["lock", "results.zarr/partial", "blocks/"],
-                                  ["lock", "results.zarr/zarr.json", "blocks/",
-                                   ".manifest.json.ab12cd"]], ids=str)  # fmt: skip
+@pytest.mark.parametrize("left", [[], ["lock"], ["lock", ".manifest.json.ab12cd"]], ids=str)
 def test_what_a_process_leaves_that_dies_while_creating_is_no_obstacle(tmp_path, left):
     for name in left:
-        target = tmp_path / "new" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.mkdir() if name.endswith("/") else target.write_text("")
-    with opened(tmp_path / "new") as store:
+        (tmp_path / name).write_text("")
+    with opened(tmp_path) as store:
         assert not store.finished().any()
-    assert int(load_results(tmp_path / "new")["status"].sum()) == 0
+    assert int(load_results(tmp_path)["status"].sum()) == 0
+
+
+def test_nor_are_variables_that_were_half_made(tmp_path):
+    with opened(tmp_path):
+        pass
+    shutil.rmtree(tmp_path / "results.zarr/loss")
+    truncate(tmp_path / "results.zarr/status/zarr.json")
+    with opened(tmp_path) as store:
+        store.write(*next(invented()))
+    assert int((load_results(tmp_path)["status"] > 0).sum()) == 2
 
 
 def test_a_second_writer_is_refused_and_readers_are_not(copy):
@@ -343,7 +359,7 @@ def test_a_sweep_goes_on_in_other_blocks_than_it_began(tmp_path):
     """Memory may have changed: what is finished stays, whatever the blocks were."""
     path = tmp_path / "sweep"
     wanted = np.zeros(TRAINED.shape, bool)
-    wanted[1:3, 1] = wanted[0, 0] = True
+    wanted[:, 1] = wanted[0, 0] = wanted[3, 2] = True
     part = run_sweep(TRAINED, path, engine=Engine(block_runs=5), wanted=wanted)
     np.testing.assert_array_equal(part["status"].values > 0, wanted)
     before = markers(path)
@@ -375,4 +391,6 @@ def test_kept_weights_are_those_of_the_run_alone(tmp_path):
 def test_weights_that_were_not_kept_are_missed_by_name(finished):
     with pytest.raises(StoreError, match="kept no weights"):
         load_parameters(finished, hidden=3, learning_rate=0.1, seed=0)
+    with pytest.raises(StoreError, match="without keeping its weights"):
+        run_sweep(SWEEP, finished, keep_parameters=True)
     assert not os.path.exists(finished / "parameters")

@@ -5,8 +5,8 @@ import re
 
 import numpy as np
 import pytest
-import tiny
 
+import tiny
 from rnnjax import Recipe, Sweep, cells, log_rates, log_widths, tasks
 from rnnjax.store import describe
 
@@ -108,7 +108,7 @@ def test_task_and_cell_are_needed_somewhere(missing):
 
 
 def test_other_refusals():
-    with pytest.raises(ValueError, match="evaluation_trials: expected an integer of at least 1"):
+    with pytest.raises(ValueError, match=r"^evaluation_trials: expected an integer of at least 2"):
         Sweep(TASK, cells.rate(), axes=RUNS, evaluation_trials=0)
     with pytest.raises(ValueError, match=r"axis: .*did you mean 'seed'"):
         tiny.sweep().axis("seeds")
@@ -119,7 +119,12 @@ def test_log_rates():
                                   0.31623, 1.0)  # fmt: skip
     assert log_rates(0.1, 1, per_decade=1) == (0.1, 1.0)
     assert log_rates(0.1, 0.1) == (0.1,)
-    for low, high, named in [(0, 1, "low"), (1, float("inf"), "high"), (1, 0.1, "low")]:
+    for low, high, named in [
+        (0, 1, "low"),
+        (1, float("inf"), "high"),
+        (1, 0.1, "high"),
+        (0.1, 0.5, "high"),
+    ]:
         with pytest.raises(ValueError, match=f"^{named}: expected"):
             log_rates(low, high)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tiny
 
+import tiny
 from rnnjax import Status
 from rnnjax.sweep import FIELDS, empty_results
 from rnnjax.sweep.results import recorded_steps, thinned

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 import pytest
-from oracles import targets as oracle
 
+from oracles import targets as oracle
 from rnnjax import tasks
 
 KEY = jax.random.key(3)
@@ -21,28 +21,23 @@ def agree(trial, targets, mask):
 
 
 @pytest.mark.parametrize(
-    ("bits", "p", "steps"), [(1, 0.5, 1), (1, 0.3, 40), (3, 0.05, 100), (2, 0.0, 9), (4, 1.0, 9)]
+    ("bits", "p", "steps"), [(1, 0.5, 1), (3, 0.05, 100), (2, 0.0, 9), (2, 0.7, 40), (4, 1.0, 9)]
 )
 def test_flip_flop(bits, p, steps):
-    inputs, targets, mask = batch(tasks.flip_flop(bits, p, steps))
+    inputs, targets, mask = batch(tasks.flip_flop(bits, p, steps), trials=200)
     assert set(np.unique(inputs)) <= {-1, 0, 1}
-    for trial in zip(inputs, targets, mask, strict=True):
+    for trial in zip(inputs[:9], targets[:9], mask[:9], strict=True):
         agree(trial, *oracle.flip_flop(trial[0]))
-
-
-@pytest.mark.parametrize("p", [0.0, 0.05, 0.5, 1.0])
-def test_flip_flop_pulses_as_often_as_asked_with_a_fair_sign(p):
-    inputs = batch(tasks.flip_flop(2, p, 50), trials=400)[0]
     first, later = inputs[:, 0], inputs[:, 1:]
     assert np.all(first != 0)
-    assert abs(np.mean(first > 0) - 0.5) < 4 * 0.5 / np.sqrt(first.size)
-    assert abs(np.mean(later != 0) - p) <= 4 * np.sqrt(p * (1 - p) / later.size)
-    pulses = later[later != 0]
-    if pulses.size:
-        assert abs(np.mean(pulses > 0) - 0.5) < 4 * 0.5 / np.sqrt(pulses.size)
+    if steps > 1:
+        assert abs(np.mean(later != 0) - p) <= 4 * np.sqrt(p * (1 - p) / later.size)
+    for pulses in (first, later[later != 0]):  # their sign is fair
+        if pulses.size:
+            assert abs(np.mean(pulses > 0) - 0.5) < 4 * 0.5 / np.sqrt(pulses.size)
 
 
-@pytest.mark.parametrize("periods", [(6, 20, 10), (1, 0, 1), (3, 5, 2)])
+@pytest.mark.parametrize("periods", [(1, 0, 1), (3, 5, 2)])
 def test_delayed_cue(periods):
     cue, _, response = periods
     inputs, targets, mask = batch(tasks.delayed_cue(*periods))
@@ -54,10 +49,10 @@ def test_delayed_cue(periods):
         agree(trial, *oracle.delayed_cue(trial[0], *periods))
 
 
-@pytest.mark.parametrize("periods", [(6, 20, 10), (1, 0, 1), (3, 5, 2)])
+@pytest.mark.parametrize("periods", [(1, 0, 1), (3, 5, 2)])
 def test_delayed_match(periods):
     cue, delay, response = periods
-    inputs, targets, mask = batch(tasks.delayed_match(*periods))
+    inputs, targets, mask = batch(tasks.delayed_match(*periods), trials=400)
     second = slice(cue + delay, 2 * cue + delay)
     for shown in (inputs[:, :cue], inputs[:, second]):
         assert np.all(np.sort(shown, axis=-1) == [0, 1])
@@ -65,15 +60,11 @@ def test_delayed_match(periods):
     silent = np.delete(inputs, np.r_[:cue, second], axis=1)
     assert np.all(silent == 0)
     assert mask.sum() == inputs.shape[0] * response
-    for trial in zip(inputs, targets, mask, strict=True):
-        agree(trial, *oracle.delayed_match(trial[0], *periods))
-
-
-def test_delayed_match_draws_all_four_pairs_equally():
-    inputs = batch(tasks.delayed_match(1, 0, 1), trials=1600)[0]
-    pairs = 2 * inputs[:, 0, 1] + inputs[:, 1, 1]
+    pairs = 2 * inputs[:, 0, 1] + inputs[:, cue + delay, 1]
     counts = np.bincount(pairs.astype(int), minlength=4)
-    assert np.all(np.abs(counts - 400) < 4 * np.sqrt(400 * 0.75))
+    assert np.all(np.abs(counts - 100) < 4 * np.sqrt(100 * 0.75))  # all four, equally often
+    for trial in zip(inputs[:16], targets[:16], mask[:16], strict=True):
+        agree(trial, *oracle.delayed_match(trial[0], *periods))
 
 
 def test_study_one_periods():

@@ -3,13 +3,18 @@
 import jax
 import numpy as np
 import pytest
+
 import tiny
 from oracles import scores
-
 from rnnjax import tasks
 from rnnjax.training import accuracy
 
 B, T, O = 5, 7, 3  # noqa: E741
+
+decision = jax.jit(accuracy.decision, static_argnums=3)
+matching, pearson = jax.jit(accuracy.matching), jax.jit(accuracy.pearson)
+mean_squared_error = jax.jit(accuracy.mean_squared_error, static_argnums=2)
+blind_loss = jax.jit(accuracy.blind_loss, static_argnums=1)
 
 
 def batches():
@@ -33,7 +38,7 @@ TARGETS, OUTPUTS = batches()
 @pytest.mark.parametrize("outputs", OUTPUTS.values(), ids=OUTPUTS)
 def test_sign_decisions(outputs):
     mask = np.random.default_rng(1).integers(0, 2, TARGETS.shape).astype("f4")
-    got = accuracy.decision(outputs, TARGETS, mask, "sign")
+    got = decision(outputs, TARGETS, mask, "sign")
     assert float(got) == pytest.approx(scores.decision(outputs, TARGETS, mask, "sign"))
 
 
@@ -43,13 +48,13 @@ def test_argmax_decisions(outputs):
     targets = np.eye(O, dtype="f4")[rng.integers(0, O, (B, T))]
     mask = np.repeat(rng.integers(0, 2, (B, T, 1)), O, axis=2).astype("f4")
     targets = targets * mask  # all zero outside the response, as in the task
-    got = accuracy.decision(outputs, targets, mask, "argmax")
+    got = decision(outputs, targets, mask, "argmax")
     assert float(got) == pytest.approx(scores.decision(outputs, targets, mask, "argmax"))
 
 
 @pytest.mark.parametrize("outputs", OUTPUTS.values(), ids=OUTPUTS)
 def test_matching(outputs):
-    got = accuracy.matching(outputs, TARGETS)
+    got = matching(outputs, TARGETS)
     assert float(got) == pytest.approx(scores.matching(outputs, TARGETS))
 
 
@@ -57,21 +62,21 @@ def test_matching(outputs):
 def test_pearson(outputs):
     with np.errstate(invalid="ignore"):
         expected = scores.pearson(outputs, TARGETS)
-    assert float(accuracy.pearson(outputs, TARGETS)) == pytest.approx(expected, abs=1e-6)
+    assert float(pearson(outputs, TARGETS)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_pearson_leaves_out_trials_whose_target_is_constant():
     targets = TARGETS.copy()
     targets[1], targets[4] = 1.0, 0.0
     expected = scores.pearson(OUTPUTS["plain"], targets)
-    got = float(accuracy.pearson(OUTPUTS["plain"], targets))
+    got = float(pearson(OUTPUTS["plain"], targets))
     assert got == pytest.approx(expected, abs=1e-6)
-    assert float(accuracy.pearson(OUTPUTS["plain"], np.ones_like(targets))) == 0
+    assert float(pearson(OUTPUTS["plain"], np.ones_like(targets))) == 0
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_mean_squared_error(reduction):
-    got = float(accuracy.mean_squared_error(OUTPUTS["plain"], TARGETS, reduction))
+    got = float(mean_squared_error(OUTPUTS["plain"], TARGETS, reduction))
     expected = scores.mean_squared_error(OUTPUTS["plain"], TARGETS, reduction)
     assert got == pytest.approx(expected, rel=1e-5)
 
@@ -84,10 +89,10 @@ def test_what_a_class_blind_network_scores():
     targets, mask = cue * response, np.ones_like(cue) * response
     blind = 0.5 * mask
     leaning = blind + mask * np.array([0.01, -0.01])  # always says the first cue
-    assert float(accuracy.decision(blind, targets, mask, "argmax")) == 0  # a tie is no choice
-    assert float(accuracy.decision(leaning, targets, mask, "argmax")) == 0.5
-    assert float(accuracy.matching(blind, targets)) == pytest.approx(0.85)
-    assert float(accuracy.pearson(blind, targets)) == pytest.approx(0.642, abs=5e-4)
+    assert float(decision(blind, targets, mask, "argmax")) == 0  # a tie is no choice
+    assert float(decision(leaning, targets, mask, "argmax")) == 0.5
+    assert float(matching(blind, targets)) == pytest.approx(0.85)
+    assert float(pearson(blind, targets)) == pytest.approx(0.642, abs=5e-4)
 
 
 @pytest.mark.parametrize("task", tiny.TASKS.values(), ids=tiny.TASKS)
@@ -95,20 +100,20 @@ def test_silence_and_nan_never_decide_right(task):
     trial = jax.jit(lambda key: task.batch(key, 4))(jax.random.key(0))
     for value in (0.0, np.nan):
         outputs = np.full(trial.targets.shape, value, "f4")
-        assert float(accuracy.decision(outputs, trial.targets, trial.mask, task.decision)) == 0
-        assert float(accuracy.pearson(outputs, trial.targets)) == 0
-    assert float(accuracy.matching(outputs, trial.targets)) == 0  # NaN matches nothing
+        assert float(decision(outputs, trial.targets, trial.mask, task.decision)) == 0
+        assert float(pearson(outputs, trial.targets)) == 0
+    assert float(matching(outputs, trial.targets)) == 0  # NaN matches nothing
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_no_answer_that_ignores_the_input_beats_the_blind_loss(reduction):
-    blind = accuracy.blind_loss(TARGETS, reduction)
+    least = blind_loss(TARGETS, reduction)
     average = np.zeros_like(TARGETS)
     for b in range(B):
         average += TARGETS[b] / B
     answer = np.stack([average[0]] * B)
-    assert float(blind) == pytest.approx(
+    assert float(least) == pytest.approx(
         scores.mean_squared_error(answer, TARGETS, reduction), rel=1e-5
     )
     for shift in (0.01, -0.01):
-        assert float(accuracy.mean_squared_error(answer + shift, TARGETS, reduction)) > blind
+        assert float(mean_squared_error(answer + shift, TARGETS, reduction)) > least

@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-import tiny
 
+import tiny
 from rnnjax import Recipe, cells
 from rnnjax.parametrization import LeafRule, Parametrization
 from rnnjax.training import Setup
