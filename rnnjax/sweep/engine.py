@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -38,8 +38,8 @@ class Engine:
 
     devices: int | None = None
     """Local devices to use; all by default."""
-    map_width: int | None = None
-    """Runs side by side on each device; by default 1 on CPU and all on accelerators."""
+    map_width: int | Literal["all"] | None = None
+    """Runs side by side on each device, or "all"; by default 1 on CPU, all on accelerators."""
     block_runs: int | None = None
     """Runs per block; by default as many as memory allows."""
     segment: int | None = None
@@ -55,7 +55,8 @@ class Engine:
 
     def __post_init__(self):
         for name in ("devices", "map_width", "block_runs", "segment"):
-            if (value := getattr(self, name)) is not None:
+            value = getattr(self, name)
+            if value is not None and (name, value) != ("map_width", "all"):
                 positive_integer(name, value)
         positive_integer("points", self.points)
         fraction("memory_share", self.memory_share, open_below=True)

@@ -8,7 +8,7 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -68,12 +68,14 @@ class Layout:
         return Mesh(np.array(self.devices), ("runs",), axis_types=(AxisType.Auto,))
 
 
-def default_layout(devices: int | None = None, map_width: int | None = None) -> Layout:
+def default_layout(
+    devices: int | None = None, map_width: int | Literal["all"] | None = None
+) -> Layout:
     """The measured best layout on this process's devices.
 
     Args:
         devices: how many local devices to use; all by default.
-        map_width: runs side by side on each; by default 1 on CPU and all on accelerators.
+        map_width: runs side by side on each, or "all"; by default 1 on CPU, all on accelerators.
 
     Raises:
         ValueError: more devices than there are, or a number below 1.
@@ -93,7 +95,7 @@ def default_layout(devices: int | None = None, map_width: int | None = None) -> 
     if map_width is None:
         width = 1 if on_cpu else None
     else:
-        width = positive_integer("map_width", map_width)
+        width = None if map_width == "all" else positive_integer("map_width", map_width)
     return Layout(tuple(local[:count]), width)
 
 

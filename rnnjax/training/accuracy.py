@@ -12,9 +12,7 @@ import jax.numpy as jnp
 
 from rnnjax.typing import Array, Float, Scalar
 
-__all__ = ["ACCURACIES", "blind_loss", "decision", "matching", "mean_squared_error", "pearson"]
-
-ACCURACIES = ("decision", "matching", "pearson")
+__all__ = ["blind_loss", "decision", "matching", "mean_squared_error", "pearson"]
 
 
 def mean_squared_error(

@@ -11,7 +11,6 @@ import rnnjax
 import tiny
 from rnnjax import Engine, Status, run_sweep, train_one
 from rnnjax.sweep import FIELDS, block, engine, programs
-from rnnjax.sweep.placement import Layout, default_layout
 
 CHECKED = [name for name in (*FIELDS, "loss") if name != "seconds"]
 RATES, SEEDS = (0.003, 0.03, 0.1, 0.3), (0, 1, 2)
@@ -79,21 +78,13 @@ def test_a_grid_cell_is_the_same_in_every_grid(optimizer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "optimizer"), [(None, "sgd"), (None, "adam"), (3, "sgd")])
-def test_other_map_widths_agree_to_rounding(width, optimizer, monkeypatch):
-    """`None`, one vmap per device, is what accelerators do; 3 maps six runs in two halves."""
-    if width is None:
-        vmapped(monkeypatch)
+@pytest.mark.parametrize(("width", "optimizer"), [("all", "sgd"), ("all", "adam"), (3, "sgd")])
+def test_other_map_widths_agree_to_rounding(width, optimizer):
+    """`all`, one vmap per device, is what accelerators do; 3 maps six runs in two halves."""
     how = Engine(map_width=width, compact=False)
     sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS},
                        optimizer=optimizer)  # fmt: skip
     close(run_sweep(sweep, engine=how), results(optimizer=optimizer))
-
-
-def vmapped(monkeypatch):
-    """Lets the engine lay runs out as on an accelerator: side by side on every device."""
-    layout = Layout(default_layout().devices, None)
-    monkeypatch.setattr(engine, "default_layout", lambda *_: layout)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +95,9 @@ def test_blocks_segments_and_devices_do_not_matter(how):
 
 
 @pytest.mark.parametrize("side_by_side", [False, True])
-def test_one_diverging_run_changes_no_other(side_by_side, monkeypatch):
-    if side_by_side:
-        vmapped(monkeypatch)
-    how, others = Engine(compact=False), {"learning_rate": slice(None, 3)}
+def test_one_diverging_run_changes_no_other(side_by_side):
+    how = Engine(compact=False, map_width="all" if side_by_side else None)
+    others = {"learning_rate": slice(None, 3)}
     calm = run_sweep(tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS}),
                      engine=how)  # fmt: skip
     wild = run_sweep(
@@ -127,8 +117,7 @@ def test_one_diverging_run_changes_no_other(side_by_side, monkeypatch):
 @pytest.mark.parametrize("side_by_side", [False, True])
 def test_compaction_changes_nothing(side_by_side, monkeypatch):
     """Ten of twelve runs diverge at once: a block of 12 goes on as one of 4, or 2."""
-    if side_by_side:
-        vmapped(monkeypatch)
+    width = "all" if side_by_side else None
     sizes = []
     advance = programs.advance_block
 
@@ -139,10 +128,10 @@ def test_compaction_changes_nothing(side_by_side, monkeypatch):
     monkeypatch.setattr(block, "advance_block", watched)
     rates, seeds = (0.3, 1e30, 1e31, 1e32, 1e33, 1e34), (0, 1)
     sweep = tiny.sweep("delayed_match", {"learning_rate": rates, "seed": seeds})
-    whole = run_sweep(sweep, engine=Engine(compact=False, segment=5))
+    whole = run_sweep(sweep, engine=Engine(compact=False, segment=5, map_width=width))
     assert set(sizes) == {12}
     sizes.clear()
-    compacted = run_sweep(sweep, engine=Engine(compact=True, segment=5))
+    compacted = run_sweep(sweep, engine=Engine(compact=True, segment=5, map_width=width))
     assert sizes == [12, *[2 if side_by_side else 4] * 3]
     (close if side_by_side else identical)(compacted, whole)
     assert np.all(compacted["status"].isel(learning_rate=0) == Status.EXHAUSTED)
