@@ -10,7 +10,7 @@ from rnnjax.tasks.base import Task, Trial, stretched_steps
 from rnnjax.typing import Array, Key
 from rnnjax.validate import positive_integer, whole
 
-__all__ = ["DelayedCue", "delay_that_fits", "delayed_cue", "shown"]
+__all__ = ["Delayed", "DelayedCue", "delay_that_fits", "delayed_cue", "shown"]
 
 
 def shown(cue: Array, start: int, stop: int, steps: int) -> Array:
@@ -32,15 +32,12 @@ def delay_that_fits(steps: int, cues: int, response: int) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class DelayedCue(Task):
-    """A one-hot cue, a silent delay, and a response that repeats the cue; see `delayed_cue`."""
+class Delayed(Task):
+    """What tasks with two one-hot cues, a silent delay and a response period have in common."""
 
     cue: int = 6
     delay: int = 20
     response: int = 10
-
-    name = "delayed_cue"
-    decision = "argmax"
 
     def __post_init__(self):
         positive_integer("cue", self.cue)
@@ -51,6 +48,18 @@ class DelayedCue(Task):
     def inputs(self) -> int:
         """One channel per cue."""
         return 2
+
+    def stretched(self, factor: float) -> Self:
+        """The same task with a delay longer by `factor`."""
+        return dataclasses.replace(self, delay=stretched_steps(self.delay, factor))
+
+
+@dataclasses.dataclass(frozen=True)
+class DelayedCue(Delayed):
+    """A one-hot cue, a silent delay, and a response that repeats the cue; see `delayed_cue`."""
+
+    name = "delayed_cue"
+    decision = "argmax"
 
     @property
     def outputs(self) -> int:
@@ -71,10 +80,6 @@ class DelayedCue(Task):
             targets=shown(cue, start, self.steps, self.steps),
             mask=shown(jnp.ones(2), start, self.steps, self.steps),
         )
-
-    def stretched(self, factor: float) -> Self:
-        """The same task with a delay longer by `factor`."""
-        return dataclasses.replace(self, delay=stretched_steps(self.delay, factor))
 
 
 def delayed_cue(

@@ -1,39 +1,24 @@
 """Delayed matching (DMT): say whether two cues, a delay apart, were the same."""
 
 import dataclasses
-from typing import Self
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.tasks.base import Task, Trial, stretched_steps
-from rnnjax.tasks.delayed_cue import delay_that_fits, shown
+from rnnjax.tasks.base import Trial
+from rnnjax.tasks.delayed_cue import Delayed, delay_that_fits, shown
 from rnnjax.typing import Key
-from rnnjax.validate import positive_integer, whole
+from rnnjax.validate import positive_integer
 
 __all__ = ["DelayedMatch", "delayed_match"]
 
 
 @dataclasses.dataclass(frozen=True)
-class DelayedMatch(Task):
+class DelayedMatch(Delayed):
     """Cue, delay, second cue, and a response of +1 (match) or -1; see `delayed_match`."""
-
-    cue: int = 6
-    delay: int = 20
-    response: int = 10
 
     name = "delayed_match"
     decision = "sign"
-
-    def __post_init__(self):
-        positive_integer("cue", self.cue)
-        whole("delay", self.delay)
-        positive_integer("response", self.response)
-
-    @property
-    def inputs(self) -> int:
-        """One channel per cue."""
-        return 2
 
     @property
     def outputs(self) -> int:
@@ -57,10 +42,6 @@ class DelayedMatch(Task):
             targets=shown(answer, start, self.steps, self.steps),
             mask=shown(jnp.ones(1), start, self.steps, self.steps),
         )
-
-    def stretched(self, factor: float) -> Self:
-        """The same task with a delay longer by `factor`."""
-        return dataclasses.replace(self, delay=stretched_steps(self.delay, factor))
 
 
 def delayed_match(
