@@ -32,7 +32,9 @@ class ProgressBar:
         self._steps, self._since = 0, 0.0
 
     def begin(self, blocks: list[Block]) -> None:
-        """Shows the empty bar."""
+        """Shows the empty bar, unless nothing is left to compute."""
+        if not blocks:
+            return
         total = sum(_step_cost(b) * len(b.seeds) * b.setup.recipe.steps for b in blocks)
         self._bar = tqdm(
             total=total, desc=self._label, file=self._file, mininterval=0.5,
