@@ -75,7 +75,7 @@ def describe_cost(sweep: rnnjax.Sweep, bisect: bool) -> str:
     lines = [f"{'task':<14} {'optimizer':<9} {'N':>6} {'networks':>9} {'minutes':>8} {'MB':>8}"]
     minutes = 0.0
     for block in blocks:
-        setup, runs = block.setup, round(len(block.seeds) * share)
+        setup, runs = block.setup, round(block.runs * share)
         step = cost.step_seconds(setup, runs, layout, machine)
         took = step * setup.recipe.steps / 60
         minutes += took

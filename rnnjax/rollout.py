@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells import AdditiveCell, Cell
+from rnnjax.cells import AdditiveCell, Cell, UnrolledCell
 from rnnjax.typing import Array, Float, Params, Scalar
 from rnnjax.validate import one_of
 
@@ -54,7 +54,7 @@ def rollout(
         output_scale: factor on the readout, before its bias.
         kernel: `hoisted` for the fast weight gradient (additive cells), `autodiff` for plain
             differentiation, which forward mode and Jacobians need; `auto` is `hoisted` for
-            additive cells and `autodiff` for others.
+            additive cells, a cell's own kernel where it has one, and `autodiff` for others.
 
     Raises:
         ValueError: inputs of another shape, an unknown kernel, or `hoisted` for another cell.
@@ -71,11 +71,14 @@ def rollout(
     elif initial.shape[:1] != inputs.shape[:1]:
         raise ValueError(f"initial: expected {inputs.shape[0]} states, got {initial.shape}")
 
-    drive = jax.vmap(cell.drive, in_axes=(None, 0), out_axes=1)(params, inputs)  # [T, B, N]
-    if isinstance(cell, AdditiveCell) and kernel != "autodiff":
-        states: Array = _additive_states(cell, cell.connectivity(params), drive, initial)
+    if isinstance(cell, UnrolledCell) and kernel == "auto":
+        states: Array = cell.unroll(params, inputs, initial)
     else:
-        states = _states(cell, params, drive, initial)
+        drive = jax.vmap(cell.drive, in_axes=(None, 0), out_axes=1)(params, inputs)  # [T, B, N]
+        if isinstance(cell, AdditiveCell) and kernel != "autodiff":
+            states = _additive_states(cell, cell.connectivity(params), drive, initial)
+        else:
+            states = _states(cell, params, drive, initial)
     readout = functools.partial(cell.readout, params, scale=output_scale)
     outputs = jax.vmap(jax.vmap(readout))(states)
     return Trajectory(jnp.swapaxes(outputs, 0, 1), jnp.swapaxes(states, 0, 1))

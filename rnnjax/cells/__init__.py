@@ -4,14 +4,41 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from rnnjax.cells.base import AdditiveCell, Cell
+from rnnjax.cells.base import AdditiveCell, Cell, UnrolledCell
+from rnnjax.cells.current import Current, Equivalent, as_current, as_rate, current, leaky
+from rnnjax.cells.gated import GRU, LSTM, Gated, gru, lstm
 from rnnjax.cells.rate import Rate, rate
 from rnnjax.tasks import Task
 from rnnjax.validate import instance_of, one_of
 
-__all__ = ["REGISTRY", "AdditiveCell", "Cell", "Rate", "fitted", "make", "rate"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "REGISTRY",
+    "AdditiveCell",
+    "Cell",
+    "Current",
+    "Equivalent",
+    "Gated",
+    "Rate",
+    "UnrolledCell",
+    "as_current",
+    "as_rate",
+    "current",
+    "fitted",
+    "gru",
+    "leaky",
+    "lstm",
+    "make",
+    "rate",
+]
 
-REGISTRY: dict[str, Callable[..., Cell]] = {"rate": rate}
+REGISTRY: dict[str, Callable[..., Cell]] = {
+    "rate": rate,
+    "current": current,
+    "gru": gru,
+    "lstm": lstm,
+}
 
 
 def make(name: str, **options: Any) -> Cell:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from rnnjax.parametrization import Leaf, LeafRule, Parametrization, initialize
 from rnnjax.typing import Array, Float, Key, Params, Scalar
 
-__all__ = ["AdditiveCell", "Cell"]
+__all__ = ["AdditiveCell", "Cell", "UnrolledCell"]
 
 
 class Cell(abc.ABC):
@@ -37,6 +37,16 @@ class Cell(abc.ABC):
         self, params: Params, state: Array, scale: float | Scalar = 1.0
     ) -> Float[Array, " O"]:
         """The output of a state; `scale` multiplies it before the bias is added."""
+
+    @property
+    def products(self) -> int:
+        """Multiplications and additions, in pairs, of one step of one trial; counts cost."""
+        return self.hidden * (self.hidden + self.inputs + self.outputs)
+
+    @property
+    def kept(self) -> int:
+        """Numbers kept per trial and time step for the gradient; counts memory."""
+        return 6 * self.hidden
 
     def rule(self, name: str, optimizer: str | None = None) -> LeafRule:
         """The width rule in force for the leaf `name`."""
@@ -95,3 +105,11 @@ class AdditiveCell(Cell):
     def step(self, params: Params, state: Array, drive: Array) -> Array:
         """The next state [N]; one network, one trial, one step."""
         return self.update(state, self.connectivity(params) @ self.emit(state) + drive)
+
+
+class UnrolledCell(Cell):
+    """A cell that runs through time by a kernel of its own; `step` remains its definition."""
+
+    @abc.abstractmethod
+    def unroll(self, params: Params, inputs: Float[Array, "B T I"], initial: Array) -> Array:
+        """States after every step, time first: [T, B, ...]; `initial` is [B, ...]."""

@@ -4,16 +4,15 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from rnnjax.cells.base import AdditiveCell
-from rnnjax.parametrization import Leaf, Parametrization, Standard
-from rnnjax.typing import Array, Float, Params, Scalar
-from rnnjax.validate import fraction, positive_integer
+from rnnjax.cells.dense import DenseCell, chosen_rule
+from rnnjax.parametrization import Parametrization, Standard
+from rnnjax.typing import Array
 
 __all__ = ["Rate", "rate"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Rate(AdditiveCell):
+class Rate(DenseCell):
     """r' = (1 - alpha) r + alpha tanh(W r + W_in u + b),  y = W_out r + b_out; see `rate`."""
 
     hidden: int = 64
@@ -26,45 +25,11 @@ class Rate(AdditiveCell):
     name = "rate"
 
     def __post_init__(self):
-        positive_integer("hidden", self.hidden)
-        positive_integer("inputs", self.inputs)
-        positive_integer("outputs", self.outputs)
-        fraction("alpha", self.alpha, open_below=True)
-        if not isinstance(self.bias, bool):
-            raise ValueError(f"bias: expected True or False, got {self.bias!r}")
-
-    def leaves(self) -> dict[str, Leaf]:
-        """W [N, N], W_in [N, I], W_out [O, N], and with biases b [N], b_out [O]."""
-        n, i, o = self.hidden, self.inputs, self.outputs
-        leaves = {
-            "recurrent": Leaf("recurrent", (n, n), n),
-            "input": Leaf("input", (n, i), i),
-            "readout": Leaf("readout", (o, n), n),
-        }
-        if self.bias:
-            leaves["bias"] = Leaf("bias", (n,), i)
-            leaves["readout_bias"] = Leaf("readout_bias", (o,), n)
-        return leaves
-
-    def connectivity(self, params: Params) -> Float[Array, "N N"]:
-        """W, [to, from]."""
-        return self.effective(params, "recurrent")
-
-    def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T N"]:
-        """W_in u + b, for all times at once."""
-        drive = inputs @ self.effective(params, "input").T
-        return drive + self.effective(params, "bias")[None, :] if self.bias else drive
+        self._check("alpha", self.alpha)
 
     def update(self, state: Array, current: Array) -> Array:
         """One Euler step of tau dr/dt = -r + tanh(current), with alpha = dt / tau."""
         return (1 - self.alpha) * state + self.alpha * jnp.tanh(current)
-
-    def readout(
-        self, params: Params, state: Array, scale: float | Scalar = 1.0
-    ) -> Float[Array, " O"]:
-        """W_out r (times `scale`) + b_out."""
-        output = scale * (state @ self.effective(params, "readout").T)
-        return output + self.effective(params, "readout_bias") if self.bias else output
 
 
 def rate(
@@ -74,9 +39,10 @@ def rate(
     outputs: int = 1,
     alpha: float = 0.5,
     bias: bool = False,
-    init: str = "gaussian",
+    init: str | None = None,
+    parametrization: Parametrization | None = None,
 ) -> Rate:
-    """The leaky rate network under the standard rule (study 1, Eqs. 1 and 2).
+    """The leaky rate network (study 1, Eqs. 1 and 2).
 
     Sweeps set `hidden`, `inputs` and `outputs` to fit their axes and tasks.
 
@@ -86,9 +52,10 @@ def rate(
         outputs: number of output channels, O.
         alpha: dt / tau, in (0, 1]; 1 is the vanilla tanh network.
         bias: whether the units and the readout have biases.
-        init: arm of the standard rule: `gaussian`, `xavier` or `uniform`.
+        init: arm of the standard rule: `gaussian` (default), `xavier` or `uniform`.
+        parametrization: another width rule, in place of the standard one.
 
     Raises:
-        ValueError: sizes below 1, `alpha` outside (0, 1], an unknown `init`.
+        ValueError: sizes below 1, `alpha` outside (0, 1], an unknown `init`, or both of the last.
     """
-    return Rate(hidden, inputs, outputs, alpha, bias, Standard(init))
+    return Rate(hidden, inputs, outputs, alpha, bias, chosen_rule(init, parametrization))

@@ -1,17 +1,38 @@
 """Width rules, one table: how weights are drawn, used and trained at every width."""
 
+from typing import Any
+
 from rnnjax.parametrization.base import Leaf, LeafRule, Parametrization, Role, initialize
-from rnnjax.parametrization.standard import INITIALIZATIONS, Standard
+from rnnjax.parametrization.inverse_width import InverseWidth
+from rnnjax.parametrization.mup import MuPAdam, MuPSGD
+from rnnjax.parametrization.standard import INITIALIZATIONS, GammaTrick, Standard
+from rnnjax.validate import one_of
 
 __all__ = [
     "INITIALIZATIONS",
     "REGISTRY",
+    "GammaTrick",
+    "InverseWidth",
     "Leaf",
     "LeafRule",
+    "MuPAdam",
+    "MuPSGD",
     "Parametrization",
     "Role",
     "Standard",
     "initialize",
+    "make",
 ]
 
-REGISTRY: dict[str, type[Parametrization]] = {"standard": Standard}
+REGISTRY: dict[str, type[Parametrization]] = {
+    "standard": Standard,
+    "inverse_width": InverseWidth,
+    "mup_adam": MuPAdam,
+    "mup_sgd": MuPSGD,
+    "gamma_trick": GammaTrick,
+}
+
+
+def make(name: str, **options: Any) -> Parametrization:
+    """Builds the rule registered as `name`; an unknown name is answered with the nearest one."""
+    return REGISTRY[one_of("parametrization", name, REGISTRY)](**options)

@@ -1,7 +1,9 @@
 """Width rules: for every leaf of a network its scale at birth, in use, and in learning.
 
 This is the abc of Tensor Programs (Yang and Hu 2021): `a` is the forward multiplier, `b` the
-scale of the initial weights, `c` the factor of the learning rate.
+scale of the initial weights, `c` the factor of the learning rate. Adam adds a fourth number, its
+epsilon, since it is scale free only far above it. gamma is the strength of feature learning: it
+divides the output, and the rates make up for it.
 """
 
 import abc
@@ -14,7 +16,9 @@ from rnnjax.typing import Array, Key, Params
 
 __all__ = ["Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
 
-Role = Literal["recurrent", "input", "bias", "readout", "readout_bias"]
+Role = Literal["recurrent", "input", "bias", "readout", "latent_readout", "readout_bias"]
+"""What a weight connects. Width enters by the fan: `recurrent` N -> N, `input` and `bias` into N,
+`readout` out of N, `latent_readout` from K latent variables, `readout_bias` none."""
 
 
 class Leaf(NamedTuple):
@@ -37,7 +41,13 @@ class LeafRule(NamedTuple):
     multiplier: float = 1.0
     """Effective weight = multiplier x raw weight."""
     learning_rate: float = 1.0
-    """The leaf's rate = this factor x the run's learning rate."""
+    """The leaf's rate = this factor x gamma^learning_rate_gamma x the run's learning rate."""
+    learning_rate_gamma: int = 0
+    """Power of gamma in the leaf's rate."""
+    eps: float = 1.0
+    """Adam's epsilon for the leaf = this factor x gamma^eps_gamma x the recipe's `eps`."""
+    eps_gamma: int = 0
+    """Power of gamma in the leaf's epsilon."""
 
     def sample(self, key: Key, shape: tuple[int, ...]) -> Array:
         """Draws the raw weight."""
@@ -55,12 +65,14 @@ class Parametrization(abc.ABC):
     """The name under which the rule is registered and labelled."""
     optimizers: tuple[str, ...] = ("adam", "sgd")
     """The optimizers that the rule is made for; others are refused."""
+    output_gamma: int = 0
+    """Power of gamma on the readout, before its bias; 0 where the rule knows no gamma."""
 
     @abc.abstractmethod
     def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:
         """The rule for one leaf of a network of `hidden` units trained with `optimizer`.
 
-        Only `learning_rate` may depend on the optimizer: a network exists before it is trained.
+        Only rates and epsilons may depend on the optimizer: a network exists before it is trained.
         """
 
 

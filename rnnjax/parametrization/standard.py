@@ -1,22 +1,29 @@
-"""The standard rule: weights of order 1/sqrt(N), one learning rate for all."""
+"""The standard rule: weights of order 1/sqrt(N), one learning rate for all; and its gamma-trick."""
 
 import dataclasses
 import math
+from typing import Literal
 
 from rnnjax.parametrization.base import Leaf, LeafRule, Parametrization
+from rnnjax.parametrization.inverse_width import EPS_SCALINGS
 from rnnjax.validate import one_of
 
-__all__ = ["INITIALIZATIONS", "Standard"]
+__all__ = ["INITIALIZATIONS", "GammaTrick", "Standard"]
+
+
+def _fan(leaf: Leaf, hidden: int) -> int:
+    """N, except for what reads the latent variables, whose number does not grow with N."""
+    return leaf.fan_in if leaf.role == "latent_readout" else hidden
 
 
 def _uniform(leaf: Leaf, hidden: int) -> LeafRule:
-    return LeafRule("uniform", 1 / math.sqrt(hidden))
+    return LeafRule("uniform", 1 / math.sqrt(_fan(leaf, hidden)))
 
 
 def _gaussian(leaf: Leaf, hidden: int) -> LeafRule:
     if leaf.role in ("bias", "readout_bias"):
         return LeafRule("zeros", 0.0)
-    return LeafRule("normal", 1 / math.sqrt(hidden))
+    return LeafRule("normal", 1 / math.sqrt(_fan(leaf, hidden)))
 
 
 def _xavier(leaf: Leaf, hidden: int) -> LeafRule:
@@ -52,3 +59,39 @@ class Standard(Parametrization):
     def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:
         """Scale from the arm; multiplier and learning-rate factor 1."""
         return INITIALIZATIONS[self.init](leaf, hidden)
+
+
+@dataclasses.dataclass(frozen=True)
+class GammaTrick(Standard):
+    """The standard rule with the output divided by gamma, and rates that make up for it.
+
+    Rates are gamma eta under Adam and gamma^2 eta under SGD (study 2, appendix on the standard
+    parametrization); the readout's bias, which gamma does not reach, keeps eta. Larger gamma is
+    richer learning, as under muP. The paper's text multiplies the output: `output="multiply"`.
+    `eps_scaling="scaled"` moves Adam's epsilon with the gradients, which go as the output.
+    """
+
+    output: Literal["divide", "multiply"] = "divide"
+    eps_scaling: Literal["torch", "scaled"] = "torch"
+
+    name = "gamma_trick"
+
+    def __post_init__(self):
+        super().__post_init__()
+        one_of("output", self.output, ("divide", "multiply"))
+        one_of("eps_scaling", self.eps_scaling, EPS_SCALINGS)
+
+    @property
+    def output_gamma(self) -> int:  # type: ignore[override]
+        """-1, or 1 where the output is multiplied."""
+        return -1 if self.output == "divide" else 1
+
+    def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:
+        """The standard rule's scale; powers of gamma in rate and epsilon."""
+        rule = super().rule(leaf, hidden=hidden, optimizer=optimizer)
+        if leaf.role == "readout_bias":
+            return rule
+        return rule._replace(
+            learning_rate_gamma=1 if optimizer == "adam" else 2,
+            eps_gamma=self.output_gamma if self.eps_scaling == "scaled" else 0,
+        )

@@ -16,8 +16,10 @@ from rnnjax.validate import finite_positive, instance_of, one_of, positive_integ
 
 __all__ = ["TRACED", "Axis", "Sweep", "log_rates", "log_widths"]
 
-TRACED = ("learning_rate", "seed")
+TRACED = ("gamma", "learning_rate", "seed")
 """Axes whose values are traced: all their runs share one compiled program."""
+
+_NEEDED = ("learning_rate", "seed")
 
 _FIXED = ("inputs", "outputs", "epochs", "steps_per_epoch")
 """Fields that no axis may vary: tasks decide the channels, and `step` is a dimension of its own."""
@@ -39,11 +41,12 @@ class Sweep:
         task: what the networks learn; not needed where `task` is an axis.
         cell: the network; its `inputs` and `outputs` follow the task.
         recipe: how it is trained.
-        axes: name -> values. `learning_rate` and `seed` are needed, and traced: they never cost
-            a compilation. Any other name is a field of the cell (`hidden`, `alpha`, ...), of its
-            parametrization (`init`), of the recipe (`optimizer`, `batch`, ...), or one of `task`
-            and `cell`; each combination of these is one program. Values that are specs are
-            labelled by their names, or by the keys of a mapping given in place of a sequence.
+        axes: name -> values. `learning_rate` and `seed` are needed; they and `gamma`, under a rule
+            that knows it, are traced: they never cost a compilation. Any other name is a field of
+            the cell (`hidden`, `alpha`, ...), of its parametrization (`init`, `eps_scaling`), of
+            the recipe (`optimizer`, `batch`, ...), or one of `task` and `cell`; each combination
+            of these is one program. Values that are specs are labelled by their names, or by the
+            keys of a mapping given in place of a sequence.
         evaluation_trials: held-out trials on which every network is evaluated at the end.
 
     Raises:
@@ -62,17 +65,18 @@ class Sweep:
         if isinstance(given, Mapping):
             given = tuple(_axis(name, values) for name, values in given.items())
         by_name = {axis.name: axis for axis in given}
-        for name in TRACED:
+        for name in _NEEDED:
             if name not in by_name:
                 raise ValueError(f"axes: expected an axis {name!r}, got {', '.join(by_name)}")
         for name, part in (("task", self.task), ("cell", self.cell)):
             if part is None and name not in by_name:
                 raise ValueError(f"{name}: expected a spec, or an axis {name!r}, got neither")
         ordered = [axis for axis in given if axis.name not in TRACED]
-        ordered += [by_name[name] for name in TRACED]
+        ordered += [by_name[name] for name in TRACED if name in by_name]
         object.__setattr__(self, "axes", tuple(ordered))
-        for _ in self.setups():
-            pass  # builds, and so checks, every combination
+        for _, setup in self.setups():  # builds, and so checks, every combination
+            if "gamma" in by_name:
+                setup.require_gamma()
 
     @property
     def static_axes(self) -> tuple[Axis, ...]:
@@ -80,8 +84,13 @@ class Sweep:
         return tuple(axis for axis in self.dimensions if axis.name not in TRACED)
 
     @property
+    def traced_axes(self) -> tuple[Axis, ...]:
+        """The axes whose values one program takes as they come."""
+        return tuple(axis for axis in self.dimensions if axis.name in TRACED)
+
+    @property
     def dimensions(self) -> tuple[Axis, ...]:
-        """The axes in the order of the results' dimensions: `learning_rate` and `seed` last."""
+        """The axes in the order of the results' dimensions: the traced ones last."""
         return self.axes  # type: ignore[return-value]
 
     def axis(self, name: str) -> Axis:
@@ -147,10 +156,10 @@ def _axis(name: str, values: Sequence[Any] | Mapping[str, Any]) -> Axis:
         labels = tuple(getattr(value, "name", value) for value in values)
     if not values:
         raise ValueError(f"{name}: expected at least one value, got none")
-    if name == "learning_rate":
+    if name in ("learning_rate", "gamma"):
         values = labels = tuple(validate.learning_rate(name, value) for value in values)
         if len({np.float32(value) for value in values}) < len(values):
-            raise ValueError(f"{name}: expected rates that differ in float32, got {values}")
+            raise ValueError(f"{name}: expected values that differ in float32, got {values}")
     if name == "seed":
         values = labels = tuple(validate.seed(name, value) for value in values)
     if len(set(labels)) < len(labels):

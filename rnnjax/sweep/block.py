@@ -51,8 +51,7 @@ class _Progress:
 
 def train_block(
     setup: Setup,
-    learning_rates: np.ndarray,
-    seeds: np.ndarray,
+    hyper: Hyper,
     layout: Layout,
     *,
     size: int,
@@ -65,8 +64,7 @@ def train_block(
 
     Args:
         setup: what the block's program trains.
-        learning_rates: of each run, [S].
-        seeds: of each run, [S].
+        hyper: the traced settings of each run, NumPy arrays [S].
         layout: the devices and the map width.
         size: runs in the program, at least S; the rest is padding that never moves.
         segment: steps between two looks of the host.
@@ -76,9 +74,13 @@ def train_block(
         keep_parameters: whether to bring the trained weights to the host.
         on_segment: called after every segment.
     """
-    count = len(seeds)
+    count = len(hyper.seed)
     size = layout.padded(max(size, count))
-    hyper = Hyper(jnp.asarray(learning_rates, jnp.float32), jnp.asarray(seeds, jnp.int32))
+    hyper = Hyper(
+        learning_rate=jnp.asarray(hyper.learning_rate, jnp.float32),
+        seed=jnp.asarray(hyper.seed, jnp.int32),
+        gamma=jnp.asarray(hyper.gamma, jnp.float32),
+    )
     hyper = jax.device_put(pad_to(size, hyper), layout.sharding())
     real = jax.device_put(jnp.arange(size) < count, layout.sharding())
     state = _Progress(
@@ -134,7 +136,7 @@ def _collect(setup: Setup, layout: Layout, state: _Progress, keep_parameters: bo
     """Evaluates the present members and writes their results over what was there."""
     members = state.members
     runs = state.runs
-    score = evaluate_block(setup.judge, layout, runs.hyper.seed, runs.params, runs.status)
+    score = evaluate_block(setup.judge, layout, runs.hyper, runs.params, runs.status)
     reached = np.asarray(state.runs.reached, np.float32)
     found = {
         "final_loss": score.loss,

@@ -1,6 +1,6 @@
 """What a block costs: floating-point operations, bytes, and an estimate of time.
 
-Counts are exact for the dense rate network and serve as the measure of size for other cells.
+Cells say how many products a step of theirs takes and how many numbers its gradient needs.
 """
 
 import math
@@ -28,10 +28,11 @@ _WORD = 4  # bytes of a float32
 
 
 def step_flops(setup: Setup) -> int:
-    """Operations of one training step of one run: 6 B T N (N + I + O)."""
-    cell, task = setup.cell, setup.task
-    width = cell.hidden + cell.inputs + cell.outputs
-    return 6 * setup.recipe.batch * task.steps * cell.hidden * width
+    """Operations of one training step of one run; 6 B T N (N + I + O) for dense networks.
+
+    The backward pass takes twice the forward pass, a product two operations.
+    """
+    return 6 * setup.recipe.batch * setup.task.steps * setup.cell.products
 
 
 def _parameter_bytes(setup: Setup) -> int:
@@ -39,12 +40,12 @@ def _parameter_bytes(setup: Setup) -> int:
 
 
 def _working_bytes(setup: Setup) -> int:
-    """A run in flight: gradient and update, and per time step the drive, state and current of
-    the forward pass and two cotangents of the backward pass; or the evaluation's trajectory."""
+    """A run in flight: gradient and update, and per time step what the cell keeps (of a dense
+    network drive, state and current, and two cotangents); or the evaluation's trajectory."""
     cell, task = setup.cell, setup.task
     channels = 2 * cell.inputs + 6 * cell.outputs
-    training = setup.recipe.batch * task.steps * (6 * cell.hidden + channels)
-    evaluation = setup.evaluation_trials * task.steps * (4 * cell.hidden + channels)
+    training = setup.recipe.batch * task.steps * (cell.kept + channels)
+    evaluation = setup.evaluation_trials * task.steps * (2 * cell.kept // 3 + channels)
     return 2 * _parameter_bytes(setup) + _WORD * max(training, evaluation)
 
 

@@ -20,7 +20,7 @@ from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import BlockResult, Segment, train_block
 from rnnjax.sweep.placement import Layout, default_layout
 from rnnjax.sweep.results import empty_results, thinned
-from rnnjax.training import Setup
+from rnnjax.training import Hyper, Setup
 from rnnjax.validate import fraction, instance_of, one_of, positive_integer
 
 __all__ = ["Block", "Engine", "Progress", "plan", "run_sweep", "sweep_config"]
@@ -69,11 +69,21 @@ class Block(NamedTuple):
     setup: Setup
     cells: np.ndarray
     """Indices of the runs on the sweep's axes, [S, axes]."""
-    learning_rates: np.ndarray
-    seeds: np.ndarray
+    hyper: Hyper
+    """Their traced settings, arrays [S]."""
     size: int
     """Runs in the program, padding included."""
     name: str
+
+    @property
+    def runs(self) -> int:
+        """How many runs it has, S."""
+        return len(self.cells)
+
+    def part(self, chosen: slice | np.ndarray, **changes: Any) -> "Block":
+        """The block with only the `chosen` of its runs."""
+        hyper = Hyper(*(values[chosen] for values in self.hyper))
+        return self._replace(cells=self.cells[chosen], hyper=hyper, **changes)
 
 
 class Progress(Protocol):
@@ -98,26 +108,25 @@ def plan(
     get every learning rate alike.
     """
     wanted = np.ones(sweep.shape, bool) if wanted is None else wanted
-    rates = np.array(sweep.axis("learning_rate").values)
-    seeds = np.array(sweep.axis("seed").values)
+    traced = {axis.name: np.array(axis.values) for axis in sweep.traced_axes}
     budget = cost.memory_budget(layout, engine.memory_share)
     blocks = []
     for place, setup in sweep.setups():
-        seed_index, rate_index = np.nonzero(wanted[place].T)
-        count = len(seed_index)
+        index = np.array(np.nonzero(wanted[place].T)[::-1])  # [traced axes, S]
+        count = index.shape[1]
         if not count:
             continue
         fits = engine.block_runs or min(
             cost.runs_that_fit(setup, count, layout, budget), _worth_saving(setup, count, layout)
         )
         for begin in range(0, count, fits):
-            chosen = slice(begin, begin + fits)
-            r, s = rate_index[chosen], seed_index[chosen]
-            cells = np.column_stack([np.tile(place, (len(r), 1)).astype(int), r, s])
-            size = min(fits, count)
-            blocks.append(
-                Block(setup, cells, rates[r], seeds[s], size, _block_name(sweep, place, cells))
-            )
+            at = index[:, begin : begin + fits]
+            runs = at.shape[1]
+            cells = np.column_stack([np.tile(place, (runs, 1)).astype(int), at.T])
+            values = {name: value[i] for (name, value), i in zip(traced.items(), at, strict=True)}
+            hyper = Hyper(**{"gamma": np.ones(runs), **values})
+            name = _block_name(sweep, place, cells)
+            blocks.append(Block(setup, cells, hyper, min(fits, count), name))
     return blocks
 
 
@@ -232,11 +241,9 @@ def _unfinished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]:
         if todo.all():
             yield block
         elif todo.any():
-            cells = block.cells[todo]
-            yield block._replace(
-                cells=cells, learning_rates=block.learning_rates[todo], seeds=block.seeds[todo],
-                name=f"{block.name.rpartition('-')[0]}-{_fingerprint(cells)}".strip("-"),
-            )  # fmt: skip
+            readable = block.name.rpartition("-")[0]
+            name = f"{readable}-{_fingerprint(block.cells[todo])}".strip("-")
+            yield block.part(todo, name=name)
 
 
 def _run_block(
@@ -252,7 +259,7 @@ def _run_block(
     result = _train_within_memory(block, layout, engine, progress, keep_parameters)
     seconds = time.time() - begin
     values = dict(result.values)
-    values["seconds"] = np.full(len(block.seeds), seconds / len(block.seeds), "f4")
+    values["seconds"] = np.full(block.runs, seconds / block.runs, "f4")
     values["loss"] = thinned(result.losses, template["step"].values)
     if keep_parameters:
         save_parameters(sink.path, block.name, result.params)
@@ -275,7 +282,7 @@ def _train_within_memory(
     side_by_side = layout.map_width != 1
     try:
         return train_block(
-            setup, block.learning_rates, block.seeds, layout,
+            setup, block.hyper, layout,
             size=block.size,
             keep_parameters=keep_parameters,
             segment=engine.segment or _segment(setup, block.size),
@@ -283,21 +290,18 @@ def _train_within_memory(
             on_segment=None if progress is None else lambda s: progress.advance(block, s),
         )  # fmt: skip
     except jax.errors.JaxRuntimeError as error:
-        half = len(block.seeds) // 2
+        half = block.runs // 2
         if "RESOURCE_EXHAUSTED" not in str(error) or half == 0:
             raise
     warnings.warn(
         f"out of memory with {block.size} runs of {setup.cell.hidden} units; "
-        f"going on with blocks of {len(block.seeds) - half}",
+        f"going on with blocks of {block.runs - half}",
         stacklevel=2,
     )
     parts = [
-        block._replace(
-            cells=block.cells[part], learning_rates=block.learning_rates[part],
-            seeds=block.seeds[part], size=len(block.seeds) - half, name=f"{block.name}-{side}",
-        )
+        block.part(part, size=block.runs - half, name=f"{block.name}-{side}")
         for side, part in (("a", slice(half)), ("b", slice(half, None)))
-    ]  # fmt: skip
+    ]
     first, second = (
         _train_within_memory(part, layout, engine, progress, keep_parameters) for part in parts
     )

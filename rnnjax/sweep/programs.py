@@ -63,9 +63,9 @@ def advance_block(
 def evaluate_block(
     judge: Judge,
     layout: Layout,
-    seeds: Int[Array, " S"],
+    hyper: Hyper,
     params: Params,
     status: Int[Array, " S"],
 ) -> Evaluation:
     """Evaluates every run on its held-out trials."""
-    return layout.map(lambda at: evaluate(judge, *at), (seeds, params, status))
+    return layout.map(lambda at: evaluate(judge, *at), (hyper, params, status))

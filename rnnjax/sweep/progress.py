@@ -35,7 +35,7 @@ class ProgressBar:
         """Shows the empty bar, unless nothing is left to compute."""
         if not blocks:
             return
-        total = sum(_step_cost(b) * len(b.seeds) * b.setup.recipe.steps for b in blocks)
+        total = sum(_step_cost(b) * b.runs * b.setup.recipe.steps for b in blocks)
         self._bar = tqdm(
             total=total, desc=self._label, file=self._file, mininterval=0.5,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",

@@ -9,7 +9,7 @@ from rnnjax.cells import Cell, fitted
 from rnnjax.sweep.block import train_block
 from rnnjax.sweep.placement import Layout, default_layout
 from rnnjax.tasks import Task
-from rnnjax.training import Recipe, Setup, Status
+from rnnjax.training import Hyper, Recipe, Setup, Status
 from rnnjax.typing import Params
 
 __all__ = ["Trained", "train_one"]
@@ -37,6 +37,7 @@ def train_one(
     *,
     learning_rate: float,
     seed: int = 0,
+    gamma: float = 1.0,
     evaluation_trials: int = 200,
 ) -> Trained:
     """Trains one network: the same, to the last bit, as that cell of any sweep at map width 1.
@@ -49,17 +50,24 @@ def train_one(
         recipe: how it is trained.
         learning_rate: the optimizer's rate.
         seed: decides weights, training trials and held-out trials.
+        gamma: strength of feature learning, under a rule that knows it.
         evaluation_trials: number of held-out trials.
 
     Raises:
-        ValueError: a rate that is not positive and finite, or a negative seed.
+        ValueError: a rate or gamma that is not positive and finite, a negative seed, or a gamma
+            under a rule without one.
     """
-    rates = np.array([validate.learning_rate("learning_rate", learning_rate)])
-    seeds = np.array([validate.seed("seed", seed)])
+    hyper = Hyper(
+        learning_rate=np.array([validate.learning_rate("learning_rate", learning_rate)]),
+        seed=np.array([validate.seed("seed", seed)]),
+        gamma=np.array([validate.learning_rate("gamma", gamma)]),
+    )
     setup = Setup(task, fitted(cell, task), recipe or Recipe(), evaluation_trials)
+    if gamma != 1.0:
+        setup.require_gamma()
     layout = Layout(default_layout(devices=1).devices, 1)
     segment = min(100, setup.recipe.steps)
-    block = train_block(setup, rates, seeds, layout, size=1, segment=segment)
+    block = train_block(setup, hyper, layout, size=1, segment=segment)
     return Trained(
         setup=setup,
         params={name: leaf[0] for name, leaf in block.params.items()},

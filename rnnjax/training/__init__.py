@@ -1,5 +1,6 @@
 """Training one network: the recipe, the step, accuracies."""
 
+from rnnjax.training.coordinates import coordinate_check
 from rnnjax.training.recipe import OPTIMIZERS, Recipe
 from rnnjax.training.run import (
     Evaluation,
@@ -11,6 +12,8 @@ from rnnjax.training.run import (
     advance,
     born,
     evaluate,
+    held_out,
+    output_scale,
     start,
 )
 
@@ -25,6 +28,9 @@ __all__ = [
     "Status",
     "advance",
     "born",
+    "coordinate_check",
     "evaluate",
+    "held_out",
+    "output_scale",
     "start",
 ]

@@ -11,21 +11,44 @@ from rnnjax.typing import Params, Scalar
 __all__ = ["descend", "direction"]
 
 
-def direction(recipe: Recipe) -> optax.GradientTransformation:
+def direction(cell: Cell, recipe: Recipe, gamma: float | Scalar) -> optax.GradientTransformation:
     """The optimizer at unit learning rate: clipping, then Adam's or plain descent's direction."""
     clip = optax.identity() if recipe.clip is None else optax.clip_by_global_norm(recipe.clip)
     if recipe.optimizer == "sgd":
         return clip
-    return optax.chain(clip, optax.scale_by_adam(b1=0.9, b2=0.999, eps=recipe.eps))
+    units = optax.stateless(lambda slope, _: _in_units_of_eps(cell, slope, gamma))
+    return optax.chain(clip, units, optax.scale_by_adam(b1=0.9, b2=0.999, eps=recipe.eps))
+
+
+def _in_units_of_eps(cell: Cell, slope: Any, gamma: float | Scalar) -> Any:
+    """Gradients over their leaf's factor of epsilon.
+
+    Adam with epsilon c eps on g is Adam with eps on g / c; this way, the squares of small
+    gradients do not underflow either.
+    """
+    scaled = {}
+    for name, g in slope.items():
+        rule = cell.rule(name, "adam")
+        units = 1 / rule.eps
+        if rule.eps_gamma:
+            units = units * gamma**-rule.eps_gamma
+        scaled[name] = g if isinstance(units, float) and units == 1.0 else units * g
+    return scaled
 
 
 def descend(
-    cell: Cell, optimizer: str, params: Params, change: Any, learning_rate: Scalar
+    cell: Cell,
+    optimizer: str,
+    params: Params,
+    change: Any,
+    learning_rate: Scalar,
+    gamma: float | Scalar,
 ) -> Params:
     """Weights after one step against `change`, each leaf at the rate its width rule gives it."""
 
     def rate(name: str) -> Scalar:
-        factor = cell.rule(name, optimizer).learning_rate
-        return learning_rate if factor == 1.0 else factor * learning_rate
+        rule = cell.rule(name, optimizer)
+        own = learning_rate if rule.learning_rate == 1.0 else rule.learning_rate * learning_rate
+        return own * gamma**rule.learning_rate_gamma if rule.learning_rate_gamma else own
 
     return {name: weight - rate(name) * change[name] for name, weight in params.items()}

@@ -7,7 +7,7 @@ runs. A run that has stopped no longer changes.
 import dataclasses
 import enum
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,8 @@ __all__ = [
     "advance",
     "born",
     "evaluate",
+    "held_out",
+    "output_scale",
     "start",
 ]
 
@@ -97,6 +99,15 @@ class Setup:
                 f"got {self.recipe.optimizer!r}"
             )
 
+    def require_gamma(self) -> None:
+        """Raises `ValueError` where the width rule knows no gamma."""
+        rule = self.cell.parametrization
+        if not rule.output_gamma:
+            raise ValueError(
+                f"gamma: expected a rule that knows it (mup_adam, mup_sgd, gamma_trick), "
+                f"got {rule.name!r}"
+            )
+
     @property
     def judge(self) -> "Judge":
         """The part of the setup that an evaluation needs."""
@@ -117,10 +128,15 @@ class Judge(NamedTuple):
 
 
 class Hyper(NamedTuple):
-    """What may differ between runs of one program: the traced half of a run."""
+    """What may differ between runs of one program: the traced half of a run.
 
-    learning_rate: Scalar
-    seed: Int[Array, ""]
+    Each is a number; of a block of runs, an array [S].
+    """
+
+    learning_rate: Any
+    seed: Any
+    gamma: Any = 1.0
+    """Strength of feature learning, under a rule that knows it."""
 
 
 class Run(NamedTuple):
@@ -168,7 +184,7 @@ def start(setup: Setup, hyper: Hyper, params: Params) -> Run:
     return Run(
         hyper=hyper,
         params=params,
-        optimizer_state=direction(setup.recipe).init(params),
+        optimizer_state=direction(setup.cell, setup.recipe, hyper.gamma).init(params),
         step=zero,
         status=jnp.full((), Status.RUNNING, jnp.int32),
         accuracy=jnp.zeros(()),
@@ -183,19 +199,29 @@ def _training_batch(setup: Setup, run: Run) -> Trial:
     return setup.task.batch(key, setup.recipe.batch)
 
 
-def _objective(params: Params, setup: Setup, trial: Trial) -> tuple[Scalar, Array]:
-    outputs = rollout(setup.cell, params, trial.inputs).outputs
+def output_scale(cell: Cell, gamma: Scalar | float) -> Scalar | float:
+    """What gamma makes of the readout under the cell's rule: 1/gamma, or 1 where it has none."""
+    power = cell.parametrization.output_gamma
+    return gamma**power if power else 1.0
+
+
+def _objective(
+    params: Params, setup: Setup, trial: Trial, gamma: Scalar | float
+) -> tuple[Scalar, Array]:
+    scale = output_scale(setup.cell, gamma)
+    outputs = rollout(setup.cell, params, trial.inputs, output_scale=scale).outputs
     return accuracy.mean_squared_error(outputs, trial.targets, setup.recipe.reduction), outputs
 
 
 def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
     """One step, unless the loss has left the finite numbers: then the run stops as it is."""
-    trial = _training_batch(setup, run)
+    trial, hyper = _training_batch(setup, run), run.hyper
     gradient = jax.value_and_grad(_objective, has_aux=True)
-    (loss, outputs), slope = gradient(run.params, setup, trial)
-    change, optimizer_state = direction(setup.recipe).update(slope, run.optimizer_state)
+    (loss, outputs), slope = gradient(run.params, setup, trial, hyper.gamma)
+    optimizer = direction(setup.cell, setup.recipe, hyper.gamma)
+    change, optimizer_state = optimizer.update(slope, run.optimizer_state)
     params = descend(
-        setup.cell, setup.recipe.optimizer, run.params, change, run.hyper.learning_rate
+        setup.cell, setup.recipe.optimizer, run.params, change, hyper.learning_rate, hyper.gamma
     )
     step = run.step + 1
     right = accuracy.decision(outputs, trial.targets, trial.mask, setup.task.decision)
@@ -208,7 +234,7 @@ def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
     if setup.recipe.stop == "criterion":
         status = jnp.where(reached > 0, Status.CONVERGED, status)
     after = Run(
-        run.hyper, params, optimizer_state, step, status.astype(jnp.int32),
+        hyper, params, optimizer_state, step, status.astype(jnp.int32),
         mean_right, mean_excess, reached,
     )  # fmt: skip
     stopped = run._replace(status=jnp.full((), Status.DIVERGED, jnp.int32))
@@ -235,13 +261,17 @@ def advance(setup: Setup, run: Run, length: int) -> tuple[Run, Float[Array, " T"
         return jax.lax.scan(step, run, length=length)
 
 
-def evaluate(
-    judge: Judge, seed: Int[Array, ""], params: Params, status: Int[Array, ""]
-) -> Evaluation:
+def held_out(task: Task, seed: Int[Array, ""], trials: int) -> Trial:
+    """The held-out trials of a seed."""
+    return task.batch(_stream(seed, _EVALUATION), trials)
+
+
+def evaluate(judge: Judge, hyper: Hyper, params: Params, status: Int[Array, ""]) -> Evaluation:
     """Loss and accuracies of a network on its seed's held-out trials."""
-    trial = judge.task.batch(_stream(seed, _EVALUATION), judge.trials)
+    trial = held_out(judge.task, hyper.seed, judge.trials)
+    scale = output_scale(judge.cell, hyper.gamma)
     with jax.default_matmul_precision(judge.matmul_precision):
-        outputs = rollout(judge.cell, params, trial.inputs).outputs
+        outputs = rollout(judge.cell, params, trial.inputs, output_scale=scale).outputs
     loss = accuracy.mean_squared_error(outputs, trial.targets, judge.reduction)
     alive = (status != Status.DIVERGED) & jnp.all(jnp.isfinite(outputs)) & jnp.isfinite(loss)
     scores = (

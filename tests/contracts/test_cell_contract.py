@@ -11,11 +11,15 @@ import pytest
 
 import tiny
 from rnnjax import cells
+from rnnjax.parametrization import MuPAdam
 from rnnjax.rollout import rollout
 from rnnjax.store import describe
 
 B, T, N, I, O = 2, 4, 5, 3, 2  # noqa: E741
-VARIANTS = {"rate": ({}, {"bias": True, "alpha": 1.0, "init": "xavier"})}
+VARIANTS = {
+    "rate": ({}, {"bias": True, "alpha": 1.0, "init": "xavier"}),
+    "current": ({}, {"bias": True, "tau": 0.3, "parametrization": MuPAdam()}),
+}
 CASES = [(name, options) for name in cells.REGISTRY for options in VARIANTS.get(name, ({},))]
 KEY = jax.random.key(1)
 

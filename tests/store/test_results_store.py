@@ -42,7 +42,7 @@ def invented(blocks=None):
     rng = np.random.default_rng(0)
     engine = Engine(block_runs=2)
     for block in blocks or plan(SWEEP, default_layout(), engine):
-        count = len(block.seeds)
+        count = block.runs
         values = {name: rng.uniform(1, 4, count).astype(kind) for name, (kind, _) in FIELDS.items()}
         values["loss"] = rng.normal(size=(count, tiny.STEPS)).astype("f4")
         yield block.name, block.cells, values

@@ -46,7 +46,8 @@ def block_shapes(what, runs, layout):
         )
 
     column = jax.ShapeDtypeStruct((runs,), jnp.int32)
-    hyper = Hyper(jax.ShapeDtypeStruct((runs,), jnp.float32), column)
+    number = jax.ShapeDtypeStruct((runs,), jnp.float32)
+    hyper = Hyper(learning_rate=number, seed=column, gamma=number)
     params = jax.eval_shape(lambda s: programs.birth_block(what.cell, layout, s), column)
     real = jax.ShapeDtypeStruct((runs,), bool)
     state = jax.eval_shape(lambda h, p, r: programs.start_block(what, layout, h, p, r),
@@ -71,7 +72,7 @@ def test_a_large_evaluation_is_counted_too():
     what, where = setup(32, trials=400), layout(None)
     state = block_shapes(what, 4, where)
     taken = peak(
-        programs.evaluate_block, what.judge, where, state.hyper.seed, state.params, state.status
+        programs.evaluate_block, what.judge, where, state.hyper, state.params, state.status
     )
     assert taken / 2.5 < cost.block_bytes(what, 4, where) < 2.5 * taken
 
@@ -111,10 +112,9 @@ def test_a_plan_covers_every_run_once(monkeypatch):
     assert len(blocks) > 2  # the wide network had to be split
     assert len({block.name for block in blocks}) == len(blocks)
     for block in blocks:
-        assert block.size >= len(block.seeds)
-        for (h, r, s), rate, seed in zip(
-            block.cells, block.learning_rates, block.seeds, strict=True
-        ):
+        assert block.size >= block.runs
+        hyper = block.hyper
+        for (h, r, s), rate, seed in zip(block.cells, hyper.learning_rate, hyper.seed, strict=True):
             assert block.setup.cell.hidden == (4, 300)[h]
             assert (rate, seed) == ((0.1, 0.2, 0.3)[r], (5, 6)[s])
 

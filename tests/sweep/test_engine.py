@@ -196,7 +196,7 @@ class Listener:
 
     def begin(self, blocks):
         self.events.append("begin")
-        self.total = sum(len(b.seeds) * b.setup.recipe.steps for b in blocks)
+        self.total = sum(b.runs * b.setup.recipe.steps for b in blocks)
 
     def advance(self, block, segment):
         self.events.append("advance")
@@ -239,10 +239,10 @@ def test_the_bar_reaches_its_end(capsys):
 
 
 def out_of_memory_above(size):
-    def train(setup, rates, seeds, layout, **options):
-        if len(seeds) > size:
+    def train(setup, hyper, layout, **options):
+        if len(hyper.seed) > size:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
-        return block.train_block(setup, rates, seeds, layout, **options)
+        return block.train_block(setup, hyper, layout, **options)
 
     return train
 
@@ -330,3 +330,33 @@ def test_run_sweep_names_what_it_refuses():
 def test_an_engine_names_what_it_refuses(options, named):
     with pytest.raises(ValueError, match=f"^{named}: expected "):
         Engine(**options)
+
+
+def test_gamma_is_traced_like_the_rate_and_each_of_its_runs_can_be_had_alone():
+    cell = rnnjax.cells.rate(5, parametrization=rnnjax.parametrization.MuPAdam())
+    axes = {"seed": (0, 1), "learning_rate": (0.03, 0.1), "gamma": (0.5, 1.0, 4.0)}
+    sweep = rnnjax.Sweep(
+        tiny.TASKS["delayed_match"], cell, tiny.recipe("adam"), axes, evaluation_trials=tiny.TRIALS
+    )
+    before = programs.advance_block._cache_size()
+    dataset = run_sweep(sweep)
+    assert programs.advance_block._cache_size() == before + 1
+    assert dataset["final_loss"].dims == ("gamma", "learning_rate", "seed")
+    assert len(np.unique(dataset["final_loss"])) == 12
+    for gamma in (0.5, 4.0):
+        alone = train_one(
+            sweep.task, cell, sweep.recipe, learning_rate=0.03, seed=1, gamma=gamma,
+            evaluation_trials=tiny.TRIALS,
+        )  # fmt: skip
+        at = dataset.sel(gamma=gamma, learning_rate=0.03, seed=1)
+        assert alone.results["final_loss"] == float(at["final_loss"])
+        np.testing.assert_array_equal(alone.losses, at["loss"])
+
+
+def test_gamma_is_refused_where_the_rule_has_none():
+    with pytest.raises(ValueError, match="gamma: expected a rule that knows it .*'standard'"):
+        tiny.sweep(axes={"gamma": (0.5, 1.0)})
+    with pytest.raises(ValueError, match="gamma: expected a rule that knows it"):
+        train_one(tiny.TASKS["delayed_cue"], tiny.CELL, learning_rate=0.1, gamma=2.0)
+    with pytest.raises(ValueError, match="gamma: expected a finite number above 0, got 0"):
+        tiny.sweep(axes={"gamma": (0, 1.0)})

@@ -1,0 +1,142 @@
+"""The network written for its units' currents, and its equivalence to the firing-rate network."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cells.base import Cell
+from rnnjax.cells.dense import DenseCell, chosen_rule
+from rnnjax.cells.rate import Rate
+from rnnjax.parametrization import Parametrization, Standard
+from rnnjax.typing import Array, Float, Params
+from rnnjax.validate import instance_of
+
+__all__ = ["Current", "Equivalent", "as_current", "as_rate", "current", "leaky"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Current(DenseCell):
+    """h' = h + tau (-h + W tanh(h) + W_in u + b),  y = W_out tanh(h) + b_out; see `current`."""
+
+    hidden: int = 64
+    inputs: int = 1
+    outputs: int = 1
+    tau: float = 1.0
+    bias: bool = False
+    parametrization: Parametrization = Standard()
+
+    name = "current"
+
+    def __post_init__(self):
+        self._check("tau", self.tau)
+
+    def update(self, state: Array, current: Array) -> Array:
+        """One Euler step, of size tau in units of the time constant."""
+        return (1 - self.tau) * state + self.tau * current
+
+    def emit(self, state: Array) -> Array:
+        """The firing rate of a unit, tanh of its current."""
+        return jnp.tanh(state)
+
+    def rates(
+        self, params: Params, states: Float[Array, "T N"], inputs: Array, initial: Array
+    ) -> Float[Array, "T N"]:
+        """tanh of the currents."""
+        return self.emit(states)
+
+
+def current(
+    hidden: int = 64,
+    *,
+    inputs: int = 1,
+    outputs: int = 1,
+    tau: float = 1.0,
+    bias: bool = False,
+    init: str | None = None,
+    parametrization: Parametrization | None = None,
+) -> Current:
+    """The current-based network (study 2, appendix H; its muP network).
+
+    Args:
+        hidden: number of units, N.
+        inputs: number of input channels, I.
+        outputs: number of output channels, O.
+        tau: step size over time constant, in (0, 1], study 2's tau.
+        bias: whether the units and the readout have biases.
+        init: arm of the standard rule: `gaussian` (default), `xavier` or `uniform`.
+        parametrization: another width rule, in place of the standard one.
+
+    Raises:
+        ValueError: sizes below 1, `tau` outside (0, 1], an unknown `init`, or both of the last.
+    """
+    return Current(hidden, inputs, outputs, tau, bias, chosen_rule(init, parametrization))
+
+
+class Equivalent(NamedTuple):
+    """A cell of the other type with the same weights, and what to run it on."""
+
+    cell: Cell
+    inputs: Float[Array, "B T I"]
+    initial: Float[Array, "B N"]
+
+
+def as_current(
+    cell: Rate, params: Params, inputs: Float[Array, "B T I"], initial: Float[Array, "B N"]
+) -> Equivalent:
+    """The current-based network that a rate network is (Miller and Fumarola 2012, v = W r + I).
+
+    With I_t = W_in u_t + b the currents obey, exactly at every Euler step,
+
+        v_{t+1} = (1 - alpha) v_t + alpha W tanh(v_t) + I_{t+1} - (1 - alpha) I_t,
+
+    the current network with the same weights, tau = alpha, driven by the inputs
+    (u_{t+1} - (1 - alpha) u_t) / alpha and begun at v_0 = W r_0 + I_0. Its T - 1 states are
+    v_1 .. v_{T-1}, and the firing rates r_1 .. r_T are `leaky(alpha, tanh(v_0 .. v_{T-1}), r_0)`,
+    so that the rate network's output is the same leaky filter of W_out tanh(v).
+
+    Raises `ValueError` for another cell.
+    """
+    instance_of("cell", cell, Rate)
+    sharpened = (inputs[:, 1:] - (1 - cell.alpha) * inputs[:, :-1]) / cell.alpha
+    first = jax.vmap(cell.drive, in_axes=(None, 0))(params, inputs[:, :1])[:, 0]
+    begin = initial @ cell.connectivity(params).T + first
+    twin = Current(
+        cell.hidden, cell.inputs, cell.outputs, cell.alpha, cell.bias, cell.parametrization
+    )
+    return Equivalent(twin, sharpened, begin)
+
+
+def as_rate(
+    cell: Current,
+    params: Params,
+    inputs: Float[Array, "B T I"],
+    initial: Float[Array, "B N"],
+    first: Float[Array, "B I"],
+) -> Equivalent:
+    """The rate network that a current-based network is; the inverse of `as_current`.
+
+    The inputs are filtered, u_{t+1} = (1 - tau) u_t + tau w_t, from u_0 = `first`, which is free:
+    T inputs become T + 1. The rates before the first step solve W r_0 = h_0 - W_in u_0 - b, in the
+    least-squares sense where W is singular; the map is exact where a solution exists.
+
+    Raises `ValueError` for another cell.
+    """
+    instance_of("cell", cell, Current)
+    filtered = jax.vmap(leaky, in_axes=(None, 0, 0))(cell.tau, inputs, first)
+    smooth = jnp.concatenate([first[:, None], filtered], axis=1)
+    drive = jax.vmap(cell.drive, in_axes=(None, 0))(params, first[:, None])[:, 0]
+    begin = jnp.linalg.lstsq(cell.connectivity(params), (initial - drive).T)[0].T
+    twin = Rate(cell.hidden, cell.inputs, cell.outputs, cell.tau, cell.bias, cell.parametrization)
+    return Equivalent(twin, smooth, begin)
+
+
+def leaky(alpha: float, values: Float[Array, "T N"], initial: Float[Array, " N"]) -> Array:
+    """x_{t+1} = (1 - alpha) x_t + alpha values_t from x_0 = `initial`: x_1 .. x_T, [T, N]."""
+
+    def step(x, value):
+        x = (1 - alpha) * x + alpha * value
+        return x, x
+
+    return jax.lax.scan(step, initial, values)[1]

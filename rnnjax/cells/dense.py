@@ -1,0 +1,67 @@
+"""What the networks with a full connectivity matrix share: their weights, drive and readout."""
+
+from rnnjax.cells.base import AdditiveCell
+from rnnjax.parametrization import Leaf, Parametrization, Standard
+from rnnjax.typing import Array, Float, Params, Scalar
+from rnnjax.validate import fraction, instance_of, positive_integer
+
+__all__ = ["DenseCell", "chosen_rule"]
+
+
+class DenseCell(AdditiveCell):
+    """W, W_in, W_out, and with `bias` also b and b_out; the readout is of what units emit."""
+
+    bias: bool
+
+    def _check(self, step_name: str, step: float) -> None:
+        positive_integer("hidden", self.hidden)
+        positive_integer("inputs", self.inputs)
+        positive_integer("outputs", self.outputs)
+        fraction(step_name, step, open_below=True)
+        if not isinstance(self.bias, bool):
+            raise ValueError(f"bias: expected True or False, got {self.bias!r}")
+        instance_of("parametrization", self.parametrization, Parametrization)
+
+    def leaves(self) -> dict[str, Leaf]:
+        """W [N, N], W_in [N, I], W_out [O, N], and with biases b [N], b_out [O]."""
+        n, i, o = self.hidden, self.inputs, self.outputs
+        leaves = {
+            "recurrent": Leaf("recurrent", (n, n), n),
+            "input": Leaf("input", (n, i), i),
+            "readout": Leaf("readout", (o, n), n),
+        }
+        if self.bias:
+            leaves["bias"] = Leaf("bias", (n,), i)
+            leaves["readout_bias"] = Leaf("readout_bias", (o,), n)
+        return leaves
+
+    def connectivity(self, params: Params) -> Float[Array, "N N"]:
+        """W, [to, from]."""
+        return self.effective(params, "recurrent")
+
+    def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T N"]:
+        """W_in u + b, for all times at once."""
+        drive = inputs @ self.effective(params, "input").T
+        return drive + self.effective(params, "bias")[None, :] if self.bias else drive
+
+    def readout(
+        self, params: Params, state: Array, scale: float | Scalar = 1.0
+    ) -> Float[Array, " O"]:
+        """W_out emit(state) (times `scale`) + b_out."""
+        output = scale * (self.emit(state) @ self.effective(params, "readout").T)
+        return output + self.effective(params, "readout_bias") if self.bias else output
+
+
+def chosen_rule(init: str | None, parametrization: Parametrization | None) -> Parametrization:
+    """The rule that a factory was asked for: one of its own, or an arm of the standard rule.
+
+    Raises `ValueError` where both are given.
+    """
+    if parametrization is None:
+        return Standard(init or "gaussian")
+    if init is not None:
+        raise ValueError(
+            "init: expected none beside a parametrization, which has its own, got "
+            f"{init!r} and {parametrization!r}"
+        )
+    return instance_of("parametrization", parametrization, Parametrization)

@@ -1,0 +1,83 @@
+"""The current-based network against NumPy, and its equivalence to the firing-rate network."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnjax import cells
+from rnnjax.parametrization import InverseWidth
+from rnnjax.rollout import rollout
+
+B, T, N, I, O = 2, 30, 6, 3, 2  # noqa: E741
+RUN = jax.jit(rollout, static_argnums=0)
+
+
+def example(cell, seed=0):
+    rng = np.random.default_rng(seed)
+    params = {k: jnp.asarray(rng.normal(0, 0.7, leaf.shape)) for k, leaf in cell.leaves().items()}
+    return params, rng.normal(size=(B, T, I)), rng.normal(0, 0.5, (B, N))
+
+
+@pytest.mark.parametrize(("tau", "bias"), [(0.3, True), (1.0, False)])
+def test_current_network_is_its_equation(tau, bias, float64):
+    cell = cells.current(N, inputs=I, outputs=O, tau=tau, bias=bias)
+    params, inputs, initial = example(cell)
+    trajectory = RUN(cell, params, inputs, initial=initial)
+    p = {"bias": 0.0, "readout_bias": 0.0, **{k: np.asarray(v) for k, v in params.items()}}
+    for b in range(B):
+        h = initial[b]
+        for t in range(T):
+            current = p["recurrent"] @ np.tanh(h) + p["input"] @ inputs[b, t] + p["bias"]
+            h = h + tau * (-h + current)
+            np.testing.assert_allclose(trajectory.states[b, t], h, atol=1e-12)
+            output = p["readout"] @ np.tanh(h) + p["readout_bias"]
+            np.testing.assert_allclose(trajectory.outputs[b, t], output, atol=1e-12)
+        rates = cell.rates(params, trajectory.states[b], inputs[b], initial[b])
+        np.testing.assert_allclose(rates, np.tanh(trajectory.states[b]))
+
+
+@pytest.mark.parametrize("alpha", [0.4, 1.0])
+def test_a_rate_network_runs_as_a_current_network(alpha, float64):
+    cell = cells.rate(
+        N, inputs=I, outputs=O, alpha=alpha, bias=True, parametrization=InverseWidth()
+    )
+    params, inputs, initial = example(cell)
+    rates = RUN(cell, params, inputs, initial=initial)
+    twin = cells.as_current(cell, params, inputs, initial)
+    currents = RUN(twin.cell, params, twin.inputs, initial=twin.initial).states
+
+    before = np.concatenate([initial[:, None], rates.states[:, :-1]], axis=1)
+    p = {name: np.asarray(cell.effective(params, name)) for name in params}
+    expected = before @ p["recurrent"].T + inputs @ p["input"].T + p["bias"]  # v = W r + I
+    everything = np.concatenate([twin.initial[:, None], currents], axis=1)
+    np.testing.assert_allclose(everything, expected, rtol=0, atol=1e-10)
+
+    filtered = jax.vmap(cells.leaky, (None, 0, 0))(alpha, jnp.tanh(everything), initial)
+    np.testing.assert_allclose(filtered, rates.states, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("tau", [0.4, 1.0])
+def test_a_current_network_runs_as_a_rate_network(tau, float64):
+    cell = cells.current(N, inputs=I, outputs=O, tau=tau, bias=True)
+    params, inputs, initial = example(cell, seed=1)
+    currents = RUN(cell, params, inputs, initial=initial).states
+    first = np.random.default_rng(2).normal(size=(B, I))
+    twin = cells.as_rate(cell, params, inputs, initial, first)
+    assert twin.inputs.shape == (B, T + 1, I)
+    back = cells.as_current(twin.cell, params, twin.inputs, twin.initial)
+    np.testing.assert_allclose(back.inputs, inputs, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(back.initial, initial, rtol=0, atol=1e-10)
+    rates = RUN(twin.cell, params, twin.inputs, initial=twin.initial).states
+    weights, drive = params["recurrent"], jax.vmap(cell.drive, (None, 0))(params, twin.inputs)
+    expected = rates[:, :-1] @ weights.T + drive[:, 1:]
+    np.testing.assert_allclose(currents, expected, rtol=0, atol=1e-10)
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match=r"tau: expected a number in \(0, 1\], got 0"):
+        cells.current(tau=0)
+    with pytest.raises(ValueError, match="cell: expected a Rate"):
+        cells.as_current(cells.current(), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 64)))
+    with pytest.raises(ValueError, match="cell: expected a Current"):
+        cells.as_rate(cells.rate(), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 64)), jnp.zeros((1, 1)))

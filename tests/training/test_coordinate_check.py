@@ -1,0 +1,94 @@
+"""The coordinate check tells rules that transfer rates across widths from those that do not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tiny
+from rnnjax import cells
+from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
+from rnnjax.rollout import rollout
+from rnnjax.training import Hyper, Setup, advance, born, coordinate_check, held_out, start
+
+TASK, WIDTHS = tiny.TASKS["delayed_cue"], (32, 64, 128, 256)
+
+
+def check(cell, optimizer, rate):
+    recipe = tiny.recipe(optimizer)
+    return coordinate_check(
+        TASK, cell, recipe, widths=WIDTHS, seeds=3, learning_rate=rate, steps=2, trials=6
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cell", "optimizer", "rate"),
+    [
+        (cells.rate(parametrization=MuPAdam()), "adam", 0.01),
+        (cells.current(parametrization=MuPAdam(), bias=True), "adam", 0.01),
+        (cells.rate(parametrization=MuPSGD()), "sgd", 0.1),
+        (cells.rate(parametrization=InverseWidth(eps_scaling="scaled")), "adam", 0.01),
+    ],
+    ids=["rate-mup-adam", "current-mup-adam", "rate-mup-sgd", "rate-inverse-width-adam"],
+)
+def test_flat_under_a_rule_that_transfers(cell, optimizer, rate):
+    found = check(cell, optimizer, rate)
+    for measure in ("activation", "activation_change", "output_change"):
+        assert abs(float(found[f"{measure}_slope"])) < 0.15
+    assert (found["activation_change"].isel(step=-1) > 1e-4).all()
+
+
+@pytest.mark.slow
+def test_drifting_under_rules_that_do_not():
+    standard = check(cells.rate(init="uniform"), "adam", 0.001)
+    assert float(standard["activation_change_slope"]) > 0.3
+    assert float(standard["output_change_slope"]) > 0.3
+    # Inverse width leaves SGD's rate alone, though gradients of raw weights fall with N.
+    lazy = check(cells.rate(parametrization=InverseWidth()), "sgd", 0.1)
+    assert float(lazy["output_change_slope"]) < -0.5
+
+
+def test_the_measures_are_what_training_does():
+    cell = cells.rate(inputs=2, outputs=2, hidden=32, parametrization=MuPAdam())
+    found = coordinate_check(
+        TASK, cell, tiny.recipe("adam"), widths=(16, 32), seeds=2, learning_rate=0.02, gamma=2.0,
+        steps=2, trials=5,
+    )  # fmt: skip
+    setup = Setup(TASK, cell, tiny.recipe("adam"), tiny.TRIALS)
+    hyper = Hyper(jnp.float32(0.02), jnp.int32(1), jnp.float32(2.0))
+    run = start(setup, hyper, born(cell, hyper.seed))
+    inputs = held_out(TASK, hyper.seed, 5).inputs
+    first = rollout(cell, run.params, inputs, output_scale=0.5)
+    run, _ = jax.jit(advance, static_argnums=(0, 2))(setup, run, 2)
+    last = rollout(cell, run.params, inputs, output_scale=0.5)
+    at = found.sel(hidden=32, seed=1, step=2)
+
+    def rms(x):
+        return np.sqrt(np.mean(np.square(x)))
+
+    expected = {
+        "activation": rms(last.states),
+        "activation_change": rms(last.states - first.states),
+        "output_change": rms(last.outputs - first.outputs),
+    }
+    for name, value in expected.items():
+        assert float(at[name]) == pytest.approx(value, rel=1e-4)
+    assert (found["activation_change"].sel(step=0) == 0).all()
+    two = np.log10(found["activation"].isel(step=-1).values)
+    assert float(found["activation_slope"]) == pytest.approx((two[1] - two[0]).mean() / np.log10(2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widths": (8, 8)}, "widths: expected at least two different sizes"),
+        ({"widths": (8, 0)}, "widths: expected an integer of at least 1"),
+        ({"seeds": 0}, "seeds: expected"),
+        ({"learning_rate": 0.0}, "learning_rate: expected"),
+        ({"gamma": 2.0, "widths": (2, 3)}, "gamma: expected a rule that knows it"),
+    ],
+)
+def test_refusals(options, message):
+    with pytest.raises(ValueError, match=message):
+        coordinate_check(TASK, cells.rate(), tiny.recipe("adam"), **options)
