@@ -4,7 +4,6 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.analysis.regression import (
-    Line,
     fit_lines,
     percentile_interval,
     residual_interval,
@@ -14,7 +13,13 @@ from rnnjax.analysis.schema import finished, require
 from rnnjax.analysis.success import ROUNDING
 from rnnjax.validate import fraction, positive_integer, whole
 
-__all__ = ["steps_scaling", "steps_to_learn"]
+__all__ = [
+    "arrival_scaling",
+    "arrival_steps",
+    "arrivals_of",
+    "steps_scaling",
+    "steps_to_learn",
+]
 
 
 def _quantile_steps(steps: np.ndarray, weights: np.ndarray, level: float) -> np.ndarray:
@@ -36,8 +41,23 @@ def _quantile_steps(steps: np.ndarray, weights: np.ndarray, level: float) -> np.
 def _arrivals(dataset: xr.Dataset) -> xr.DataArray:
     """Steps to the criterion; infinite for a run that ended without it, NaN for one not run."""
     require(dataset, variables=["steps_to_criterion"], dims=["learning_rate", "seed"])
-    steps = dataset["steps_to_criterion"].astype(float)
-    return steps.fillna(np.inf).where(finished(dataset))
+    return arrivals_of(dataset, dataset["steps_to_criterion"])
+
+
+def arrivals_of(dataset: xr.Dataset, steps: xr.DataArray) -> xr.DataArray:
+    """`steps`, NaN where a run never arrived: infinite if it ended so, NaN where it was not run."""
+    return steps.astype(float).fillna(np.inf).where(finished(dataset))
+
+
+def arrival_steps(arrivals: xr.DataArray, level: float) -> xr.DataArray:
+    """Steps by which `level` of the seeds have arrived; NaN where they never do."""
+
+    def quantile(steps: np.ndarray) -> np.ndarray:
+        return _quantile_steps(steps[None], np.ones((1, 1, len(steps))), level)[0, 0]
+
+    return xr.apply_ufunc(
+        quantile, arrivals, input_core_dims=[["seed"]], vectorize=True, output_dtypes=[float]
+    )
 
 
 def steps_to_learn(dataset: xr.Dataset, level: float = 0.5) -> xr.DataArray:
@@ -48,17 +68,7 @@ def steps_to_learn(dataset: xr.Dataset, level: float = 0.5) -> xr.DataArray:
     elsewhere. Unit: optimizer steps. Raises `ValueError` without `steps_to_criterion`.
     """
     fraction("level", level, open_below=True)
-
-    def quantile(steps: np.ndarray) -> np.ndarray:
-        return _quantile_steps(steps[None], np.ones((1, 1, len(steps))), level)[0, 0]
-
-    return xr.apply_ufunc(
-        quantile,
-        _arrivals(dataset),
-        input_core_dims=[["seed"]],
-        vectorize=True,
-        output_dtypes=[float],
-    ).rename("steps_to_learn")
+    return arrival_steps(_arrivals(dataset), level).rename("steps_to_learn")
 
 
 _SCALARS = (
@@ -96,43 +106,70 @@ def steps_scaling(
     `steps_to_criterion`.
     """
     require(dataset, dims=["hidden"])
+    ordered = dataset.sortby(["hidden", "learning_rate"])
+    fit = arrival_scaling(
+        _arrivals(ordered),
+        level,
+        confidence=confidence,
+        resamples=resamples,
+        random_seed=random_seed,
+    )
+    return fit.drop_vars("exponent_samples")
+
+
+def arrival_scaling(
+    arrivals: xr.DataArray,
+    level: float = 0.5,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    random_seed: int = 0,
+) -> xr.Dataset:
+    """`steps_scaling` of any arrivals over `hidden` (rising), `seed` and other dimensions.
+
+    `arrivals` holds infinity for runs that never arrive and NaN for runs not run. The seeds of a
+    width carry the same weights in every condition, so that `exponent_samples`, along `resample`,
+    can be subtracted between conditions whose seeds are paired.
+    """
+    fraction("level", level, open_below=True)
     fraction("confidence", confidence, open_below=True)
     positive_integer("resamples", resamples)
     whole("random_seed", random_seed)
-    ordered = dataset.sortby(["hidden", "learning_rate"])
-    arrivals, sizes = _arrivals(ordered), ordered["hidden"].values.astype(float)
+    sizes = arrivals["hidden"].values.astype(float)
     log_sizes = np.log10(sizes)
     rng = np.random.default_rng(random_seed)
-    weights = seed_weights(rng, resamples, len(sizes), ordered.sizes["seed"])
+    weights = seed_weights(rng, resamples, len(sizes), arrivals.sizes["seed"])
 
     def fit(steps: np.ndarray) -> tuple:
-        """`steps` `[H, S]` of one rate -> the scalars."""
+        """`steps` `[H, S]` of one condition -> the scalars, then the samples."""
         middle = np.log10(_quantile_steps(steps, np.ones((1, *steps.shape)), level))[0]
         used, run = ~np.isnan(middle), ~np.isnan(steps).all(-1)
         line = fit_lines(log_sizes, middle)
         if np.isnan(line.slope):
-            samples = Line(np.full(1, np.nan), np.full(1, np.nan))
+            samples = np.full(resamples, np.nan)
         else:
-            samples = fit_lines(log_sizes, np.log10(_quantile_steps(steps, weights, level)))
+            samples = fit_lines(log_sizes, np.log10(_quantile_steps(steps, weights, level))).slope
         return (
             line.slope,
             line.intercept,
-            *percentile_interval(samples.slope, confidence),
+            *percentile_interval(samples, confidence),
             *residual_interval(log_sizes, middle, confidence),
             used.sum(),
             (run & ~used).sum(),
             sizes[used].min() if used.any() else np.nan,
             sizes[used].max() if used.any() else np.nan,
+            samples,
         )
 
     results = xr.apply_ufunc(
         fit,
         arrivals,
         input_core_dims=[["hidden", "seed"]],
-        output_core_dims=[[]] * len(_SCALARS),
-        output_dtypes=[int if name.startswith("points") else float for name in _SCALARS],
+        output_core_dims=[[]] * len(_SCALARS) + [["resample"]],
+        output_dtypes=[int if name.startswith("points") else float for name in _SCALARS] + [float],
         vectorize=True,
     )
+    names = (*_SCALARS, "exponent_samples")
     return xr.Dataset(
-        {"steps": steps_to_learn(ordered, level), **dict(zip(_SCALARS, results, strict=True))}
+        {"steps": arrival_steps(arrivals, level), **dict(zip(names, results, strict=True))}
     )

@@ -1,8 +1,25 @@
 """A sweep's dataset as figures. Nothing here touches the disk or pyplot's global state."""
 
+from rnnjax.plots.coordinates import coordinate_check
 from rnnjax.plots.critical import critical_rates
+from rnnjax.plots.latent import latent_accuracy, latent_cost, latent_curves
 from rnnjax.plots.losses import loss_curves
 from rnnjax.plots.maps import success_maps
+from rnnjax.plots.rescaling import rescaling_curves, slowdown_figure
 from rnnjax.plots.speed import steps_to_criterion
+from rnnjax.plots.transfer import rates_against_width, transfer_curves
 
-__all__ = ["critical_rates", "loss_curves", "steps_to_criterion", "success_maps"]
+__all__ = [
+    "coordinate_check",
+    "critical_rates",
+    "latent_accuracy",
+    "latent_cost",
+    "latent_curves",
+    "loss_curves",
+    "rates_against_width",
+    "rescaling_curves",
+    "slowdown_figure",
+    "steps_to_criterion",
+    "success_maps",
+    "transfer_curves",
+]

@@ -36,21 +36,25 @@ SMALL = 7.5
 UNITS = {"hidden": "network size N", "learning_rate": "learning rate", "step": "training step"}
 """Axis labels of the sweep's dimensions."""
 
-_ACRONYMS = {"sgd": "SGD", "mup": "muP", "gru": "GRU", "lstm": "LSTM"}
+_NAMES = {"adam": "Adam", "sgd": "SGD", "mup": "muP", "gru": "GRU", "lstm": "LSTM"}
+"""Words that are spelled in a way of their own."""
+
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def name_value(value: object) -> str:
-    """A coordinate's value for a reader: `delayed_cue` -> `Delayed cue`, `sgd` -> `SGD`."""
+    """A coordinate's value for a reader: `delayed_cue` -> `Delayed cue`, `mup_sgd` -> `muP SGD`."""
     if not isinstance(value, str):
         return f"{value:g}" if isinstance(value, float) else str(value)
-    return _ACRONYMS.get(value, value.replace("_", " ")[:1].upper() + value.replace("_", " ")[1:])
+    first, *rest = value.split("_")
+    words = [_NAMES.get(first, first[:1].upper() + first[1:]), *(_NAMES.get(w, w) for w in rest)]
+    return " ".join(words)
 
 
 def name_condition(labels: Mapping[str, object]) -> str:
-    """A condition's coordinates as one title: task, optimizer, then the rest with their names."""
-    first = [name for name in ("task", "optimizer") if name in labels]
+    """A condition's coordinates as one title: task, cell, optimizer, then the rest with names."""
+    first = [name for name in ("task", "cell", "optimizer") if name in labels]
     parts = [f"{name} = {value}" for name, value in labels.items() if name not in first]
     return ", ".join([*(name_value(labels[name]) for name in first), *parts])
 

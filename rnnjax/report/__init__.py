@@ -2,8 +2,11 @@
 
 from rnnjax.report.collapse import collapse_page
 from rnnjax.report.html import render_html
+from rnnjax.report.latent import latent_page
 from rnnjax.report.markdown import render_markdown
 from rnnjax.report.page import Page, Picture, Section, Table
+from rnnjax.report.rescaling import rescaling_page
+from rnnjax.report.transfer import transfer_page
 from rnnjax.report.write import write_report
 
 __all__ = [
@@ -12,7 +15,10 @@ __all__ = [
     "Section",
     "Table",
     "collapse_page",
+    "latent_page",
     "render_html",
     "render_markdown",
+    "rescaling_page",
+    "transfer_page",
     "write_report",
 ]

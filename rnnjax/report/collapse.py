@@ -9,13 +9,21 @@ from rnnjax.analysis import (
     best_learning_rates,
     conditions,
     critical_learning_rate,
-    finished,
     power_law,
     steps_scaling,
 )
 from rnnjax.plots import critical_rates, loss_curves, steps_to_criterion, success_maps
 from rnnjax.plots.style import plain_number
-from rnnjax.report.findings import Finding, describe, lead, speed_text, task_name
+from rnnjax.report.common import (
+    bullets,
+    criterion_text,
+    incomplete,
+    provenance,
+    runs_section,
+    settings_section,
+    steps_taken,
+)
+from rnnjax.report.findings import Finding, describe, lead, speed_text
 from rnnjax.report.page import Page, Picture, Section
 from rnnjax.report.reference import PAPER
 from rnnjax.report.tables import (
@@ -24,34 +32,16 @@ from rnnjax.report.tables import (
     exponent_table,
     literal_table,
     paper_table,
-    settings_table,
     speed_table,
-    status_table,
 )
 
 __all__ = ["collapse_page"]
-
-
-def _bullets(lines: list[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
 
 
 def _findings(dataset: xr.Dataset, fit: xr.Dataset, critical: xr.Dataset) -> list[Finding]:
     within = ("hidden", "resample")
     both = zip(conditions(fit, within), conditions(critical, within), strict=True)
     return [Finding(labels, law, rates) for (labels, law), (_, rates) in both]
-
-
-def _criterion_text(dataset: xr.Dataset) -> str:
-    """`held-out decision accuracy above 0.75 (delayed matching), 0.9 (the flip-flop task)`."""
-    criterion = dataset["criterion"]
-    if "task" not in criterion.dims:
-        return (
-            f"held-out decision accuracy above {', '.join(f'{v:g}' for v in criterion.values.flat)}"
-        )
-    pairs = zip(criterion["task"].values, criterion.values, strict=True)
-    texts = [f"{value:g} ({task_name(task)})" for task, value in pairs]
-    return "held-out decision accuracy above " + ", ".join(texts)
 
 
 def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
@@ -64,14 +54,9 @@ def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
         "learning rates": f"{len(rates)}, {spacing:.2g} decades apart, {span}",
         "seeds": str(dataset.sizes["seed"]),
         "training steps": steps,
-        "success": f"finite, {_criterion_text(dataset)}, and"
+        "success": f"finite, {criterion_text(dataset)}, and"
         " a held-out loss below that of the best answer that ignores the input",
     }
-
-
-def _steps_taken(dataset: xr.Dataset) -> str:
-    taken = dataset["steps_taken"].where(finished(dataset)).max()
-    return str(int(dataset["step"].max()) if np.isnan(taken) else int(taken))
 
 
 def _collapse_section(findings: list[Finding], figure: Picture, level: float) -> Section:
@@ -79,14 +64,12 @@ def _collapse_section(findings: list[Finding], figure: Picture, level: float) ->
         f"The critical learning rate is the largest at which enough seeds learn, {level:.0%}. A "
         "power law, rate = 10^a · N^β, is fitted to it (Eq. 6 of the paper).\n\n"
     )
-    bullets = _bullets([describe(finding) for finding in findings])
-    return Section(
-        "Largest trainable learning rate", text + bullets, (exponent_table(findings),), (figure,)
-    )
+    text += bullets([describe(finding) for finding in findings])
+    return Section("Largest trainable learning rate", text, (exponent_table(findings),), (figure,))
 
 
 def _caveats(steps: str) -> str:
-    return _bullets(
+    return bullets(
         [
             f"The critical rate depends on the number of steps ({steps} here): a network that is "
             "lost at a high rate may recover later, and one that is slow at a low rate may arrive.",
@@ -99,30 +82,6 @@ def _caveats(steps: str) -> str:
             "wider, a power law describes the points badly.",
         ]
     )
-
-
-def _incomplete(dataset: xr.Dataset) -> bool:
-    """Whether some size of some condition has no finished run at all."""
-    inner = [name for name in ("learning_rate", "seed") if name in dataset.dims]
-    return not bool(finished(dataset).any(inner).all())
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s"
-    hours, rest = divmod(whole, 3600)
-    minutes, rest = divmod(rest, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _provenance(
-    command: str, versions: Mapping[str, str], elapsed_seconds: float | None
-) -> tuple[tuple[str, str], ...]:
-    rows = [("command", command)]
-    if elapsed_seconds is not None:
-        rows.append(("training took", _duration(elapsed_seconds)))
-    return (*rows, *((name, str(version)) for name, version in versions.items()))
 
 
 def collapse_page(
@@ -146,8 +105,8 @@ def collapse_page(
     fit = power_law(dataset, level, resamples=resamples)
     findings = _findings(dataset, fit, critical_learning_rate(dataset, level))
     speed = steps_scaling(dataset, level, resamples=resamples)
-    steps = _steps_taken(dataset)
-    partial = pending or _incomplete(dataset)
+    steps = steps_taken(dataset)
+    partial = pending or incomplete(dataset)
     sections = (
         _collapse_section(findings, _fit_picture(dataset, level, fit), level),
         _map_section(dataset, level),
@@ -161,15 +120,15 @@ def collapse_page(
         _paper_section(findings, _ours(dataset, steps)),
         _literal_section(dataset, level, resamples),
         Section("What these numbers do not say", _caveats(steps)),
-        Section("Runs", "", (status_table(dataset),)),
-        Section("Settings", "", (settings_table(settings),)),
+        runs_section(dataset),
+        settings_section(settings),
     )
     return Page(
         "Learning-rate collapse",
         lead(findings, partial),
         sections,
         subtitle=f"After “{PAPER}”" + (" (partial results)" if partial else ""),
-        provenance=_provenance(command, versions, elapsed_seconds),
+        provenance=provenance(command, versions, elapsed_seconds),
     )
 
 

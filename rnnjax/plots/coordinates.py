@@ -1,0 +1,109 @@
+"""Coordinate check: do activations, and their change in training, keep their size with N?"""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnnjax.analysis import conditions, require
+from rnnjax.plots.panels import note_empty
+from rnnjax.plots.series import legends_below
+from rnnjax.plots.style import (
+    CONDITION_COLORS,
+    UNITS,
+    log_ticks,
+    name_condition,
+    new_figure,
+    signed,
+    size_ticks,
+    tidy,
+)
+
+__all__ = ["coordinate_check"]
+
+_LEAST_SPAN = 10.0
+"""Least ratio of the axis' ends: what hardly varies must look so."""
+
+_WITHIN = ("hidden", "seed", "step")
+_TITLES = {
+    "activation": "Activation",
+    "activation_change": "Change of activation",
+    "output_change": "Change of output",
+}
+
+
+def _label(labels: dict[str, object], part: xr.Dataset, name: str) -> str:
+    title, slope = name_condition(labels), float(part[f"{name}_slope"])
+    if np.isnan(slope):
+        return title or "no slope"
+    error = float(part[f"{name}_slope_error"])
+    spread = "" if np.isnan(error) else f" ± {error:.2f}"
+    return f"{title}: slope {signed(slope)}{spread}".lstrip(": ")
+
+
+def _draw_rule(axes: Axes, values: xr.DataArray, color: str, label: str) -> bool:
+    """Geometric mean over seeds at every step, thin before the last, whose seeds' range is shown.
+
+    Values that are not positive and finite have no place on these axes: a change at step 0, or a
+    run that diverged. Returns whether anything was left to draw.
+    """
+    values = values.where(np.isfinite(values) & (values > 0)).dropna("step", how="all")
+    values = values.dropna("hidden", how="all")
+    if not values.size:
+        return False
+    sizes, means = values["hidden"].values, 10 ** xr.apply_ufunc(np.log10, values).mean("seed")
+    means = means.transpose("step", "hidden").values
+    for mean in means[:-1]:
+        axes.plot(sizes, mean, color=color, lw=0.6, alpha=0.4)
+    axes.plot(sizes, means[-1], color=color, lw=1.6, marker="o", ms=3.5, label=label)
+    last = values.isel(step=-1)
+    axes.fill_between(
+        sizes, last.min("seed").values, last.max("seed").values, color=color, alpha=0.15, lw=0
+    )
+    return True
+
+
+def _widen(axes: Axes) -> None:
+    low, high = axes.get_ylim()
+    factor = np.sqrt(max(1.0, _LEAST_SPAN * low / high))
+    axes.set_ylim(low / factor, high * factor)
+
+
+def coordinate_check(dataset: xr.Dataset) -> Figure:
+    """RMS of activations and of their changes against network size, as in a muP coordinate check.
+
+    `dataset` is what `rnnjax.training.coordinate_check` returns, over `hidden`, `seed` and `step`
+    and any conditions (a width rule, ...), which get a color each. One panel per variable, on
+    log-log axes. Thick: after the last training step, geometric mean over seeds with their range;
+    thin: the earlier steps. The legend has the slope over N at the last step and its standard
+    error: 0 where coordinates keep their size. Raises `ValueError` for missing variables.
+    """
+    names = [f"{name}{end}" for name in _TITLES for end in ("", "_slope", "_slope_error")]
+    require(dataset, variables=names, dims=_WITHIN)
+    ordered = dataset.sortby(["hidden", "step"])
+    figure, grid = new_figure(1, len(_TITLES), 3.4, 2.9)
+    drawn = []
+    for (name, title), axes in zip(_TITLES.items(), grid[0], strict=True):
+        tidy(axes, title)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        found = [
+            _draw_rule(
+                axes,
+                part[name],
+                CONDITION_COLORS[number % len(CONDITION_COLORS)],
+                _label(labels, part, name),
+            )
+            for number, (labels, part) in enumerate(conditions(ordered, _WITHIN))
+        ]
+        if not any(found):
+            note_empty(axes)
+            continue
+        drawn.append(axes)
+        size_ticks(axes, [int(size) for size in ordered["hidden"]])
+        _widen(axes)
+        log_ticks(axes, "y")
+        axes.set_xlabel(UNITS["hidden"])
+        axes.set_ylabel("root mean square" if axes is grid[0][0] else "")
+    legends_below(figure, drawn)
+    return figure

@@ -1,0 +1,164 @@
+"""Learning rates against network size: series of points with brackets, line and band."""
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
+
+from rnnjax.analysis import conditions
+from rnnjax.plots.style import (
+    CONDITION_COLORS,
+    CONDITION_MARKERS,
+    SMALL,
+    log_ticks,
+    name_condition,
+    signed,
+)
+
+__all__ = [
+    "draw_series",
+    "legends_below",
+    "share_rates",
+]
+
+_LEGEND_DROP = 0.48
+"""Inches from the axis to the legend: room for tick labels and the axis label."""
+
+_LEGEND_LINE = 0.17
+"""Inches per line of a legend."""
+
+
+_ROW_GAP = 0.2
+"""Inches between a legend and the title of the panel under it."""
+
+
+class _Style(NamedTuple):
+    """How one condition's points are told from the others'."""
+
+    color: str
+    marker: str
+    shift: float
+    """Factor on the sizes: two conditions at one size would hide each other's bars."""
+
+
+def _style(number: int, count: int) -> _Style:
+    """The style of series `number` of `count`."""
+    return _Style(
+        CONDITION_COLORS[number % len(CONDITION_COLORS)],
+        CONDITION_MARKERS[number % len(CONDITION_MARKERS)],
+        1.03 ** (number - (count - 1) / 2),
+    )
+
+
+def _describe(name: str, fit: xr.Dataset) -> str:
+    """A legend's text: exponent, interval and how many of the sizes run entered."""
+    kinds = [name for name in ("points_used", "points_censored", "points_untrained") if name in fit]
+    count = f"{int(fit['points_used'])} of {sum(int(fit[name]) for name in kinds)} sizes"
+    slope = float(fit["exponent"])
+    if np.isnan(slope):
+        return f"{name}: no fit, {count}".lstrip(": ")
+    low, high = float(fit["exponent_low"]), float(fit["exponent_high"])
+    return f"{name}: β = {signed(slope)} [{signed(low)}, {signed(high)}], {count}".lstrip(": ")
+
+
+def _draw_points(axes: Axes, found: xr.Dataset, style: _Style) -> None:
+    """Brackets as bars with their geometric middle; censored rates as open arrows."""
+    x = found["hidden"].values * style.shift
+    lower, upper = found["lower"].values, found["upper"].values
+    censored = found["censored"].values
+    known = np.isfinite(lower) & (censored == "none")
+    middle = np.sqrt(lower[known] * upper[known])
+    bars = np.stack([middle - lower[known], upper[known] - middle])
+    axes.errorbar(
+        x[known],
+        middle,
+        yerr=bars,
+        fmt=style.marker,
+        ms=4.5,
+        color=style.color,
+        elinewidth=1.1,
+        capsize=2.5,
+    )
+    for kind, edge, arrow in (("above", lower, "^"), ("below", upper, "v")):
+        here = censored == kind
+        if here.any():
+            axes.plot(
+                x[here],
+                edge[here],
+                arrow,
+                ms=7,
+                mfc="none",
+                mec=style.color,
+                mew=1.2,
+                clip_on=False,
+            )
+
+
+def _draw_fit(axes: Axes, fit: xr.Dataset, color: str, label: str) -> None:
+    """Line over the sizes that entered the fit, with the pointwise 95% band of the refits."""
+    if np.isnan(float(fit["exponent"])):
+        axes.plot([], [], color=color, ls=":", label=label)
+        return
+    sizes = np.geomspace(float(fit["hidden_min"]), float(fit["hidden_max"]), 40)
+    line = 10 ** (float(fit["intercept"]) + float(fit["exponent"]) * np.log10(sizes))
+    axes.plot(sizes, line, color=color, lw=1.6, label=label)
+    slopes, intercepts = fit["exponent_samples"].values, fit["intercept_samples"].values
+    kept = ~np.isnan(slopes)
+    if kept.any():
+        lines = intercepts[kept, None] + slopes[kept, None] * np.log10(sizes)
+        low, high = np.quantile(lines, [0.025, 0.975], axis=0)
+        axes.fill_between(sizes, 10**low, 10**high, color=color, alpha=0.15, lw=0)
+
+
+def draw_series(axes: Axes, found: xr.Dataset, fit: xr.Dataset) -> bool:
+    """A series per condition: rates with brackets in `found`, power laws in `fit`.
+
+    Returns whether any of them has been run.
+    """
+    series = list(conditions(found, ("hidden", "resample")))
+    drawn = False
+    for number, (labels, part) in enumerate(series):
+        law, style = fit.sel(labels), _style(number, len(series))
+        _draw_points(axes, part, style)
+        _draw_fit(axes, law, style.color, _describe(name_condition(labels), law))
+        drawn = drawn or bool(part["rate"].notnull().any() | part["upper"].notnull().any())
+    return drawn
+
+
+def _legend_below(axes: Axes) -> None:
+    """Legend under the axis label, outside the layout, which would shrink the panel for it."""
+    below = axes.transAxes + ScaledTranslation(0, -_LEGEND_DROP, axes.figure.dpi_scale_trans)
+    legend = axes.legend(
+        fontsize=SMALL,
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(0.0, 0.0),
+        bbox_transform=below,
+        borderaxespad=0.0,
+        borderpad=0.0,
+    )
+    legend.set_in_layout(False)
+
+
+def legends_below(figure: Figure, panels: list[Axes]) -> None:
+    """A legend below each panel, with room for the longest under every row of panels."""
+    for axes in panels:
+        _legend_below(axes)
+    lines = max((len(axes.get_legend_handles_labels()[1]) for axes in panels), default=0)
+    rows = max((axes.get_subplotspec().get_gridspec().nrows for axes in panels), default=1)  # pyright: ignore
+    reserved = (_LEGEND_LINE * lines + 0.05) / figure.get_figheight()
+    engine = figure.get_layout_engine()
+    engine.set(rect=(0, reserved, 1, 1 - reserved))  # pyright: ignore
+    if rows > 1:
+        engine.set(hspace=rows * (reserved + _ROW_GAP / figure.get_figheight()))  # pyright: ignore
+
+
+def share_rates(panels: list[Axes]) -> None:
+    """One rate axis for all panels, so that they can be compared by eye."""
+    limits = [axes.get_ylim() for axes in panels]
+    for axes in panels:
+        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        log_ticks(axes, "y")
