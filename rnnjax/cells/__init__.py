@@ -7,6 +7,8 @@ from typing import Any
 from rnnjax.cells.base import AdditiveCell, Cell, UnrolledCell
 from rnnjax.cells.current import Current, Equivalent, as_current, as_rate, current, leaky
 from rnnjax.cells.gated import GRU, LSTM, Gated, gru, lstm
+from rnnjax.cells.latent import Latent, latent
+from rnnjax.cells.low_rank import DenseLowRank, LowRank, low_rank
 from rnnjax.cells.rate import Rate, rate
 from rnnjax.tasks import Task
 from rnnjax.validate import instance_of, one_of
@@ -18,8 +20,11 @@ __all__ = [
     "AdditiveCell",
     "Cell",
     "Current",
+    "DenseLowRank",
     "Equivalent",
     "Gated",
+    "Latent",
+    "LowRank",
     "Rate",
     "UnrolledCell",
     "as_current",
@@ -27,7 +32,9 @@ __all__ = [
     "current",
     "fitted",
     "gru",
+    "latent",
     "leaky",
+    "low_rank",
     "lstm",
     "make",
     "rate",
@@ -36,6 +43,9 @@ __all__ = [
 REGISTRY: dict[str, Callable[..., Cell]] = {
     "rate": rate,
     "current": current,
+    "low_rank": low_rank,
+    "low_rank_dense": DenseLowRank,
+    "latent": latent,
     "gru": gru,
     "lstm": lstm,
 }

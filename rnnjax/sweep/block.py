@@ -83,27 +83,40 @@ def train_block(
     )
     hyper = jax.device_put(pad_to(size, hyper), layout.sharding())
     real = jax.device_put(jnp.arange(size) < count, layout.sharding())
-    state = _Progress(
-        runs=start_block(setup, layout, hyper, birth_block(setup.cell, layout, hyper.seed), real),
-        members=np.arange(count),
-        taken=0,
-        losses=np.full((count, setup.recipe.steps), np.nan, np.float32),
-        values={},
-        params=None,
-    )
-    while True:
-        moving = _advance(setup, layout, state, segment, on_segment)
-        if not moving.any():
-            break
-        smaller = layout.padded(1 << (int(moving.sum()) - 1).bit_length())
-        if compact and 2 * smaller <= state.runs.status.shape[0]:
-            _collect(setup, layout, state, keep_parameters)
-            kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(moving)], state.runs)  # noqa: B023
-            kept = _halt_padding(pad_to(smaller, kept), int(moving.sum()))
-            state.runs = jax.device_put(kept, layout.sharding())
-            state.members = state.members[moving]
-    _collect(setup, layout, state, keep_parameters)
+    with layout.context():
+        state = _Progress(
+            runs=start_block(
+                setup, layout, hyper, birth_block(setup.cell, layout, hyper.seed), real
+            ),
+            members=np.arange(count),
+            taken=0,
+            losses=np.full((count, setup.recipe.steps), np.nan, np.float32),
+            values={},
+            params=None,
+        )
+        while True:
+            moving = _advance(setup, layout, state, segment, on_segment)
+            if not moving.any():
+                break
+            if compact:
+                _compact(setup, layout, state, moving, keep_parameters)
+        _collect(setup, layout, state, keep_parameters)
     return BlockResult(state.losses, state.values, state.params)
+
+
+def _compact(
+    setup: Setup, layout: Layout, state: _Progress, moving: np.ndarray, keep_parameters: bool
+) -> None:
+    """Goes on with the moving runs alone, where they fill half of the program or less."""
+    count = int(moving.sum())
+    smaller = layout.padded(1 << (count - 1).bit_length())
+    if 2 * smaller > state.runs.status.shape[0]:
+        return
+    _collect(setup, layout, state, keep_parameters)
+    kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(moving)], state.runs)
+    kept = _halt_padding(pad_to(smaller, kept), count)
+    state.runs = jax.device_put(kept, layout.sharding())
+    state.members = state.members[moving]
 
 
 def _advance(

@@ -53,8 +53,7 @@ def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
     """Memory of a block: weights and optimizer moments of all runs, work of those in flight."""
     moments = 2 if setup.recipe.optimizer == "adam" else 0
     at_rest = (1 + moments) * _parameter_bytes(setup) * runs
-    side_by_side = runs if layout.map_width is None else layout.map_width * len(layout.devices)
-    return at_rest + min(side_by_side, runs) * _working_bytes(setup)
+    return at_rest + min(layout.side_by_side or runs, runs) * _working_bytes(setup)
 
 
 def memory_budget(layout: Layout, share: float = 0.75) -> int:
@@ -80,12 +79,12 @@ def _free_memory() -> int:
 def runs_that_fit(setup: Setup, runs: int, layout: Layout, budget: int) -> int:
     """The largest block of at most `runs` runs within `budget` bytes, as even blocks as can be.
 
-    At least one run per device is returned, whatever the budget: whether that fits only the
+    At least one run per lane is returned, whatever the budget: whether that fits only the
     device can say.
     """
     most = runs
-    while most > len(layout.devices) and block_bytes(setup, most, layout) > budget:
-        most = max(len(layout.devices), most // 2)
+    while most > layout.lanes and block_bytes(setup, most, layout) > budget:
+        most = max(layout.lanes, most // 2)
     blocks = -(-runs // most)
     return -(-runs // blocks)
 
@@ -123,7 +122,6 @@ def step_seconds(setup: Setup, runs: int, layout: Layout, machine: Machine) -> f
     Half of the matrix-product rate is what wide networks reach; the overhead of a time step is
     paid once per group of runs that a device maps side by side.
     """
-    width = runs if layout.map_width is None else layout.map_width * len(layout.devices)
-    groups = -(-runs // width)
+    groups = -(-runs // (layout.side_by_side or runs))
     arithmetic = runs * step_flops(setup) / (0.5 * machine.flops)
     return arithmetic + groups * setup.task.steps * machine.step_overhead

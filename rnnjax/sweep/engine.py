@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from rnnjax.cells import UnrolledCell
 from rnnjax.store import ResultStore, describe, save_parameters
 from rnnjax.sweep import cost
 from rnnjax.sweep.axes import Sweep
@@ -40,6 +41,9 @@ class Engine:
     """Local devices to use; all by default."""
     map_width: int | Literal["all"] | None = None
     """Runs side by side on each device, or "all"; by default 1 on CPU, all on accelerators."""
+    share: Literal["runs", "units"] = "runs"
+    """What devices share: the runs, or the units of every run (`latent` cells), which serves
+    networks too large or too few for one device each."""
     block_runs: int | None = None
     """Runs per block; by default as many as memory allows."""
     segment: int | None = None
@@ -60,6 +64,7 @@ class Engine:
                 positive_integer(name, value)
         positive_integer("points", self.points)
         fraction("memory_share", self.memory_share, open_below=True)
+        one_of("share", self.share, ("runs", "units"))
         one_of("spacing", self.spacing, ("even", "log"))
 
 
@@ -196,7 +201,9 @@ def run_sweep(
             )
     if keep_parameters and store is None:
         raise ValueError("keep_parameters: expected a store to write them to, got none")
-    layout = default_layout(engine.devices, engine.map_width)
+    layout = default_layout(engine.devices, engine.map_width, engine.share)
+    if engine.share == "units":
+        _require_unrolled(sweep)
     template = empty_results(sweep, engine.points, engine.spacing)
     with contextlib.ExitStack() as stack:
         sink: ResultStore | _Memory = _Memory(template)
@@ -213,6 +220,15 @@ def run_sweep(
             if after_block is not None:
                 after_block(sink.read())
         return sink.read()
+
+
+def _require_unrolled(sweep: Sweep) -> None:
+    for _, setup in sweep.setups():
+        if not isinstance(setup.cell, UnrolledCell):
+            raise ValueError(
+                f"share: expected 'runs' for cell {setup.cell.name!r}, got 'units', which only "
+                "cells with a kernel for it can share (latent)"
+            )
 
 
 class _Memory:
@@ -316,8 +332,7 @@ def _worth_saving(setup: Setup, count: int, layout: Layout) -> int:
     if layout.map_width != 1:
         return count
     runs = 2e13 / (setup.recipe.steps * cost.step_flops(setup))
-    devices = len(layout.devices)
-    return min(count, max(1, round(runs / devices)) * devices)
+    return min(count, max(1, round(runs / layout.lanes)) * layout.lanes)
 
 
 def _segment(setup: Setup, runs: int) -> int:

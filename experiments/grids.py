@@ -1,0 +1,115 @@
+"""What the studies that train a grid share: names, costs, and train-then-report."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import rnnjax
+from launch import Config, checked_workdir
+from rnnjax.report import Page, write_report
+from rnnjax.store import versions
+from rnnjax.sweep import cost, default_layout, plan
+
+__all__ = ["ARMS", "cost_text", "named", "task_options", "train_and_report", "training_seconds"]
+
+ARMS = {
+    "gaussian": {"init": "gaussian", "bias": False},
+    "uniform": {"init": "uniform", "bias": True},
+    "xavier": {"init": "xavier", "bias": True},
+}
+"""Arms of the standard rule in the collapse study: initial weights, and whether with biases."""
+
+SECONDS_TO_COMPILE = 4  # one program, on a laptop's core
+
+
+def named(values: Iterable[str]) -> list[str]:
+    """The flag `--config.tasks=a,b` arrives as one string."""
+    return [name.strip() for value in values for name in value.split(",")]
+
+
+def task_options(config: Config, task: str) -> dict[str, Any]:
+    """What the config says of a task's times."""
+    return config[task].to_dict() if task in config else {}
+
+
+def training_seconds(store: Path) -> float:
+    """Seconds of training that the store's results took, over all the calls that made them."""
+    return sum(json.loads(file.read_text())["seconds"] for file in store.glob("blocks/*.json"))
+
+
+def _label(sweep: rnnjax.Sweep, place: Sequence[int]) -> str:
+    """The places on the sweep's static axes other than the width, as words."""
+    axes = zip(sweep.static_axes, place, strict=False)
+    return " ".join(str(axis.labels[i]) for axis, i in axes if axis.name != "hidden")
+
+
+def cost_text(
+    sweep: rnnjax.Sweep, *, wanted: np.ndarray | None = None, bisect: bool = False
+) -> str:
+    """What `--dry_run` says: networks, programs, estimated time and memory."""
+    layout = default_layout()
+    machine = cost.measure_machine(layout)
+    blocks = plan(sweep, layout, rnnjax.Engine(), wanted)
+    programs = {(block.setup, block.size) for block in blocks}
+    # A bisection trains about eight of the rates on its grid.
+    share = min(1.0, 8 / len(sweep.axis("learning_rate").values)) if bisect else 1.0
+    labels = [_label(sweep, block.cells[0]) or block.setup.task.name for block in blocks]
+    width = max(map(len, labels))
+    lines = [f"{'':<{width}} {'N':>8} {'networks':>9} {'minutes':>8} {'MB':>8}"]
+    minutes, networks = 0.0, 0
+    for label, block in zip(labels, blocks, strict=True):
+        setup, runs = block.setup, round(block.runs * share)
+        took = cost.step_seconds(setup, runs, layout, machine) * setup.recipe.steps / 60
+        minutes, networks = minutes + took, networks + runs
+        memory = cost.block_bytes(setup, block.size, layout) / 1e6
+        lines.append(
+            f"{label:<{width}} {setup.cell.hidden:>8} {runs:>9} {took:>8.2f} {memory:>8.0f}"
+        )
+    compiling = len(programs) * SECONDS_TO_COMPILE / 60
+    lines.append(
+        f"{networks:,} networks x {blocks[0].setup.recipe.steps:,} steps in {len(programs)} "
+        f"programs: about {minutes + compiling:.1f} minutes, {compiling:.1f} of them compiling, on "
+        f"{len(layout.devices)} {layout.devices[0].platform} device(s) of "
+        f"{machine.flops / 1e9:,.0f} GFLOP/s together (right within a factor 2)"
+    )
+    if bisect:
+        lines.append("A bisection chooses as it goes; it was counted as 8 rates per condition.")
+    return "\n".join(lines)
+
+
+def train_and_report(
+    name: str,
+    sweep: rnnjax.Sweep,
+    workdir: Path,
+    make_page: Callable[..., Page],
+    config: Config,
+    *,
+    dry_run: bool,
+    command: str,
+    wanted: np.ndarray | None = None,
+) -> xr.Dataset | None:
+    """Trains what the workdir lacks and writes its report; with `dry_run` only says the cost.
+
+    `make_page(results, settings=, command=, versions=, elapsed_seconds=)` turns results into the
+    page. Raises `ValueError` for a workdir that is in use, damaged, or of another config.
+    """
+    workdir = checked_workdir(Path(workdir))
+    if dry_run:
+        print(cost_text(sweep, wanted=wanted))
+        return None
+    store = workdir / "store"
+    results = rnnjax.run_sweep(
+        sweep, store, progress=rnnjax.ProgressBar(name), wanted=wanted,
+        keep_parameters=config.keep_parameters,
+    )  # fmt: skip
+    page = make_page(
+        results, settings=config.to_dict(), command=command, versions=versions(),
+        elapsed_seconds=training_seconds(store),
+    )  # fmt: skip
+    write_report(page, workdir)
+    print(f"Report: {workdir / 'report.html'}")
+    return results

@@ -1,0 +1,110 @@
+"""Latent training: networks of up to a million units in their K latent variables.
+
+    python experiments/latent.py --workdir=runs/latent
+
+Presets and settings: experiments/configs/latent.py. The same command resumes.
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import rnnjax
+from epoch_cost import EpochCost, epoch_cost
+from grids import task_options, train_and_report
+from launch import Config, Study, main
+from rnnjax.parametrization import InverseWidth
+from rnnjax.report import latent_page
+from rnnjax.store import write_atomically
+from rnnjax.validate import positive_integer
+
+
+def build_sweep(config: Config) -> rnnjax.Sweep:
+    """The population that a config describes; raises `ValueError` for what makes no sense."""
+    seeds = positive_integer("seeds", config.seeds)
+    task = rnnjax.tasks.make(config.task, **task_options(config, config.task))
+    if config.readout == "latent" and config.rank < task.outputs:
+        raise ValueError(
+            f"rank: expected at least {task.outputs}, the outputs of {config.task}, where they are "
+            f"read from the latent variables, got {config.rank}"
+        )
+    return rnnjax.Sweep(
+        task=task,
+        cell=rnnjax.cells.latent(
+            max(config.rank, 1), rank=config.rank, alpha=config.alpha, bias=config.bias,
+            readout=config.readout, parametrization=InverseWidth(eps_scaling=config.eps_scaling),
+        ),
+        recipe=rnnjax.Recipe(
+            "adam", epochs=config.epochs, batch=config.batch, reduction=config.reduction,
+            eps=config.eps,
+        ),
+        axes={
+            "hidden": config.hidden,
+            "learning_rate": config.learning_rates,
+            "seed": range(seeds),
+        },
+        evaluation_trials=config.evaluation_trials,
+    )  # fmt: skip
+
+
+def measure_costs(config: Config, sweep: rnnjax.Sweep, workdir: Path) -> xr.Dataset:
+    """Seconds and peak memory of an epoch at each size; what the workdir has is not redone."""
+    file = workdir / "cost.json"
+    wanted = {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
+    known: dict[str, EpochCost] = {}
+    if file.exists() and (saved := json.loads(file.read_text()))["how"] == wanted:
+        known = saved["sizes"]
+    sizes = sorted(positive_integer("cost_hidden", size) for size in config.cost_hidden)
+    _, setup = next(sweep.setups())
+    for size in sizes:
+        if str(size) in known:
+            continue
+        print(f"timing an epoch at N = {size:,}", file=sys.stderr)
+        known[str(size)] = epoch_cost(_sized(setup, size), **wanted)
+        write_atomically(file, json.dumps({"how": wanted, "sizes": known}, indent=1) + "\n")
+    seconds = np.array([known[str(size)]["seconds"] for size in sizes])
+    values = {
+        "seconds_per_epoch": np.median(seconds, axis=1),
+        "seconds_per_epoch_low": seconds.min(axis=1),
+        "seconds_per_epoch_high": seconds.max(axis=1),
+        "peak_bytes": np.array([known[str(size)]["peak_bytes"] for size in sizes]),
+    }
+    return xr.Dataset({name: ("hidden", v) for name, v in values.items()}, {"hidden": sizes})
+
+
+def _sized(setup: rnnjax.training.Setup, hidden: int) -> rnnjax.training.Setup:
+    cell = dataclasses.replace(setup.cell, hidden=hidden)  # type: ignore[type-var]
+    return dataclasses.replace(setup, cell=cell)
+
+
+def run(
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+    command: str = "experiments.latent.run(config, workdir)",
+) -> xr.Dataset | None:
+    """Trains what the workdir lacks, times an epoch at each size, and writes the report.
+
+    With `dry_run` only says the cost of training. `command` is what the report names as its
+    origin. Raises `ValueError` for a config that makes no sense and for a workdir that is in use,
+    damaged, or of another config.
+    """
+    sweep = build_sweep(config)
+    for name in ("cost_repeats", "cost_epochs"):
+        positive_integer(name, config[name])
+
+    def page(results: xr.Dataset, **about):
+        return latent_page(results, measure_costs(config, sweep, Path(workdir)), **about)
+
+    return train_and_report(
+        "latent", sweep, workdir, page, config, dry_run=dry_run, command=command
+    )
+
+
+if __name__ == "__main__":
+    main(Study("latent", Path(__file__).parent / "configs" / "latent.py", run))

@@ -1,0 +1,99 @@
+"""Width transfer: loss against learning rate against width, one panel per width rule.
+
+    python experiments/width_transfer.py --workdir=runs/width_transfer
+
+Presets and settings: experiments/configs/width_transfer.py. The same command resumes.
+"""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import rnnjax
+from grids import ARMS, named, task_options, train_and_report
+from launch import Config, Study, main
+from rnnjax.cells import Cell, gru, latent, rate
+from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
+from rnnjax.report import transfer_page
+from rnnjax.validate import fraction, one_of, positive_integer
+
+RULES = ("standard", "inverse_width", "mup", "latent", "gru")
+
+
+def rule_cells(config: Config) -> dict[str, Cell]:
+    """The cell that stands for each rule; raises `ValueError` for what makes no sense."""
+    one_of("arm", config.arm, ARMS)
+    one_of("optimizer", config.optimizer, ("adam", "sgd"))
+    inverse = InverseWidth(eps_scaling=config.eps_scaling)
+    mup = MuPAdam(config.eps_scaling) if config.optimizer == "adam" else MuPSGD()
+    shared = {"alpha": config.alpha, "bias": config.bias}
+    cells = {
+        "standard": rate(alpha=config.alpha, **ARMS[config.arm]),
+        "inverse_width": rate(parametrization=inverse, **shared),
+        "mup": rate(parametrization=mup, **shared),
+        "latent": latent(rank=config.rank, parametrization=inverse, **shared),
+        "gru": gru(),
+    }
+    return {name: cells[one_of("rules", name, RULES)] for name in named(config.rules)}
+
+
+def build_sweep(config: Config) -> rnnjax.Sweep:
+    """The population that a config describes; raises `ValueError` for what makes no sense."""
+    seeds = positive_integer("seeds", config.seeds)
+    return rnnjax.Sweep(
+        task=rnnjax.tasks.make(config.task, **task_options(config, config.task)),
+        recipe=rnnjax.Recipe(
+            config.optimizer, epochs=config.epochs, batch=config.batch,
+            reduction=config.reduction, eps=config.eps,
+        ),
+        axes={
+            "cell": rule_cells(config),
+            "hidden": config.hidden,
+            "learning_rate": config.learning_rates,
+            "seed": range(seeds),
+        },
+        evaluation_trials=config.evaluation_trials,
+    )  # fmt: skip
+
+
+def wanted_runs(sweep: rnnjax.Sweep, config: Config) -> np.ndarray:
+    """The part of the grid that is trained: each rule at its own rates and widths."""
+    wanted = np.zeros(sweep.shape, bool)
+    rates = np.array(sweep.axis("learning_rate").values)
+    widths = np.array(sweep.axis("hidden").values)
+    for i, rule in enumerate(sweep.axis("cell").labels):
+        low, high = config.lowest[rule], config.highest[rule]
+        tried, built = (rates >= low) & (rates <= high), widths <= config.widest[rule]
+        if not tried.any() or not built.any():
+            raise ValueError(
+                f"rules: expected a rate from lowest.{rule} to highest.{rule} and a width up to "
+                f"widest.{rule} on the grid, got none for {rule!r}"
+            )
+        wanted[i] = (built[:, None] & tried[None, :])[:, :, None]
+    return wanted
+
+
+def run(
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+    command: str = "experiments.width_transfer.run(config, workdir)",
+) -> xr.Dataset | None:
+    """Trains what the workdir lacks and writes its report; with `dry_run` only says the cost.
+
+    `command` is what the report names as its origin. Raises `ValueError` for a config that makes
+    no sense and for a workdir that is in use, damaged, or of another config.
+    """
+    level = fraction("level", config.level, open_below=True)
+    sweep = build_sweep(config)
+    return train_and_report(
+        "width_transfer", sweep, workdir, functools.partial(transfer_page, level=level), config,
+        dry_run=dry_run, command=command, wanted=wanted_runs(sweep, config),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(Study("width_transfer", Path(__file__).parent / "configs" / "width_transfer.py", run))

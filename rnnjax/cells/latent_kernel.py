@@ -1,0 +1,164 @@
+"""A recursion in a few variables through very many units that are never stored over time.
+
+    s_{t+1} = keep s_t + (1 - keep) E p_t,    p_t = tanh(A^T [kappa_t; v_t]),
+
+with kappa the first K rows of the state s [D, B], v the drive [F - K, B], A [F, N] what enters
+the units and E [D, N] what leaves them. The cotangent of the state runs backwards as
+
+    q_t = (1 - keep) lambda_{t+1},    delta_t = (E^T q_t) * (1 - p_t^2),
+    lambda_t = sbar_t + keep lambda_{t+1} + [A_kappa delta_t; 0],
+
+and dA = sum_t [kappa_t; v_t] delta_t^T, dE = sum_t q_t p_t^T, dv_t = A_v delta_t. Only s is kept
+over time; p is computed again on the way back. Both ways the units are taken a tile at a time,
+and [tile, B] stays in cache: twice B T N evaluations of tanh are the floor, and most of the cost.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+from rnnjax.typing import Array, Float
+
+__all__ = ["AXIS", "run"]
+
+AXIS = "units"
+"""Mesh axis over which the units are shared, where the ambient mesh has it."""
+
+_CACHED = 2**16
+_RESIDENT = 2**24
+"""Elements of one [tile, B]: two of them stay in a core's cache, or in an accelerator's memory."""
+
+_LISTED = 16
+"""Sums of at most so many terms are written out, to be fused with tanh, and not made products."""
+
+
+def run(
+    entering: Float[Array, "F N"],
+    leaving: Float[Array, "D N"],
+    drive: Float[Array, "T F-K B"],
+    initial: Float[Array, "D B"],
+    keep: tuple[float, ...],
+) -> Float[Array, "T D B"]:
+    """States after every step; `keep` has the share of itself that each state variable keeps.
+
+    Where the ambient mesh (`jax.set_mesh`) has an axis "units", its devices share the units and
+    sum what leaves them once per time step.
+    """
+    shards = jax.sharding.get_abstract_mesh().shape.get(AXIS, 1)
+    units, trials = leaving.shape[1], initial.shape[1]
+    elements = _CACHED if jax.default_backend() == "cpu" else _RESIDENT
+    tile = _ceil(units, shards * _ceil(units * trials, shards * elements))
+    count = shards * _ceil(units, shards * tile)
+
+    def tiled(weights: Array) -> Array:
+        padded = jnp.pad(weights, ((0, 0), (0, count * tile - units)))
+        return jnp.swapaxes(padded.reshape(-1, count, tile), 0, 1)  # [tiles, F or D, tile]
+
+    return _states(keep, tiled(entering), tiled(leaving), drive, initial)
+
+
+def _ceil(whole: int, part: int) -> int:
+    return -(-whole // part)
+
+
+def _shared(function: Any, split_in: tuple[bool, ...], split_out: Any) -> Any:
+    """`function`, on every device of the units' axis if there is one, and how to sum over it.
+
+    `function` takes that sum as its first argument; the arguments in `split_in` and the results
+    in `split_out` are split along their first axis, the others are on every device.
+    """
+    if AXIS not in jax.sharding.get_abstract_mesh().shape:
+        return functools.partial(function, lambda part: part)
+    spec = {True: PartitionSpec(AXIS), False: PartitionSpec()}
+    return jax.shard_map(
+        functools.partial(function, functools.partial(jax.lax.psum, axis_name=AXIS)),
+        in_specs=tuple(spec[split] for split in split_in),
+        out_specs=jax.tree.map(spec.get, split_out),
+        axis_names={AXIS},
+        check_vma=False,
+    )
+
+
+def _mixed(weights: Array, rows: Array) -> Float[Array, "tile B"]:
+    """weights^T rows."""
+    if len(weights) > _LISTED:
+        return weights.T @ rows
+    return sum(w[:, None] * row[None, :] for w, row in zip(weights, rows, strict=True))  # type: ignore[return-value]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _states(
+    keep: tuple[float, ...], entering: Array, leaving: Array, drive: Array, initial: Array
+) -> Array:
+    """States [T, D, B] of units in tiles."""
+    return _forward(keep, entering, leaving, drive, initial)[0]
+
+
+def _forward(
+    keep: tuple[float, ...], entering: Array, leaving: Array, drive: Array, initial: Array
+):
+    """States, and what the backward pass needs."""
+
+    def forward(total, entering, leaving, drive, initial):
+        kept = jnp.asarray(keep, initial.dtype)[:, None]
+        latent = entering.shape[1] - drive.shape[1]
+
+        def advance(state, drive_t):
+            rows = jnp.concatenate([state[:latent], drive_t])
+
+            def add(summed, weights):
+                a, e = weights
+                return summed + e @ jnp.tanh(_mixed(a, rows)), None
+
+            summed, _ = jax.lax.scan(add, jnp.zeros_like(state), (entering, leaving))
+            state = kept * state + (1 - kept) * total(summed)
+            return state, state
+
+        return jax.lax.scan(advance, initial, drive)[1]
+
+    shared = _shared(forward, (True, True, False, False), False)
+    states = shared(entering, leaving, drive, initial)
+    return states, (entering, leaving, drive, initial, states)
+
+
+def _backward(keep: tuple[float, ...], residuals, cotangents: Array):
+    """Cotangents of the weights, of the drive and of the initial state."""
+
+    def backward(total, entering, leaving, drive, initial, states, cotangents):
+        kept = jnp.asarray(keep, initial.dtype)[:, None]
+        latent = entering.shape[1] - drive.shape[1]
+        before = jnp.concatenate([initial[None], states[:-1]])
+
+        def retreat(carried, at_t):
+            carried_state, slopes = carried
+            cotangent, state, drive_t = at_t
+            arriving = carried_state + cotangent
+            rows, pulled = jnp.concatenate([state[:latent], drive_t]), (1 - kept) * arriving
+
+            def add(summed, weights):
+                (to_latent, to_drive), (a, e, a_slope, e_slope) = summed, weights
+                p = jnp.tanh(_mixed(a, rows))
+                delta = _mixed(e, pulled) * (1 - p * p)
+                # Two products, so that where nothing asks for the drive's the compiler drops it.
+                summed = to_latent + a[:latent] @ delta, to_drive + a[latent:] @ delta
+                return summed, (a_slope + rows @ delta.T, e_slope + pulled @ p.T)
+
+            none = jnp.zeros_like(state[:latent]), jnp.zeros_like(drive_t)
+            (to_latent, to_drive), slopes = jax.lax.scan(add, none, (entering, leaving, *slopes))
+            carried_state = (kept * arriving).at[:latent].add(total(to_latent))
+            return (carried_state, slopes), to_drive
+
+        start = jnp.zeros_like(initial), (jnp.zeros_like(entering), jnp.zeros_like(leaving))
+        (carried, slopes), to_drive = jax.lax.scan(
+            retreat, start, (cotangents, before, drive), reverse=True
+        )
+        return *slopes, total(to_drive), carried
+
+    split_in = True, True, False, False, False, False
+    return _shared(backward, split_in, (True, True, False, False))(*residuals, cotangents)
+
+
+_states.defvjp(_forward, _backward)

@@ -1,0 +1,143 @@
+"""The rate network with connectivity of rank K, by thin products or with its matrix formed."""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from rnnjax.cells.base import AdditiveCell, Cell
+from rnnjax.parametrization import InverseWidth, Leaf, Parametrization
+from rnnjax.typing import Array, Float, Params, Scalar
+from rnnjax.validate import fraction, instance_of, positive_integer
+
+__all__ = ["DenseLowRank", "LowRank", "LowRankWeights", "low_rank"]
+
+_LARGEST = 20_000
+"""Units of the largest connectivity matrix that is formed, 1.6 GB in single precision."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LowRankWeights(Cell):
+    """The weights of a network of rank K and what follows from them alone: drive, readout, W."""
+
+    hidden: int = 64
+    inputs: int = 1
+    outputs: int = 1
+    rank: int = 1
+    alpha: float = 0.5
+    bias: bool = False
+    parametrization: Parametrization = InverseWidth()
+
+    def __post_init__(self):
+        positive_integer("hidden", self.hidden)
+        positive_integer("inputs", self.inputs)
+        positive_integer("outputs", self.outputs)
+        if positive_integer("rank", self.rank) > self.hidden:
+            raise ValueError(f"rank: expected at most hidden = {self.hidden}, got {self.rank}")
+        fraction("alpha", self.alpha, open_below=True)
+        if not isinstance(self.bias, bool):
+            raise ValueError(f"bias: expected True or False, got {self.bias!r}")
+        instance_of("parametrization", self.parametrization, Parametrization)
+
+    @property
+    def _readout_leaf(self) -> Leaf:
+        return Leaf("readout", (self.outputs, self.hidden), self.hidden)
+
+    def leaves(self) -> dict[str, Leaf]:
+        """m [N, K], n^T [K, N], W_in [N, I], W_out [O, N], and with biases b [N], b_out [O]."""
+        n, i, k = self.hidden, self.inputs, self.rank
+        leaves = {
+            "embedding": Leaf("input", (n, k), k),
+            "encoding": Leaf("readout", (k, n), n),
+            "input": Leaf("input", (n, i), i),
+            "readout": self._readout_leaf,
+        }
+        if self.bias:
+            leaves["bias"] = Leaf("bias", (n,), i)
+            leaves["readout_bias"] = Leaf(
+                "readout_bias", (self.outputs,), self._readout_leaf.fan_in
+            )
+        return leaves
+
+    def connectivity(self, params: Params) -> Float[Array, "N N"]:
+        """W = (1/N) m n^T, [to, from] (study 1, Eq. 7).
+
+        Raises `ValueError` for more than 20,000 units.
+        """
+        if self.hidden > _LARGEST:
+            raise ValueError(
+                f"hidden: expected at most {_LARGEST} where the connectivity matrix is formed, "
+                f"got {self.hidden}, which would take {4e-9 * self.hidden**2:.1f} GB"
+            )
+        return self.effective(params, "embedding") @ self.effective(params, "encoding")
+
+    def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T N"]:
+        """W_in u + b, for all times at once."""
+        drive = inputs @ self.effective(params, "input").T
+        return drive + self.effective(params, "bias")[None, :] if self.bias else drive
+
+    def readout(
+        self, params: Params, state: Array, scale: float | Scalar = 1.0
+    ) -> Float[Array, " O"]:
+        """W_out r (times `scale`) + b_out."""
+        output = scale * (state @ self.effective(params, "readout").T)
+        return output + self.effective(params, "readout_bias") if self.bias else output
+
+
+@dataclasses.dataclass(frozen=True)
+class LowRank(LowRankWeights):
+    """r' = (1 - alpha) r + alpha tanh(m kappa + W_in u + b),  kappa = n^T r / N; see `low_rank`."""
+
+    name = "low_rank"
+
+    @property
+    def products(self) -> int:
+        """N (2K + I + O)."""
+        return self.hidden * (2 * self.rank + self.inputs + self.outputs)
+
+    def step(self, params: Params, state: Array, drive: Array) -> Array:
+        """One Euler step by two thin products."""
+        kappa = self.effective(params, "encoding") @ state
+        current = self.effective(params, "embedding") @ kappa + drive
+        return (1 - self.alpha) * state + self.alpha * jnp.tanh(current)
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseLowRank(LowRankWeights, AdditiveCell):
+    """The same network with W formed: order N^2 work, the baseline for benchmarks."""
+
+    name = "low_rank_dense"
+
+    def update(self, state: Array, current: Array) -> Array:
+        """One Euler step of tau dr/dt = -r + tanh(current), with alpha = dt / tau."""
+        return (1 - self.alpha) * state + self.alpha * jnp.tanh(current)
+
+
+def low_rank(
+    hidden: int = 64,
+    *,
+    rank: int = 1,
+    inputs: int = 1,
+    outputs: int = 1,
+    alpha: float = 0.5,
+    bias: bool = False,
+    parametrization: Parametrization | None = None,
+) -> LowRank:
+    """The rate network with W = (1/N) m n^T, which is never formed (study 1, Eqs. 1, 2 and 7).
+
+    Sweeps set `hidden`, `inputs` and `outputs` to fit their axes and tasks. `latent` is the same
+    network in K + O variables, and far cheaper.
+
+    Args:
+        hidden: number of units, N.
+        rank: rank of the connectivity, K.
+        inputs: number of input channels, I.
+        outputs: number of output channels, O.
+        alpha: dt / tau, in (0, 1]; 1 is the vanilla tanh network.
+        bias: whether the units and the readout have biases.
+        parametrization: the width rule; `InverseWidth()` by default, which is the factor 1/N.
+
+    Raises:
+        ValueError: sizes below 1, a rank above `hidden`, `alpha` outside (0, 1].
+    """
+    rule = InverseWidth() if parametrization is None else parametrization
+    return LowRank(hidden, inputs, outputs, rank, alpha, bias, rule)
