@@ -35,7 +35,7 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
     return rnnjax.Sweep(
         task=task,
         cell=rnnjax.cells.latent(
-            max(config.rank, 1), rank=config.rank, alpha=config.alpha, bias=config.bias,
+            min(config.hidden), rank=config.rank, alpha=config.alpha, bias=config.bias,
             readout=config.readout, parametrization=InverseWidth(eps_scaling=config.eps_scaling),
         ),
         recipe=rnnjax.Recipe(
@@ -58,7 +58,7 @@ def measure_costs(config: Config, sweep: rnnjax.Sweep, workdir: Path) -> xr.Data
     known: dict[str, EpochCost] = {}
     if file.exists() and (saved := json.loads(file.read_text()))["how"] == wanted:
         known = saved["sizes"]
-    sizes = sorted(positive_integer("cost_hidden", size) for size in config.cost_hidden)
+    sizes = sorted(config.cost_hidden)
     _, setup = next(sweep.setups())
     for size in sizes:
         if str(size) in known:
@@ -97,6 +97,8 @@ def run(
     sweep = build_sweep(config)
     for name in ("cost_repeats", "cost_epochs"):
         positive_integer(name, config[name])
+    for size in config.cost_hidden:
+        positive_integer("cost_hidden", size)
 
     def page(results: xr.Dataset, **about):
         return latent_page(results, measure_costs(config, sweep, Path(workdir)), **about)

@@ -20,9 +20,13 @@ from rnnjax.validate import positive_integer
 def build_sweep(config: Config) -> rnnjax.Sweep:
     """The population that a config describes; raises `ValueError` for what makes no sense."""
     seeds = positive_integer("seeds", config.seeds)
-    inits = named(config.inits)
+    inits, scalings = named(config.inits), named(config.eps_scalings)
+    if sorted(scalings) != ["scaled", "torch"]:
+        raise ValueError(
+            f"eps_scalings: expected torch and scaled, which the study compares, got {scalings}"
+        )
     axes = {
-        "eps_scaling": named(config.eps_scalings),
+        "eps_scaling": scalings,
         "hidden": config.hidden,
         "learning_rate": config.learning_rates,
         "seed": range(seeds),

@@ -21,8 +21,8 @@ def get_config(preset: str = "laptop") -> ConfigDict:
     one_of("preset", preset, PRESETS)
     config: Any = _laptop()
     if preset == "smoke":
-        config.update(hidden=(50, 200, 1000), seeds=2, epochs=40, evaluation_trials=20)
-        config.update(cost_hidden=(200, 1000), cost_repeats=2, cost_epochs=2)
+        config.update(hidden=(50, 200), seeds=2, epochs=40, evaluation_trials=20)
+        config.update(cost_hidden=(200,), cost_repeats=2, cost_epochs=2)
     elif preset == "paper":
         sizes = (1000, 3000, 5000, 10_000, 30_000, 100_000)
         config.update(hidden=(*sizes, 1_000_000), seeds=5, epochs=500)

@@ -21,7 +21,7 @@ def get_config(preset: str = "laptop") -> ConfigDict:
     one_of("preset", preset, PRESETS)
     config: Any = _laptop()
     if preset == "smoke":
-        config.update(hidden=(16, 32, 64), seeds=2, epochs=60, batch=10, evaluation_trials=20)
+        config.update(hidden=(16, 32), seeds=2, epochs=60, batch=10, evaluation_trials=20)
         config.flip_flop.steps = 15
     elif preset == "paper":
         config.update(hidden=(500, 1000, 3000, 5000), seeds=5, epochs=2000, batch=50)

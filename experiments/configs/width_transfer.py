@@ -22,8 +22,8 @@ def get_config(preset: str = "laptop") -> ConfigDict:
     one_of("preset", preset, PRESETS)
     config: Any = _laptop()
     if preset == "smoke":
-        config.update(hidden=(8, 16, 32), seeds=2, epochs=30, evaluation_trials=50)
-        config.update(learning_rates=log_rates(1e-2, 1, 1))
+        config.update(hidden=(8, 16), seeds=2, epochs=30, evaluation_trials=50)
+        config.update(rules=("standard", "mup", "latent"), learning_rates=log_rates(1e-2, 1, 1))
     elif preset == "paper":
         config.update(hidden=(128, 256, 512, 1024, 2048, 4096), seeds=10, epochs=5000)
         config.update(learning_rates=log_rates(1e-5, 10))

@@ -8,7 +8,15 @@ import xarray as xr
 
 from rnnjax.plots.style import name_value, plain_number
 
-__all__ = ["Finding", "describe", "exponent_text", "lead", "speed_text", "task_name"]
+__all__ = [
+    "Finding",
+    "describe",
+    "exponent_text",
+    "lead",
+    "speed_text",
+    "task_name",
+    "with_interval",
+]
 
 _TASKS = {
     "delayed_cue": "delayed cue discrimination",
@@ -72,8 +80,16 @@ def exponent_text(fit: xr.Dataset) -> str:
     """`-0.97 (-1.35 to -0.57)`, or `no fit`."""
     if np.isnan(float(fit["exponent"])):
         return "no fit"
-    low, high = number(float(fit["exponent_low"])), number(float(fit["exponent_high"]))
-    return f"{number(float(fit['exponent']))} ({low} to {high})"
+    return with_interval(
+        *(float(fit[name]) for name in ("exponent", "exponent_low", "exponent_high"))
+    )
+
+
+def with_interval(middle: float, low: float, high: float) -> str:
+    """`-0.97 (-1.35 to -0.57)`, or `-0.97 (no interval)`."""
+    if np.isnan([low, high]).any():
+        return f"{number(middle)} (no interval)"
+    return f"{number(middle)} ({number(low)} to {number(high)})"
 
 
 def _size(size: int) -> str:

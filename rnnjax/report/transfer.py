@@ -25,7 +25,7 @@ from rnnjax.report.common import (
     settings_section,
     steps_taken,
 )
-from rnnjax.report.findings import Finding, exponent_text, number, where
+from rnnjax.report.findings import Finding, exponent_text, number, where, with_interval
 from rnnjax.report.page import Page, Picture, Section, Table
 
 __all__ = ["transfer_page"]
@@ -169,9 +169,8 @@ def _shift_text(transfer: Transfer) -> str:
     """`-1.00 (-1.25 to -0.69)` decades."""
     if not transfer.fitted:
         return "no fit"
-    ends = (float(transfer.shift[name]) for name in ("shift_low", "shift_high"))
-    low, high = (number(end) for end in ends)
-    return f"{number(float(transfer.shift['shift']))} ({low} to {high})"
+    names = ("shift", "shift_low", "shift_high")
+    return with_interval(*(float(transfer.shift[name]) for name in names))
 
 
 def _movement(name: str, transfer: Transfer) -> str:
@@ -283,8 +282,7 @@ def _difference_text(part: xr.Dataset) -> str:
     values = [float(part[name]) for name in ("difference", "difference_low", "difference_high")]
     if np.isnan(values).any():
         return "no fit"
-    middle, low, high = (number(value) for value in values)
-    return f"{middle} ({low} to {high})"
+    return with_interval(*values)
 
 
 _MARKS = {"untrained": " †", "above": " ‡", "below": " ‡"}

@@ -360,3 +360,17 @@ def test_gamma_is_refused_where_the_rule_has_none():
         train_one(tiny.TASKS["delayed_cue"], tiny.CELL, learning_rate=0.1, gamma=2.0)
     with pytest.raises(ValueError, match="gamma: expected a finite number above 0, got 0"):
         tiny.sweep(axes={"gamma": (0, 1.0)})
+
+
+def test_devices_can_share_the_units_of_every_run():
+    cell = rnnjax.cells.latent(21, rank=2)
+    axes = {"learning_rate": (0.03, 0.3), "seed": (0, 1, 2)}
+    sweep = rnnjax.Sweep(tiny.TASKS["delayed_cue"], cell, tiny.recipe("adam"), axes, tiny.TRIALS)
+    alone = run_sweep(sweep)
+    shared = run_sweep(sweep, engine=Engine(share="units"))
+    close(alone, shared)
+    identical(shared, run_sweep(sweep, engine=Engine(share="units", block_runs=2)))
+    with pytest.raises(ValueError, match="share: expected 'runs' for cell 'rate', got 'units'"):
+        run_sweep(tiny.sweep(), engine=Engine(share="units"))
+    with pytest.raises(ValueError, match="share: expected one of runs, units"):
+        Engine(share="unit")
