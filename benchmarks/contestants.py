@@ -1,17 +1,13 @@
 """What is timed: blocks of our runs in this process, and PyTorch processes beside it."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from worker import Worker
 
 from rnnjax import cells, tasks
 from rnnjax.sweep import Layout, cost
@@ -54,20 +50,27 @@ class OurRuns:
     """A block of runs in the sweep's own compiled programs, one segment after another."""
 
     def __init__(self, setup: Setup, runs: int, layout: Layout, work: Work, segment: int):
-        """Compiles by a first segment, which is not timed."""
-        self._setup, self._layout, self._segment = setup, layout, segment
-        seeds = work.seed + jnp.arange(runs, dtype=jnp.int32)
-        hyper = Hyper(jnp.full(runs, work.learning_rate, jnp.float32), seeds)
-        hyper, real = jax.device_put((hyper, jnp.ones(runs, bool)), layout.sharding())
-        self.runs = runs
-        self._runs = start_block(
-            setup, layout, hyper, birth_block(setup.cell, layout, hyper.seed), real
-        )
+        """Compiles by a first segment, which is not timed.
+
+        Where the layout wants more runs than `runs`, the others are padding that never moves.
+        """
+        self._setup, self._layout, self.runs = setup, layout, runs
+        self.segment = segment
+        seeds = work.seed + jnp.arange(layout.padded(runs), dtype=jnp.int32)
+        hyper = Hyper(jnp.full(seeds.shape, work.learning_rate, jnp.float32), seeds)
+        real = jnp.arange(seeds.size) < runs
+        hyper, real = jax.device_put((hyper, real), layout.sharding())
+        with layout.context():
+            params = birth_block(setup.cell, layout, hyper.seed)
+            self._runs = start_block(setup, layout, hyper, params, real)
         self._losses = self._advance()
 
     def _advance(self) -> np.ndarray:
-        self._runs, losses = advance_block(self._setup, self._layout, self._runs, self._segment)
-        return np.asarray(losses)  # waits, as the engine does
+        with self._layout.context():
+            self._runs, losses = advance_block(
+                self._setup, self._layout, self._runs, self.segment
+            )
+        return np.asarray(losses)[: self.runs]  # waits, as the engine does
 
     def window(self, seconds: float) -> Window:
         """Whole segments of at least `seconds` together."""
@@ -77,13 +80,24 @@ class OurRuns:
             self._losses = self._advance()
             taken, now = taken + self._losses.size, time.perf_counter()
         busy = time.process_time() - busy
-        if np.any(np.asarray(self._runs.status) != Status.RUNNING):
+        if np.any(np.asarray(self._runs.status)[: self.runs] != Status.RUNNING):
             raise RuntimeError("a run stopped, so that its steps cost nothing: lower the rate")
         return Window(taken / (now - begin), busy / (now - begin))
 
     def loss(self) -> float:
         """Mean loss of all runs over the last segment."""
         return float(self._losses.mean())
+
+    def epochs(self) -> int:
+        """Optimizer steps that each run has taken."""
+        return int(np.asarray(self._runs.step)[0])
+
+    def temporary_bytes(self) -> int | None:
+        """Memory that the compiled program takes beside weights and moments, by XLA's count."""
+        with self._layout.context():
+            lowered = advance_block.lower(self._setup, self._layout, self._runs, self.segment)
+            analysis = lowered.compile().memory_analysis()
+        return None if analysis is None else int(analysis.temp_size_in_bytes)
 
 
 def our_runs(
@@ -103,46 +117,32 @@ class TorchPeers:
 
     def __init__(self, count: int, work: Work, device: str):
         self.count = count
-        settings = json.dumps({**dataclasses.asdict(work), "device": device})
+        settings = {**dataclasses.asdict(work), "device": device}
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        self._processes = [
-            subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("torch_peer.py")), settings],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env={**os.environ, **one_thread},
-            )
-            for _ in range(count)
-        ]
+        self._workers = [Worker("torch_peer.py", settings, one_thread) for _ in range(count)]
         self.about = self._hear()[0]
         self._losses: dict[str, float] = {}
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(message) + "\n")
-            process.stdin.flush()
+    def _tell(self, **message: Any) -> None:
+        for worker in self._workers:
+            worker.tell(**message)
 
     def _hear(self) -> list[dict[str, Any]]:
-        answers = []
-        for process in self._processes:
-            assert process.stdout is not None
-            if not (line := process.stdout.readline()):
-                raise RuntimeError("a PyTorch process ended early; its message is above")
-            answers.append(json.loads(line))
-        return answers
+        try:
+            return [worker.hear() for worker in self._workers]
+        except EOFError as error:
+            raise RuntimeError(f"{error}; its message is above") from None
 
     def prepare(self, kind: str, hidden: int) -> None:
         """Builds a new network of `kind` in every process and warms it up."""
-        self._tell({"do": "prepare", "kind": kind, "hidden": hidden})
+        self._tell(do="prepare", kind=kind, hidden=hidden)
         self._hear()
 
     def window(self, kind: str, seconds: float) -> Window:
         """All processes together, over one window that they share."""
-        self._tell({"do": "window", "kind": kind, "seconds": seconds})
+        self._tell(do="window", kind=kind, seconds=seconds)
         self._hear()  # all are warm and wait
-        self._tell({"do": "go"})
+        self._tell(do="go")
         answers = self._hear()
         self._losses[kind] = float(np.mean([answer["loss"] for answer in answers]))
         return Window(
@@ -156,5 +156,5 @@ class TorchPeers:
 
     def close(self) -> None:
         """Ends the processes."""
-        for process in self._processes:
-            process.communicate()  # closes its input, which ends it, and waits
+        for worker in self._workers:
+            worker.close()

@@ -10,27 +10,24 @@ alone: `pip install torch==2.13.0`, or --no-torch. benchmarks/README.md says wha
 
 import argparse
 import contextlib
-import importlib.util
-import json
-import os
 import shlex
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 import machine
 import numpy as np
+import script
 from contestants import TorchPeers, Window, Work, our_runs
+from script import spread
 
-from rnnjax.store.manifest import write_atomically
 from rnnjax.sweep import Layout, cost, default_layout
 from rnnjax.validate import finite_positive, positive_integer
 
 NAME = "sweep_throughput"
-RESULTS = Path(__file__).parent / "results"
 WIDTHS = (16, 64, 128, 256, 512, 1024)
 CPU_RUNS, GPU_RUNS = 8, 50
 LEAKY, VANILLA = 0.5, 1.0
@@ -56,53 +53,30 @@ FLOORS = {
 Contestants = dict[str, Callable[[float], Window]]
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Ends the program with status 2."""
-        print(f"error: {message}", file=sys.stderr)
-        sys.exit(2)
-
-
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--widths", default=",".join(map(str, WIDTHS)), help="sizes N, by commas")
     parser.add_argument("--repeats", type=int, default=5, help="timed windows of each contestant")
     parser.add_argument("--runs", type=int, help=f"of ours: {CPU_RUNS} on a CPU, {GPU_RUNS} else")
     parser.add_argument("--steps", type=int, default=50, help="time steps of a trial")
     parser.add_argument("--window", type=float, default=1.2, help="seconds of a timed window")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON and PNG")
+    parser.add_argument("--out", type=Path, default=script.RESULTS, help="folder of the JSON and PNG")
     parser.add_argument("--no-torch", action="store_true", help="time ours alone")
     flags = parser.parse_args(arguments)
     try:
-        flags.widths = _widths(flags.widths)
+        flags.widths = script.sizes("widths", flags.widths)
         for name in ("repeats", "steps"):
             positive_integer(name, getattr(flags, name))
         if flags.runs is not None:
             positive_integer("runs", flags.runs)
         finite_positive("window", flags.window)
-        _check_packages(flags.no_torch)
-        flags.out.mkdir(parents=True, exist_ok=True)
-        if not os.access(flags.out, os.W_OK):
-            raise ValueError(f"out: expected a folder that can be written to, got {flags.out}")
+        if not flags.no_torch and not script.has_torch():
+            raise ValueError("PyTorch is not here: pip install torch==2.13.0, or give --no-torch")
+        script.require_matplotlib()
+        script.writable_folder(flags.out)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     return flags
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise ValueError(f"widths: expected positive integers with commas between, got {text!r}")
-    return tuple(sorted({int(part) for part in parts}))
-
-
-def _check_packages(no_torch: bool) -> None:
-    if not no_torch and importlib.util.find_spec("torch") is None:
-        raise ValueError("PyTorch is not here: pip install torch==2.13.0, or give --no-torch")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("matplotlib is not here: pip install matplotlib")
 
 
 def _contestants(
@@ -150,12 +124,6 @@ def _time_width(
     }
 
 
-def _spread(values: np.ndarray | list[float]) -> dict[str, float]:
-    values = np.asarray(values, float)
-    low, middle, high = float(values.min()), float(np.median(values)), float(values.max())
-    return {"median": middle, "min": low, "max": high}
-
-
 def _summary(row: dict[str, Any], work: Work, speeds: dict[str, float]) -> dict[str, Any]:
     """Medians and ranges of one width, set against the floor and each other."""
     setup, hidden = work.setup(row["hidden"], LEAKY), row["hidden"]
@@ -175,15 +143,15 @@ def _summary(row: dict[str, Any], work: Work, speeds: dict[str, float]) -> dict[
     for name, rates in row["rates"].items():
         rate = np.array(rates)
         summary[name] = {
-            "run_steps_per_second": {**_spread(rate), "repeats": rates},
-            "gflops": _spread(rate * flops / 1e9),
-            "fraction_of_peak": _spread(rate * flops / speeds["matmul_peak"]),
-            "fraction_of_floor": _spread(rate * seconds),
-            "cores_busy": _spread(row["cores"][name]),
+            "run_steps_per_second": {**spread(rate), "repeats": rates},
+            "gflops": spread(rate * flops / 1e9),
+            "fraction_of_peak": spread(rate * flops / speeds["matmul_peak"]),
+            "fraction_of_floor": spread(rate * seconds),
+            "cores_busy": spread(row["cores"][name]),
             **row["facts"][name],
         }
     summary["ratios"] = {
-        ratio: _spread(np.array(row["rates"][over]) / np.array(row["rates"][under]))
+        ratio: spread(np.array(row["rates"][over]) / np.array(row["rates"][under]))
         for ratio, (over, under) in RATIOS.items()
         if {over, under} <= set(row["rates"])
     }
@@ -282,20 +250,13 @@ def run(flags: argparse.Namespace, command: str) -> dict[str, Any]:
 def main() -> None:
     """Runs the benchmark and writes its JSON and figure."""
     flags = _parse(sys.argv[1:])
-    from throughput_plot import save_figure  # needs matplotlib, which is now known to be here
+    from throughput_plot import throughput_figure  # needs matplotlib, now known to be here
 
     record = run(flags, shlex.join(["python", *sys.argv]))
-    kind = "cpu" if record["machine"]["platform"] == "cpu" else "gpu"
-    path = flags.out / f"{NAME}-{kind}.json"
-    write_atomically(path, json.dumps(record, indent=1) + "\n")
-    save_figure(record, path.with_suffix(".png"))
+    path = script.save(record, flags.out, throughput_figure)
     _report(record)
     print(f"wrote {path} and {path.with_suffix('.png').name}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("\ninterrupted; nothing was written", file=sys.stderr)
-        sys.exit(130)
+    script.end_by_hand(main)

@@ -1,6 +1,5 @@
 """The figure of `sweep_throughput.py`."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,8 +64,3 @@ def throughput_figure(record: dict[str, Any]) -> Figure:
         color=GREY,
     )
     return figure
-
-
-def save_figure(record: dict[str, Any], path: Path) -> None:
-    """Draws the record and writes it as a PNG."""
-    throughput_figure(record).savefig(path, dpi=160)

@@ -1,7 +1,7 @@
 """One PyTorch process that trains one network after another, on request.
 
-`sweep_throughput.py` starts one per core and speaks to it in lines of JSON; it is the only file
-of the project that imports PyTorch. Weights, task, batch, loss and optimizer are ours; biases are
+`sweep_throughput.py` starts one per core and speaks to it in lines of JSON; beside
+`latent_torch_peer.py` it is the only file of the project that imports PyTorch. Weights, task, batch, loss and optimizer are ours; biases are
 left out, as in our cell, which only makes the peer faster. Three courtesies are paid to it: it
 neither evaluates accuracies nor watches for divergence, as our step does, denormal numbers are
 flushed to zero, as in XLA, and every timed window begins warm.
@@ -10,12 +10,12 @@ flushed to zero, as in XLA, and every timed window begins warm.
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
+from worker import run_for, say
 
 ALPHA = 0.5
 
@@ -82,23 +82,6 @@ def training_step(kind: str, hidden: int, work: dict[str, Any]) -> Callable[[], 
         return loss.item()  # on a GPU this also waits for the step, some 20 us in milliseconds
 
     return step
-
-
-def run_for(step: Callable[[], float], seconds: float, least: int) -> dict[str, float]:
-    """Takes whole steps until the time is up; how many, in how long, and how long of that this
-    process had a core."""
-    begin, busy = time.perf_counter(), time.process_time()
-    taken, now, loss = 0, begin, 0.0
-    while taken < least or now - begin < seconds:
-        loss = step()
-        taken, now = taken + 1, time.perf_counter()
-    busy = time.process_time() - busy
-    return {"steps": taken, "seconds": now - begin, "busy": busy, "loss": loss}
-
-
-def say(message: dict[str, Any]) -> None:
-    """One line to the parent."""
-    print(json.dumps(message), flush=True)
 
 
 def main() -> None:

@@ -5,8 +5,10 @@
 Presets and settings: experiments/configs/width_transfer.py. The same command resumes.
 """
 
-import functools
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,6 +19,8 @@ from launch import Config, Study, main
 from rnnjax.cells import Cell, gru, latent, rate
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
 from rnnjax.report import transfer_page
+from rnnjax.store import write_atomically
+from rnnjax.training import coordinate_check
 from rnnjax.validate import fraction, one_of, positive_integer
 
 RULES = ("standard", "inverse_width", "mup", "latent", "gru")
@@ -75,6 +79,25 @@ def wanted_runs(sweep: rnnjax.Sweep, config: Config) -> np.ndarray:
     return wanted
 
 
+def check_coordinates(config: Config, sweep: rnnjax.Sweep, workdir: Path) -> xr.Dataset:
+    """The coordinate check of every rule; one that the workdir has is not redone."""
+    file, how = workdir / "coordinates.json", json.loads(config.coordinates.to_json())
+    known: dict[str, Any] = {}
+    if file.exists() and (saved := json.loads(file.read_text()))["how"] == how:
+        known = saved["rules"]
+    rules = sweep.axis("cell")
+    for name, cell in zip(rules.labels, rules.values, strict=True):
+        if name in known:
+            continue
+        print(f"coordinate check: {name}", file=sys.stderr)
+        found = coordinate_check(sweep.task, cell, sweep.recipe, **config.coordinates)
+        known[name] = found.to_dict()
+        write_atomically(file, json.dumps({"how": how, "rules": known}) + "\n")
+    found = [xr.Dataset.from_dict(known[name]) for name in rules.labels]
+    labels = xr.DataArray(list(rules.labels), dims="cell", name="cell")
+    return xr.concat(found, labels, combine_attrs="identical")
+
+
 def run(
     config: Config,
     workdir: Path,
@@ -89,9 +112,16 @@ def run(
     """
     level = fraction("level", config.level, open_below=True)
     sweep = build_sweep(config)
+    for name in ("seeds", "steps"):
+        positive_integer(f"coordinates.{name}", config.coordinates[name])
+
+    def page(results: xr.Dataset, **about):
+        checks = check_coordinates(config, sweep, Path(workdir))
+        return transfer_page(results, coordinates=checks, level=level, **about)
+
     return train_and_report(
-        "width_transfer", sweep, workdir, functools.partial(transfer_page, level=level), config,
-        dry_run=dry_run, command=command, wanted=wanted_runs(sweep, config),
+        "width_transfer", sweep, workdir, page, config, dry_run=dry_run, command=command,
+        wanted=wanted_runs(sweep, config),
     )  # fmt: skip
 
 

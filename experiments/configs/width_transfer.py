@@ -24,12 +24,14 @@ def get_config(preset: str = "laptop") -> ConfigDict:
     if preset == "smoke":
         config.update(hidden=(8, 16), seeds=2, epochs=30, evaluation_trials=50)
         config.update(rules=("standard", "mup", "latent"), learning_rates=log_rates(1e-2, 1, 1))
+        config.coordinates.update(widths=(16, 32), seeds=2, steps=2)
     elif preset == "paper":
         config.update(hidden=(128, 256, 512, 1024, 2048, 4096), seeds=10, epochs=5000)
         config.update(learning_rates=log_rates(1e-5, 10))
         config.lowest.update(standard=1e-5, inverse_width=1e-3, mup=1e-3, latent=1e-3, gru=1e-5)
         config.highest.update(standard=1.0, inverse_width=10.0, mup=10.0)
         config.widest.gru = 4096
+        config.coordinates.widths = (256, 512, 1024, 2048, 4096)
     return config
 
 
@@ -67,6 +69,10 @@ def _laptop() -> ConfigDict:
     config.evaluation_trials = 200
     config.level = 0.5  # success density that makes a rate trainable
     config.keep_parameters = False
+
+    # The coordinate check of every rule, which shows what its first steps change.
+    config.coordinates = ConfigDict({"widths": (256, 512, 1024, 2048), "seeds": 8, "steps": 4})
+    config.coordinates.learning_rate = 3e-3
 
     # A delay of 10 steps, half of lr_collapse's. With 20, weights of order 1/N forget the cue
     # before learning begins, and no rate trains them in a few hundred steps.

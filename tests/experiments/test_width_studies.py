@@ -50,7 +50,7 @@ def test_every_preset_describes_a_sweep(name, preset):
 @pytest.mark.parametrize(
     ("name", "figures"),
     [
-        ("width_transfer", {"transfer_curves", "rates_against_width"}),
+        ("width_transfer", {"transfer_curves", "rates_against_width", "coordinate_check"}),
         ("rescaling", {"rescaling_curves", "slowdown"}),
         ("latent", {"latent_curves", "latent_accuracy", "latent_cost"}),
     ],

@@ -1,0 +1,76 @@
+"""What the scripts of this folder share: their command lines, their records, their endings."""
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from rnnjax.store.manifest import write_atomically
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with status 2."""
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def sizes(name: str, text: str) -> tuple[int, ...]:
+    """Positive integers between commas, in order; raises `ValueError` for anything else."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"{name}: expected positive integers with commas between, got {text!r}")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def has_torch() -> bool:
+    """Whether PyTorch is installed."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def require_matplotlib() -> None:
+    """Raises `ValueError` where the figure could not be drawn."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("matplotlib is not here: pip install matplotlib")
+
+
+def writable_folder(path: Path) -> None:
+    """Makes the folder `path`; raises `ValueError` where it cannot be written to."""
+    path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK):
+        raise ValueError(f"out: expected a folder that can be written to, got {path}")
+
+
+def spread(values: np.ndarray | list[float]) -> dict[str, float]:
+    """Median and range."""
+    values = np.asarray(values, float)
+    low, middle, high = float(values.min()), float(np.median(values)), float(values.max())
+    return {"median": middle, "min": low, "max": high}
+
+
+def save(record: dict[str, Any], folder: Path, figure: Callable[[dict[str, Any]], Any]) -> Path:
+    """Writes NAME-cpu.json and its figure, or NAME-gpu; returns the path of the record."""
+    kind = "cpu" if record["machine"]["platform"] == "cpu" else "gpu"
+    path = folder / f"{record['benchmark']}-{kind}.json"
+    write_atomically(path, json.dumps(record, indent=1) + "\n")
+    figure(record).savefig(path.with_suffix(".png"), dpi=160)
+    return path
+
+
+def end_by_hand(main: Callable[[], None]) -> None:
+    """Runs `main`; an interrupt ends it with one line and status 130."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing was written", file=sys.stderr)
+        sys.exit(130)
