@@ -68,6 +68,10 @@ class Cell(abc.ABC):
         """The state before the first step: rest, r(0) = 0."""
         return jnp.zeros(self.hidden, next(iter(params.values())).dtype)
 
+    def emit(self, state: Array) -> Array:
+        """What units send to others and to the readout; here their state."""
+        return state
+
     def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Array:
         """What does not depend on the state, for all times at once; here the inputs themselves."""
         return inputs
@@ -97,10 +101,6 @@ class AdditiveCell(Cell):
     @abc.abstractmethod
     def connectivity(self, params: Params) -> Float[Array, "N N"]:
         """The effective recurrent weights, [to, from]."""
-
-    def emit(self, state: Array) -> Array:
-        """What a unit sends to others; here its state."""
-        return state
 
     def step(self, params: Params, state: Array, drive: Array) -> Array:
         """The next state [N]; one network, one trial, one step."""

@@ -1,15 +1,15 @@
-"""What the networks with a full connectivity matrix share: their weights, drive and readout."""
+"""What networks of tanh units share: checks, input drive and readout; and the dense ones W."""
 
-from rnnjax.cells.base import AdditiveCell
+from rnnjax.cells.base import AdditiveCell, Cell
 from rnnjax.parametrization import Leaf, Parametrization, Standard
 from rnnjax.typing import Array, Float, Params, Scalar
 from rnnjax.validate import fraction, instance_of, positive_integer
 
-__all__ = ["DenseCell", "chosen_rule"]
+__all__ = ["DenseCell", "TanhCell", "chosen_rule"]
 
 
-class DenseCell(AdditiveCell):
-    """W, W_in, W_out, and with `bias` also b and b_out; the readout is of what units emit."""
+class TanhCell(Cell):
+    """A network with input weights, a readout of what its units emit, and perhaps biases."""
 
     bias: bool
 
@@ -21,6 +21,22 @@ class DenseCell(AdditiveCell):
         if not isinstance(self.bias, bool):
             raise ValueError(f"bias: expected True or False, got {self.bias!r}")
         instance_of("parametrization", self.parametrization, Parametrization)
+
+    def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T N"]:
+        """W_in u + b, for all times at once."""
+        drive = inputs @ self.effective(params, "input").T
+        return drive + self.effective(params, "bias")[None, :] if self.bias else drive
+
+    def readout(
+        self, params: Params, state: Array, scale: float | Scalar = 1.0
+    ) -> Float[Array, " O"]:
+        """W_out emit(state) (times `scale`) + b_out."""
+        output = scale * (self.emit(state) @ self.effective(params, "readout").T)
+        return output + self.effective(params, "readout_bias") if self.bias else output
+
+
+class DenseCell(TanhCell, AdditiveCell):
+    """A network with a full matrix W of recurrent weights."""
 
     def leaves(self) -> dict[str, Leaf]:
         """W [N, N], W_in [N, I], W_out [O, N], and with biases b [N], b_out [O]."""
@@ -38,18 +54,6 @@ class DenseCell(AdditiveCell):
     def connectivity(self, params: Params) -> Float[Array, "N N"]:
         """W, [to, from]."""
         return self.effective(params, "recurrent")
-
-    def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T N"]:
-        """W_in u + b, for all times at once."""
-        drive = inputs @ self.effective(params, "input").T
-        return drive + self.effective(params, "bias")[None, :] if self.bias else drive
-
-    def readout(
-        self, params: Params, state: Array, scale: float | Scalar = 1.0
-    ) -> Float[Array, " O"]:
-        """W_out emit(state) (times `scale`) + b_out."""
-        output = scale * (self.emit(state) @ self.effective(params, "readout").T)
-        return output + self.effective(params, "readout_bias") if self.bias else output
 
 
 def chosen_rule(init: str | None, parametrization: Parametrization | None) -> Parametrization:

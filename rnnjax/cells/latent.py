@@ -56,8 +56,8 @@ class Latent(LowRankWeights, UnrolledCell):
 
     @property
     def products(self) -> int:
-        """N (2K + I), and N O for outputs read from the units."""
-        return self.hidden * (self.rank + self.inputs + len(self._keep))
+        """N (2K + I), and N O for outputs read from the units; a tanh counts as 16 products."""
+        return self.hidden * (self.rank + self.inputs + len(self._keep) + 16)
 
     @property
     def kept(self) -> int:

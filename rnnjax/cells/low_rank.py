@@ -4,10 +4,11 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from rnnjax.cells.base import AdditiveCell, Cell
+from rnnjax.cells.base import AdditiveCell
+from rnnjax.cells.dense import TanhCell
 from rnnjax.parametrization import InverseWidth, Leaf, Parametrization
-from rnnjax.typing import Array, Float, Params, Scalar
-from rnnjax.validate import fraction, instance_of, positive_integer
+from rnnjax.typing import Array, Float, Params
+from rnnjax.validate import positive_integer
 
 __all__ = ["DenseLowRank", "LowRank", "LowRankWeights", "low_rank"]
 
@@ -16,8 +17,8 @@ _LARGEST = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
-class LowRankWeights(Cell):
-    """The weights of a network of rank K and what follows from them alone: drive, readout, W."""
+class LowRankWeights(TanhCell):
+    """The weights of a network of rank K, and W."""
 
     hidden: int = 64
     inputs: int = 1
@@ -28,15 +29,9 @@ class LowRankWeights(Cell):
     parametrization: Parametrization = InverseWidth()
 
     def __post_init__(self):
-        positive_integer("hidden", self.hidden)
-        positive_integer("inputs", self.inputs)
-        positive_integer("outputs", self.outputs)
+        self._check("alpha", self.alpha)
         if positive_integer("rank", self.rank) > self.hidden:
             raise ValueError(f"rank: expected at most hidden = {self.hidden}, got {self.rank}")
-        fraction("alpha", self.alpha, open_below=True)
-        if not isinstance(self.bias, bool):
-            raise ValueError(f"bias: expected True or False, got {self.bias!r}")
-        instance_of("parametrization", self.parametrization, Parametrization)
 
     @property
     def _readout_leaf(self) -> Leaf:
@@ -69,18 +64,6 @@ class LowRankWeights(Cell):
                 f"got {self.hidden}, which would take {4e-9 * self.hidden**2:.1f} GB"
             )
         return self.effective(params, "embedding") @ self.effective(params, "encoding")
-
-    def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T N"]:
-        """W_in u + b, for all times at once."""
-        drive = inputs @ self.effective(params, "input").T
-        return drive + self.effective(params, "bias")[None, :] if self.bias else drive
-
-    def readout(
-        self, params: Params, state: Array, scale: float | Scalar = 1.0
-    ) -> Float[Array, " O"]:
-        """W_out r (times `scale`) + b_out."""
-        output = scale * (state @ self.effective(params, "readout").T)
-        return output + self.effective(params, "readout_bias") if self.bias else output
 
 
 @dataclasses.dataclass(frozen=True)
