@@ -50,7 +50,7 @@ def _laptop() -> ConfigDict:
         {"standard": 5e-4, "inverse_width": 0.03, "mup": 0.03, "latent": 3e-3, "gru": 1e-3}
     )
     config.highest = ConfigDict(
-        {"standard": 0.2, "inverse_width": 2.0, "mup": 2.0, "latent": 10.0, "gru": 1.0}
+        {"standard": 0.6, "inverse_width": 2.0, "mup": 2.0, "latent": 10.0, "gru": 1.0}
     )
     config.widest = ConfigDict(
         {"standard": 10**6, "inverse_width": 10**6, "mup": 10**6, "latent": 10**6, "gru": 256}

@@ -1,6 +1,6 @@
 """How the critical learning rate falls with network size: Eq. 6 of the collapse paper."""
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,7 @@ from rnnjax.analysis.regression import (
     seed_weights,
 )
 from rnnjax.analysis.schema import require
-from rnnjax.analysis.success import critical_bracket, succeeded
+from rnnjax.analysis.success import Edge, critical_bracket, succeeded
 from rnnjax.validate import fraction, one_of, positive_integer, whole
 
 __all__ = ["power_law"]
@@ -28,9 +28,9 @@ class Brackets(NamedTuple):
     censored: np.ndarray
 
 
-def _brackets(density: np.ndarray, log_rates: np.ndarray, level: float) -> Brackets:
+def _brackets(density: np.ndarray, log_rates: np.ndarray, level: float, edge: Edge) -> Brackets:
     """`density` `[..., H, L]` -> the bracket at each width."""
-    lower, upper, top = critical_bracket(density, level)
+    lower, upper, top = critical_bracket(density, level, edge)
     known = (lower >= 0) & (upper < len(log_rates))
     low = np.where(known, log_rates[lower], np.nan)
     high = np.where(known, log_rates[np.minimum(upper, len(log_rates) - 1)], np.nan)
@@ -65,13 +65,14 @@ def _resampled_lines(
     log_rates: np.ndarray,
     log_sizes: np.ndarray,
     level: float,
+    edge: Edge,
     resamples: int,
     random_seed: int,
 ) -> Line:
     """Refits Eq. 6 with reweighted seeds, each rate drawn log-uniformly within its bracket."""
     rng = np.random.default_rng(random_seed)
     weights = seed_weights(rng, resamples, success.shape[0], success.shape[-1])
-    found = _brackets(_weighted_density(success, weights), log_rates, level)
+    found = _brackets(_weighted_density(success, weights), log_rates, level, edge)
     found = _narrowed(found, observed)
     place = rng.uniform(size=found.lower.shape)
     return fit_lines(log_sizes, found.lower + place * (found.upper - found.lower))
@@ -107,6 +108,7 @@ def power_law(
     accuracy: str = "decision",
     threshold: float | xr.DataArray | None = None,
     *,
+    edge: Edge = "last",
     point: str = "middle",
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -115,7 +117,8 @@ def power_law(
     """Fits `log10 rate = intercept + exponent * log10 N` to the critical rates (Eq. 6).
 
     Only widths whose critical rate is bracketed by evaluated rates enter; censored ones are
-    counted. `point` says where in its bracket a critical rate is put: `"middle"` (geometric) or
+    counted; `edge` is that of `critical_learning_rate`.
+    `point` says where in its bracket a critical rate is put: `"middle"` (geometric) or
     `"lower"`, the paper's choice. With equal brackets both give the same exponent.
 
     The interval covers seeds and grid spacing: each resample reweights the seeds of each width
@@ -136,6 +139,7 @@ def power_law(
     require(dataset, dims=["hidden", "learning_rate", "seed"])
     fraction("level", level, open_below=True)
     fraction("confidence", confidence, open_below=True)
+    one_of("edge", edge, get_args(Edge))
     one_of("point", point, ["middle", "lower"])
     positive_integer("resamples", resamples)
     whole("random_seed", random_seed)
@@ -146,13 +150,13 @@ def power_law(
     def fit(success: np.ndarray) -> tuple:
         """`success` `[H, L, S]` of one condition -> the scalars, then the samples."""
         found = _brackets(
-            _weighted_density(success, np.ones((1, *success.shape[::2])))[0], log_rates, level
+            _weighted_density(success, np.ones((1, *success.shape[::2])))[0], log_rates, level, edge
         )
         position = found.lower if point == "lower" else (found.lower + found.upper) / 2
         used = ~np.isnan(position)
         line = fit_lines(log_sizes, position)
         lines = _resampled_lines(
-            success, found, log_rates, log_sizes, level, resamples, random_seed
+            success, found, log_rates, log_sizes, level, edge, resamples, random_seed
         )
         slopes = np.where(np.isnan(line.slope), np.nan, lines.slope)
         sizes = ordered["hidden"].values[used]

@@ -1,5 +1,7 @@
 """Which runs learned, and the largest learning rate at which enough of them do."""
 
+from typing import Literal, get_args
+
 import numpy as np
 import xarray as xr
 
@@ -63,8 +65,13 @@ def success_density(
     return succeeded(dataset, accuracy, threshold).mean("seed").rename("success_density")
 
 
+Edge = Literal["last", "first"]
+"""Which critical rate: the last rate with enough successes, or the last before the first failure
+above some success. They differ where networks lost at a high rate recover at a higher one."""
+
+
 def critical_bracket(
-    density: np.ndarray, level: float
+    density: np.ndarray, level: float, edge: Edge = "last"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Indices along the last axis, `[..., L]` with rising rates and NaN where not evaluated.
 
@@ -74,6 +81,9 @@ def critical_bracket(
     index = np.arange(density.shape[-1])
     evaluated = ~np.isnan(density)
     enough = evaluated & (np.where(evaluated, density, 0.0) >= level - ROUNDING)
+    if edge == "first":
+        failed = np.logical_or.accumulate(enough, -1) & evaluated & ~enough
+        enough = enough & ~np.logical_or.accumulate(failed, -1)
     lower = np.where(enough, index, -1).max(-1)
     beyond = evaluated & (index > lower[..., None])
     upper = np.where(beyond, index, len(index)).min(-1)
@@ -85,8 +95,13 @@ def critical_learning_rate(
     level: float = 0.5,
     accuracy: str = "decision",
     threshold: float | xr.DataArray | None = None,
+    *,
+    edge: Edge = "last",
 ) -> xr.Dataset:
     """The largest learning rate at which at least `level` of the seeds learned (section 3.2).
+
+    With `edge="first"` the largest before the first evaluated rate, above some success, at which
+    fewer learned: successes beyond that, recoveries by luck, do not count.
 
     Returns a Dataset over the remaining dimensions:
     - `rate`: that rate; NaN if no evaluated rate qualifies.
@@ -95,15 +110,17 @@ def critical_learning_rate(
     - `censored`: `"above"` if `rate` is the largest rate evaluated, `"below"` if no rate qualifies,
       else `"none"`. Where nothing was run, the numbers are NaN.
 
-    Raises `ValueError` without dimensions `learning_rate` and `seed`, or a level outside (0, 1].
+    Raises `ValueError` without dimensions `learning_rate` and `seed`, a level outside (0, 1], or
+    an unknown `edge`.
     """
     require(dataset, dims=["learning_rate", "seed"])
     fraction("level", level, open_below=True)
+    one_of("edge", edge, get_args(Edge))
     density = success_density(dataset.sortby("learning_rate"), accuracy, threshold)
     rates = np.concatenate([density["learning_rate"].values, [np.inf, 0.0]])  # [L] = inf, [-1] = 0
     names = [name for name in density.dims if name != "learning_rate"]
     density = density.transpose(*names, "learning_rate")
-    lower, upper, top = critical_bracket(density.values, level)
+    lower, upper, top = critical_bracket(density.values, level, edge)
     run, below = top >= 0, lower < 0
     censored = np.select([run & below, run & (lower == top)], ["below", "above"], "none")
     values = {

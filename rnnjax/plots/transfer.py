@@ -1,5 +1,7 @@
 """Whether learning rates carry over between sizes: loss against rate, and rates against size."""
 
+from typing import get_args
+
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -16,6 +18,7 @@ from rnnjax.analysis import (
     power_law,
     require,
 )
+from rnnjax.analysis.success import Edge
 from rnnjax.plots.panels import Panel, condition_panels, note_empty
 from rnnjax.plots.series import draw_series, legends_below, share_rates
 from rnnjax.plots.style import (
@@ -168,15 +171,17 @@ def rates_against_width(
     threshold: float | xr.DataArray | None = None,
     best: xr.Dataset | None = None,
     critical: xr.Dataset | None = None,
+    first: xr.Dataset | None = None,
 ) -> Figure:
     """The best and the critical learning rate against network size, a fitted line per rule.
 
-    Two panels for each task; colors are the other conditions. Bar: the bracket, for the best rate
-    half a grid step on either side, for the critical rate from it to the next larger rate tried;
+    Three panels for each task: the best rate, the critical one, and the critical one up to the
+    first failure; colors are the other conditions. Bar: the bracket, for the best rate
+    half a grid step on either side, for a critical rate from it to the next larger rate tried;
     open arrows: censored at the grid's edge and not fitted; line and band: the power law and the
-    95% range of its refits. `best` and `critical` reuse a `best_rate_scaling` and a `power_law`
-    already computed with the same arguments. Raises `ValueError` for missing variables or
-    dimensions.
+    95% range of its refits. `best`, `critical` and `first` reuse a `best_rate_scaling` and
+    `power_law`s already computed with the same arguments. Raises `ValueError` for missing
+    variables or dimensions.
     """
     require(dataset, dims=_WITHIN[:3])
     ordered = dataset.sortby(["hidden", "learning_rate"])
@@ -184,10 +189,19 @@ def rates_against_width(
         best = best_rate_scaling(ordered, level, accuracy, threshold)
     if critical is None:
         critical = power_law(ordered, level, accuracy, threshold)
-    brackets = critical_learning_rate(ordered, level, accuracy, threshold)
-    kinds = {"Best learning rate": (best, best), "Critical learning rate": (brackets, critical)}
+    if first is None:
+        first = power_law(ordered, level, accuracy, threshold, edge="first")
+    last_edge, first_edge = (
+        critical_learning_rate(ordered, level, accuracy, threshold, edge=edge)
+        for edge in get_args(Edge)
+    )
+    kinds = {
+        "Best rate": (best, best),
+        "Critical rate": (last_edge, critical),
+        "Critical rate, to first failure": (first_edge, first),
+    }
     tasks = list(ordered["task"].values) if "task" in ordered.dims else [None]
-    figure, grid = new_figure(len(tasks), len(kinds), 4.2, 3.4)
+    figure, grid = new_figure(len(tasks), len(kinds), 3.9, 3.4)
     drawn = []
     for task, row in zip(tasks, grid, strict=True):
         here = {} if task is None else {"task": task}

@@ -1,7 +1,7 @@
 """The report on width transfer: under which rule does a learning rate hold at every width?"""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,7 @@ from rnnjax.analysis import (
     rate_shift,
     transfer_verdict,
 )
+from rnnjax.analysis.success import Edge
 from rnnjax.plots import coordinate_check, rates_against_width, transfer_curves
 from rnnjax.plots.style import name_condition, name_value, plain_number, signed
 from rnnjax.report.common import (
@@ -64,10 +65,12 @@ class Transfer(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """Both rates of one condition."""
+    """The rates of one condition."""
 
     best: Transfer
     critical: Transfer
+    first: Transfer
+    """The critical rate up to the first failure."""
 
     @property
     def labels(self) -> Mapping[str, object]:
@@ -142,7 +145,7 @@ def _clause(name: str, transfer: Transfer) -> str:
 
 def _verdict(rule: Rule) -> str:
     """One sentence: what both rates of a rule do."""
-    place, (best, critical) = _place(rule.labels), rule
+    place, (best, critical, first) = _place(rule.labels), rule
     if not rule.started:
         said = "no run has finished yet"
     elif best.verdict == critical.verdict and best.verdict in _PLURAL:
@@ -150,6 +153,8 @@ def _verdict(rule: Rule) -> str:
         said = f"{_PLURAL[best.verdict]} ({both})"
     else:
         said = f"{_clause('best', best)}, and {_clause('critical', critical)}"
+    if rule.started and first.verdict != critical.verdict:
+        said += f"; up to its first failure {_clause('critical', first)}"
     return f"{place[:1].upper()}{place[1:]} {said}."
 
 
@@ -198,7 +203,9 @@ def _transfer_section(
 ) -> Section:
     text = (
         "The best learning rate has the lowest held-out loss, averaged over seeds; the critical "
-        f"rate is the largest at which at least {level:.0%} of the seeds learn ({success}). A "
+        f"rate is the largest at which at least {level:.0%} of the seeds learn ({success}); to "
+        "first failure, the largest below the first rate at which fewer do, so that recoveries by "
+        "luck at higher rates do not count. A "
         "power law, rate = 10^a · N^slope, is fitted to each. A rate falls or rises if the "
         "whole interval of its slope lies below or above zero; it stays if the interval holds "
         f"zero and lies within ±{margin:g}, so that a change of {margin:g} decades per decade of N "
@@ -218,7 +225,7 @@ def _transfer_section(
 def _slope_table(rules: Sequence[Rule]) -> Table:
     rows = []
     for rule in rules:
-        for name, transfer in (("best", rule.best), ("critical", rule.critical)):
+        for name, transfer in zip(("best", "critical", "to first failure"), rule, strict=True):
             finding = transfer.finding
             scatter = [float(finding.fit[f"scatter_{end}"]) for end in ("low", "high")]
             rows.append(
@@ -258,25 +265,21 @@ def _slope_table(rules: Sequence[Rule]) -> Table:
     return Table(columns, tuple(rows), caption, align="ll" + "r" * 6 + "l")
 
 
-def _difference_table(best: xr.Dataset, critical: xr.Dataset) -> Table | None:
+def _difference_table(best: xr.Dataset, *critical: xr.Dataset) -> Table | None:
     """Slopes minus those of the reference rule, if it is there and others are."""
     labels = [str(cell) for cell in best["cell"].values] if "cell" in best.dims else []
     if REFERENCE not in labels or len(labels) < 2:
         return None
-    pairs = zip(
-        conditions(exponent_difference(best, REFERENCE)),
-        conditions(exponent_difference(critical, REFERENCE)),
-        strict=True,
-    )
+    found = [conditions(exponent_difference(fit, REFERENCE)) for fit in (best, *critical)]
     rows = tuple(
-        (name_condition(place), _difference_text(first), _difference_text(second))
-        for (place, first), (_, second) in pairs
+        (name_condition(parts[0][0]), *(_difference_text(part) for _, part in parts))
+        for parts in zip(*found, strict=True)
     )
     caption = (
         f"Slope under each rule minus that under {name_value(REFERENCE)}, with 95% intervals. "
         "The intervals of the two slopes are combined as if independent."
     )
-    return Table(("rule", "best rate", "critical rate"), rows, caption)
+    return Table(("rule", "best rate", "critical rate", "to first failure"), rows, caption)
 
 
 def _difference_text(part: xr.Dataset) -> str:
@@ -374,15 +377,20 @@ def transfer_page(
     dataset = dataset.sortby(["hidden", "learning_rate"])
     best = best_rate_scaling(dataset, level, resamples=resamples)
     critical = power_law(dataset, level, resamples=resamples)
-    found = critical_learning_rate(dataset, level)
-    pairs = zip(_transfers(best, best, margin), _transfers(critical, found, margin), strict=True)
-    rules = [Rule(*pair) for pair in pairs]
+    first = power_law(dataset, level, resamples=resamples, edge="first")
+    last_edge, first_edge = (
+        critical_learning_rate(dataset, level, edge=edge) for edge in get_args(Edge)
+    )
+    pairs = ((best, best), (critical, last_edge), (first, first_edge))
+    rules = [
+        Rule(*rates) for rates in zip(*(_transfers(*pair, margin) for pair in pairs), strict=True)
+    ]
     partial = pending or not all(rule.started for rule in rules)
     sections = (
         _transfer_section(
             rules,
-            _difference_table(best, critical),
-            _rates_picture(dataset, level, best, critical),
+            _difference_table(best, critical, first),
+            _rates_picture(dataset, level, best, critical, first),
             criterion_text(dataset),
             level,
             margin,
@@ -409,13 +417,13 @@ def transfer_page(
 
 
 def _rates_picture(
-    dataset: xr.Dataset, level: float, best: xr.Dataset, critical: xr.Dataset
+    dataset: xr.Dataset, level: float, best: xr.Dataset, critical: xr.Dataset, first: xr.Dataset
 ) -> Picture:
     return Picture(
-        rates_against_width(dataset, level=level, best=best, critical=critical),
+        rates_against_width(dataset, level=level, best=best, critical=critical, first=first),
         "rates_against_width",
         "Best and critical learning rate against network size. Bars: half a grid step on either "
-        "side of the best rate; from the critical rate to the next larger rate tried. Open "
+        "side of the best rate; from a critical rate to the next larger rate tried. Open "
         "arrows: at the end of the rates tried, not fitted. Lines: power law with the 95% band "
         "of its refits, over the sizes fitted.",
     )

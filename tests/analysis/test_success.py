@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 from populations import from_success, sweep, without
 
 from rnnjax.analysis import (
@@ -152,6 +153,30 @@ def test_best_rate_skips_rates_without_runs():
     data = one_width([[0] * 4, [np.nan] * 4, [1] * 4])
     data["final_loss"][0, 1] = np.nan
     assert best_learning_rates(data)["rate"] == 1e-1
+
+
+def test_recoveries_beyond_the_first_failure_count_only_for_the_last_edge():
+    rates = [0.01, 0.03, 0.1, 0.3, 1.0]
+    wins = {8: (0, 1, 0, 1, 0), 16: (1, 1, 1, 1, 1), 32: (0, 0, 0, 0, 0), 64: (1, np.nan, 1, 0, 1)}
+    shape = (len(wins), len(rates), 1)
+    loss = 1.0 - np.array(list(wins.values()), float).reshape(shape)
+    data = xr.Dataset(
+        {
+            "final_loss": (("hidden", "learning_rate", "seed"), loss),
+            "blind_loss": (("hidden", "learning_rate", "seed"), np.full(shape, 0.5)),
+            "accuracy_decision": (("hidden", "learning_rate", "seed"), 1.0 - loss),
+        },
+        {"hidden": list(wins), "learning_rate": rates, "seed": [0], "criterion": 0.75},
+    )
+    last, first = (critical_learning_rate(data, edge=edge) for edge in ("last", "first"))
+    assert last["rate"].values.tolist()[:2] == [0.3, 1.0]
+    assert first["rate"].values.tolist()[:2] == [0.03, 1.0]
+    assert first["upper"].values.tolist()[:2] == [0.1, np.inf]
+    assert first["censored"].values.tolist() == ["none", "above", "below", "none"]
+    assert (float(last["rate"][3]), float(first["rate"][3])) == (1.0, 0.1)
+    assert float(first["upper"][3]) == 0.3
+    with pytest.raises(ValueError, match="edge: expected one of last, first"):
+        critical_learning_rate(data, edge="lowest")
 
 
 def test_any_other_dimension_is_carried_along():

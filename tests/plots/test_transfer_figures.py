@@ -117,9 +117,9 @@ def test_an_exploded_loss_does_not_set_the_axis(data):
     assert transfer_curves(wild).axes[0].get_ylim()[1] < 20 * BLIND
 
 
-def test_both_rates_have_a_line_per_rule(data):
+def test_every_rate_has_a_line_per_rule(data):
     figure = drawn(rates_against_width(data))
-    assert titles(figure) == ["Best learning rate", "Critical learning rate"]
+    assert titles(figure) == ["Best rate", "Critical rate", "Critical rate, to first failure"]
     for axes in figure.axes:
         assert [text.split(":")[0] for text in legends(axes)] == [
             "Standard",
@@ -133,9 +133,9 @@ def test_both_rates_have_a_line_per_rule(data):
 def test_given_fits_are_used(data):
     best, critical = best_rate_scaling(data, resamples=20), power_law(data, resamples=20)
     best["exponent"], critical["exponent"] = best["exponent"] * 0 + 7, critical["exponent"] * 0 - 3
-    first, second = rates_against_width(data, best=best, critical=critical).axes
-    assert all("β = +7.00" in text for text in legends(first))
-    assert all("β = -3.00" in text for text in legends(second))
+    figure = rates_against_width(data, best=best, critical=critical, first=critical + 1)
+    for axes, slope in zip(figure.axes, ("+7.00", "-3.00", "-2.00"), strict=True):
+        assert all(f"β = {slope}" in text for text in legends(axes))
 
 
 def test_points_are_the_best_rates_and_censored_ones_are_arrows():
@@ -153,7 +153,7 @@ def test_points_are_the_best_rates_and_censored_ones_are_arrows():
 def test_sizes_that_do_not_train_count_as_run(data):
     failed = data.copy(deep=True)
     failed["accuracy_decision"][{"cell": 0, "hidden": 4}] = 0.5
-    best, critical = quick_rates(failed).axes
+    best, critical, _ = quick_rates(failed).axes
     assert legends(best)[0].endswith("4 of 5 sizes")
     assert legends(best)[2].endswith("5 of 5 sizes")
     assert legends(critical)[0].endswith("4 of 5 sizes")
@@ -248,6 +248,6 @@ def test_rules_are_named_for_readers():
 def test_legends_keep_clear_of_the_panels_below(data):
     task = xr.Variable("task", ["delayed_cue", "flip_flop"])
     figure = drawn(quick_rates(xr.concat([data, data], task, coords="minimal")))
-    upper, lower = figure.axes[0], figure.axes[2]
-    assert titles(figure)[2] == "Flip flop: best learning rate"
+    upper, lower = figure.axes[0], figure.axes[3]
+    assert titles(figure)[3] == "Flip flop: best rate"
     assert upper.get_legend().get_window_extent().y0 > lower.get_tightbbox().y1
