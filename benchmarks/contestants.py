@@ -14,8 +14,8 @@ from rnnjax.sweep import Layout, cost
 from rnnjax.sweep.programs import advance_block, birth_block, start_block
 from rnnjax.training import Hyper, Recipe, Setup, Status
 
-_ENDLESS = 10**9  # optimizer steps: no run ever gets there
-_LONGEST_SEGMENT = 100  # steps between two looks of the host, as in the engine
+ENDLESS = 10**9  # optimizer steps: no run ever gets there
+LONGEST_SEGMENT = 100  # steps between two looks of the host, as in the engine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Work:
         """Our spec of it."""
         task = tasks.flip_flop(self.bits, self.p, self.steps)
         cell = cells.fitted(cells.rate(hidden, alpha=alpha), task)
-        return Setup(task, cell, Recipe(epochs=_ENDLESS, batch=self.trials))
+        return Setup(task, cell, Recipe(epochs=ENDLESS, batch=self.trials))
 
 
 class Window(NamedTuple):
@@ -57,7 +57,8 @@ class OurRuns:
         self._setup, self._layout, self.runs = setup, layout, runs
         self.segment = segment
         seeds = work.seed + jnp.arange(layout.padded(runs), dtype=jnp.int32)
-        hyper = Hyper(jnp.full(seeds.shape, work.learning_rate, jnp.float32), seeds)
+        rates = jnp.full(seeds.shape, work.learning_rate, jnp.float32)
+        hyper = Hyper(rates, seeds, jnp.ones_like(rates))
         real = jnp.arange(seeds.size) < runs
         hyper, real = jax.device_put((hyper, real), layout.sharding())
         with layout.context():
@@ -67,9 +68,7 @@ class OurRuns:
 
     def _advance(self) -> np.ndarray:
         with self._layout.context():
-            self._runs, losses = advance_block(
-                self._setup, self._layout, self._runs, self.segment
-            )
+            self._runs, losses = advance_block(self._setup, self._layout, self._runs, self.segment)
         return np.asarray(losses)[: self.runs]  # waits, as the engine does
 
     def window(self, seconds: float) -> Window:
@@ -108,7 +107,7 @@ def our_runs(
     fits = cost.runs_that_fit(setup, work.runs, layout, cost.memory_budget(layout, share))
     runs = layout.padded(fits)
     step = cost.step_seconds(setup, runs, layout, cost.measure_machine(layout))
-    segment = min(max(1, int(0.5 * window / step)), _LONGEST_SEGMENT)
+    segment = min(max(1, int(0.5 * window / step)), LONGEST_SEGMENT)
     return OurRuns(setup, runs, layout, work, segment)
 
 
@@ -118,7 +117,7 @@ class TorchPeers:
     def __init__(self, count: int, work: Work, device: str):
         self.count = count
         settings = {**dataclasses.asdict(work), "device": device}
-        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._workers = [Worker("torch_peer.py", settings, one_thread) for _ in range(count)]
         self.about = self._hear()[0]
         self._losses: dict[str, float] = {}

@@ -101,7 +101,7 @@ class TanhRate:
     large one, where memory may be what limits it.
     """
 
-    _TIMES = 200
+    _TIMES = 500
 
     def __init__(self, layout: Layout):
         elements = 2**14 if layout.devices[0].platform == "cpu" else 2**26

@@ -54,13 +54,17 @@ Contestants = dict[str, Callable[[float], Window]]
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = script.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script.Parser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--widths", default=",".join(map(str, WIDTHS)), help="sizes N, by commas")
     parser.add_argument("--repeats", type=int, default=5, help="timed windows of each contestant")
     parser.add_argument("--runs", type=int, help=f"of ours: {CPU_RUNS} on a CPU, {GPU_RUNS} else")
     parser.add_argument("--steps", type=int, default=50, help="time steps of a trial")
     parser.add_argument("--window", type=float, default=1.2, help="seconds of a timed window")
-    parser.add_argument("--out", type=Path, default=script.RESULTS, help="folder of the JSON and PNG")
+    parser.add_argument(
+        "--out", type=Path, default=script.RESULTS, help="folder of the JSON and PNG"
+    )
     parser.add_argument("--no-torch", action="store_true", help="time ours alone")
     flags = parser.parse_args(arguments)
     try:

@@ -1,10 +1,11 @@
 """One PyTorch process that trains one network after another, on request.
 
 `sweep_throughput.py` starts one per core and speaks to it in lines of JSON; beside
-`latent_torch_peer.py` it is the only file of the project that imports PyTorch. Weights, task, batch, loss and optimizer are ours; biases are
-left out, as in our cell, which only makes the peer faster. Three courtesies are paid to it: it
-neither evaluates accuracies nor watches for divergence, as our step does, denormal numbers are
-flushed to zero, as in XLA, and every timed window begins warm.
+`latent_torch_peer.py` this is the only file of the project that imports PyTorch. Weights, task,
+batch, loss and optimizer are ours; biases are left out, as in our cell, which only makes the peer
+faster. Three courtesies are paid to it: it neither evaluates accuracies nor watches for
+divergence, as our step does, denormal numbers are flushed to zero, as in XLA, and every timed
+window begins warm.
 """
 
 import contextlib

@@ -5,16 +5,26 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 
 import rnnjax
 from launch import Config, checked_workdir
 from rnnjax.report import Page, write_report
-from rnnjax.store import versions
+from rnnjax.store import digest, versions, write_atomically
 from rnnjax.sweep import cost, default_layout, plan
 
-__all__ = ["ARMS", "cost_text", "named", "task_options", "train_and_report", "training_seconds"]
+__all__ = [
+    "ARMS",
+    "cost_text",
+    "device_name",
+    "named",
+    "remembered",
+    "task_options",
+    "train_and_report",
+    "training_seconds",
+]
 
 ARMS = {
     "gaussian": {"init": "gaussian", "bias": False},
@@ -39,6 +49,29 @@ def task_options(config: Config, task: str) -> dict[str, Any]:
 def training_seconds(store: Path) -> float:
     """Seconds of training that the store's results took, over all the calls that made them."""
     return sum(json.loads(file.read_text())["seconds"] for file in store.glob("blocks/*.json"))
+
+
+def device_name() -> str:
+    """The devices that results of this process come from."""
+    devices = jax.local_devices()
+    kind = devices[0].device_kind
+    info = Path("/proc/cpuinfo")
+    if devices[0].platform == "cpu" and info.exists():
+        kind = info.read_text().partition("model name")[2].partition("\n")[0].strip("\t :") or kind
+    return f"{len(devices)} x {kind}"
+
+
+def remembered(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]) -> Any:
+    """What `file` holds for `name`, if it was made of the same; else `compute()`, kept there.
+
+    `of` is all that the value depends on. Values made of something else are kept beside it.
+    """
+    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    key = f"{name} {digest(of)[:12]}"
+    if key not in known:
+        known[key] = {"of": of, "value": compute()}
+        write_atomically(file, json.dumps(known, indent=1) + "\n")
+    return known[key]["value"]
 
 
 def _label(sweep: rnnjax.Sweep, place: Sequence[int]) -> str:
@@ -107,7 +140,8 @@ def train_and_report(
         keep_parameters=config.keep_parameters,
     )  # fmt: skip
     page = make_page(
-        results, settings=config.to_dict(), command=command, versions=versions(),
+        results, settings=config.to_dict(), command=command,
+        versions={"devices": device_name(), **versions()},
         elapsed_seconds=training_seconds(store),
     )  # fmt: skip
     write_report(page, workdir)

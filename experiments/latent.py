@@ -6,7 +6,7 @@ Presets and settings: experiments/configs/latent.py. The same command resumes.
 """
 
 import dataclasses
-import json
+import functools
 import sys
 from pathlib import Path
 
@@ -15,11 +15,12 @@ import xarray as xr
 
 import rnnjax
 from epoch_cost import EpochCost, epoch_cost
-from grids import task_options, train_and_report
+from grids import device_name, remembered, task_options, train_and_report
 from launch import Config, Study, main
 from rnnjax.parametrization import InverseWidth
 from rnnjax.report import latent_page
-from rnnjax.store import write_atomically
+from rnnjax.store import describe, versions
+from rnnjax.training import Setup
 from rnnjax.validate import positive_integer
 
 
@@ -51,34 +52,39 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
     )  # fmt: skip
 
 
-def measure_costs(config: Config, sweep: rnnjax.Sweep, workdir: Path) -> xr.Dataset:
+def measure_costs(setups: dict[int, Setup], config: Config, workdir: Path) -> xr.Dataset:
     """Seconds and peak memory of an epoch at each size; what the workdir has is not redone."""
-    file = workdir / "cost.json"
-    wanted = {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
-    known: dict[str, EpochCost] = {}
-    if file.exists() and (saved := json.loads(file.read_text()))["how"] == wanted:
-        known = saved["sizes"]
-    sizes = sorted(config.cost_hidden)
-    _, setup = next(sweep.setups())
-    for size in sizes:
-        if str(size) in known:
-            continue
+    how = {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
+
+    def measured(size: int) -> EpochCost:
         print(f"timing an epoch at N = {size:,}", file=sys.stderr)
-        known[str(size)] = epoch_cost(_sized(setup, size), **wanted)
-        write_atomically(file, json.dumps({"how": wanted, "sizes": known}, indent=1) + "\n")
-    seconds = np.array([known[str(size)]["seconds"] for size in sizes])
+        return epoch_cost(setups[size], **how)
+
+    found = []
+    for size, setup in setups.items():
+        of = {**how, "setup": describe(setup), "devices": device_name(), "jax": versions()["jax"]}
+        compute = functools.partial(measured, size)
+        found.append(remembered(workdir / "cost.json", f"N={size}", of, compute))
+    seconds = np.array([cost["seconds"] for cost in found])
     values = {
         "seconds_per_epoch": np.median(seconds, axis=1),
         "seconds_per_epoch_low": seconds.min(axis=1),
         "seconds_per_epoch_high": seconds.max(axis=1),
-        "peak_bytes": np.array([known[str(size)]["peak_bytes"] for size in sizes]),
+        "peak_bytes": np.array([cost["peak_bytes"] for cost in found]),
     }
-    return xr.Dataset({name: ("hidden", v) for name, v in values.items()}, {"hidden": sizes})
+    return xr.Dataset({name: ("hidden", v) for name, v in values.items()}, {"hidden": [*setups]})
 
 
-def _sized(setup: rnnjax.training.Setup, hidden: int) -> rnnjax.training.Setup:
-    cell = dataclasses.replace(setup.cell, hidden=hidden)  # type: ignore[type-var]
-    return dataclasses.replace(setup, cell=cell)
+def _sized_setups(config: Config, sweep: rnnjax.Sweep) -> dict[int, Setup]:
+    """What an epoch is timed of, by size."""
+    for name in ("cost_repeats", "cost_epochs"):
+        positive_integer(name, config[name])
+    sizes = sorted(positive_integer("cost_hidden", size) for size in config.cost_hidden)
+    _, setup = next(sweep.setups())
+    return {
+        size: dataclasses.replace(setup, cell=dataclasses.replace(setup.cell, hidden=size))  # type: ignore[type-var]
+        for size in sizes
+    }
 
 
 def run(
@@ -95,13 +101,10 @@ def run(
     damaged, or of another config.
     """
     sweep = build_sweep(config)
-    for name in ("cost_repeats", "cost_epochs"):
-        positive_integer(name, config[name])
-    for size in config.cost_hidden:
-        positive_integer("cost_hidden", size)
+    setups = _sized_setups(config, sweep)
 
     def page(results: xr.Dataset, **about):
-        return latent_page(results, measure_costs(config, sweep, Path(workdir)), **about)
+        return latent_page(results, measure_costs(setups, config, Path(workdir)), **about)
 
     return train_and_report(
         "latent", sweep, workdir, page, config, dry_run=dry_run, command=command

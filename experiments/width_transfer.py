@@ -5,7 +5,8 @@
 Presets and settings: experiments/configs/width_transfer.py. The same command resumes.
 """
 
-import json
+import dataclasses
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ import numpy as np
 import xarray as xr
 
 import rnnjax
-from grids import ARMS, named, task_options, train_and_report
+from grids import ARMS, named, remembered, task_options, train_and_report
 from launch import Config, Study, main
 from rnnjax.cells import Cell, gru, latent, rate
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
 from rnnjax.report import transfer_page
-from rnnjax.store import write_atomically
+from rnnjax.store import describe
 from rnnjax.training import coordinate_check
-from rnnjax.validate import fraction, one_of, positive_integer
+from rnnjax.validate import fraction, learning_rate, one_of, positive_integer
 
 RULES = ("standard", "inverse_width", "mup", "latent", "gru")
 
@@ -34,7 +35,7 @@ def rule_cells(config: Config) -> dict[str, Cell]:
     mup = MuPAdam(config.eps_scaling) if config.optimizer == "adam" else MuPSGD()
     shared = {"alpha": config.alpha, "bias": config.bias}
     cells = {
-        "standard": rate(alpha=config.alpha, **ARMS[config.arm]),
+        "standard": rate(init=config.arm, **shared),
         "inverse_width": rate(parametrization=inverse, **shared),
         "mup": rate(parametrization=mup, **shared),
         "latent": latent(rank=config.rank, parametrization=inverse, **shared),
@@ -81,21 +82,36 @@ def wanted_runs(sweep: rnnjax.Sweep, config: Config) -> np.ndarray:
 
 def check_coordinates(config: Config, sweep: rnnjax.Sweep, workdir: Path) -> xr.Dataset:
     """The coordinate check of every rule; one that the workdir has is not redone."""
-    file, how = workdir / "coordinates.json", json.loads(config.coordinates.to_json())
-    known: dict[str, Any] = {}
-    if file.exists() and (saved := json.loads(file.read_text()))["how"] == how:
-        known = saved["rules"]
-    rules = sweep.axis("cell")
-    for name, cell in zip(rules.labels, rules.values, strict=True):
-        if name in known:
-            continue
+    how, task = config.coordinates.to_dict(), sweep.task
+    assert task is not None
+
+    def checked(name: str, cell: Cell) -> dict[str, Any]:
         print(f"coordinate check: {name}", file=sys.stderr)
-        found = coordinate_check(sweep.task, cell, sweep.recipe, **config.coordinates)
-        known[name] = found.to_dict()
-        write_atomically(file, json.dumps({"how": how, "rules": known}) + "\n")
-    found = [xr.Dataset.from_dict(known[name]) for name in rules.labels]
+        return coordinate_check(task, cell, sweep.recipe, **how).to_dict()
+
+    rules, found = sweep.axis("cell"), []
+    for name, cell in zip(rules.labels, rules.values, strict=True):
+        of = describe({"task": task, "cell": cell, "recipe": sweep.recipe, "how": how})
+        compute = functools.partial(checked, name, cell)
+        value = remembered(workdir / "coordinates.json", name, of, compute)
+        found.append(xr.Dataset.from_dict(value))
     labels = xr.DataArray(list(rules.labels), dims="cell", name="cell")
-    return xr.concat(found, labels, combine_attrs="identical")
+    return xr.concat(found, labels, combine_attrs="identical")  # type: ignore[reportReturnType]
+
+
+def _require_coordinates(config: Config, sweep: rnnjax.Sweep) -> None:
+    """Raises `ValueError` now for what the coordinate check would refuse after the training."""
+    how = config.coordinates
+    if len(set(how.widths)) < 2:
+        raise ValueError(
+            f"coordinates.widths: expected at least two different sizes, got {tuple(how.widths)}"
+        )
+    for name in ("seeds", "steps"):
+        positive_integer(f"coordinates.{name}", how[name])
+    learning_rate("coordinates.learning_rate", how.learning_rate)
+    for cell in sweep.axis("cell").values:
+        for width in how.widths:
+            dataclasses.replace(cell, hidden=width)
 
 
 def run(
@@ -112,8 +128,7 @@ def run(
     """
     level = fraction("level", config.level, open_below=True)
     sweep = build_sweep(config)
-    for name in ("seeds", "steps"):
-        positive_integer(f"coordinates.{name}", config.coordinates[name])
+    _require_coordinates(config, sweep)
 
     def page(results: xr.Dataset, **about):
         checks = check_coordinates(config, sweep, Path(workdir))

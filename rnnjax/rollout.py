@@ -68,8 +68,11 @@ def rollout(
     if initial is None:
         rest = cell.initial_state(params)
         initial = jnp.broadcast_to(rest, (inputs.shape[0], *rest.shape))
-    elif initial.shape[:1] != inputs.shape[:1]:
-        raise ValueError(f"initial: expected {inputs.shape[0]} states, got {initial.shape}")
+    else:
+        wanted = (inputs.shape[0], *jax.eval_shape(cell.initial_state, params).shape)
+        if initial.shape != wanted:
+            hint = " (see cell.project)" if isinstance(cell, UnrolledCell) else ""
+            raise ValueError(f"initial: expected shape {wanted}{hint}, got {initial.shape}")
 
     if isinstance(cell, UnrolledCell) and kernel == "auto":
         states: Array = cell.unroll(params, inputs, initial)

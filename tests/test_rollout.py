@@ -198,6 +198,8 @@ def test_refusals():
         rollout(cell, params, jnp.zeros((5, 2)))
     with pytest.raises(ValueError, match=r"inputs: expected shape \[B, T, 2\], got \(1, 5, 3\)"):
         rollout(cell, params, jnp.zeros((1, 5, 3)))
+    with pytest.raises(ValueError, match=r"initial: expected shape \(1, 2\), got \(1, 3\)"):
+        rollout(cell, params, jnp.zeros((1, 5, 2)), initial=jnp.zeros((1, 3)))
     with pytest.raises(ValueError, match="kernel: 'hoisted' needs an additive cell, got 'plain'"):
         rollout(cell, params, jnp.zeros((1, 5, 2)), kernel="hoisted")
     with pytest.raises(ValueError, match=r"kernel: .*did you mean 'hoisted'"):

@@ -57,7 +57,7 @@ def _laptop() -> ConfigDict:
     )
 
     config.arm = "xavier"  # the standard rule's initial weights, as in lr_collapse
-    config.bias = True  # biases in the networks of the other rules
+    config.bias = True  # whether networks (GRUs always) have biases
     config.rank = 1  # of the latent network
     config.eps_scaling = "scaled"  # Adam's epsilon follows the gradients under the 1/N rules
     config.alpha = 0.5  # dt / tau

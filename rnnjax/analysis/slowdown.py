@@ -85,9 +85,11 @@ def verdict(
     An exponent *grows* where its interval lies above zero and does not end below `negligible`.
 
     - `"none"`: the interval of `torch` ends below `negligible`: no slow-down to explain.
-    - `"eps"`: `torch` grows, and by more than `scaled`, which does not.
-    - `"structural"`: both grow, and the difference does not.
+    - `"eps"`: `torch` grows, by more than `scaled`, whose interval ends below `negligible`.
+    - `"eps in part"`: `torch` grows, by more than `scaled`, which may or may not grow.
     - `"both"`: both grow, and so does the difference.
+    - `"structural"`: both grow, and the interval of the difference ends below `negligible`.
+    - `"structural in part"`: both grow, and they may or may not differ.
     - `"undecided"`: anything else.
     - `"unfitted"`: an interval is missing.
     """
@@ -102,8 +104,12 @@ def verdict(
     if not grows(torch):
         return "undecided"
     if grows(difference):
-        return "both" if grows(scaled) else "eps"
-    return "structural" if grows(scaled) else "undecided"
+        if grows(scaled):
+            return "both"
+        return "eps" if scaled[1] < negligible else "eps in part"
+    if not grows(scaled):
+        return "undecided"
+    return "structural" if difference[1] < negligible else "structural in part"
 
 
 def slowdown(

@@ -48,6 +48,10 @@ class Cell(abc.ABC):
         """Numbers kept per trial and time step for the gradient; counts memory."""
         return 6 * self.hidden
 
+    def in_use(self, trials: int) -> int:
+        """Numbers held at a time, beside those kept, by a batch of `trials`; counts memory."""
+        return 0
+
     def rule(self, name: str, optimizer: str | None = None) -> LeafRule:
         """The width rule in force for the leaf `name`."""
         optimizer = optimizer or self.parametrization.optimizers[0]
@@ -108,7 +112,10 @@ class AdditiveCell(Cell):
 
 
 class UnrolledCell(Cell):
-    """A cell that runs through time by a kernel of its own; `step` remains its definition."""
+    """A cell that runs through time by a kernel of its own; `step` remains its definition.
+
+    Where the ambient mesh has an axis "units" the kernel should share its units over it.
+    """
 
     @abc.abstractmethod
     def unroll(self, params: Params, inputs: Float[Array, "B T I"], initial: Array) -> Array:

@@ -96,9 +96,10 @@ def as_current(
     v_1 .. v_{T-1}, and the firing rates r_1 .. r_T are `leaky(alpha, tanh(v_0 .. v_{T-1}), r_0)`,
     so that the rate network's output is the same leaky filter of W_out tanh(v).
 
-    Raises `ValueError` for another cell.
+    Raises `ValueError` for another cell, or arrays of another shape.
     """
     instance_of("cell", cell, Rate)
+    _require_trials(cell, inputs, initial)
     sharpened = (inputs[:, 1:] - (1 - cell.alpha) * inputs[:, :-1]) / cell.alpha
     first = jax.vmap(cell.drive, in_axes=(None, 0))(params, inputs[:, :1])[:, 0]
     begin = initial @ cell.connectivity(params).T + first
@@ -121,15 +122,26 @@ def as_rate(
     T inputs become T + 1. The rates before the first step solve W r_0 = h_0 - W_in u_0 - b, in the
     least-squares sense where W is singular; the map is exact where a solution exists.
 
-    Raises `ValueError` for another cell.
+    Raises `ValueError` for another cell, or arrays of another shape.
     """
     instance_of("cell", cell, Current)
+    _require_trials(cell, inputs, initial)
+    if first.shape != (len(inputs), cell.inputs):
+        raise ValueError(f"first: expected shape {(len(inputs), cell.inputs)}, got {first.shape}")
     filtered = jax.vmap(leaky, in_axes=(None, 0, 0))(cell.tau, inputs, first)
     smooth = jnp.concatenate([first[:, None], filtered], axis=1)
     drive = jax.vmap(cell.drive, in_axes=(None, 0))(params, first[:, None])[:, 0]
     begin = jnp.linalg.lstsq(cell.connectivity(params), (initial - drive).T)[0].T
     twin = Rate(cell.hidden, cell.inputs, cell.outputs, cell.tau, cell.bias, cell.parametrization)
     return Equivalent(twin, smooth, begin)
+
+
+def _require_trials(cell: DenseCell, inputs: Array, initial: Array) -> None:
+    if inputs.ndim != 3 or inputs.shape[-1] != cell.inputs:
+        raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {inputs.shape}")
+    if initial.shape != (len(inputs), cell.hidden):
+        wanted = (len(inputs), cell.hidden)
+        raise ValueError(f"initial: expected shape {wanted}, got {initial.shape}")
 
 
 def leaky(alpha: float, values: Float[Array, "T N"], initial: Float[Array, " N"]) -> Array:

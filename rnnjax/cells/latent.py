@@ -64,6 +64,10 @@ class Latent(LowRankWeights, UnrolledCell):
         """The state, its cotangent and what is made of both; nothing of the size of N."""
         return 4 * (len(self._keep) + self.inputs + self.outputs)
 
+    def in_use(self, trials: int) -> int:
+        """Three tiles: the units' currents, rates and cotangents."""
+        return 3 * min(self.hidden * trials, latent_kernel.tile_elements())
+
     def _entering(self, params: Params) -> Float[Array, "F N"]:
         """m^T, W_in^T, and b as one row more."""
         rows = [self.effective(params, name).T for name in ("embedding", "input")]

@@ -22,7 +22,7 @@ from jax.sharding import PartitionSpec
 
 from rnnjax.typing import Array, Float
 
-__all__ = ["AXIS", "run"]
+__all__ = ["AXIS", "run", "tile_elements"]
 
 AXIS = "units"
 """Mesh axis over which the units are shared, where the ambient mesh has it."""
@@ -49,8 +49,7 @@ def run(
     """
     shards = jax.sharding.get_abstract_mesh().shape.get(AXIS, 1)
     units, trials = leaving.shape[1], initial.shape[1]
-    elements = _CACHED if jax.default_backend() == "cpu" else _RESIDENT
-    tile = _ceil(units, shards * _ceil(units * trials, shards * elements))
+    tile = _ceil(units, shards * _ceil(units * trials, shards * tile_elements()))
     count = shards * _ceil(units, shards * tile)
 
     def tiled(weights: Array) -> Array:
@@ -58,6 +57,11 @@ def run(
         return jnp.swapaxes(padded.reshape(-1, count, tile), 0, 1)  # [tiles, F or D, tile]
 
     return _states(keep, tiled(entering), tiled(leaving), drive, initial)
+
+
+def tile_elements() -> int:
+    """The most elements of one [tile, B] on this backend."""
+    return _CACHED if jax.default_backend() == "cpu" else _RESIDENT
 
 
 def _ceil(whole: int, part: int) -> int:

@@ -67,7 +67,8 @@ class GammaTrick(Standard):
 
     Rates are gamma eta under Adam and gamma^2 eta under SGD (study 2, appendix on the standard
     parametrization); the readout's bias, which gamma does not reach, keeps eta. Larger gamma is
-    richer learning, as under muP. The paper's text multiplies the output: `output="multiply"`.
+    richer learning, as under muP. The paper's text multiplies the output by gamma:
+    `output="multiply"`, which leaves the rates as they are, so that they no longer make up for it.
     `eps_scaling="scaled"` moves Adam's epsilon with the gradients, which go as the output.
     """
 

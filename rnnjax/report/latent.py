@@ -40,7 +40,9 @@ SETUP: Mapping[str, str] = {
 }
 """Table 4 of the paper, and its text."""
 
-EPOCHS = 500
+EPOCHS, LARGEST = 500, 100_000
+"""Training epochs and largest network of the paper."""
+
 TARGETS = (0.5, 0.2, 0.1)
 """Shares of the blind loss, that of the best answer which ignores the input."""
 
@@ -203,11 +205,12 @@ def _cost_table(cost: xr.Dataset) -> Table:
 
 
 def _hundred_epochs(cost: xr.Dataset) -> str:
+    """At the paper's largest size, or the nearest one measured."""
     seconds = cost["seconds_per_epoch"].dropna("hidden")
     if not seconds.size:
         return "not measured"
-    last = seconds.isel(hidden=-1)
-    return f"100 epochs at {_size(int(last['hidden']))}: {duration(100 * float(last))}"
+    nearest = seconds.isel(hidden=np.abs(np.log(seconds["hidden"].values / LARGEST)).argmin())
+    return f"100 epochs at {_size(int(nearest['hidden']))}: {duration(100 * float(nearest))}"
 
 
 def _epoch_range(cost: xr.Dataset) -> str:
@@ -244,9 +247,10 @@ def _claims_table(distance: xr.Dataset, scaling: xr.Dataset, cost: xr.Dataset) -
     return Table(("claim", "paper", "here"), rows, caption, align="lll")
 
 
-def _ours(dataset: xr.Dataset) -> dict[str, str]:
+def _ours(dataset: xr.Dataset, settings: Mapping[str, object]) -> dict[str, str]:
+    rank, readout = settings.get("rank", "K"), settings.get("readout", "among the settings")
     return {
-        "network": "rank K (Eqs. 7 to 9); K among the settings",
+        "network": f"rank {rank} (Eqs. 7 to 9); readout: {readout}",
         "task": listed_tasks(dataset),
         "network sizes": listed_sizes(dataset["hidden"].values),
         "learning rates": listed_rates(dataset["learning_rate"].values),
@@ -261,14 +265,14 @@ def _caveats() -> str:
             "These are networks of rank K trained from the start, K numbers evolving in place of "
             "N. Nothing here says that a network of full rank of the same size would learn so.",
             "The latent equations are no approximation: with W = m nᵀ / N, one leak for all "
-            "neurons and κ(0) = nᵀ r(0) / N, κ = nᵀ r / N holds at every step, and the output C κ "
-            "is that of the readout W_out = C nᵀ / N of the whole network.",
+            "neurons and κ(0) = nᵀ r(0) / N, κ = nᵀ r / N holds at every step. The readout `rates` "
+            "is W_out r, the whole network's; `latent` is C κ, that of W_out = C nᵀ / N.",
             "The paper's Eqs. 10 and 11, W = m nᵀ and κ = nᵀ r, lack the factors 1/N of its "
             "Eq. 12: taken at their word, they differ by a factor N. Eqs. 7 to 9 are consistent, "
             "and used here.",
-            "A readout of κ has no more dimensions than K. With K = 1, as the paper's appendix "
-            "says, all outputs are multiples of one number, which cannot do the 3-bit "
-            "flip-flop; it needs K = 3.",
+            "A readout of κ itself has no more dimensions than K. With K = 1, as the paper's "
+            "appendix says, all outputs would be multiples of one number, which cannot do the "
+            "3-bit flip-flop; it needs K = 3.",
             "Every sum over neurons is an average over N draws of the same distribution, so that "
             "curves must approach a limit, and sizes differ by terms that shrink as 1/√N. That "
             "holds for entries of m, n and the input weights of order one. Other scales "
@@ -347,7 +351,7 @@ def latent_page(
         Section(
             "Paper versus here",
             "",
-            (_claims_table(distance, scaling, cost), setup_table(SETUP, _ours(dataset))),
+            (_claims_table(distance, scaling, cost), setup_table(SETUP, _ours(dataset, settings))),
         ),
         Section("What these numbers do not say", _caveats()),
         runs_section(dataset),

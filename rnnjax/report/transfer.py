@@ -458,6 +458,8 @@ def _coordinate_section(checks: xr.Dataset) -> Section:
 
 def _slope_cell(part: xr.Dataset, name: str) -> str:
     slope, error = float(part[f"{name}_slope"]), float(part[f"{name}_slope_error"])
+    if np.isnan(slope):
+        return "none"
     return signed(slope) if np.isnan(error) else f"{signed(slope)} ± {error:.2f}"
 
 

@@ -24,8 +24,10 @@ def load_parameters(store: str | Path, **labels: Any) -> dict[str, np.ndarray]:
     """The trained raw weights of one network, by its labels on the sweep's axes.
 
     For example `load_parameters("store", hidden=64, learning_rate=0.01, seed=3)`; axes of one
-    value may be left out. Raises `StoreError` if the weights were not kept (see `run_sweep`'s
-    `keep_parameters`) or are damaged, `ValueError` for labels that are not on the axes.
+    value may be left out. Where gamma is not 1 the readout also wants
+    `rollout(..., output_scale=rnnjax.training.output_scale(cell, gamma))`. Raises `StoreError` if
+    the weights were not kept (see `run_sweep`'s `keep_parameters`) or are damaged, `ValueError`
+    for labels that are not on the axes.
     """
     path = Path(store)
     status = load_results(path)["status"]

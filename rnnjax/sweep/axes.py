@@ -122,6 +122,8 @@ class Sweep:
         recipe = self.recipe
         instance_of("task", task, Task)
         instance_of("cell", cell, Cell)
+        if "parametrization" in chosen:  # whole specs first, then the fields that edit them
+            cell = _with(cell, parametrization=chosen.pop("parametrization"))
         for name, value in chosen.items():
             if name in _fields(recipe):
                 recipe = dataclasses.replace(recipe, **{name: value})

@@ -46,13 +46,16 @@ def _working_bytes(setup: Setup) -> int:
     channels = 2 * cell.inputs + 6 * cell.outputs
     training = setup.recipe.batch * task.steps * (cell.kept + channels)
     evaluation = setup.evaluation_trials * task.steps * (2 * cell.kept // 3 + channels)
-    return 2 * _parameter_bytes(setup) + _WORD * max(training, evaluation)
+    at_a_time = cell.in_use(max(setup.recipe.batch, setup.evaluation_trials))
+    return 2 * _parameter_bytes(setup) + _WORD * (max(training, evaluation) + at_a_time)
 
 
 def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
     """Memory of a block: weights and optimizer moments of all runs, work of those in flight."""
     moments = 2 if setup.recipe.optimizer == "adam" else 0
     at_rest = (1 + moments) * _parameter_bytes(setup) * runs
+    if layout.share == "units":  # every device holds all weights
+        at_rest *= len(layout.devices)
     return at_rest + min(layout.side_by_side or runs, runs) * _working_bytes(setup)
 
 

@@ -31,7 +31,8 @@ __all__ = ["Block", "Engine", "Progress", "plan", "run_sweep", "sweep_config"]
 class Engine:
     """How a sweep is computed, and how much of its loss curves is kept.
 
-    Nothing here changes a result beyond rounding, and at map width 1 not even that. A store keeps
+    Nothing here changes a result beyond rounding, and at map width 1 not even that, except that
+    devices which share units sum them in an order of their own. A store keeps
     the `points` and `spacing` that it was begun with.
 
     Raises `ValueError` for a number below 1 or an unknown name.
@@ -42,8 +43,8 @@ class Engine:
     map_width: int | Literal["all"] | None = None
     """Runs side by side on each device, or "all"; by default 1 on CPU, all on accelerators."""
     share: Literal["runs", "units"] = "runs"
-    """What devices share: the runs, or the units of every run (`latent` cells), which serves
-    networks too large or too few for one device each."""
+    """What devices share: the runs, or the units of every run (`latent` cells), which serves a few
+    very large networks. Every device then holds all weights; its time is what is saved."""
     block_runs: int | None = None
     """Runs per block; by default as many as memory allows."""
     segment: int | None = None
@@ -282,7 +283,7 @@ def _run_block(
     sink.write(
         block.name, block.cells, values,
         started=begin, seconds=round(seconds, 3), device=layout.devices[0].device_kind,
-        devices=len(layout.devices), map_width=layout.map_width,
+        devices=len(layout.devices), map_width=layout.map_width, share=layout.share,
     )  # fmt: skip
 
 

@@ -51,7 +51,8 @@ class Layout:
         Devices share it evenly. Mapped one by one, each has at least two: XLA unrolls a loop of
         one and then rounds differently, so that a run alone would not equal itself in company.
         """
-        share = max(-(-runs // self.lanes), 2 if self.map_width == 1 else 1)
+        alone = self.share == "runs" and self.map_width == 1
+        share = max(-(-runs // self.lanes), 2 if alone else 1)
         return share * self.lanes
 
     def sharding(self) -> NamedSharding:

@@ -9,7 +9,7 @@ from rnnjax.cells import Cell, fitted
 from rnnjax.sweep.block import train_block
 from rnnjax.sweep.placement import Layout, default_layout
 from rnnjax.tasks import Task
-from rnnjax.training import Hyper, Recipe, Setup, Status
+from rnnjax.training import Hyper, Recipe, Setup, Status, output_scale
 from rnnjax.typing import Params
 
 __all__ = ["Trained", "train_one"]
@@ -26,6 +26,8 @@ class Trained(NamedTuple):
     """Training loss of every step, [T]; NaN after the run stopped."""
     status: Status
     """How the run ended."""
+    output_scale: float
+    """What the readout is multiplied by (`rollout(..., output_scale=)`): 1, but for gamma."""
     results: dict[str, float]
     """Held-out loss, accuracies and steps, named as in a sweep's dataset."""
 
@@ -73,5 +75,6 @@ def train_one(
         params={name: leaf[0] for name, leaf in block.params.items()},
         losses=block.losses[0],
         status=Status(int(block.values["status"][0])),
+        output_scale=float(output_scale(setup.cell, float(gamma))),
         results={name: value[0].item() for name, value in block.values.items()},
     )

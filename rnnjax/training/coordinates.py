@@ -14,7 +14,16 @@ from rnnjax.cells import Cell, fitted
 from rnnjax.rollout import rollout
 from rnnjax.tasks import Task
 from rnnjax.training.recipe import Recipe
-from rnnjax.training.run import Hyper, Setup, advance, born, held_out, output_scale, start
+from rnnjax.training.run import (
+    Hyper,
+    Setup,
+    Status,
+    advance,
+    born,
+    held_out,
+    output_scale,
+    start,
+)
 from rnnjax.typing import Array, Float
 
 __all__ = ["MEASURES", "coordinate_check"]
@@ -50,7 +59,7 @@ def coordinate_check(
     Args:
         task: what the networks begin to learn.
         cell: the network; its width rule is what is checked.
-        recipe: how it is trained; its optimizer must be one of the rule's.
+        recipe: how it is trained, apart from how long; its optimizer must be one of the rule's.
         widths: network sizes, at least two.
         seeds: how many seeds, 0 .. seeds-1.
         learning_rate: the run's rate, before the rule's own factors.
@@ -61,7 +70,8 @@ def coordinate_check(
     Returns:
         A dataset with `activation`, `activation_change` and `output_change` over (hidden, seed,
         step), changes being 0 at step 0; and for each its `_slope` at the last step, averaged
-        over seeds, with its standard error `_slope_error` over seeds (NaN for one seed).
+        over seeds, with its standard error `_slope_error` over seeds (NaN for one seed). Both are
+        over the seeds whose networks stayed finite; what diverged is NaN.
 
     Raises:
         ValueError: fewer than two different widths, a count below 1, or a rate or gamma that is
@@ -74,10 +84,13 @@ def coordinate_check(
         validate.positive_integer(name, count)
     validate.learning_rate("learning_rate", learning_rate)
     validate.learning_rate("gamma", gamma)
+    followed = dataclasses.replace(
+        recipe or Recipe(), epochs=steps, steps_per_epoch=1, stop="never"
+    )
     found = []
     for width in widths:
         sized = dataclasses.replace(fitted(cell, task), hidden=width)  # type: ignore[type-var]
-        setup = Setup(task, sized, recipe or Recipe(epochs=steps))
+        setup = Setup(task, sized, followed)
         if gamma != 1.0:
             setup.require_gamma()
         found.append(_followed(setup, jnp.arange(seeds), learning_rate, gamma, steps, trials))
@@ -88,16 +101,19 @@ def coordinate_check(
     for name, meaning in MEASURES.items():
         dataset[name].attrs["long_name"] = meaning
         slopes = _slopes(np.array(widths), dataset[name].isel(step=-1).values)
-        spread = slopes.std(ddof=1) / np.sqrt(seeds) if seeds > 1 else np.nan
-        dataset[f"{name}_slope"] = float(slopes.mean())
+        many, some = len(slopes) > 1, len(slopes) > 0
+        spread = slopes.std(ddof=1) / np.sqrt(len(slopes)) if many else np.nan
+        dataset[f"{name}_slope"] = float(slopes.mean()) if some else np.nan
         dataset[f"{name}_slope_error"] = float(spread)
     return dataset
 
 
 def _slopes(widths: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Slope of log10 of `values` [N, seed] against log10 N, per seed."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.polyfit(np.log10(widths), np.log10(values), 1)[0]
+    """Slope of log10 of `values` [N, seed] against log10 N, of each seed where all are finite."""
+    usable = (np.isfinite(values) & (values > 0)).all(axis=0)
+    if not usable.any():
+        return np.zeros(0)
+    return np.polyfit(np.log10(widths), np.log10(values[:, usable]), 1)[0]
 
 
 @functools.partial(jax.jit, static_argnames=("setup", "steps", "trials"))
@@ -128,7 +144,9 @@ def _followed(
 
         def step(run, _):
             run, _ = advance(setup, run, 1)
-            return run, measures(run.params)
+            lost = run.status == Status.DIVERGED
+            found = {name: jnp.where(lost, jnp.nan, v) for name, v in measures(run.params).items()}
+            return run, found
 
         params = born(setup.cell, seed)
         rates_at_birth, outputs_at_birth = look(params)

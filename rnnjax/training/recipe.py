@@ -34,7 +34,9 @@ class Recipe:
 
     The choice moves the critical rate of SGD by a factor O, and Adam's not at all."""
     clip: float | None = None
-    """Largest norm of the whole gradient, or none."""
+    """Largest norm of the whole gradient, or none. It is that of raw weights: under a rule with
+    multipliers it falls with the width (and with 1/gamma), and one bound clips small networks more.
+    """
     eps: float = 1e-8
     """Adam's epsilon, outside the square root."""
     stop: Literal["never", "criterion"] = "never"

@@ -95,8 +95,8 @@ class Setup:
         rule = self.cell.parametrization
         if self.recipe.optimizer not in rule.optimizers:
             raise ValueError(
-                f"optimizer: rule {rule.name!r} is made for {', '.join(rule.optimizers)}, "
-                f"got {self.recipe.optimizer!r}"
+                f"optimizer: expected {' or '.join(rule.optimizers)}, which rule {rule.name!r} is "
+                f"made for, got {self.recipe.optimizer!r}"
             )
 
     def require_gamma(self) -> None:

@@ -79,5 +79,14 @@ def test_refusals():
         cells.current(tau=0)
     with pytest.raises(ValueError, match="cell: expected a Rate"):
         cells.as_current(cells.current(), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 64)))
+    one = cells.rate(4)
+    with pytest.raises(ValueError, match=r"inputs: expected shape \[B, T, 1\], got \(1, 2, 3\)"):
+        cells.as_current(one, {}, jnp.zeros((1, 2, 3)), jnp.zeros((1, 4)))
+    with pytest.raises(ValueError, match=r"initial: expected shape \(1, 4\), got \(1, 64\)"):
+        cells.as_current(one, {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 64)))
+    with pytest.raises(ValueError, match=r"first: expected shape \(1, 1\), got \(2, 1\)"):
+        cells.as_rate(
+            cells.current(4), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 4)), jnp.zeros((2, 1))
+        )
     with pytest.raises(ValueError, match="cell: expected a Current"):
         cells.as_rate(cells.rate(), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 64)), jnp.zeros((1, 1)))

@@ -68,7 +68,9 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
     assert call(name, "--config=smoke", f"--workdir={workdir}") == 0
     assert {f: f.read_text() for f in (workdir / "store" / "blocks").glob("*.json")} == markers
     if name == "latent":
-        saved = json.loads((workdir / "cost.json").read_text())["sizes"]["200"]
+        (entry,) = json.loads((workdir / "cost.json").read_text()).values()
+        assert entry["of"]["setup"]["cell"]["hidden"] == 200
+        saved = entry["value"]
         assert len(saved["seconds"]) == 2
         assert min(saved["seconds"]) > 0
         assert 1e8 < saved["peak_bytes"] < 2e9
@@ -83,6 +85,9 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
         ("width_transfer", ["--config.task=delayed"], ["task", "delayed_cue"]),
         ("width_transfer", ["--config.highest.mup=1e-6"], ["rules", "highest.mup", "got none"]),
         ("width_transfer", ["--config.hidden=1024", "--config.rules=gru"], ["widest.gru"]),
+        ("width_transfer", ["--config.coordinates.widths=256"], ["coordinates.widths", "two"]),
+        ("width_transfer", ["--config.rank=40"], ["rank", "at most"]),
+        ("width_transfer", ["--config.coordinates.learning_rate=0"], ["learning_rate", "above 0"]),
         ("rescaling", ["--config.inits=xavier"], ["init", "gaussian"]),
         ("rescaling", ["--config.eps_scalings=torch"], ["eps_scalings", "torch", "scaled"]),
         ("rescaling", ["--config.flip_flop.bits=0"], ["bits", "at least 1"]),
@@ -94,6 +99,7 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
             ["--config.readout=latent", "--config.flip_flop.bits=3"],
             ["rank", "at least 3"],
         ),
+        ("latent", ["--config.rank=20", "--config.cost_hidden=10"], ["rank", "at most"]),
         ("latent", ["--config.cost_hidden=0,10"], ["cost_hidden", "at least 1"]),
         ("latent", ["--config.cost_repeats=0"], ["cost_repeats", "at least 1"]),
     ],

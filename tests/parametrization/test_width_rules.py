@@ -54,7 +54,11 @@ TABLE = {
     },
     ("mup_adam", "adam", MuPAdam(eps_scaling="torch")): {
         "recurrent": (ROOT, 1 / N, 1, 1, 1, 0),
+        "input": (1, 1, 1, 1, 1, 0),
+        "bias": (1, 1, 1, 1, 1, 0),
         "readout": (1, 1 / N, 1, 1, 1, 0),
+        "latent_readout": (1, 1, 1, 1, 1, 0),
+        "readout_bias": (0, 1, 1, 0, 1, 0),
     },
     ("mup_sgd", "sgd", MuPSGD()): {
         "recurrent": (1, 1 / ROOT, N, 2, 1, 0),
@@ -82,6 +86,9 @@ TABLE = {
         "readout_bias": (0, 1, 1, 0, 1, 0),
     },
 }  # fmt: skip
+for (name, _, rule), rows in list(TABLE.items()):
+    if name == "inverse_width":  # the same under both
+        TABLE[(name, "sgd", rule)] = rows
 CASES = [(o, rule, role, row) for (_, o, rule), rows in TABLE.items() for role, row in rows.items()]
 
 
@@ -125,7 +132,7 @@ def setup(rule, optimizer, **options):
 @pytest.mark.parametrize(("rule", "optimizer"), [(MuPAdam(), "sgd"), (MuPSGD(), "adam")])
 def test_the_wrong_optimizer_is_refused(rule, optimizer):
     with pytest.raises(
-        ValueError, match=f"optimizer: rule '{rule.name}' is made for .*{optimizer}"
+        ValueError, match=f"optimizer: expected .*'{rule.name}'.* got '{optimizer}'"
     ):
         setup(rule, optimizer)
 

@@ -63,7 +63,7 @@ def test_curves_have_rows_of_arms_and_columns_of_rates(data):
     figure = rescaling_curves(data)
     assert titles(figure) == [
         f"{arm}, rate {rate}"
-        for arm in ("eps = 10⁻⁸", "eps scaled with N")
+        for arm in ("eps fixed", "eps scaled with N")
         for rate in ("0.01", "0.1", "1")
     ]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -97,7 +97,7 @@ def test_slowdown_states_exponents_and_leaves_out_rates_without_arrivals(data):
         f"loss {target}, rate {rate}" for target in ("0.1", "0.06") for rate in ("0.01", "0.1")
     ]
     torch = fit["exponent"].sel(eps_scaling="torch", target=0.1, learning_rate=0.01)
-    assert texts(figure)[0].startswith(f"eps = 10⁻⁸: {float(torch):+.2f} [")
+    assert texts(figure)[0].startswith(f"eps fixed: {float(torch):+.2f} [")
 
 
 def test_slowdown_marks_the_steps_of_the_fit(data):

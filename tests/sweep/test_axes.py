@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+import rnnjax
 import tiny
 from rnnjax import Recipe, Sweep, cells, log_rates, log_widths, tasks
 from rnnjax.store import describe
@@ -136,3 +137,20 @@ def test_log_widths():
     assert len(set(log_widths(1, 10, per_decade=9))) == len(log_widths(1, 10, per_decade=9))
     with pytest.raises(ValueError, match=r"^low: expected an integer of at least 1"):
         log_widths(0, 10)
+
+
+def test_whole_specs_come_before_the_fields_that_edit_them():
+    rules = [rnnjax.parametrization.InverseWidth(), rnnjax.parametrization.MuPAdam()]
+    for order in (("eps_scaling", "parametrization"), ("parametrization", "eps_scaling")):
+        values = {"eps_scaling": ("torch", "scaled"), "parametrization": rules}
+        axes = {name: values[name] for name in order}
+        sweep = rnnjax.Sweep(
+            rnnjax.tasks.delayed_cue(), rnnjax.cells.rate(),
+            axes={**axes, "learning_rate": (0.1,), "seed": (0,)},
+        )  # fmt: skip
+        names = [axis.name for axis in sweep.static_axes]
+        for place, setup in sweep.setups():
+            at = dict(zip(names, place, strict=True))
+            rule = setup.cell.parametrization
+            assert type(rule) is type(rules[at["parametrization"]])
+            assert rule.eps_scaling == values["eps_scaling"][at["eps_scaling"]]

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import rnnjax
 import tiny
 from rnnjax import cells
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
@@ -77,6 +78,18 @@ def test_the_measures_are_what_training_does():
     assert (found["activation_change"].sel(step=0) == 0).all()
     two = np.log10(found["activation"].isel(step=-1).values)
     assert float(found["activation_slope"]) == pytest.approx((two[1] - two[0]).mean() / np.log10(2))
+
+
+def test_it_takes_all_its_steps_and_leaves_out_what_diverged():
+    recipe = rnnjax.Recipe("sgd", epochs=1, batch=4, stop="criterion")
+    cell = cells.rate(init="xavier", bias=True)
+    how = {"widths": (8, 16), "seeds": 3, "trials": 4}
+    found = coordinate_check(TASK, cell, recipe, steps=3, learning_rate=0.1, **how)
+    assert (found["activation_change"].diff("step") != 0).all()
+    lost = coordinate_check(TASK, cell, recipe, steps=30, learning_rate=30.0, **how)
+    assert lost["output_change"].isel(step=-1).isnull().any()
+    finite = lost["output_change"].isel(step=-1).notnull().all("hidden")
+    assert np.isnan(float(lost["output_change_slope"])) == (not finite.any())
 
 
 @pytest.mark.parametrize(
