@@ -44,7 +44,7 @@ def _laptop() -> ConfigDict:
     config.alpha = 0.5  # dt / tau
     config.bias = False
 
-    config.epochs = 300  # one epoch is one step
+    config.epochs = 200  # one epoch is one step
     config.batch = 50
     config.reduction = "mean"  # over outputs
     config.eps = 1e-8  # Adam's

@@ -59,7 +59,9 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
     workdir = tmp_path / "run"
     assert call(name, "--config=smoke", f"--workdir={workdir}") == 0
     results = load_results(workdir / "store")
-    assert (results["status"] == rnnjax.Status.EXHAUSTED).all()
+    done = results["status"] == rnnjax.Status.EXHAUSTED
+    left = 2 * 2 * 2 if name == "width_transfer" else 0  # rates at which two rules are not tried
+    assert int((~done).sum()) == left
     assert {file.stem for file in (workdir / "figures").glob("*.png")} == figures
     page = (workdir / "report.md").read_text()
     assert f"{name}.py --config=smoke" in page  # every report names its command

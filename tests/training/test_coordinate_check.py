@@ -12,7 +12,7 @@ from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
 from rnnjax.rollout import rollout
 from rnnjax.training import Hyper, Setup, advance, born, coordinate_check, held_out, start
 
-TASK, WIDTHS = tiny.TASKS["delayed_cue"], (32, 64, 128, 256)
+TASK, WIDTHS = tiny.TASKS["delayed_cue"], (64, 512)
 
 
 def check(cell, optimizer, rate):
@@ -36,7 +36,7 @@ def check(cell, optimizer, rate):
 def test_flat_under_a_rule_that_transfers(cell, optimizer, rate):
     found = check(cell, optimizer, rate)
     for measure in ("activation", "activation_change", "output_change"):
-        assert abs(float(found[f"{measure}_slope"])) < 0.15
+        assert abs(float(found[f"{measure}_slope"])) < 0.2
     assert (found["activation_change"].isel(step=-1) > 1e-4).all()
 
 
