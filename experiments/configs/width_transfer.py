@@ -23,7 +23,7 @@ def get_config(preset: str = "laptop") -> ConfigDict:
     config: Any = _laptop()
     if preset == "smoke":
         config.update(hidden=(8, 16), seeds=2, epochs=30, evaluation_trials=50)
-        config.update(rules=("standard", "mup", "latent"), learning_rates=log_rates(1e-2, 1, 1))
+        config.update(rules=("standard", "latent"), learning_rates=log_rates(1e-2, 1, 1))
         config.coordinates.update(widths=(16, 32), seeds=2, steps=2)
     elif preset == "paper":
         config.update(hidden=(128, 256, 512, 1024, 2048, 4096), seeds=10, epochs=5000)

@@ -26,12 +26,11 @@ def check(cell, optimizer, rate):
 @pytest.mark.parametrize(
     ("cell", "optimizer", "rate"),
     [
-        (cells.rate(parametrization=MuPAdam()), "adam", 0.01),
         (cells.current(parametrization=MuPAdam(), bias=True), "adam", 0.01),
         (cells.rate(parametrization=MuPSGD()), "sgd", 0.1),
         (cells.rate(parametrization=InverseWidth(eps_scaling="scaled")), "adam", 0.01),
     ],
-    ids=["rate-mup-adam", "current-mup-adam", "rate-mup-sgd", "rate-inverse-width-adam"],
+    ids=["current-mup-adam", "rate-mup-sgd", "rate-inverse-width-adam"],
 )
 def test_flat_under_a_rule_that_transfers(cell, optimizer, rate):
     found = check(cell, optimizer, rate)
