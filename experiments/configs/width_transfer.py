@@ -1,7 +1,7 @@
 """Which width rule lets one learning rate serve every width? Loss against rate against width.
 
     python experiments/width_transfer.py --config=smoke   # seconds; checks the installation
-    python experiments/width_transfer.py                  # laptop: half an hour on 2 cores
+    python experiments/width_transfer.py                  # laptop: less than an hour on 2 cores
     python experiments/width_transfer.py --config=paper   # wide networks; an accelerator
 
 Any field is a flag: `--config.rules=standard,mup --config.hidden=32,128,512 --config.seeds=8`.

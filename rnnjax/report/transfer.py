@@ -16,8 +16,8 @@ from rnnjax.analysis import (
     transfer_verdict,
 )
 from rnnjax.analysis.success import Edge
-from rnnjax.plots import coordinate_check, rates_against_width, transfer_curves
-from rnnjax.plots.style import name_condition, name_value, plain_number, signed
+from rnnjax.plots import rates_against_width, transfer_curves
+from rnnjax.plots.style import name_condition, name_value, plain_number
 from rnnjax.report.common import (
     bullets,
     criterion_text,
@@ -26,9 +26,9 @@ from rnnjax.report.common import (
     settings_section,
     steps_taken,
 )
+from rnnjax.report.coordinates import coordinate_section
 from rnnjax.report.findings import Finding, exponent_text, number, where, with_interval
 from rnnjax.report.page import Page, Picture, Section, Table
-from rnnjax.training.coordinates import MEASURES
 
 __all__ = ["transfer_page"]
 
@@ -401,7 +401,7 @@ def transfer_page(
             (_best_table(rules),),
             (_curves_picture(dataset, level),),
         ),
-        *([] if coordinates is None else [_coordinate_section(coordinates)]),
+        *([] if coordinates is None else [coordinate_section(coordinates)]),
         Section("What these numbers do not say", _caveats(dataset, margin)),
         runs_section(dataset),
         settings_section(settings),
@@ -427,40 +427,6 @@ def _rates_picture(
         "arrows: at the end of the rates tried, not fitted. Lines: power law with the 95% band "
         "of its refits, over the sizes fitted.",
     )
-
-
-def _coordinate_section(checks: xr.Dataset) -> Section:
-    """Why rates move: what a few training steps change, against width."""
-    steps, rate = int(checks["step"].max()), float(checks.attrs["learning_rate"])
-    text = (
-        f"After {steps} training steps at rate {plain_number(rate, 2)}: root mean square of the "
-        "firing rates, of their change, and of the change of the output, on held-out trials. Where "
-        "changes grow with N, large networks are thrown further by the same rate."
-    )
-    rows = tuple(
-        (name_condition(labels), *(_slope_cell(part, name) for name in MEASURES))
-        for labels, part in conditions(checks, ("hidden", "seed", "step"))
-    )
-    columns = ("rule", "firing rates", "change of firing rates", "change of outputs")
-    caption = (
-        "Slope of log10 RMS against log10 N, mean over seeds and its standard error: 0 where a "
-        "coordinate keeps its size."
-    )
-    picture = Picture(
-        coordinate_check(checks),
-        "coordinate_check",
-        "Coordinate check. Thick: after the last step, geometric mean over seeds with their range; "
-        "thin: after the earlier ones.",
-    )
-    title = "What the first steps change"
-    return Section(title, text, (Table(columns, rows, caption),), (picture,))
-
-
-def _slope_cell(part: xr.Dataset, name: str) -> str:
-    slope, error = float(part[f"{name}_slope"]), float(part[f"{name}_slope_error"])
-    if np.isnan(slope):
-        return "none"
-    return signed(slope) if np.isnan(error) else f"{signed(slope)} ± {error:.2f}"
 
 
 def _curves_picture(dataset: xr.Dataset, level: float) -> Picture:
