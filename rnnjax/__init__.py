@@ -1,6 +1,6 @@
 """Populations of recurrent networks: trained in one compiled program, compared at every level."""
 
-from rnnjax import analysis, cells, parametrization, tasks, training
+from rnnjax import analysis, cells, metrics, parametrization, tasks, training
 from rnnjax.rollout import Trajectory, rollout
 from rnnjax.store import StoreError, load_parameters, load_results
 from rnnjax.sweep import (
@@ -32,6 +32,7 @@ __all__ = [
     "load_results",
     "log_rates",
     "log_widths",
+    "metrics",
     "parametrization",
     "rollout",
     "run_sweep",

@@ -1,0 +1,46 @@
+"""How alike trained networks are, at four levels: behavior, dynamics, weights, representation.
+
+Arrays in, arrays out: recordings from an animal or states of a network from another framework do
+as well as ours. `METRICS` holds every distance that takes a population and returns [S, S].
+"""
+
+from rnnjax.metrics import behavior, dsa, features, pairwise, shape, svcca, weights
+from rnnjax.metrics.base import Invariance, Metric, Solved
+from rnnjax.metrics.dsa import dsa_distances
+from rnnjax.metrics.pairwise import mean_distance
+from rnnjax.metrics.shape import cka_distances, procrustes_distances
+from rnnjax.metrics.svcca import svcca_distances
+from rnnjax.metrics.weights import pif_distances
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Solved",
+    "behavior",
+    "cka_distances",
+    "dsa",
+    "dsa_distances",
+    "features",
+    "mean_distance",
+    "pairwise",
+    "pif_distances",
+    "procrustes_distances",
+    "shape",
+    "svcca",
+    "svcca_distances",
+    "weights",
+]
+
+_SHAPE: frozenset[Invariance] = frozenset({"relabelling", "rotation", "scaling"})
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("dsa", "trajectories", dsa_distances, _SHAPE),
+        Metric("pif", "weights", pif_distances, frozenset({"relabelling"})),
+        Metric("svcca", "activities", svcca_distances, _SHAPE),
+        Metric("cka", "activities", cka_distances, _SHAPE),
+        Metric("procrustes", "activities", procrustes_distances, _SHAPE),
+    )
+}
+"""Every population distance, by name."""

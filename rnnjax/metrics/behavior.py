@@ -1,0 +1,81 @@
+"""Behavior: the losses of a population on trials it was not trained on, and their spread."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnjax.metrics.checks import finite, floating
+
+__all__ = ["Spread", "losses", "spread"]
+
+
+class Spread(NamedTuple):
+    """The distribution of a population's losses."""
+
+    mean: float
+    std: float
+    """Behavioral degeneracy: the standard deviation sqrt(sum_s (l_s - mean)^2 / S)."""
+    losses: np.ndarray
+    """[S]"""
+
+
+def _chosen(mask: object, shape: tuple[int, ...]) -> np.ndarray:
+    """`mask` as booleans of `shape`."""
+    entries = floating("mask", mask)
+    if entries.shape != shape:
+        raise ValueError(f"mask: expected shape [B, T, O] = {shape}, got {entries.shape}")
+    if not np.isin(entries, (0, 1)).all():
+        raise ValueError("mask: expected only 0 and 1, got other numbers")
+    if not entries.any():
+        raise ValueError("mask: expected at least one 1, got none")
+    return entries == 1
+
+
+def losses(predictions: object, targets: object, mask: object | None = None) -> np.ndarray:
+    """Mean squared error of each network over trials, time and outputs, [S].
+
+    A diverged network has a loss of NaN or infinity.
+
+    Args:
+        predictions: outputs [S, B, T, O] of every network.
+        targets: [B, T, O], the same trials for all, or [S, B, T, O].
+        mask: [B, T, O], 1 for the entries that enter the mean; the others may be anything.
+
+    Raises:
+        ValueError: shapes that do not fit, targets that are not finite, or an empty mask.
+    """
+    outputs, wanted = floating("predictions", predictions), floating("targets", targets)
+    if outputs.ndim != 4 or 0 in outputs.shape:
+        raise ValueError(f"predictions: expected shape [S, B, T, O], got {outputs.shape}")
+    if wanted.shape not in (outputs.shape, outputs.shape[1:]):
+        raise ValueError(
+            f"targets: expected shape [B, T, O] = {outputs.shape[1:]} or [S, B, T, O], "
+            f"got {wanted.shape}"
+        )
+    shape = outputs.shape[1:]
+    chosen = np.ones(shape, bool) if mask is None else _chosen(mask, shape)
+    wanted = wanted[..., chosen]
+    if not np.isfinite(wanted).all():
+        raise ValueError("targets: expected finite numbers, got NaN or infinity")
+    pairs = zip(outputs, np.broadcast_to(wanted, (len(outputs), wanted.shape[-1])), strict=True)
+    with np.errstate(over="ignore"):
+        return np.array([np.mean((y[chosen].astype(np.float64) - z) ** 2) for y, z in pairs])
+
+
+def spread(losses: object) -> Spread:
+    """Behavioral degeneracy of a population: mean and standard deviation of its losses [S].
+
+    `sigma_OOD = sqrt(sum_s (l_s - mean)^2 / S)`, Sec. 2.3.1 of the paper, where `l` is the loss on
+    trials stretched in time.
+
+    Raises:
+        ValueError: another shape, fewer than two networks, or one whose loss is not finite: a
+            diverged network must be left out by name first.
+    """
+    values = np.asarray(floating("losses", losses), np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"losses: expected shape [S], got {values.shape}")
+    if len(values) < 2:
+        raise ValueError(f"losses: expected at least 2 networks, got {len(values)}")
+    finite("losses", values)
+    return Spread(float(values.mean()), float(values.std()), values)

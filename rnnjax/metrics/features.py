@@ -1,0 +1,226 @@
+"""Feature learning: how far training moved the weights, the tangent kernel and the representation.
+
+Alignments of kernels before and after training, `<K_0, K_1> / (|K_0| |K_1|)`, are 1 for a network
+that only rescaled what it had, and fall as it learns features.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from rnnjax.metrics.checks import floating, shared_samples
+from rnnjax.metrics.pairwise import MEMORY, batch_size
+from rnnjax.typing import Array, Float, Scalar
+from rnnjax.validate import one_of
+
+__all__ = [
+    "WeightChange",
+    "kernel_alignment",
+    "ntk_gram",
+    "representation_alignment",
+    "weight_change",
+]
+
+Apply = Callable[[Any, Array], Array]
+
+
+def _split(params: Any, leaves: Sequence[str] | None) -> tuple[Any, Any]:
+    """Parameters to differentiate by, and the others, if there are any."""
+    if leaves is None:
+        return params, {}
+    if not isinstance(params, dict):
+        raise ValueError(f"leaves: expected params to be a dict, got {type(params).__name__}")
+    if isinstance(leaves, str) or not leaves:
+        raise ValueError(f"leaves: expected a sequence of names of leaves, got {leaves!r}")
+    names = [one_of("leaves", name, params) for name in leaves]
+    chosen = {name: params[name] for name in names}
+    return chosen, {name: leaf for name, leaf in params.items() if name not in chosen}
+
+
+def _entry(apply: Apply, fixed: Any, trial: Array, entry: Any, chosen: Any) -> Scalar:
+    """One number among the outputs of one trial [1, ...]."""
+    return apply({**fixed, **chosen} if fixed else chosen, trial).ravel()[entry]
+
+
+@functools.partial(jax.jit, static_argnames=("apply", "entries"))
+def _jacobian(
+    apply: Apply, entries: int, fixed: Any, chosen: Any, inputs: Array, rows: Array
+) -> Float[Array, "C P"]:
+    """The numbered rows of the Jacobian; each sees only its trial."""
+
+    def gradient(row):
+        trial = inputs[row // entries][None]
+        output = functools.partial(_entry, apply, fixed, trial, row % entries)
+        return ravel_pytree(jax.grad(output)(chosen))[0]
+
+    return jax.vmap(gradient)(rows)
+
+
+@jax.jit
+def _products(left: Float[Array, "C P"], right: Float[Array, "C P"]) -> Float[Array, "C C"]:
+    return left @ right.T
+
+
+def _outputs(apply: Apply, params: Any, inputs: Array) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of what `apply` returns."""
+    outputs = jax.eval_shape(apply, params, inputs)
+    if not isinstance(outputs, jax.ShapeDtypeStruct) or outputs.shape[:1] != inputs.shape[:1]:
+        raise ValueError(
+            f"apply: expected one array of outputs [B, ...] for inputs of shape {inputs.shape}, "
+            f"got {outputs}"
+        )
+    return outputs
+
+
+def _bytes_per_row(apply: Apply, fixed: Any, chosen: Any, inputs: Array) -> int:
+    """About what a row takes: its gradient, and all that the backward pass keeps of a trial."""
+
+    def residuals(chosen):
+        return jax.vjp(functools.partial(_entry, apply, fixed, inputs[:1], 0), chosen)[1]
+
+    def size(tree):
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+    # Two blocks of finished rows, and the gradients of one in the making, before they are joined.
+    return 4 * size(chosen) + size(jax.eval_shape(residuals, chosen))
+
+
+def ntk_gram(
+    apply: Apply,
+    params: Any,
+    inputs: Float[Array, "B ..."],
+    *,
+    leaves: Sequence[str] | None = None,
+    memory: float = MEMORY,
+) -> np.ndarray:
+    """The empirical neural tangent kernel `K = J J^T`, [R, R], of one network on probe trials.
+
+    J = d outputs / d params has a row per number that `apply` returns, in C order (trial, time,
+    output), and is never stored whole: blocks of rows are made in reverse mode and multiplied, and
+    made again for later blocks if J does not fit into `memory`.
+
+    Args:
+        apply: `apply(params, inputs) -> outputs`, [B, ...] for trials [B, ...], where each trial's
+            outputs depend on its own inputs alone: it is called with one trial at a time. Pass
+            the same function for every network, so that one compiled program serves all.
+        params: the network's parameters, a tree of arrays.
+        inputs: probe trials, the same before and after training.
+        leaves: top-level names of the parameters to differentiate by; all by default.
+        memory: bytes that rows and what their gradients keep may take, about.
+
+    Raises:
+        ValueError: outputs that are not one array with an entry per trial, unknown leaves, or a
+            Jacobian with NaN or infinity.
+    """
+    inputs = jnp.asarray(inputs)
+    chosen, fixed = jax.tree.map(jnp.asarray, _split(params, leaves))
+    outputs = _outputs(apply, params, inputs)
+    rows, entries = outputs.size, math.prod(outputs.shape[1:])
+    size = min(batch_size(_bytes_per_row(apply, fixed, chosen, inputs), memory=memory), rows)
+
+    def block(start: int) -> Array:
+        numbers = np.minimum(np.arange(start, start + size), rows - 1)
+        return _jacobian(apply, entries, fixed, chosen, inputs, numbers)
+
+    upper = np.zeros((rows, rows), outputs.dtype)
+    with jax.default_matmul_precision("highest"):
+        for a in range(0, rows, size):
+            left = block(a)
+            for b in range(a, rows, size):
+                right = left if a == b else block(b)
+                part = np.asarray(_products(left, right))
+                upper[a : a + size, b : b + size] = part[: rows - a, : rows - b]
+    if not np.isfinite(upper).all():
+        raise ValueError("params: expected a finite Jacobian, got NaN or infinity")
+    return np.triu(upper) + np.triu(upper, 1).T
+
+
+def _norm(name: str, matrix: np.ndarray) -> float:
+    """Frobenius norm, positive and finite."""
+    norm = float(np.linalg.norm(matrix))
+    if not 0 < norm < math.inf:
+        raise ValueError(f"{name}: expected a finite norm above 0, got {norm}")
+    return norm
+
+
+def kernel_alignment(k0: object, k1: object) -> float:
+    """`<K_0, K_1> / (|K_0|_F |K_1|_F)` of two kernels [R, R]; the paper's KA.
+
+    Raises:
+        ValueError: matrices that are not square or of one shape, with NaN or infinity, or all 0.
+    """
+    first, second = (np.asarray(floating(n, k), np.float64) for n, k in (("k0", k0), ("k1", k1)))
+    if first.ndim != 2 or first.shape[0] != first.shape[1]:
+        raise ValueError(f"k0: expected shape [R, R], got {first.shape}")
+    if first.shape != second.shape:
+        raise ValueError(f"k1: expected the shape of k0, {first.shape}, got {second.shape}")
+    norms = [_norm("k0", first), _norm("k1", second)]
+    return float(np.vdot(first / norms[0], second / norms[1]))
+
+
+def representation_alignment(h0: object, h1: object) -> float:
+    """Kernel alignment of the sample Grams `H H^T` of two sets of states; the paper's RA.
+
+    Not centered. From `<H_0 H_0^T, H_1 H_1^T> = |H_0^T H_1|_F^2`, so that no Gram of all samples
+    is formed where there are more samples than units.
+
+    Args:
+        h0: states [samples, N_0], or trajectories [B, T, N_0] whose steps are the samples.
+        h1: states [samples, N_1] for the same samples.
+
+    Raises:
+        ValueError: other shapes, different samples, NaN or infinity, or states that are all 0.
+    """
+    shared = shared_samples({"h0": h0, "h1": h1})
+    states = {name: np.asarray(h, np.float64) for name, h in shared.items()}
+    x, y = (h / _norm(name, h) for name, h in states.items())
+    if len(x) < min(x.shape[1], y.shape[1]):
+        return kernel_alignment(x @ x.T, y @ y.T)
+    norms = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
+    return float(np.linalg.norm(x.T @ y) ** 2 / norms)
+
+
+class WeightChange(NamedTuple):
+    """How far each leaf moved, by name."""
+
+    norm: dict[str, Scalar]
+    """`|W_T - W_0|_F`, which grows with the size of W."""
+    per_parameter: dict[str, Scalar]
+    """`|W_T - W_0|_F / P` with P entries of W, as the paper's appendix I has it."""
+
+
+def _named(params: Any) -> dict[str, Array]:
+    """Leaves by their path, such as `a.b`; a bare array is called `weights`."""
+    paths = jax.tree_util.tree_leaves_with_path(params)
+    named = {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in paths}
+    return {name or "weights": jnp.asarray(leaf) for name, leaf in named.items()}
+
+
+def weight_change(before: Any, after: Any) -> WeightChange:
+    """Frobenius norm of the change of each leaf of one network, raw and per parameter.
+
+    Of the weights as they are given: pass `cell.connectivity(params)` for those that act. Use
+    `jax.vmap` for a population; a diverged network yields NaN.
+
+    Args:
+        before: a tree of arrays, such as a dict of leaves, or one array.
+        after: the same leaves later.
+
+    Raises:
+        ValueError: different leaves, or one of another shape.
+    """
+    old, new = _named(before), _named(after)
+    if old.keys() != new.keys():
+        odd = sorted(old.keys() ^ new.keys())
+        raise ValueError(f"after: expected the leaves of before, got {odd} in only one of them")
+    for name, leaf in old.items():
+        if leaf.shape != new[name].shape:
+            raise ValueError(f"after: expected {name} of shape {leaf.shape}, got {new[name].shape}")
+    norm = {name: jnp.sqrt(jnp.sum(jnp.square(new[name] - old[name]))) for name in old}
+    return WeightChange(norm, {name: norm[name] / old[name].size for name in old})

@@ -1,0 +1,263 @@
+"""From states to linear operators: PCA, delay embedding, and dynamic mode decomposition.
+
+The embedding of trial b at time t is the row
+
+    h_t = [x_t, x_{t-1}, ..., x_{t-L+1}],
+
+L delays, newest first; no row reaches across a trial's edge. With the thin SVD H = V S U^T of all
+rows, the operator is that of the whitened coordinates V (Ostrow et al. 2023):
+
+    v_{t+1} ~ A v_t,   A^T = (V_-^T V_- + ridge I)^{-1} V_-^T V_+.
+
+At full rank and without a ridge, any invertible linear map of the states only conjugates A by an
+orthogonal matrix: such operators do not see how states are mixed, only how they move.
+Everything here is in double precision, one network at a time.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import scipy.linalg
+
+from rnnjax import validate
+from rnnjax.metrics import checks
+from rnnjax.typing import Key
+
+__all__ = ["Operators", "choose_delays", "delay_errors", "fit_operators"]
+
+_FOLDS = 5
+_NULL = 1e-7
+"""Singular values below this share of the largest are rounding of single-precision states."""
+
+_JITTER = 1e-10
+"""Ridge of `delay_errors`, relative to the mean square of a coordinate: solvable, not smoothing."""
+
+
+class Operators(NamedTuple):
+    """The linear dynamics of every network of a population."""
+
+    matrix: np.ndarray
+    """A in whitened coordinates, [S, R, R]."""
+    eigenvalues: np.ndarray
+    """Of A, sorted by real, then imaginary part, [S, R]."""
+    components: np.ndarray
+    """How many principal components each network needs for the variance asked for, [S]."""
+    shared: int
+    """How many were kept of every network: the largest of these, or the number asked for."""
+    singular: np.ndarray
+    """Singular values of the embedding H, [S, R]; zero directions have zero rows in `matrix`."""
+    error: np.ndarray
+    """Unexplained share of the whitened states' squares one step ahead, in sample, [S]."""
+
+
+class _Reduced(NamedTuple):
+    scores: np.ndarray  # [S, B, T, k]
+    components: np.ndarray  # [S]
+
+
+def _principal(states: np.ndarray, variance: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """Mean [N], directions [N, N] by falling variance, and how many reach the share of variance."""
+    flat = states.reshape(-1, states.shape[-1])
+    mean = flat.mean(0)
+    centered = flat - mean
+    values, directions = np.linalg.eigh(centered.T @ centered)
+    values = np.maximum(values[::-1], 0.0)
+    share = np.cumsum(values) / values.sum()
+    return mean, directions[:, ::-1], int(np.argmax(share >= min(variance, share[-1])) + 1)
+
+
+def _reduce(states: np.ndarray, variance: float | None, components: int | None) -> _Reduced:
+    """Scores on the leading principal components of each network, as many for every network."""
+    networks, *_, units = states.shape
+    if components is not None and validate.positive_integer("components", components) > units:
+        raise ValueError(f"components: expected at most the {units} units, got {components}")
+    if variance is not None:
+        validate.fraction("variance", variance, open_below=True)
+    still = np.flatnonzero(np.ptp(states.reshape(networks, -1, units), axis=1).max(-1) == 0)
+    if len(still):
+        raise ValueError(f"states: expected activity that varies, got none in network {still[0]}")
+    if components is None and variance in (None, 1):
+        return _Reduced(states, np.full(networks, units))
+    share = 1.0 if variance is None else variance
+    axes = [_principal(network.astype(np.float64), share) for network in states]
+    needed = np.array([count for *_, count in axes])
+    kept = components or int(needed.max())
+    scores = [(x - mean) @ v[:, :kept] for x, (mean, v, _) in zip(states, axes, strict=True)]
+    return _Reduced(np.stack(scores), needed)
+
+
+def _embed(scores: np.ndarray, delays: int) -> np.ndarray:
+    """Rows h_t of every trial, [B, T - L + 1, L k], of one network's scores [B, T, k]."""
+    steps = scores.shape[1] - delays + 1
+    late_first = (scores[:, d : d + steps] for d in reversed(range(delays)))
+    return np.concatenate(list(late_first), axis=-1, dtype=np.float64)
+
+
+def _check_delays(name: str, delays: int, steps: int) -> None:
+    if validate.positive_integer(name, delays) > steps - 1:
+        raise ValueError(
+            f"{name}: expected at most {steps - 1}, since trials have {steps} steps, got {delays}"
+        )
+
+
+def _operator(rows: np.ndarray, rank: int, ridge: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """A [R, R], singular values [R] and the unexplained share, of rows [B, T', L k]."""
+    values, directions = np.linalg.eigh(np.einsum("bti,btj->ij", rows, rows, optimize=True))
+    singular = np.sqrt(np.maximum(values[::-1], 0.0))[:rank]
+    alive = singular > _NULL * singular[0]
+    scale = np.where(alive, 1 / np.where(alive, singular, 1.0), 0.0)
+    whitened = rows @ (directions[:, ::-1][:, :rank] * scale)
+    before, after = (x.reshape(-1, rank) for x in (whitened[:, :-1], whitened[:, 1:]))
+    # A direction that carries nothing maps to nothing; the 1 only keeps the system solvable.
+    gram = before.T @ before + ridge * np.eye(rank) + np.diag(np.where(alive, 0.0, 1.0))
+    matrix = scipy.linalg.solve(gram, before.T @ after, assume_a="pos").T
+    unexplained = ((after - before @ matrix.T) ** 2).sum() / (after**2).sum()
+    return matrix, np.where(alive, singular, 0.0), float(unexplained)
+
+
+def fit_operators(
+    states: np.ndarray,
+    *,
+    delays: int = 1,
+    variance: float | None = 0.99,
+    components: int | None = None,
+    rank: int | None = None,
+    ridge: float = 0.0,
+) -> Operators:
+    """Fits the linear operator of every network to its trajectories (module equation).
+
+    Args:
+        states: [S, B, T, N]: networks, trials, time, units.
+        delays: L, rows of the embedding; 1 is the state alone.
+        variance: share of each network's variance that centered PCA keeps. All networks keep as
+            many components, the largest number that any needs, so that operators have one size.
+            None or 1 leaves the states as they are, uncentered.
+        components: keep this many instead.
+        rank: leading whitened coordinates to keep, R; all by default.
+        ridge: penalty of the regression, in whitened coordinates.
+
+    Raises:
+        ValueError: another shape, NaN or infinity, a network that never varies, trials too short
+            for the delays, no more transitions than R, or an option out of range.
+    """
+    states = checks.population("states", states, "S B T N", least=1)
+    _check_delays("delays", delays, states.shape[2])
+    if ridge != 0:
+        validate.finite_positive("ridge", ridge)
+    scores, components_needed = _reduce(states, variance, components)
+    full = delays * scores.shape[-1]
+    if rank is not None and validate.positive_integer("rank", rank) > full:
+        raise ValueError(f"rank: expected at most {full} (components x delays), got {rank}")
+    order = rank or full
+    transitions = states.shape[1] * (states.shape[2] - delays)
+    if transitions <= order:
+        raise ValueError(
+            f"states: expected more than {order} transitions within trials to fit an operator of "
+            f"that order, got {transitions}"
+        )
+    fitted = [_operator(_embed(network, delays), order, float(ridge)) for network in scores]
+    matrix = np.stack([a for a, *_ in fitted])
+    return Operators(
+        matrix=matrix,
+        eigenvalues=np.sort_complex(np.linalg.eigvals(matrix)),
+        components=components_needed,
+        shared=scores.shape[-1],
+        singular=np.stack([s for _, s, _ in fitted]),
+        error=np.array([e for *_, e in fitted]),
+    )
+
+
+def _held_out_errors(
+    scores: np.ndarray, candidates: Sequence[int], folds: list[np.ndarray]
+) -> np.ndarray:
+    """Relative one-step error for every candidate, of one network's scores [B, T, k].
+
+    All candidates predict the same rows, those that the longest embedding has; so the Gram matrix
+    of the longest embedding holds those of all others as its leading blocks, and its Cholesky
+    factor holds theirs.
+    """
+    width, longest = scores.shape[-1], max(candidates)
+    rows = _embed(scores, longest)
+    before, after = rows[:, :-1], rows[:, 1:, :width]
+    grams = [np.einsum("bti,btj->ij", *[before[f]] * 2, optimize=True) for f in folds]
+    crosses = [np.einsum("bti,btj->ij", before[f], after[f], optimize=True) for f in folds]
+    squares = [(after[f] ** 2).sum() for f in folds]
+    missed, offered = np.zeros(len(candidates)), 0.0
+    for gram, cross, square in zip(grams, crosses, squares, strict=True):
+        train, target = sum(grams) - gram, sum(crosses) - cross
+        train = train + _JITTER * np.trace(train) / len(train) * np.eye(len(train))
+        factor = np.linalg.cholesky(train)
+        forward = scipy.linalg.solve_triangular(factor, target, lower=True)
+        for number, delays in enumerate(candidates):
+            m = delays * width
+            weights = scipy.linalg.solve_triangular(factor[:m, :m].T, forward[:m])
+            fit = (weights * (gram[:m, :m] @ weights)).sum() - 2 * (weights * cross[:m]).sum()
+            missed[number] += square + fit
+        offered += square
+    return missed / offered
+
+
+def delay_errors(
+    states: np.ndarray,
+    *,
+    candidates: Sequence[int] = tuple(range(1, 31)),
+    key: Key,
+    variance: float | None = 0.99,
+    components: int | None = None,
+) -> np.ndarray:
+    """Held-out one-step error of the linear model with each number of delays, [candidates].
+
+    The squared error of x_{t+1} predicted from h_t, over the squares of x_{t+1}, by five-fold
+    cross-validation over trials, averaged over networks. In-sample error falls with every delay
+    added, and would always pick the longest.
+
+    Args:
+        states: [S, B, T, N].
+        candidates: numbers of delays L to try.
+        key: decides which trials are held out together.
+        variance: as in `fit_operators`.
+        components: as in `fit_operators`.
+
+    Raises:
+        ValueError: as `fit_operators`; no candidates, fewer than two trials, or too few
+            transitions for the longest candidate.
+    """
+    states = checks.population("states", states, "S B T N", least=1)
+    trials, steps = states.shape[1:3]
+    candidates = tuple(candidates)
+    if not candidates:
+        raise ValueError("candidates: expected at least one number of delays, got none")
+    for delays in candidates:
+        _check_delays("candidates", delays, steps)
+    if trials < 2:
+        raise ValueError("states: expected at least 2 trials to hold some out, got 1")
+    scores, _ = _reduce(states, variance, components)
+    order = np.asarray(jax.random.permutation(key, trials))
+    folds = np.array_split(order, min(_FOLDS, trials))
+    longest = max(candidates)
+    kept = (trials - len(folds[0])) * (steps - longest)
+    if kept <= longest * scores.shape[-1]:
+        raise ValueError(
+            f"candidates: {longest} delays of {scores.shape[-1]} components need more than "
+            f"{longest * scores.shape[-1]} transitions; outside the held-out trials there are "
+            f"{kept}"
+        )
+    return np.mean([_held_out_errors(x, candidates, folds) for x in scores], axis=0)
+
+
+def choose_delays(
+    states: np.ndarray,
+    *,
+    candidates: Sequence[int] = tuple(range(1, 31)),
+    key: Key,
+    variance: float | None = 0.99,
+    components: int | None = None,
+) -> int:
+    """The candidate with the lowest `delay_errors`: one number for the whole population."""
+    candidates = tuple(candidates)
+    errors = delay_errors(
+        states, candidates=candidates, key=key, variance=variance, components=components
+    )
+    return int(candidates[int(np.argmin(errors))])

@@ -1,0 +1,142 @@
+"""From "for every pair" to batches of bounded memory, in one place for all metrics."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, PartitionSpec
+
+from rnnjax.validate import finite_positive, positive_integer
+
+__all__ = [
+    "MEMORY",
+    "Progress",
+    "all_pairs",
+    "batch_size",
+    "device_map",
+    "in_batches",
+    "mean_distance",
+    "one_by_one",
+    "square",
+]
+
+MEMORY = 256 * 2**20
+"""Bytes that the pairs of one batch may take, unless said otherwise."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called after every batch with the number of pairs done and of all pairs."""
+
+Result = TypeVar("Result")
+
+
+def all_pairs(networks: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and second members, each [M], of all pairs i < j of a population, row by row.
+
+    Raises:
+        ValueError: fewer than two networks.
+    """
+    if positive_integer("networks", networks) < 2:
+        raise ValueError(f"networks: expected at least 2 to compare, got {networks}")
+    first, second = np.triu_indices(networks, k=1)
+    return first, second
+
+
+def batch_size(bytes_each: float, *, memory: float = MEMORY) -> int:
+    """How many pairs of `bytes_each` fit into `memory`; at least one."""
+    fit = finite_positive("memory", memory) // finite_positive("bytes_each", bytes_each)
+    return max(int(fit), 1)
+
+
+def in_batches(
+    kernel: Callable[[np.ndarray], Result],
+    pairs: int,
+    *,
+    size: int,
+    progress: Progress | None = None,
+) -> Result:
+    """Runs `kernel` over the numbers 0 .. `pairs` - 1 in batches, and joins what it returns.
+
+    Memory is that of one batch, however many pairs there are, but for the results.
+
+    Args:
+        kernel: takes the numbers of a batch's pairs, [C], and returns a tree of arrays [C, ...].
+            C is the same in every call, so that one compiled program serves all: the last batch
+            is filled up with its last pair.
+        pairs: how many pairs there are.
+        size: pairs per batch, at most.
+        progress: called after each batch.
+
+    Raises:
+        ValueError: no pairs, or a size below 1.
+    """
+    positive_integer("pairs", pairs)
+    size = min(positive_integer("size", size), pairs)
+    parts: list[Any] = []
+    for start in range(0, pairs, size):
+        numbers = np.minimum(np.arange(start, start + size), pairs - 1)
+        kept = min(size, pairs - start)
+        result = kernel(numbers)
+        parts.append(jax.tree.map(lambda leaf, kept=kept: np.asarray(leaf)[:kept], result))
+        if progress is not None:
+            progress(start + kept, pairs)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def one_by_one() -> bool:
+    """Whether each device takes its items one at a time: true on CPU."""
+    return jax.default_backend() == "cpu"
+
+
+def device_map(function: Callable[[Any], Any], items: Any) -> Any:
+    """`function` of every item of a tree of arrays [C, ...], shared out over the local devices.
+
+    To be called inside `jax.jit`. On a CPU each device takes its items one by one, so that what an
+    item needs stays in its core's cache; on an accelerator all at once. `function` must not use
+    factorizations (`jnp.linalg`): on several CPU devices at once they can wait for each other.
+    """
+    devices = jax.local_devices()
+
+    def on_one(local: Any) -> Any:
+        return jax.lax.map(function, local) if one_by_one() else jax.vmap(function)(local)
+
+    count = jax.tree.leaves(items)[0].shape[0]
+    lanes = min(len(devices), count)
+    if lanes == 1:
+        return on_one(items)
+    size = -(-count // lanes) * lanes
+    if size > count:
+        filled = jnp.minimum(jnp.arange(size), count - 1)
+        items = jax.tree.map(lambda leaf: leaf[filled], items)
+    spec = PartitionSpec("items")
+    mesh = Mesh(np.array(devices[:lanes]), ("items",), axis_types=(AxisType.Auto,))
+    mapped = jax.shard_map(on_one, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(items)
+    return jax.tree.map(lambda leaf: leaf[:count], mapped)
+
+
+def square(values: np.ndarray, networks: int, *, diagonal: Any = 0) -> np.ndarray:
+    """The symmetric [S, S, ...] of values [M, ...] in the order of `all_pairs`.
+
+    Raises:
+        ValueError: not one value per pair.
+    """
+    first, second = all_pairs(networks)
+    values = np.asarray(values)
+    if values.shape[:1] != first.shape:
+        raise ValueError(f"values: expected {len(first)} of them, got shape {values.shape}")
+    full = np.full((networks, networks, *values.shape[1:]), diagonal, values.dtype)
+    full[first, second] = full[second, first] = values
+    return full
+
+
+def mean_distance(distances: np.ndarray) -> float:
+    """Degeneracy: the mean over all pairs of a symmetric [S, S].
+
+    Raises:
+        ValueError: not a square matrix of two networks or more.
+    """
+    distances = np.asarray(distances)
+    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
+        raise ValueError(f"distances: expected shape [S, S], got {distances.shape}")
+    return float(distances[all_pairs(len(distances))].mean())

@@ -1,0 +1,99 @@
+"""SVCCA: how much of the leading activity of two networks is one up to a linear map.
+
+Each network's activity is cut to the directions that carry most of its variance, and the mean
+canonical correlation of what remains is taken. The distance does not change when units are
+relabelled, mixed orthogonally or scaled by one factor. General mixing it does notice, though CCA
+alone would not: it changes which directions carry the variance.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from rnnjax.metrics.activity import centered, every_pair
+from rnnjax.metrics.checks import labelled, shared_samples
+from rnnjax.metrics.pairwise import Progress
+from rnnjax.validate import fraction
+
+__all__ = ["svcca_distance", "svcca_distances"]
+
+_ROUNDING = float(np.finfo(np.float32).eps) ** 2
+"""Share of the variance below which a direction is rounding of single-precision activity."""
+
+
+def _basis(x: np.ndarray, variance: float) -> np.ndarray:
+    """Orthonormal [samples, k]: the fewest principal components that carry `variance`.
+
+    From the smaller of the two Gram matrices. Directions within rounding are never kept.
+    """
+    samples, units = x.shape
+    gram = x.T @ x if units <= samples else x @ x.T
+    powers, vectors = np.linalg.eigh(gram)
+    shares = powers[::-1] / powers.sum()
+    needed = np.searchsorted(np.cumsum(shares), variance) + 1
+    kept = vectors[:, -min(needed, np.count_nonzero(shares > _ROUNDING)) :]
+    return np.linalg.qr(x @ kept)[0] if units <= samples else kept
+
+
+def _bases(activities: Mapping[str, object], variance: float) -> list[np.ndarray]:
+    """One basis per network; raises if two of them cannot but overlap."""
+    variance = fraction("variance", variance, open_below=True)
+    shared = shared_samples(activities)
+    bases = {label: _basis(centered(label, x), variance) for label, x in shared.items()}
+    *_, (second, narrow), (first, wide) = sorted(bases.items(), key=lambda item: item[1].shape[1])
+    samples = len(wide)
+    if narrow.shape[1] + wide.shape[1] >= samples:
+        raise ValueError(
+            f"{first}: its {wide.shape[1]} dimensions and the {narrow.shape[1]} of {second} must "
+            f"share some if there are only {samples} samples, whatever the networks do; expected "
+            "more samples, or a lower variance"
+        )
+    return list(bases.values())
+
+
+def _distance(x: np.ndarray, y: np.ndarray) -> float:
+    """1 - mean canonical correlation of orthonormal bases: the singular values of Q_x^T Q_y."""
+    correlations = np.linalg.svd(x.T @ y, compute_uv=False)
+    return float(1 - np.clip(correlations, 0, 1).mean())
+
+
+def svcca_distance(x: object, y: object, *, variance: float = 0.99) -> float:
+    """1 - SVCCA of two networks, as Raghu et al. (2017) with the plain mean of all correlations.
+
+    Units are centered; each network keeps the smallest k principal components with
+    `sum_{i<=k} S_i^2 >= variance * sum_i S_i^2`; with their orthonormal bases Q_x, Q_y,
+
+        d = 1 - sum_i sigma_i(Q_x^T Q_y) / min(k_x, k_y),
+
+    0 for the same subspace, 1 for orthogonal ones. Chance lies below 1: with few samples for the
+    dimensions kept, unrelated activity correlates.
+
+    Args:
+        x: activity [samples, N_x], or trajectories [B, T, N_x] whose steps are the samples.
+        y: activity [samples, N_y] of another network for the same samples.
+        variance: share of the variance to keep, in (0, 1].
+
+    Raises:
+        ValueError: other shapes, different samples, NaN or infinity, a network that never varies,
+            or k_x + k_y >= samples, where some correlations are 1 whatever the networks do.
+    """
+    return _distance(*_bases({"x": x, "y": y}, variance))
+
+
+def svcca_distances(
+    activities: Iterable[object], *, variance: float = 0.99, progress: Progress | None = None
+) -> np.ndarray:
+    """`svcca_distance` of every pair of a population, [S, S].
+
+    Memory is that of the bases, S * samples * k numbers, and of one pair.
+
+    Args:
+        activities: [S, samples, N] or trajectories [S, B, T, N]; or one such array per network,
+            whose sizes N_s may differ.
+        variance: share of the variance to keep, in (0, 1].
+        progress: called with the number of pairs done and of all pairs.
+
+    Raises:
+        ValueError: as `svcca_distance`, naming the network; or fewer than two networks.
+    """
+    return every_pair(_bases(labelled("activities", activities), variance), _distance, progress)

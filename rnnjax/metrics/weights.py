@@ -1,0 +1,236 @@
+"""How far apart two weight matrices are, whatever the numbering of the units.
+
+    d_PIF(W1, W2) = min over permutations P of |W1 - P^T W2 P|    (Frobenius norm)
+
+The minimum is not known in general beyond seven units: the distance is an upper bound,
+`lower_bound` is proven, and the truth lies between. 0 means alike.
+"""
+
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax import validate
+from rnnjax.metrics import checks, pairwise
+from rnnjax.metrics.base import Solved
+from rnnjax.metrics.matching import exhaustive, match, random_doubly_stochastic
+from rnnjax.metrics.pairwise import MEMORY, Progress
+from rnnjax.metrics.spectra import Spectra, lower_bound, spectra, take
+from rnnjax.typing import Key
+
+__all__ = ["PIFResult", "compare_weights", "default_starts", "pif_distances", "pif_pairs"]
+
+Normalize = Literal["raw", "per_parameter", "relative"]
+
+STEPS = 60
+EXHAUSTIVE = 7
+"""Up to this many units all permutations are tried, and the distance is exact."""
+
+
+class PIFResult(NamedTuple):
+    """Distances of pairs and how far to trust them; 0 means alike. [M], or [S, S] of all pairs."""
+
+    distance: np.ndarray
+    """|W1 - P^T W2 P| at the best permutation found."""
+    identity: np.ndarray
+    """|W1 - W2|: the units taken as they are numbered."""
+    lower_bound: np.ndarray
+    """No permutation comes closer; nor does any rotation, up to `EXHAUSTIVE` units apart."""
+    permutation: np.ndarray
+    """p [M, N] with W1 ~ W2[p][:, p]: unit i of the first network is unit p[i] of the second."""
+    spread: np.ndarray
+    """Largest less smallest distance among the starts."""
+    status: np.ndarray
+    """`Solved` codes."""
+
+
+class _Side(NamedTuple):
+    """One side of the pairs: weights, and what is computed of each once."""
+
+    weights: np.ndarray
+    spectra: Spectra
+
+
+def _side(weights: np.ndarray) -> _Side:
+    return _Side(weights, spectra(weights))
+
+
+def default_starts(units: int) -> int:
+    """How many starts a pair of networks of this size is given: 8 from N = 128, 128 up to 16.
+
+    Small networks have few good optima to find and cost little to try.
+    """
+    return min(max(-(-131_072 // units**2), 8), 128)
+
+
+def _permuted(weights: np.ndarray, permutation: np.ndarray) -> np.ndarray:
+    """W[p][:, p] of every one of [M, N, N]."""
+    each = np.arange(len(weights))[:, None, None]
+    return weights[each, permutation[:, :, None], permutation[:, None, :]]
+
+
+def _best_of_all(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Permutations, spreads and whether certain, of small pairs."""
+    found = np.stack([exhaustive(x, y) for x, y in zip(a, b, strict=True)])
+    return found, np.zeros(len(a)), np.ones(len(a), bool)
+
+
+def _best_of_starts(
+    a: np.ndarray, b: np.ndarray, starts: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Permutations, spreads and whether arrived, of pairs [C, N, N]."""
+    norms = [np.linalg.norm(x, axis=(1, 2)) for x in (a, b)]
+    first, second = (
+        jnp.asarray(x / np.where(n > 0, n, 1.0)[:, None, None], jnp.float32)
+        for x, n in zip((a, b), norms, strict=True)
+    )
+    found = match(first, second, jnp.asarray(starts), steps)
+    shape = len(a), len(starts)
+    cosine = found.value.reshape(shape).astype(np.float64)
+    squared = (norms[0] ** 2 + norms[1] ** 2)[:, None] - 2 * (norms[0] * norms[1])[:, None] * cosine
+    best = np.arange(len(a)), np.argmax(cosine, axis=1)
+    return (
+        found.permutation.reshape(*shape, -1)[best],
+        np.ptp(np.sqrt(np.maximum(squared, 0.0)), axis=1),
+        found.arrived.reshape(shape)[best],
+    )
+
+
+def _solve(
+    sides: tuple[_Side, _Side],
+    members: tuple[np.ndarray, np.ndarray],
+    key: Key,
+    starts: int | None,
+    steps: int,
+    memory: float,
+    progress: Progress | None,
+) -> PIFResult:
+    """The pairs (i of the first side, j of the second) of members (i, j), in batches."""
+    units = sides[0].weights.shape[-1]
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    starts = default_starts(units) if starts is None else starts
+    validate.positive_integer("starts", starts)
+    validate.positive_integer("steps", steps)
+    barycenter = np.full((1, units, units), 1 / units, np.float32)
+    points = np.concatenate([barycenter, random_doubly_stochastic(rng, starts - 1, units)])
+
+    def batch(numbers: np.ndarray) -> PIFResult:
+        pair = [(side, member[numbers]) for side, member in zip(sides, members, strict=True)]
+        a, b = (side.weights[which].astype(np.float64) for side, which in pair)
+        bounds = [take(side.spectra, which) for side, which in pair]
+        if units <= EXHAUSTIVE:
+            permutation, spread, arrived = _best_of_all(a, b)
+        else:
+            permutation, spread, arrived = _best_of_starts(a, b, points, steps)
+        distance = np.linalg.norm(a - _permuted(b, permutation), axis=(1, 2))
+        identity = np.linalg.norm(a - b, axis=(1, 2))
+        permutation[identity < distance] = np.arange(units)
+        distance = np.minimum(distance, identity)
+        bound = distance if units <= EXHAUSTIVE else lower_bound(bounds[0], bounds[1])
+        return PIFResult(
+            distance=distance,
+            identity=identity,
+            # Where the bound is attained, rounding could lift it above the distance.
+            lower_bound=np.minimum(bound, distance),
+            permutation=permutation.astype(np.int32),
+            spread=spread,
+            status=np.where(arrived, Solved.CONVERGED, Solved.EXHAUSTED).astype(np.int8),
+        )
+
+    # Per start: gradient before and after, costs here and there; per pair: weights, in doubles.
+    size = pairwise.batch_size(4 * (5 * starts + 12) * units**2, memory=memory)
+    return pairwise.in_batches(batch, len(members[0]), size=size, progress=progress)
+
+
+def pif_pairs(
+    w1: np.ndarray,
+    w2: np.ndarray,
+    *,
+    key: Key,
+    starts: int | None = None,
+    steps: int = STEPS,
+    memory: float = MEMORY,
+    progress: Progress | None = None,
+) -> PIFResult:
+    """Permutation-invariant distances of pairs: w1[m] against w2[m].
+
+    Args:
+        w1, w2: recurrent weights [M, N, N].
+        key: draws the random starts; all pairs share them.
+        starts: doubly stochastic matrices that the search begins from: the barycenter, then
+            random ones; `default_starts(N)` by default. The identity is compared with what
+            they reach.
+        steps: Frank-Wolfe steps from each, at most.
+        memory: bytes that a batch of pairs may take.
+        progress: called with the pairs done and all pairs.
+
+    Raises:
+        ValueError: other shapes, NaN or infinity, or a number below 1.
+    """
+    w1, w2 = checks.matched_operators("w1", w1, "w2", w2)
+    every = np.arange(len(w1))
+    return _solve((_side(w1), _side(w2)), (every, every), key, starts, steps, memory, progress)
+
+
+def compare_weights(
+    weights: np.ndarray,
+    *,
+    key: Key,
+    starts: int | None = None,
+    steps: int = STEPS,
+    memory: float = MEMORY,
+    progress: Progress | None = None,
+) -> PIFResult:
+    """All pairs of a population's weights [S, N, N]: every field is [S, S], or [S, S, N].
+
+    Each pair is solved once, so that distances are symmetric; `permutation[j, i]` is the inverse
+    of `permutation[i, j]`. Arguments and errors as in `pif_pairs`; fewer than two networks raise.
+    """
+    weights = checks.square_matrices("weights", checks.population("weights", weights, "S N N"))
+    side, networks = _side(weights), len(weights)
+    pairs = pairwise.all_pairs(networks)
+    result = _solve((side, side), pairs, key, starts, steps, memory, progress)
+    full = PIFResult(*(pairwise.square(values, networks) for values in result))
+    full.permutation[np.arange(networks), np.arange(networks)] = np.arange(weights.shape[-1])
+    full.permutation[pairs[1], pairs[0]] = np.argsort(result.permutation, axis=-1)
+    return full
+
+
+def pif_distances(
+    weights: np.ndarray,
+    *,
+    key: Key,
+    normalize: Normalize = "raw",
+    starts: int | None = None,
+    steps: int = STEPS,
+    memory: float = MEMORY,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Permutation-invariant distances between all networks of a population, [S, S]; 0 is alike.
+
+    Args:
+        weights: recurrent weights [S, N, N].
+        key: draws the random starts.
+        normalize: `raw` is |W1 - P^T W2 P|; `per_parameter` divides it by N^2, as the paper does
+            between sizes; `relative` by the mean norm (|W1| + |W2|) / 2, which growth of the
+            weights and of N leaves alone.
+        starts, steps, memory, progress: as in `pif_pairs`.
+
+    Raises:
+        ValueError: another shape, NaN or infinity, fewer than two networks, an unknown
+            normalization, or, if `relative`, two networks without weights.
+    """
+    validate.one_of("normalize", normalize, get_args(Normalize))
+    options = {"starts": starts, "steps": steps, "memory": memory, "progress": progress}
+    distance = compare_weights(weights, key=key, **options).distance
+    if normalize == "per_parameter":
+        return distance / np.shape(weights)[-1] ** 2
+    if normalize == "relative":
+        norm = np.linalg.norm(np.asarray(weights, float), axis=(1, 2))
+        mean = (norm[:, None] + norm[None, :]) / 2
+        if not (mean > 0).all():
+            raise ValueError("weights: expected some that are not zero to divide by, got none")
+        return distance / mean
+    return distance

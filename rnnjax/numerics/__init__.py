@@ -1,0 +1,1 @@
+"""Pure mathematics that the rooms above share."""

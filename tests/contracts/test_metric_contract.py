@@ -1,0 +1,106 @@
+"""What every registered distance keeps: zero of itself, symmetry, its invariances, clear errors."""
+
+import jax
+import numpy as np
+import pytest
+
+from rnnjax.metrics import METRICS
+from rnnjax.metrics.base import Metric
+
+KEY = jax.random.key(0)
+UNITS, NETWORKS = 9, 3
+SAME = 1e-3
+"""Distances that should be zero, or equal, to the tolerance of iterative solvers."""
+
+
+def networks(metric: Metric, seed: int = 0) -> np.ndarray:
+    """A small population of what the metric takes: noisy linear systems, and their weights."""
+    rng = np.random.default_rng(seed)
+    weights = 0.9 * np.linalg.qr(rng.normal(size=(NETWORKS, UNITS, UNITS)))[0]
+    weights *= rng.uniform(0.5, 1, size=(NETWORKS, UNITS, 1))
+    if metric.takes == "weights":
+        return weights
+    state, states = rng.normal(size=(NETWORKS, 20, UNITS)), []
+    for _ in range(15):
+        state = np.einsum("sij,sbj->sbi", weights, state) + 0.3 * rng.normal(size=state.shape)
+        states.append(state)
+    trajectories = np.stack(states, axis=2)
+    return trajectories if metric.takes == "trajectories" else trajectories.reshape(
+        NETWORKS, -1, UNITS
+    )  # fmt: skip
+
+
+def changed(metric: Metric, network: np.ndarray, how: str) -> np.ndarray:
+    """One network after a change; weights turn on both sides, states on the unit axis."""
+    rng = np.random.default_rng(7)
+    if how == "scaling":
+        return 3.0 * network
+    square = np.eye(UNITS)[rng.permutation(UNITS)]
+    if how == "rotation":
+        square = np.linalg.qr(rng.normal(size=(UNITS, UNITS)))[0]
+    return square @ network @ square.T if metric.takes == "weights" else network @ square.T
+
+
+@pytest.fixture(params=sorted(METRICS))
+def metric(request) -> Metric:
+    return METRICS[request.param]
+
+
+def test_names_are_those_of_the_registry(metric):
+    assert METRICS[metric.name] is metric
+
+
+def test_a_matrix_of_distances(metric):
+    found = metric.distances(networks(metric), key=KEY)
+    assert isinstance(found, np.ndarray)
+    assert found.shape == (NETWORKS, NETWORKS)
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_array_equal(np.diagonal(found), 0)
+    assert (found[np.triu_indices(NETWORKS, 1)] > 10 * SAME).all()
+
+
+def test_copies_are_alike(metric):
+    one = networks(metric)[:1]
+    assert metric.distances(np.concatenate([one, one]), key=KEY)[0, 1] < SAME
+
+
+def test_order_does_not_matter(metric):
+    population = networks(metric)
+    forth = metric.distances(population, key=KEY)
+    back = metric.distances(population[::-1], key=KEY)[::-1, ::-1]
+    np.testing.assert_allclose(forth, back, atol=SAME)
+
+
+@pytest.mark.parametrize("how", ["relabelling", "rotation", "scaling"])
+def test_invariances_are_those_claimed(metric, how):
+    population = networks(metric)
+    moved = population.copy()
+    moved[0] = changed(metric, population[0], how)
+    before, after = (metric.distances(p, key=KEY)[0, 1] for p in (population, moved))
+    if how in metric.invariances:
+        assert after == pytest.approx(before, abs=SAME)
+    else:
+        assert abs(after - before) > 10 * SAME
+
+
+def test_bad_populations_are_named(metric):
+    population = networks(metric)
+    spoiled = population.copy()
+    spoiled[1].flat[5] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinity.*network 1|network 1.*NaN or infinity"):
+        metric.distances(spoiled, key=KEY)
+    with pytest.raises(ValueError, match="at least 2"):
+        metric.distances(population[:1], key=KEY)
+    with pytest.raises(ValueError, match="expected shape"):
+        metric.distances(population[:, 0, 0] if population.ndim > 3 else population[0], key=KEY)
+    if metric.takes != "weights":
+        few = population[:, :1, :2] if population.ndim == 4 else population[:, :1]
+        with pytest.raises(ValueError, match="varies|transitions"):
+            metric.distances(few, key=KEY)
+
+
+def test_inputs_are_left_as_they_are(metric):
+    population = networks(metric)
+    kept = population.copy()
+    metric.distances(population, key=KEY)
+    np.testing.assert_array_equal(population, kept)

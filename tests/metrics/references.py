@@ -1,0 +1,14 @@
+"""Reference numbers of independent packages; tests/data/README.md says which and how."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+DATA = Path(__file__).parent.parent / "data"
+
+
+@functools.cache
+def metrics() -> dict[str, np.ndarray]:
+    with np.load(DATA / "metrics.npz") as file:
+        return dict(file)

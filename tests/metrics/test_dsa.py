@@ -1,0 +1,214 @@
+"""Dynamical distances: closed forms, package values as upper bounds, bounds that hold."""
+
+import jax
+import numpy as np
+import pytest
+from references import metrics
+
+from rnnjax.metrics import dsa
+from rnnjax.metrics.base import Solved
+from rnnjax.metrics.conjugation import random_orthogonal, rounds
+from rnnjax.metrics.dsa import compare_operators, dsa_distances, operator_distances
+from rnnjax.metrics.spectra import lower_bound, spectra
+
+KEY = jax.random.key(0)
+R = metrics()
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    """Results on all reference pairs, by set: trained networks, and 6 x 6 and 12 x 12 by kind."""
+    i, j = R["dsa_pairs"].T
+    pairs = {"dsa": (R["dsa_ops"][i], R["dsa_ops"][j])}
+    pairs |= {name: (R[f"{name}_A"], R[f"{name}_B"]) for name in ("op_r6", "op_r12")}
+    return {name: (operator_distances(a, b, key=KEY), a, b) for name, (a, b) in pairs.items()}
+
+
+SETS = ["dsa", "op_r6", "op_r12"]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_no_package_and_no_longer_search_comes_closer(vectors, name):
+    found = vectors[name][0].angular
+    seeds = R[f"{name}_v1_angular_seeds"].min(axis=1)
+    assert (found <= seeds + 1e-3).all()
+    assert (found <= R[f"{name}_bestknown_angular"] + 2e-3).all()
+
+
+def test_closed_forms(vectors):
+    for name in ("op_r6", "op_r12"):
+        result, kinds = vectors[name][0], R[f"{name}_kind"].tolist()
+        assert result.chord[kinds.index("conjugate_detminus")] < 1e-3
+        symmetric = kinds.index("symmetric")
+        assert result.raw[symmetric] == pytest.approx(R[f"{name}_symmetric_exact_euclid"], abs=1e-3)
+        exact = R[f"{name}_symmetric_exact_angular"]
+        assert result.angular[symmetric] == pytest.approx(exact, abs=1e-3)
+        normal = kinds.index("normal_rotation_blocks")
+        attained = R[f"{name}_normal_lower_attained_euclid"][1]
+        assert result.raw[normal] == pytest.approx(attained, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_scores_agree_with_each_other_and_with_the_rotation(vectors, name):
+    result, a, b = vectors[name]
+    c = result.rotation.astype(float)
+    identity = np.eye(c.shape[-1])
+    np.testing.assert_allclose(c @ np.swapaxes(c, 1, 2), np.broadcast_to(identity, c.shape),
+                               atol=1e-5)  # fmt: skip
+    turned = c @ b @ np.swapaxes(c, 1, 2)
+    np.testing.assert_allclose(np.linalg.norm(a - turned, axis=(1, 2)), result.raw, atol=1e-4)
+    np.testing.assert_allclose(result.chord, 2 * np.sin(result.angular / 2), atol=1e-9)
+    na, nb = np.linalg.norm(a, axis=(1, 2)), np.linalg.norm(b, axis=(1, 2))
+    np.testing.assert_allclose(
+        result.raw**2, na**2 + nb**2 - 2 * na * nb * np.cos(result.angular), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_bounds_hold_and_are_those_of_the_reference(vectors, name):
+    result, a, b = vectors[name]
+    assert (result.lower_bound <= result.angular).all()
+    assert (result.raw_lower_bound <= result.raw).all()
+    np.testing.assert_allclose(result.lower_bound, R[f"{name}_lowerbound_angular"], atol=1e-4)
+    # Not only because values are what limits them.
+    assert (lower_bound(spectra(a), spectra(b)) <= result.raw + 1e-5).all()
+
+
+def test_no_rotation_beats_the_bound():
+    """Against 2,000 rotations of pairs of many kinds, none of which the solver has seen."""
+    rng = np.random.default_rng(1)
+    for order in (2, 3, 5):
+        a, b = rng.normal(size=(2, 6, order, order))
+        a[0], b[0] = a[0] + a[0].T, b[0] + b[0].T
+        a[1], b[1] = a[1] - a[1].T, b[1] - b[1].T
+        c = random_orthogonal(jax.random.key(order), 2000, order).astype(float)
+        turned = np.einsum("cij,mjk,clk->cmil", c, b, c)
+        closest = np.linalg.norm(a - turned, axis=(2, 3)).min(axis=0)
+        assert (lower_bound(spectra(a), spectra(b)) <= closest + 1e-6).all()
+        assert (operator_distances(a, b, key=KEY).raw <= closest + 1e-4).all()
+
+
+@pytest.mark.parametrize("order", [3, 8, 16, 24])
+def test_rotated_operators_are_found_for_both_determinants(order):
+    rng = np.random.default_rng(order)
+    a = rng.normal(size=(6, order, order))
+    q = random_orthogonal(jax.random.key(1), 6, order).astype(float)
+    q[:, 0] *= (np.sign(np.linalg.det(q)) * np.tile([1, -1], 3))[:, None]
+    result = operator_distances(a, q @ a @ np.swapaxes(q, 1, 2), key=KEY)
+    assert result.chord.max() < 1e-3
+
+
+def test_two_routes_to_the_minimum_in_the_plane():
+    """O(2) is two circles: a fine grid of angles and mirrored angles is an oracle."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 10, 2, 2))
+    t = np.linspace(0, 2 * np.pi, 20_001)
+    turns = np.stack([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]).transpose(2, 0, 1)
+    c = np.concatenate([turns, turns @ np.diag([1.0, -1.0])])
+    for x, y, raw in zip(a, b, operator_distances(a, b, key=KEY).raw, strict=True):
+        grid = np.linalg.norm(x - c @ y @ np.swapaxes(c, 1, 2), axis=(1, 2)).min()
+        assert raw == pytest.approx(grid, abs=1e-5)
+
+
+def test_never_worse_than_the_identity_even_in_one_step():
+    rng = np.random.default_rng(2)
+    a = rng.normal(size=(4, 9, 9))
+    b = a + 1e-3 * rng.normal(size=a.shape)
+    for starts in (1, 2, 3):
+        result = operator_distances(a, b, key=KEY, starts=starts, steps=1)
+        assert (result.raw <= np.linalg.norm(a - b, axis=(1, 2)) + 1e-5).all()
+    assert (result.status == Solved.EXHAUSTED).all()
+
+
+def test_population_and_pairs_agree_and_batches_do_not_matter():
+    operators = R["dsa_ops"].astype(float)
+    i, j = np.triu_indices(4, k=1)
+    pairs = operator_distances(operators[i], operators[j], key=KEY, starts=16)
+    seen = []
+    small = compare_operators(
+        operators, key=KEY, starts=16, memory=1.0, progress=lambda *at: seen.append(at)
+    )
+    assert seen == [(n, 6) for n in range(1, 7)]
+    for field in ("raw", "chord", "angular", "lower_bound", "raw_lower_bound"):
+        full = getattr(small, field)
+        np.testing.assert_array_equal(full, full.T)
+        np.testing.assert_allclose(full[i, j], getattr(pairs, field), atol=1e-5)
+        assert not np.diagonal(full).any()
+
+
+def test_operators_that_are_zero_have_the_distance_of_the_other():
+    a, b = np.zeros((1, 4, 4)), np.eye(4)[None]
+    result = operator_distances(a, b, key=KEY)
+    assert result.raw[0] == pytest.approx(2.0)
+    assert operator_distances(a, a, key=KEY).raw[0] == 0
+
+
+def test_rounds_share_the_steps():
+    assert rounds(64, 300) == ((64, 30), (16, 75), (4, 195))
+    assert rounds(1, 1) == ((1, 1), (1, 1), (1, 1))
+
+
+def test_wasserstein_is_the_root_of_the_packages_number():
+    for name in ("op_r6", "op_r12"):
+        found = dsa.wasserstein_distances(R[f"{name}_A"], R[f"{name}_B"])
+        np.testing.assert_allclose(found**2, R[f"{name}_wasserstein"], atol=1e-5)
+    i, j = R["dsa_pairs"].T
+    found = dsa.wasserstein_distances(R["dsa_ops"][i], R["dsa_ops"][j])
+    np.testing.assert_allclose(found**2, R["dsa_v2_wasserstein"], atol=1e-5)
+
+
+@pytest.mark.parametrize("score", ["angular", "chord", "raw", "wasserstein"])
+def test_scores_of_a_population(score):
+    states = R["traj_X"]
+    found = dsa_distances(states, key=KEY, score=score, starts=4, steps=20)
+    fitted = dsa.fit_operators(states)
+    if score == "wasserstein":
+        expected = dsa.wasserstein_distances(fitted.matrix[[0]], fitted.matrix[[3]])
+    else:
+        expected = getattr(
+            operator_distances(fitted.matrix[[0]], fitted.matrix[[3]], key=KEY, starts=4, steps=20),
+            score,
+        )
+    assert found[0, 3] == found[3, 0] == pytest.approx(expected[0], abs=1e-5)
+
+
+def test_delays_may_be_left_to_held_out_error():
+    states, (held_out, solver) = R["traj_X"], jax.random.split(KEY)
+    chosen = dsa.choose_delays(states, candidates=(1, 2, 5), key=held_out)
+    options = {"starts": 4, "steps": 20}
+    np.testing.assert_array_equal(
+        dsa_distances(states, key=KEY, delays=(1, 2, 5), **options),
+        dsa_distances(states, key=solver, delays=chosen, **options),
+    )
+
+
+def test_errors_name_the_argument():
+    a = R["op_r6_A"]
+    with pytest.raises(ValueError, match="b: expected the shape of a"):
+        operator_distances(a, a[:2], key=KEY)
+    with pytest.raises(ValueError, match="a: expected square matrices"):
+        operator_distances(a[:, :4], a[:, :4], key=KEY)
+    with pytest.raises(ValueError, match="starts: expected an integer of at least 1"):
+        operator_distances(a, a, key=KEY, starts=0)
+    with pytest.raises(ValueError, match="did you mean 'angular'"):
+        dsa_distances(R["traj_X"], key=KEY, score="angle")
+
+
+def test_one_program_serves_every_batch():
+    from rnnjax.metrics.conjugation import conjugate
+
+    operators = np.random.default_rng(0).normal(size=(5, 4, 4))
+    before = conjugate._cache_size()
+    compare_operators(operators, key=KEY, starts=3, steps=5, memory=3 * 4 * 30 * 16)
+    assert conjugate._cache_size() == before + 1
+
+
+def test_all_pairs_at_once_as_on_an_accelerator(monkeypatch):
+    from rnnjax.metrics import pairwise
+
+    a, b = np.random.default_rng(5).normal(size=(2, 5, 7, 7))
+    apart = operator_distances(a, b, key=KEY, starts=13, steps=40)
+    jax.clear_caches()
+    monkeypatch.setattr(pairwise, "one_by_one", lambda: False)
+    together = operator_distances(a, b, key=KEY, starts=13, steps=40)
+    np.testing.assert_allclose(apart.angular, together.angular, atol=1e-3)

@@ -1,0 +1,79 @@
+"""Batches of pairs join to the whole, whatever their size, and stay as small as they must."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnjax.metrics import pairwise
+
+VALUES = np.random.default_rng(0).normal(size=(28, 3))
+
+
+@pytest.mark.parametrize("networks", [2, 3, 6])
+def test_every_pair_comes_once_row_by_row(networks):
+    first, second = pairwise.all_pairs(networks)
+    expected = list(itertools.combinations(range(networks), 2))
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("size", [1, 5, 7, 28, 100])
+def test_batches_join_to_the_whole(size):
+    sizes, seen = set(), []
+
+    def kernel(numbers):
+        sizes.add(len(numbers))
+        return {"value": VALUES[numbers], "number": jnp.asarray(numbers)}
+
+    joined = pairwise.in_batches(
+        kernel, 28, size=size, progress=lambda *counts: seen.append(counts)
+    )
+    np.testing.assert_array_equal(joined["value"], VALUES)
+    np.testing.assert_array_equal(joined["number"], np.arange(28))
+    assert sizes == {min(size, 28)}  # one shape for all: the last batch is filled up
+    assert seen == [(min(done + size, 28), 28) for done in range(0, 28, size)]
+
+
+def test_memory_sets_the_size_of_a_batch():
+    assert pairwise.batch_size(100, memory=1000) == 10
+    assert pairwise.batch_size(300, memory=1000) == 3
+    assert pairwise.batch_size(5000, memory=1000) == 1  # one pair must be solved
+
+
+def test_square_is_symmetric_and_in_the_order_of_pairs():
+    full = pairwise.square(np.array([1.0, 2.0, 3.0]), 3, diagonal=7)
+    np.testing.assert_array_equal(full, [[7, 1, 2], [1, 7, 3], [2, 3, 7]])
+    assert pairwise.square(VALUES, 8).shape == (8, 8, 3)
+    assert pairwise.mean_distance(full) == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_items_shared_out_over_devices_are_those_of_vmap(count):
+    assert jax.local_device_count() == 2
+    items = {"a": jnp.arange(count * 3.0).reshape(count, 3), "b": jnp.arange(count)}
+
+    def function(item):
+        return item["a"] * item["b"], jnp.sum(item["a"])
+
+    shared = jax.jit(lambda items: pairwise.device_map(function, items))(items)
+    for got, expected in zip(shared, jax.vmap(function)(items), strict=True):
+        np.testing.assert_allclose(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: pairwise.all_pairs(1), "networks: expected at least 2"),
+        (lambda: pairwise.in_batches(lambda n: n, 0, size=1), "pairs"),
+        (lambda: pairwise.in_batches(lambda n: n, 3, size=0), "size"),
+        (lambda: pairwise.square(np.ones(4), 3), "values: expected 3 of them"),
+        (lambda: pairwise.mean_distance(np.ones((2, 3))), r"distances: expected shape \[S, S\]"),
+        (lambda: pairwise.mean_distance(np.ones((1, 1))), "networks: expected at least 2"),
+        (lambda: pairwise.batch_size(10, memory=0), "memory"),
+    ],
+)
+def test_bad_calls_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
