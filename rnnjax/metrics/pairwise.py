@@ -72,7 +72,8 @@ def in_batches(
         ValueError: no pairs, or a size below 1.
     """
     positive_integer("pairs", pairs)
-    size = min(positive_integer("size", size), pairs)
+    batches = -(-pairs // positive_integer("size", size))
+    size = -(-pairs // batches)  # even ones, so that little is done twice to fill the last
     parts: list[Any] = []
     for start in range(0, pairs, size):
         numbers = np.minimum(np.arange(start, start + size), pairs - 1)

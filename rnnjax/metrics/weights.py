@@ -139,8 +139,9 @@ def _solve(
             status=np.where(arrived, Solved.CONVERGED, Solved.EXHAUSTED).astype(np.int8),
         )
 
-    # Per start: gradient before and after, costs here and there; per pair: weights, in doubles.
-    size = pairwise.batch_size(4 * (5 * starts + 12) * units**2, memory=memory)
+    # Per start: the start, gradients and costs before and after, and copies when lanes are set
+    # aside or shared out; per pair: weights, in doubles.
+    size = pairwise.batch_size(4 * (12 * starts + 16) * units**2, memory=memory)
     return pairwise.in_batches(batch, len(members[0]), size=size, progress=progress)
 
 

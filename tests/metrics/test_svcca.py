@@ -91,18 +91,21 @@ def test_relabelling_rotation_and_scaling_are_not_seen_and_mixing_is(rng):
 @pytest.mark.parametrize("variance", [0.99, 1])
 def test_dead_and_redundant_units_change_nothing(rng, dtype, variance):
     x, y = activity(rng, 6).astype(dtype), activity(rng, 6).astype(dtype)
-    dead = np.full((300, 3), [0.1, 1e6, 0], dtype)
+    dead = np.full((300, 4), [0.1, 1e6, 0, 1e6], dtype)
+    dead[::2, 3] *= 1 - np.finfo(dtype).eps / 2  # varies in its last bit
     expected = svcca_distance(x, y, variance=variance)
     assert svcca_distance(np.hstack([dead, x]), y, variance=variance) == pytest.approx(expected)
     doubled = np.hstack([x, x])
     assert svcca_distance(doubled, y, variance=variance) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("jitter", [0, 2.0**-24], ids=["constant", "last bit"])
-def test_a_network_that_never_varies_is_named(rng, jitter):
-    still = np.full((300, 4), 0.7, "f4") + np.where(np.arange(300) % 2, jitter, 0)[:, None]
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("bits", [0, 0.5], ids=["constant", "last bit"])
+def test_a_network_that_never_varies_is_named(rng, dtype, bits):
+    alive, still = rng.normal(size=(3000, 5)), np.full((3000, 4), 0.7, dtype)
+    still[::2] *= 1 - bits * np.finfo(dtype).eps
     with pytest.raises(ValueError, match="activities, network 1: expected activity that varies"):
-        svcca_distances([activity(rng, 5), still.astype("f4"), activity(rng, 5)])
+        svcca_distances([alive, still, alive])
 
 
 def test_as_many_dimensions_as_must_overlap_are_refused(rng):

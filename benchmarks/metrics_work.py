@@ -1,0 +1,164 @@
+"""What `metrics.py` compares: trained networks, in what form each metric takes them, and by whom.
+
+The library is imported only where networks are made, so that the peers' processes, whose Python
+may not have it, can read this file too.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ANNOUNCED = 1225
+"""Pairs of the 50 networks of a study; what the times are extrapolated to."""
+
+PEERS = {
+    "dsa_metric": "dsa-metric",
+    "scipy_faq": "scipy",
+    "procrustes_umeyama": "qc-procrustes",
+    "procrustes_nmf": "qc-procrustes",
+    "numpy_svcca": "numpy",
+}
+"""Every peer and the package that it comes from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Contest:
+    """One metric at one size: its name, what it takes, and who else computes it."""
+
+    name: str
+    metric: str
+    """`dsa`, `pif` or `svcca`."""
+    peers: tuple[str, ...]
+    per_core: int
+    """Pairs that every core has in one window."""
+    components: int = 0
+    delays: int = 0
+
+    @property
+    def rank(self) -> int:
+        """R of the operators [R, R]; 0 where there are none."""
+        return self.components * self.delays
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """The networks and how hard each side tries."""
+
+    contestants: int = 10
+    """Networks that everyone compares; a larger population is for us alone."""
+    hidden: int = 128
+    bits: int = 3
+    p: float = 0.3
+    steps: int = 100
+    batch: int = 64
+    epochs: int = 400
+    learning_rate: float = 1e-3
+    common_trials: int = 50
+    starts: int = 8
+    """Starting points of PIF, for us and for scipy: the barycentre and random ones."""
+    dsa_metric_iterations: int = 1500
+    dsa_metric_learning_rate: float = 5e-3
+    contests: tuple[Contest, ...] = (
+        Contest("dsa_r19", "dsa", ("dsa_metric",), 3, components=19, delays=1),
+        Contest("dsa_r54", "dsa", ("dsa_metric",), 3, components=18, delays=3),
+        Contest("pif", "pif", ("scipy_faq", "procrustes_umeyama", "procrustes_nmf"), 22),
+        Contest("svcca", "svcca", ("numpy_svcca",), 22),
+    )
+
+
+QUICK = Work(
+    contestants=4,
+    hidden=32,
+    epochs=40,
+    common_trials=10,
+    dsa_metric_iterations=60,
+    contests=(
+        Contest("dsa_r6", "dsa", ("dsa_metric",), 1, components=6, delays=1),
+        Contest("dsa_r15", "dsa", ("dsa_metric",), 1, components=5, delays=3),
+        Contest("pif", "pif", ("scipy_faq", "procrustes_umeyama", "procrustes_nmf"), 1),
+        Contest("svcca", "svcca", ("numpy_svcca",), 3),
+    ),
+)
+"""A smoke run's."""
+
+
+def dsa_products(rank: int) -> int:
+    """Products of two R x R matrices that our solver forms per pair, if no start ends early.
+
+    Seven per step of a start: B turned, two; P, two; the step, one; Newton-Schulz, two.
+    """
+    from rnnjax.metrics import dsa
+    from rnnjax.metrics.conjugation import rounds
+
+    plan = rounds(dsa.default_starts(rank), dsa.STEPS)
+    return 7 * sum(width * (steps + 1) for width, steps in plan)
+
+
+def all_pairs(networks: int) -> np.ndarray:
+    """All pairs i < j, [M, 2]."""
+    return np.stack(np.triu_indices(networks, k=1), axis=1)
+
+
+def pairs_of_round(networks: int, count: int, turn: int) -> np.ndarray:
+    """`count` pairs, other ones every turn until there are no more; the same for everyone."""
+    shuffled = np.random.default_rng(0).permutation(all_pairs(networks))
+    return shuffled[(turn * count + np.arange(count)) % len(shuffled)]
+
+
+def make_networks(work: Work, networks: int, path: Path) -> dict[str, Any]:
+    """Trains `networks` of them and writes every contest's arrays, by its name, to `path`.
+
+    Returns the seconds that the training took and the held-out losses.
+    """
+    import time
+
+    from rnnjax import cells, tasks
+    from rnnjax.sweep import default_layout
+    from rnnjax.sweep.block import train_block
+    from rnnjax.training import Hyper, Recipe, Setup
+
+    began = time.perf_counter()
+    task = tasks.flip_flop(work.bits, work.p, work.steps)
+    cell = cells.fitted(cells.rate(work.hidden, alpha=1.0, init="xavier", bias=True), task)
+    setup = Setup(task, cell, Recipe("adam", epochs=work.epochs, batch=work.batch))
+    hyper = Hyper(
+        learning_rate=np.full(networks, work.learning_rate),
+        seed=np.arange(networks),
+        gamma=np.ones(networks),
+    )
+    block = train_block(setup, hyper, default_layout(), size=networks, segment=100)
+    arrays = _arrays(work, setup, block.params)
+    np.savez(path, allow_pickle=False, **arrays)
+    loss = block.values["final_loss"]
+    return {
+        "networks": networks,
+        "training_seconds": time.perf_counter() - began,
+        "loss": {"mean": float(loss.mean()), "min": float(loss.min()), "max": float(loss.max())},
+    }
+
+
+def _arrays(work: Work, setup: Any, params: Any) -> dict[str, np.ndarray]:
+    """Operators [S, R, R], weights [S, N, N], and activities [S, samples, N] of the first few."""
+    import jax
+
+    from rnnjax import rollout
+    from rnnjax.metrics.dsa import fit_operators
+
+    inputs = setup.task.batch(jax.random.key(123), work.common_trials).inputs
+    run = jax.jit(lambda one: rollout(setup.cell, one, inputs).states)
+    count = len(next(iter(params.values())))
+    each = [{name: leaf[s] for name, leaf in params.items()} for s in range(count)]
+    states = np.stack([np.asarray(run(one)) for one in each])
+    found = {}
+    for contest in work.contests:
+        if contest.metric == "dsa":
+            options = {"delays": contest.delays, "components": contest.components}
+            found[contest.name] = np.asarray(fit_operators(states, **options).matrix)
+        elif contest.metric == "pif":
+            found[contest.name] = np.stack([setup.cell.connectivity(one) for one in each])
+        else:
+            few = states[: work.contestants]
+            found[contest.name] = few.reshape(len(few), -1, few.shape[-1])
+    return found
