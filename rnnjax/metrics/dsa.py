@@ -308,13 +308,13 @@ def dsa_distances(
     """
     validate.one_of("score", score, get_args(Score))
     states = checks.population("states", states, "S B T N")
-    if not isinstance(delays, int | np.integer):
+    if isinstance(delays, Sequence | np.ndarray):
         held_out, key = jax.random.split(key)
         delays = choose_delays(
             states, candidates=delays, key=held_out, variance=variance, components=components
         )
     fitted = fit_operators(
-        states, delays=int(delays), variance=variance, components=components, rank=rank,
+        states, delays=delays, variance=variance, components=components, rank=rank,
         ridge=ridge,
     )  # fmt: skip
     if score == "wasserstein":

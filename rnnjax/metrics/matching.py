@@ -36,8 +36,8 @@ _SMALL = 16
 """Units; measured: permutations reach lower distances at 9 and 12 units, not from 24 on."""
 
 _TRIAL = 20
-"""Steps after which half of a pair's starts are given up. In trials the best start was always in the
-better half by then; half as many steps are too few to tell."""
+"""Steps after which half of a pair's starts are given up; in trials the best was then always in the
+better half."""
 
 _WORTH = 2**20
 """Numbers in the gradients of all lanes, below which a smaller program costs more than it saves."""

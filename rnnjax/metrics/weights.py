@@ -37,7 +37,8 @@ class PIFResult(NamedTuple):
     identity: np.ndarray
     """|W1 - W2|: the units taken as they are numbered."""
     lower_bound: np.ndarray
-    """No permutation comes closer; nor does any rotation, up to `EXHAUSTIVE` units apart."""
+    """No permutation comes closer: up to `EXHAUSTIVE` units the distance itself, beyond them a
+    bound that no rotation beats either."""
     permutation: np.ndarray
     """p [M, N] with W1 ~ W2[p][:, p]: unit i of the first network is unit p[i] of the second."""
     spread: np.ndarray

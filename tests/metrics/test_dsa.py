@@ -212,3 +212,12 @@ def test_all_pairs_at_once_as_on_an_accelerator(monkeypatch):
     monkeypatch.setattr(pairwise, "one_by_one", lambda: False)
     together = operator_distances(a, b, key=KEY, starts=13, steps=40)
     np.testing.assert_allclose(apart.angular, together.angular, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_units_do_not_matter(scale):
+    a, b = np.random.default_rng(6).normal(size=(2, 2, 4, 4))
+    here = operator_distances(a, b, key=KEY, starts=8)
+    there = operator_distances(scale * a, scale * b, key=KEY, starts=8)
+    np.testing.assert_allclose(there.angular, here.angular, atol=1e-5)
+    np.testing.assert_allclose(there.raw, scale * here.raw, rtol=1e-4)
