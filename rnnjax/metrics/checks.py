@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+import jax.numpy as jnp
 import numpy as np
 
 __all__ = [
@@ -16,9 +17,11 @@ __all__ = [
 
 
 def floating(name: str, value: object) -> np.ndarray:
-    """`value` as a real floating-point array; integers become float32."""
+    """`value` as float32, or float64 where it is float64 or whole numbers."""
     array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind in "iub":
+        return array.astype(np.float64)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(f"{name}: expected real numbers, got {array.dtype}")
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 
@@ -85,4 +88,9 @@ def shared_samples(activities: Mapping[str, object]) -> dict[str, np.ndarray]:
             )
         if not np.isfinite(x).all():
             raise ValueError(f"{label}: expected finite numbers, got NaN or infinity")
+    samples = int(np.prod(reference.shape[:-1]))
+    if samples < 3:
+        raise ValueError(
+            f"activities: expected at least 3 samples, since fewer are always alike, got {samples}"
+        )
     return {label: x.reshape(-1, x.shape[-1]) for label, x in arrays.items()}

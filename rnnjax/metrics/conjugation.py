@@ -10,8 +10,8 @@ Newton-Schulz iteration towards the orthogonal group: I + X is orthogonal up to 
 left over is squared away by the next step. f may fall now and then; the best C so far is kept.
 
 The landscape has many local optima, and which start leads to a good one shows early. So the starts
-run in rounds, each with a quarter of those before it, the best: three rounds cost a fifth of
-running all starts to the end and end no worse on the operators it was measured on.
+run in rounds, each with a quarter of those before it, the best: with many starts, three
+rounds cost a fifth of running all to the end.
 """
 
 import functools
@@ -43,8 +43,6 @@ class Conjugated(NamedTuple):
 
     rotation: Float[Array, "F R R"]
     """C, orthogonal to single precision."""
-    cosine: Float[Array, " F"]
-    """<A, C B C^T> / (|A| |B|)."""
     stationary: Array
     """Whether the best of them is a stationary point, to tolerance."""
 
@@ -154,9 +152,7 @@ def _one_pair(pair: tuple[Array, Array, Array], shared: Array, plan: tuple) -> C
         state = _round(order * a, b, rotation, steps, flat)
     assert state is not None
     best = jax.lax.top_k(state.best, len(state.best))[1]
-    return Conjugated(
-        state.best_rotation[best], state.best[best] / order, state.flatness[best[0]] <= flat
-    )
+    return Conjugated(state.best_rotation[best], state.flatness[best[0]] <= flat)
 
 
 @functools.partial(jax.jit, static_argnames="plan")

@@ -99,31 +99,31 @@ def _orthonormal(rotation: np.ndarray) -> np.ndarray:
 def _result(
     operators: tuple[np.ndarray, np.ndarray],
     bounds: tuple[Spectra, Spectra],
-    rotation: np.ndarray,
-    cosine: np.ndarray,
+    finalists: np.ndarray,
     stationary: np.ndarray,
 ) -> DSAResult:
-    """Scores in double precision of a batch, from the best C [M, R, R] of each pair."""
-    rotation = _orthonormal(rotation.astype(np.float64))
+    """Scores in double precision of a batch, from the finalists C [M, F, R, R] of each pair."""
+    finalists = _orthonormal(finalists.astype(np.float64))
 
-    def residual(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        turned = rotation @ b @ np.swapaxes(rotation, 1, 2)
-        return np.linalg.norm(a - turned, axis=(1, 2))
+    def residuals(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        turned = finalists @ b[:, None] @ np.swapaxes(finalists, 2, 3)
+        return np.linalg.norm(a[:, None] - turned, axis=(2, 3))
 
-    raw, chord = residual(*operators), residual(*map(_unit, operators))
-    angular = 2 * np.arcsin(np.minimum(chord / 2, 1.0))
+    raws, chords = residuals(*operators), residuals(*map(_unit, operators))
+    angles = 2 * np.arcsin(np.minimum(chords / 2, 1.0))
+    best = np.arange(len(raws)), np.argmin(raws, axis=1)
+    raw, angular = raws[best], angles[best]
     bound = 2 * np.arcsin(np.minimum(lower_bound(*bounds, unit_norm=True) / 2, 1.0))
-    angles = np.arccos(np.clip(cosine.astype(np.float64), -1, 1))
     return DSAResult(
         raw=raw,
-        chord=chord,
+        chord=chords[best],
         angular=angular,
         # Where a bound is attained, rounding could lift it above the value.
         lower_bound=np.minimum(bound, angular),
         raw_lower_bound=np.minimum(lower_bound(*bounds), raw),
-        spread=angles[:, -1] - angles[:, 0],
+        spread=np.ptp(angles, axis=1),
         status=np.where(stationary, Solved.CONVERGED, Solved.EXHAUSTED).astype(np.int8),
-        rotation=rotation.astype(np.float32),
+        rotation=finalists[best].astype(np.float32),
     )
 
 
@@ -132,13 +132,18 @@ class _Side(NamedTuple):
 
     matrix: np.ndarray
     unit: np.ndarray
+    """What the solver sees: unit norm, without the mean of the diagonal. A multiple of the identity
+    moves no optimum, and that of slow dynamics, A close to I, would drown what does."""
     vectors: np.ndarray
     spectra: Spectra
 
 
 def _side(operators: np.ndarray) -> _Side:
     operators = operators.astype(np.float64)
-    return _Side(operators, _unit(operators), _eigenvectors(operators), spectra(operators))
+    order = operators.shape[-1]
+    means = np.trace(operators, axis1=1, axis2=2) / order
+    unit = _unit(operators - means[:, None, None] * np.eye(order))
+    return _Side(operators, unit, _eigenvectors(unit), spectra(operators))
 
 
 def _solve(
@@ -171,8 +176,7 @@ def _solve(
         bounds = [take(side.spectra, which) for side, which in pair]
         result = _result(
             (first, second), (bounds[0], bounds[1]),
-            np.asarray(found.rotation[:, 0]), np.asarray(found.cosine),
-            np.asarray(found.stationary),
+            np.asarray(found.rotation), np.asarray(found.stationary),
         )  # fmt: skip
         return result if rotations else result._replace(rotation=result.rotation[:, :0, :0])
 

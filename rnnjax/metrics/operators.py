@@ -9,8 +9,8 @@ rows, the operator is that of the whitened coordinates V (Ostrow et al. 2023):
 
     v_{t+1} ~ A v_t,   A^T = (V_-^T V_- + ridge I)^{-1} V_-^T V_+.
 
-At full rank and without a ridge, any invertible linear map of the states only conjugates A by an
-orthogonal matrix: such operators do not see how states are mixed, only how they move.
+At full rank any invertible linear map of the states only conjugates A by an orthogonal matrix: such
+operators do not see how states are mixed, only how they move.
 Everything here is in double precision, one network at a time.
 """
 
@@ -110,9 +110,9 @@ def _operator(rows: np.ndarray, rank: int, ridge: float) -> tuple[np.ndarray, np
     scale = np.where(alive, 1 / np.where(alive, singular, 1.0), 0.0)
     whitened = rows @ (directions[:, ::-1][:, :rank] * scale)
     before, after = (x.reshape(-1, rank) for x in (whitened[:, :-1], whitened[:, 1:]))
-    # A direction that carries nothing maps to nothing; the 1 only keeps the system solvable.
-    gram = before.T @ before + ridge * np.eye(rank) + np.diag(np.where(alive, 0.0, 1.0))
-    matrix = scipy.linalg.solve(gram, before.T @ after, assume_a="pos").T
+    # The solution of least norm: a direction that carries nothing maps to nothing.
+    gram = before.T @ before + ridge * np.eye(rank)
+    matrix = np.linalg.lstsq(gram, before.T @ after, rcond=_NULL**2)[0].T
     unexplained = ((after - before @ matrix.T) ** 2).sum() / (after**2).sum()
     return matrix, np.where(alive, singular, 0.0), float(unexplained)
 

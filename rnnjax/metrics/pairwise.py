@@ -79,7 +79,7 @@ def in_batches(
         numbers = np.minimum(np.arange(start, start + size), pairs - 1)
         kept = min(size, pairs - start)
         result = kernel(numbers)
-        parts.append(jax.tree.map(lambda leaf, kept=kept: np.asarray(leaf)[:kept], result))
+        parts.append(jax.tree.map(lambda leaf, kept=kept: np.array(leaf[:kept]), result))
         if progress is not None:
             progress(start + kept, pairs)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)

@@ -59,7 +59,7 @@ def _side(weights: np.ndarray) -> _Side:
 
 
 def default_starts(units: int) -> int:
-    """How many starts a pair of networks of this size is given: 8 from N = 128, 128 up to 16.
+    """How many starts a pair of networks of this size is given: 8 from N = 128, 128 up to N = 32.
 
     Small networks have few good optima to find and cost little to try.
     """
@@ -78,10 +78,22 @@ def _best_of_all(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return found, np.zeros(len(a)), np.ones(len(a), bool)
 
 
+def _common(weights: np.ndarray) -> np.ndarray:
+    """The mean diagonal on the diagonal and the mean of the rest elsewhere, [M, N, N]."""
+    units = weights.shape[-1]
+    identity = np.eye(units)
+    diagonal = np.trace(weights, axis1=1, axis2=2) / units
+    rest = (weights.sum((1, 2)) - units * diagonal) / (units * (units - 1))
+    return diagonal[:, None, None] * identity + rest[:, None, None] * (1 - identity)
+
+
 def _best_of_starts(
     a: np.ndarray, b: np.ndarray, starts: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Permutations, spreads and whether arrived, of pairs [C, N, N]."""
+    # What every permutation leaves alone moves no optimum, but would drown what does.
+    common = [_common(x) for x in (a, b)]
+    a, b = a - common[0], b - common[1]
     norms = [np.linalg.norm(x, axis=(1, 2)) for x in (a, b)]
     first, second = (
         jnp.asarray(x / np.where(n > 0, n, 1.0)[:, None, None], jnp.float32)
@@ -91,6 +103,7 @@ def _best_of_starts(
     shape = len(a), len(starts)
     cosine = found.value.reshape(shape).astype(np.float64)
     squared = (norms[0] ** 2 + norms[1] ** 2)[:, None] - 2 * (norms[0] * norms[1])[:, None] * cosine
+    squared += ((common[0] - common[1]) ** 2).sum((1, 2))[:, None]
     best = np.arange(len(a)), np.argmax(cosine, axis=1)
     return (
         found.permutation.reshape(*shape, -1)[best],
@@ -231,8 +244,12 @@ def pif_distances(
         return distance / np.shape(weights)[-1] ** 2
     if normalize == "relative":
         norm = np.linalg.norm(np.asarray(weights, float), axis=(1, 2))
+        silent = np.flatnonzero(norm == 0)
+        if len(silent) > 1:
+            raise ValueError(
+                f"weights: expected some that are not zero to divide by, got none in networks "
+                f"{silent[0]} and {silent[1]}"
+            )
         mean = (norm[:, None] + norm[None, :]) / 2
-        if not (mean > 0).all():
-            raise ValueError("weights: expected some that are not zero to divide by, got none")
-        return distance / mean
+        return distance / np.where(mean > 0, mean, 1.0)
     return distance

@@ -21,8 +21,9 @@ def with_nan(where):
         (np.ones(2, "f4"), "f4"),
         (np.ones(2, "f8"), "f8"),
         (np.ones(2, "f2"), "f4"),
-        ([1, 2], "f4"),
-        ([True, False], "f4"),
+        ([1, 2], "f8"),
+        ([True, False], "f8"),
+        (jnp.ones(2, "bfloat16"), "f4"),
         (jnp.ones(2), "f4"),
     ],
 )

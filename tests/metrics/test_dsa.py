@@ -221,3 +221,20 @@ def test_units_do_not_matter(scale):
     there = operator_distances(scale * a, scale * b, key=KEY, starts=8)
     np.testing.assert_allclose(there.angular, here.angular, atol=1e-5)
     np.testing.assert_allclose(there.raw, scale * here.raw, rtol=1e-4)
+
+
+@pytest.mark.parametrize("step", [0.1, 0.01, 0.001])
+def test_slow_dynamics_are_aligned_as_well_as_fast_ones(step):
+    """Operators close to the identity, and rotated copies of them."""
+    rng = np.random.default_rng(11)
+    a = np.eye(8) + step * rng.normal(size=(4, 8, 8))
+    q = random_orthogonal(jax.random.key(2), 4, 8).astype(float)
+    q = np.linalg.qr(q)[0]
+    found = operator_distances(a, q @ a @ np.swapaxes(q, 1, 2), key=KEY)
+    assert (found.raw < 1e-3 * step * 8).all()
+
+
+def test_rotations_of_a_population_are_not_kept():
+    result = compare_operators(R["dsa_ops"], key=KEY, starts=2, steps=2)
+    assert result.rotation.size == 0
+    assert result.rotation.base is None or result.rotation.base.size == 0

@@ -195,3 +195,11 @@ def test_bad_states_are_named():
         choose_delays(X[:, :1], candidates=(1,), key=KEY)
     with pytest.raises(ValueError, match="candidates: 30 delays"):
         choose_delays(X, candidates=(1, 30), key=KEY)
+
+
+def test_a_unit_that_moves_in_the_last_step_alone():
+    """Its direction has no successor, so that its Gram matrix of predecessors is singular."""
+    late = X[:1, ..., :4].copy()
+    late[..., 3] = 0
+    late[:, :, -1, 3] = 1.0
+    assert np.isfinite(fit_operators(late, variance=None).matrix).all()

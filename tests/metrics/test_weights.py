@@ -8,6 +8,7 @@ import pytest
 from references import metrics
 from scipy.optimize import quadratic_assignment
 
+from rnnjax.metrics import matching
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.matching import match
 from rnnjax.metrics.weights import compare_weights, default_starts, pif_distances, pif_pairs
@@ -103,7 +104,7 @@ def test_population_and_pairs_agree_and_batches_do_not_matter():
     weights = np.random.default_rng(1).normal(size=(4, 9, 9))
     i, j = np.triu_indices(4, k=1)
     pairs = pif_pairs(weights[i], weights[j], key=KEY, starts=8)
-    small = compare_weights(weights, key=KEY, starts=8, memory=2 * 4 * 52 * 81)
+    small = compare_weights(weights, key=KEY, starts=8, memory=2 * 4 * 112 * 81)
     for field in ("distance", "identity", "lower_bound", "spread"):
         full = getattr(small, field)
         np.testing.assert_array_equal(full, full.T)
@@ -136,12 +137,36 @@ def test_from_one_start_and_in_one_step_it_is_never_worse_than_the_identity():
 def test_silent_networks():
     zero = np.zeros((2, 9, 9))
     assert not pif_distances(zero, key=KEY, starts=2).any()
-    with pytest.raises(ValueError, match="not zero to divide by"):
+    with pytest.raises(ValueError, match="none in networks 0 and 1"):
         pif_distances(zero, key=KEY, starts=2, normalize="relative")
+    one = np.concatenate([zero[:1], np.ones((1, 9, 9))])
+    assert pif_distances(one, key=KEY, starts=2, normalize="relative")[0, 1] == pytest.approx(2.0)
+
+
+def test_setting_lanes_aside_changes_nothing(monkeypatch):
+    """Compaction, forced at every halving, and starts given up: an odd number of both."""
+    weights = np.random.default_rng(8).normal(size=(2, 5, 20, 20))
+    plain = pif_pairs(*weights, key=KEY, starts=7)
+    monkeypatch.setattr(matching, "_WORTH", 0)
+    compact = pif_pairs(*weights, key=KEY, starts=7)
+    np.testing.assert_array_equal(plain.permutation, compact.permutation)
+    np.testing.assert_allclose(plain.spread, compact.spread, atol=1e-6)
+    monkeypatch.setattr(matching, "_TRIAL", 1000)
+    assert (pif_pairs(*weights, key=KEY, starts=7).distance <= plain.distance + 1e-4).all()
+
+
+@pytest.mark.parametrize("offset", ["diagonal", "everywhere"])
+def test_what_permutations_leave_alone_does_not_matter(offset):
+    w1, w2 = np.random.default_rng(9).normal(size=(2, 3, 20, 20))
+    added = 30 * (np.eye(20) if offset == "diagonal" else np.ones((20, 20)))
+    plain = pif_pairs(w1, w2, key=KEY, starts=8)
+    moved = pif_pairs(w1 + added, w2 + added, key=KEY, starts=8)
+    np.testing.assert_allclose(plain.distance, moved.distance, rtol=1e-6)
+    np.testing.assert_allclose(plain.spread, moved.spread, atol=1e-3)
 
 
 def test_starts_by_size():
-    assert [default_starts(n) for n in (8, 16, 64, 128, 1000)] == [128, 128, 32, 8, 8]
+    assert [default_starts(n) for n in (8, 32, 64, 128, 1000)] == [128, 128, 32, 8, 8]
 
 
 def test_errors_name_the_argument():
