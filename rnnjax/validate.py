@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 
 __all__ = [
     "finite_positive",
+    "flag",
     "fraction",
     "instance_of",
     "learning_rate",
+    "nonnegative",
     "one_of",
     "positive_integer",
     "seed",
@@ -51,6 +53,20 @@ def finite_positive(name: str, value: Any) -> float:
     if not _is_number(value) or value <= 0:
         raise _fail(name, "a finite number above 0", value)
     return float(value)
+
+
+def nonnegative(name: str, value: Any) -> float:
+    """Returns `value` if it is a finite number of at least zero."""
+    if not _is_number(value) or value < 0:
+        raise _fail(name, "a finite number of at least 0", value)
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Returns `value` if it is true or false."""
+    if not isinstance(value, bool):
+        raise _fail(name, "True or False", value)
+    return value
 
 
 def fraction(name: str, value: Any, *, open_below: bool = False) -> float:

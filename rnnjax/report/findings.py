@@ -22,6 +22,7 @@ _TASKS = {
     "delayed_cue": "delayed cue discrimination",
     "delayed_match": "delayed matching",
     "flip_flop": "the flip-flop task",
+    "sine_wave": "sine-wave generation",
 }
 
 

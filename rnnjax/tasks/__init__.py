@@ -5,27 +5,39 @@ from typing import Any
 
 from rnnjax.tasks.base import Task, Trial
 from rnnjax.tasks.delayed_cue import DelayedCue, delayed_cue
+from rnnjax.tasks.delayed_discrimination import DelayedDiscrimination, delayed_discrimination
 from rnnjax.tasks.delayed_match import DelayedMatch, delayed_match
 from rnnjax.tasks.flip_flop import FlipFlop, flip_flop
+from rnnjax.tasks.path_integration import PathIntegration, path_integration
+from rnnjax.tasks.sine_wave import SineWave, sine_wave
 from rnnjax.validate import one_of
 
 __all__ = [
     "REGISTRY",
     "DelayedCue",
+    "DelayedDiscrimination",
     "DelayedMatch",
     "FlipFlop",
+    "PathIntegration",
+    "SineWave",
     "Task",
     "Trial",
     "delayed_cue",
+    "delayed_discrimination",
     "delayed_match",
     "flip_flop",
     "make",
+    "path_integration",
+    "sine_wave",
 ]
 
 REGISTRY: dict[str, Callable[..., Task]] = {
     "delayed_cue": delayed_cue,
+    "delayed_discrimination": delayed_discrimination,
     "delayed_match": delayed_match,
     "flip_flop": flip_flop,
+    "path_integration": path_integration,
+    "sine_wave": sine_wave,
 }
 
 

@@ -67,12 +67,130 @@ def test_delayed_match(periods):
         agree(trial, *oracle.delayed_match(trial[0], *periods))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"channels": 3, "auxiliary": True},
+        {"channels": 2, "amplitudes": "continuous", "delays": "shared"},
+        {"max_delay": 0, "min_delay": 0, "pulse": 1, "steps": 3, "lowest": 0, "highest": 1},
+    ],
+)
+def test_delayed_discrimination(options):
+    task = tasks.delayed_discrimination(**options)
+    inputs, targets, mask = batch(task, trials=400)
+    first = inputs[:, 0]
+    assert np.all(inputs[:, : task.pulse] == inputs[:, :1])
+    assert (first.min(), first.max()) >= (task.lowest, task.lowest)
+    assert inputs.max() <= task.highest
+    if task.lowest == 0:  # a pulse of 0 is silence, which the oracle cannot time
+        np.testing.assert_array_equal(targets[:, 2], 1 - 2 * first)
+        return
+    for trial in zip(inputs[:40], targets[:40], mask[:40], strict=True):
+        agree(trial, *oracle.delayed_discrimination(trial[0], task.pulse, task.auxiliary))
+    delays = task.steps - mask[:, :, : task.channels].sum(axis=1) - 2 * task.pulse  # [B, C]
+    assert (delays.min(), delays.max()) == (task.min_delay, task.max_delay)
+    assert abs(delays.mean() - 12.5) < 4 * 4.6 / np.sqrt(len(delays))
+    if task.channels > 1:
+        assert np.all(delays[:, 0] == delays[:, 1]) == (task.delays == "shared")
+    whole = np.all(inputs == np.round(inputs))
+    assert whole == (task.amplitudes == "integers")
+    second = inputs.sum(axis=1) / task.pulse - first
+    assert np.all(np.abs(first - second) > 0)
+    for amplitude in (first, second):  # both uniform over the range
+        assert abs(amplitude.mean() - 6) < 4 * 2.6 / np.sqrt(amplitude.size)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sine_wave(channels):
+    task = tasks.sine_wave(channels, frequencies=5, lowest=2.0, highest=10.0)
+    inputs, targets, mask = batch(task, trials=200)
+    assert np.all(inputs == inputs[:, :1])
+    assert set(np.unique(inputs)) == {2, 4, 6, 8, 10}
+    for trial in zip(inputs[:9], targets[:9], mask[:9], strict=True):
+        want = oracle.sine_wave(trial[0], task.dt)
+        np.testing.assert_allclose(trial[1], want[0], atol=3e-5)
+        np.testing.assert_array_equal(trial[2], want[1])
+    if channels > 1:
+        assert np.any(inputs[:, 0, 0] != inputs[:, 0, 1])
+
+
+def test_what_the_sine_wave_network_sees():
+    seen = {
+        scale: batch(tasks.sine_wave(frequencies=2, scale=scale))[0]
+        for scale in ("raw", "highest", "centered")
+    }
+    np.testing.assert_allclose(seen["highest"] * 30, seen["raw"], rtol=1e-6)
+    np.testing.assert_allclose(seen["centered"] * 14.5 + 15.5, seen["raw"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("units", ["half_side", "arena"])
+def test_path_integration(dimensions, units):
+    # A box that is left every few steps, so that walls are met often.
+    task = tasks.path_integration(dimensions, arena=2.0, noise_std=0.0, units=units)
+    unit = task.arena / 2 if units == "half_side" else 1.0
+    inputs, targets, mask = batch(task, trials=200)
+    speed, angles = inputs[:, :, dimensions - 1], inputs[:, :, : dimensions - 1]
+    assert np.all(inputs[:, 1:, dimensions:] == 0)
+    assert np.all((speed >= 0) & (speed <= np.float32(task.v_max)))
+    assert np.all(np.abs(angles[..., 0]) <= np.pi + 1e-6)
+    assert np.all(np.abs(angles[..., 1:]) <= np.pi / 2 + 1e-6)
+    assert np.all(np.abs(targets) * unit <= task.arena / 2 + 1e-5)
+    for trial in zip(inputs[:20], targets[:20], mask[:20], strict=True):
+        want = oracle.path_integration(trial[0], dimensions, unit)
+        np.testing.assert_allclose(trial[1], want[0], atol=1e-4)
+        np.testing.assert_array_equal(trial[2], want[1])
+
+
+def test_path_integration_rests_and_goes_as_long_as_stated():
+    task = tasks.path_integration(
+        steps=400, mean_stop=3.0, mean_go=5.0, speed_std=0.0, noise_std=0.0
+    )
+    inputs, _, _ = batch(task, trials=100)
+    going = inputs[:, :, 1] > 0
+    assert abs(going.mean() - 5 / 8) < 0.02
+    stops = (going[:, :-1] & ~going[:, 1:]).sum() / going[:, :-1].sum()
+    starts = (~going[:, :-1] & going[:, 1:]).sum() / (~going[:, :-1]).sum()
+    assert abs(stops - 1 / 5) < 0.01
+    assert abs(starts - 1 / 3) < 0.015
+
+
+def test_what_a_path_integrating_network_is_told():
+    spec = {"noise_std": 0.0, "arena": 2.0}
+    inputs, targets, _ = batch(tasks.path_integration(**spec))
+    velocity, same, _ = batch(tasks.path_integration(**spec, encoding="velocity", start="held"))
+    np.testing.assert_allclose(targets, same, atol=1e-5)
+    start = velocity[:, :, 2:]
+    assert np.all(start == start[:, :1])
+    np.testing.assert_array_equal(start[:, 0], inputs[:, 0, 2:])
+    np.testing.assert_allclose(start + np.cumsum(velocity[:, :, :2], axis=1), same, atol=1e-4)
+    alone = batch(tasks.path_integration(**spec, start="none"))[0]
+    np.testing.assert_allclose(alone, inputs[:, :, :2], atol=1e-6)
+    noisy = batch(tasks.path_integration(noise_std=1e-3, arena=2.0))
+    np.testing.assert_allclose(noisy[1], targets, atol=1e-5)  # noise is seen, and moves nobody
+    assert abs(np.std(noisy[0][:, :, :2] - inputs[:, :, :2]) - 1e-3) < 1e-4
+
+
 def test_study_one_periods():
     assert tasks.delayed_cue().steps == 36
     assert tasks.delayed_match().steps == 42
     assert (tasks.flip_flop().bits, tasks.flip_flop().p, tasks.flip_flop().steps) == (3, 0.05, 100)
-    criteria = {name: tasks.make(name).criterion for name in tasks.REGISTRY}
-    assert criteria == {"delayed_cue": 0.75, "delayed_match": 0.75, "flip_flop": 0.9}
+    studied = ("delayed_cue", "delayed_match", "flip_flop")
+    criteria = [tasks.make(name).criterion for name in studied]
+    assert criteria == [0.75, 0.75, 0.9]
+
+
+def test_study_two_defaults():
+    """The table of its appendix A."""
+    assert tasks.delayed_discrimination() == tasks.DelayedDiscrimination(
+        channels=1, max_delay=20, min_delay=5, pulse=5, length=60, lowest=2, highest=10
+    )
+    assert tasks.delayed_discrimination(max_delay=40).steps == 80
+    assert tasks.sine_wave() == tasks.SineWave(1, 100, 1.0, 30.0, 0.01, 100)
+    assert tasks.path_integration() == tasks.PathIntegration(
+        2, 100, 0.4, np.pi / 10, 0.1, 1e-4, 30.0, 50.0, 10.0
+    )
 
 
 def test_a_given_length_decides_the_delay():
@@ -84,6 +202,10 @@ def test_stretching_lengthens_what_must_be_remembered():
     assert tasks.delayed_cue(3, 5, 2).stretched(2) == tasks.delayed_cue(3, 10, 2)
     assert tasks.delayed_match(3, 5, 2).stretched(1.5) == tasks.delayed_match(3, 8, 2)
     assert tasks.flip_flop(2, 0.1, 10).stretched(2) == tasks.flip_flop(2, 0.1, 20)
+    pulses = tasks.delayed_discrimination(2).stretched(2)
+    assert pulses == tasks.delayed_discrimination(2, min_delay=10, max_delay=40, steps=80)
+    assert tasks.sine_wave(2).stretched(2) == tasks.sine_wave(2, steps=200)
+    assert tasks.path_integration(3).stretched(2) == tasks.path_integration(3, steps=200)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +217,32 @@ def test_stretching_lengthens_what_must_be_remembered():
         ("flip_flop", {"p": 1.5}, "p"),
         ("flip_flop", {"p": float("nan")}, "p"),
         ("flip_flop", {"steps": 0}, "steps"),
+        ("delayed_discrimination", {"channels": 0}, "channels"),
+        ("delayed_discrimination", {"pulse": 0}, "pulse"),
+        ("delayed_discrimination", {"max_delay": 4}, "max_delay"),
+        ("delayed_discrimination", {"max_delay": 50, "steps": 60}, "max_delay"),
+        ("delayed_discrimination", {"lowest": 10}, "highest"),
+        ("delayed_discrimination", {"amplitudes": "integer"}, "amplitudes"),
+        ("delayed_discrimination", {"delays": "none"}, "delays"),
+        ("delayed_discrimination", {"auxiliary": 1}, "auxiliary"),
+        ("sine_wave", {"channels": 0}, "channels"),
+        ("sine_wave", {"frequencies": 0}, "frequencies"),
+        ("sine_wave", {"steps": 1}, "steps"),
+        ("sine_wave", {"lowest": float("nan")}, "lowest"),
+        ("sine_wave", {"lowest": 40.0}, "highest"),
+        ("sine_wave", {"highest": 50.0}, "highest"),
+        ("sine_wave", {"dt": 0}, "dt"),
+        ("sine_wave", {"scale": "log"}, "scale"),
+        ("sine_wave", {"frequencies": 1, "highest": 1.0, "scale": "centered"}, "scale"),
+        ("path_integration", {"dimensions": 4}, "dimensions"),
+        ("path_integration", {"steps": 0}, "steps"),
+        ("path_integration", {"v_max": 0}, "v_max"),
+        ("path_integration", {"speed_std": -0.1}, "speed_std"),
+        ("path_integration", {"mean_go": 0.5}, "mean_go"),
+        ("path_integration", {"arena": 0.7}, "arena"),
+        ("path_integration", {"units": "meters"}, "units"),
+        ("path_integration", {"encoding": "angles"}, "encoding"),
+        ("path_integration", {"start": "pulsed"}, "start"),
         *[
             (name, options, named)
             for name in ("delayed_cue", "delayed_match")

@@ -1,0 +1,211 @@
+"""Path integration: where am I, given where I started, my heading and my speed?"""
+
+import dataclasses
+from typing import NamedTuple, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.tasks.base import Task, Trial, stretched_steps
+from rnnjax.typing import Array, Float, Key
+from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer
+
+__all__ = ["PathIntegration", "path_integration"]
+
+
+class _Walk(NamedTuple):
+    """Where the walker is and how it moves, in D dimensions by A = D - 1 angles."""
+
+    position: Float[Array, " D"]
+    angles: Float[Array, " A"]
+    speed: Float[Array, ""]
+    going: Array
+
+
+def _direction(angles: Float[Array, " A"]) -> Float[Array, " D"]:
+    """Unit vector of an azimuth, or of azimuth and elevation."""
+    plane = jnp.stack([jnp.cos(angles[0]), jnp.sin(angles[0])])
+    if angles.size == 1:
+        return plane
+    return jnp.append(jnp.cos(angles[1]) * plane, jnp.sin(angles[1]))
+
+
+def _wrapped(angle: Array) -> Array:
+    """The same angle in [-pi, pi)."""
+    return jnp.mod(angle + jnp.pi, 2 * jnp.pi) - jnp.pi
+
+
+def _reflected(angles: Float[Array, " A"], outside: Array) -> Float[Array, " A"]:
+    """The heading with the components along the axes `outside` [D] turned round."""
+    azimuth = jnp.where(outside[0], jnp.pi - angles[0], angles[0])
+    azimuth = _wrapped(jnp.where(outside[1], -azimuth, azimuth))
+    if angles.size == 1:
+        return azimuth[None]
+    return jnp.stack([azimuth, jnp.where(outside[2], -angles[1], angles[1])])
+
+
+@dataclasses.dataclass(frozen=True)
+class PathIntegration(Task):
+    """A walk in a box, told by heading and speed; see `path_integration`."""
+
+    dimensions: int = 2
+    length: int = 100
+    v_max: float = 0.4
+    direction_std: float = np.pi / 10
+    speed_std: float = 0.1
+    noise_std: float = 1e-4
+    mean_stop: float = 30.0
+    mean_go: float = 50.0
+    arena: float = 10.0
+    units: str = "half_side"
+    encoding: str = "angle"
+    start: str = "pulse"
+
+    name = "path_integration"
+    decision = "sign"
+    criterion = 0.9
+
+    def __post_init__(self):
+        if self.dimensions not in (2, 3) or isinstance(self.dimensions, bool):
+            raise ValueError(f"dimensions: expected 2 or 3, got {self.dimensions!r}")
+        positive_integer("steps", self.length)
+        finite_positive("v_max", self.v_max)
+        for spread in ("direction_std", "speed_std", "noise_std"):
+            nonnegative(spread, getattr(self, spread))
+        for bout in ("mean_stop", "mean_go"):
+            if finite_positive(bout, getattr(self, bout)) < 1:
+                raise ValueError(f"{bout}: expected at least 1 step, got {getattr(self, bout)!r}")
+        finite_positive("arena", self.arena)
+        one_of("units", self.units, ("half_side", "arena"))
+        one_of("encoding", self.encoding, ("angle", "velocity"))
+        one_of("start", self.start, ("pulse", "held", "none"))
+        if self.arena < 2 * self.v_max:  # one move could cross the box, and miss both walls
+            raise ValueError(
+                f"arena: expected at least 2 v_max = {2 * self.v_max:g}, got {self.arena!r}"
+            )
+
+    @property
+    def inputs(self) -> int:
+        """The motion, as many numbers as dimensions, and the start, as many again."""
+        return self.dimensions * (1 if self.start == "none" else 2)
+
+    @property
+    def outputs(self) -> int:
+        """The position."""
+        return self.dimensions
+
+    @property
+    def steps(self) -> int:
+        """Length of a trial."""
+        return self.length
+
+    def _begin(self, key: Key) -> _Walk:
+        """Somewhere in the box, with any heading and speed, going or not."""
+        where, azimuth, tilt, speed, going = jax.random.split(key, 5)
+        angles = jax.random.uniform(azimuth, (1,), minval=-jnp.pi, maxval=jnp.pi)
+        if self.dimensions == 3:  # uniform on the sphere
+            height = jax.random.uniform(tilt, (1,), minval=-1.0, maxval=1.0)
+            angles = jnp.concatenate([angles, jnp.arcsin(height)])
+        half = self.arena / 2
+        return _Walk(
+            jax.random.uniform(where, (self.dimensions,), minval=-half, maxval=half),
+            angles,
+            jax.random.uniform(speed, maxval=self.v_max),
+            jax.random.bernoulli(going, self.mean_go / (self.mean_go + self.mean_stop)),
+        )
+
+    def _move(self, walk: _Walk, key: Key) -> tuple[_Walk, tuple[Array, Array]]:
+        """One step: turn and change speed unless resting, turn at walls, then move."""
+        turn, change, switch = jax.random.split(key, 3)
+        angles = walk.angles + self.direction_std * jax.random.normal(turn, walk.angles.shape)
+        if self.dimensions == 3:  # over the pole is down again
+            tilt = _wrapped(angles[1])
+            tilt = jnp.where(jnp.abs(tilt) > jnp.pi / 2, jnp.sign(tilt) * jnp.pi - tilt, tilt)
+            angles = angles.at[1].set(tilt)
+        angles = angles.at[0].set(_wrapped(angles[0]))
+        speed = walk.speed + self.speed_std * jax.random.normal(change)
+        speed = jnp.clip(speed, 0.0, self.v_max)
+        angles = jnp.where(walk.going, angles, walk.angles)
+        speed = jnp.where(walk.going, speed, walk.speed)
+        pace = jnp.where(walk.going, speed, 0.0)
+
+        ahead = walk.position + pace * _direction(angles)
+        angles = _reflected(angles, jnp.abs(ahead) > self.arena / 2)
+        velocity = pace * _direction(angles)
+        position = walk.position + velocity
+        # Geometric bouts have no memory: each step ends the bout with the same probability.
+        ends = jax.random.bernoulli(
+            switch, jnp.where(walk.going, 1 / self.mean_go, 1 / self.mean_stop)
+        )
+        after = _Walk(position, angles, speed, walk.going ^ ends)
+        motion = velocity if self.encoding == "velocity" else jnp.append(angles, pace)
+        return after, (motion, position)
+
+    def sample(self, key: Key) -> Trial:
+        """Draws one trial; the whole of it is response period."""
+        begin, steps, noise = jax.random.split(key, 3)
+        first = self._begin(begin)
+        _, (motion, position) = jax.lax.scan(
+            self._move, first, jax.random.split(steps, self.length)
+        )
+        unit = self.arena / 2 if self.units == "half_side" else 1.0
+        motion += self.noise_std * jax.random.normal(noise, motion.shape)
+        inputs, targets = motion, position / unit
+        if self.start != "none":
+            told = (jnp.arange(self.length)[:, None] == 0) | (self.start == "held")
+            inputs = jnp.concatenate(
+                [motion, jnp.where(told, first.position[None, :] / unit, 0.0)], axis=-1
+            )
+        return Trial(inputs, targets, jnp.ones_like(targets))
+
+    def stretched(self, factor: float) -> Self:
+        """The same walk over trials longer by `factor`."""
+        return dataclasses.replace(self, length=stretched_steps(self.length, factor))
+
+
+def path_integration(
+    dimensions: int = 2,
+    steps: int = 100,
+    v_max: float = 0.4,
+    direction_std: float = np.pi / 10,
+    speed_std: float = 0.1,
+    noise_std: float = 1e-4,
+    mean_stop: float = 30.0,
+    mean_go: float = 50.0,
+    arena: float = 10.0,
+    *,
+    units: str = "half_side",
+    encoding: str = "angle",
+    start: str = "pulse",
+) -> PathIntegration:
+    """Path integration in a square or cube: the target is the position after each step (A.4).
+
+    Heading and speed are random walks that stand still while the walker rests. A move that
+    would leave the box has its heading reflected first, so that the position always changes by
+    v (cos, sin) of the heading that the network is told.
+
+    Args:
+        dimensions: 2, or 3 with an elevation, reflected at the poles, beside the azimuth.
+        steps: length of a trial.
+        v_max: largest speed, in lengths per step; the speed is clipped to [0, v_max].
+        direction_std: standard deviation of the change of each angle per step, in radians.
+        speed_std: standard deviation of the change of speed per step.
+        noise_std: standard deviation of the noise on the motion inputs; it moves nobody.
+        mean_stop: mean length of a rest, in steps; lengths are geometric.
+        mean_go: mean length of a bout of motion.
+        arena: side of the box, in lengths; it is centered at 0.
+        units: positions over half a side (`"half_side"`) or in lengths (`"arena"`).
+        encoding: motion inputs are angles in [-pi, pi) and speed (`"angle"`), or the velocity
+            (`"velocity"`).
+        start: the start position is an input at t = 0 (`"pulse"`), always (`"held"`), or never
+            (`"none"`), which leaves most of the loss out of reach.
+
+    Raises:
+        ValueError: other dimensions, no steps, a negative spread, a bout below one step, a box
+            that one move could cross, or an unknown option.
+    """
+    return PathIntegration(
+        dimensions, steps, v_max, direction_std, speed_std, noise_std, mean_stop, mean_go, arena,
+        units, encoding, start,
+    )  # fmt: skip
