@@ -1,4 +1,4 @@
-"""A sweep's dataset as figures. Nothing here touches the disk or pyplot's global state."""
+"""Figures of datasets and trials. Nothing here touches the disk or pyplot's global state."""
 
 from rnnjax.plots.coordinates import coordinate_check
 from rnnjax.plots.critical import critical_rates
@@ -8,6 +8,7 @@ from rnnjax.plots.maps import success_maps
 from rnnjax.plots.rescaling import rescaling_curves, slowdown_figure
 from rnnjax.plots.speed import steps_to_criterion
 from rnnjax.plots.transfer import rates_against_width, transfer_curves
+from rnnjax.plots.trials import trial
 
 __all__ = [
     "coordinate_check",
@@ -22,4 +23,5 @@ __all__ = [
     "steps_to_criterion",
     "success_maps",
     "transfer_curves",
+    "trial",
 ]

@@ -1,0 +1,47 @@
+"""Previews of a task: what a network sees in one trial, and what it should answer."""
+
+import jax
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnnjax.plots.style import GREY, name_value, new_figure, ordered_colors, tidy
+from rnnjax.tasks import Task
+from rnnjax.validate import instance_of
+from rnnjax.validate import seed as checked_seed
+
+__all__ = ["trial"]
+
+
+def _draw_channels(axes: Axes, values: np.ndarray) -> None:
+    """Each channel as steps, since a trial is discrete: values [T, C]."""
+    for channel, color in enumerate(ordered_colors(values.shape[1])):
+        axes.step(np.arange(len(values)), values[:, channel], where="mid", color=color, lw=1.2)
+    axes.margins(x=0.01, y=0.1)
+
+
+def trial(task: Task, *, seed: int = 0) -> Figure:
+    """Inputs and targets of one trial of `task` over time, a line per channel.
+
+    Where every output is in its response period is shaded, unless that is the whole trial.
+    Raises `ValueError` for what is not a task, or a seed that is no integer of at least 0.
+    """
+    drawn = instance_of("task", task, Task).sample(jax.random.key(checked_seed("seed", seed)))
+    inputs, targets, mask = (np.asarray(part) for part in drawn)
+    figure, grid = new_figure(2, 1, width=5.0, height=1.6)
+    above, below = grid[:, 0]
+    _draw_channels(above, inputs)
+    tidy(above, f"{name_value(task.name)}: inputs")
+    _draw_channels(below, targets)
+    tidy(below, "Targets")
+    response = np.all(mask > 0, axis=1)
+    if not response.all():
+        height = below.get_ylim()
+        below.fill_between(
+            np.arange(len(response)), *height, where=response.tolist(), color=GREY, alpha=0.15,
+            lw=0, step="mid",
+        )  # fmt: skip
+        below.set_ylim(height)
+    below.set_xlabel("time step")
+    above.tick_params(labelbottom=False)
+    return figure

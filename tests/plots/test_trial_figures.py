@@ -1,0 +1,33 @@
+"""Previews of a task show the trial that its key draws."""
+
+import io
+
+import jax
+import numpy as np
+import pytest
+
+from rnnjax import tasks
+from rnnjax.plots import trial
+
+
+@pytest.mark.parametrize("name", tasks.REGISTRY)
+def test_lines_are_the_channels_of_the_trial(name):
+    task = tasks.make(name)
+    figure = trial(task, seed=3)
+    figure.savefig(io.BytesIO(), format="png", dpi=40)
+    want = task.sample(jax.random.key(3))
+    for axes, values in zip(figure.axes, (want.inputs, want.targets), strict=True):
+        lines = [np.asarray(line.get_ydata()) for line in axes.get_lines()]
+        np.testing.assert_array_equal(np.stack(lines, axis=1), values)
+
+
+def test_the_response_period_is_shaded_unless_it_is_all():
+    assert len(trial(tasks.delayed_discrimination()).axes[1].collections) == 1
+    assert not trial(tasks.flip_flop()).axes[1].collections
+
+
+def test_what_is_no_task_is_refused():
+    with pytest.raises(ValueError, match="task: expected a Task"):
+        trial("flip_flop")  # pyright: ignore
+    with pytest.raises(ValueError, match="seed"):
+        trial(tasks.flip_flop(), seed=-1)
