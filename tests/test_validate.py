@@ -20,6 +20,8 @@ from rnnjax import validate
         (validate.seed, np.int32(7), 7),
         (validate.fraction, 0, 0.0),
         (validate.fraction, 1, 1.0),
+        (validate.nonnegative, 0, 0.0),
+        (validate.flag, False, False),
     ],
 )
 def test_accepts(check, value, expected):
@@ -38,6 +40,8 @@ def test_accepts(check, value, expected):
         (validate.learning_rate, (0.0, -1.0, math.nan, 1e39, 1e-39, "1")),
         (validate.seed, (-1, 2**31, 0.5, True)),
         (validate.fraction, (-0.1, 1.1, math.nan, None)),
+        (validate.nonnegative, (-0.1, math.nan, math.inf, True, "0")),
+        (validate.flag, (0, 1, "True", None)),
     ],
 )
 def test_refuses(check, values):

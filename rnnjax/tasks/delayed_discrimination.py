@@ -129,7 +129,7 @@ def delayed_discrimination(
         steps: length of a trial; by default 30 more than two pulses and the longest delay need,
             so that a longer delay lengthens the trial and leaves the response as it was.
         amplitudes: `"integers"` in [lowest, highest], different from each other, or
-            `"continuous"`; near-ties then keep the loss above the paper's threshold of 0.01.
+            `"continuous"`, which includes near-ties. Study 2 does not say which.
         min_delay: the shortest delay.
         pulse: steps for which each pulse lasts.
         lowest: smallest amplitude.

@@ -64,7 +64,7 @@ class PathIntegration(Task):
 
     name = "path_integration"
     decision = "sign"
-    criterion = 0.9
+    criterion = 0.9  # of the signs; study 2 judges this task by its loss
 
     def __post_init__(self):
         if self.dimensions not in (2, 3) or isinstance(self.dimensions, bool):
@@ -131,7 +131,8 @@ class PathIntegration(Task):
         pace = jnp.where(walk.going, speed, 0.0)
 
         ahead = walk.position + pace * _direction(angles)
-        angles = _reflected(angles, jnp.abs(ahead) > self.arena / 2)
+        outside = jnp.abs(ahead) > self.arena / 2
+        angles = jnp.where(jnp.any(outside), _reflected(angles, outside), angles)
         velocity = pace * _direction(angles)
         position = walk.position + velocity
         # Geometric bouts have no memory: each step ends the bout with the same probability.
@@ -199,7 +200,7 @@ def path_integration(
         encoding: motion inputs are angles in [-pi, pi) and speed (`"angle"`), or the velocity
             (`"velocity"`).
         start: the start position is an input at t = 0 (`"pulse"`), always (`"held"`), or never
-            (`"none"`), which leaves most of the loss out of reach.
+            (`"none"`), which leaves where the walk began unknown.
 
     Raises:
         ValueError: other dimensions, no steps, a negative spread, a bout below one step, a box

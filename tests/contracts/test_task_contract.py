@@ -16,6 +16,10 @@ KEY = jax.random.key(7)
 
 
 TRIALS = 1000
+ROUNDED = {"path_integration", "sine_wave"}
+"""Tasks with sines and running sums, which XLA rounds in another order where it fuses them."""
+VARIED = {"delayed_discrimination"}
+"""Tasks whose response begins at another step in every trial; in all others it is the same."""
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -49,9 +53,12 @@ def test_compiled_eager_and_batched_sampling_agree(task):
     for eager, jitted, batched in zip(
         task.sample(key), compiled(task, key), batch(task, KEY), strict=True
     ):
-        # Not bit for bit: compiled sines and running sums round in another order.
-        np.testing.assert_allclose(eager, jitted, rtol=0, atol=1e-4)
-        np.testing.assert_allclose(eager, batched[2], rtol=0, atol=1e-4)
+        if task.name in ROUNDED:
+            np.testing.assert_allclose(jitted, eager, rtol=0, atol=3e-5)
+            np.testing.assert_allclose(batched[2], eager, rtol=0, atol=3e-5)
+        else:
+            np.testing.assert_array_equal(eager, jitted)
+            np.testing.assert_array_equal(eager, batched[2])
 
 
 def test_the_mask_leaves_a_response_that_targets_answer_perfectly(task):
@@ -59,6 +66,7 @@ def test_the_mask_leaves_a_response_that_targets_answer_perfectly(task):
     mask, targets = np.asarray(trial.mask), np.asarray(trial.targets)
     assert set(np.unique(mask)) <= {0, 1}
     assert np.all(mask.sum(axis=(1, 2)) > 0)
+    assert np.all(mask[0] == mask) == (task.name not in VARIED)
     assert decision(targets, targets, mask, task.decision) == 1
     assert decision(-targets, targets, mask, task.decision) == 0
     assert 0.5 < task.criterion < 1

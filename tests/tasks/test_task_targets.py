@@ -81,8 +81,7 @@ def test_delayed_discrimination(options):
     inputs, targets, mask = batch(task, trials=400)
     first = inputs[:, 0]
     assert np.all(inputs[:, : task.pulse] == inputs[:, :1])
-    assert (first.min(), first.max()) >= (task.lowest, task.lowest)
-    assert inputs.max() <= task.highest
+    assert (first.min() >= task.lowest) and (inputs.max() <= task.highest)
     if task.lowest == 0:  # a pulse of 0 is silence, which the oracle cannot time
         np.testing.assert_array_equal(targets[:, 2], 1 - 2 * first)
         return
@@ -99,6 +98,10 @@ def test_delayed_discrimination(options):
     assert np.all(np.abs(first - second) > 0)
     for amplitude in (first, second):  # both uniform over the range
         assert abs(amplitude.mean() - 6) < 4 * 2.6 / np.sqrt(amplitude.size)
+        if whole:
+            assert set(np.unique(amplitude)) == set(range(2, 11))
+    # The second is uniform over what the first leaves: it is drawn, not derived.
+    assert len(np.unique((second - first) % 9)) >= 8
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -154,6 +157,57 @@ def test_path_integration_rests_and_goes_as_long_as_stated():
     starts = (~going[:, :-1] & going[:, 1:]).sum() / (~going[:, :-1]).sum()
     assert abs(stops - 1 / 5) < 0.01
     assert abs(starts - 1 / 3) < 0.015
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_the_walk_is_a_random_walk_of_angles_and_speed(dimensions):
+    # A box without walls, speeds far from their limits, and no rest.
+    task = tasks.path_integration(
+        dimensions, v_max=100.0, arena=1e6, mean_go=1e6, mean_stop=1.0, noise_std=0.0,
+        direction_std=0.1, speed_std=0.2,
+    )  # fmt: skip
+    inputs, _, _ = batch(task, trials=100)
+    angles, speed = inputs[:, :, : dimensions - 1], inputs[:, :, dimensions - 1]
+    away = (speed.min(axis=1) > 0) & (speed.max(axis=1) < task.v_max)
+    assert away.sum() > 80
+    assert abs(np.diff(speed[away], axis=1).std() - 0.2) < 0.01
+    turns = (np.diff(angles, axis=1) + np.pi) % (2 * np.pi) - np.pi
+    assert abs(turns[..., 0].std() - 0.1) < 0.005
+    assert abs(turns[..., 0].mean()) < 0.005
+    if dimensions == 3:  # poles turn a few steps back
+        inner = np.abs(angles[:, :-1, 1]) < np.pi / 2 - 0.5
+        assert abs(turns[..., 1][inner].std() - 0.1) < 0.005
+        start = np.sin(angles[:, 0, 1])  # uniform on the sphere: so is the height
+        assert abs(start.std() - 1 / np.sqrt(3)) < 0.1
+
+
+def test_a_resting_walker_keeps_heading_and_speed():
+    # Speeds far from 0, so that only rest is shown as speed 0.
+    task = tasks.path_integration(
+        v_max=100.0, arena=1e5, mean_go=4.0, mean_stop=4.0, noise_std=0.0, speed_std=0.01
+    )
+    inputs, targets, _ = batch(task, trials=50)
+    heading, speed = inputs[:, :, 0], inputs[:, :, 1]
+    resting = speed[:, 1:] == 0
+    assert np.all(heading[:, 1:][resting] == heading[:, :-1][resting])
+    assert np.all(targets[:, 1:][resting] == targets[:, :-1][resting])
+    resumed = []
+    for pace in speed:
+        going = np.flatnonzero(pace)
+        across = np.flatnonzero(np.diff(going) > 1)  # the last step before, the first after a rest
+        resumed += list(pace[going[across + 1]] - pace[going[across]])
+    assert len(resumed) > 100
+    assert np.abs(resumed).max() < 5 * 0.01
+
+
+def test_walks_begin_anywhere_in_the_box():
+    task = tasks.path_integration(units="arena")
+    start = batch(task, trials=400)[0][:, 0, 2:]
+    assert np.all(np.abs(start) <= 5)
+    assert np.all(np.abs(start.mean(axis=0)) < 4 * 2.9 / 20)
+    assert np.all(np.abs(start.std(axis=0) - 10 / np.sqrt(12)) < 0.3)
+    half = batch(tasks.path_integration(), trials=400)[0][:, 0, 2:]
+    np.testing.assert_allclose(half * 5, start, rtol=1e-6)
 
 
 def test_what_a_path_integrating_network_is_told():
