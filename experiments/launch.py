@@ -5,6 +5,7 @@ and tests call directly.
 """
 
 import contextlib
+import logging
 import os
 import shlex
 import sys
@@ -42,6 +43,8 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> None:
         warnings.showwarning = _warn_in_one_line
         study.run(config, workdir, dry_run=dry_run, command=command_line(arguments))
     except KeyboardInterrupt:
+        # What zarr was writing is given up, which asyncio would report after our last line.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         print(
             "\nInterrupted. What was finished is kept; to go on, give the same command again:"
             f"\n  {command_line(arguments)}",

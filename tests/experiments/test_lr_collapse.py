@@ -155,3 +155,30 @@ def test_ctrl_c_leaves_a_folder_that_the_same_command_finishes(tmp_path):
     assert call("--config=smoke", f"--workdir={workdir}") == 0
     assert {name: (blocks / name).read_text() for name in kept} == kept
     assert (workdir / "report.html").exists()
+
+
+ABANDONED = """
+import asyncio, atexit, sys
+from pathlib import Path
+import launch
+
+def run(*args, **options):
+    loop = asyncio.new_event_loop()
+    writes = [loop.create_task(asyncio.sleep(60))]  # stands for a store's unfinished write
+    loop.run_until_complete(asyncio.sleep(0))
+    atexit.register(writes.clear)
+    atexit.register(loop.close)
+    raise KeyboardInterrupt
+
+config = Path(launch.__file__).parent / "configs/lr_collapse.py"
+launch.main(launch.Study("lr_collapse", config, run), ["study", "--config=smoke"])
+"""
+
+
+def test_ctrl_c_in_the_middle_of_a_write_ends_with_the_command_to_give_again(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", ABANDONED], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(SCRIPT.parent)}, timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == launch.INTERRUPTED
+    assert ended.stderr.splitlines()[-1].endswith("--config=smoke")
