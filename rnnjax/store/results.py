@@ -81,7 +81,7 @@ class ResultStore:
         path: str | Path,
         template: xr.Dataset,
         config: Mapping[str, Any],
-        block_dims: tuple[str, ...] = ("seed", "step"),
+        block_dims: tuple[str, ...] = ("seed", "step", "epoch"),
     ):
         self.path = Path(path)
         self._template = template

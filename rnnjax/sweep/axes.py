@@ -16,7 +16,7 @@ from rnnjax.validate import finite_positive, instance_of, one_of, positive_integ
 
 __all__ = ["TRACED", "Axis", "Sweep", "log_rates", "log_widths"]
 
-TRACED = ("gamma", "learning_rate", "seed")
+TRACED = ("gamma", "l1", "nuclear", "learning_rate", "seed")
 """Axes whose values are traced: all their runs share one compiled program."""
 
 _NEEDED = ("learning_rate", "seed")
@@ -41,12 +41,13 @@ class Sweep:
         task: what the networks learn; not needed where `task` is an axis.
         cell: the network; its `inputs` and `outputs` follow the task.
         recipe: how it is trained.
-        axes: name -> values. `learning_rate` and `seed` are needed; they and `gamma`, under a rule
-            that knows it, are traced: they never cost a compilation. Any other name is a field of
-            the cell (`hidden`, `alpha`, ...), of its parametrization (`init`, `eps_scaling`), of
-            the recipe (`optimizer`, `batch`, ...), or one of `task` and `cell`; each combination
-            of these is one program. Values that are specs are labelled by their names, or by the
-            keys of a mapping given in place of a sequence.
+        axes: name -> values. `learning_rate` and `seed` are needed; they, `gamma` under a rule
+            that knows it, and the strengths `l1` and `nuclear` of penalties that the recipe names
+            are traced: they never cost a compilation. Any other name is a field of the cell
+            (`hidden`, `alpha`, ...), of its parametrization (`init`, `eps_scaling`), of the recipe
+            (`optimizer`, `batch`, ...), or one of `task` and `cell`; each combination of these is
+            one program. Values that are specs are labelled by their names, or by the keys of a
+            mapping given in place of a sequence.
         evaluation_trials: held-out trials on which every network is evaluated at the end.
 
     Raises:
@@ -77,6 +78,9 @@ class Sweep:
         for _, setup in self.setups():  # builds, and so checks, every combination
             if "gamma" in by_name:
                 setup.require_gamma()
+            for name in ("l1", "nuclear"):
+                if name in by_name:
+                    setup.require_penalty(name)
 
     @property
     def static_axes(self) -> tuple[Axis, ...]:
@@ -162,6 +166,8 @@ def _axis(name: str, values: Sequence[Any] | Mapping[str, Any]) -> Axis:
         values = labels = tuple(validate.learning_rate(name, value) for value in values)
         if len({np.float32(value) for value in values}) < len(values):
             raise ValueError(f"{name}: expected values that differ in float32, got {values}")
+    if name in ("l1", "nuclear"):
+        values = labels = tuple(validate.nonnegative(name, value) for value in values)
     if name == "seed":
         values = labels = tuple(validate.seed(name, value) for value in values)
     if len(set(labels)) < len(labels):

@@ -9,7 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.sweep.placement import Layout, pad_to
-from rnnjax.sweep.programs import advance_block, birth_block, evaluate_block, start_block
+from rnnjax.sweep.programs import (
+    advance_block,
+    birth_block,
+    end_epoch_block,
+    evaluate_block,
+    start_block,
+)
 from rnnjax.training import Hyper, Run, Setup, Status
 
 __all__ = ["BlockResult", "Segment", "train_block"]
@@ -34,6 +40,8 @@ class BlockResult(NamedTuple):
     """The results per run, by variable."""
     params: Any
     """Trained raw weights, stacked over runs; None if they were not to be kept."""
+    held_out: np.ndarray | None = None
+    """Under a watched recipe, held-out loss at the end of every epoch, [S, epochs]; else None."""
 
 
 @dataclasses.dataclass
@@ -47,6 +55,7 @@ class _Progress:
     losses: np.ndarray
     values: dict[str, np.ndarray]
     params: Any
+    held_out: np.ndarray | None
 
 
 def train_block(
@@ -80,7 +89,10 @@ def train_block(
         learning_rate=jnp.asarray(hyper.learning_rate, jnp.float32),
         seed=jnp.asarray(hyper.seed, jnp.int32),
         gamma=jnp.asarray(hyper.gamma, jnp.float32),
+        l1=jnp.broadcast_to(jnp.asarray(hyper.l1, jnp.float32), count),
+        nuclear=jnp.broadcast_to(jnp.asarray(hyper.nuclear, jnp.float32), count),
     )
+    recipe = setup.recipe
     hyper = jax.device_put(pad_to(size, hyper), layout.sharding())
     real = jax.device_put(jnp.arange(size) < count, layout.sharding())
     with layout.context():
@@ -90,9 +102,10 @@ def train_block(
             ),
             members=np.arange(count),
             taken=0,
-            losses=np.full((count, setup.recipe.steps), np.nan, np.float32),
+            losses=np.full((count, recipe.steps), np.nan, np.float32),
             values={},
             params=None,
+            held_out=np.full((count, recipe.epochs), np.nan, "f4") if recipe.watched else None,
         )
         while True:
             moving = _advance(setup, layout, state, segment, on_segment)
@@ -101,7 +114,7 @@ def train_block(
             if compact:
                 _compact(setup, layout, state, moving, keep_parameters)
         _collect(setup, layout, state, keep_parameters)
-    return BlockResult(state.losses, state.values, state.params)
+    return BlockResult(state.losses, state.values, state.params, state.held_out)
 
 
 def _compact(
@@ -129,8 +142,20 @@ def _advance(
     """One segment; returns which members still move."""
     state.runs, losses = advance_block(setup, layout, state.runs, segment)
     members, begin = state.members, state.taken
-    state.taken = min(begin + segment, setup.recipe.steps)
+    recipe = setup.recipe
+    state.taken = min(begin + segment, recipe.steps)
+    if state.held_out is not None:  # moving runs wait at the end of their epoch
+        end = (begin // recipe.steps_per_epoch + 1) * recipe.steps_per_epoch
+        state.taken = min(state.taken, end)
     state.losses[members, begin : state.taken] = losses[: len(members), : state.taken - begin]
+    if state.held_out is not None and state.taken % recipe.steps_per_epoch == 0:
+        epoch = state.taken // recipe.steps_per_epoch
+        state.runs = end_epoch_block(setup, layout, state.runs)
+        validation = state.runs.validation
+        assert validation is not None
+        judged = np.asarray(validation.epochs)[: len(members)] == epoch
+        found = np.asarray(validation.loss)[: len(members)]
+        state.held_out[members[judged], epoch - 1] = found[judged]
     moving = np.asarray(state.runs.status)[: len(members)] == Status.RUNNING
     if on_segment is not None:
         steps = np.isfinite(state.losses[members, begin : state.taken]).sum()

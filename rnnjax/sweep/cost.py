@@ -45,15 +45,16 @@ def _working_bytes(setup: Setup) -> int:
     cell, task = setup.cell, setup.task
     channels = 2 * cell.inputs + 6 * cell.outputs
     training = setup.recipe.batch * task.steps * (cell.kept + channels)
-    evaluation = setup.evaluation_trials * task.steps * (2 * cell.kept // 3 + channels)
-    at_a_time = cell.in_use(max(setup.recipe.batch, setup.evaluation_trials))
+    trials = max(setup.evaluation_trials, setup.recipe.watched * setup.recipe.validation_trials)
+    evaluation = trials * task.steps * (2 * cell.kept // 3 + channels)
+    at_a_time = cell.in_use(max(setup.recipe.batch, trials))
     return 2 * _parameter_bytes(setup) + _WORD * (max(training, evaluation) + at_a_time)
 
 
 def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
-    """Memory of a block: weights and optimizer moments of all runs, work of those in flight."""
-    moments = 2 if setup.recipe.optimizer == "adam" else 0
-    at_rest = (1 + moments) * _parameter_bytes(setup) * runs
+    """Memory of a block: weights, moments and best weights of all runs, work of those in flight."""
+    copies = 1 + 2 * (setup.recipe.optimizer == "adam") + (setup.recipe.stop == "threshold")
+    at_rest = copies * _parameter_bytes(setup) * runs
     if layout.share == "units":  # every device holds all weights
         at_rest *= len(layout.devices)
     return at_rest + min(layout.side_by_side or runs, runs) * _working_bytes(setup)

@@ -130,7 +130,8 @@ def plan(
             runs = at.shape[1]
             cells = np.column_stack([np.tile(place, (runs, 1)).astype(int), at.T])
             values = {name: value[i] for (name, value), i in zip(traced.items(), at, strict=True)}
-            hyper = Hyper(**{"gamma": np.ones(runs), **values})
+            neutral = {"gamma": np.ones(runs), "l1": np.zeros(runs), "nuclear": np.zeros(runs)}
+            hyper = Hyper(**{**neutral, **values})
             name = _block_name(sweep, place, cells)
             blocks.append(Block(setup, cells, hyper, min(fits, count), name))
     return blocks
@@ -209,7 +210,8 @@ def run_sweep(
     with contextlib.ExitStack() as stack:
         sink: ResultStore | _Memory = _Memory(template)
         if store is not None:
-            sink = stack.enter_context(ResultStore(store, template, sweep_config(sweep, engine)))
+            config = sweep_config(sweep, engine)
+            sink = stack.enter_context(ResultStore(store, template, config))
         if keep_parameters and isinstance(sink, ResultStore):
             sink.require_parameters()
         blocks = list(_unfinished(plan(sweep, layout, engine, wanted), sink.finished()))
@@ -278,6 +280,9 @@ def _run_block(
     values = dict(result.values)
     values["seconds"] = np.full(block.runs, seconds / block.runs, "f4")
     values["loss"] = thinned(result.losses, template["step"].values)
+    if "held_out_loss" in template:
+        missing = np.full((block.runs, template.sizes["epoch"]), np.nan, "f4")
+        values["held_out_loss"] = missing if result.held_out is None else result.held_out
     if keep_parameters:
         save_parameters(sink.path, block.name, result.params)
     sink.write(
@@ -332,13 +337,15 @@ def _worth_saving(setup: Setup, count: int, layout: Layout) -> int:
     """
     if layout.map_width != 1:
         return count
-    runs = 2e13 / (setup.recipe.steps * cost.step_flops(setup))
+    # Networks of study 2 are below their threshold after a tenth of the steps or less.
+    steps = setup.recipe.steps / (10 if setup.recipe.stop == "threshold" else 1)
+    runs = 2e13 / (steps * cost.step_flops(setup))
     return min(count, max(1, round(runs / layout.lanes)) * layout.lanes)
 
 
 def _segment(setup: Setup, runs: int) -> int:
     """Steps between two looks of the host: about two seconds at 1e11 operations per second."""
-    steps = setup.recipe.steps
+    steps = setup.recipe.steps_per_epoch if setup.recipe.watched else setup.recipe.steps
     most = max(1, min(100, math.floor(2e11 / (runs * cost.step_flops(setup)))))
     segments = -(-steps // most)
     return -(-steps // segments)  # even segments, so that the last one is not mostly masked

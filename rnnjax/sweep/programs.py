@@ -21,12 +21,19 @@ from rnnjax.training import (
     Status,
     advance,
     born,
+    end_epoch,
     evaluate,
     start,
 )
 from rnnjax.typing import Array, Bool, Float, Int, Params
 
-__all__ = ["advance_block", "birth_block", "evaluate_block", "start_block"]
+__all__ = [
+    "advance_block",
+    "birth_block",
+    "end_epoch_block",
+    "evaluate_block",
+    "start_block",
+]
 
 
 @functools.partial(jax.jit, static_argnames=("cell", "layout"))
@@ -57,6 +64,16 @@ def advance_block(
 ) -> tuple[Run, Float[Array, "S T"]]:
     """Advances every run by up to `length` steps, in place; also the loss of every step."""
     return layout.map(functools.partial(advance, setup, length=length), runs)
+
+
+@functools.partial(jax.jit, static_argnames=("setup", "layout"), donate_argnames=("runs",))
+def end_epoch_block(setup: Setup, layout: Layout, runs: Run) -> Run:
+    """Judges the epoch that every moving run has completed, in place.
+
+    A program of its own: inside the steps' scan it would cost a selection at every step where
+    runs are mapped side by side.
+    """
+    return layout.map(functools.partial(end_epoch, setup), runs)
 
 
 @functools.partial(jax.jit, static_argnames=("judge", "layout"))

@@ -82,8 +82,17 @@ def empty_results(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.
         np.full((*sweep.shape, len(steps)), np.nan, "f4"),
         {"long_name": "training loss, averaged over the steps since the previous recorded one"},
     )
+    if any(setup.recipe.watched for _, setup in setups):
+        epochs = setups[0][1].recipe.epochs
+        variables["held_out_loss"] = (
+            [*dims, "epoch"],
+            np.full((*sweep.shape, epochs), np.nan, "f4"),
+            {"long_name": "loss on the held-out trials of the stopping rule, at the epoch's end"},
+        )
     coords: dict = {axis.name: np.array(axis.labels) for axis in sweep.dimensions}
     coords["step"] = steps
+    if "held_out_loss" in variables:
+        coords["epoch"] = np.arange(1, setups[0][1].recipe.epochs + 1)
     criteria = {place: setup.task.criterion for place, setup in setups}
     if "task" in dims:
         at = [axis.name for axis in sweep.static_axes].index("task")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from rnnjax.cells import Cell
@@ -18,6 +19,7 @@ from rnnjax.rollout import rollout
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import accuracy
 from rnnjax.training.optimizers import descend, direction
+from rnnjax.training.penalties import penalty_gradient
 from rnnjax.training.recipe import Recipe
 from rnnjax.typing import Array, Float, Int, Key, Params, Scalar
 from rnnjax.validate import fraction, instance_of, one_of, whole
@@ -29,8 +31,10 @@ __all__ = [
     "Run",
     "Setup",
     "Status",
+    "Validation",
     "advance",
     "born",
+    "end_epoch",
     "evaluate",
     "held_out",
     "output_scale",
@@ -38,7 +42,7 @@ __all__ = [
 ]
 
 # Distinct streams of one seed. Their values are part of every published number: never renumber.
-_INITIALIZATION, _TRAINING, _EVALUATION = 0, 1, 2
+_INITIALIZATION, _TRAINING, _EVALUATION, _VALIDATION = 0, 1, 2, 3
 
 # Weight of the past in the running means that meet the criterion. With 50
 # trials a step its noise at chance is 0.016, a fifteenth of the way from chance to 0.75.
@@ -92,6 +96,9 @@ class Setup:
                 f"cell: expected {wants[0]} inputs and {wants[1]} outputs for task "
                 f"{self.task.name!r}, got {has[0]} and {has[1]} (see rnnjax.cells.fitted)"
             )
+        if self.recipe.penalties:  # raises where the cell has no matrix to penalize
+            weights = jax.eval_shape(self.cell.init, jax.eval_shape(lambda: jax.random.key(0)))
+            jax.eval_shape(self.cell.connectivity, weights)
         rule = self.cell.parametrization
         if self.recipe.optimizer not in rule.optimizers:
             raise ValueError(
@@ -107,6 +114,22 @@ class Setup:
                 f"gamma: expected a rule that knows it (mup_adam, mup_sgd, gamma_trick), "
                 f"got {rule.name!r}"
             )
+
+    def require_penalty(self, name: str) -> None:
+        """Raises `ValueError` where the recipe's program has no penalty called `name`."""
+        if name not in self.recipe.penalties:
+            raise ValueError(
+                f"{name}: expected 0, or a recipe with penalties=({name!r},), "
+                f"got penalties={self.recipe.penalties}"
+            )
+
+    def require_settings(self, hyper: "Hyper") -> None:
+        """Raises `ValueError` for settings, numbers or arrays, that the program cannot follow."""
+        if np.any(np.asarray(hyper.gamma) != 1):
+            self.require_gamma()
+        for name in ("l1", "nuclear"):
+            if np.any(np.asarray(getattr(hyper, name)) != 0):
+                self.require_penalty(name)
 
     @property
     def judge(self) -> "Judge":
@@ -137,6 +160,25 @@ class Hyper(NamedTuple):
     seed: Any
     gamma: Any = 1.0
     """Strength of feature learning, under a rule that knows it."""
+    l1: Any = 0.0
+    """Strength of the penalty on the sum of |w|, in a recipe with `l1` among its penalties."""
+    nuclear: Any = 0.0
+    """Strength of the penalty on the sum of singular values, likewise."""
+
+
+class Validation(NamedTuple):
+    """What a run under a watched recipe remembers of the ends of its epochs."""
+
+    epochs: Int[Array, ""]
+    """Ends of epochs judged; the run does not go past the next one until that is judged too."""
+    loss: Scalar
+    """Held-out loss at the last of them."""
+    streak: Int[Array, ""]
+    """For how many of them in a row it has been below the threshold."""
+    best_loss: Scalar
+    """The lowest of them."""
+    best_params: Params | None
+    """The weights that had it; kept where the recipe stops at a threshold."""
 
 
 class Run(NamedTuple):
@@ -156,6 +198,10 @@ class Run(NamedTuple):
     """First step at which the network met the task's criterion; 0 if it has not.
 
     It meets it when the mean accuracy exceeds the criterion and the mean excess loss is below 0."""
+    schedule: Any = ()
+    """State of the recipe's schedule."""
+    validation: Validation | None = None
+    """The ends of epochs, under a watched recipe."""
 
 
 class Evaluation(NamedTuple):
@@ -180,7 +226,11 @@ def born(cell: Cell, seed: Int[Array, ""]) -> Params:
 
 def start(setup: Setup, hyper: Hyper, params: Params) -> Run:
     """The run of a newly born network, before its first step."""
-    zero = jnp.zeros((), jnp.int32)
+    zero, recipe = jnp.zeros((), jnp.int32), setup.recipe
+    validation = None
+    if recipe.watched:
+        best = params if recipe.stop == "threshold" else None
+        validation = Validation(zero, jnp.full((), jnp.inf), zero, jnp.full((), jnp.inf), best)
     return Run(
         hyper=hyper,
         params=params,
@@ -190,6 +240,8 @@ def start(setup: Setup, hyper: Hyper, params: Params) -> Run:
         accuracy=jnp.zeros(()),
         excess_loss=jnp.zeros(()),
         reached=zero,
+        schedule=recipe.schedule.start(),  # type: ignore[union-attr]
+        validation=validation,
     )
 
 
@@ -218,11 +270,15 @@ def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
     trial, hyper = _training_batch(setup, run), run.hyper
     gradient = jax.value_and_grad(_objective, has_aux=True)
     (loss, outputs), slope = gradient(run.params, setup, trial, hyper.gamma)
-    optimizer = direction(setup.cell, setup.recipe, hyper.gamma)
+    recipe = setup.recipe
+    if recipe.penalties:
+        pull = penalty_gradient(setup.cell, run.params, recipe.penalties, hyper.l1, hyper.nuclear)
+        slope = jax.tree.map(jnp.add, slope, pull)
+    optimizer = direction(setup.cell, recipe, hyper.gamma)
     change, optimizer_state = optimizer.update(slope, run.optimizer_state)
-    params = descend(
-        setup.cell, setup.recipe.optimizer, run.params, change, hyper.learning_rate, hyper.gamma
-    )
+    epoch = run.step // recipe.steps_per_epoch
+    rate = hyper.learning_rate * recipe.schedule.factor(run.schedule, epoch)  # type: ignore[union-attr]
+    params = descend(setup.cell, recipe.optimizer, run.params, change, rate, hyper.gamma)
     step = run.step + 1
     right = accuracy.decision(outputs, trial.targets, trial.mask, setup.task.decision)
     excess = loss - accuracy.blind_loss(trial.targets, setup.recipe.reduction)
@@ -230,12 +286,13 @@ def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
     mean_excess = _MEMORY * run.excess_loss + (1 - _MEMORY) * excess
     met = (mean_right / (1 - _MEMORY**step) > setup.task.criterion) & (mean_excess < 0)
     reached = jnp.where((run.reached == 0) & met, step, run.reached)
-    status = jnp.where(step >= setup.recipe.steps, Status.EXHAUSTED, Status.RUNNING)
-    if setup.recipe.stop == "criterion":
+    over = (step >= recipe.steps) & (not recipe.watched)  # else the last epoch is to be judged yet
+    status = jnp.where(over, Status.EXHAUSTED, Status.RUNNING)
+    if recipe.stop == "criterion":
         status = jnp.where(reached > 0, Status.CONVERGED, status)
     after = Run(
         hyper, params, optimizer_state, step, status.astype(jnp.int32),
-        mean_right, mean_excess, reached,
+        mean_right, mean_excess, reached, run.schedule, run.validation,
     )  # fmt: skip
     stopped = run._replace(status=jnp.full((), Status.DIVERGED, jnp.int32))
     finite = jnp.isfinite(loss)
@@ -245,13 +302,21 @@ def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
 def advance(setup: Setup, run: Run, length: int) -> tuple[Run, Float[Array, " T"]]:
     """The run after at most `length` further steps, and the training loss of each step.
 
-    The loss of step k is that before the k-th update; NaN where the run had stopped.
+    The loss of step k is that before the k-th update; NaN where the run had stopped. Under a
+    watched recipe a run waits at the end of every epoch for `end_epoch`.
     """
+    epoch = setup.recipe.steps_per_epoch
+
+    def moving(run: Run) -> Array:
+        running = run.status == Status.RUNNING
+        if run.validation is None:
+            return running
+        return running & (run.step < (run.validation.epochs + 1) * epoch)
 
     def step(run: Run, _):
         # A branch, not a selection: where runs are mapped one by one a stopped one costs nothing.
         return jax.lax.cond(
-            run.status == Status.RUNNING,
+            moving(run),
             functools.partial(_train_step, setup),
             lambda run: (run, jnp.full((), jnp.nan)),
             run,
@@ -259,6 +324,47 @@ def advance(setup: Setup, run: Run, length: int) -> tuple[Run, Float[Array, " T"
 
     with jax.default_matmul_precision(setup.recipe.matmul_precision):
         return jax.lax.scan(step, run, length=length)
+
+
+def end_epoch(setup: Setup, run: Run) -> Run:
+    """The run once the epoch that it has completed is judged; any other run as it is.
+
+    Its loss on held-out trials, which no penalty enters, moves the schedule. With
+    stop="threshold" the run has converged when it is below the threshold for the `patience`-th
+    time in a row; whenever it ends, converged or exhausted, it is left with the weights that had
+    the lowest loss.
+    """
+    recipe, validation = setup.recipe, run.validation
+    if validation is None:
+        return run
+    due = run.step == (validation.epochs + 1) * recipe.steps_per_epoch
+    judged = functools.partial(_judge_epoch, setup)
+    return jax.lax.cond((run.status == Status.RUNNING) & due, judged, lambda run: run, run)
+
+
+def _judge_epoch(setup: Setup, run: Run) -> Run:
+    recipe, old = setup.recipe, run.validation
+    assert old is not None
+    key = _stream(run.hyper.seed, _VALIDATION)
+    trial = setup.task.batch(key, recipe.validation_trials)
+    with jax.default_matmul_precision(recipe.matmul_precision):
+        loss, _ = _objective(run.params, setup, trial, run.hyper.gamma)
+    status = jnp.where(run.step >= recipe.steps, Status.EXHAUSTED, Status.RUNNING)
+    streak, params, best = old.streak, run.params, old.best_params
+    if recipe.threshold is not None:
+        streak = jnp.where(loss < recipe.threshold, streak + 1, 0)
+        status = jnp.where(streak >= recipe.patience, Status.CONVERGED, status)
+        better = (loss < old.best_loss) | (old.epochs == 0)
+        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), params, best)
+        ended = status != Status.RUNNING
+        params = jax.tree.map(lambda kept, last: jnp.where(ended, kept, last), best, params)
+    lowest = jnp.where(loss < old.best_loss, loss, old.best_loss)
+    return run._replace(
+        params=params,
+        status=status.astype(jnp.int32),
+        schedule=recipe.schedule.observe(run.schedule, loss),  # type: ignore[union-attr]
+        validation=Validation(old.epochs + 1, loss, streak, lowest, best),
+    )
 
 
 def held_out(task: Task, seed: Int[Array, ""], trials: int) -> Trial:

@@ -1,5 +1,7 @@
 """The memory model against XLA's own account, and what follows from it."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -47,7 +49,7 @@ def block_shapes(what, runs, layout):
 
     column = jax.ShapeDtypeStruct((runs,), jnp.int32)
     number = jax.ShapeDtypeStruct((runs,), jnp.float32)
-    hyper = Hyper(learning_rate=number, seed=column, gamma=number)
+    hyper = Hyper(number, column, number, number, number)
     params = jax.eval_shape(lambda s: programs.birth_block(what.cell, layout, s), column)
     real = jax.ShapeDtypeStruct((runs,), bool)
     state = jax.eval_shape(lambda h, p, r: programs.start_block(what, layout, h, p, r),
@@ -79,6 +81,15 @@ def test_a_large_evaluation_is_counted_too():
 
 def test_flops_are_the_formula():
     assert cost.step_flops(setup(64)) == 6 * 50 * 36 * 64 * (64 + 2 + 2)
+
+
+def test_a_watched_run_keeps_its_best_weights_and_judges_its_epochs():
+    wide, plain = layout(None), setup(64)
+    watched = dataclasses.replace(plain, recipe=rnnjax.Recipe.until(0.1, batch=50))
+    more = cost.block_bytes(watched, 8, wide) - cost.block_bytes(plain, 8, wide)
+    judging = dataclasses.replace(plain, evaluation_trials=256)
+    extra = cost.block_bytes(judging, 8, wide) - cost.block_bytes(plain, 8, wide)
+    assert more == extra + 8 * 4 * 64 * (64 + 2 + 2)
 
 
 def test_memory_grows_with_what_it_should():

@@ -1,0 +1,118 @@
+"""How the learning rate moves from epoch to epoch: a factor on the run's own, traced rate.
+
+The factor is 1 at its highest, so that one program serves all rates, and each run has its own.
+"""
+
+import abc
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+from rnnjax.typing import Array, Int, Scalar
+from rnnjax.validate import finite_positive, fraction, nonnegative, one_of, positive_integer
+
+__all__ = ["SCHEDULES", "Constant", "CosineRestarts", "Plateau", "Schedule", "schedule"]
+
+
+class Schedule(abc.ABC):
+    """A rule for the factor of every epoch; subclasses are frozen dataclasses."""
+
+    name: str
+    watches = False
+    """Whether it needs the held-out loss at the end of every epoch."""
+
+    @abc.abstractmethod
+    def factor(self, state: Any, epoch: Int[Array, ""]) -> Scalar | float:
+        """What the learning rate is multiplied by in `epoch`, counted from 0."""
+
+    def start(self) -> Any:
+        """The state before the first epoch."""
+        return ()
+
+    def observe(self, state: Any, loss: Scalar) -> Any:
+        """The state after an epoch that ended at this held-out loss."""
+        return state
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant(Schedule):
+    """One rate for the whole of training."""
+
+    name = "none"
+
+    def factor(self, state: Any, epoch: Int[Array, ""]) -> float:
+        """1."""
+        return 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class CosineRestarts(Schedule):
+    """(1 + cos(pi k / period)) / 2 in the k-th epoch since a restart, with one every `period`.
+
+    As PyTorch's CosineAnnealingWarmRestarts with T_0 = period and T_mult = 1, stepped once per
+    epoch (Loshchilov and Hutter 2017). With a `floor` it falls towards that share of the rate.
+    Raises `ValueError` for a period below 1 or a floor outside [0, 1].
+    """
+
+    period: int = 10
+    floor: float = 0.0
+
+    name = "cosine_restarts"
+
+    def __post_init__(self):
+        positive_integer("period", self.period)
+        fraction("floor", self.floor)
+
+    def factor(self, state: Any, epoch: Int[Array, ""]) -> Scalar:
+        """The cosine of the epoch's place in its period."""
+        fall = optax.cosine_decay_schedule(1.0, self.period, alpha=self.floor)
+        return jnp.asarray(fall(epoch % self.period))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plateau(Schedule):
+    """Multiplied by `decay` when the held-out loss has not improved for `patience` epochs in a row.
+
+    An improvement is a fall below `1 - tolerance` times the loss of the last improvement
+    (`optax.contrib.reduce_on_plateau`; PyTorch's ReduceLROnPlateau waits one epoch longer).
+    Raises `ValueError` for a decay outside (0, 1], a patience below 1 or a negative tolerance.
+    """
+
+    decay: float = 0.5
+    patience: int = 40
+    tolerance: float = 1e-4
+
+    name = "plateau"
+    watches = True
+
+    def __post_init__(self):
+        finite_positive("decay", fraction("decay", self.decay))
+        positive_integer("patience", self.patience)
+        nonnegative("tolerance", self.tolerance)
+
+    def _rule(self) -> optax.GradientTransformationExtraArgs:
+        return optax.contrib.reduce_on_plateau(self.decay, self.patience, rtol=self.tolerance)
+
+    def start(self) -> Any:
+        """No loss seen, factor 1."""
+        return self._rule().init({})
+
+    def factor(self, state: Any, epoch: Int[Array, ""]) -> Scalar:
+        """The product of the decays so far."""
+        return state.scale
+
+    def observe(self, state: Any, loss: Scalar) -> Any:
+        """Counts the epoch as better or not."""
+        return self._rule().update({}, state, value=loss)[1]
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    kind.name: kind for kind in (Constant, CosineRestarts, Plateau)
+}
+
+
+def schedule(name: str, **options: Any) -> Schedule:
+    """The schedule registered as `name`; an unknown name is answered with the nearest one."""
+    return SCHEDULES[one_of("schedule", name, SCHEDULES)](**options)

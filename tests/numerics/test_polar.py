@@ -1,0 +1,50 @@
+"""The polar factor against the singular value decomposition, and against finite differences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnjax.numerics.polar import polar_factor
+
+POLAR = jax.jit(polar_factor)
+
+
+def with_singular_values(values, seed=0):
+    rng = np.random.default_rng(seed)
+    u, v = (np.linalg.qr(rng.normal(size=(len(values),) * 2))[0] for _ in range(2))
+    return u, v, (u * np.asarray(values)) @ v.T
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.ones(6), [5, 5, 2, 2, 2, 0.1], np.geomspace(1, 3e-5, 12), [1e6] * 3, [1e-9, 3e-9, 2e-9]],
+    ids=["orthogonal", "equal", "ill-conditioned", "large", "small"],
+)
+def test_it_is_that_of_the_decomposition(values):
+    u, v, matrix = with_singular_values(values)
+    np.testing.assert_allclose(POLAR(jnp.float32(matrix)), u @ v.T, atol=0.02)
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(POLAR(jnp.float64(matrix)), u @ v.T, atol=1e-6)
+
+
+def test_it_is_the_gradient_of_the_nuclear_norm():
+    _, _, matrix = with_singular_values([4.0, 2.0, 2.0, 0.5, 0.01])
+
+    def norm(m):
+        return np.linalg.svd(m, compute_uv=False).sum()
+
+    steps = 1e-6 * np.eye(25).reshape(25, 5, 5)
+    slopes = [(norm(matrix + h) - norm(matrix - h)) / 2e-6 for h in steps]
+    with jax.enable_x64(True):
+        factor = np.asarray(POLAR(jnp.float64(matrix)))
+    np.testing.assert_allclose(factor.ravel(), slopes, atol=1e-5)
+
+
+def test_what_is_zero_or_singular_stays_finite_and_within_the_subgradients():
+    np.testing.assert_array_equal(POLAR(jnp.zeros((4, 4))), np.zeros((4, 4)))
+    u, v, matrix = with_singular_values([3.0, 3.0, 0.0, 0.0])
+    with jax.enable_x64(True):
+        factor = np.asarray(POLAR(jnp.float64(matrix)))
+    np.testing.assert_allclose(factor, u[:, :2] @ v[:, :2].T, atol=1e-6)
+    assert np.linalg.svd(POLAR(jnp.float32(matrix)), compute_uv=False).max() < 1 + 1e-5
