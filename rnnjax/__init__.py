@@ -1,6 +1,7 @@
 """Populations of recurrent networks: trained in one compiled program, compared at every level."""
 
 from rnnjax import analysis, cells, metrics, parametrization, tasks, training
+from rnnjax.population import Activity, Population, load_population, train_population
 from rnnjax.rollout import Trajectory, rollout
 from rnnjax.store import StoreError, load_parameters, load_results
 from rnnjax.sweep import (
@@ -18,7 +19,9 @@ from rnnjax.training import Recipe, Status
 __version__ = "0.1.0"
 
 __all__ = [
+    "Activity",
     "Engine",
+    "Population",
     "ProgressBar",
     "Recipe",
     "Status",
@@ -29,6 +32,7 @@ __all__ = [
     "analysis",
     "cells",
     "load_parameters",
+    "load_population",
     "load_results",
     "log_rates",
     "log_widths",
@@ -38,5 +42,6 @@ __all__ = [
     "run_sweep",
     "tasks",
     "train_one",
+    "train_population",
     "training",
 ]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["describe", "digest", "first_difference", "versions", "write_atomically"]
+__all__ = ["describe", "digest", "first_difference", "rebuild", "versions", "write_atomically"]
 
 
 def describe(value: Any) -> Any:
@@ -38,6 +38,19 @@ def describe(value: Any) -> Any:
     if isinstance(value, list | tuple | range | np.ndarray):
         return [describe(item) for item in value]
     raise TypeError(f"describe: expected plain data or a dataclass, got {value!r}")
+
+
+def rebuild(description: Any, kinds: Mapping[str, type]) -> Any:
+    """What `describe` described: dicts that name a class of `kinds` become its instances.
+
+    Lists become tuples. Raises `KeyError` for a class that is not among `kinds`.
+    """
+    if isinstance(description, list):
+        return tuple(rebuild(item, kinds) for item in description)
+    if not isinstance(description, dict):
+        return description
+    fields = {key: rebuild(item, kinds) for key, item in description.items() if key != "type"}
+    return kinds[description["type"]](**fields) if "type" in description else fields
 
 
 def digest(description: Any) -> str:

@@ -4,7 +4,7 @@
     STORE/results.zarr     every variable over all axes, one chunk per program and learning rate
     STORE/blocks/*.json    one marker per finished block, written after its data: cells, times, and
                            a digest of every variable's values
-    STORE/parameters/      trained weights, one orbax checkpoint per block, on request
+    STORE/parameters/      weights, one orbax checkpoint per block, on request
     STORE/lock             held, by the system's own file lock, while a process writes
 
 A cell counts as finished if and only if a marker names it: what a process wrote before it died on

@@ -6,6 +6,7 @@ from rnnjax.sweep.placement import Layout, default_layout
 from rnnjax.sweep.progress import ProgressBar
 from rnnjax.sweep.results import FIELDS, empty_results
 from rnnjax.sweep.solo import Trained, train_one
+from rnnjax.sweep.stored import load_sweep
 
 __all__ = [
     "FIELDS",
@@ -20,6 +21,7 @@ __all__ = [
     "Trained",
     "default_layout",
     "empty_results",
+    "load_sweep",
     "log_rates",
     "log_widths",
     "plan",

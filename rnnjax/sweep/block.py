@@ -40,6 +40,8 @@ class BlockResult(NamedTuple):
     """The results per run, by variable."""
     params: Any
     """Trained raw weights, stacked over runs; None if they were not to be kept."""
+    initial: Any
+    """The same before the first step."""
     held_out: np.ndarray | None = None
     """Under a watched recipe, held-out loss at the end of every epoch, [S, epochs]; else None."""
 
@@ -80,7 +82,7 @@ def train_block(
         compact: whether to carry on with half as many runs or fewer once the others have
             stopped; pays where runs are mapped side by side, since there a stopped run costs as
             much as a moving one.
-        keep_parameters: whether to bring the trained weights to the host.
+        keep_parameters: whether to bring the weights, initial and trained, to the host.
         on_segment: called after every segment.
     """
     count = len(hyper.seed)
@@ -96,10 +98,12 @@ def train_block(
     hyper = jax.device_put(pad_to(size, hyper), layout.sharding())
     real = jax.device_put(jnp.arange(size) < count, layout.sharding())
     with layout.context():
+        newborn = birth_block(setup.cell, layout, hyper.seed)
+        initial = None
+        if keep_parameters:
+            initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), newborn)
         state = _Progress(
-            runs=start_block(
-                setup, layout, hyper, birth_block(setup.cell, layout, hyper.seed), real
-            ),
+            runs=start_block(setup, layout, hyper, newborn, real),
             members=np.arange(count),
             taken=0,
             losses=np.full((count, recipe.steps), np.nan, np.float32),
@@ -114,7 +118,7 @@ def train_block(
             if compact:
                 _compact(setup, layout, state, moving, keep_parameters)
         _collect(setup, layout, state, keep_parameters)
-    return BlockResult(state.losses, state.values, state.params, state.held_out)
+    return BlockResult(state.losses, state.values, state.params, initial, state.held_out)
 
 
 def _compact(

@@ -17,6 +17,7 @@ from rnnjax.training import Setup
 __all__ = [
     "Machine",
     "block_bytes",
+    "free_memory",
     "measure_machine",
     "memory_budget",
     "runs_that_fit",
@@ -68,10 +69,10 @@ def memory_budget(layout: Layout, share: float = 0.75) -> int:
         if "bytes_limit" in stats:
             free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
             return int(share * free * len(layout.devices))
-    return int(share * _free_memory())
+    return int(share * free_memory())
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes of host memory that may be taken; 4 GiB where the system does not say."""
     try:
         text = Path("/proc/meminfo").read_text()

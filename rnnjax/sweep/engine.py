@@ -181,7 +181,7 @@ def run_sweep(
         engine: how to compute; the defaults fit the machine.
         wanted: boolean mask over the sweep's axes, `sweep.shape`; runs outside it are left
             pending. Everything by default.
-        keep_parameters: whether to write trained weights into the store.
+        keep_parameters: whether to write weights, initial and trained, into the store.
         after_block: called with the results so far after every block; in memory it sees the very
             dataset that is being filled.
 
@@ -284,7 +284,7 @@ def _run_block(
         missing = np.full((block.runs, template.sizes["epoch"]), np.nan, "f4")
         values["held_out_loss"] = missing if result.held_out is None else result.held_out
     if keep_parameters:
-        save_parameters(sink.path, block.name, result.params)
+        save_parameters(sink.path, block.name, initial=result.initial, trained=result.params)
     sink.write(
         block.name, block.cells, values,
         started=begin, seconds=round(seconds, 3), device=layout.devices[0].device_kind,
@@ -313,8 +313,13 @@ def _train_within_memory(
         )  # fmt: skip
     except jax.errors.JaxRuntimeError as error:
         half = block.runs // 2
-        if "RESOURCE_EXHAUSTED" not in str(error) or half == 0:
+        if "RESOURCE_EXHAUSTED" not in str(error):
             raise
+        if half == 0:
+            raise ValueError(
+                f"hidden: expected networks that fit into memory, got one of {setup.cell.hidden} "
+                f"units that does not, in trials of {setup.task.steps} steps"
+            ) from error
     warnings.warn(
         f"out of memory with {block.size} runs of {setup.cell.hidden} units; "
         f"going on with blocks of {block.runs - half}",

@@ -90,7 +90,7 @@ def empty_results(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.
             {"long_name": "loss on the held-out trials of the stopping rule, at the epoch's end"},
         )
     coords: dict = {axis.name: np.array(axis.labels) for axis in sweep.dimensions}
-    coords["step"] = steps
+    coords["step"] = ("step", steps, {"points": points, "spacing": spacing})
     if "held_out_loss" in variables:
         coords["epoch"] = np.arange(1, setups[0][1].recipe.epochs + 1)
     criteria = {place: setup.task.criterion for place, setup in setups}

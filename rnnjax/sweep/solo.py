@@ -20,6 +20,8 @@ class Trained(NamedTuple):
 
     setup: Setup
     """Task, cell (fitted to the task) and recipe."""
+    initial: Params
+    """Raw weights before the first step."""
     params: Params
     """Trained raw weights."""
     losses: np.ndarray
@@ -79,6 +81,7 @@ def train_one(
     block = train_block(setup, hyper, layout, size=1, segment=segment)
     return Trained(
         setup=setup,
+        initial={name: leaf[0] for name, leaf in block.initial.items()},
         params={name: leaf[0] for name, leaf in block.params.items()},
         losses=block.losses[0],
         status=Status(int(block.values["status"][0])),

@@ -1,0 +1,59 @@
+"""The sweep of a store, built again from its manifest."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rnnjax.cells import Cell
+from rnnjax.parametrization import Parametrization
+from rnnjax.store import StoreError, first_difference, read_manifest, rebuild
+from rnnjax.sweep.axes import Axis, Sweep
+from rnnjax.sweep.engine import Engine, sweep_config
+from rnnjax.tasks import Task
+from rnnjax.training import Recipe, Schedule
+
+__all__ = ["load_sweep"]
+
+
+def load_sweep(store: str | Path) -> Sweep:
+    """The sweep that the store at `store` is of.
+
+    Classes are found by their names among those in memory, so a spec of your own needs its module
+    imported first. Raises `StoreError` for a store that is not one, is damaged, or is of a spec
+    that is not known here or has other fields here.
+    """
+    config = read_manifest(store)["config"]
+    try:
+        fields: dict[str, Any] = {
+            name: rebuild(config[name], _kinds())
+            for name in ("task", "cell", "recipe", "axes", "evaluation_trials")
+        }
+        axes = [(name, fields["axes"][name]) for name in config["dimensions"]]
+        labels = config["labels"]  # of static axes, whose values may be called otherwise
+        fields["axes"] = tuple(Axis(n, tuple(labels.get(n, values)), values) for n, values in axes)
+        sweep = Sweep(**fields)
+        again = sweep_config(sweep, Engine(points=config["points"], spacing=config["spacing"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"store: {store} is of a sweep that cannot be built here: {error} (a spec of your own "
+            "needs its module imported first)"
+        ) from None
+    if difference := first_difference(config, again):
+        field, there, here = difference
+        raise StoreError(
+            f"store: {store} is of another version: {field} is {there!r} there and {here!r} here"
+        )
+    return sweep
+
+
+def _kinds() -> dict[str, type]:
+    """Classes of specs, by name."""
+
+    def below(kind: type) -> Iterator[type]:
+        yield kind
+        for child in kind.__subclasses__():
+            yield from below(child)
+
+    bases = (Task, Cell, Parametrization, Schedule, Recipe)
+    return {kind.__name__: kind for kind in itertools.chain.from_iterable(map(below, bases))}
