@@ -548,8 +548,8 @@ def load_population(store: str | Path, **labels: Any) -> Population:
         one_of("labels", name, [axis.name for axis in others])
     place = {a.name: axis_position(a.name, np.array(a.labels), labels) for a in others}
     here = results.isel(place)
-    finished = np.flatnonzero(here["status"].values != Status.PENDING)
-    if not len(finished):
+    finished = np.flatnonzero(here["status"].values != Status.PENDING).tolist()
+    if not finished:
         raise StoreError(f"store: {store} holds no finished network of this condition yet")
     weights = load_weights(store, [[*place.values(), row] for row in finished])
     settings = {a.name: a.values[place[a.name]] for a in sweep.traced_axes if a.name != "seed"}
