@@ -2,6 +2,7 @@
 
 from rnnjax.analysis.bisection import bisect_critical_rates
 from rnnjax.analysis.curves import curve_distance, loss_ratio, smoothed_loss, steps_to_loss
+from rnnjax.analysis.memory import memory_demand
 from rnnjax.analysis.scaling import power_law
 from rnnjax.analysis.schema import conditions, diverged, finished, require, status_counts
 from rnnjax.analysis.slowdown import loss_scaling, slowdown
@@ -31,6 +32,7 @@ __all__ = [
     "finished",
     "loss_ratio",
     "loss_scaling",
+    "memory_demand",
     "power_law",
     "rate_shift",
     "require",

@@ -19,6 +19,7 @@ from rnnjax.validate import finite_positive, fraction, instance_of, one_of, posi
 __all__ = ["enough", "memory_demand"]
 
 WINDOWS = ("inputs", "targets")
+BEFORE = ("first", "silence")
 
 
 class _Spec(NamedTuple):
@@ -46,8 +47,8 @@ class _Samples(NamedTuple):
     """Windows, the targets at their ends, and those that follow."""
 
     past: Float[Array, "B P C"]
-    """What windows are cut from: every trial, with silence before it; that of step t starts at
-    row t."""
+    """What windows are cut from: every trial and what fills the time before it; the window of step
+    t starts at row t."""
     now: Float[Array, "B T O"]
     """The target that every predictor sees, y_t."""
     following: Float[Array, "B T O"]
@@ -60,6 +61,7 @@ def memory_demand(
     *,
     window: str = "inputs",
     lead: int = 0,
+    before: str = "first",
     initializations: int = 5,
     units: int = 64,
     steps: int = 3000,
@@ -71,11 +73,10 @@ def memory_demand(
 ) -> xr.Dataset:
     """Held-out error of predicting y_{t+1} from h steps of the past, and the h that is enough.
 
-    The features are `[x_{t-h+1}, ..., x_t; y_t]` (study 2, appendix C), inputs standardized, with
-    silence where the window reaches back before the trial. A two-layer perceptron
-    is trained on them for every h and initialization, all in one program. The demand is the
-    smallest h whose error is within `tolerance` of the fall from the first h to the best, or
-    within two standard errors of the best.
+    The features are `[x_{t-h+1}, ..., x_t; y_t]` (study 2, appendix C), inputs standardized. A
+    two-layer perceptron is trained on them for every h and initialization, all in one program. The
+    demand is the smallest h whose error is within `tolerance` of the fall from the first h to the
+    best, or within two standard errors of the best.
 
     Args:
         task: what is asked.
@@ -83,6 +84,8 @@ def memory_demand(
         window: `inputs`, or `targets`, which adds `y_{t-h+1}, ..., y_{t-1}`.
         lead: 0 for windows that end at x_t, as the paper writes it. 1 for x_{t+1}: targets of this
             package answer the input of their own step, so that y_{t+1} may depend on x_{t+1}.
+        before: what fills windows that reach back before the trial: its `first` step again, or
+            `silence`, whose end is a clock that the task need not have.
         initializations: perceptrons per h.
         units: rectifiers of each.
         steps: Adam's steps, on a rate that falls to 0 as a cosine.
@@ -107,6 +110,7 @@ def memory_demand(
             f"got {list(histories)}"
         )
     one_of("window", window, WINDOWS)
+    one_of("before", before, BEFORE)
     if whole("lead", lead) > 1:
         raise ValueError(f"lead: expected 0 or 1, got {lead}")
     fraction("tolerance", tolerance)
@@ -114,7 +118,7 @@ def memory_demand(
     key = jax.random.key(whole("seed", seed))
     drawn = task.batch(jax.random.fold_in(key, 0), positive_integer("trials", trials))
     kept = task.batch(jax.random.fold_in(key, 1), max(trials // 4, 1))
-    train, held = (_samples(part, lengths[-1], lead, window) for part in (drawn, kept))
+    train, held = (_samples(part, lengths[-1], lead, window, before) for part in (drawn, kept))
     layout, count = default_layout(), positive_integer("initializations", initializations)
     spec = _Spec(
         layout,
@@ -148,17 +152,17 @@ def enough(error: np.ndarray, tolerance: float) -> int:
     return int(np.argmax(means <= means[best] + allowed))
 
 
-def _samples(trial: Trial, longest: int, lead: int, window: str) -> _Samples:
+def _samples(trial: Trial, longest: int, lead: int, window: str, before: str) -> _Samples:
     inputs, targets = trial.inputs, trial.targets
     steps = targets.shape[1]
-    before = jnp.zeros_like(inputs[:, :1]).repeat(longest - 1, axis=1)
-    past = jnp.concatenate([before, inputs], axis=1)
+    filled = int(before == "first")  # else zeros
+    past = jnp.concatenate([filled * inputs[:, :1].repeat(longest - 1, axis=1), inputs], axis=1)
     # Raw inputs, such as frequencies to 30, would swamp the rest.
     spread = jnp.std(inputs, axis=(0, 1))
     past = (past - jnp.mean(inputs, axis=(0, 1))) / jnp.where(spread > 0, spread, 1.0)
     if window == "targets":  # beside the input of step s the target of step s - lead
-        earlier = jnp.zeros_like(targets[:, :1]).repeat(longest - 1 + lead, axis=1)
-        answers = jnp.concatenate([earlier, targets], axis=1)[:, : past.shape[1]]
+        earlier = targets[:, :1].repeat(longest - 1 + lead, axis=1)
+        answers = jnp.concatenate([filled * earlier, targets], axis=1)[:, : past.shape[1]]
         past = jnp.concatenate([past, answers], axis=-1)
     return _Samples(past[:, lead:], targets[:, : steps - 1], targets[:, 1:])
 

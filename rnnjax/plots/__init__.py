@@ -5,6 +5,7 @@ from rnnjax.plots.critical import critical_rates
 from rnnjax.plots.latent import latent_accuracy, latent_cost, latent_curves
 from rnnjax.plots.losses import loss_curves
 from rnnjax.plots.maps import success_maps
+from rnnjax.plots.memory import memory_curves
 from rnnjax.plots.rescaling import rescaling_curves, slowdown_figure
 from rnnjax.plots.speed import steps_to_criterion
 from rnnjax.plots.transfer import rates_against_width, transfer_curves
@@ -17,6 +18,7 @@ __all__ = [
     "latent_cost",
     "latent_curves",
     "loss_curves",
+    "memory_curves",
     "rates_against_width",
     "rescaling_curves",
     "slowdown_figure",

@@ -4,6 +4,7 @@ from rnnjax.report.collapse import collapse_page
 from rnnjax.report.html import render_html
 from rnnjax.report.latent import latent_page
 from rnnjax.report.markdown import render_markdown
+from rnnjax.report.memory import memory_page
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.rescaling import rescaling_page
 from rnnjax.report.transfer import transfer_page
@@ -16,6 +17,7 @@ __all__ = [
     "Table",
     "collapse_page",
     "latent_page",
+    "memory_page",
     "render_html",
     "render_markdown",
     "rescaling_page",

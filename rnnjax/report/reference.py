@@ -3,10 +3,29 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["BEST_RATES", "CONDITIONS", "EXPONENTS", "PAPER", "paper_best_rate", "paper_exponent"]
+__all__ = [
+    "BEST_RATES",
+    "CONDITIONS",
+    "DEGENERACY_PAPER",
+    "EXPONENTS",
+    "MEMORY_DEMAND",
+    "PAPER",
+    "paper_best_rate",
+    "paper_exponent",
+]
 
 PAPER = "Learning rate collapse prevents training recurrent neural networks at scale"
 """Title of study 1."""
+
+DEGENERACY_PAPER = (
+    "Measuring and Controlling Solution Degeneracy across Task-Trained Recurrent Neural Networks"
+)
+"""Title of study 2."""
+
+MEMORY_DEMAND: Mapping[str, int] = MappingProxyType(
+    {"flip_flop": 1, "sine_wave": 2, "path_integration": 1, "delayed_discrimination": 25}
+)
+"""Fig. 9 of study 2: history lengths in steps."""
 
 EXPONENTS: Mapping[tuple[str, str], float] = MappingProxyType(
     {
