@@ -5,15 +5,25 @@
 Presets and settings: experiments/configs/population.py. The same command resumes.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
+import xarray as xr
 
 import rnnjax
-from grids import named, task_options
+from grids import cost_text, device_name, named, task_options, training_seconds
 from launch import Config, Study, checked_workdir, main
+from rnnjax.analysis import measure_population
 from rnnjax.parametrization import MuPAdam
+from rnnjax.plots import answers
+from rnnjax.plots.style import name_value
+from rnnjax.report import Picture, population_page, write_report
+from rnnjax.store import versions
 from rnnjax.validate import one_of, positive_integer
+
+_TASKS = ("flip_flop", "delayed_discrimination", "sine_wave", "path_integration")
 
 
 def build_sweeps(config: Config) -> dict[str, rnnjax.Sweep]:
@@ -71,19 +81,81 @@ def chosen(sweep: rnnjax.Sweep) -> np.ndarray:
     return wanted
 
 
+def conditions(sweep: rnnjax.Sweep, store: Path) -> Iterator[rnnjax.Population]:
+    """The populations of a store, those of `chosen` only."""
+    wanted = chosen(sweep).any(-1)  # over seeds, the last axis
+    axes = sweep.dimensions[:-1]
+    for place in np.argwhere(wanted):
+        labels = {axis.name: axis.labels[i] for axis, i in zip(axes, place, strict=True)}
+        yield rnnjax.load_population(store, **labels)
+
+
+def measured(config: Config, name: str, population: rnnjax.Population) -> xr.Dataset:
+    """A population's measures, its held-out losses, and which condition it is of."""
+    key = jax.random.fold_in(jax.random.key(0), _TASKS.index(name))
+    found = measure_population(
+        population, key, stretch=config.stretch, trials=config.measured_trials,
+        probe_trials=config.probe_trials, probe_times=config.probe_times,
+    )  # fmt: skip
+    found["held_out"] = population.results["held_out_loss"].reset_coords(drop=True)
+    hyper, label = population.hyper, {"task": name, "hidden": population.cell.hidden}
+    label |= {setting: float(getattr(hyper, setting)) for setting in ("gamma", "l1", "nuclear")}
+    label["threshold"] = population.recipe.threshold
+    coords = {coordinate: ("condition", [value]) for coordinate, value in label.items()}
+    return found.expand_dims("condition").assign_coords(coords)
+
+
+def pictured(name: str, population: rnnjax.Population) -> Picture:
+    """One trial and what the first networks of a population answer."""
+    key, first = jax.random.key(1), population[:6]
+    outputs = first.outputs(key, 1)[:, 0]
+    trial = jax.tree.map(lambda part: part[0], population.task.batch(key, 1))
+    caption = (
+        f"One trial: its target (black) and the outputs of {len(first)} networks of "
+        f"{population.cell.hidden} units."
+    )
+    return Picture(answers(trial, outputs, name_value(name)), f"answers_{name}", caption)
+
+
 def run(
     config: Config,
     workdir: Path,
     *,
     dry_run: bool = False,
     command: str = "experiments.population.run(config, workdir)",
-) -> None:
-    workdir = checked_workdir(Path(workdir))
-    for name, sweep in build_sweeps(config).items():
+) -> xr.Dataset | None:
+    """Trains what the workdir lacks, measures it and writes the report.
+
+    With `dry_run` only says the cost. Raises `ValueError` for a config that makes no sense and for
+    a workdir that is in use, damaged, or of another config.
+    """
+    workdir, sweeps = checked_workdir(Path(workdir)), build_sweeps(config)
+    if dry_run:
+        for name, sweep in sweeps.items():
+            print(f"{name}:\n{cost_text(sweep, wanted=chosen(sweep))}")
+        return None
+    parts, pictures = [], []
+    for name, sweep in sweeps.items():
+        store = workdir / "store" / name
         rnnjax.run_sweep(
-            sweep, workdir / "store" / name, progress=rnnjax.ProgressBar(name),
-            wanted=chosen(sweep), keep_parameters=True,
+            sweep, store, progress=rnnjax.ProgressBar(name), wanted=chosen(sweep),
+            keep_parameters=True,
         )  # fmt: skip
+        for number, population in enumerate(conditions(sweep, store)):
+            parts.append(measured(config, name, population))
+            if number == 0:
+                pictures.append(pictured(name, population))
+    dataset: xr.Dataset = xr.concat(  # pyright: ignore[reportAssignmentType]
+        parts, "condition", join="outer", fill_value={"status": 0}
+    )
+    page = population_page(
+        dataset, settings=config.to_dict(), command=command, pictures=tuple(pictures),
+        versions={"devices": device_name(), **versions()},
+        elapsed_seconds=sum(training_seconds(workdir / "store" / name) for name in sweeps),
+    )  # fmt: skip
+    write_report(page, workdir)
+    print(f"Report: {workdir / 'report.html'}")
+    return dataset
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""What a sweep says: success, critical and best learning rates, scaling laws with intervals."""
+"""What a sweep says: success, critical and best learning rates, scaling laws with intervals.
+
+And what a population became, and how long a memory a task asks for.
+"""
 
 from rnnjax.analysis.bisection import bisect_critical_rates
 from rnnjax.analysis.curves import curve_distance, loss_ratio, smoothed_loss, steps_to_loss
 from rnnjax.analysis.memory import memory_demand
+from rnnjax.analysis.populations import level_trend, measure_population
 from rnnjax.analysis.scaling import power_law
 from rnnjax.analysis.schema import conditions, diverged, finished, require, status_counts
 from rnnjax.analysis.slowdown import loss_scaling, slowdown
@@ -30,8 +34,10 @@ __all__ = [
     "diverged",
     "exponent_difference",
     "finished",
+    "level_trend",
     "loss_ratio",
     "loss_scaling",
+    "measure_population",
     "memory_demand",
     "power_law",
     "rate_shift",

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -195,7 +195,7 @@ def _error(
     model = _Predictor(spec.units, outputs)
     born, drawing = jax.random.split(key)
     features, _ = _features(train, rows, jnp.zeros(1, int))
-    params = model.init(born, features)
+    params: Any = model.init(born, features)
     # The initial weights are those of a network with no more inputs than it sees.
     width = train.past.shape[-1]
     seen, all_of_them = jnp.sum(rows) * width + outputs, features.shape[-1]
@@ -203,9 +203,10 @@ def _error(
     first["kernel"] = first["kernel"] * jnp.sqrt(all_of_them / seen)
     optimizer = optax.adam(optax.cosine_decay_schedule(spec.learning_rate, spec.steps))
 
-    def objective(params, which, samples):
+    def objective(params: Any, which: Array, samples: _Samples) -> Scalar:
         features, wanted = _features(samples, rows, which)
-        return jnp.mean(jnp.square(model.apply(params, features) - wanted))
+        predicted: Any = model.apply(params, features)
+        return jnp.mean(jnp.square(predicted - wanted))
 
     def step(carried, number):
         params, state = carried

@@ -4,7 +4,7 @@ Arrays in, arrays out: recordings from an animal or states of a network from ano
 as well as ours. `METRICS` holds every distance that takes a population and returns [S, S].
 """
 
-from rnnjax.metrics import behavior, dsa, features, pairwise, shape, svcca, weights
+from rnnjax.metrics import behavior, dsa, features, pairwise, shape, structure, svcca, weights
 from rnnjax.metrics.base import Invariance, Metric, Solved
 from rnnjax.metrics.dsa import dsa_distances
 from rnnjax.metrics.pairwise import mean_distance
@@ -26,6 +26,7 @@ __all__ = [
     "pif_distances",
     "procrustes_distances",
     "shape",
+    "structure",
     "svcca",
     "svcca_distances",
     "weights",

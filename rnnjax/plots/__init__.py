@@ -6,17 +6,20 @@ from rnnjax.plots.latent import latent_accuracy, latent_cost, latent_curves
 from rnnjax.plots.losses import loss_curves
 from rnnjax.plots.maps import success_maps
 from rnnjax.plots.memory import memory_curves
+from rnnjax.plots.populations import answers, level_measures, threshold_curves
 from rnnjax.plots.rescaling import rescaling_curves, slowdown_figure
 from rnnjax.plots.speed import steps_to_criterion
 from rnnjax.plots.transfer import rates_against_width, transfer_curves
 from rnnjax.plots.trials import trial
 
 __all__ = [
+    "answers",
     "coordinate_check",
     "critical_rates",
     "latent_accuracy",
     "latent_cost",
     "latent_curves",
+    "level_measures",
     "loss_curves",
     "memory_curves",
     "rates_against_width",
@@ -24,6 +27,7 @@ __all__ = [
     "slowdown_figure",
     "steps_to_criterion",
     "success_maps",
+    "threshold_curves",
     "transfer_curves",
     "trial",
 ]

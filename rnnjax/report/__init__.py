@@ -6,6 +6,7 @@ from rnnjax.report.latent import latent_page
 from rnnjax.report.markdown import render_markdown
 from rnnjax.report.memory import memory_page
 from rnnjax.report.page import Page, Picture, Section, Table
+from rnnjax.report.population import population_page
 from rnnjax.report.rescaling import rescaling_page
 from rnnjax.report.transfer import transfer_page
 from rnnjax.report.write import write_report
@@ -18,6 +19,7 @@ __all__ = [
     "collapse_page",
     "latent_page",
     "memory_page",
+    "population_page",
     "render_html",
     "render_markdown",
     "rescaling_page",
