@@ -9,12 +9,14 @@ from rnnjax.analysis import require
 from rnnjax.analysis.populations import Series, converged_only, level_series
 from rnnjax.plots.style import (
     CONDITION_COLORS,
+    FONT,
     GREY,
     SMALL,
     log_ticks,
     name_value,
     new_figure,
     ordered_colors,
+    plain_number,
     tidy,
 )
 from rnnjax.tasks import Trial
@@ -43,8 +45,15 @@ def measure_name(name: str) -> str:
 
 def series_name(series: Series) -> str:
     """`Flip flop, N = 64` and, where it has levels, the setting that differs."""
-    title = f"{name_value(series.labels['task'])}, N = {series.labels['hidden']}"
-    return title if series.name is None else f"{title}: {_SETTINGS[series.name]}"
+    return _title(series) if series.name is None else f"{_title(series)}, {_SETTINGS[series.name]}"
+
+
+def _title(series: Series) -> str:
+    return f"{name_value(series.labels['task'])}, N = {series.labels['hidden']}"
+
+
+def _level(value: float) -> str:
+    return plain_number(value) if value > 0 else "0"
 
 
 def threshold_curves(dataset: xr.Dataset) -> Figure:
@@ -60,12 +69,12 @@ def threshold_curves(dataset: xr.Dataset) -> Figure:
     for axes in grid.flat[len(found) :]:
         axes.remove()
     for number, (series, axes) in enumerate(zip(found, grid.flat, strict=False)):
-        tidy(axes, series_name(series))
+        tidy(axes, _title(series))
         axes.set_yscale("log")
         count = series.data.sizes["condition"]
         for place, color in enumerate(ordered_colors(count)):
             curves = series.data["held_out"].isel(condition=place).transpose("seed", "epoch")
-            label = f"{series.levels[place]:g}" if series.levels else None
+            label = _level(series.levels[place]) if series.levels else None
             for row in curves.values:
                 axes.plot(curves["epoch"], row, color=color, lw=1.1, alpha=0.8, label=label)
                 label = None
@@ -73,8 +82,11 @@ def threshold_curves(dataset: xr.Dataset) -> Figure:
         longest = series.data["held_out"].notnull().any(["condition", "seed"])
         axes.set_xlim(0, float(series.data["epoch"].where(longest).max()) + 1)
         log_ticks(axes, "y")
-        if series.levels:
-            axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
+        if series.name is not None:
+            axes.legend(
+                title=_SETTINGS[series.name], fontsize=SMALL, title_fontsize=SMALL, frameon=False,
+                loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.4,
+            )  # fmt: skip
         if number % columns == 0:
             axes.set_ylabel("held-out loss")
         if number + columns >= len(found):
@@ -92,7 +104,7 @@ def _draw_levels(axes: Axes, series: Series, measure: str) -> None:
         if len(known) > 1:
             error = known.std(ddof=1) / np.sqrt(len(known))
             axes.errorbar(place, known.mean(), error, fmt="o", ms=4.5, color="black", capsize=3)
-    axes.set_xticks(range(len(series.levels)), [f"{level:g}" for level in series.levels])
+    axes.set_xticks(range(len(series.levels)), [_level(level) for level in series.levels])
     axes.set_xlim(-0.5, len(series.levels) - 0.5)
 
 
@@ -120,7 +132,7 @@ def level_measures(
             _draw_levels(axes, series, measure)
             axes.set_ylabel(measure_name(measure))
             axes.set_xlabel(_SETTINGS[series.name])
-        row[0].set_title(series_name(series), fontsize=9, fontweight="bold", loc="left")
+        row[0].set_title(_title(series), fontsize=FONT, fontweight="bold", loc="left")
     return figure
 
 

@@ -9,7 +9,7 @@ from rnnjax.analysis import level_trend, require
 from rnnjax.analysis.populations import Series, converged_only, level_series
 from rnnjax.plots import level_measures, threshold_curves
 from rnnjax.plots.populations import measure_name, series_name
-from rnnjax.plots.style import name_value
+from rnnjax.plots.style import name_value, plain_number
 from rnnjax.report.common import bullets, provenance, settings_section
 from rnnjax.report.findings import task_name
 from rnnjax.report.page import Page, Picture, Section, Table
@@ -46,7 +46,8 @@ def _mean_error(values: np.ndarray, digits: int = 2) -> str:
 
 
 def _setting_text(part: xr.Dataset, varied: list[str]) -> tuple[str, ...]:
-    return tuple(f"{float(part[name]):g}" for name in varied)
+    values = (float(part[name]) for name in varied)
+    return tuple(plain_number(value) if value > 0 else "0" for value in values)
 
 
 def _varied(dataset: xr.Dataset) -> list[str]:
