@@ -115,10 +115,6 @@ def memory_demand(
         raise ValueError(f"lead: expected 0 or 1, got {lead}")
     fraction("tolerance", tolerance)
     finite_positive("learning_rate", learning_rate)
-    key = jax.random.key(whole("seed", seed))
-    drawn = task.batch(jax.random.fold_in(key, 0), positive_integer("trials", trials))
-    kept = task.batch(jax.random.fold_in(key, 1), max(trials // 4, 1))
-    train, held = (_samples(part, lengths[-1], lead, window, before) for part in (drawn, kept))
     layout, count = default_layout(), positive_integer("initializations", initializations)
     spec = _Spec(
         layout,
@@ -127,6 +123,10 @@ def memory_demand(
         positive_integer("steps", steps),
         learning_rate,
     )
+    key = jax.random.key(whole("seed", seed))
+    drawn = task.batch(jax.random.fold_in(key, 0), positive_integer("trials", trials))
+    kept = task.batch(jax.random.fold_in(key, 1), max(trials // 4, 1))
+    train, held = (_samples(part, lengths[-1], lead, window, before) for part in (drawn, kept))
     runs = len(lengths) * count
     order = np.minimum(np.arange(layout.padded(runs)), runs - 1)  # the last one fills the lanes
     kept_rows = np.arange(lengths[-1]) >= lengths[-1] - np.array(lengths)[:, None]
@@ -158,8 +158,8 @@ def _samples(trial: Trial, longest: int, lead: int, window: str, before: str) ->
     filled = int(before == "first")  # else zeros
     past = jnp.concatenate([filled * inputs[:, :1].repeat(longest - 1, axis=1), inputs], axis=1)
     # Raw inputs, such as frequencies to 30, would swamp the rest.
-    spread = jnp.std(inputs, axis=(0, 1))
-    past = (past - jnp.mean(inputs, axis=(0, 1))) / jnp.where(spread > 0, spread, 1.0)
+    spread = jnp.std(inputs, axis=(0, 1), keepdims=True)
+    past = (past - jnp.mean(inputs, axis=(0, 1), keepdims=True)) / jnp.where(spread > 0, spread, 1)
     if window == "targets":  # beside the input of step s the target of step s - lead
         earlier = targets[:, :1].repeat(longest - 1 + lead, axis=1)
         answers = jnp.concatenate([filled * earlier, targets], axis=1)[:, : past.shape[1]]
@@ -173,8 +173,8 @@ def _features(
     """Features and targets of the samples numbered `which`, with the older rows blanked."""
     times = samples.now.shape[1]
     trial, time = which // times, which % times
-    at = time[:, None] + jnp.arange(len(rows))
-    windows = jnp.where(rows[:, None], samples.past[trial[:, None], at], 0.0)
+    at = time[:, None] + jnp.arange(len(rows))[None]
+    windows = jnp.where(rows[None, :, None], samples.past[trial[:, None], at], 0.0)
     flat = windows.reshape(len(which), -1)
     now = samples.now[trial, time]
     return jnp.concatenate([flat, now], axis=-1), samples.following[trial, time]

@@ -35,6 +35,19 @@ rnnjax.run_sweep(sweep, sys.argv[1], engine=rnnjax.Engine(block_runs=4))
 """
 BLOCKS = 16
 
+POPULATION = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", 2)
+import rnnjax
+rnnjax.train_population(
+    rnnjax.tasks.delayed_cue(2, 3, 2), rnnjax.cells.rate(5),
+    rnnjax.Recipe.until(1e-3, epochs=40, steps_per_epoch=10, batch=4, validation_trials=4),
+    learning_rate=0.01, seeds=12, store=sys.argv[1], evaluation_trials=12,
+    engine=rnnjax.Engine(block_runs=2),
+)
+"""
+
 HOLDER = """
 import sys, time
 import xarray as xr
@@ -129,6 +142,33 @@ def test_a_sweep_killed_five_times_ends_as_the_unbroken_one(launch, tmp_path):
         if name != "seconds":
             np.testing.assert_array_equal(resumed[name], unbroken[name], err_msg=name)
     assert np.all(resumed["seconds"] > 0)
+
+
+@pytest.mark.slow
+def test_a_population_killed_on_its_way_ends_as_the_unbroken_one(launch, tmp_path):
+    path, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+    with launch(POPULATION, unbroken) as process:
+        finish(process)
+    with launch(POPULATION, path) as process:
+        wait_for(lambda: len(markers(path)) >= 2, process)
+        process.kill()
+        process.wait()
+        assert process.returncode == -signal.SIGKILL
+    kept = markers(path)
+    assert 2 <= len(kept) < 6
+    partial = rnnjax.load_population(path)
+    assert len(partial) == 2 * len(kept)
+    with launch(POPULATION, path) as process:
+        finish(process)
+    assert {name: markers(path)[name] for name in kept} == kept
+    resumed, whole = rnnjax.load_population(path), rnnjax.load_population(unbroken)
+    assert resumed.seeds.tolist() == list(range(12))
+    for name in whole.params:
+        np.testing.assert_array_equal(resumed.params[name], whole.params[name])
+        np.testing.assert_array_equal(resumed.initial[name], whole.initial[name])
+    for name in whole.results.data_vars:
+        if name != "seconds":
+            np.testing.assert_array_equal(resumed.results[name], whole.results[name])
 
 
 @pytest.mark.slow

@@ -1,0 +1,58 @@
+"""A store's manifest is enough to build its sweep again, whatever specs it is of."""
+
+import dataclasses
+
+import pytest
+
+import rnnjax
+import tiny
+from rnnjax import StoreError, cells, parametrization, tasks
+from rnnjax.store import ResultStore
+from rnnjax.sweep import Engine, empty_results, load_sweep, sweep_config
+from rnnjax.training import SCHEDULES
+
+
+def reloaded(sweep, path, engine=None):
+    """The sweep as a reader of its empty store finds it."""
+    engine = engine or Engine()
+    template = empty_results(sweep, engine.points, engine.spacing)
+    with ResultStore(path, template, sweep_config(sweep, engine)):
+        pass
+    return load_sweep(path)
+
+
+def cases():
+    axes = {"learning_rate": (0.1, 1), "seed": (0, 4)}
+    for name in tasks.REGISTRY:
+        yield rnnjax.Sweep(tasks.make(name), cells.rate(4), axes=axes)
+    for name in cells.REGISTRY:
+        yield rnnjax.Sweep(tasks.make("delayed_cue"), cells.make(name, hidden=4), axes=axes)
+    for name, rule in parametrization.REGISTRY.items():
+        cell = cells.rate(4, parametrization=parametrization.make(name))
+        recipe = rnnjax.Recipe(rule.optimizers[0])
+        yield rnnjax.Sweep(tasks.make("delayed_cue"), cell, recipe, axes)
+    for kind in SCHEDULES.values():
+        recipe = rnnjax.Recipe.until(0.1, schedule=kind(), penalties=("l1", "nuclear"))
+        yield rnnjax.Sweep(tasks.make("sine_wave"), cells.rate(4), recipe, {**axes, "l1": (0, 1e-5)})
+    stretched = tasks.delayed_discrimination().stretched(1.5)
+    axes |= {"task": {"long": stretched}, "batch": (3, 4), "init": ("gaussian", "xavier")}
+    yield rnnjax.Sweep(cell=cells.rate(4), recipe=tiny.recipe(clip=0.5), axes=axes)
+
+
+@pytest.mark.parametrize("sweep", list(cases()), ids=lambda s: f"{s.cell.name}-{len(s.dimensions)}")
+def test_every_registered_spec_comes_back(sweep, tmp_path):
+    assert reloaded(sweep, tmp_path / "store", Engine(points=7, spacing="log")) == sweep
+
+
+def test_a_spec_of_ones_own_comes_back_while_its_class_is_there(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class Cued(tasks.DelayedCue):
+        """Found by its name."""
+
+    sweep = rnnjax.Sweep(Cued(2, 3, 2), cells.rate(4), axes={"learning_rate": [1], "seed": [0]})
+    assert reloaded(sweep, tmp_path / "store") == sweep
+
+
+def test_what_is_no_store_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="^store: expected a results store, found no"):
+        load_sweep(tmp_path)

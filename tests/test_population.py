@@ -1,0 +1,254 @@
+"""Populations: each member is itself, what they are asked is answered, and conditions stay apart."""
+
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+import rnnjax
+import tiny
+from oracles import scores
+from rnnjax import Recipe, Status, StoreError, cells, load_population, train_population
+from rnnjax.parametrization import MuPAdam
+from rnnjax.rollout import rollout
+from rnnjax.sweep import programs
+from rnnjax.training import CosineRestarts, born
+
+TASK = tiny.TASKS["delayed_match"]
+CELL = cells.current(6, parametrization=MuPAdam())
+RECIPE = Recipe.until(
+    0.246, epochs=6, steps_per_epoch=4, batch=8, validation_trials=6, patience=1,
+    schedule=CosineRestarts(period=2), penalties=("l1",),
+)  # fmt: skip
+CONDITION = {"learning_rate": 0.1, "gamma": 2.0, "l1": 1e-3, "evaluation_trials": tiny.TRIALS}
+SEEDS = (3, 0, 7, 1, 9)
+KEY = jax.random.key(5)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("population") / "store"
+
+
+@pytest.fixture(scope="module")
+def population(store):
+    engine = rnnjax.Engine(block_runs=2)
+    return train_population(TASK, CELL, RECIPE, seeds=SEEDS, store=store, engine=engine, **CONDITION)
+
+
+@pytest.fixture(scope="module")
+def some_converged(population):
+    ended = set(population.status)
+    assert ended == {Status.CONVERGED, Status.EXHAUSTED}  # else the tests below say little
+    return population
+
+
+def test_members_are_the_networks_trained_alone(population):
+    assert population.seeds.tolist() == list(SEEDS)
+    for row, seed in list(enumerate(SEEDS))[1:4:2]:
+        alone = rnnjax.train_one(TASK, CELL, RECIPE, seed=seed, **CONDITION)
+        for name, leaf in alone.params.items():
+            np.testing.assert_array_equal(population.params[name][row], leaf)
+            np.testing.assert_array_equal(population.initial[name][row], alone.initial[name])
+            np.testing.assert_array_equal(leaf.shape, born(population.cell, seed)[name].shape)
+        there = population.results.isel(seed=row)
+        np.testing.assert_array_equal(there["held_out_loss"], alone.held_out)
+        assert float(there["final_loss"]) == alone.results["final_loss"]
+        assert population.status[row] == alone.status
+        assert population.output_scale == alone.output_scale == 0.5
+
+
+@pytest.mark.parametrize("when", ["trained", "initial"])
+def test_activity_is_that_of_every_network_in_the_same_trials(population, when):
+    task = TASK.stretched(2)
+    activity = population.trajectories(KEY, 3, task=task, when=when)
+    trial = task.batch(KEY, 3)
+    np.testing.assert_array_equal(activity.trial.inputs, trial.inputs)
+    params = population.params if when == "trained" else population.initial
+    losses = []
+    for row in range(len(SEEDS)):
+        one = {name: leaf[row] for name, leaf in params.items()}
+        want = rollout(population.cell, one, trial.inputs, output_scale=0.5)
+        np.testing.assert_allclose(activity.outputs[row], want.outputs, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(activity.rates[row], np.tanh(want.states), rtol=1e-5, atol=1e-6)
+        losses.append(scores.mean_squared_error(want.outputs, trial.targets, "mean"))
+        weights = population.cell.connectivity(one)
+        np.testing.assert_allclose(population.connectivity(when)[row], weights, rtol=1e-6)
+    np.testing.assert_array_equal(
+        population.outputs(KEY, 3, task=task, when=when), activity.outputs
+    )
+    np.testing.assert_allclose(population.losses(KEY, 3, task=task, when=when), losses, rtol=1e-5)
+
+
+def test_tangent_kernels_are_those_of_the_jacobian(population):
+    probe = {"trials": 2, "times": 3}
+    grams = population.ntk_gram(KEY, **probe)
+    inputs = TASK.batch(KEY, 2).inputs
+    steps = [math.ceil((k + 1) * TASK.steps / 3) - 1 for k in range(3)]
+    assert steps[-1] == TASK.steps - 1
+    one = {name: leaf[1] for name, leaf in population.params.items()}
+
+    def outputs(params):
+        found = rollout(population.cell, params, inputs, output_scale=0.5).outputs
+        return found[:, np.array(steps)].ravel()
+
+    rows = [np.asarray(leaf) for leaf in jax.tree.leaves(jax.jacobian(outputs)(one))]
+    jacobian = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in rows], axis=1)
+    np.testing.assert_allclose(grams[1], jacobian @ jacobian.T, rtol=2e-4, atol=1e-5)
+    before = population.ntk_gram(KEY, when="initial", **probe)
+    aligned = [np.vdot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)
+               for a, b in zip(before, grams, strict=True)]  # fmt: skip
+    np.testing.assert_allclose(population.kernel_alignment(KEY, **probe), aligned, rtol=1e-5)
+    recurrent = population.ntk_gram(KEY, leaves=["recurrent"], **probe)
+    assert np.all(np.trace(recurrent, axis1=1, axis2=2) < np.trace(grams, axis1=1, axis2=2))
+
+
+def test_the_converged_are_a_population_and_the_others_are_named(some_converged):
+    whole = some_converged
+    good = whole.converged
+    assert set(good.status) == {Status.CONVERGED}
+    assert sorted([*good.seeds.tolist(), *whole.left_out]) == sorted(SEEDS)
+    assert set(whole.left_out.values()) == {Status.EXHAUSTED}
+    row = SEEDS.index(good.seeds[0])
+    np.testing.assert_array_equal(good.params["readout"][0], whole.params["readout"][row])
+    assert len(whole[1:3]) == 2
+    assert f"{len(good)} CONVERGED" in repr(whole)
+    with pytest.raises(ValueError, match="^mask: expected at least one network .*EXHAUSTED"):
+        _ = whole.where(whole.results["status"].values == Status.EXHAUSTED).converged
+    with pytest.raises(ValueError, match="^mask: expected 5 booleans"):
+        whole.where(np.arange(5))
+
+
+def test_the_same_call_again_computes_nothing(population, store):
+    markers = {file: file.read_text() for file in (store / "blocks").glob("*.json")}
+    assert len(markers) == 3
+    again = train_population(TASK, CELL, RECIPE, seeds=SEEDS, store=store, **CONDITION)
+    assert {file: file.read_text() for file in (store / "blocks").glob("*.json")} == markers
+    xr.testing.assert_identical(again.results, population.results)
+    assert again.setup == population.setup
+    with pytest.raises(StoreError, match="made with another config: .*gamma"):
+        train_population(TASK, CELL, RECIPE, seeds=SEEDS, store=store,
+                         **{**CONDITION, "gamma": 3.0})  # fmt: skip
+
+
+def test_saved_loaded_and_resumed(population, tmp_path):
+    population[:3].save(tmp_path / "saved")
+    loaded = load_population(tmp_path / "saved")
+    xr.testing.assert_identical(loaded.results, population[:3].results)
+    assert (loaded.setup, loaded.hyper.gamma) == (population.setup, 2.0)
+    for name in population.params:
+        np.testing.assert_array_equal(loaded.params[name], population.params[name][:3])
+        np.testing.assert_array_equal(loaded.initial[name], population.initial[name][:3])
+    again = train_population(TASK, CELL, RECIPE, seeds=SEEDS[:3], store=tmp_path / "saved",
+                             **CONDITION)  # fmt: skip
+    xr.testing.assert_identical(again.results, loaded.results)
+    with pytest.raises(StoreError, match="^store: expected a new folder"):
+        population.save(tmp_path / "saved")
+    (tmp_path / "saved" / "blocks" / "all.json").unlink()
+    with pytest.raises(StoreError, match="holds no finished network of this condition yet"):
+        load_population(tmp_path / "saved")
+
+
+def test_one_condition_of_a_sweep(tmp_path):
+    axes = {"hidden": (4, 6), "learning_rate": (0.1, 0.2), "seed": (2, 5)}
+    sweep = rnnjax.Sweep(TASK, cells.rate(), tiny.recipe(), axes, tiny.TRIALS)
+    everything = np.ones(sweep.shape, bool)
+    everything[1, 1, 0] = False
+    rnnjax.run_sweep(sweep, tmp_path / "sweep", keep_parameters=True, wanted=everything)
+    half = load_population(tmp_path / "sweep", hidden=6, learning_rate=0.2)
+    assert half.seeds.tolist() == [5]  # the finished one
+    whole = load_population(tmp_path / "sweep", hidden=6, learning_rate=0.1)
+    want = rnnjax.load_parameters(tmp_path / "sweep", hidden=6, learning_rate=0.1, seed=5)
+    np.testing.assert_array_equal(whole.params["recurrent"][1], want["recurrent"])
+    assert whole.status == (Status.EXHAUSTED,) * 2
+    with pytest.raises(ValueError, match="^others: expected populations of one condition, got "
+                       r"learning_rate = 0.1 and 0.2"):  # fmt: skip
+        whole.join(half)
+    other = load_population(tmp_path / "sweep", hidden=4, learning_rate=0.1)
+    with pytest.raises(ValueError, match=r"got cell.hidden = 6 and 4"):
+        whole.join(other)
+    with pytest.raises(ValueError, match="^others: expected other seeds"):
+        whole.join(whole[:1])
+    both = whole[1:].join(whole[:1])
+    assert both.seeds.tolist() == [5, 2]
+    np.testing.assert_array_equal(both.losses(KEY, 2), whole.losses(KEY, 2)[::-1])
+    for labels, message in (
+        ({"hidden": 5}, r"hidden: expected one of \[4, 6\], got 5"),
+        ({"learning_rate": 0.1}, "hidden: expected one of"),
+        ({"hiden": 4}, "labels: .*did you mean 'hidden'"),
+        ({"seed": 2}, "labels: expected one of hidden, learning_rate, got 'seed'"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            load_population(tmp_path / "sweep", **labels)
+    without = rnnjax.Sweep(TASK, cells.rate(4), tiny.recipe(), {**axes, "hidden": (4,)})
+    rnnjax.run_sweep(without, tmp_path / "bare")
+    with pytest.raises(StoreError, match="kept no weights"):
+        load_population(tmp_path / "bare", learning_rate=0.1)
+
+
+def test_a_population_needs_no_store_and_its_settings_no_program(population):
+    """Same size, other traced settings: what is compiled already serves."""
+    size = programs.advance_block._cache_size()
+    other = train_population(TASK, CELL, RECIPE, seeds=2, engine=rnnjax.Engine(block_runs=2),
+                             **{**CONDITION, "gamma": 0.5, "l1": 0.1})  # fmt: skip
+    assert programs.advance_block._cache_size() == size
+    assert other.seeds.tolist() == [0, 1]
+    assert other.results["final_loss"].notnull().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": 0}, "seeds: expected an integer of at least 1"),
+        ({"seeds": []}, "seeds: expected at least one"),
+        ({"seeds": [1, -1]}, "seeds: expected an integer of at least 0"),
+        ({"seeds": "ab"}, "seeds: expected an integer"),
+        ({"seeds": [1, 1]}, "seed: expected distinct labels"),
+        ({"gamma": 0}, "gamma: expected a finite number above 0"),
+        ({"l1": -1}, "l1: expected a finite number of at least 0"),
+        ({"nuclear": 0.1}, "nuclear: expected 0, or a recipe with penalties"),
+        ({"learning_rate": math.nan}, "learning_rate: expected"),
+        ({"cell": cells.rate(6)}, "gamma: expected a rule that knows it"),
+        ({"cell": cells.gru(6), "gamma": 1.0}, "cell 'gru': it has no connectivity"),
+        ({"recipe": 3}, "recipe: expected a Recipe"),
+        ({"task": "flip_flop"}, "task: expected a Task"),
+    ],
+)
+def test_bad_conditions_are_named(changes, message):
+    arguments = {"task": TASK, "cell": CELL, "recipe": RECIPE, "seeds": 2, **CONDITION, **changes}
+    with pytest.raises(ValueError, match=f"^{message}"):
+        train_population(**arguments)
+
+
+def test_bad_questions_are_named(population):
+    for call, message in (
+        (lambda: population.trajectories(KEY, 0), "trials: expected an integer of at least 1"),
+        (lambda: population.outputs(KEY, 1, when="after"), "when: expected one of trained"),
+        (lambda: population.losses(KEY, 1, task=rnnjax.tasks.flip_flop(3)),
+         "task: expected 2 inputs and 1 outputs, got 3 and 3 of 'flip_flop'"),
+        (lambda: population.trajectories(KEY, 1, task=TASK.stretched(1e10)),
+         "trials: expected activity that fits into the .* GiB of free memory, got 5 networks of "),
+        (lambda: population.losses(KEY, 1, task=TASK.stretched(1e12)), "trials: expected activity"),
+        (lambda: population.ntk_gram(KEY, times=99), "times: expected at most"),
+        (lambda: population.ntk_gram(KEY, leaves=["recurent"]), "leaves: .*'recurrent'"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"^{message}"):
+            call()
+
+
+def test_a_spec_of_ones_own_is_found_or_asked_for(store, population, tmp_path):
+    copy = json.loads((store / "manifest.json").read_text())
+    copy["config"]["cell"]["type"] = "Strange"
+    copy["hash"] = rnnjax.store.digest(copy["config"])
+    (tmp_path / "manifest.json").write_text(json.dumps(copy))
+    with pytest.raises(StoreError, match="cannot be built here: 'Strange' .*needs its module"):
+        load_population(tmp_path)
+    copy["config"]["cell"]["type"] = "Current"
+    copy["config"]["recipe"]["momentum"] = 0.9
+    copy["hash"] = rnnjax.store.digest(copy["config"])
+    (tmp_path / "manifest.json").write_text(json.dumps(copy))
+    with pytest.raises(StoreError, match="cannot be built here: .*momentum"):
+        load_population(tmp_path)
