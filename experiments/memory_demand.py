@@ -60,7 +60,7 @@ def run(
     cache = workdir / "store" / "memory_demand.json"
     cases = [(name, variant) for name in tasks for variant in VARIANTS]
     found: dict[tuple[str, str], Any] = {}
-    for name, variant in tqdm(cases, "predictors", mininterval=0.5):
+    for name, variant in tqdm(cases, "predictors", mininterval=0.5, delay=1):
         asked = {"task": describe(tasks[name]), **describe(options), **VARIANTS[variant]}
 
         def compute(task=tasks[name], window=VARIANTS[variant]) -> dict[str, Any]:

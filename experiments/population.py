@@ -31,7 +31,12 @@ def build_sweeps(config: Config) -> dict[str, rnnjax.Sweep]:
     tasks = named(config.tasks)
     for name in tasks:
         one_of("tasks", name, config.training)
-    return {name: _sweep(config, name) for name in tasks}
+    for name in ("measured_trials", "probe_trials", "probe_times"):
+        positive_integer(name, config[name])
+    sweeps = {name: _sweep(config, name) for name in tasks}
+    for sweep in sweeps.values():
+        sweep.task.stretched(config.stretch)
+    return sweeps
 
 
 def _sweep(config: Config, name: str) -> rnnjax.Sweep:

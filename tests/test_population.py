@@ -1,4 +1,4 @@
-"""Populations: each member is itself, what they are asked is answered, and conditions stay apart."""
+"""Populations: members are themselves, questions are answered, conditions stay apart."""
 
 import json
 import math
@@ -36,7 +36,9 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def population(store):
     engine = rnnjax.Engine(block_runs=2)
-    return train_population(TASK, CELL, RECIPE, seeds=SEEDS, store=store, engine=engine, **CONDITION)
+    return train_population(
+        TASK, CELL, RECIPE, seeds=SEEDS, store=store, engine=engine, **CONDITION
+    )
 
 
 @pytest.fixture(scope="module")

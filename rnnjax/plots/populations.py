@@ -99,7 +99,7 @@ def _draw_levels(axes: Axes, series: Series, measure: str) -> None:
     color = CONDITION_COLORS[0]
     for place, row in enumerate(values):
         known = row[np.isfinite(row)]
-        spots = place + np.linspace(-0.12, 0.12, len(known)) if len(known) > 1 else [place]
+        spots = place + 0.24 * ((np.arange(len(known)) + 0.5) / max(len(known), 1) - 0.5)
         axes.plot(spots, known, ".", ms=4, color=color, alpha=0.45)
         if len(known) > 1:
             error = known.std(ddof=1) / np.sqrt(len(known))

@@ -82,7 +82,7 @@ def test_enough_is_the_first_of_the_plateau():
     assert enough(curve(1.0, 0.5, 0.14, 0.1, 0.2), 0.05) == 2  # within a twentieth of the fall
     assert enough(curve(1.0, 0.5, 0.15, 0.1, 0.2), 0.05) == 3
     assert enough(curve(0.1, 0.2, 0.3), 0.05) == 0
-    noisy = curve(0.102, 0.1) + [0.0, 0.01, -0.01]
+    noisy = curve(0.102, 0.1) + np.array([[0.0, 0.01, -0.01]])
     assert enough(noisy, 0.05) == 0  # a difference within its error
 
 

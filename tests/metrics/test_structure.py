@@ -11,7 +11,9 @@ from rnnjax.metrics.structure import effective_rank, near_zero_share
 def test_share_of_small_entries():
     weights = np.array([[0.0, -0.05, 0.2], [0.09, -0.1, 3.0]])
     assert near_zero_share(weights, 0.1) == pytest.approx(3 / 6)
-    np.testing.assert_allclose(near_zero_share(np.stack([weights, 10 * weights]), 0.1), [1 / 2, 1 / 6])
+    np.testing.assert_allclose(
+        near_zero_share(np.stack([weights, 10 * weights]), 0.1), [1 / 2, 1 / 6]
+    )
 
 
 def test_effective_rank_is_the_exponential_of_an_entropy():

@@ -33,7 +33,9 @@ def cases():
         yield rnnjax.Sweep(tasks.make("delayed_cue"), cell, recipe, axes)
     for kind in SCHEDULES.values():
         recipe = rnnjax.Recipe.until(0.1, schedule=kind(), penalties=("l1", "nuclear"))
-        yield rnnjax.Sweep(tasks.make("sine_wave"), cells.rate(4), recipe, {**axes, "l1": (0, 1e-5)})
+        yield rnnjax.Sweep(
+            tasks.make("sine_wave"), cells.rate(4), recipe, {**axes, "l1": (0, 1e-5)}
+        )
     stretched = tasks.delayed_discrimination().stretched(1.5)
     axes |= {"task": {"long": stretched}, "batch": (3, 4), "init": ("gaussian", "xavier")}
     yield rnnjax.Sweep(cell=cells.rate(4), recipe=tiny.recipe(clip=0.5), axes=axes)

@@ -1,0 +1,36 @@
+"""Made-up measures of populations along a setting, as the population study joins them."""
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.training import Status
+
+MEASURES = (
+    "epochs", "loss", "ood_loss", "ood_excess", "held_out_loss", "weight_change",
+    "relative_weight_change", "kernel_alignment", "near_zero_share", "effective_rank",
+)  # fmt: skip
+
+
+def made(settings, task="flip_flop", hidden=8, seeds=4, slope=0.5, missed=0):
+    """Conditions with `settings` (dicts of gamma, l1, nuclear); measures rise by `slope` each.
+
+    The first `missed` seeds of the last condition are exhausted. Kernel alignment falls.
+    """
+    rng, count = np.random.default_rng(0), len(settings)
+    rise = slope * np.arange(count)[:, None] + 0.01 * rng.normal(size=(count, seeds))
+    values = dict.fromkeys(MEASURES, (("condition", "seed"), 1 + rise))
+    values["kernel_alignment"] = (("condition", "seed"), 1 - rise / 10)
+    status = np.full((count, seeds), int(Status.CONVERGED))
+    status[-1, :missed] = int(Status.EXHAUSTED)
+    values["status"] = (("condition", "seed"), status)
+    curves = np.broadcast_to(np.geomspace(1, 0.01, 6), (count, seeds, 6)).copy()
+    curves[..., 5] = np.nan
+    values["held_out"] = (("condition", "seed", "epoch"), curves)
+    labels = {"gamma": 1.0, "l1": 0.0, "nuclear": 0.0}
+    coords = {
+        name: ("condition", [chosen.get(name, default) for chosen in settings])
+        for name, default in labels.items()
+    }
+    coords |= {"task": ("condition", [task] * count), "hidden": ("condition", [hidden] * count)}
+    coords |= {"threshold": ("condition", [0.02] * count), "seed": np.arange(seeds)}
+    return xr.Dataset(values, {**coords, "epoch": np.arange(1, 7)})
