@@ -58,7 +58,8 @@ class OurRuns:
         self.segment = segment
         seeds = work.seed + jnp.arange(layout.padded(runs), dtype=jnp.int32)
         rates = jnp.full(seeds.shape, work.learning_rate, jnp.float32)
-        hyper = Hyper(rates, seeds, jnp.ones_like(rates))
+        none = jnp.zeros_like(rates)
+        hyper = Hyper(rates, seeds, jnp.ones_like(rates), none, none)
         real = jnp.arange(seeds.size) < runs
         hyper, real = jax.device_put((hyper, real), layout.sharding())
         with layout.context():

@@ -33,10 +33,7 @@ def build_sweeps(config: Config) -> dict[str, rnnjax.Sweep]:
         one_of("tasks", name, config.training)
     for name in ("measured_trials", "probe_trials", "probe_times"):
         positive_integer(name, config[name])
-    sweeps = {name: _sweep(config, name) for name in tasks}
-    for sweep in sweeps.values():
-        sweep.task.stretched(config.stretch)
-    return sweeps
+    return {name: _sweep(config, name) for name in tasks}
 
 
 def _sweep(config: Config, name: str) -> rnnjax.Sweep:
@@ -69,6 +66,7 @@ def _sweep(config: Config, name: str) -> rnnjax.Sweep:
         raise ValueError(f"gammas: expected 1.0 under rule='standard', got {config.gammas}")
     axes.update({penalty: config[penalty] for penalty in penalties})
     task = rnnjax.tasks.make(name, **task_options(config, name))
+    task.stretched(config.stretch)  # refused now, not after the training
     return rnnjax.Sweep(task, cell, recipe, axes, config.evaluation_trials)
 
 

@@ -279,7 +279,7 @@ class Population:
 
     def _require_memory(self, trials: int, steps: int, each: float) -> None:
         """Raises unless there is room for `each` bytes per step of a trial, and for the work."""
-        group = min(len(self), _group(default_layout()))
+        group = min(len(self), _group(_layout()))
         needed = trials * steps * (each + 4 * group * (4 * self.cell.hidden + 4 * self.task.inputs))
         free = cost.free_memory()
         if needed > free:
@@ -293,7 +293,7 @@ class Population:
         self, program: Callable[..., Any], trial: Trial, when: When
     ) -> Iterator[tuple[slice, Any]]:
         """Results of `program` for a group of networks at a time, and their rows."""
-        weights, layout = self._weights(when), default_layout()
+        weights, layout = self._weights(when), _layout()
         group = _group(layout)
         scale = jnp.asarray(self.output_scale, jnp.float32)
         for begin in range(0, len(self), group):
@@ -400,6 +400,11 @@ def _sweep(setup: Setup, hyper: Hyper) -> Sweep:
         axes[name] = [float(getattr(hyper, name))]
     axes["seed"] = np.asarray(hyper.seed).tolist()
     return Sweep(setup.task, setup.cell, setup.recipe, axes, setup.evaluation_trials)
+
+
+def _layout() -> Layout:
+    """All local devices; whoever has too few was told so when training."""
+    return default_layout(len(jax.local_devices()))
 
 
 def _group(layout: Layout) -> int:
