@@ -1,6 +1,6 @@
 """Seconds that a population of study 2 takes per epoch, beside PyTorch on the same training.
 
-    python benchmarks/population.py                  # N = 128, about 6 minutes on 2 cores
+    python benchmarks/population.py                  # N = 128, about 4 minutes on 2 cores
     python benchmarks/population.py --hidden 32 --repeats 1 --tasks sine_wave     # a first look
 
 Writes population-cpu.json and .png to benchmarks/results. PyTorch is needed here alone:

@@ -110,10 +110,7 @@ def cost_text(
         f"{machine.flops / 1e9:,.0f} GFLOP/s together (right within a factor 2)"
     )
     if any(block.setup.recipe.stop == "threshold" for block in blocks):
-        lines.append(
-            "That is the most: networks stop at their threshold, in the runs we know after a "
-            "tenth of their epochs or less, with few exceptions."
-        )
+        lines.append("That is the most: networks stop at their threshold.")
     if bisect:
         lines.append("A bisection chooses as it goes; it was counted as 8 rates per condition.")
     return "\n".join(lines)

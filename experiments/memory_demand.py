@@ -9,20 +9,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
 import rnnjax
+from configs.memory_demand import get_config
 from grids import device_name, named, remembered, task_options
 from launch import Config, Study, checked_workdir, main
 from rnnjax.analysis import memory_demand
+from rnnjax.analysis.memory import checked_histories
 from rnnjax.report import memory_page, write_report
+from rnnjax.report.reference import MEMORY_DEMAND
 from rnnjax.store import describe, versions
 
 VARIANTS = {
     "as printed": {"window": "inputs", "lead": 0},
     "with past targets": {"window": "targets", "lead": 0},
-    "with x_{t+1}": {"window": "inputs", "lead": 1},
+    "with next input": {"window": "inputs", "lead": 1},
     "silence before": {"window": "inputs", "lead": 0, "before": "silence"},
 }
 """Kinds of window: the paper's own, one that holds past targets, one that holds the input that
@@ -52,6 +56,8 @@ def run(
         name: rnnjax.tasks.make(name, **task_options(config, name)) for name in named(config.tasks)
     }
     options = {name: config[name] for name in _OPTIONS}
+    for task in tasks.values():
+        checked_histories(task, config.histories)
     if dry_run:
         count = len(tasks) * len(VARIANTS)
         each = len(config.histories) * config.initializations
@@ -75,6 +81,14 @@ def run(
         [[xr.Dataset.from_dict(found[name, variant]) for variant in VARIANTS] for name in tasks],
         ["task", "variant"],
     ).assign_coords(task=list(tasks), variant=list(VARIANTS))
+    ours = get_config()
+    papers = [
+        MEMORY_DEMAND.get(name, np.nan)
+        if task_options(config, name) == task_options(ours, name)
+        else np.nan
+        for name in tasks
+    ]
+    dataset = dataset.assign_coords(paper=("task", papers))
     page = memory_page(
         dataset, settings=config.to_dict(), command=command,
         versions={"devices": device_name(), **versions()}, elapsed_seconds=seconds,

@@ -43,6 +43,12 @@ def _sweep(config: Config, name: str) -> rnnjax.Sweep:
         cell = rnnjax.cells.current(tau=training.tau, parametrization=MuPAdam())
     else:
         cell = rnnjax.cells.rate(alpha=1.0, bias=True, init="uniform")
+    if 0.0 not in config.l1 or 0.0 not in config.nuclear:
+        missing = "nuclear" if 0.0 in config.l1 else "l1"
+        raise ValueError(
+            f"{missing}: expected strengths with 0 among them, at which the other series is run, "
+            f"got {config[missing]}"
+        )
     penalties = [p for p in ("l1", "nuclear") if tuple(config[p]) != (0.0,)]
     recipe = rnnjax.Recipe.until(
         training.threshold,
@@ -103,7 +109,7 @@ def measured(config: Config, name: str, population: rnnjax.Population) -> xr.Dat
     found["held_out"] = population.results["held_out_loss"].reset_coords(drop=True)
     hyper, label = population.hyper, {"task": name, "hidden": population.cell.hidden}
     label |= {setting: float(getattr(hyper, setting)) for setting in ("gamma", "l1", "nuclear")}
-    label["threshold"] = population.recipe.threshold
+    label |= {"threshold": population.recipe.threshold, "patience": population.recipe.patience}
     coords = {coordinate: ("condition", [value]) for coordinate, value in label.items()}
     return found.expand_dims("condition").assign_coords(coords)
 

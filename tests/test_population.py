@@ -1,5 +1,6 @@
 """Populations: members are themselves, questions are answered, conditions stay apart."""
 
+import dataclasses
 import json
 import math
 
@@ -13,9 +14,10 @@ import tiny
 from oracles import scores
 from rnnjax import Recipe, Status, StoreError, cells, load_population, train_population
 from rnnjax.parametrization import MuPAdam
+from rnnjax.population import programs as programs_asked
 from rnnjax.rollout import rollout
 from rnnjax.sweep import programs
-from rnnjax.training import CosineRestarts, born
+from rnnjax.training import CosineRestarts, Setup, born
 
 TASK = tiny.TASKS["delayed_match"]
 CELL = cells.current(6, parametrization=MuPAdam())
@@ -174,6 +176,13 @@ def test_one_condition_of_a_sweep(tmp_path):
         whole.join(other)
     with pytest.raises(ValueError, match="^others: expected other seeds"):
         whole.join(whole[:1])
+    both = whole[::-1]
+    assert both.seeds.tolist() == [5, 2]
+    np.testing.assert_array_equal(both.params["readout"], whole.params["readout"][::-1])
+    coarse = dict(whole.results["step"].attrs, points=7)
+    other_losses = whole.results.assign_coords(step=("step", whole.results["step"].data, coarse))
+    with pytest.raises(ValueError, match="got losses.points = 500 and 7"):
+        whole[1:].join(dataclasses.replace(whole[:1], results=other_losses.isel(seed=[0])))
     both = whole[1:].join(whole[:1])
     assert both.seeds.tolist() == [5, 2]
     np.testing.assert_array_equal(both.losses(KEY, 2), whole.losses(KEY, 2)[::-1])
@@ -208,6 +217,7 @@ def test_a_population_needs_no_store_and_its_settings_no_program(population):
         ({"seeds": []}, "seeds: expected at least one"),
         ({"seeds": [1, -1]}, "seeds: expected an integer of at least 0"),
         ({"seeds": "ab"}, "seeds: expected an integer"),
+        ({"seeds": np.array(0)}, "seeds: expected an integer"),
         ({"seeds": [1, 1]}, "seed: expected distinct labels"),
         ({"gamma": 0}, "gamma: expected a finite number above 0"),
         ({"l1": -1}, "l1: expected a finite number of at least 0"),
@@ -234,11 +244,23 @@ def test_bad_questions_are_named(population):
         (lambda: population.trajectories(KEY, 1, task=TASK.stretched(1e10)),
          "trials: expected activity that fits into the .* GiB of free memory, got 5 networks of "),
         (lambda: population.losses(KEY, 1, task=TASK.stretched(1e12)), "trials: expected activity"),
+        (lambda: population.losses(5, 1), "key: expected a key, such as jax.random.key"),
+        (lambda: population[2], r"rows: expected a slice, such as \[3:4\], got 2"),
+        (lambda: population[5:], "rows: expected at least one of 5 networks"),
         (lambda: population.ntk_gram(KEY, times=99), "times: expected at most"),
         (lambda: population.ntk_gram(KEY, leaves=["recurent"]), "leaves: .*'recurrent'"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"^{message}"):
             call()
+
+
+def test_large_latent_populations_are_asked_without_their_rates():
+    task = rnnjax.tasks.flip_flop(1, steps=30)
+    setup = Setup(task, cells.fitted(cells.latent(10**6, rank=1), task), tiny.recipe())
+    layout = programs_asked.all_devices()
+    programs_asked.require_memory(setup, task, 200, 1, 1, layout)
+    with pytest.raises(ValueError, match="^trials: expected activity that fits .* 1000000 units"):
+        programs_asked.require_memory(setup, task, 200, 10, 10**6, layout)
 
 
 def test_a_spec_of_ones_own_is_found_or_asked_for(store, population, tmp_path):

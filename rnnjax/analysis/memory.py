@@ -1,7 +1,7 @@
 """Memory demand of a task: how long a window of its past predicts the next target (study 2, C)."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -16,10 +16,13 @@ from rnnjax.tasks import Task, Trial
 from rnnjax.typing import Array, Bool, Float, Int, Key, Scalar
 from rnnjax.validate import finite_positive, fraction, instance_of, one_of, positive_integer, whole
 
-__all__ = ["enough", "memory_demand"]
+__all__ = ["checked_histories", "enough", "memory_demand"]
 
 WINDOWS = ("inputs", "targets")
 BEFORE = ("first", "silence")
+
+# Share of the targets' variance below which a difference is the perceptrons', not the task's.
+_NEGLIGIBLE = 1e-3
 
 
 class _Spec(NamedTuple):
@@ -57,14 +60,14 @@ class _Samples(NamedTuple):
 
 def memory_demand(
     task: Task,
-    histories: Sequence[int] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 24, 25, 26, 27, 28, 30),
+    histories: Sequence[int] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30),
     *,
     window: str = "inputs",
     lead: int = 0,
     before: str = "first",
     initializations: int = 5,
     units: int = 64,
-    steps: int = 3000,
+    steps: int = 5000,
     batch: int = 256,
     learning_rate: float = 3e-3,
     trials: int = 1024,
@@ -75,8 +78,9 @@ def memory_demand(
 
     The features are `[x_{t-h+1}, ..., x_t; y_t]` (study 2, appendix C), inputs standardized. A
     two-layer perceptron is trained on them for every h and initialization, all in one program. The
-    demand is the smallest h whose error is within `tolerance` of the fall from the first h to the
-    best, or within two standard errors of the best.
+    demand is the smallest h whose error exceeds the best by no more than `tolerance` of the fall
+    from the first h to the best, two standard errors of the best, or a thousandth of the targets'
+    variance.
 
     Args:
         task: what is asked.
@@ -96,19 +100,16 @@ def memory_demand(
         seed: decides trials, weights and batches.
 
     Returns:
-        `error` over `history` and `initialization`, `demand`, and `variance` of the targets.
+        `error` over `history` and `initialization`; `demand`, and whether it is `censored`, being
+        the last of several histories, so that a longer one might be asked for; `variance` of the
+        targets.
 
     Raises:
         ValueError: histories that do not ascend, are longer than the trial, or numbers out of
             range.
     """
     instance_of("task", task, Task)
-    lengths = [positive_integer("histories", h) for h in histories]
-    if not lengths or lengths != sorted(set(lengths)) or lengths[-1] > task.steps:
-        raise ValueError(
-            f"histories: expected ascending lengths up to the trial's {task.steps} steps, "
-            f"got {list(histories)}"
-        )
+    lengths = checked_histories(task, histories)
     one_of("window", window, WINDOWS)
     one_of("before", before, BEFORE)
     if whole("lead", lead) > 1:
@@ -126,40 +127,64 @@ def memory_demand(
     key = jax.random.key(whole("seed", seed))
     drawn = task.batch(jax.random.fold_in(key, 0), positive_integer("trials", trials))
     kept = task.batch(jax.random.fold_in(key, 1), max(trials // 4, 1))
-    train, held = (_samples(part, lengths[-1], lead, window, before) for part in (drawn, kept))
+    # Raw inputs, such as frequencies to 30, would swamp the rest.
+    mean = jnp.mean(drawn.inputs, axis=(0, 1), keepdims=True)
+    spread = jnp.std(drawn.inputs, axis=(0, 1), keepdims=True)
+    scale = jnp.where(spread > 0, spread, 1.0)
+    train, held = (
+        _samples(trial, mean, scale, longest=lengths[-1], lead=lead, window=window, before=before)
+        for trial in (drawn, kept)
+    )
     runs = len(lengths) * count
     order = np.minimum(np.arange(layout.padded(runs)), runs - 1)  # the last one fills the lanes
     kept_rows = np.arange(lengths[-1]) >= lengths[-1] - np.array(lengths)[:, None]
     keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.fold_in(key, 2)))(order)
     errors = _errors(spec, train, held, jnp.asarray(kept_rows[order // count]), keys)
     error = np.asarray(errors, np.float64)[:runs].reshape(len(lengths), count)
+    variance = float(np.var(np.asarray(kept.targets), axis=(0, 1)).mean())
+    place = enough(error, tolerance, _NEGLIGIBLE * variance)
     return xr.Dataset(
         {
             "error": (("history", "initialization"), error),
-            "demand": ((), lengths[enough(error, tolerance)]),
-            "variance": ((), float(np.var(np.asarray(kept.targets), axis=(0, 1)).mean())),
+            "demand": ((), lengths[place]),
+            "censored": ((), 0 < place == len(lengths) - 1),
+            "variance": ((), variance),
         },
         {"history": lengths, "initialization": np.arange(count)},
     )
 
 
-def enough(error: np.ndarray, tolerance: float) -> int:
+def checked_histories(task: Task, histories: Sequence[int]) -> list[int]:
+    """`histories`, if they ascend and none is longer than a trial of `task`."""
+    if isinstance(histories, str) or not isinstance(histories, Iterable):
+        raise ValueError(f"histories: expected a sequence of lengths, got {histories!r}")
+    lengths = [positive_integer("histories", h) for h in histories]
+    if not lengths or lengths != sorted(set(lengths)) or lengths[-1] > task.steps:
+        raise ValueError(
+            f"histories: expected ascending lengths up to the {task.steps} steps of a trial of "
+            f"{task.name!r}, got {lengths}"
+        )
+    return lengths
+
+
+def enough(error: np.ndarray, tolerance: float, negligible: float = 0.0) -> int:
     """Index of the first history whose mean error [H, initializations] is as good as the best's."""
     means, count = error.mean(1), error.shape[1]
     best = int(means.argmin())
     noise = 2 * error[best].std(ddof=1) / np.sqrt(count) if count > 1 else 0.0
-    allowed = max(tolerance * (means[0] - means[best]), noise)
+    allowed = max(tolerance * (means[0] - means[best]), noise, negligible)
     return int(np.argmax(means <= means[best] + allowed))
 
 
-def _samples(trial: Trial, longest: int, lead: int, window: str, before: str) -> _Samples:
+def _samples(
+    trial: Trial, mean: Array, scale: Array, *, longest: int, lead: int, window: str, before: str
+) -> _Samples:
+    """Inputs are standardized by `mean` and `scale`, those of the trials to train on."""
     inputs, targets = trial.inputs, trial.targets
     steps = targets.shape[1]
     filled = int(before == "first")  # else zeros
     past = jnp.concatenate([filled * inputs[:, :1].repeat(longest - 1, axis=1), inputs], axis=1)
-    # Raw inputs, such as frequencies to 30, would swamp the rest.
-    spread = jnp.std(inputs, axis=(0, 1), keepdims=True)
-    past = (past - jnp.mean(inputs, axis=(0, 1), keepdims=True)) / jnp.where(spread > 0, spread, 1)
+    past = (past - mean) / scale
     if window == "targets":  # beside the input of step s the target of step s - lead
         earlier = targets[:, :1].repeat(longest - 1 + lead, axis=1)
         answers = jnp.concatenate([filled * earlier, targets], axis=1)[:, : past.shape[1]]

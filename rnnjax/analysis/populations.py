@@ -43,7 +43,7 @@ def measure_population(
         a watched recipe; `loss`, `ood_loss` and their difference `ood_excess`; `weight_change`
         `|W_T - W_0|_F` of the effective recurrent weights, and `relative_weight_change`, over
         `|W_0|_F`; `kernel_alignment` before and after; `near_zero_share`; `effective_rank`; and
-        `status`. Measures of diverged networks are NaN.
+        `status`. Of diverged networks all but `epochs` and `status` is NaN.
 
     Raises:
         ValueError: numbers out of range, a task without a stretched variant, a cell without a
@@ -69,7 +69,8 @@ def measure_population(
     }
     if "held_out_loss" in results:
         measures["held_out_loss"] = results["held_out_loss"].min("epoch").values
-    alive = np.isfinite(loss) & np.isfinite(change)
+    ended = results["status"].values != Status.DIVERGED
+    alive = ended & np.isfinite(loss) & np.isfinite(change)
     some = population.where(alive) if alive.any() else None
     for name in ("kernel_alignment", "near_zero_share", "effective_rank"):
         measures[name] = np.full(len(population), np.nan)
@@ -79,9 +80,14 @@ def measure_population(
         )
         measures["near_zero_share"][alive] = metrics.structure.near_zero_share(after[alive], bound)
         measures["effective_rank"][alive] = metrics.structure.effective_rank(after[alive])
-    variables = {name: ("seed", np.asarray(values)) for name, values in measures.items()}
+    variables = {
+        name: ("seed", np.asarray(values) if name == "epochs" else np.where(alive, values, np.nan))
+        for name, values in measures.items()
+    }
     variables["status"] = ("seed", results["status"].values)
-    return xr.Dataset(variables, {"seed": population.seeds})
+    found = xr.Dataset(variables, {"seed": population.seeds})
+    found["near_zero_share"].attrs["bound"] = f"below {near_zero:g}/√N"
+    return found
 
 
 def level_trend(values: np.ndarray, *, confidence: float = 0.95) -> xr.Dataset:
@@ -154,15 +160,16 @@ def level_series(dataset: xr.Dataset) -> list[Series]:
         settings = {name: part[name].values for name in ("gamma", "l1", "nuclear")}
         varied = [name for name, values in settings.items() if len(set(values.tolist())) > 1]
         labels: dict[str, object] = {"task": task, "hidden": hidden}
-        if not varied:
-            found.append(Series(labels, None, (), part))
+        series = []
         for name in varied:
             off = [settings[other] == settings[other].min() for other in varied if other != name]
             alone = np.logical_and.reduce([np.ones(part.sizes["condition"], bool), *off])
             chosen = np.flatnonzero(alone)
             order = chosen[np.argsort(settings[name][chosen])]
             levels = tuple(settings[name][order].tolist())
-            found.append(Series(labels, name, levels, part.isel(condition=order)))
+            if len(levels) > 1:
+                series.append(Series(labels, name, levels, part.isel(condition=order)))
+        found += series or [Series(labels, None, (), part)]
     return found
 
 

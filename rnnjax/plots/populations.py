@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from rnnjax.analysis import require
 from rnnjax.analysis.populations import Series, converged_only, level_series
+from rnnjax.plots.panels import note_empty
 from rnnjax.plots.style import (
     CONDITION_COLORS,
     FONT,
@@ -79,8 +80,11 @@ def threshold_curves(dataset: xr.Dataset) -> Figure:
                 axes.plot(curves["epoch"], row, color=color, lw=1.1, alpha=0.8, label=label)
                 label = None
         axes.axhline(float(series.data["threshold"].isel(condition=0)), color=GREY, lw=0.9, ls="--")
-        longest = series.data["held_out"].notnull().any(["condition", "seed"])
-        axes.set_xlim(0, float(series.data["epoch"].where(longest).max()) + 1)
+        reached = series.data["held_out"].notnull().any(["condition", "seed"])
+        if not reached.any():  # all diverged in their first epoch
+            note_empty(axes)
+            continue
+        axes.set_xlim(0, float(series.data["epoch"].where(reached).max()) + 1)
         log_ticks(axes, "y")
         if series.name is not None:
             axes.legend(

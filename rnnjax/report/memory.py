@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import xarray as xr
 
 from rnnjax.analysis import require
@@ -10,7 +11,7 @@ from rnnjax.plots.style import name_value, plain_number
 from rnnjax.report.common import bullets, provenance, settings_section
 from rnnjax.report.findings import task_name
 from rnnjax.report.page import Page, Picture, Section, Table
-from rnnjax.report.reference import DEGENERACY_PAPER, MEMORY_DEMAND
+from rnnjax.report.reference import DEGENERACY_PAPER
 
 __all__ = ["memory_page"]
 
@@ -18,37 +19,45 @@ PRINTED = "as printed"
 """The variant whose features are those of the paper."""
 
 
+def _demand(part: xr.Dataset) -> str:
+    """`26`, or `at least 30` where no longer history was tried."""
+    return f"{'at least ' if part['censored'] else ''}{int(part['demand'])}"
+
+
 def _lead(dataset: xr.Dataset) -> str:
-    printed = dataset["demand"].sel(variant=PRINTED)
-    agree, differ = [], []
+    agree, differ, alone = [], [], []
     for task in dataset["task"].values.tolist():
-        here, paper = int(printed.sel(task=task)), MEMORY_DEMAND.get(task)
-        if paper is not None:
-            (agree if here == paper else differ).append(f"{task_name(task)} {here} (paper {paper})")
-    parts = ["With the paper's features, the memory demand in steps "]
+        part = dataset.sel(task=task, variant=PRINTED)
+        text, paper = f"{task_name(task)} {_demand(part)}", float(part["paper"])
+        if np.isnan(paper):
+            alone.append(text)
+        else:
+            same = int(part["demand"]) == paper and not part["censored"]
+            (agree if same else differ).append(f"{text} (paper {paper:.0f})")
+    parts = []
     if agree:
         parts.append(f"is the paper's in {', '.join(agree)}")
     if differ:
-        parts.append(f"{'; it ' if agree else ''}differs in {', '.join(differ)}")
-    return "".join(parts) + "."
+        parts.append(f"differs from it in {', '.join(differ)}")
+    if alone:
+        parts.append(f"is, where the paper has no number, {', '.join(alone)}")
+    return f"With the paper's features, the memory demand in steps {'; it '.join(parts)}."
 
 
 def _demand_table(dataset: xr.Dataset) -> Table:
     variants = dataset["variant"].values.tolist()
     rows = []
     for task in dataset["task"].values.tolist():
-        paper = MEMORY_DEMAND.get(task)
+        paper = float(dataset["paper"].sel(task=task))
         cells = []
         for variant in variants:
             part = dataset.sel(task=task, variant=variant)
             error = part["error"].mean("initialization")
             first, best = float(error.isel(history=0)), float(error.min())
-            cells.append(
-                f"{int(part['demand'])} ({plain_number(first, 2)} → {plain_number(best, 2)})"
-            )
+            cells.append(f"{_demand(part)} ({plain_number(first, 2)} → {plain_number(best, 2)})")
         variance = float(dataset["variance"].sel(task=task).isel(variant=0))
         rows.append(
-            (name_value(task), "" if paper is None else str(paper), *cells, f"{variance:.2g}")
+            (name_value(task), "" if np.isnan(paper) else f"{paper:.0f}", *cells, f"{variance:.2g}")
         )
     caption = (
         "Memory demand in steps, and in brackets the held-out error at the first h and the lowest "
@@ -63,19 +72,14 @@ def _reading() -> str:
         [
             "Targets of this package answer the input of their own step. The paper's features end "
             "at x_t, one step before the target they predict: whatever arrives at t + 1 cannot be "
-            "known, and sets a floor. The variant “with x_{t+1}” removes it.",
-            "Flip-flop: y_t already is the memory, so that one step is enough in every variant; "
-            "the floor of the printed features is the pulses at t + 1.",
-            "Sine wave: the input is constant and names the frequency. From y_t alone the phase is "
-            "known up to its direction, and no number of equal inputs tells that. With past "
-            "targets, two of them do. With silence before the trial, a window that reaches its "
-            "beginning also tells the time, and so the phase: the error falls with every step of "
-            "h, for a reason that is not the task's.",
-            "Path integration: position plus heading and speed give the next position.",
-            "Delayed discrimination: the last step of the first pulse lies max_delay + pulse + 1 "
-            "= 26 steps back when the response begins after the longest delay; the paper's 25 is "
-            "the time between that pulse's end and the response. At h = 25 only trials with the "
-            "longest of the 16 delays miss it, at one step of each.",
+            "known from them, and can set a floor that windows to x_{t+1} do not have.",
+            "Every window also holds y_t, which may be a memory in itself: a task whose answers "
+            "persist shows only the steps at which they change.",
+            "Where the input is constant, more of it says nothing more; past targets may.",
+            "Silence before the trial ends where the trial begins: a window that reaches back so "
+            "far tells the time, whether or not the task asks for it. The first step repeated "
+            "does not, where the input is constant.",
+            "Error can rise with h: more inputs, the same number of trials.",
         ]
     )
 
@@ -90,11 +94,15 @@ def memory_page(
 ) -> Page:
     """The report on memory demand beside the paper's numbers.
 
-    `dataset` has `error`, `demand` and `variance` over `task` and `variant` (see
-    `rnnjax.plots.memory_curves`), one variant being `as printed`. Raises `ValueError` for what is
-    missing.
+    `dataset` has `error`, `demand`, `censored` and `variance` over `task` and `variant` (see
+    `rnnjax.plots.memory_curves`), one variant being `as printed`, and the coordinate `paper` over
+    `task`, NaN where the paper has no number for it. Raises `ValueError` for what is missing.
     """
-    require(dataset, variables=["error", "demand", "variance"], dims=["task", "variant"])
+    require(
+        dataset,
+        variables=["error", "demand", "censored", "variance", "paper"],
+        dims=["task", "variant"],
+    )
     if PRINTED not in dataset["variant"].values:
         raise ValueError(
             f"dataset: expected the variant {PRINTED!r}, got {dataset['variant'].values.tolist()}"

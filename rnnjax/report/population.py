@@ -35,7 +35,7 @@ def _counts(part: xr.Dataset) -> tuple[int, int]:
     return int((status == Status.CONVERGED).sum()), int((status != Status.PENDING).sum())
 
 
-def _mean_error(values: np.ndarray, digits: int = 2) -> str:
+def _mean_error(values: np.ndarray, digits: int = 3) -> str:
     known = values[np.isfinite(values)]
     if not len(known):
         return "none"
@@ -83,10 +83,11 @@ def _condition_table(dataset: xr.Dataset) -> Table:
     columns = (
         "task", "N", *varied, "converged", "epochs", "threshold", "held-out loss", "stretched loss",
     )  # fmt: skip
+    patience = dataset["patience"].values
     caption = (
-        "Networks below the threshold at three ends of epochs in a row, of those trained; the "
-        "epochs that these took, median and range; the median of their lowest held-out losses; "
-        "mean and standard deviation of their losses on the stretched task."
+        f"Networks below the threshold at {patience.min()} ends of epochs in a row, of those "
+        "trained; the epochs that these took, median and range; the median of their lowest "
+        "held-out losses; mean and standard deviation of their losses on the stretched task."
     )
     return Table(columns, tuple(rows), caption)
 
@@ -130,7 +131,8 @@ def _measure_table(dataset: xr.Dataset) -> Table:
     columns = ("task", "N", *varied, *(measure_name(name) for name in SHOWN))
     caption = (
         "Mean ± standard error over the converged networks. Of the effective recurrent weights: "
-        "Frobenius norm of their change, share below 0.1/√N, exponential of the entropy of the "
+        "Frobenius norm of their change, share of near-zero weights "
+        f"({dataset['near_zero_share'].attrs['bound']}), exponential of the entropy of the "
         "normalized singular values. Of the outputs: alignment of the tangent kernels before and "
         "after training."
     )
@@ -149,12 +151,12 @@ def _trend_table(found: list[Series]) -> Table:
         for measure in SHOWN:
             fit = _trend(series, measure)
             slope, low, high = (float(fit[name]) for name in ("slope", "low", "high"))
-            interval = "none" if np.isnan(low) else f"{low:+.3f} to {high:+.3f}"
+            interval = "none" if np.isnan(low) else f"{low:+.2g} to {high:+.2g}"
             rows.append(
                 (
                     series_name(series),
                     measure_name(measure),
-                    "none" if np.isnan(slope) else f"{slope:+.3f}",
+                    "none" if np.isnan(slope) else f"{slope:+.2g}",
                     interval,
                     str(int(fit["seeds"])),
                     EXPECTED.get((series.name, measure), ""),
@@ -219,8 +221,8 @@ def population_page(
 
     `dataset` has the measures of `rnnjax.analysis.measure_population` over `condition` and `seed`,
     `held_out` over `epoch` too, and along `condition` the coordinates `task`, `hidden`, `gamma`,
-    `l1`, `nuclear` and `threshold`. `pictures` show what the networks answer. Raises `ValueError`
-    for what is missing.
+    `l1`, `nuclear`, `threshold` and `patience`. `pictures` show what the networks answer. Raises
+    `ValueError` for what is missing.
     """
     names = ["status", "epochs", "held_out", "held_out_loss", "ood_loss", *SHOWN]
     require(dataset, variables=names, dims=["condition", "seed", "epoch"])

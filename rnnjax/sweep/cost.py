@@ -11,12 +11,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnjax.cells import Cell
 from rnnjax.sweep.placement import Layout
+from rnnjax.tasks import Task
 from rnnjax.training import Setup
 
 __all__ = [
     "Machine",
     "block_bytes",
+    "evaluation_bytes",
     "free_memory",
     "measure_machine",
     "memory_budget",
@@ -43,13 +46,23 @@ def _parameter_bytes(setup: Setup) -> int:
 def _working_bytes(setup: Setup) -> int:
     """A run in flight: gradient and update, and per time step what the cell keeps (of a dense
     network drive, state and current, and two cotangents); or the evaluation's trajectory."""
-    cell, task = setup.cell, setup.task
-    channels = 2 * cell.inputs + 6 * cell.outputs
-    training = setup.recipe.batch * task.steps * (cell.kept + channels)
+    cell, batch = setup.cell, setup.recipe.batch
+    training = _WORD * (
+        batch * setup.task.steps * (cell.kept + _channels(cell)) + cell.in_use(batch)
+    )
     trials = max(setup.evaluation_trials, setup.recipe.watched * setup.recipe.validation_trials)
-    evaluation = trials * task.steps * (2 * cell.kept // 3 + channels)
-    at_a_time = cell.in_use(max(setup.recipe.batch, trials))
-    return 2 * _parameter_bytes(setup) + _WORD * (max(training, evaluation) + at_a_time)
+    evaluation = evaluation_bytes(cell, setup.task, trials)
+    return 2 * _parameter_bytes(setup) + max(training, evaluation)
+
+
+def evaluation_bytes(cell: Cell, task: Task, trials: int) -> int:
+    """What one network in a batch of trials takes, without a gradient."""
+    kept = trials * task.steps * (2 * cell.kept // 3 + _channels(cell))
+    return _WORD * (kept + cell.in_use(trials))
+
+
+def _channels(cell: Cell) -> int:
+    return 2 * cell.inputs + 6 * cell.outputs
 
 
 def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:

@@ -342,7 +342,7 @@ def _worth_saving(setup: Setup, count: int, layout: Layout) -> int:
     """
     if layout.map_width != 1:
         return count
-    # Networks of study 2 are below their threshold after a tenth of the steps or less.
+    # Most networks of study 2's own tasks stop within a tenth of their steps; a guess elsewhere.
     steps = setup.recipe.steps / (10 if setup.recipe.stop == "threshold" else 1)
     runs = 2e13 / (steps * cost.step_flops(setup))
     return min(count, max(1, round(runs / layout.lanes)) * layout.lanes)

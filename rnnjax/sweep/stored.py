@@ -48,7 +48,10 @@ def load_sweep(store: str | Path) -> Sweep:
 
 
 def _kinds() -> dict[str, type]:
-    """Classes of specs, by name."""
+    """Classes of specs, by name: ours, and then those that anyone else has defined.
+
+    Raises `ValueError` where two modules define classes of one name, other than ours.
+    """
 
     def below(kind: type) -> Iterator[type]:
         yield kind
@@ -56,4 +59,24 @@ def _kinds() -> dict[str, type]:
             yield from below(child)
 
     bases = (Task, Cell, Parametrization, Schedule, Recipe)
-    return {kind.__name__: kind for kind in itertools.chain.from_iterable(map(below, bases))}
+    found: dict[str, type] = {}
+    for kind in itertools.chain.from_iterable(map(below, bases)):
+        known = found.get(kind.__name__)
+        if known is None or _place(known) == _place(kind):  # the latest of a notebook's cell
+            found[kind.__name__] = kind
+        elif _is_ours(known) == _is_ours(kind):
+            raise ValueError(
+                f"two classes are called {kind.__name__!r}, in {known.__module__} and "
+                f"{kind.__module__}"
+            )
+        elif _is_ours(kind):
+            found[kind.__name__] = kind
+    return found
+
+
+def _place(kind: type) -> tuple[str, str]:
+    return kind.__module__, kind.__qualname__
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]

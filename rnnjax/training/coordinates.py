@@ -84,9 +84,11 @@ def coordinate_check(
         validate.positive_integer(name, count)
     validate.learning_rate("learning_rate", learning_rate)
     validate.learning_rate("gamma", gamma)
+    # At one rate, and with no end of an epoch to wait for.
     followed = dataclasses.replace(
-        recipe or Recipe(), epochs=steps, steps_per_epoch=1, stop="never"
-    )
+        recipe or Recipe(),
+        epochs=steps, steps_per_epoch=1, stop="never", threshold=None, schedule="none",
+    )  # fmt: skip
     found = []
     for width in widths:
         sized = dataclasses.replace(fitted(cell, task), hidden=width)  # type: ignore[type-var]

@@ -1,6 +1,7 @@
 """How networks are trained: everything about a run that is fixed when its program is compiled."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from rnnjax.training.penalties import PENALTIES
@@ -80,6 +81,10 @@ class Recipe:
             raise ValueError(
                 f"threshold: expected {wanted}, got {self.threshold!r} and stop={self.stop!r}"
             )
+        if self.stop == "threshold" and self.patience > self.epochs:
+            raise ValueError(
+                f"patience: expected at most the {self.epochs} epochs, got {self.patience}"
+            )
         one_of("matmul_precision", self.matmul_precision, PRECISIONS)
         finite_positive("eps", self.eps)
         if self.clip is not None:
@@ -109,6 +114,10 @@ class Recipe:
 def _chosen(penalties: Any) -> tuple[str, ...]:
     if isinstance(penalties, str):
         penalties = (penalties,)
+    if not isinstance(penalties, Iterable):
+        raise ValueError(
+            f"penalties: expected names among {', '.join(PENALTIES)}, got {penalties!r}"
+        )
     given = tuple(one_of("penalties", name, PENALTIES) for name in penalties)
     if len(set(given)) < len(given):
         raise ValueError(f"penalties: expected each once, got {', '.join(given)}")

@@ -43,6 +43,9 @@ def test_an_echo_asks_for_its_lag():
     error = found["error"].mean("initialization")
     assert float(error.sel(history=2)) > 0.7 > 0.2 > float(error.sel(history=3))
     assert float(found["variance"]) == pytest.approx(17 / 20, rel=0.1)
+    assert not found["censored"]
+    short = memory_demand(Echo(3), (1, 2, 3), **QUICK)
+    assert (int(short["demand"]), bool(short["censored"])) == (3, True)
     assert int(memory_demand(Echo(3), (1, 2, 3, 4, 6), lead=1, **QUICK)["demand"]) == 4
 
 
@@ -52,12 +55,13 @@ def test_an_echo_asks_for_its_lag():
 def test_windows_are_those_of_the_paper(window, lead, before):
     trial = tasks.sine_wave(2, steps=6, frequencies=3, highest=3).batch(jax.random.key(0), 2)
     longest, history = 4, 3
-    samples = _samples(trial, longest, lead, window, before)
+    mean, scale = jnp.full((1, 1, 2), 3.0), jnp.full((1, 1, 2), 2.0)  # of other trials
+    how = {"longest": longest, "lead": lead, "window": window, "before": before}
+    samples = _samples(trial, mean, scale, **how)
     rows = jnp.arange(longest) >= longest - history
     features, wanted = _features(samples, rows, jnp.arange(2 * 5))
     x, y = np.asarray(trial.inputs), np.asarray(trial.targets)
-    scaled = (x - x.mean((0, 1))) / x.std((0, 1))
-    silent = -x.mean((0, 1)) / x.std((0, 1))
+    scaled, silent = (x - 3) / 2, np.full(2, -1.5)
     for sample in range(10):
         b, t = divmod(sample, 5)
         entries = []
@@ -82,6 +86,7 @@ def test_enough_is_the_first_of_the_plateau():
     assert enough(curve(1.0, 0.5, 0.14, 0.1, 0.2), 0.05) == 2  # within a twentieth of the fall
     assert enough(curve(1.0, 0.5, 0.15, 0.1, 0.2), 0.05) == 3
     assert enough(curve(0.1, 0.2, 0.3), 0.05) == 0
+    assert enough(curve(0.3, 0.2, 0.1), 0.05, negligible=0.11) == 1
     noisy = curve(0.102, 0.1) + np.array([[0.0, 0.01, -0.01]])
     assert enough(noisy, 0.05) == 0  # a difference within its error
 
@@ -92,7 +97,8 @@ def test_enough_is_the_first_of_the_plateau():
         ({"histories": ()}, "histories: expected ascending lengths"),
         ({"histories": (2, 1)}, "histories: expected ascending lengths"),
         ({"histories": (0, 1)}, "histories: expected an integer of at least 1"),
-        ({"histories": (1, 99)}, "histories: .* up to the trial's 20 steps"),
+        ({"histories": (1, 99)}, "histories: .* up to the 20 steps of a trial of 'echo'"),
+        ({"histories": 5}, "histories: expected a sequence of lengths, got 5"),
         ({"window": "outputs"}, "window: expected one of inputs, targets"),
         ({"before": "zeros"}, "before: expected one of first, silence"),
         ({"lead": 2}, "lead: expected 0 or 1"),

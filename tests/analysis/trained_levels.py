@@ -12,14 +12,18 @@ MEASURES = (
 
 
 def made(settings, task="flip_flop", hidden=8, seeds=4, slope=0.5, missed=0):
-    """Conditions with `settings` (dicts of gamma, l1, nuclear); measures rise by `slope` each.
+    """Conditions with `settings` (dicts of gamma, l1, nuclear).
 
-    The first `missed` seeds of the last condition are exhausted. Kernel alignment falls.
+    Measure k of `MEASURES` is k + 1 plus `slope` per condition, plus a little noise; kernel
+    alignment falls, by a tenth of that. The first `missed` seeds of the last condition are
+    exhausted.
     """
     rng, count = np.random.default_rng(0), len(settings)
     rise = slope * np.arange(count)[:, None] + 0.01 * rng.normal(size=(count, seeds))
-    values = dict.fromkeys(MEASURES, (("condition", "seed"), 1 + rise))
-    values["kernel_alignment"] = (("condition", "seed"), 1 - rise / 10)
+    dims = ("condition", "seed")
+    values = {name: (dims, k + 1 + rise, {}) for k, name in enumerate(MEASURES)}
+    values["kernel_alignment"] = (dims, 1 - rise / 10, {})
+    values["near_zero_share"][2]["bound"] = "below 0.2/√N"
     status = np.full((count, seeds), int(Status.CONVERGED))
     status[-1, :missed] = int(Status.EXHAUSTED)
     values["status"] = (("condition", "seed"), status)
@@ -33,4 +37,5 @@ def made(settings, task="flip_flop", hidden=8, seeds=4, slope=0.5, missed=0):
     }
     coords |= {"task": ("condition", [task] * count), "hidden": ("condition", [hidden] * count)}
     coords |= {"threshold": ("condition", [0.02] * count), "seed": np.arange(seeds)}
+    coords["patience"] = ("condition", [5] * count)
     return xr.Dataset(values, {**coords, "epoch": np.arange(1, 7)})

@@ -31,6 +31,12 @@ def test_a_line_per_network_and_the_threshold():
     assert second.get_legend() is None
 
 
+def test_a_panel_of_diverged_networks_says_so():
+    data = made([{}])
+    figure = drawn(threshold_curves(data.assign(held_out=np.nan * data["held_out"])))
+    assert "nothing to show yet" in [text.get_text() for text in figure.axes[0].texts]
+
+
 def test_levels_show_converged_networks_mean_and_error():
     data = made(GAMMAS, missed=2)
     figure = drawn(level_measures(data, ("weight_change", "epochs")))

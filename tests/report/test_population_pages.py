@@ -30,8 +30,15 @@ def test_lead_counts_and_judges():
 def test_those_who_missed_are_named_and_left_out():
     page = population_page(made(GAMMAS, missed=1), **MADE)
     text = page.sections[0].text
-    assert "gamma 2, seed 0: EXHAUSTED, lowest held-out loss 2" in text
+    assert "gamma 2, seed 0: EXHAUSTED, lowest held-out loss 6" in text
     rows = table(page, "To the threshold").rows
+    assert "at 5 ends of epochs in a row" in table(page, "To the threshold").caption
+    assert rows[0][6] == "5"  # held-out loss
+    assert rows[1][7].startswith("3.5, sd 0.0")  # stretched loss
+    measured = table(page, "What training changed", 1)
+    assert "(below 0.2/√N)" in measured.caption
+    first = [cell.split(" ")[0] for cell in measured.rows[0][3:]]
+    assert [round(float(cell)) for cell in first] == [6, 1, 9, 10]
     assert [row[3] for row in rows] == ["4 of 4", "4 of 4", "3 of 4"]
     nobody = population_page(made(GAMMAS, missed=4), **MADE)
     assert table(nobody, "To the threshold").rows[-1][4:5] == ("none",)
@@ -57,12 +64,16 @@ def test_memory_demand_beside_the_papers():
         {"error": (("task", "variant", "history", "initialization"),
                    [[[[0.5, 0.7], [0.1, 0.1]]], [[[0.2, 0.2], [0.3, 0.3]]]]),
          "demand": (("task", "variant"), [[2], [1]]),
+         "censored": (("task", "variant"), [[True], [False]]),
          "variance": (("task", "variant"), [[1.0], [0.5]])},
-        {"task": ["flip_flop", "path_integration"], "variant": ["as printed"], "history": [1, 2]},
+        {"task": ["flip_flop", "path_integration"], "variant": ["as printed"], "history": [1, 2],
+         "paper": ("task", [2.0, 1.0])},
     )  # fmt: skip
     page = memory_page(data, **MADE)
     assert "is the paper's in path integration 1 (paper 1)" in page.lead
-    assert "differs in the flip-flop task 2 (paper 1)" in page.lead
-    assert page.sections[0].tables[0].rows[0] == ("Flip flop", "1", "2 (0.6 → 0.1)", "1")
+    assert "differs from it in the flip-flop task at least 2 (paper 2)" in page.lead
+    assert page.sections[0].tables[0].rows[0] == ("Flip flop", "2", "at least 2 (0.6 → 0.1)", "1")
+    other = memory_page(data.assign_coords(paper=("task", [float("nan")] * 2)), **MADE)
+    assert "is, where the paper has no number, the flip-flop task at least 2, path" in other.lead
     with pytest.raises(ValueError, match="expected the variant 'as printed'"):
         memory_page(data.assign_coords(variant=["other"]), **MADE)

@@ -55,6 +55,17 @@ def test_a_spec_of_ones_own_comes_back_while_its_class_is_there(tmp_path):
     assert reloaded(sweep, tmp_path / "store") == sweep
 
 
+def test_a_class_of_our_name_does_not_stand_in_for_ours(tmp_path):
+    sweep = rnnjax.Sweep(tiny.TASKS["delayed_cue"], cells.rate(4), axes=tiny.sweep().axes)
+
+    @dataclasses.dataclass(frozen=True)
+    class DelayedCue(tasks.DelayedCue):
+        """Not the one that was stored."""
+
+    assert DelayedCue(2, 3, 2) != sweep.task
+    assert type(reloaded(sweep, tmp_path / "store").task) is tasks.DelayedCue
+
+
 def test_what_is_no_store_is_refused(tmp_path):
     with pytest.raises(StoreError, match="^store: expected a results store, found no"):
         load_sweep(tmp_path)

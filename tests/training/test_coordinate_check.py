@@ -104,3 +104,13 @@ def test_it_takes_all_its_steps_and_leaves_out_what_diverged():
 def test_refusals(options, message):
     with pytest.raises(ValueError, match=message):
         coordinate_check(TASK, cells.rate(), tiny.recipe("adam"), **options)
+
+
+def test_schedules_and_thresholds_do_not_stop_the_check():
+    watched = rnnjax.Recipe.until(0.1, epochs=4, batch=4, clip=None, schedule="plateau")
+    measured = {"widths": (4, 8), "learning_rate": 0.01, "steps": 3, "seeds": 1, "trials": 4}
+    found, want = (
+        coordinate_check(TASK, cells.rate(), recipe, **measured)
+        for recipe in (watched, rnnjax.Recipe("adam", batch=4))
+    )
+    np.testing.assert_allclose(found["output_change"], want["output_change"], rtol=1e-6)

@@ -1,0 +1,108 @@
+"""The compiled programs that ask a population what it does, and what memory they need."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from rnnjax.cells import Cell
+from rnnjax.rollout import Trajectory, rollout
+from rnnjax.sweep import Layout, cost, default_layout
+from rnnjax.tasks import Task, Trial
+from rnnjax.training import Setup, accuracy
+from rnnjax.typing import Array, Params, Scalar
+
+__all__ = [
+    "activity",
+    "all_devices",
+    "group_size",
+    "losses",
+    "outputs",
+    "probe",
+    "require_memory",
+]
+
+
+def all_devices() -> Layout:
+    """All local devices; whoever has too few was told so when training."""
+    return default_layout(len(jax.local_devices()))
+
+
+def group_size(layout: Layout) -> int:
+    """Networks per call of a program."""
+    return layout.padded(1) if layout.map_width == 1 else 8 * layout.lanes
+
+
+def require_memory(
+    setup: Setup, task: Task, trials: int, networks: int, numbers: int, layout: Layout
+) -> None:
+    """Raises `ValueError` unless `numbers` per network, trial and step fit, and the work for them.
+
+    The networks go through the devices a group at a time; the results of all are kept by the host.
+    """
+    group = min(networks, group_size(layout))
+    results = 4 * trials * task.steps * numbers
+    at_work = min(group, layout.side_by_side or group)
+    device = at_work * cost.evaluation_bytes(setup.cell, task, trials) + group * results
+    host = networks * results
+    on_cpu = layout.devices[0].platform == "cpu"
+    needs = {"memory": (device + host, cost.free_memory())}
+    if not on_cpu:
+        needs = {
+            "device memory": (device, cost.memory_budget(layout, 1.0)),
+            "memory": (host, cost.free_memory()),
+        }
+    for what, (needed, free) in needs.items():
+        if needed > free:
+            raise ValueError(
+                f"trials: expected activity that fits into the {free / 2**30:.1f} GiB of free "
+                f"{what}, got {networks} networks of {setup.cell.hidden} units in {trials} trials "
+                f"of {task.steps} steps, {needed / 2**30:.1f} GiB"
+            )
+
+
+def _run(setup: Setup, params: Params, trial: Trial, scale: Scalar) -> Trajectory:
+    with jax.default_matmul_precision("float32"):
+        return rollout(setup.cell, params, trial.inputs, output_scale=scale)
+
+
+@functools.partial(jax.jit, static_argnames=("setup", "layout"))
+def activity(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Scalar):
+    """Rates [S, B, T, N] and outputs [S, B, T, O]."""
+
+    def one(params: Params) -> tuple[Array, Array]:
+        cell = setup.cell
+        found, rest = _run(setup, params, trial, scale), cell.initial_state(params)
+        rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, found.states, trial.inputs, rest)
+        return rates, found.outputs
+
+    return layout.map(one, params)
+
+
+@functools.partial(jax.jit, static_argnames=("setup", "layout"))
+def outputs(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Scalar):
+    """Outputs [S, B, T, O]."""
+    return layout.map(lambda one: _run(setup, one, trial, scale).outputs, params)
+
+
+@functools.partial(jax.jit, static_argnames=("setup", "layout"))
+def losses(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Scalar):
+    """Losses [S]."""
+
+    def one(params: Params) -> Array:
+        answers = _run(setup, params, trial, scale).outputs
+        return accuracy.mean_squared_error(answers, trial.targets, setup.recipe.reduction)
+
+    return layout.map(one, params)
+
+
+@functools.lru_cache(maxsize=64)
+def probe(cell: Cell, scale: float, times: tuple[int, ...]) -> Callable[[Any, Array], Array]:
+    """Outputs at some steps; one function per argument, so that programs are compiled once."""
+
+    def apply(params: Params, inputs: Array) -> Array:
+        return rollout(cell, params, inputs, output_scale=scale).outputs[:, np.array(times)]
+
+    return apply
