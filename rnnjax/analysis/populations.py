@@ -42,7 +42,10 @@ def measure_population(
         A dataset over `seed`: `epochs` taken; `held_out_loss`, the lowest at an epoch's end, under
         a watched recipe; `loss`, `ood_loss` and their difference `ood_excess`; `weight_change`
         `|W_T - W_0|_F` of the effective recurrent weights, and `relative_weight_change`, over
-        `|W_0|_F`; `kernel_alignment` before and after; `near_zero_share`; `effective_rank`; and
+        `|W_0|_F`; `kernel_alignment` before and after, of the tangent kernel of all raw weights,
+        and `recurrent_kernel_alignment`, of the recurrent ones (where the cell has such a leaf):
+        under a rule with multipliers the leaves enter the first by unlike shares;
+        `near_zero_share`; `effective_rank`; and
         `status`. Of diverged networks all but `epochs` and `status` is NaN.
 
     Raises:
@@ -72,12 +75,16 @@ def measure_population(
     ended = results["status"].values != Status.DIVERGED
     alive = ended & np.isfinite(loss) & np.isfinite(change)
     some = population.where(alive) if alive.any() else None
-    for name in ("kernel_alignment", "near_zero_share", "effective_rank"):
+    kernels: dict[str, list[str] | None] = {"kernel_alignment": None}
+    if "recurrent" in population.cell.leaves():
+        kernels["recurrent_kernel_alignment"] = ["recurrent"]
+    for name in (*kernels, "near_zero_share", "effective_rank"):
         measures[name] = np.full(len(population), np.nan)
     if some is not None:
-        measures["kernel_alignment"][alive] = some.kernel_alignment(
-            probe, trials=probe_trials, times=probe_times
-        )
+        for name, leaves in kernels.items():
+            measures[name][alive] = some.kernel_alignment(
+                probe, trials=probe_trials, times=probe_times, leaves=leaves
+            )
         measures["near_zero_share"][alive] = metrics.structure.near_zero_share(after[alive], bound)
         measures["effective_rank"][alive] = metrics.structure.effective_rank(after[alive])
     variables = {

@@ -28,6 +28,7 @@ _MEASURES = {
     "weight_change": "weight change |W - W₀|",
     "relative_weight_change": "weight change over |W₀|",
     "kernel_alignment": "kernel alignment",
+    "recurrent_kernel_alignment": "alignment, recurrent",
     "near_zero_share": "share of near-zero weights",
     "effective_rank": "effective rank",
     "epochs": "epochs",
@@ -115,7 +116,8 @@ def _draw_levels(axes: Axes, series: Series, measure: str) -> None:
 def level_measures(
     dataset: xr.Dataset,
     measures: tuple[str, ...] = (
-        "weight_change", "kernel_alignment", "near_zero_share", "effective_rank",
+        "weight_change", "kernel_alignment", "recurrent_kernel_alignment", "near_zero_share",
+        "effective_rank",
     ),
 ) -> Figure:  # fmt: skip
     """Measures of the converged networks against the level of the setting that differs.

@@ -18,11 +18,15 @@ from rnnjax.training import Status
 
 __all__ = ["population_page"]
 
-SHOWN = ("weight_change", "kernel_alignment", "near_zero_share", "effective_rank")
+SHOWN = (
+    "weight_change", "kernel_alignment", "recurrent_kernel_alignment", "near_zero_share",
+    "effective_rank",
+)  # fmt: skip
 
 EXPECTED = {
     ("gamma", "weight_change"): "rises",
     ("gamma", "kernel_alignment"): "falls",
+    ("gamma", "recurrent_kernel_alignment"): "falls",
     ("l1", "near_zero_share"): "rises",
     ("nuclear", "effective_rank"): "falls",
 }
@@ -133,8 +137,8 @@ def _measure_table(dataset: xr.Dataset) -> Table:
         "Mean ± standard error over the converged networks. Of the effective recurrent weights: "
         "Frobenius norm of their change, share of near-zero weights "
         f"({dataset['near_zero_share'].attrs['bound']}), exponential of the entropy of the "
-        "normalized singular values. Of the outputs: alignment of the tangent kernels before and "
-        "after training."
+        "normalized singular values. Alignment of the outputs' tangent kernels before and after "
+        "training, by all raw weights and by the recurrent ones alone."
     )
     return Table(columns, tuple(rows), caption)
 

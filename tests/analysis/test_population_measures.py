@@ -77,6 +77,8 @@ def test_measures_are_those_of_every_network(population):
         one = population.where(population.seeds == population.seeds[row])
         aligned = one.kernel_alignment(probe, trials=2, times=2)
         assert float(here["kernel_alignment"]) == pytest.approx(float(aligned[0]))
+        (aligned,) = one.kernel_alignment(probe, trials=2, times=2, leaves=["recurrent"])
+        assert float(here["recurrent_kernel_alignment"]) == pytest.approx(float(aligned))
     last = found.isel(seed=2)
     for name in ("loss", "weight_change", "kernel_alignment", "near_zero_share", "effective_rank"):
         assert np.isnan(float(last[name])), name

@@ -8,6 +8,7 @@ from rnnjax.training import Status
 MEASURES = (
     "epochs", "loss", "ood_loss", "ood_excess", "held_out_loss", "weight_change",
     "relative_weight_change", "kernel_alignment", "near_zero_share", "effective_rank",
+    "recurrent_kernel_alignment",
 )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def test_those_who_missed_are_named_and_left_out():
     measured = table(page, "What training changed", 1)
     assert "(below 0.2/√N)" in measured.caption
     first = [cell.split(" ")[0] for cell in measured.rows[0][3:]]
-    assert [round(float(cell)) for cell in first] == [6, 1, 9, 10]
+    assert [round(float(cell)) for cell in first] == [6, 1, 11, 9, 10]
     assert [row[3] for row in rows] == ["4 of 4", "4 of 4", "3 of 4"]
     nobody = population_page(made(GAMMAS, missed=4), **MADE)
     assert table(nobody, "To the threshold").rows[-1][4:5] == ("none",)
