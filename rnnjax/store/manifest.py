@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def describe(value: Any) -> Any:
     raise TypeError(f"describe: expected plain data or a dataclass, got {value!r}")
 
 
-def rebuild(description: Any, kinds: Mapping[str, type]) -> Any:
+def rebuild(description: Any, kinds: Mapping[str, Callable[..., Any]]) -> Any:
     """What `describe` described: dicts that name a class of `kinds` become its instances.
 
     Lists become tuples. Raises `KeyError` for a class that is not among `kinds`.

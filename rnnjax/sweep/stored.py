@@ -1,7 +1,7 @@
 """The sweep of a store, built again from its manifest."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,10 @@ def load_sweep(store: str | Path) -> Sweep:
     return sweep
 
 
-def _kinds() -> dict[str, type]:
+def _kinds() -> dict[str, Callable[..., Any]]:
     """Classes of specs, by name: ours, and then those that anyone else has defined.
 
-    Raises `ValueError` where two modules define classes of one name, other than ours.
+    A name that two other modules give raises `ValueError` when it is called.
     """
 
     def below(kind: type) -> Iterator[type]:
@@ -59,24 +59,21 @@ def _kinds() -> dict[str, type]:
             yield from below(child)
 
     bases = (Task, Cell, Parametrization, Schedule, Recipe)
-    found: dict[str, type] = {}
+    named: dict[str, dict[tuple[str, str], type]] = {}
     for kind in itertools.chain.from_iterable(map(below, bases)):
-        known = found.get(kind.__name__)
-        if known is None or _place(known) == _place(kind):  # the latest of a notebook's cell
-            found[kind.__name__] = kind
-        elif _is_ours(known) == _is_ours(kind):
-            raise ValueError(
-                f"two classes are called {kind.__name__!r}, in {known.__module__} and "
-                f"{kind.__module__}"
-            )
-        elif _is_ours(kind):
-            found[kind.__name__] = kind
-    return found
+        # Of a notebook's cell that was run twice the latest.
+        named.setdefault(kind.__name__, {})[kind.__module__, kind.__qualname__] = kind
+    return {name: _one_of_that_name(name, kinds) for name, kinds in named.items()}
 
 
-def _place(kind: type) -> tuple[str, str]:
-    return kind.__module__, kind.__qualname__
+def _one_of_that_name(name: str, kinds: dict[tuple[str, str], type]) -> Callable[..., Any]:
+    package = __name__.partition(".")[0]
+    ours = [kind for (module, _), kind in kinds.items() if module.partition(".")[0] == package]
+    if ours or len(kinds) == 1:
+        return (ours or list(kinds.values()))[0]
+    places = " and ".join(f"{module}.{place}" for module, place in kinds)
 
+    def ambiguous(**fields: Any) -> Any:
+        raise ValueError(f"several classes are called {name!r}: {places}")
 
-def _is_ours(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return ambiguous

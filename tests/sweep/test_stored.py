@@ -55,6 +55,25 @@ def test_a_spec_of_ones_own_comes_back_while_its_class_is_there(tmp_path):
     assert reloaded(sweep, tmp_path / "store") == sweep
 
 
+def test_two_classes_of_one_name_matter_to_stores_of_it_alone(tmp_path):
+    def defined(place):
+        @dataclasses.dataclass(frozen=True)
+        class Twice(tasks.DelayedCue):
+            """One of two."""
+
+        Twice.__qualname__ = place
+        return Twice
+
+    first, second = defined("here"), defined("there")
+    assert first is not second
+    axes = {"learning_rate": [1], "seed": [0]}
+    sweep = rnnjax.Sweep(first(2, 3, 2), cells.rate(4), axes=axes)
+    with pytest.raises(StoreError, match="several classes are called 'Twice': .*here and .*there"):
+        reloaded(sweep, tmp_path / "store")
+    ours = rnnjax.Sweep(tiny.TASKS["delayed_cue"], cells.rate(4), axes=axes)
+    assert reloaded(ours, tmp_path / "ours") == ours
+
+
 def test_a_class_of_our_name_does_not_stand_in_for_ours(tmp_path):
     sweep = rnnjax.Sweep(tiny.TASKS["delayed_cue"], cells.rate(4), axes=tiny.sweep().axes)
 
