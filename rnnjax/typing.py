@@ -19,9 +19,9 @@ Batch axes lead; time is axis -2 of a trial (`[B, T, N]`) in every public array.
 
 from typing import Any, TypeAlias
 
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Complex, Float, Int, PRNGKeyArray
 
-__all__ = ["Array", "Bool", "Float", "Int", "Key", "Params", "Scalar"]
+__all__ = ["Array", "Bool", "Complex", "Float", "Int", "Key", "Params", "Scalar"]
 
 Key: TypeAlias = PRNGKeyArray
 """A typed key made by `jax.random.key`."""

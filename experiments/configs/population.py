@@ -13,6 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs.trained import TASKS, trained
 from rnnjax.validate import one_of
 
 PRESETS = ("smoke", "laptop", "gamma", "penalties", "paper")
@@ -43,8 +44,8 @@ def get_config(preset: str = "laptop") -> ConfigDict:
 
 
 def _laptop() -> ConfigDict:
-    config = ConfigDict()
-    config.tasks = ("flip_flop", "delayed_discrimination", "sine_wave", "path_integration")
+    config = trained()
+    config.tasks = TASKS
     config.hidden = (64, 128)
     config.seeds = 4  # seeds 0 .. seeds-1
 
@@ -54,54 +55,4 @@ def _laptop() -> ConfigDict:
     # Strengths of penalties on the recurrent weights. Each series is run with the other at 0.
     config.l1 = (0.0,)
     config.nuclear = (0.0,)
-
-    config.flip_flop = ConfigDict({"bits": 3, "p": 0.3, "steps": 100})
-    config.delayed_discrimination = ConfigDict(
-        {"channels": 1, "max_delay": 20, "amplitudes": "integers", "auxiliary": False}
-    )
-    config.sine_wave = ConfigDict({"channels": 1, "frequencies": 100, "highest": 30, "steps": 100})
-    config.path_integration = ConfigDict({"dimensions": 2, "steps": 100})
-
-    # Appendix B of study 2; tau and mup_rate are those of the mup rule.
-    config.training = ConfigDict(
-        {
-            "flip_flop": _training(1e-3, 256, 300, 0.001, tau=1.0),
-            "delayed_discrimination": _training(
-                1e-3, 256, 500, 0.01, schedule="cosine_restarts", tau=0.1
-            ),
-            "sine_wave": _training(5e-4, 32, 500, 0.05, tau=1.0),
-            "path_integration": _training(1e-3, 64, 1000, 0.05, schedule="plateau", tau=0.1),
-        }
-    )
-    config.mup_rate = 1e-2
-    config.steps_per_epoch = 128
-    config.clip = 1.0  # largest norm of the gradient
-    config.patience = 3  # ends of epochs in a row below the threshold
-    config.validation_trials = 256
-    config.evaluation_trials = 200
-
-    # What the trained networks are asked: trials on the task and on its stretched variant.
-    config.stretch = 2.0
-    config.measured_trials = 256
-    config.probe_trials = 16  # of the tangent kernel, at `probe_times` steps each
-    config.probe_times = 5
     return config
-
-
-def _training(
-    learning_rate: float,
-    batch: int,
-    epochs: int,
-    threshold: float,
-    *,
-    tau: float,
-    schedule: str = "none",
-) -> dict[str, Any]:
-    return {
-        "learning_rate": learning_rate,
-        "batch": batch,
-        "epochs": epochs,
-        "threshold": threshold,
-        "schedule": schedule,
-        "tau": tau,
-    }

@@ -1,10 +1,23 @@
 """What a sweep says: success, critical and best learning rates, scaling laws with intervals.
 
-And what a population became, and how long a memory a task asks for.
+And what a population became, how alike its networks are, where they come to rest, and how long a
+memory a task asks for.
 """
 
+from rnnjax.analysis.attractors import attractors
 from rnnjax.analysis.bisection import bisect_critical_rates
 from rnnjax.analysis.curves import curve_distance, loss_ratio, smoothed_loss, steps_to_loss
+from rnnjax.analysis.degeneracy import (
+    MEASURES,
+    Comparison,
+    chart_trends,
+    degeneracy,
+    embedding,
+    level_estimate,
+    level_trends,
+    matched,
+)
+from rnnjax.analysis.estimates import estimate, factor_trend
 from rnnjax.analysis.memory import memory_demand
 from rnnjax.analysis.populations import level_trend, measure_population
 from rnnjax.analysis.scaling import power_law
@@ -25,18 +38,29 @@ from rnnjax.analysis.transfer import (
 )
 
 __all__ = [
+    "MEASURES",
+    "Comparison",
+    "attractors",
     "best_learning_rates",
     "best_rate_scaling",
     "bisect_critical_rates",
+    "chart_trends",
     "conditions",
     "critical_learning_rate",
     "curve_distance",
+    "degeneracy",
     "diverged",
+    "embedding",
+    "estimate",
     "exponent_difference",
+    "factor_trend",
     "finished",
+    "level_estimate",
     "level_trend",
+    "level_trends",
     "loss_ratio",
     "loss_scaling",
+    "matched",
     "measure_population",
     "memory_demand",
     "power_law",

@@ -22,7 +22,13 @@ from rnnjax import validate
 from rnnjax.metrics import checks, pairwise
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.conjugation import conjugate, random_orthogonal, rounds
-from rnnjax.metrics.operators import Operators, choose_delays, delay_errors, fit_operators
+from rnnjax.metrics.operators import (
+    Operators,
+    choose_delays,
+    delay_errors,
+    fit_operators,
+    principal_scores,
+)
 from rnnjax.metrics.pairwise import MEMORY, Progress
 from rnnjax.metrics.spectra import Spectra, lower_bound, spectra, take
 from rnnjax.typing import Key
@@ -37,6 +43,8 @@ __all__ = [
     "dsa_distances",
     "fit_operators",
     "operator_distances",
+    "principal_scores",
+    "spectral_distances",
     "wasserstein_distances",
 ]
 
@@ -266,10 +274,13 @@ def _transport(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.sqrt([cost[linear_sum_assignment(cost)].mean() for cost in costs])
 
 
-def _spectral_distances(
-    eigenvalues: np.ndarray, memory: float, progress: Progress | None
+def spectral_distances(
+    eigenvalues: np.ndarray, *, memory: float = MEMORY, progress: Progress | None = None
 ) -> np.ndarray:
-    """`wasserstein_distances` between all of [S, R], as [S, S]."""
+    """`wasserstein_distances` between the eigenvalues [S, R] of all networks, as [S, S].
+
+    `memory` and `progress` are those of `operator_distances`.
+    """
     first, second = pairwise.all_pairs(len(eigenvalues))
     values = pairwise.in_batches(
         lambda m: _transport(eigenvalues[first[m]], eigenvalues[second[m]]),
@@ -322,7 +333,7 @@ def dsa_distances(
         ridge=ridge,
     )  # fmt: skip
     if score == "wasserstein":
-        return _spectral_distances(fitted.eigenvalues, memory, progress)
+        return spectral_distances(fitted.eigenvalues, memory=memory, progress=progress)
     result = compare_operators(
         fitted.matrix, key=key, starts=starts, steps=steps, memory=memory, progress=progress
     )

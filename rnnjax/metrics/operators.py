@@ -25,7 +25,13 @@ from rnnjax import validate
 from rnnjax.metrics import checks
 from rnnjax.typing import Key
 
-__all__ = ["Operators", "choose_delays", "delay_errors", "fit_operators"]
+__all__ = [
+    "Operators",
+    "choose_delays",
+    "delay_errors",
+    "fit_operators",
+    "principal_scores",
+]
 
 _FOLDS = 5
 _NULL = 1e-7
@@ -86,6 +92,16 @@ def _reduce(states: np.ndarray, variance: float | None, components: int | None) 
     kept = components or int(needed.max())
     scores = [(x - mean) @ v[:, :kept] for x, (mean, v, _) in zip(states, axes, strict=True)]
     return _Reduced(np.stack(scores), needed)
+
+
+def principal_scores(states: np.ndarray, components: int) -> np.ndarray:
+    """Every network's states on its leading principal components, centered: [S, B, T, k].
+
+    To fit several operators to: with `variance=None` and the first columns, `fit_operators` finds
+    what it finds for `components=` of the states themselves. Raises `ValueError` as it does.
+    """
+    states = checks.population("states", states, "S B T N", least=1)
+    return _reduce(states, None, components).scores
 
 
 def _embed(scores: np.ndarray, delays: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 __all__ = [
     "BEST_RATES",
     "CONDITIONS",
+    "DEGENERACY_ARROWS",
     "DEGENERACY_PAPER",
     "EXPONENTS",
     "MEMORY_DEMAND",
@@ -21,6 +22,19 @@ DEGENERACY_PAPER = (
     "Measuring and Controlling Solution Degeneracy across Task-Trained Recurrent Neural Networks"
 )
 """Title of study 2."""
+
+DEGENERACY_ARROWS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        factor: MappingProxyType({"dynamics": dynamics, "weights": weights, "behavior": behavior})
+        for factor, (dynamics, weights, behavior) in {
+            "task_complexity": ("falls", "rises", "falls"),
+            "feature_learning": ("falls", "rises", "rises"),
+            "network_size": ("falls", "falls", "falls"),
+            "regularization": ("falls", "falls", "falls"),
+        }.items()
+    }
+)
+"""Table 1 of study 2: how degeneracy at each level moves as a factor grows."""
 
 MEMORY_DEMAND: Mapping[str, int] = MappingProxyType(
     {"flip_flop": 1, "sine_wave": 2, "path_integration": 1, "delayed_discrimination": 25}

@@ -1,0 +1,35 @@
+"""Degeneracy against the strength of feature learning (study 2, Figs. 6, 12, 16-19, 26-27).
+
+    python experiments/feature_learning.py --config=smoke    # seconds; checks the installation
+    python experiments/feature_learning.py                   # laptop: 20 minutes on 2 cores
+    python experiments/feature_learning.py --config=paper    # fifty networks; an accelerator
+
+Any field is a flag: `--config.tasks=flip_flop --config.gammas=0.5,1.0,2.0`.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs.trained import TASKS, compared, laptop, smoke
+from rnnjax.validate import one_of
+
+PRESETS = ("smoke", "laptop", "paper")
+
+
+def get_config(preset: str = "laptop") -> ConfigDict:
+    """The settings of a preset."""
+    one_of("preset", preset, PRESETS)
+    config: Any = compared()
+    config.tasks = TASKS
+    config.gammas = (0.5, 1.0, 2.0, 4.0)  # under muP; larger is richer
+    config.trick_tasks = TASKS  # also with the gamma-trick in the standard parametrization
+    config.trick_gammas = (0.5, 1.0, 2.0, 4.0)
+    if preset != "paper":
+        laptop(config)
+        config.update(gammas=(1.0, 2.0, 4.0), trick_gammas=(0.5, 1.0, 2.0))
+        config.trick_tasks = config.tasks
+    if preset == "smoke":
+        smoke(config)
+        config.update(gammas=(1.0, 4.0), trick_tasks=())
+    return config

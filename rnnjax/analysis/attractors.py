@@ -1,0 +1,67 @@
+"""Fixed points of trained populations, and the plane to see them in."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
+from rnnjax.population import Population
+from rnnjax.typing import Float, Int, Key
+from rnnjax.validate import instance_of, positive_integer
+
+__all__ = ["Attractors", "attractors"]
+
+
+class Attractors(NamedTuple):
+    """What the networks of a population do when nothing comes in."""
+
+    seeds: Int[np.ndarray, " S"]
+    found: list[FixedPoints]
+    """Of every network."""
+    plane: Float[np.ndarray, "S 3 N"]
+    """The leading principal directions of the states that each visits in its task."""
+    center: Float[np.ndarray, "S N"]
+    """The mean of these states."""
+    visited: Float[np.ndarray, "S M N"]
+    """Some of them: the starts of the search."""
+    variance: Float[np.ndarray, "S 3"]
+    """Share of their variance along each direction."""
+
+
+def attractors(
+    population: Population,
+    key: Key,
+    *,
+    trials: int = 64,
+    starts: int = 256,
+    steps: int = 200,
+    **options: float,
+) -> Attractors:
+    """Fixed and slow points of every network of a population, without input.
+
+    Args:
+        population: trained networks.
+        key: decides trials and starts.
+        trials: in whose states the searches start.
+        starts: searches per network.
+        steps: of every search, at most.
+        options: `tolerance`, `slow` and `radius` of `rnnjax.dynamics.fixed_points`.
+
+    Raises:
+        ValueError: numbers out of range.
+    """
+    instance_of("population", population, Population)
+    drawn, chosen = jax.random.split(key)
+    inputs = np.asarray(population.task.batch(drawn, positive_integer("trials", trials)).inputs)
+    cell, params = population.cell, population.params
+    visited = visited_states(cell, params, inputs, count=starts, key=chosen)
+    found = fixed_points(cell, params, visited, steps=steps, **options)
+    center = visited.mean(1)
+    planes, shares = [], []
+    for states in visited - center[:, None]:
+        _, strengths, directions = np.linalg.svd(states, full_matrices=False)
+        power = strengths**2 / (strengths**2).sum()
+        planes.append(directions[:3])
+        shares.append(power[:3])
+    return Attractors(population.seeds, found, np.stack(planes), center, visited, np.stack(shares))

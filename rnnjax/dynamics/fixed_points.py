@@ -1,0 +1,242 @@
+"""Fixed and slow points of whole populations, in one program (Sussillo and Barak 2013).
+
+With the map of one time step under a constant input, x' = F(x), points are local minima of the
+speed
+
+    q(x) = |F(x) - x|^2 / 2,
+
+found by Levenberg-Marquardt steps (optimistix) from many starts at once, in double precision:
+fixed where q vanishes, slow where it is merely small. Near a fixed point x* a deviation follows
+the Jacobian J = dF/dx: x* is stable if every eigenvalue of J lies inside the unit circle.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix
+
+from rnnjax.cells import Cell
+from rnnjax.rollout import rollout
+from rnnjax.typing import Array, Bool, Complex, Float, Int, Key, Params
+from rnnjax.validate import finite_positive, instance_of, positive_integer
+
+__all__ = ["FixedPoints", "fixed_points", "jacobians", "visited_states"]
+
+
+class FixedPoints(NamedTuple):
+    """The distinct points of one network, slowest first."""
+
+    points: Float[np.ndarray, "P N"]
+    speeds: Float[np.ndarray, " P"]
+    """q of every point."""
+    eigenvalues: Complex[np.ndarray, "P N"]
+    """Of the Jacobian there, by falling modulus."""
+    fixed: Bool[np.ndarray, " P"]
+    """Fixed, or merely slow."""
+    stable: Bool[np.ndarray, " P"]
+    """Fixed, with every eigenvalue inside the unit circle."""
+    arrivals: Int[np.ndarray, " P"]
+    """How many starts ended there."""
+
+
+def _motion(cell: Cell, state: Array, params: Params, inputs: Array) -> Array:
+    """F(x) - x for one state, [N], and one constant input, [I]."""
+    return cell.step(params, state, cell.drive(params, inputs[None])[0]) - state
+
+
+@functools.partial(jax.jit, static_argnames=("cell", "steps"))
+def _descend(cell: Cell, params: Params, starts: Array, inputs: Array, steps: int):
+    """Ends [S, M, N] of all searches and their speeds [S, M]."""
+    motion = functools.partial(_motion, cell)
+    # Relative to the state nothing is asked: q itself says how far a search came.
+    solver = optimistix.LevenbergMarquardt(rtol=1e-10, atol=1e-13)
+
+    def search(params, start):
+        found = optimistix.least_squares(
+            lambda x, given: motion(x, *given), solver, start, args=(params, inputs),
+            max_steps=steps, throw=False,
+        ).value  # fmt: skip
+        return found, jnp.sum(motion(found, params, inputs) ** 2) / 2
+
+    return jax.vmap(jax.vmap(search, (None, 0)))(params, starts)
+
+
+@functools.partial(jax.jit, static_argnames="cell")
+def _jacobians(cell: Cell, params: Params, states: Array, inputs: Array) -> Array:
+    def jacobian(state):
+        step = functools.partial(_motion, cell)
+        return jax.jacfwd(step)(state, params, inputs) + jnp.eye(state.shape[-1])
+
+    return jax.vmap(jacobian)(states)
+
+
+def _doubles(tree):
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), tree)
+
+
+def _checked_inputs(cell: Cell, inputs: object) -> np.ndarray:
+    given = np.zeros(cell.inputs) if inputs is None else np.asarray(inputs, float)
+    if given.shape != (cell.inputs,) or not np.isfinite(given).all():
+        raise ValueError(f"inputs: expected {cell.inputs} finite numbers, got {inputs!r}")
+    return given
+
+
+def jacobians(
+    cell: Cell, params: Params, states: object, inputs: object | None = None
+) -> Float[np.ndarray, "P N N"]:
+    """dF/dx of one network at `states` [P, N], under a constant input, in double precision.
+
+    Args:
+        cell: the network's spec.
+        params: its raw weights.
+        states: where.
+        inputs: [I]; zeros by default.
+
+    Raises:
+        ValueError: states of another shape, or inputs that are not I finite numbers.
+    """
+    instance_of("cell", cell, Cell)
+    given, where = _checked_inputs(cell, inputs), np.asarray(states, float)
+    size = jax.eval_shape(cell.initial_state, params).shape[-1]
+    if where.ndim != 2 or where.shape[1] != size:
+        raise ValueError(f"states: expected shape [P, {size}], got {where.shape}")
+    with jax.enable_x64(True):
+        return np.asarray(_jacobians(cell, _doubles(params), _doubles(where), _doubles(given)))
+
+
+def fixed_points(
+    cell: Cell,
+    params: Params,
+    starts: object,
+    *,
+    inputs: object | None = None,
+    tolerance: float = 1e-20,
+    slow: float = 1e-8,
+    radius: float = 1e-2,
+    steps: int = 200,
+) -> list[FixedPoints]:
+    """Fixed and slow points of every network of a population, under a constant input.
+
+    Args:
+        cell: what the networks are.
+        params: raw weights, each leaf [S, ...].
+        starts: states [S, M, N] to begin from, such as `visited_states`.
+        inputs: the constant input, [I]; zeros by default.
+        tolerance: the largest speed q of a fixed point.
+        slow: that of a slow point; searches that end above it found nothing.
+        radius: points closer than this, over the root mean square norm of the network's starts,
+            are one; the slowest of them is kept.
+        steps: of every search, at most.
+
+    Raises:
+        ValueError: starts of another shape or not finite, inputs that are not I finite numbers, or
+            a tolerance above `slow`.
+    """
+    instance_of("cell", cell, Cell)
+    finite_positive("radius", radius)
+    if finite_positive("tolerance", tolerance) > finite_positive("slow", slow):
+        raise ValueError(f"tolerance: expected at most slow, {slow:g}, got {tolerance:g}")
+    positive_integer("steps", steps)
+    given, begin = _checked_inputs(cell, inputs), np.asarray(starts, float)
+    networks = jax.tree.leaves(params)[0].shape[0]
+    first = {name: leaf[0] for name, leaf in params.items()}
+    size = jax.eval_shape(cell.initial_state, first).shape[-1]
+    if begin.ndim != 3 or begin.shape[::2] != (networks, size) or 0 in begin.shape:
+        raise ValueError(f"starts: expected shape [{networks}, M, {size}], got {begin.shape}")
+    if not np.isfinite(begin).all():
+        raise ValueError("starts: expected finite states, got NaN or infinity")
+    with jax.enable_x64(True):
+        ends, speeds = _descend(cell, _doubles(params), _doubles(begin), _doubles(given), steps)
+    ends, speeds = np.asarray(ends), np.asarray(speeds)
+    found = []
+    for row in range(networks):
+        scale = radius * np.sqrt(np.mean(np.sum(begin[row] ** 2, axis=-1)))
+        kept, arrivals = _distinct(ends[row], np.where(speeds[row] <= slow, speeds[row], np.inf),
+                                   scale)  # fmt: skip
+        one = {name: leaf[row] for name, leaf in params.items()}
+        found.append(_described(cell, one, ends[row, kept], speeds[row, kept], arrivals, given,
+                                tolerance))  # fmt: skip
+    return found
+
+
+def _distinct(
+    points: np.ndarray, speeds: np.ndarray, radius: float
+) -> tuple[list[int], np.ndarray]:
+    """Indices of points no two of which are within `radius`, slowest first; and the arrivals."""
+    kept: list[int] = []
+    arrivals: list[int] = []
+    for index in np.argsort(speeds, kind="stable").tolist():
+        if not np.isfinite(speeds[index]):
+            break
+        near = np.linalg.norm(points[kept] - points[index], axis=-1)
+        if len(kept) and near.min() <= radius:
+            arrivals[int(near.argmin())] += 1
+        else:
+            kept.append(index)
+            arrivals.append(1)
+    return kept, np.array(arrivals, int)
+
+
+def _described(
+    cell: Cell,
+    params: Params,
+    points: np.ndarray,
+    speeds: np.ndarray,
+    arrivals: np.ndarray,
+    inputs: np.ndarray,
+    tolerance: float,
+) -> FixedPoints:
+    if len(points):
+        values = np.linalg.eigvals(jacobians(cell, params, points, inputs)).astype(complex)
+        order = np.argsort(-np.abs(values), axis=-1, kind="stable")
+        values = np.take_along_axis(values, order, axis=-1)
+    else:
+        values = np.zeros(points.shape, complex)
+    fixed = speeds <= tolerance
+    largest = np.abs(values[:, 0]) if len(points) else np.zeros(0)
+    return FixedPoints(points, speeds, values, fixed, fixed & (largest < 1), arrivals)
+
+
+@functools.partial(jax.jit, static_argnames="cell")
+def _states(cell: Cell, params: Params, inputs: Array) -> Array:
+    return jax.vmap(lambda one: rollout(cell, one, inputs).states)(params)
+
+
+def visited_states(
+    cell: Cell,
+    params: Params,
+    inputs: Float[np.ndarray, "B T I"],
+    *,
+    count: int,
+    key: Key,
+    noise: float = 0.0,
+) -> Float[np.ndarray, "S M N"]:
+    """States that every network of a population passes through, to search from.
+
+    The same trials and times are drawn for all networks.
+
+    Args:
+        cell: what the networks are.
+        params: raw weights, each leaf [S, ...].
+        inputs: trials, such as `task.batch(key, B).inputs`.
+        count: how many states, M.
+        key: draws trials, times and noise.
+        noise: standard deviation of what is added to the states.
+
+    Raises:
+        ValueError: no states, or inputs of another shape.
+    """
+    instance_of("cell", cell, Cell)
+    where, shake = jax.random.split(key)
+    states = np.asarray(_states(cell, params, jnp.asarray(inputs)))
+    states = states.reshape(len(states), -1, states.shape[-1])
+    drawn = positive_integer("count", count)
+    chosen = jax.random.choice(where, states.shape[1], (drawn,), replace=drawn > states.shape[1])
+    picked = states[:, np.asarray(chosen)]
+    if noise:
+        scale = finite_positive("noise", noise)
+        picked = picked + scale * np.asarray(jax.random.normal(shake, picked.shape))
+    return picked

@@ -1,0 +1,399 @@
+"""The report on one factor of degeneracy: its arrows beside the paper's, what is behind them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rnnjax.analysis.attractors import Attractors
+from rnnjax.analysis.degeneracy import (
+    MEASURES,
+    Comparison,
+    chart_trends,
+    level_estimate,
+    level_trends,
+    matched,
+)
+from rnnjax.analysis.estimates import Estimate, Trend
+from rnnjax.plots import (
+    degeneracy_levels,
+    dynamics_charts,
+    fixed_point_maps,
+    network_maps,
+    stretched_losses,
+)
+from rnnjax.report.common import bullets, provenance, settings_section
+from rnnjax.report.page import Page, Picture, Section, Table
+from rnnjax.report.reference import DEGENERACY_ARROWS, DEGENERACY_PAPER
+from rnnjax.training import Status
+
+__all__ = ["ARROWS", "PRIMARY", "degeneracy_page", "effect_text", "series_title"]
+
+PRIMARY = {"dynamics": "dsa", "weights": "pif", "behavior": "ood_spread"}
+"""The paper's measure at each level."""
+
+ARROWS = {"rises": "↑", "falls": "↓", "no arrow": "no arrow", "too few networks": "too few"}
+
+_BEHIND = (
+    "eigenvalues", "dsa_raw", "pif_relative", "pif_untrained", "pif_gain", "pif_per_parameter",
+    "excess_spread", "loss_spread", "ood_mean", "svcca", "cka",
+)  # fmt: skip
+
+_FEATURES = (
+    "weight_change", "kernel_alignment", "recurrent_kernel_alignment", "representation_alignment",
+    "effective_rank", "near_zero_share", "held_out_loss",
+)  # fmt: skip
+
+
+def series_title(comparison: Comparison) -> str:
+    """`Flip flop, bits`."""
+    return f"{comparison.title}, {comparison.setting}"
+
+
+def _estimate_text(found: Estimate) -> str:
+    if np.isnan(found.value):
+        return "none"
+    if np.isnan(found.error):
+        return f"{found.value:.3g}"
+    return f"{found.value:.3g} ± {found.error:.1g}"
+
+
+def effect_text(trend: Trend) -> tuple[str, str, str]:
+    """Slope per level in percent of the mean, its interval, and the p value."""
+    if np.isnan(trend.slope) or np.isnan(trend.relative) or not trend.slope:
+        return "none", "none", "none"
+    unit = 100 * trend.relative / trend.slope
+    interval = f"{unit * trend.low:+.1f} to {unit * trend.high:+.1f}"
+    return f"{100 * trend.relative:+.1f}", interval, f"{trend.p:.2g}"
+
+
+def _paper(study: str, measure: str) -> str:
+    """The paper's arrow for the level's own measure."""
+    level = MEASURES[measure].level
+    return DEGENERACY_ARROWS[study][level] if PRIMARY.get(level) == measure else ""
+
+
+def _trend_rows(
+    study: str, comparison: Comparison, measures: Sequence[str]
+) -> list[tuple[str, ...]]:
+    rows = []
+    if len(comparison.data) < 2:
+        return rows
+    for measure in measures:
+        trend = level_trends(comparison.data, measure)
+        paper = _paper(study, measure)
+        rows.append(
+            (
+                series_title(comparison),
+                MEASURES[measure].title,
+                " | ".join(
+                    _estimate_text(level_estimate(data, measure)) for data in comparison.data
+                ),
+                *effect_text(trend),
+                " / ".join(map(str, trend.networks)),
+                ARROWS.get(paper, "-"),
+                ARROWS[trend.verdict],
+            )
+        )
+    return rows
+
+
+_COLUMNS = (
+    "series", "measure", "by level", "% per level", "95% interval", "p", "networks", "paper",
+    "here",
+)  # fmt: skip
+_ALIGN = "lllrrrrll"
+
+
+def _table(
+    study: str, comparisons: Sequence[Comparison], measures: Sequence[str], caption: str
+) -> Table:
+    rows = [row for c in comparisons for row in _trend_rows(study, c, measures)]
+    return Table(_COLUMNS, tuple(rows), caption, align=_ALIGN)
+
+
+def _matched_table(study: str, comparisons: Sequence[Comparison]) -> Table:
+    alike = [c._replace(data=tuple(matched(c.data))) for c in comparisons if len(c.data) > 1]
+    caption = (
+        "The same of networks only whose held-out losses all levels have: between the largest of "
+        "the levels' lowest and the smallest of their highest. Below three networks at a level "
+        "there is no arrow to be had."
+    )
+    return _table(study, alike, tuple(PRIMARY.values()), caption)
+
+
+def _condition_table(comparisons: Sequence[Comparison]) -> Table:
+    rows = []
+    for comparison in comparisons:
+        for level, data in zip(comparison.levels, comparison.data, strict=True):
+            status = data["status"].values
+            good = status == Status.CONVERGED
+            epochs = data["epochs"].values[good]
+            about = data["dsa"].attrs
+            wanted, kept = about["wanted_components"], about["components"]
+            rows.append(
+                (
+                    series_title(comparison),
+                    level,
+                    f"{good.sum()} of {(status != Status.PENDING).sum()}",
+                    f"{np.median(epochs):.0f} ({epochs.min():.0f} to {epochs.max():.0f})"
+                    if good.any()
+                    else "none",
+                    _estimate_text(level_estimate(data, "held_out_loss")),
+                    f"{kept}" if wanted == kept else f"{kept} of {wanted} wanted",
+                    str(about["delays"]),
+                )
+            )
+    columns = ("series", "level", "converged", "epochs", "held-out loss", "k", "L")
+    caption = (
+        "Networks that met the stopping rule, of those trained; their epochs, median and range; "
+        "mean of their lowest held-out losses; principal components and delays of the dynamical "
+        "distances."
+    )
+    return Table(columns, tuple(rows), caption, align="llrrrrr")
+
+
+def _left_out(comparisons: Sequence[Comparison]) -> str:
+    named = [
+        f"{series_title(comparison)}, {level}: {data.attrs['left_out']}"
+        for comparison in comparisons
+        for level, data in zip(comparison.levels, comparison.data, strict=True)
+        if data.attrs["left_out"]
+    ]
+    if not named:
+        return "Every network trained reached its threshold."
+    return "Left out of everything, since they missed their threshold:\n\n" + bullets(named)
+
+
+def _chart_text(comparisons: Sequence[Comparison]) -> str:
+    lines = []
+    for comparison in comparisons:
+        if len(comparison.data) < 2:
+            continue
+        texts = []
+        for variable, name in (("dsa_chart", "DSA"), ("eigenvalue_chart", "eigenvalues")):
+            verdicts = chart_trends(comparison.data, variable)["verdict"].values
+            places = int((verdicts != "left out").sum())
+            falls, rises = int((verdicts == "falls").sum()), int((verdicts == "rises").sum())
+            texts.append(f"{name} falls at {falls} and rises at {rises} of {places} places")
+        lines.append(f"{series_title(comparison)}: {'; '.join(texts)}.")
+    return (
+        "The sign of a dynamics arrow can depend on how many components k and delays L are kept: "
+        "small k compares the coarse dynamics, large k whitens directions of little variance into "
+        "full partners. A claim holds as far as its color does.\n\n" + bullets(lines)
+    )
+
+
+def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
+    parts = []
+    for comparison in comparisons:
+        if len(comparison.data) < 2:
+            continue
+        here = []
+        for level, measure in PRIMARY.items():
+            trend = level_trends(comparison.data, measure)
+            paper = DEGENERACY_ARROWS[study][level]
+            said = "" if trend.verdict == paper else f" (paper: {paper})"
+            here.append(f"{level} {trend.verdict}{said}")
+        parts.append(f"{series_title(comparison)}: {', '.join(here)}.")
+    return " ".join(parts) or "One condition: nothing to compare it with."
+
+
+def _attractor_section(
+    attractors: Mapping[str, Attractors], expected: Mapping[str, int]
+) -> Section:
+    rows = []
+    short = []
+    for name, population in attractors.items():
+        for seed, found in zip(population.seeds, population.found, strict=True):
+            stable = int(found.stable.sum())
+            unstable = int((found.fixed & ~found.stable).sum())
+            slow = int((~found.fixed).sum())
+            leading = (
+                ", ".join(f"{abs(v[0]):.3f}" for v in found.eigenvalues[found.stable][:3]) or "none"
+            )
+            wanted = expected.get(name)
+            rows.append(
+                (name, str(seed), str(stable), "-" if wanted is None else str(wanted),
+                 str(unstable), str(slow), leading)
+            )  # fmt: skip
+            if wanted is not None and stable < wanted:
+                short.append(
+                    f"{name}, seed {seed}: {stable} stable points for {wanted} memories; "
+                    f"{unstable} unstable and {slow} slow points, the slow ones at speeds q up to "
+                    f"{found.speeds.max(initial=0.0):.1g}"
+                )
+    columns = ("population", "seed", "stable", "memories", "unstable", "slow", "largest |λ|")
+    caption = (
+        "Distinct points without input, from searches that start in visited states: fixed points "
+        "by their Jacobian's eigenvalues, and slow points, where the speed is small and not zero; "
+        "largest moduli at the first stable points. Near 1, a direction that hardly decays."
+    )
+    text = (
+        "Networks with fewer stable points than memories hold the others some other way:\n\n"
+        + bullets(short)
+        if short
+        else "Every network shown has at least as many stable points as its task has memories."
+        if any(name in expected for name in attractors)
+        else ""
+    )
+    picture = Picture(fixed_point_maps(attractors), "fixed_points", caption)
+    return Section(
+        "Where they come to rest", text, (Table(columns, tuple(rows), "", "lrrrrrr"),), (picture,)
+    )
+
+
+def _caveats(comparisons: Sequence[Comparison]) -> str:
+    networks = max(data.sizes["seed"] for c in comparisons for data in c.data)
+    return bullets(
+        [
+            f"Intervals and tests count networks ({networks} per condition), not pairs, and take "
+            "levels as independent though networks of one seed begin alike.",
+            "DSA sees linear predictions one step ahead. At full rank it does not see how states "
+            "are mixed; dynamics that differ only where the trials never go are alike to it. Its "
+            "values are upper bounds of a minimum.",
+            "Components, delays, held-out trials, batches and clipping are silent details of the "
+            "paper; those taken here are among the settings.",
+            "PIF grows with the norm of the weights and with N; read it beside its value over the "
+            "norm and that of untrained networks.",
+            "A stretched trial can be easier than the trained one per step, where only the first "
+            "steps are hard; then the spread of its loss is that of the moment at which training "
+            "stopped. The spread of the difference stands beside it.",
+            "Arrows are drawn at p < 0.05 each; no correction is made for their number.",
+        ]
+    )
+
+
+def degeneracy_page(
+    study: str,
+    comparisons: Sequence[Comparison],
+    *,
+    settings: Mapping[str, object],
+    command: str,
+    versions: Mapping[str, str],
+    elapsed_seconds: float | None = None,
+    attractors: Mapping[str, Attractors] | None = None,
+    expected: Mapping[str, int] | None = None,
+) -> Page:
+    """The report on one of the factors of study 2.
+
+    Args:
+        study: a key of `DEGENERACY_ARROWS`.
+        comparisons: the factor's series (`rnnjax.analysis.Comparison`).
+        settings, command, versions, elapsed_seconds: how the page came about.
+        attractors: fixed points by population, if they were searched.
+        expected: how many stable points its task asks of a population.
+
+    Raises:
+        ValueError: an unknown study, or no comparisons.
+    """
+    if study not in DEGENERACY_ARROWS:
+        raise ValueError(f"study: expected one of {', '.join(DEGENERACY_ARROWS)}, got {study!r}")
+    if not comparisons:
+        raise ValueError("comparisons: expected at least one, got none")
+    several = [c for c in comparisons if len(c.data) > 1]
+    sections = [
+        Section(
+            "Arrows: paper versus here",
+            "",
+            (
+                _table(
+                    study, comparisons, tuple(PRIMARY.values()),
+                    "Values with jackknife errors over networks, by level; slope per level, in "
+                    "percent of the mean, with its interval and the p value of a permutation of "
+                    "networks between levels; networks by level; arrows.",
+                ),
+                _matched_table(study, comparisons),
+            ),
+            (
+                Picture(
+                    degeneracy_levels(comparisons),
+                    "levels",
+                    "The paper's measure of each level, with jackknife errors over networks.",
+                ),
+            ),
+        ),
+    ]  # fmt: skip
+    if several:
+        sections.append(
+            Section(
+                "Dynamics: by components and delays",
+                _chart_text(comparisons),
+                (),
+                (
+                    Picture(
+                        dynamics_charts(several),
+                        "dynamics_charts",
+                        "Slope of the mean distance per level, over its mean, at every number of "
+                        "components and delays. Triangles: p < 0.05; dots: no arrow; grey: left "
+                        "out, since components x delays exceed the bound or the units.",
+                    ),
+                ),
+            )
+        )
+    sections += [
+        Section(
+            "Behind the arrows",
+            "",
+            (
+                _table(
+                    study, comparisons, _BEHIND,
+                    "What stands beside the measures of the paper: the distance of eigenvalues; "
+                    "weights over their norm, of trained and of untrained networks; the stretched "
+                    "loss less that of the task itself; representations.",
+                ),
+            ),
+            (
+                Picture(
+                    network_maps(comparisons),
+                    "network_maps",
+                    "Networks placed so that distances in the plane are near their dynamical "
+                    "distances (multidimensional scaling); one scale per row.",
+                ),
+            ),
+        ),
+        Section(
+            "Behavior in detail",
+            "",
+            (),
+            (
+                Picture(
+                    stretched_losses(comparisons),
+                    "stretched_losses",
+                    "Loss of every network on the stretched task, and mean against standard "
+                    "deviation.",
+                ),
+            ),
+        ),
+        Section(
+            "Feature learning",
+            "",
+            (
+                _table(
+                    study, comparisons, _FEATURES,
+                    "Mean over converged networks. Lower alignment and larger weight change mean "
+                    "stronger feature learning.",
+                ),
+            ),
+            (
+                Picture(
+                    degeneracy_levels(comparisons, ("weight_change", "kernel_alignment")),
+                    "features",
+                    "Weight change and alignment of tangent kernels before and after training.",
+                ),
+            ),
+        ),
+    ]  # fmt: skip
+    if attractors:
+        sections.append(_attractor_section(attractors, expected or {}))
+    sections += [
+        Section("Networks", _left_out(comparisons), (_condition_table(comparisons),)),
+        Section("What these numbers do not say", _caveats(comparisons)),
+        settings_section(settings),
+    ]
+    return Page(
+        f"Degeneracy: {study.replace('_', ' ')}",
+        _lead(study, comparisons),
+        tuple(sections),
+        subtitle=f"After “{DEGENERACY_PAPER}”",
+        provenance=provenance(command, versions, elapsed_seconds),
+    )
