@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import xarray as xr
-from sklearn.manifold import smacof
 
 from rnnjax.analysis.estimates import Estimate, Statistic, Trend, estimate, factor_trend
 from rnnjax.analysis.populations import measure_population
@@ -353,6 +352,8 @@ def embedding(distances: np.ndarray, *, seed: int = 0) -> np.ndarray:
     Raises:
         ValueError: another shape, or fewer than two networks.
     """
+    from sklearn.manifold import smacof  # takes as long to import as JAX
+
     given = np.asarray(distances, float)
     if given.ndim != 2 or given.shape[0] != given.shape[1]:
         raise ValueError(f"distances: expected shape [S, S], got {given.shape}")

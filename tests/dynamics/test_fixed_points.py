@@ -1,0 +1,129 @@
+"""Fixed points of networks whose rest is known by hand; Jacobians against finite differences."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from rnnjax import cells, tasks
+from rnnjax.dynamics import fixed_points, jacobians, visited_states
+from rnnjax.rollout import rollout
+
+LEAK, GAIN = 0.5, 2.0
+RATE = cells.rate(2, alpha=LEAK, inputs=1, outputs=1)
+
+
+def by_hand(recurrent):
+    """Weights of RATE with nothing but a recurrent matrix [2, 2], as a population of one."""
+    weights = {name: np.zeros((1, *leaf.shape), "f4") for name, leaf in RATE.leaves().items()}
+    weights["recurrent"][0] = recurrent
+    return weights
+
+
+def grid(count=9, reach=2.5):
+    side = np.linspace(-reach, reach, count)
+    return np.stack(np.meshgrid(side, side), -1).reshape(1, -1, 2)
+
+
+def test_all_nine_points_of_two_uncoupled_units_are_found():
+    # Every unit rests at 0 or where r = tanh(2 r), so the network at all nine combinations.
+    weights = by_hand(GAIN * np.eye(2))
+    (found,) = fixed_points(RATE, weights, grid())
+    away = brentq(lambda r: np.tanh(GAIN * r) - r, 0.5, 1.0)
+    assert len(found.points) == 9
+    assert found.fixed.all()
+    want = {(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)}
+    np.testing.assert_allclose(np.abs(found.points[found.stable]), away, rtol=1e-9)
+    assert {tuple(np.round(p / away).astype(int)) for p in found.points} == want
+    assert found.stable.sum() == 4
+    assert found.arrivals.sum() <= 81
+    for point, values in zip(found.points, found.eigenvalues, strict=True):
+        slopes = 1 - LEAK + LEAK * GAIN * (1 - point**2)
+        np.testing.assert_allclose(values, np.sort(slopes)[::-1], rtol=1e-9)
+
+
+def test_a_ghost_is_slow_and_not_fixed():
+    # r = tanh(1.2 r + u) has three solutions up to |u| = fold; there two meet, at |r| = edge.
+    weights = by_hand([[1.2, 0.0], [0.0, 0.0]])
+    weights["input"][0] = np.reshape([1.0, 0.0], weights["input"][0].shape)
+    edge = np.sqrt(1 - 1 / 1.2)
+    fold = 1.2 * edge - np.arctanh(edge)
+    (found,) = fixed_points(RATE, weights, grid(), inputs=[1.02 * fold], slow=1e-6)
+    slow = found.points[~found.fixed]
+    assert len(slow) == 1
+    assert slow[0, 0] == pytest.approx(-edge, abs=0.05)
+    assert found.fixed.sum() == 1
+    assert not found.stable[~found.fixed].any()
+
+
+def test_every_network_has_its_own_points():
+    both = {name: np.concatenate([by_hand(GAIN * np.eye(2))[name], by_hand(0.5 * np.eye(2))[name]])
+            for name in RATE.leaves()}  # fmt: skip
+    rich, poor = fixed_points(RATE, both, np.repeat(grid(), 2, axis=0))
+    assert len(rich.points) == 9
+    np.testing.assert_allclose(poor.points, np.zeros((1, 2)), atol=1e-9)
+    assert poor.stable.all()
+    assert poor.arrivals.tolist() == [81]
+
+
+@pytest.mark.parametrize("name", cells.REGISTRY)
+def test_jacobians_are_finite_differences(name):
+    cell = cells.make(name, hidden=4, inputs=2, outputs=1)
+    params = cell.init(jax.random.key(3))
+    size = cell.initial_state(params).shape[-1]
+    rng = np.random.default_rng(1)
+    states, given = 0.5 * rng.normal(size=(3, size)), rng.normal(size=2)
+    found = jacobians(cell, params, states, given)
+    with jax.enable_x64(True):
+        double = {k: jax.numpy.asarray(np.asarray(v), float) for k, v in params.items()}
+
+        def move(state):
+            driven = cell.drive(double, given[None])[0]
+            return np.asarray(cell.step(double, jax.numpy.asarray(state), driven))
+
+        for state, matrix in zip(states, found, strict=True):
+            for j, shift in enumerate(1e-6 * np.eye(size)):
+                slope = (move(state + shift) - move(state - shift)) / 2e-6
+                np.testing.assert_allclose(matrix[:, j], slope, rtol=1e-6, atol=1e-8)
+
+
+def test_visited_states_are_those_of_every_network():
+    params = {name: np.repeat(leaf, 3, axis=0) for name, leaf in by_hand(np.eye(2)).items()}
+    rng = np.random.default_rng(0)
+    params["input"] = rng.normal(size=params["input"].shape).astype("f4")
+    inputs = rng.normal(size=(4, 6, 1)).astype("f4")
+    picked = visited_states(RATE, params, inputs, count=7, key=jax.random.key(2))
+    assert picked.shape == (3, 7, 2)
+    last = {name: leaf[2] for name, leaf in params.items()}
+    passed = np.asarray(rollout(RATE, last, inputs).states).reshape(-1, 2)
+    apart = np.abs(passed[:, None] - picked[2]).max(-1)
+    assert apart.min(0).max() < 1e-6
+    assert len(set(apart.argmin(0))) == 7
+    more = visited_states(RATE, params, inputs, count=99, key=jax.random.key(2), noise=1e-3)
+    away = np.abs(passed[:, None] - more[2]).max(-1).min(0)
+    assert 1e-4 < np.median(away) < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"starts": np.zeros((2, 4, 2))}, r"^starts: expected shape \[1, M, 2\], got \(2, 4, 2\)"),
+        ({"starts": np.full((1, 4, 2), np.nan)}, "^starts: expected finite states"),
+        ({"inputs": [1.0, 2.0]}, "^inputs: expected 1 finite numbers"),
+        ({"tolerance": 1e-3}, "^tolerance: expected at most slow"),
+        ({"radius": 0.0}, "^radius: "),
+        ({"steps": 0}, "^steps: "),
+        ({"cell": "rate"}, "^cell: expected a Cell"),
+    ],
+)
+def test_bad_arguments_are_named(change, message):
+    options = {"cell": RATE, "params": by_hand(np.eye(2)), "starts": grid(), **change}
+    with pytest.raises(ValueError, match=message):
+        fixed_points(options.pop("cell"), options.pop("params"), options.pop("starts"), **options)
+
+
+def test_states_of_another_size_are_refused():
+    task = tasks.flip_flop(1, 0.3, 8)
+    cell = cells.fitted(cells.rate(3), task)
+    with pytest.raises(ValueError, match=r"^states: expected shape \[P, 3\]"):
+        jacobians(cell, cell.init(jax.random.key(0)), np.zeros((2, 4)))
