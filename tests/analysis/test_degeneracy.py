@@ -1,0 +1,217 @@
+"""Degeneracy of populations whose answer is known: copies, relabelled, mirrored, shaken."""
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from compared_levels import comparison, condition
+
+import tiny
+from rnnjax import Population, Status, cells, metrics, tasks
+from rnnjax.analysis import (
+    attractors,
+    chart_trends,
+    degeneracy,
+    embedding,
+    level_estimate,
+    level_trends,
+    matched,
+)
+from rnnjax.training import Hyper, Recipe, Setup
+
+N = 10
+TASK = tasks.flip_flop(2, 0.3, 20)
+CELL = cells.fitted(cells.rate(N, alpha=0.5, bias=True), TASK)
+SETUP = Setup(TASK, CELL, Recipe.until(0.1, steps_per_epoch=5), tiny.TRIALS)
+KEY = jax.random.key(4)
+ASKED = {
+    "trials": 8, "probe_trials": 2, "probe_times": 2, "samples": 4, "dsa_trials": 12, "order": 8,
+    "longest_delay": 3, "components": (2, 4, 16), "delays": (1, 2, 4),
+}  # fmt: skip
+GROUPS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+MIRRORED = np.array([3])  # of the first group
+
+
+def network(rng):
+    shapes = {name: leaf.shape for name, leaf in CELL.leaves().items()}
+    weights = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    weights["recurrent"] *= 1.3 / np.sqrt(N)
+    weights["bias"] *= 0.3
+    return weights
+
+
+def moved(weights, rng, mirror=False):
+    """The same network under another numbering of its units, and with signs turned."""
+    order = rng.permutation(N)
+    sign = rng.choice([-1.0, 1.0], N) if mirror else np.ones(N)
+    found = {}
+    for name, value in weights.items():
+        for axis in np.flatnonzero(np.array(value.shape) == N):
+            value = np.take(value, order, axis)
+            value = value * np.expand_dims(sign, [i for i in range(value.ndim) if i != axis])
+        found[name] = value
+    return found
+
+
+@pytest.fixture(scope="module")
+def population():
+    """Four copies of one network and four of another; a ninth that never converged."""
+    rng = np.random.default_rng(2)
+    kinds = [network(rng), network(rng)]
+    members = [moved(kinds[group], rng, row in MIRRORED) for row, group in enumerate(GROUPS)]
+    members.append(network(rng))
+    params = {name: np.stack([m[name] for m in members]).astype("f4") for name in members[0]}
+    for row in (5, 6):  # and noise
+        noise = 1e-3 * rng.normal(size=params["recurrent"][row].shape)
+        params["recurrent"][row] += noise.astype("f4")
+    untrained = [network(rng) for _ in members]
+    initial = {name: np.stack([m[name] for m in untrained]).astype("f4") for name in untrained[0]}
+    status = [int(Status.CONVERGED)] * 8 + [int(Status.EXHAUSTED)]
+    results = xr.Dataset(
+        {
+            "status": ("seed", status),
+            "steps_taken": ("seed", [10] * 9),
+            "held_out_loss": (("seed", "epoch"), np.full((9, 2), 0.05)),
+        },
+        {"seed": np.arange(9)},
+    )
+    return Population(SETUP, Hyper(0.01, np.arange(9), 1.0), initial, params, results)
+
+
+@pytest.fixture(scope="module")
+def found(population):
+    return degeneracy(population, KEY, **ASKED)
+
+
+def pairs(matrix, same):
+    """Distances between networks that are (not) of one group."""
+    values, alike = np.asarray(matrix)[:8, :8], GROUPS[:, None] == GROUPS
+    return values[(alike == same) & ~np.eye(8, dtype=bool)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dsa", "dsa_raw", "dsa_chord", "eigenvalues", "svcca", "cka"])
+def test_copies_are_at_no_distance_and_groups_are_apart(found, name):
+    within, across = pairs(found[name], True), pairs(found[name], False)
+    assert within.max() < 0.1 * across.min()
+    bound = pairs(found["dsa_lower_bound"], False)
+    assert (bound <= pairs(found["dsa_raw"], False) + 1e-6).all()
+
+
+@pytest.mark.slow
+def test_weights_of_relabelled_copies_are_at_no_distance(found):
+    pif = found["pif"].values
+    plain = [row for row in range(4) if row not in MIRRORED]
+    assert pif[np.ix_(plain, plain)].max() < 1e-4
+    assert 0 < pif[5, 7] < 2e-3 * N  # the noise that was added
+    assert pairs(pif, False).min() > 1
+    mirrored = pif[MIRRORED[0], plain]
+    assert mirrored.min() > 0.5  # the same dynamics in other weights
+    relative = found["pif_relative"].values - found["pif_untrained"].values
+    np.testing.assert_allclose(found["pif_gain"], relative)
+    np.testing.assert_allclose(found["pif_per_parameter"], pif / N**2)
+
+
+@pytest.mark.slow
+def test_the_planted_groups_are_seen_in_the_plane(found):
+    places = embedding(found["dsa"].values)
+    assert places.shape == (8, 2)
+    np.testing.assert_allclose(places.mean(0), 0, atol=1e-6)
+    axis = places[GROUPS == 1].mean(0) - places[GROUPS == 0].mean(0)
+    assert ((places @ axis > 0) == GROUPS).all()
+    flat = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    np.testing.assert_allclose(flat, found["dsa"].values[:8, :8], atol=0.1 * flat.max())
+
+
+@pytest.mark.slow
+def test_those_that_did_not_converge_are_named_and_left_out(found):
+    assert found.attrs["left_out"] == "seed 8: EXHAUSTED"
+    assert np.isnan(found["dsa"].values[8]).all()
+    assert np.isnan(found["pif"].values[:, 8]).all()
+    assert level_estimate(found, "dsa").networks == 8
+    assert level_estimate(found, "ood_spread").networks == 8
+    assert np.isfinite(found["ood_loss"].values[8])
+    kept = found["ood_loss"].values[:8]
+    assert level_estimate(found, "ood_spread").value == pytest.approx(kept.std())
+
+
+@pytest.mark.slow
+def test_the_chart_holds_the_distances_of_its_places_and_names_no_others(found, population):
+    chart = found["dsa_chart"]
+    there = np.isfinite(chart.values[..., 0, 1])
+    # 16 components are more than the units; 4 of 4 delays make an order of 16.
+    np.testing.assert_array_equal(there, [[True, True, True], [True, True, False], [False] * 3])
+    about = found["dsa"].attrs
+    assert about["components"] * about["delays"] <= 8
+    moving = jax.random.split(KEY, 4)[2]
+    states = population.converged.trajectories(moving, 12).rates
+    direct = metrics.dsa_distances(states, key=KEY, components=4, delays=2, variance=None)
+    np.testing.assert_allclose(chart.sel(component=4, delay=2).values[:8, :8], direct, atol=2e-2)
+
+
+@pytest.mark.slow
+def test_a_condition_without_two_networks_has_no_distances(population):
+    lonely = population.where(population.seeds >= 7)
+    found = degeneracy(lonely, KEY, **ASKED)
+    assert np.isnan(found["dsa"].values).all()
+    assert found["dsa_chart"].shape == (3, 3, 2, 2)
+    assert level_estimate(found, "pif").networks == 0
+    assert level_trends([found, found], "pif").verdict == "too few networks"
+
+
+@pytest.mark.slow
+def test_attractors_are_described_in_the_plane_of_visited_states(population):
+    found = attractors(population.where(population.seeds < 2), KEY, trials=4, starts=16)
+    assert found.plane.shape == (2, 3, N)
+    np.testing.assert_allclose(found.plane[0] @ found.plane[0].T, np.eye(3), atol=1e-6)
+    assert (np.diff(found.variance, axis=1) <= 0).all()
+    one, copy = found.found
+    # The copy's points are the same ones under its numbering.
+    assert len(one.points) == len(copy.points) > 0
+    np.testing.assert_allclose(
+        np.sort(np.linalg.norm(one.points, axis=1)), np.sort(np.linalg.norm(copy.points, axis=1)),
+        atol=1e-6,
+    )  # fmt: skip
+
+
+def test_trends_follow_planted_scales():
+    rising = comparison()
+    for measure in ("dsa", "pif", "ood_spread", "weight_change"):
+        assert level_trends(rising.data, measure).verdict == "rises", measure
+    falling = level_trends(rising.data[::-1], "dsa")
+    assert falling.verdict == "falls"
+    charts = chart_trends(rising.data)
+    np.testing.assert_array_equal(charts["verdict"], [["rises", "rises"], ["rises", "left out"]])
+    want = [level_trends([d.assign(dsa=d["dsa_chart"][0, 1]) for d in rising.data], "dsa").slope]
+    value = charts["value"].values[0, 1]
+    np.testing.assert_allclose((value[2] - value[0]) / 2, want)
+    assert np.isnan(charts["p"].values[1, 1])
+
+
+def test_matched_conditions_share_an_interval_of_losses():
+    rng = np.random.default_rng(0)
+    first, second = condition(rng), condition(rng, missed=1)
+    first["held_out_loss"] = ("seed", [1.0, 2, 3, 4, 5, 6])
+    second["held_out_loss"] = ("seed", [3.0, 4, 5, 9, 9, 4.5])  # the last one is exhausted
+    one, two = matched([first, second])
+    assert one.seed.values[one["status"] == Status.CONVERGED].tolist() == [2, 3, 4, 5]
+    assert two.seed.values[two["status"] == Status.CONVERGED].tolist() == [0, 1, 2]
+    assert level_estimate(one, "dsa").networks == 4
+    np.testing.assert_array_equal(one["dsa"].values[2:, 2:], first["dsa"].values[2:, 2:])
+    assert level_estimate(two, "ood_spread").networks == 3
+
+
+def test_bad_arguments_are_named(population):
+    with pytest.raises(ValueError, match="^population: expected a Population"):
+        degeneracy({}, KEY)  # pyright: ignore
+    for name in ("samples", "dsa_trials", "order"):
+        with pytest.raises(ValueError, match=f"^{name}: expected"):
+            degeneracy(population, KEY, **{name: 0})
+    with pytest.raises(ValueError, match="^measure: .*did you mean 'dsa'"):
+        level_estimate(comparison().data[0], "dsaa")
+    with pytest.raises(ValueError, match="^variable: "):
+        chart_trends(comparison().data, "pif")
+    with pytest.raises(ValueError, match=r"^distances: expected shape \[S, S\]"):
+        embedding(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="^distances: expected at least 2 networks, got 1"):
+        embedding(np.diag([0.0, np.nan]))
