@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import rnnjax
-from grids import cost_text, task_options
+from grids import SECONDS_TO_COMPILE, task_options
 from launch import Config
 from rnnjax.cells import Cell, current, rate
+from rnnjax.metrics.conjugation import rounds
+from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
+from rnnjax.sweep import cost, default_layout, plan
 from rnnjax.tasks import Task
 from rnnjax.validate import one_of, positive_integer
 
@@ -132,6 +135,51 @@ def populate(config: Config, workdir: Path, condition: Condition) -> rnnjax.Popu
 
 
 def costs(config: Config, conditions: Sequence[Condition]) -> str:
-    """What `--dry_run` says of the training."""
-    parts = [f"{c.name}:\n{cost_text(c.sweep(config))}" for c in conditions]
-    return "\n".join([*parts, f"{len(conditions)} conditions of {config.seeds} networks."])
+    """What `--dry_run` says: time to train and to measure every condition."""
+    layout = default_layout()
+    machine = cost.measure_machine(layout)
+    width = max(len(c.name) for c in conditions)
+    lines = [f"{'':<{width}} {'networks':>8} {'s/epoch':>8} {'minutes':>8} {'measuring':>9}"]
+    longest, measuring = 0.0, 0.0
+    for one in conditions:
+        blocks = plan(one.sweep(config), layout, rnnjax.Engine())
+        step = sum(cost.step_seconds(b.setup, b.runs, layout, machine) for b in blocks)
+        most = SECONDS_TO_COMPILE / 60 + step * one.recipe.steps / 60
+        measured = measuring_seconds(config, one, machine.flops) / 60
+        longest, measuring = longest + most, measuring + measured
+        lines.append(
+            f"{one.name:<{width}} {config.seeds:>8} {step * config.steps_per_epoch:>8.2f} "
+            f"{most:>8.1f} {measured:>9.1f}"
+        )
+    device = f"{len(layout.devices)} {layout.devices[0].platform} device(s)"
+    lines.append(
+        f"{len(conditions)} conditions: training {longest:.0f} minutes at most, since networks "
+        f"stop at their threshold, often at a tenth of that; measuring {measuring:.0f} minutes; on "
+        f"{device} of {machine.flops / 1e9:,.0f} GFLOP/s together (right within a factor 2)"
+    )
+    return "\n".join(lines)
+
+
+def measuring_seconds(config: Config, condition: Condition, flops: float) -> float:
+    """Estimated seconds of `rnnjax.analysis.degeneracy`, of which all pairs of networks are most.
+
+    The constants are those of benchmarks/results/metrics-cpu.json; compiling, one program per
+    order of the operators, is most where networks are few.
+    """
+    pairs = config.seeds * (config.seeds - 1) / 2
+    hidden, bound = condition.cell.hidden, config.dsa.order
+    orders = [k * d for k in config.dsa.components for d in config.dsa.delays if k <= hidden]
+    orders = [order for order in orders if order <= bound] + [bound]  # the last: the paper's own
+    solving = sum(_operations(order) for order in orders) / (_SOLVER_SHARE * flops)
+    matching = 2 * _MATCHING_OPERATIONS * max(hidden / 128, 1) ** 3 / flops
+    return pairs * (solving + matching) + 2 * len(set(orders)) + 10
+
+
+_SOLVER_SHARE = 0.13  # of the rate of products that the solver of rotations reaches
+_MATCHING_OPERATIONS = 1.5e10  # of a pair of 128 units, at the rate of products
+
+
+def _operations(order: int) -> float:
+    """Of the search for the rotation between two operators: seven products per step."""
+    steps = sum(count * taken for count, taken in rounds(default_starts(order), STEPS))
+    return 7 * steps * 2.0 * order**3

@@ -62,12 +62,16 @@ def duration(seconds: float) -> str:
 
 
 def provenance(
-    command: str, versions: Mapping[str, str], elapsed_seconds: float | None
+    command: str,
+    versions: Mapping[str, str],
+    elapsed_seconds: float | None,
+    *,
+    work: str = "training",
 ) -> tuple[tuple[str, str], ...]:
-    """How a page's data came about, as (name, value)."""
+    """How a page's data came about, as (name, value); `work` took the seconds."""
     rows = [("command", command)]
     if elapsed_seconds is not None:
-        rows.append(("training took", duration(elapsed_seconds)))
+        rows.append((f"{work} took", duration(elapsed_seconds)))
     return (*rows, *((name, str(version)) for name, version in versions.items()))
 
 

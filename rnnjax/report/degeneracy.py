@@ -395,5 +395,5 @@ def degeneracy_page(
         _lead(study, comparisons),
         tuple(sections),
         subtitle=f"After “{DEGENERACY_PAPER}”",
-        provenance=provenance(command, versions, elapsed_seconds),
+        provenance=provenance(command, versions, elapsed_seconds, work="training and measuring"),
     )
