@@ -47,4 +47,5 @@ def get_config(preset: str = "laptop") -> ConfigDict:
     elif preset == "pair":
         config.update(tasks=("flip_flop",), seeds=50, delays=(), auxiliary=False)
         config.channels.flip_flop = (2, 4)
+        config.dsa.update(components=(2, 4, 8, 16), delays=(1, 3))  # of 1,225 pairs each
     return config

@@ -163,7 +163,7 @@ def factor_trend(
     slope = float(weights @ means)
     parts = weights**2 * np.array([p.var(ddof=1) / len(p) for p in pseudo])
     error = float(np.sqrt(parts.sum()))
-    relative = slope / abs(means.mean()) if means.mean() else np.nan
+    relative = float(slope / abs(means.mean())) if means.mean() else np.nan
     if not error > 0:  # all networks alike at every level
         verdict = "rises" if slope > 0 else "falls" if slope < 0 else "no arrow"
         return Trend(slope, slope, slope, float(slope == 0), counts, relative, verdict)
