@@ -1,7 +1,6 @@
 """What the four degeneracy studies share: train every condition, measure it, report the factors."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -54,18 +53,22 @@ def measured(config: Config, workdir: Path, condition: Condition, population: rn
     """The condition's measures: read if the workdir has them, else taken and kept."""
     options = _options(config)
     asked = digest({**options, "seed": config.seed})[:12]
-    file = workdir / "measures" / f"{condition.name}-{asked}.zarr"
+    file = workdir / "measures" / f"{condition.name}-{asked}.nc"
     if not file.exists():
         key = jax.random.fold_in(jax.random.key(config.seed), TASKS.index(condition.task.name))
         print(f"Measuring {condition.name}", flush=True)
         begin = time.time()
         found = degeneracy(population, key, **options)
         found.attrs["seconds"] = time.time() - begin
-        fresh = file.with_name("." + file.name)
-        shutil.rmtree(fresh, ignore_errors=True)  # what an interrupted call left
-        found.to_zarr(fresh, zarr_format=3, consolidated=False)
-        fresh.rename(file)
-    return file, xr.open_zarr(file, consolidated=False).load()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_name("." + file.name)  # never half-written under its own name
+        found.to_netcdf(fresh, engine="scipy")
+        fresh.replace(file)
+    return file, _read(file)
+
+
+def _read(file: Path) -> xr.Dataset:
+    return xr.load_dataset(file, engine="scipy")
 
 
 def compare(
@@ -139,8 +142,7 @@ def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
         Comparison(
             factor["name"], factor["title"], factor["setting"], tuple(factor["levels"]),
             tuple(
-                xr.open_zarr(index.parent / file, consolidated=False).load()
-                for file in factor["conditions"]
+                _read(index.parent / file) for file in factor["conditions"]
             ),
         )
         for factor in known["factors"]
