@@ -4,8 +4,9 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import filelock
 import jax
 import xarray as xr
 
@@ -15,14 +16,19 @@ from configs.trained import TASKS
 from grids import device_name, training_seconds
 from launch import Config, checked_workdir
 from rnnjax.analysis import Comparison, attractors, degeneracy
-from rnnjax.analysis.attractors import Attractors
+from rnnjax.analysis.rest import Attractors
 from rnnjax.report import degeneracy_page, write_report
-from rnnjax.store import digest, versions, write_atomically
+from rnnjax.store import digest, read_manifest, versions, write_atomically
 from rnnjax.validate import fraction, positive_integer
 
 __all__ = ["compare", "read_study"]
 
 INDEX = "study.json"
+
+Rest: TypeAlias = Callable[
+    [Mapping[str, rnnjax.Population]], tuple[dict[str, Attractors], dict[str, int]]
+]
+"""Fixed points of some populations, and how many memories their tasks ask of them."""
 
 
 def _options(config: Config) -> dict[str, Any]:
@@ -44,6 +50,8 @@ def _options(config: Config) -> dict[str, Any]:
     fraction("dsa.variance", asked.variance, open_below=True)
     for name, value in options.items():
         if name not in ("stretch", "variance"):
+            if value == ():
+                raise ValueError(f"dsa.{name}: expected at least one number, got none")
             for number in value if isinstance(value, tuple) else (value,):
                 positive_integer(name, number)
     return options
@@ -52,7 +60,8 @@ def _options(config: Config) -> dict[str, Any]:
 def measured(config: Config, workdir: Path, condition: Condition, population: rnnjax.Population):
     """The condition's measures: read if the workdir has them, else taken and kept."""
     options = _options(config)
-    asked = digest({**options, "seed": config.seed})[:12]
+    trained = read_manifest(workdir / "store" / condition.name)["hash"]
+    asked = digest({**options, "seed": config.seed, "store": trained})[:12]
     file = workdir / "measures" / f"{condition.name}-{asked}.nc"
     if not file.exists():
         key = jax.random.fold_in(jax.random.key(config.seed), TASKS.index(condition.task.name))
@@ -79,8 +88,7 @@ def compare(
     *,
     dry_run: bool,
     command: str,
-    rest: Callable[[Mapping[str, rnnjax.Population]], tuple[dict[str, Attractors], dict[str, int]]]
-    | None = None,
+    rest: Rest | None = None,
 ) -> dict[str, xr.Dataset] | None:
     """Trains and measures the conditions that the workdir lacks, and writes the study's report.
 
@@ -95,9 +103,32 @@ def compare(
     if not factors:
         raise ValueError("tasks: expected something to compare, got none")
     conditions = all_conditions(factors)
+    for condition in conditions:
+        condition.sweep(config)  # refused now, not after the conditions before it
     if dry_run:
         print(costs(config, conditions))
         return None
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "store").mkdir(exist_ok=True)  # by which a workdir is known as a study's own
+    try:
+        with filelock.FileLock(workdir / "store" / "lock", timeout=0):
+            return _compare(study, factors, conditions, config, workdir, command, rest)
+    except filelock.Timeout:
+        raise ValueError(f"workdir: {workdir} is in use by another process") from None
+
+
+def _compare(
+    study: str,
+    factors: Sequence[Factor],
+    conditions: Sequence[Condition],
+    config: Config,
+    workdir: Path,
+    command: str,
+    rest: Rest | None,
+) -> dict[str, xr.Dataset]:
+    known = _known(workdir)
+    if known is not None and known["study"] != study:
+        raise ValueError(f"workdir: expected that of {study}, got that of {known['study']}")
     found, files, populations = {}, {}, {}
     for condition in conditions:
         populations[condition.name] = population = populate(config, workdir, condition)
@@ -129,25 +160,37 @@ def compare(
 
 def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
     """The command of a finished study and its comparisons; raises `ValueError` if there is none."""
-    index = Path(workdir) / INDEX
-    if not index.exists():
+    known = _known(workdir)
+    if known is None:
         raise ValueError(
             f"{study}: expected the workdir of a finished study, got {workdir}; make it with "
             f"python experiments/{study}.py --workdir={workdir}"
         )
-    known = json.loads(index.read_text())
     if known["study"] != study:
         raise ValueError(f"{study}: expected its workdir, got that of {known['study']}: {workdir}")
-    comparisons = [
-        Comparison(
-            factor["name"], factor["title"], factor["setting"], tuple(factor["levels"]),
-            tuple(
-                _read(index.parent / file) for file in factor["conditions"]
-            ),
-        )
-        for factor in known["factors"]
-    ]  # fmt: skip
+    try:
+        comparisons = [
+            Comparison(
+                factor["name"], factor["title"], factor["setting"], tuple(factor["levels"]),
+                tuple(_read(Path(workdir) / file) for file in factor["conditions"]),
+            )
+            for factor in known["factors"]
+        ]  # fmt: skip
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise ValueError(f"{study}: {workdir} is damaged: {error}") from None
     return known["command"], comparisons
+
+
+def _known(workdir: Path) -> dict[str, Any] | None:
+    """What a finished study says of itself; None if there is none."""
+    index = Path(workdir) / INDEX
+    if not index.exists():
+        return None
+    try:
+        known = json.loads(index.read_text())
+        return {name: known[name] for name in ("study", "command", "factors")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"workdir: {index} is damaged: {error!r}") from None
 
 
 def resting(config: Config, chosen: Mapping[str, rnnjax.Population]) -> dict[str, Attractors]:

@@ -5,9 +5,10 @@ four bits. Factors may share conditions: each is trained once.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import rnnjax
 from grids import SECONDS_TO_COMPILE, task_options
@@ -20,7 +21,16 @@ from rnnjax.sweep import cost, default_layout, plan
 from rnnjax.tasks import Task
 from rnnjax.validate import one_of, positive_integer
 
-__all__ = ["RULES", "Condition", "Factor", "all_conditions", "condition", "costs", "populate"]
+__all__ = [
+    "RULES",
+    "Condition",
+    "Factor",
+    "all_conditions",
+    "ascending",
+    "condition",
+    "costs",
+    "populate",
+]
 
 RULES = ("standard", "mup", "gamma_trick")
 
@@ -109,6 +119,14 @@ def condition(
     return Condition(
         name, spec, cells[rule](), recipe, learning_rate, gamma=gamma, **penalties
     )  # fmt: skip
+
+
+def ascending(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
+    """The levels of a factor, if they rise; raises `ValueError` otherwise."""
+    levels = tuple(values)
+    if any(a >= b for a, b in itertools.pairwise(levels)):
+        raise ValueError(f"{name}: expected values that rise, got {', '.join(map(str, levels))}")
+    return levels
 
 
 def _plain(value: object) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import xarray as xr
 
 from compared import compare
-from conditions import Factor, condition
+from conditions import Factor, ascending, condition
 from grids import named
 from launch import Config, Study, main
 from rnnjax.plots.style import name_value
@@ -18,11 +18,15 @@ from rnnjax.plots.style import name_value
 
 def factors(config: Config) -> list[Factor]:
     """What a config compares; raises `ValueError` for what makes no sense."""
+    tasks = named(config.tasks)
+    gammas = ascending("gammas", config.gammas)
+    tricks = ascending("trick_gammas", config.trick_gammas)
     return [
-        *(_factor(config, task, "mup", config.gammas) for task in named(config.tasks)),
+        *(_factor(config, task, "mup", gammas) for task in tasks),
         *(
-            _factor(config, task, "gamma_trick", config.trick_gammas)
+            _factor(config, task, "gamma_trick", tricks)
             for task in named(config.trick_tasks)
+            if task in tasks
         ),
     ]
 

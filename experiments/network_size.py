@@ -10,7 +10,7 @@ from pathlib import Path
 import xarray as xr
 
 from compared import compare
-from conditions import Factor, condition
+from conditions import Factor, ascending, condition
 from grids import named
 from launch import Config, Study, main
 from rnnjax.plots.style import name_value
@@ -18,18 +18,22 @@ from rnnjax.plots.style import name_value
 
 def factors(config: Config) -> list[Factor]:
     """What a config compares; raises `ValueError` for what makes no sense."""
+    tasks = named(config.tasks)
     return [
-        *(_factor(config, task, "mup", gamma=config.gamma) for task in named(config.tasks)),
-        *(_factor(config, task, "standard") for task in named(config.standard_tasks)),
+        *(_factor(config, task, "mup", gamma=config.gamma) for task in tasks),
+        *(
+            _factor(config, task, "standard")
+            for task in named(config.standard_tasks)
+            if task in tasks
+        ),
     ]
 
 
 def _factor(config: Config, task: str, rule: str, **settings: float) -> Factor:
-    tried = tuple(
-        condition(config, task, rule=rule, hidden=width, **settings) for width in config.widths
-    )
+    widths = ascending("widths", config.widths)
+    tried = tuple(condition(config, task, rule=rule, hidden=width, **settings) for width in widths)
     title = name_value(task) + (" (standard)" if rule == "standard" else "")
-    return Factor(f"{task}_{rule}", title, "units", tuple(map(str, config.widths)), tried)
+    return Factor(f"{task}_{rule}", title, "units", tuple(map(str, widths)), tried)
 
 
 def run(

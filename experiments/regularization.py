@@ -10,7 +10,7 @@ from pathlib import Path
 import xarray as xr
 
 from compared import compare
-from conditions import Factor, condition
+from conditions import Factor, ascending, condition
 from grids import named
 from launch import Config, Study, main
 from rnnjax.plots.style import name_value
@@ -23,7 +23,7 @@ def factors(config: Config) -> list[Factor]:
     found = []
     for task in named(config.tasks):
         for penalty, setting in _PENALTIES.items():
-            strengths = tuple(config[penalty])
+            strengths = ascending(penalty, config[penalty])
             if strengths:
                 # Without either penalty the network is one for both series.
                 tried = tuple(

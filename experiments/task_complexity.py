@@ -13,14 +13,14 @@ import xarray as xr
 
 import rnnjax
 from compared import compare, resting
-from conditions import Factor, condition
+from conditions import Factor, ascending, condition
 from grids import named
 from launch import Config, Study, main
 from rnnjax import Status
-from rnnjax.analysis.attractors import Attractors
+from rnnjax.analysis.rest import Attractors
 from rnnjax.plots.style import name_value
 from rnnjax.tasks.flip_flop import FlipFlop
-from rnnjax.validate import one_of
+from rnnjax.validate import one_of, positive_integer
 
 _CHANNELS = {
     "flip_flop": "bits",
@@ -35,14 +35,20 @@ def factors(config: Config) -> list[Factor]:
     found = []
     for task in named(config.tasks):
         setting = _CHANNELS[one_of("tasks", task, _CHANNELS)]
-        counts = tuple(config.channels[task])
+        counts = ascending(f"channels.{task}", config.channels[task])
         tried = tuple(condition(config, task, **{setting: count}) for count in counts)
         title = name_value(task)
         found.append(Factor(f"{task}_{setting}", title, setting, tuple(map(str, counts)), tried))
         if task == "delayed_discrimination":
+            if config.auxiliary and config.delayed_discrimination.auxiliary:
+                raise ValueError(
+                    "auxiliary: compares networks with and without that output, so expected "
+                    "delayed_discrimination.auxiliary=False, got True"
+                )
             if config.delays:
-                tried = tuple(_delayed(config, delay) for delay in config.delays)
-                levels = tuple(map(str, config.delays))
+                delays = ascending("delays", config.delays)
+                tried = tuple(_delayed(config, delay) for delay in delays)
+                levels = tuple(map(str, delays))
                 found.append(Factor(f"{task}_delay", title, "longest delay", levels, tried))
             if config.auxiliary:
                 tried = (_delayed(config), _delayed(config, auxiliary=True))
@@ -67,6 +73,8 @@ def run(
     command: str = "experiments.task_complexity.run(config, workdir)",
 ) -> dict[str, xr.Dataset] | None:
     """Trains what the workdir lacks, compares it and writes the report; see `compared.compare`."""
+    for name, value in config.fixed_points.items():
+        positive_integer(f"fixed_points.{name}", value)
     return compare(
         "task_complexity", factors(config), config, workdir, dry_run=dry_run, command=command,
         rest=lambda populations: _resting(config, populations),

@@ -4,6 +4,7 @@
     python experiments/feature_learning.py                   # laptop: 20 minutes on 2 cores
     python experiments/feature_learning.py --config=paper    # fifty networks; an accelerator
 
+Give each preset a folder of its own: `--workdir=runs/feature_learning_paper`.
 Any field is a flag: `--config.tasks=flip_flop --config.gammas=0.5,1.0,2.0`.
 """
 
@@ -23,7 +24,8 @@ def get_config(preset: str = "laptop") -> ConfigDict:
     config: Any = compared()
     config.tasks = TASKS
     config.gammas = (0.5, 1.0, 2.0, 4.0)  # under muP; larger is richer
-    config.trick_tasks = TASKS  # also with the gamma-trick in the standard parametrization
+    # Those of `tasks` that are compared with the gamma-trick, in the standard parametrization, too.
+    config.trick_tasks = TASKS
     config.trick_gammas = (0.5, 1.0, 2.0, 4.0)
     if preset != "paper":
         laptop(config)

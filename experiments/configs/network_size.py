@@ -4,6 +4,7 @@
     python experiments/network_size.py                   # laptop: 20 minutes on 2 cores
     python experiments/network_size.py --config=paper    # fifty networks; an accelerator
 
+Give each preset a folder of its own: `--workdir=runs/network_size_paper`.
 Any field is a flag: `--config.tasks=flip_flop --config.widths=32,64`.
 """
 
@@ -24,7 +25,8 @@ def get_config(preset: str = "laptop") -> ConfigDict:
     config.tasks = TASKS
     config.widths = (64, 128, 256)
     config.gamma = 1.0  # of the muP networks
-    config.standard_tasks = TASKS  # also in the standard parametrization
+    # Those of `tasks` that are compared in the standard parametrization too.
+    config.standard_tasks = TASKS
     if preset != "paper":
         laptop(config)
         # The widest networks decide the time: stronger learning takes fewer epochs.

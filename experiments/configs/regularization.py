@@ -4,6 +4,7 @@
     python experiments/regularization.py                   # laptop: 20 minutes on 2 cores
     python experiments/regularization.py --config=paper    # fifty networks; an accelerator
 
+Give each preset a folder of its own: `--workdir=runs/regularization_paper`.
 Any field is a flag: `--config.tasks=flip_flop --config.l1=0,1e-4`.
 """
 

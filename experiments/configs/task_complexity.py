@@ -5,6 +5,7 @@
     python experiments/task_complexity.py --config=pair      # fifty networks of 2 and of 4 bits
     python experiments/task_complexity.py --config=paper     # fifty networks; an accelerator
 
+Give each preset a folder of its own: `--workdir=runs/pair`.
 Any field is a flag: `--config.tasks=flip_flop --config.channels.flip_flop=2,4`.
 """
 

@@ -4,22 +4,23 @@ And what a population became, how alike its networks are, where they come to res
 memory a task asks for.
 """
 
-from rnnjax.analysis.attractors import attractors
 from rnnjax.analysis.bisection import bisect_critical_rates
-from rnnjax.analysis.curves import curve_distance, loss_ratio, smoothed_loss, steps_to_loss
-from rnnjax.analysis.degeneracy import (
+from rnnjax.analysis.comparison import (
     MEASURES,
     Comparison,
+    Measure,
     chart_trends,
     degeneracy,
     embedding,
-    level_estimate,
-    level_trends,
     matched,
+    measure_estimate,
+    measure_trend,
 )
-from rnnjax.analysis.estimates import estimate, factor_trend
+from rnnjax.analysis.curves import curve_distance, loss_ratio, smoothed_loss, steps_to_loss
+from rnnjax.analysis.estimates import Estimate, Trend, estimate, factor_trend, pooled_trend
 from rnnjax.analysis.memory import memory_demand
 from rnnjax.analysis.populations import level_trend, measure_population
+from rnnjax.analysis.rest import Attractors, attractors
 from rnnjax.analysis.scaling import power_law
 from rnnjax.analysis.schema import conditions, diverged, finished, require, status_counts
 from rnnjax.analysis.slowdown import loss_scaling, slowdown
@@ -39,7 +40,11 @@ from rnnjax.analysis.transfer import (
 
 __all__ = [
     "MEASURES",
+    "Attractors",
     "Comparison",
+    "Estimate",
+    "Measure",
+    "Trend",
     "attractors",
     "best_learning_rates",
     "best_rate_scaling",
@@ -55,14 +60,15 @@ __all__ = [
     "exponent_difference",
     "factor_trend",
     "finished",
-    "level_estimate",
     "level_trend",
-    "level_trends",
     "loss_ratio",
     "loss_scaling",
     "matched",
+    "measure_estimate",
     "measure_population",
+    "measure_trend",
     "memory_demand",
+    "pooled_trend",
     "power_law",
     "rate_shift",
     "require",

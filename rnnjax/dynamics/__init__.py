@@ -1,5 +1,5 @@
 """Where trained networks come to rest, and how they move near there."""
 
-from rnnjax.dynamics.fixed_points import FixedPoints, fixed_points, jacobians, visited_states
+from rnnjax.dynamics.search import FixedPoints, fixed_points, jacobians, visited_states
 
 __all__ = ["FixedPoints", "fixed_points", "jacobians", "visited_states"]

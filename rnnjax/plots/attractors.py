@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnjax.analysis.attractors import Attractors
+from rnnjax.analysis.rest import Attractors
 from rnnjax.plots.style import CONDITION_COLORS, GREY, SMALL, new_figure, tidy
 
 __all__ = ["fixed_point_maps"]
@@ -48,7 +48,8 @@ def fixed_point_maps(populations: Mapping[str, Attractors]) -> Figure:
             if number >= len(attractors.found):
                 axes.remove()
                 continue
-            tidy(axes, name if number == 0 else f"seed {attractors.seeds[number]}")
+            seed = f"seed {attractors.seeds[number]}"
+            tidy(axes, f"{name}\n{seed}" if number == 0 else seed)
             _draw(axes, attractors, number)
             axes.set_xticks([])
             axes.set_yticks([])

@@ -1,6 +1,7 @@
 """Degeneracy against the levels of a factor, its charts and embeddings."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib import colormaps
@@ -8,13 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from rnnjax.analysis.degeneracy import (
+from rnnjax.analysis.comparison import (
     MEASURES,
     Comparison,
     chart_trends,
     embedding,
-    level_estimate,
+    measure_estimate,
 )
 from rnnjax.plots.panels import note_empty
 from rnnjax.plots.style import (
@@ -48,12 +50,12 @@ def degeneracy_levels(
     A column per comparison, a row per measure. Raises `ValueError` without a comparison.
     """
     found = _some(comparisons)
-    figure, grid = new_figure(len(measures), len(found), 2.3, 1.9)
+    figure, grid = new_figure(len(measures), len(found), 2.6, 1.9)
     for column, comparison in zip(grid.T, found, strict=True):
         places = np.arange(len(comparison.levels))
         for axes, measure in zip(column, measures, strict=True):
             tidy(axes, comparison.title if axes is column[0] else "")
-            values = [level_estimate(data, measure) for data in comparison.data]
+            values = [measure_estimate(data, measure) for data in comparison.data]
             color = CONDITION_COLORS[list(measures).index(measure) % len(CONDITION_COLORS)]
             axes.errorbar(
                 places, [v.value for v in values], [v.error for v in values],
@@ -97,7 +99,7 @@ def dynamics_charts(comparisons: Sequence[Comparison]) -> Figure:
     rows = (("dsa_chart", "DSA"), ("eigenvalue_chart", "eigenvalues"))
     for row, (variable, name) in zip(grid, rows, strict=True):
         for axes, comparison in zip(row, found, strict=True):
-            tidy(axes, f"{comparison.title}: {comparison.setting}" if axes in grid[0] else "")
+            tidy(axes, f"{comparison.title}\n{comparison.setting}" if axes in grid[0] else "")
             _chart(axes, comparison, variable, norm)
         row[0].set_ylabel(f"{name}\ndelays L")
     for axes in grid[-1]:
@@ -121,7 +123,7 @@ def stretched_losses(comparisons: Sequence[Comparison]) -> Figure:
     A column per comparison. Raises `ValueError` without a comparison.
     """
     found = _some(comparisons)
-    figure, grid = new_figure(2, len(found), 2.3, 1.9)
+    figure, grid = new_figure(2, len(found), 2.7, 1.9)
     for (above, below), comparison in zip(grid.T, found, strict=True):
         tidy(above, comparison.title)
         tidy(below, "")
@@ -141,9 +143,9 @@ def stretched_losses(comparisons: Sequence[Comparison]) -> Figure:
             note_empty(above)
             note_empty(below)
             continue
-        for axes in (above, below):
-            axes.set_yscale("log")
-        below.set_xscale("log")
+        _fit_scale(above, "y")
+        _fit_scale(below, "y")
+        _fit_scale(below, "x")
         above.set_xticks(range(len(comparison.levels)), comparison.levels)
         above.set_xlabel(comparison.setting)
         below.set_xlabel("mean")
@@ -152,6 +154,18 @@ def stretched_losses(comparisons: Sequence[Comparison]) -> Figure:
     grid[0, 0].set_ylabel("stretched loss")
     grid[1, 0].set_ylabel("standard deviation")
     return figure
+
+
+def _fit_scale(axes: Axes, name: Literal["x", "y"]) -> None:
+    """Logarithmic over more than a decade, else linear with a common power of ten."""
+    axis = axes.xaxis if name == "x" else axes.yaxis
+    low, high = axis.get_data_interval()
+    if low > 0 and high > 10 * low:
+        axes.set(**{f"{name}scale": "log"})
+        return
+    axes.ticklabel_format(axis=name, style="sci", scilimits=(-2, 3), useMathText=True)
+    axis.get_offset_text().set_fontsize(SMALL)
+    axis.set_major_locator(MaxNLocator(4))
 
 
 def network_maps(comparisons: Sequence[Comparison], variable: str = "dsa") -> Figure:

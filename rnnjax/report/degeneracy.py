@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnjax.analysis.attractors import Attractors
-from rnnjax.analysis.degeneracy import (
+from rnnjax.analysis.comparison import (
     MEASURES,
     Comparison,
     chart_trends,
-    level_estimate,
-    level_trends,
     matched,
+    measure_estimate,
+    measure_trend,
 )
 from rnnjax.analysis.estimates import Estimate, Trend
+from rnnjax.analysis.rest import Attractors
 from rnnjax.plots import (
     degeneracy_levels,
     dynamics_charts,
@@ -26,22 +26,39 @@ from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.reference import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
 
-__all__ = ["ARROWS", "PRIMARY", "degeneracy_page", "effect_text", "series_title"]
-
-PRIMARY = {"dynamics": "dsa", "weights": "pif", "behavior": "ood_spread"}
-"""The paper's measure at each level."""
+__all__ = [
+    "ARROWS", "arrow_measures", "chart_counts", "degeneracy_page", "effect_text", "series_title",
+]  # fmt: skip
 
 ARROWS = {"rises": "↑", "falls": "↓", "no arrow": "no arrow", "too few networks": "too few"}
 
 _BEHIND = (
-    "eigenvalues", "dsa_raw", "pif_relative", "pif_untrained", "pif_gain", "pif_per_parameter",
-    "excess_spread", "loss_spread", "ood_mean", "svcca", "cka",
+    "eigenvalues", "dsa_lower_bound", "pif", "pif_relative", "pif_untrained", "pif_gain",
+    "pif_per_parameter", "pif_lower_bound", "excess_spread", "loss_spread", "ood_mean", "svcca",
+    "cka",
 )  # fmt: skip
 
 _FEATURES = (
     "weight_change", "kernel_alignment", "recurrent_kernel_alignment", "representation_alignment",
     "effective_rank", "near_zero_share", "held_out_loss",
 )  # fmt: skip
+
+
+def arrow_measures(study: str) -> dict[str, str]:
+    """The measure that decides on the arrow of each level.
+
+    Across sizes raw distances of weights grow, and those per parameter fall, by the number of
+    entries alone; so weights are judged over their norm there.
+    """
+    weights = "pif_relative" if study == "network_size" else "pif"
+    return {"dynamics": "dsa", "weights": weights, "behavior": "ood_spread"}
+
+
+def _shown(study: str) -> tuple[str, ...]:
+    """Those of the first table, with the paper's own formulas where these differ."""
+    across = ("pif_gain", "pif_per_parameter") if study == "network_size" else ()
+    chosen = arrow_measures(study)
+    return (chosen["dynamics"], "dsa_raw", chosen["weights"], *across, chosen["behavior"])
 
 
 def series_title(comparison: Comparison) -> str:
@@ -67,9 +84,9 @@ def effect_text(trend: Trend) -> tuple[str, str, str]:
 
 
 def _paper(study: str, measure: str) -> str:
-    """The paper's arrow for the level's own measure."""
-    level = MEASURES[measure].level
-    return DEGENERACY_ARROWS[study][level] if PRIMARY.get(level) == measure else ""
+    """The paper's arrow, for the measures of the first table."""
+    shown = measure in _shown(study) and measure != "pif_gain"
+    return DEGENERACY_ARROWS[study][MEASURES[measure].level] if shown else ""
 
 
 def _trend_rows(
@@ -79,14 +96,14 @@ def _trend_rows(
     if len(comparison.data) < 2:
         return rows
     for measure in measures:
-        trend = level_trends(comparison.data, measure)
+        trend = measure_trend(comparison.data, measure)
         paper = _paper(study, measure)
         rows.append(
             (
                 series_title(comparison),
                 MEASURES[measure].title,
                 " | ".join(
-                    _estimate_text(level_estimate(data, measure)) for data in comparison.data
+                    _estimate_text(measure_estimate(data, measure)) for data in comparison.data
                 ),
                 *effect_text(trend),
                 " / ".join(map(str, trend.networks)),
@@ -114,11 +131,11 @@ def _table(
 def _matched_table(study: str, comparisons: Sequence[Comparison]) -> Table:
     alike = [c._replace(data=tuple(matched(c.data))) for c in comparisons if len(c.data) > 1]
     caption = (
-        "The same of networks only whose held-out losses all levels have: between the largest of "
-        "the levels' lowest and the smallest of their highest. Below three networks at a level "
-        "there is no arrow to be had."
+        "The same of networks only whose losses on the task all levels have: between the largest "
+        "of the levels' lowest and the smallest of their highest; what remains of the difference "
+        "stands in the row of that loss. Levels with fewer than three networks are passed over."
     )
-    return _table(study, alike, tuple(PRIMARY.values()), caption)
+    return _table(study, alike, (*arrow_measures(study).values(), "loss"), caption)
 
 
 def _condition_table(comparisons: Sequence[Comparison]) -> Table:
@@ -138,18 +155,29 @@ def _condition_table(comparisons: Sequence[Comparison]) -> Table:
                     f"{np.median(epochs):.0f} ({epochs.min():.0f} to {epochs.max():.0f})"
                     if good.any()
                     else "none",
-                    _estimate_text(level_estimate(data, "held_out_loss")),
+                    _estimate_text(measure_estimate(data, "held_out_loss")),
                     f"{kept}" if wanted == kept else f"{kept} of {wanted} wanted",
-                    str(about["delays"]),
+                    f"{about['delays']} of {about['longest_tried']}",
+                    *(_certainty(data[name].attrs) for name in ("dsa", "pif")),
                 )
             )
-    columns = ("series", "level", "converged", "epochs", "held-out loss", "k", "L")
+    columns = (
+        "series", "level", "converged", "epochs", "held-out loss", "k", "L", "DSA", "PIF",
+    )  # fmt: skip
     caption = (
         "Networks that met the stopping rule, of those trained; their epochs, median and range; "
         "mean of their lowest held-out losses; principal components and delays of the dynamical "
-        "distances."
+        "distances, with the most delays that the bound on their product allowed; how far DSA and "
+        "PIF lie above what is proven to be their least, in percent, and the share of pairs whose "
+        "solver ended short of a stationary point."
     )
-    return Table(columns, tuple(rows), caption, align="llrrrrr")
+    return Table(columns, tuple(rows), caption, align="llrrrrrrr")
+
+
+def _certainty(about: Mapping[str, float]) -> str:
+    if np.isnan(about["above_bound"]):
+        return "none"
+    return f"{about['above_bound']:.0%}, {about['unsettled']:.0%}"
 
 
 def _left_out(comparisons: Sequence[Comparison]) -> str:
@@ -171,16 +199,36 @@ def _chart_text(comparisons: Sequence[Comparison]) -> str:
             continue
         texts = []
         for variable, name in (("dsa_chart", "DSA"), ("eigenvalue_chart", "eigenvalues")):
-            verdicts = chart_trends(comparison.data, variable)["verdict"].values
-            places = int((verdicts != "left out").sum())
-            falls, rises = int((verdicts == "falls").sum()), int((verdicts == "rises").sum())
+            falls, rises, places = chart_counts(comparison, variable)
             texts.append(f"{name} falls at {falls} and rises at {rises} of {places} places")
-        lines.append(f"{series_title(comparison)}: {'; '.join(texts)}.")
+        lines.append(f"{series_title(comparison)}: {'; '.join(texts)}; {_places_taken(comparison)}")
     return (
         "The sign of a dynamics arrow can depend on how many components k and delays L are kept: "
         "small k compares the coarse dynamics, large k whitens directions of little variance into "
         "full partners. A claim holds as far as its color does.\n\n" + bullets(lines)
     )
+
+
+def chart_counts(comparison: Comparison, variable: str = "dsa_chart") -> tuple[int, int, int]:
+    """At how many places of a chart distances fall, rise, and were compared at all."""
+    trends = chart_trends(comparison.data, variable)
+    verdicts = trends["verdict"].values
+    compared = int(np.isfinite(trends["relative"].values).sum())
+    return int((verdicts == "falls").sum()), int((verdicts == "rises").sum()), compared
+
+
+def _places_taken(comparison: Comparison) -> str:
+    """With which components and delays the arrow above was made."""
+    abouts = [data["dsa"].attrs for data in comparison.data]
+    taken = ", ".join(f"({about['components']}, {about['delays']})" for about in abouts)
+    held = [
+        level
+        for level, about in zip(comparison.levels, abouts, strict=True)
+        if about["delays"] == about["longest_tried"]
+        or about["components"] < about["wanted_components"]
+    ]
+    text = f"the arrow above is of (k, L) = {taken} by level"
+    return text + (f", held down by the bound on k L at {', '.join(held)}." if held else ".")
 
 
 def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
@@ -189,8 +237,8 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
         if len(comparison.data) < 2:
             continue
         here = []
-        for level, measure in PRIMARY.items():
-            trend = level_trends(comparison.data, measure)
+        for level, measure in arrow_measures(study).items():
+            trend = measure_trend(comparison.data, measure)
             paper = DEGENERACY_ARROWS[study][level]
             said = "" if trend.verdict == paper else f" (paper: {paper})"
             here.append(f"{level} {trend.verdict}{said}")
@@ -204,7 +252,8 @@ def _attractor_section(
     rows = []
     short = []
     for name, population in attractors.items():
-        for seed, found in zip(population.seeds, population.found, strict=True):
+        members = zip(population.seeds, population.found, strict=True)
+        for row, (seed, found) in enumerate(members):
             stable = int(found.stable.sum())
             unstable = int((found.fixed & ~found.stable).sum())
             slow = int((~found.fixed).sum())
@@ -212,27 +261,29 @@ def _attractor_section(
                 ", ".join(f"{abs(v[0]):.3f}" for v in found.eigenvalues[found.stable][:3]) or "none"
             )
             wanted = expected.get(name)
+            held = population.memories(row)
             rows.append(
-                (name, str(seed), str(stable), "-" if wanted is None else str(wanted),
+                (name, str(seed), str(stable), "-" if wanted is None else f"{held} of {wanted}",
                  str(unstable), str(slow), leading)
             )  # fmt: skip
-            if wanted is not None and stable < wanted:
+            if wanted is not None and held < wanted:
                 short.append(
-                    f"{name}, seed {seed}: {stable} stable points for {wanted} memories; "
-                    f"{unstable} unstable and {slow} slow points, the slow ones at speeds q up to "
-                    f"{found.speeds.max(initial=0.0):.1g}"
+                    f"{name}, seed {seed}: {stable} stable points hold {held} of {wanted} "
+                    f"memories; {unstable} unstable and {slow} slow points, the slow ones at "
+                    f"speeds q up to {found.speeds.max(initial=0.0):.1g}"
                 )
     columns = ("population", "seed", "stable", "memories", "unstable", "slow", "largest |λ|")
     caption = (
         "Distinct points without input, from searches that start in visited states: fixed points "
         "by their Jacobian's eigenvalues, and slow points, where the speed is small and not zero; "
-        "largest moduli at the first stable points. Near 1, a direction that hardly decays."
+        "how many of the task's memories the stable points hold, by the signs of the outputs "
+        "there; largest moduli at the first stable points. Near 1, a direction that hardly decays."
     )
     text = (
-        "Networks with fewer stable points than memories hold the others some other way:\n\n"
-        + bullets(short)
+        "Networks whose stable points hold fewer memories than the task has keep the others some "
+        "other way:\n\n" + bullets(short)
         if short
-        else "Every network shown has at least as many stable points as its task has memories."
+        else "Every network shown holds each memory of its task by a stable point."
         if any(name in expected for name in attractors)
         else ""
     )
@@ -248,6 +299,9 @@ def _caveats(comparisons: Sequence[Comparison]) -> str:
         [
             f"Intervals and tests count networks ({networks} per condition), not pairs, and take "
             "levels as independent though networks of one seed begin alike.",
+            "The paper's dynamical distance is |A - C B C^T|, here “DSA, raw”. It grows with the "
+            "order of the operators, which differs between conditions; the arrow is that of the "
+            "angle.",
             "DSA sees linear predictions one step ahead. At full rank it does not see how states "
             "are mixed; dynamics that differ only where the trials never go are alike to it. Its "
             "values are upper bounds of a minimum.",
@@ -258,6 +312,10 @@ def _caveats(comparisons: Sequence[Comparison]) -> str:
             "A stretched trial can be easier than the trained one per step, where only the first "
             "steps are hard; then the spread of its loss is that of the moment at which training "
             "stopped. The spread of the difference stands beside it.",
+            "A loss averages over outputs. With more channels its spread falls by that alone, and "
+            "with an auxiliary output it is on another scale.",
+            "A spread's interval is that of the standard deviation, its p value that of deviations "
+            "from the median, which one network far away moves less.",
             "Arrows are drawn at p < 0.05 each; no correction is made for their number.",
         ]
     )
@@ -297,7 +355,7 @@ def degeneracy_page(
             "",
             (
                 _table(
-                    study, comparisons, tuple(PRIMARY.values()),
+                    study, comparisons, _shown(study),
                     "Values with jackknife errors over networks, by level; slope per level, in "
                     "percent of the mean, with its interval and the p value of a permutation of "
                     "networks between levels; networks by level; arrows.",
@@ -306,9 +364,9 @@ def degeneracy_page(
             ),
             (
                 Picture(
-                    degeneracy_levels(comparisons),
+                    degeneracy_levels(comparisons, tuple(arrow_measures(study).values())),
                     "levels",
-                    "The paper's measure of each level, with jackknife errors over networks.",
+                    "What decides on the arrow of each level, with jackknife errors over networks.",
                 ),
             ),
         ),
@@ -325,7 +383,8 @@ def degeneracy_page(
                         "dynamics_charts",
                         "Slope of the mean distance per level, over its mean, at every number of "
                         "components and delays. Triangles: p < 0.05; dots: no arrow; grey: left "
-                        "out, since components x delays exceed the bound or the units.",
+                        "out, since components x delays exceed the bound or components the units, "
+                        "or since too few networks converged.",
                     ),
                 ),
             )
@@ -336,7 +395,7 @@ def degeneracy_page(
             "",
             (
                 _table(
-                    study, comparisons, _BEHIND,
+                    study, comparisons, [m for m in _BEHIND if m not in _shown(study)],
                     "What stands beside the measures of the paper: the distance of eigenvalues; "
                     "weights over their norm, of trained and of untrained networks; the stretched "
                     "loss less that of the task itself; representations.",

@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
-from rnnjax.analysis.degeneracy import MEASURES, Comparison, chart_trends, level_trends
+from rnnjax.analysis.comparison import MEASURES, Comparison, measure_trend
+from rnnjax.analysis.estimates import Trend, pooled_trend
 from rnnjax.report.common import bullets, provenance
-from rnnjax.report.degeneracy import ARROWS, PRIMARY, effect_text, series_title
+from rnnjax.report.degeneracy import (
+    ARROWS,
+    arrow_measures,
+    chart_counts,
+    effect_text,
+    series_title,
+)
 from rnnjax.report.page import Page, Section, Table
 from rnnjax.report.reference import DEGENERACY_ARROWS, DEGENERACY_PAPER
 
-__all__ = ["overall_arrow", "summary_page"]
-
-
-def overall_arrow(verdicts: Sequence[str]) -> str:
-    """One verdict of several series: that of all that have an arrow, `mixed`, or `no arrow`."""
-    arrows = {verdict for verdict in verdicts if verdict in ("rises", "falls")}
-    if len(arrows) > 1:
-        return "mixed"
-    return arrows.pop() if arrows else "no arrow"
+__all__ = ["summary_page"]
 
 
 def summary_page(
@@ -34,21 +33,22 @@ def summary_page(
         sources: the command that made each study.
 
     Raises:
-        ValueError: a study is missing, naming it.
+        ValueError: a study is missing, or has no series of several levels; names it.
     """
-    missing = [name for name in DEGENERACY_ARROWS if not studies.get(name)]
+    compared = {
+        name: [c for c in studies.get(name, ()) if len(c.data) > 1] for name in DEGENERACY_ARROWS
+    }
+    missing = [name for name, series in compared.items() if not series]
     if missing:
         raise ValueError(f"studies: expected all four, got none of {', '.join(missing)}")
     overall, rows, differing = [], [], []
-    for study in DEGENERACY_ARROWS:
+    for study, series in compared.items():
         cells = []
-        for level, measure in PRIMARY.items():
-            paper, verdicts = DEGENERACY_ARROWS[study][level], []
-            for comparison in studies[study]:
-                if len(comparison.data) < 2:
-                    continue
-                trend = level_trends(comparison.data, measure)
-                verdicts.append(trend.verdict)
+        for level, measure in arrow_measures(study).items():
+            paper, trends = DEGENERACY_ARROWS[study][level], []
+            for comparison in series:
+                trend = measure_trend(comparison.data, measure)
+                trends.append(trend)
                 rows.append(
                     (
                         study.replace("_", " "),
@@ -61,22 +61,21 @@ def summary_page(
                         _chart_share(comparison) if level == "dynamics" else "",
                     )
                 )
-            here = overall_arrow(verdicts)
-            agreeing = verdicts.count(paper)
-            cells.append(
-                f"{ARROWS[paper]} / {ARROWS.get(here, here)} ({agreeing} of {len(verdicts)})"
-            )
-            if here != paper:
+            together = pooled_trend(trends)
+            cells.append(f"{ARROWS[paper]} / {ARROWS[together.verdict]} ({_mean(together)})")
+            if together.verdict != paper:
                 differing.append(
                     f"{study.replace('_', ' ')}, {level}: the paper's degeneracy {paper}, here "
-                    f"{_counted(verdicts)}"
+                    f"{together.verdict} ({_counted(trends)})"
                 )
         overall.append((study.replace("_", " "), *cells))
     table = Table(
         ("factor", "dynamics", "weights", "behavior"),
         tuple(overall),
-        "The paper's arrow / the arrow here (series that agree with the paper, of all). An arrow "
-        "here needs series with p < 0.05 that do not contradict each other.",
+        "The paper's arrow / the arrow here, and the mean slope per level over the series, in "
+        "percent of each one's mean, with its 95 % interval and Stouffer's p value. Series, which "
+        "may share a condition, count as independent. Weights: PIF, across sizes over the mean "
+        "norm.",
         align="llll",
     )
     details = Table(
@@ -105,12 +104,17 @@ def summary_page(
     )
 
 
-def _counted(verdicts: Sequence[str]) -> str:
+def _mean(trend: Trend) -> str:
+    effect, interval, p = effect_text(trend)
+    return "no data" if trend.verdict == "too few networks" else f"{effect}, {interval}; p = {p}"
+
+
+def _counted(trends: Sequence[Trend]) -> str:
+    verdicts = [trend.verdict for trend in trends]
     counts = (f"{name} in {verdicts.count(name)}" for name in dict.fromkeys(verdicts))
     return f"{', '.join(counts)} of {len(verdicts)} series"
 
 
 def _chart_share(comparison: Comparison) -> str:
-    verdicts = chart_trends(comparison.data)["verdict"].values
-    falls, rises = int((verdicts == "falls").sum()), int((verdicts == "rises").sum())
-    return f"{falls} ↓, {rises} ↑ of {int((verdicts != 'left out').sum())}"
+    falls, rises, compared = chart_counts(comparison)
+    return f"{falls} ↓, {rises} ↑ of {compared}"

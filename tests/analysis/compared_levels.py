@@ -36,6 +36,8 @@ def condition(rng, scale=1.0, networks=6, missed=0):
         variables, {"seed": seeds, "other": seeds, "component": [2, 4], "delay": [1, 2]}
     )
     found["dsa"].attrs |= {"components": 4, "delays": 2, "wanted_components": 4}
+    found["dsa"].attrs |= {"longest_tried": 2, "above_bound": 0.25, "unsettled": 0.1}
+    found["pif"].attrs |= {"above_bound": 0.5, "unsettled": 0.0}
     found.attrs["left_out"] = ", ".join(f"seed {s}: EXHAUSTED" for s in seeds[~good])
     return found
 

@@ -13,9 +13,9 @@ from rnnjax.analysis import (
     chart_trends,
     degeneracy,
     embedding,
-    level_estimate,
-    level_trends,
     matched,
+    measure_estimate,
+    measure_trend,
 )
 from rnnjax.training import Hyper, Recipe, Setup
 
@@ -128,11 +128,11 @@ def test_those_that_did_not_converge_are_named_and_left_out(found):
     assert found.attrs["left_out"] == "seed 8: EXHAUSTED"
     assert np.isnan(found["dsa"].values[8]).all()
     assert np.isnan(found["pif"].values[:, 8]).all()
-    assert level_estimate(found, "dsa").networks == 8
-    assert level_estimate(found, "ood_spread").networks == 8
+    assert measure_estimate(found, "dsa").networks == 8
+    assert measure_estimate(found, "ood_spread").networks == 8
     assert np.isfinite(found["ood_loss"].values[8])
     kept = found["ood_loss"].values[:8]
-    assert level_estimate(found, "ood_spread").value == pytest.approx(kept.std())
+    assert measure_estimate(found, "ood_spread").value == pytest.approx(kept.std())
 
 
 @pytest.mark.slow
@@ -143,10 +143,14 @@ def test_the_chart_holds_the_distances_of_its_places_and_names_no_others(found, 
     np.testing.assert_array_equal(there, [[True, True, True], [True, True, False], [False] * 3])
     about = found["dsa"].attrs
     assert about["components"] * about["delays"] <= 8
-    moving = jax.random.split(KEY, 4)[2]
-    states = population.converged.trajectories(moving, 12).rates
+    assert about["delays"] <= about["longest_tried"] <= 3
+    assert 0 <= about["unsettled"] <= 1
+    assert 0 <= found["pif"].attrs["above_bound"] < 1
+    # The trials are not those that any of the networks was trained with, but others of the task.
+    states = population.converged.trajectories(jax.random.key(9), 200).rates
     direct = metrics.dsa_distances(states, key=KEY, components=4, delays=2, variance=None)
-    np.testing.assert_allclose(chart.sel(component=4, delay=2).values[:8, :8], direct, atol=2e-2)
+    value = chart.sel(component=4, delay=2).values[:8, :8]
+    assert pairs(value, False).mean() == pytest.approx(pairs(direct, False).mean(), rel=0.2)
 
 
 @pytest.mark.slow
@@ -155,8 +159,8 @@ def test_a_condition_without_two_networks_has_no_distances(population):
     found = degeneracy(lonely, KEY, **ASKED)
     assert np.isnan(found["dsa"].values).all()
     assert found["dsa_chart"].shape == (3, 3, 2, 2)
-    assert level_estimate(found, "pif").networks == 0
-    assert level_trends([found, found], "pif").verdict == "too few networks"
+    assert measure_estimate(found, "pif").networks == 0
+    assert measure_trend([found, found], "pif").verdict == "too few networks"
 
 
 @pytest.mark.slow
@@ -165,6 +169,8 @@ def test_attractors_are_described_in_the_plane_of_visited_states(population):
     assert found.plane.shape == (2, 3, N)
     np.testing.assert_allclose(found.plane[0] @ found.plane[0].T, np.eye(3), atol=1e-6)
     assert (np.diff(found.variance, axis=1) <= 0).all()
+    assert [len(said) for said in found.outputs] == [len(p.points) for p in found.found]
+    assert found.memories(0) == found.memories(1) <= 4
     one, copy = found.found
     # The copy's points are the same ones under its numbering.
     assert len(one.points) == len(copy.points) > 0
@@ -177,12 +183,12 @@ def test_attractors_are_described_in_the_plane_of_visited_states(population):
 def test_trends_follow_planted_scales():
     rising = comparison()
     for measure in ("dsa", "pif", "ood_spread", "weight_change"):
-        assert level_trends(rising.data, measure).verdict == "rises", measure
-    falling = level_trends(rising.data[::-1], "dsa")
+        assert measure_trend(rising.data, measure).verdict == "rises", measure
+    falling = measure_trend(rising.data[::-1], "dsa")
     assert falling.verdict == "falls"
     charts = chart_trends(rising.data)
     np.testing.assert_array_equal(charts["verdict"], [["rises", "rises"], ["rises", "left out"]])
-    want = [level_trends([d.assign(dsa=d["dsa_chart"][0, 1]) for d in rising.data], "dsa").slope]
+    want = [measure_trend([d.assign(dsa=d["dsa_chart"][0, 1]) for d in rising.data], "dsa").slope]
     value = charts["value"].values[0, 1]
     np.testing.assert_allclose((value[2] - value[0]) / 2, want)
     assert np.isnan(charts["p"].values[1, 1])
@@ -191,24 +197,38 @@ def test_trends_follow_planted_scales():
 def test_matched_conditions_share_an_interval_of_losses():
     rng = np.random.default_rng(0)
     first, second = condition(rng), condition(rng, missed=1)
-    first["held_out_loss"] = ("seed", [1.0, 2, 3, 4, 5, 6])
-    second["held_out_loss"] = ("seed", [3.0, 4, 5, 9, 9, 4.5])  # the last one is exhausted
-    one, two = matched([first, second])
-    assert one.seed.values[one["status"] == Status.CONVERGED].tolist() == [2, 3, 4, 5]
-    assert two.seed.values[two["status"] == Status.CONVERGED].tolist() == [0, 1, 2]
-    assert level_estimate(one, "dsa").networks == 4
-    np.testing.assert_array_equal(one["dsa"].values[2:, 2:], first["dsa"].values[2:, 2:])
-    assert level_estimate(two, "ood_spread").networks == 3
+    first["loss"] = ("seed", [1.0, 2, 3, 4, 5, 6])
+    second["loss"] = ("seed", [3.0, 4, 5, 9, 9, 4.5])  # the last one is exhausted
+    nobody = condition(rng, missed=6)
+    for given in ([first, second], [nobody, first, second], [first, second, nobody]):
+        kept = [some for some in matched(given) if some.sizes["seed"]]
+        one, two = kept
+        assert one.seed.values.tolist() == [2, 3, 4, 5]
+        assert two.seed.values.tolist() == [0, 1, 2]
+        assert (one["status"] == Status.CONVERGED).all()
+    assert measure_estimate(one, "dsa").networks == 4
+    np.testing.assert_array_equal(one["dsa"].values, first["dsa"].values[2:, 2:])
+    assert measure_estimate(two, "ood_spread").networks == 3
 
 
 def test_bad_arguments_are_named(population):
     with pytest.raises(ValueError, match="^population: expected a Population"):
         degeneracy({}, KEY)  # pyright: ignore
-    for name in ("samples", "dsa_trials", "order"):
+    for name in ("samples", "dsa_trials", "order", "longest_delay"):
         with pytest.raises(ValueError, match=f"^{name}: expected"):
             degeneracy(population, KEY, **{name: 0})
     with pytest.raises(ValueError, match="^measure: .*did you mean 'dsa'"):
-        level_estimate(comparison().data[0], "dsaa")
+        measure_estimate(comparison().data[0], "dsaa")
+    data = comparison().data
+    other = data[1].assign_coords(delay=[1, 3])
+    with pytest.raises(ValueError, match="^datasets: expected charts over the same"):
+        chart_trends([data[0], other])
+    with pytest.raises(ValueError, match="^components: expected at least one number, got none"):
+        degeneracy(population, KEY, components=())
+    with pytest.raises(ValueError, match="^variance: expected a number in"):
+        degeneracy(population, KEY, variance=0.0)
+    lacking = [d.drop_vars("recurrent_kernel_alignment") for d in data]
+    assert measure_trend(lacking, "recurrent_kernel_alignment").verdict == "too few networks"
     with pytest.raises(ValueError, match="^variable: "):
         chart_trends(comparison().data, "pif")
     with pytest.raises(ValueError, match=r"^distances: expected shape \[S, S\]"):

@@ -148,8 +148,11 @@ def test_measuring_is_counted_by_pairs():
         ("task_complexity", ["--config.dsa.variance=1.5"], ["variance"]),
         ("task_complexity", ["--config.stretch=0"], ["factor", "above 0"]),
         ("feature_learning", ["--config.gammas=0.0,1.0"], ["gamma"]),
+        ("feature_learning", ["--config.gammas=2.0,1.0"], ["gammas", "expected values that rise"]),
+        ("task_complexity", ["--config.fixed_points.networks=0"], ["fixed_points.networks"]),
+        ("task_complexity", ["--config.training.flip_flop.learning_rate=-1.0"], ["learning_rate"]),
         ("network_size", ["--config.widths=0,8"], ["hidden", "at least 1"]),
-        ("regularization", ["--config.l1=0.0,-1.0"], ["l1", "at least 0"]),
+        ("regularization", ["--config.l1=-1.0,0.0"], ["l1", "at least 0"]),
         ("regularization", ["--config.l1=()"], ["tasks", "to compare"]),
     ],
 )

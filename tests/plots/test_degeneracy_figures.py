@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from compared_levels import comparison
 
-from rnnjax.analysis import chart_trends, level_estimate
-from rnnjax.analysis.attractors import Attractors
+from rnnjax.analysis import chart_trends, measure_estimate
+from rnnjax.analysis.rest import Attractors
 from rnnjax.dynamics import FixedPoints
 from rnnjax.plots import (
     degeneracy_levels,
@@ -27,7 +27,7 @@ def test_levels_are_estimates_with_their_errors():
     found = comparison()
     figure = drawn(degeneracy_levels([found], ("dsa", "ood_spread")))
     (line, _, (bars,)) = figure.axes[0].containers[0]
-    wanted = [level_estimate(data, "dsa") for data in found.data]
+    wanted = [measure_estimate(data, "dsa") for data in found.data]
     np.testing.assert_allclose(line.get_ydata(orig=False), [w.value for w in wanted])
     ends = np.array([segment[:, 1] for segment in bars.get_segments()])
     np.testing.assert_allclose(np.ptp(ends, axis=1) / 2, [w.error for w in wanted])
@@ -72,7 +72,13 @@ def test_fixed_points_are_told_apart():
     one = FixedPoints(points, np.zeros(4), np.zeros((4, 3), complex), fixed, stable, np.ones(4))
     visited = np.random.default_rng(0).normal(size=(1, 20, 3))
     given = Attractors(
-        np.array([5]), [one], np.eye(3)[None], np.zeros((1, 3)), visited, np.full((1, 3), 1 / 3)
+        np.array([5]),
+        [one],
+        np.eye(3)[None],
+        np.zeros((1, 3)),
+        visited,
+        np.full((1, 3), 1 / 3),
+        [np.zeros((4, 2))],
     )
     figure = drawn(fixed_point_maps({"Flip flop": given}))
     by_name = {line.get_label(): line for line in figure.axes[0].lines}

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from compared_levels import comparison
 
-from rnnjax.analysis.attractors import Attractors
+from rnnjax.analysis.rest import Attractors
 from rnnjax.dynamics import FixedPoints
 from rnnjax.report import degeneracy_page, render_html, render_markdown, summary_page
 from rnnjax.report.reference import DEGENERACY_ARROWS
-from rnnjax.report.summary import overall_arrow
 
 MADE = {
     "settings": {"seeds": 10}, "command": "python experiments/task_complexity.py",
@@ -28,7 +27,8 @@ def test_arrows_stand_beside_the_papers():
         "(paper: falls)."
     )
     rows = part(page, "Arrows: paper versus here").tables[0].rows
-    assert [row[-2:] for row in rows] == [("↓", "↑"), ("↑", "↑"), ("↓", "↑")]
+    # Dynamics by the angle and by the paper's formula, weights, behavior.
+    assert [row[-2:] for row in rows] == [("↓", "↑"), ("↓", "↑"), ("↑", "↑"), ("↓", "↑")]
     assert rows[0][6] == "10 / 10 / 10"
     low, high = (float(x) for x in rows[0][4].split(" to "))
     assert low < float(rows[0][3]) < high
@@ -45,7 +45,7 @@ def test_arrows_stand_beside_the_papers():
 def test_no_arrow_is_shown_as_such():
     page = degeneracy_page("network_size", [comparison((1.0, 1.0, 1.0))], **MADE)
     assert "dynamics no arrow (paper: falls)" in page.lead
-    few = degeneracy_page("network_size", [comparison(missed=8)], **MADE)
+    few = degeneracy_page("network_size", [comparison((1.0, 2.0), missed=8)], **MADE)
     assert "dynamics too few networks" in few.lead
     text = render_markdown(few)
     assert "seed 2: EXHAUSTED" in text
@@ -74,7 +74,7 @@ def resting(stable):
     found = FixedPoints(points, np.full(4, 1e-25), values, np.ones(4, bool), here, np.ones(4))
     return Attractors(
         np.array([7]), [found], np.eye(3)[None], np.zeros((1, 3)), points[None],
-        np.full((1, 3), 1 / 3),
+        np.full((1, 3), 1 / 3), [np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])],
     )  # fmt: skip
 
 
@@ -86,10 +86,10 @@ def test_fixed_points_are_counted_against_the_memories():
         )  # fmt: skip
 
     full = part(page(4), "Where they come to rest")
-    assert "at least as many stable points" in full.text
-    assert full.tables[0].rows[0][:6] == ("2 bits", "7", "4", "4", "0", "0")
+    assert "holds each memory of its task by a stable point" in full.text
+    assert full.tables[0].rows[0][:6] == ("2 bits", "7", "4", "4 of 4", "0", "0")
     short = part(page(3), "Where they come to rest")
-    assert "2 bits, seed 7: 3 stable points for 4 memories; 1 unstable" in short.text
+    assert "2 bits, seed 7: 3 stable points hold 3 of 4 memories; 1 unstable" in short.text
 
 
 def test_the_summary_counts_series_and_names_what_differs():
@@ -106,20 +106,30 @@ def test_the_summary_counts_series_and_names_what_differs():
     page = summary_page(studies, **made)
     assert page.lead.startswith("5 of 12 arrows are as in the paper's Table 1")
     rows = page.sections[0].tables[0].rows
-    assert rows[0] == ("task complexity", "↓ / ↓ (2 of 2)", "↑ / ↓ (0 of 2)", "↓ / ↓ (2 of 2)")
-    assert rows[1][1] == "↓ / mixed (1 of 2)"
-    assert rows[3][1] == "↓ / no arrow (0 of 1)"
-    differing = "feature learning, dynamics: the paper's degeneracy falls, here rises in 1"
+    assert [cell.split(" (")[0] for cell in rows[0]] == [
+        "task complexity", "↓ / ↓", "↑ / ↓", "↓ / ↓"
+    ]  # fmt: skip
+    assert rows[1][1].startswith("↓ / no arrow (")
+    assert rows[3][1].startswith("↓ / no arrow (")
+    assert "p = " in rows[3][1]
+    differing = (
+        "feature learning, dynamics: the paper's degeneracy falls, here no arrow (rises in 1"
+    )
     assert differing in page.sections[0].text
     assert "3 ↓, 0 ↑ of 3" in page.sections[1].tables[0].rows[0]
     with pytest.raises(ValueError, match="^studies: .*none of network_size, regularization"):
         summary_page({k: studies[k] for k in ("task_complexity", "feature_learning")}, **made)
 
 
-def test_series_without_a_contradiction_make_one_arrow():
-    assert overall_arrow(["falls", "no arrow", "falls"]) == "falls"
-    assert overall_arrow(["no arrow", "too few networks"]) == "no arrow"
-    assert overall_arrow(["rises", "falls"]) == "mixed"
+def test_sizes_are_judged_by_weights_over_their_norm():
+    page = degeneracy_page("network_size", [comparison()], **MADE)
+    rows = part(page, "Arrows: paper versus here").tables[0].rows
+    shown = {row[1]: row[-2] for row in rows}
+    assert shown["PIF over mean norm"] == shown["PIF per parameter"] == "↓"
+    assert shown["PIF over norm, less untrained"] == "-"
+    assert "PIF" not in shown
+    elsewhere = part(page, "Behind the arrows").tables[0].rows
+    assert {row[1] for row in elsewhere} >= {"PIF", "PIF over norm, untrained"}
 
 
 def test_unknown_studies_are_refused():

@@ -17,10 +17,11 @@ import xarray as xr
 from rnnjax.analysis.estimates import Estimate, Statistic, Trend, estimate, factor_trend
 from rnnjax.analysis.populations import measure_population
 from rnnjax.metrics import dsa, features, shape, svcca, weights
+from rnnjax.metrics.base import Solved
 from rnnjax.population import Population
 from rnnjax.training import Status
 from rnnjax.typing import Key
-from rnnjax.validate import instance_of, one_of, positive_integer
+from rnnjax.validate import fraction, instance_of, one_of, positive_integer
 
 __all__ = [
     "MEASURES",
@@ -29,9 +30,9 @@ __all__ = [
     "chart_trends",
     "degeneracy",
     "embedding",
-    "level_estimate",
-    "level_trends",
     "matched",
+    "measure_estimate",
+    "measure_trend",
 ]
 
 
@@ -49,12 +50,14 @@ MEASURES: dict[str, Measure] = {
     "dsa": Measure("dynamics", "pairs", "dsa", "DSA, angular"),
     "dsa_raw": Measure("dynamics", "pairs", "dsa_raw", "DSA, raw"),
     "dsa_chord": Measure("dynamics", "pairs", "dsa_chord", "DSA, chord"),
+    "dsa_lower_bound": Measure("dynamics", "pairs", "dsa_lower_bound", "DSA, lower bound"),
     "eigenvalues": Measure("dynamics", "pairs", "eigenvalues", "eigenvalue distance"),
     "pif": Measure("weights", "pairs", "pif", "PIF"),
     "pif_per_parameter": Measure("weights", "pairs", "pif_per_parameter", "PIF per parameter"),
     "pif_relative": Measure("weights", "pairs", "pif_relative", "PIF over mean norm"),
     "pif_untrained": Measure("weights", "pairs", "pif_untrained", "PIF over norm, untrained"),
     "pif_gain": Measure("weights", "pairs", "pif_gain", "PIF over norm, less untrained"),
+    "pif_lower_bound": Measure("weights", "pairs", "pif_lower_bound", "PIF, lower bound"),
     "ood_spread": Measure("behavior", "spread", "ood_loss", "sd of stretched loss"),
     "ood_mean": Measure("behavior", "mean", "ood_loss", "mean stretched loss"),
     "excess_spread": Measure("behavior", "spread", "ood_excess", "sd of stretched less own loss"),
@@ -71,9 +74,10 @@ MEASURES: dict[str, Measure] = {
     ),
     "effective_rank": Measure("features", "mean", "effective_rank", "effective rank"),
     "near_zero_share": Measure("features", "mean", "near_zero_share", "share of near-zero weights"),
+    "loss": Measure("behavior", "mean", "loss", "mean loss"),
     "held_out_loss": Measure("features", "mean", "held_out_loss", "held-out loss"),
 }
-"""What conditions are compared by; the first of a level is the paper's."""
+"""What conditions are compared by."""
 
 
 class Comparison(NamedTuple):
@@ -132,16 +136,31 @@ def degeneracy(
         difference of these), `pif_lower_bound`, `svcca`, `cka`; over `component` and `delay` too
         `dsa_chart` (angular) and `eigenvalue_chart`, NaN where the order is too large or there
         are fewer units or time steps than the place needs. Distances to networks that did not
-        converge are NaN, these networks are named in the attribute `left_out`; `dsa` has the
-        attributes `components`, `delays` and `wanted_components` (before the bound).
+        converge are NaN, these networks are named in the attribute `left_out`. `dsa` has the
+        attributes `components`, `delays`, `wanted_components` (before the bound) and
+        `longest_tried` (the most delays within it); `dsa` and `pif` have `above_bound` (how far
+        values lie above their lower bounds, over the values, mean over pairs) and `unsettled` (the
+        share of pairs whose solver did not end at a stationary point).
 
     Raises:
         ValueError: numbers out of range, a task without a stretched variant, a cell without a
             connectivity matrix, or trials that do not fit into memory.
     """
     instance_of("population", population, Population)
-    for name, value in (("samples", samples), ("dsa_trials", dsa_trials), ("order", order)):
+    counts = {
+        "samples": samples, "dsa_trials": dsa_trials, "order": order,
+        "longest_delay": longest_delay, "probe_trials": probe_trials, "probe_times": probe_times,
+    }  # fmt: skip
+    for name, value in counts.items():
         positive_integer(name, value)
+    fraction("variance", variance, open_below=True)
+    for name, values in (("components", components), ("delays", delays)):
+        if not len(values):
+            raise ValueError(f"{name}: expected at least one number, got none")
+        for value in values:
+            positive_integer(name, value)
+    # Not one of the streams that the networks of this seed were trained with.
+    key = jax.random.fold_in(key, _STREAM)
     measured, on_task, moving, solving = jax.random.split(key, 4)
     found = measure_population(
         population, measured, stretch=stretch, trials=trials, probe_trials=probe_trials,
@@ -157,8 +176,8 @@ def degeneracy(
         return _without_distances(found)
     some = population.where(good)
     known = some.trajectories(on_task, samples)
-    per_pair = {
-        **_weights(some, solving),
+    per_pair, matching = _weights(some, solving)
+    per_pair |= {
         "svcca": svcca.svcca_distances(known.rates, variance=variance),
         "cka": shape.cka_distances(known.rates),
     }
@@ -168,6 +187,7 @@ def degeneracy(
     for name, values in per_pair.items():
         found[name] = (("seed", "other"), _spread_out(values, good))
     found["dsa"].attrs |= about
+    found["pif"].attrs |= matching
     charts = _charts(states, solving, order, places)
     for name, chart in charts.items():
         found[name] = (("component", "delay", "seed", "other"), _spread_out(chart, good))
@@ -180,6 +200,8 @@ def degeneracy(
     found["representation_alignment"] = ("seed", aligned)
     return found
 
+
+_STREAM = 0x0DE6  # what `key` is folded with
 
 _PER_PAIR = (
     "dsa", "dsa_raw", "dsa_chord", "dsa_lower_bound", "eigenvalues", "pif", "pif_per_parameter",
@@ -196,7 +218,10 @@ def _without_distances(found: xr.Dataset) -> xr.Dataset:
     for name in ("dsa_chart", "eigenvalue_chart"):
         found[name] = chart.transpose("component", "delay", "seed", "other")
     found["representation_alignment"] = xr.full_like(found["loss"], np.nan)
-    found["dsa"].attrs |= {"components": 0, "delays": 0, "wanted_components": 0}
+    nothing = ("components", "delays", "wanted_components", "longest_tried")
+    found["dsa"].attrs |= dict.fromkeys(nothing, 0)
+    for name in ("dsa", "pif"):
+        found[name].attrs |= {"above_bound": np.nan, "unsettled": np.nan}
     return found
 
 
@@ -208,8 +233,9 @@ def _spread_out(values: np.ndarray, good: np.ndarray) -> np.ndarray:
     return full
 
 
-def _weights(some: Population, key: Key) -> dict[str, np.ndarray]:
-    found = {}
+def _weights(some: Population, key: Key) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Distances, and how sure they are."""
+    found, about = {}, {}
     for when in ("trained", "initial"):
         matrices = some.connectivity(when)
         norm = np.linalg.norm(matrices.astype(float), axis=(1, 2))
@@ -221,10 +247,21 @@ def _weights(some: Population, key: Key) -> dict[str, np.ndarray]:
             found["pif_per_parameter"] = result.distance / some.cell.hidden**2
             found["pif_lower_bound"] = result.lower_bound
             found["pif_relative"] = relative
+            about = _certainty(result.distance, result.lower_bound, result.status)
         else:
             found["pif_untrained"] = relative
     found["pif_gain"] = found["pif_relative"] - found["pif_untrained"]
-    return found
+    return found, about
+
+
+def _certainty(value: np.ndarray, bound: np.ndarray, status: np.ndarray) -> dict[str, float]:
+    """Over pairs: how far values are above their bounds, and the share not known as optima."""
+    pairs = np.triu_indices(len(value), 1)
+    above = (value - bound)[pairs] / np.where(value > 0, value, 1.0)[pairs]
+    return {
+        "above_bound": float(above.mean()),
+        "unsettled": float((status != Solved.CONVERGED)[pairs].mean()),
+    }
 
 
 def _fitting_delays(steps: int, trials: int, components: int, longest: int, order: int) -> int:
@@ -257,7 +294,9 @@ def _dynamics(
         "dsa_lower_bound": result.lower_bound,
         "eigenvalues": dsa.spectral_distances(fitted.eigenvalues),
     }
-    return distances, {"components": kept, "delays": chosen, "wanted_components": wanted}
+    about = {"components": kept, "delays": chosen, "wanted_components": wanted}
+    about["longest_tried"] = allowed
+    return distances, about | _certainty(result.angular, result.lower_bound, result.status)
 
 
 def _charts(
@@ -267,11 +306,11 @@ def _charts(
     networks, trials, steps, units = states.shape
     shape = (*(len(values) for values in places.values()), networks, networks)
     charts = {name: np.full(shape, np.nan) for name in ("dsa_chart", "eigenvalue_chart")}
-    within = [k for k in places["component"] if positive_integer("components", k) <= units]
+    within = [k for k in places["component"] if k <= units]
     scores = dsa.principal_scores(states, max(within)) if within else states
     for i, kept in enumerate(places["component"]):
         for j, delays in enumerate(places["delay"]):
-            size = kept * positive_integer("delays", delays)
+            size = kept * delays
             fits = kept <= units and delays < steps and trials * (steps - delays) > size
             if size > order or not fits:
                 continue
@@ -282,20 +321,26 @@ def _charts(
 
 
 def _values(dataset: xr.Dataset, measure: Measure) -> np.ndarray:
-    """What a measure is a statistic of; networks that did not converge are NaN."""
+    """What a measure is a statistic of; networks that did not converge are NaN.
+
+    So is every network where a population has no such measure, as a cell without recurrent weights.
+    """
+    if measure.variable not in dataset:
+        dims = ("seed", "other") if measure.statistic == "pairs" else ("seed",)
+        return np.full([dataset.sizes[name] for name in dims], np.nan)
     values = dataset[measure.variable]
     if measure.statistic != "pairs":
         values = values.where(dataset["status"] == Status.CONVERGED)
     return values.values
 
 
-def level_estimate(dataset: xr.Dataset, measure: str) -> Estimate:
+def measure_estimate(dataset: xr.Dataset, measure: str) -> Estimate:
     """A measure of one condition with its jackknife error; raises `ValueError` if unknown."""
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
     return estimate(chosen.statistic, _values(dataset, chosen))
 
 
-def level_trends(datasets: Sequence[xr.Dataset], measure: str, **options: Any) -> Trend:
+def measure_trend(datasets: Sequence[xr.Dataset], measure: str, **options: Any) -> Trend:
     """A measure over the conditions of a factor, in order; see `factor_trend` for `options`."""
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
     return factor_trend(chosen.statistic, [_values(d, chosen) for d in datasets], **options)
@@ -318,6 +363,9 @@ def chart_trends(
     one_of("variable", variable, ("dsa_chart", "eigenvalue_chart"))
     first = datasets[0]
     axes = ("component", "delay")
+    for other in datasets[1:]:
+        if any(not first[name].equals(other[name]) for name in axes):
+            raise ValueError("datasets: expected charts over the same components and delays")
     shape = tuple(first.sizes[name] for name in axes)
     relative, p = np.full(shape, np.nan), np.full(shape, np.nan)
     verdict = np.full(shape, "left out", dtype="<U16")
@@ -343,10 +391,10 @@ def embedding(distances: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Places of networks in a plane whose distances are as near as may be to theirs, [S', 2].
 
     Metric multidimensional scaling (scikit-learn's SMACOF, the best of 16 starts), centered, of
-    the networks that are there.
+    the networks that are there; in the unit of the distances.
 
     Args:
-        distances: [S, S], NaN for networks left out; in the unit of the places.
+        distances: [S, S], NaN for networks left out.
         seed: of the starts.
 
     Raises:
@@ -367,22 +415,18 @@ def embedding(distances: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
 
 def matched(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """The same conditions, of networks only whose held-out losses all conditions have.
+    """The same conditions, of those networks alone whose losses all conditions have.
 
-    That is the interval from the largest of the conditions' lowest losses to the smallest of their
-    highest; the others count as left out. A condition may keep none.
+    Losses on the task, on trials that networks share, from the largest of the conditions' lowest
+    to the smallest of their highest. A condition may keep none; one in which none converged has
+    no say. What is kept need not have equal means: compare `held_out_loss` or `loss` too.
     """
-    converged = [d["held_out_loss"].where(d["status"] == Status.CONVERGED) for d in datasets]
-    low = max(float(loss.min()) for loss in converged)
-    high = min(float(loss.max()) for loss in converged)
+    converged = [d["loss"].where(d["status"] == Status.CONVERGED) for d in datasets]
+    some = [loss for loss in converged if loss.notnull().any()]
+    low = max((float(loss.min()) for loss in some), default=np.nan)
+    high = min((float(loss.max()) for loss in some), default=np.nan)
     kept = []
     for dataset, loss in zip(datasets, converged, strict=True):
-        inside = (loss >= low) & (loss <= high)
-        both = inside & inside.rename(seed="other")
-        part = dataset.copy()
-        for name, values in dataset.data_vars.items():
-            if "other" in values.dims:
-                part[name] = values.where(both)
-        part["status"] = dataset["status"].where(inside, int(Status.EXHAUSTED))
-        kept.append(part)
+        rows = np.flatnonzero(((loss >= low) & (loss <= high)).values)
+        kept.append(dataset.isel(seed=rows, other=rows))
     return kept

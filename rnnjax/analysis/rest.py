@@ -27,6 +27,13 @@ class Attractors(NamedTuple):
     """Some of them: the starts of the search."""
     variance: Float[np.ndarray, "S 3"]
     """Share of their variance along each direction."""
+    outputs: list[Float[np.ndarray, "P O"]]
+    """What every network says at its points."""
+
+    def memories(self, row: int) -> int:
+        """How many answers, by the signs of the outputs, a network's stable points give."""
+        stable = self.outputs[row][self.found[row].stable]
+        return len({tuple(signs) for signs in (stable > 0).tolist()})
 
 
 def attractors(
@@ -64,4 +71,12 @@ def attractors(
         power = strengths**2 / (strengths**2).sum()
         planes.append(directions[:3])
         shares.append(power[:3])
-    return Attractors(population.seeds, found, np.stack(planes), center, visited, np.stack(shares))
+    scale = population.output_scale
+    outputs = []
+    for row, points in enumerate(found):
+        one = {name: leaf[row] for name, leaf in params.items()}
+        said = [cell.readout(one, state, scale) for state in points.points.astype(np.float32)]
+        outputs.append(np.reshape(said, (len(said), cell.outputs)))
+    return Attractors(
+        population.seeds, found, np.stack(planes), center, visited, np.stack(shares), outputs
+    )
