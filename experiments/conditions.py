@@ -113,7 +113,7 @@ def condition(
     spec = rnnjax.tasks.make(task, **{**task_options(config, task), **options})
     spec.stretched(config.stretch)  # refused now, not after the training
     settings = {"gamma": gamma} if rule != "standard" else {}
-    parts = {**options, "N": hidden, **settings, **{k: v for k, v in penalties.items() if v > 0}}
+    parts = {**options, "N": hidden, **settings, **{k: v for k, v in penalties.items() if v}}
     name = "-".join([task, rule, *(f"{key}_{_plain(value)}" for key, value in parts.items())])
     learning_rate = config.mup_rate if rule == "mup" else training.learning_rate
     return Condition(
