@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 import rnnjax
+from configs.trained import TASKS
 from grids import cost_text, device_name, named, task_options, training_seconds
 from launch import Config, Study, checked_workdir, main
 from rnnjax.analysis import measure_population
@@ -22,8 +23,6 @@ from rnnjax.plots.style import name_value
 from rnnjax.report import Picture, population_page, write_report
 from rnnjax.store import versions
 from rnnjax.validate import one_of, positive_integer
-
-_TASKS = ("flip_flop", "delayed_discrimination", "sine_wave", "path_integration")
 
 
 def build_sweeps(config: Config) -> dict[str, rnnjax.Sweep]:
@@ -101,7 +100,7 @@ def conditions(sweep: rnnjax.Sweep, store: Path) -> Iterator[rnnjax.Population]:
 
 def measured(config: Config, name: str, population: rnnjax.Population) -> xr.Dataset:
     """A population's measures, its held-out losses, and which condition it is of."""
-    key = jax.random.fold_in(jax.random.key(0), _TASKS.index(name))
+    key = jax.random.fold_in(jax.random.key(0), TASKS.index(name))
     found = measure_population(
         population, key, stretch=config.stretch, trials=config.measured_trials,
         probe_trials=config.probe_trials, probe_times=config.probe_times,

@@ -27,6 +27,10 @@ def run(
     workdir = Path(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"workdir: expected a folder, got the file {workdir}")
+    if (workdir / "store").exists() or (workdir / "study.json").exists():
+        raise ValueError(
+            f"workdir: expected a folder of the summary's own, got a study's: {workdir}"
+        )
     studies, sources, missing = {}, {}, []
     for study in DEGENERACY_ARROWS:
         try:

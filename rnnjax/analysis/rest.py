@@ -12,6 +12,8 @@ from rnnjax.validate import instance_of, positive_integer
 
 __all__ = ["Attractors", "attractors"]
 
+_STREAM = 0x2E57  # what `key` is folded with
+
 
 class Attractors(NamedTuple):
     """What the networks of a population do when nothing comes in."""
@@ -59,7 +61,8 @@ def attractors(
         ValueError: numbers out of range.
     """
     instance_of("population", population, Population)
-    drawn, chosen = jax.random.split(key)
+    # Not one of the streams that the networks of this seed were trained with.
+    drawn, chosen = jax.random.split(jax.random.fold_in(key, _STREAM))
     inputs = np.asarray(population.task.batch(drawn, positive_integer("trials", trials)).inputs)
     cell, params = population.cell, population.params
     visited = visited_states(cell, params, inputs, count=starts, key=chosen)
