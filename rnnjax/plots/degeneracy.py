@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from rnnjax.analysis.comparison import (
     MEASURES,
@@ -157,11 +157,12 @@ def stretched_losses(comparisons: Sequence[Comparison]) -> Figure:
 
 
 def _fit_scale(axes: Axes, name: Literal["x", "y"]) -> None:
-    """Logarithmic over more than a decade, else linear with a common power of ten."""
+    """Logarithmic over a factor 30 or more, else linear with a common power of ten."""
     axis = axes.xaxis if name == "x" else axes.yaxis
     low, high = axis.get_data_interval()
-    if low > 0 and high > 10 * low:
+    if low > 0 and high > 30 * low:
         axes.set(**{f"{name}scale": "log"})
+        axis.set_minor_formatter(NullFormatter())
         return
     axes.ticklabel_format(axis=name, style="sci", scilimits=(-2, 3), useMathText=True)
     axis.get_offset_text().set_fontsize(SMALL)
