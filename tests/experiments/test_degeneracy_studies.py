@@ -66,7 +66,9 @@ def test_a_penalty_of_nothing_is_the_condition_of_both_series():
 @pytest.mark.slow
 def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     workdir = tmp_path / "run"
-    asked = ("--config=smoke", f"--workdir={workdir}")
+    # A program is compiled per order of the operators.
+    dsa = [f"--config.dsa.{field}" for field in ("components=2,", "delays=1,", "order=4")]
+    asked = ("--config=smoke", *dsa, f"--workdir={workdir}")
     assert call("task_complexity", *asked) == 0
     page = (workdir / "report.md").read_text()
     assert "task_complexity.py --config=smoke" in page
