@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import rnnjax
-from grids import SECONDS_TO_COMPILE, task_options
+from grids import SECONDS_TO_COMPILE, task_options, threshold_recipe
 from launch import Config
 from rnnjax.cells import Cell, current, rate
 from rnnjax.metrics.conjugation import rounds
@@ -99,17 +99,7 @@ def condition(
         "mup": lambda: current(hidden, tau=training.tau, parametrization=MuPAdam()),
     }
     penalties = {name: v for name, v in (("l1", l1), ("nuclear", nuclear)) if v is not None}
-    recipe = rnnjax.Recipe.until(
-        training.threshold,
-        epochs=training.epochs,
-        steps_per_epoch=config.steps_per_epoch,
-        batch=training.batch,
-        clip=config.clip,
-        schedule=training.schedule,
-        penalties=tuple(penalties),
-        patience=config.patience,
-        validation_trials=config.validation_trials,
-    )
+    recipe = threshold_recipe(config, training, penalties)
     spec = rnnjax.tasks.make(task, **{**task_options(config, task), **options})
     spec.stretched(config.stretch)  # refused now, not after the training
     settings = {"gamma": gamma} if rule != "standard" else {}

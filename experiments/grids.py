@@ -22,6 +22,7 @@ __all__ = [
     "named",
     "remembered",
     "task_options",
+    "threshold_recipe",
     "train_and_report",
     "training_seconds",
 ]
@@ -44,6 +45,21 @@ def named(values: Iterable[str]) -> list[str]:
 def task_options(config: Config, task: str) -> dict[str, Any]:
     """What the config says of a task's times."""
     return config[task].to_dict() if task in config else {}
+
+
+def threshold_recipe(config: Config, training: Config, penalties: Iterable[str]) -> rnnjax.Recipe:
+    """How networks of a task, of which `training` is, learn until their threshold."""
+    return rnnjax.Recipe.until(
+        training.threshold,
+        epochs=training.epochs,
+        steps_per_epoch=config.steps_per_epoch,
+        batch=training.batch,
+        clip=config.clip,
+        schedule=training.schedule,
+        penalties=tuple(penalties),
+        patience=config.patience,
+        validation_trials=config.validation_trials,
+    )
 
 
 def training_seconds(store: Path) -> float:

@@ -14,7 +14,7 @@ import xarray as xr
 
 import rnnjax
 from configs.trained import TASKS
-from grids import cost_text, device_name, named, task_options, training_seconds
+from grids import cost_text, device_name, named, task_options, threshold_recipe, training_seconds
 from launch import Config, Study, checked_workdir, main
 from rnnjax.analysis import measure_population
 from rnnjax.parametrization import MuPAdam
@@ -49,17 +49,7 @@ def _sweep(config: Config, name: str) -> rnnjax.Sweep:
             f"got {config[missing]}"
         )
     penalties = [p for p in ("l1", "nuclear") if tuple(config[p]) != (0.0,)]
-    recipe = rnnjax.Recipe.until(
-        training.threshold,
-        epochs=training.epochs,
-        steps_per_epoch=config.steps_per_epoch,
-        batch=training.batch,
-        clip=config.clip,
-        schedule=training.schedule,
-        penalties=tuple(penalties),
-        patience=config.patience,
-        validation_trials=config.validation_trials,
-    )
+    recipe = threshold_recipe(config, training, penalties)
     axes = {
         "hidden": config.hidden,
         "learning_rate": [config.mup_rate if rule == "mup" else training.learning_rate],

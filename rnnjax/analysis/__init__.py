@@ -10,13 +10,13 @@ from rnnjax.analysis.comparison import (
     Comparison,
     Measure,
     chart_trends,
-    degeneracy,
     embedding,
     matched,
     measure_estimate,
     measure_trend,
 )
 from rnnjax.analysis.curves import curve_distance, loss_ratio, smoothed_loss, steps_to_loss
+from rnnjax.analysis.distances import degeneracy
 from rnnjax.analysis.estimates import Estimate, Trend, estimate, factor_trend, pooled_trend
 from rnnjax.analysis.memory import memory_demand
 from rnnjax.analysis.populations import level_trend, measure_population

@@ -4,15 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnjax.analysis.comparison import (
-    MEASURES,
-    Comparison,
-    chart_trends,
-    matched,
-    measure_estimate,
-    measure_trend,
-)
-from rnnjax.analysis.estimates import Estimate, Trend
+from rnnjax.analysis.comparison import Comparison, measure_estimate, measure_trend
 from rnnjax.analysis.rest import Attractors
 from rnnjax.plots import (
     degeneracy_levels,
@@ -21,16 +13,21 @@ from rnnjax.plots import (
     network_maps,
     stretched_losses,
 )
+from rnnjax.report.arrows import (
+    arrow_measures,
+    chart_counts,
+    estimate_text,
+    matched_table,
+    series_title,
+    shown_measures,
+    trend_table,
+)
 from rnnjax.report.common import bullets, provenance, settings_section
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.reference import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
 
-__all__ = [
-    "ARROWS", "arrow_measures", "chart_counts", "degeneracy_page", "effect_text", "series_title",
-]  # fmt: skip
-
-ARROWS = {"rises": "↑", "falls": "↓", "no arrow": "no arrow", "too few networks": "too few"}
+__all__ = ["degeneracy_page"]
 
 _BEHIND = (
     "eigenvalues", "dsa_lower_bound", "pif", "pif_relative", "pif_untrained", "pif_gain",
@@ -42,100 +39,6 @@ _FEATURES = (
     "weight_change", "kernel_alignment", "recurrent_kernel_alignment", "representation_alignment",
     "effective_rank", "near_zero_share", "held_out_loss",
 )  # fmt: skip
-
-
-def arrow_measures(study: str) -> dict[str, str]:
-    """The measure that decides on the arrow of each level.
-
-    Across sizes raw distances of weights grow, and those per parameter fall, by the number of
-    entries alone; so weights are judged over their norm there.
-    """
-    weights = "pif_relative" if study == "network_size" else "pif"
-    return {"dynamics": "dsa", "weights": weights, "behavior": "ood_spread"}
-
-
-def _shown(study: str) -> tuple[str, ...]:
-    """Those of the first table, with the paper's own formulas where these differ."""
-    across = ("pif_gain", "pif_per_parameter") if study == "network_size" else ()
-    chosen = arrow_measures(study)
-    return (chosen["dynamics"], "dsa_raw", chosen["weights"], *across, chosen["behavior"])
-
-
-def series_title(comparison: Comparison) -> str:
-    """`Flip flop, bits`."""
-    return f"{comparison.title}, {comparison.setting}"
-
-
-def _estimate_text(found: Estimate) -> str:
-    if np.isnan(found.value):
-        return "none"
-    if np.isnan(found.error):
-        return f"{found.value:.3g}"
-    return f"{found.value:.3g} ± {found.error:.1g}"
-
-
-def effect_text(trend: Trend) -> tuple[str, str, str]:
-    """Slope per level in percent of the mean, its interval, and the p value."""
-    if np.isnan(trend.slope) or np.isnan(trend.relative) or not trend.slope:
-        return "none", "none", "none"
-    unit = 100 * trend.relative / trend.slope
-    interval = f"{unit * trend.low:+.1f} to {unit * trend.high:+.1f}"
-    return f"{100 * trend.relative:+.1f}", interval, f"{trend.p:.2g}"
-
-
-def _paper(study: str, measure: str) -> str:
-    """The paper's arrow, for the measures of the first table."""
-    shown = measure in _shown(study) and measure != "pif_gain"
-    return DEGENERACY_ARROWS[study][MEASURES[measure].level] if shown else ""
-
-
-def _trend_rows(
-    study: str, comparison: Comparison, measures: Sequence[str]
-) -> list[tuple[str, ...]]:
-    rows = []
-    if len(comparison.data) < 2:
-        return rows
-    for measure in measures:
-        trend = measure_trend(comparison.data, measure)
-        paper = _paper(study, measure)
-        rows.append(
-            (
-                series_title(comparison),
-                MEASURES[measure].title,
-                " | ".join(
-                    _estimate_text(measure_estimate(data, measure)) for data in comparison.data
-                ),
-                *effect_text(trend),
-                " / ".join(map(str, trend.networks)),
-                ARROWS.get(paper, "-"),
-                ARROWS[trend.verdict],
-            )
-        )
-    return rows
-
-
-_COLUMNS = (
-    "series", "measure", "by level", "% per level", "95% interval", "p", "networks", "paper",
-    "here",
-)  # fmt: skip
-_ALIGN = "lllrrrrll"
-
-
-def _table(
-    study: str, comparisons: Sequence[Comparison], measures: Sequence[str], caption: str
-) -> Table:
-    rows = [row for c in comparisons for row in _trend_rows(study, c, measures)]
-    return Table(_COLUMNS, tuple(rows), caption, align=_ALIGN)
-
-
-def _matched_table(study: str, comparisons: Sequence[Comparison]) -> Table:
-    alike = [c._replace(data=tuple(matched(c.data))) for c in comparisons if len(c.data) > 1]
-    caption = (
-        "The same of networks only whose losses on the task all levels have: between the largest "
-        "of the levels' lowest and the smallest of their highest; what remains of the difference "
-        "stands in the row of that loss. Levels with fewer than three networks are passed over."
-    )
-    return _table(study, alike, (*arrow_measures(study).values(), "loss"), caption)
 
 
 def _condition_table(comparisons: Sequence[Comparison]) -> Table:
@@ -155,7 +58,7 @@ def _condition_table(comparisons: Sequence[Comparison]) -> Table:
                     f"{np.median(epochs):.0f} ({epochs.min():.0f} to {epochs.max():.0f})"
                     if good.any()
                     else "none",
-                    _estimate_text(measure_estimate(data, "held_out_loss")),
+                    estimate_text(measure_estimate(data, "held_out_loss")),
                     f"{kept}" if wanted == kept else f"{kept} of {wanted} wanted",
                     f"{about['delays']} of {about['longest_tried']}",
                     *(_certainty(data[name].attrs) for name in ("dsa", "pif")),
@@ -207,14 +110,6 @@ def _chart_text(comparisons: Sequence[Comparison]) -> str:
         "small k compares the coarse dynamics, large k whitens directions of little variance into "
         "full partners. A claim holds as far as its color does.\n\n" + bullets(lines)
     )
-
-
-def chart_counts(comparison: Comparison, variable: str = "dsa_chart") -> tuple[int, int, int]:
-    """At how many places of a chart distances fall, rise, and were compared at all."""
-    trends = chart_trends(comparison.data, variable)
-    verdicts = trends["verdict"].values
-    compared = int(np.isfinite(trends["relative"].values).sum())
-    return int((verdicts == "falls").sum()), int((verdicts == "rises").sum()), compared
 
 
 def _places_taken(comparison: Comparison) -> str:
@@ -354,13 +249,13 @@ def degeneracy_page(
             "Arrows: paper versus here",
             "",
             (
-                _table(
-                    study, comparisons, _shown(study),
+                trend_table(
+                    study, comparisons, shown_measures(study),
                     "Values with jackknife errors over networks, by level; slope per level, in "
                     "percent of the mean, with its interval and the p value of a permutation of "
                     "networks between levels; networks by level; arrows.",
                 ),
-                _matched_table(study, comparisons),
+                matched_table(study, comparisons),
             ),
             (
                 Picture(
@@ -394,8 +289,8 @@ def degeneracy_page(
             "Behind the arrows",
             "",
             (
-                _table(
-                    study, comparisons, [m for m in _BEHIND if m not in _shown(study)],
+                trend_table(
+                    study, comparisons, [m for m in _BEHIND if m not in shown_measures(study)],
                     "What stands beside the measures of the paper: the distance of eigenvalues; "
                     "weights over their norm, of trained and of untrained networks; the stretched "
                     "loss less that of the task itself; representations.",
@@ -427,7 +322,7 @@ def degeneracy_page(
             "Feature learning",
             "",
             (
-                _table(
+                trend_table(
                     study, comparisons, _FEATURES,
                     "Mean over converged networks. Lower alignment and larger weight change mean "
                     "stronger feature learning.",

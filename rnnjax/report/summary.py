@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from rnnjax.analysis.comparison import MEASURES, Comparison, measure_trend
 from rnnjax.analysis.estimates import Trend, pooled_trend
-from rnnjax.report.common import bullets, provenance
-from rnnjax.report.degeneracy import (
+from rnnjax.report.arrows import (
     ARROWS,
     arrow_measures,
     chart_counts,
     effect_text,
     series_title,
 )
+from rnnjax.report.common import bullets, provenance
 from rnnjax.report.page import Page, Section, Table
 from rnnjax.report.reference import DEGENERACY_ARROWS, DEGENERACY_PAPER
 
