@@ -21,10 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.metrics.pairwise import device_map
-from rnnjax.typing import Array, Float, Key
+from rnnjax.metrics import pairwise
+from rnnjax.typing import Array, Bool, Float, Key
 
-__all__ = ["Conjugated", "conjugate", "random_orthogonal", "rounds"]
+__all__ = ["Conjugated", "bordered_order", "conjugate", "random_orthogonal", "rounds"]
 
 _ROUNDS = ((1, 0.1), (4, 0.25), (16, 0.65))
 """Of each round: the divisor of the starts, and the share of the steps."""
@@ -37,13 +37,15 @@ _FIRST_STEP = 0.1
 _FLAT = 3e-5
 """Norm of the gradient, for matrices of unit norm, below which a point counts as stationary."""
 
+_TILE = 32
+
 
 class Conjugated(NamedTuple):
-    """The finalists of one pair, best first."""
+    """The finalists of every pair, best first."""
 
-    rotation: Float[Array, "F R R"]
+    rotation: Float[np.ndarray, "M F R R"]
     """C, orthogonal to single precision."""
-    stationary: Array
+    stationary: Bool[np.ndarray, " M"]
     """Whether the best of them is a stationary point, to tolerance."""
 
 
@@ -124,7 +126,7 @@ def _ascend(a: Array, b: Array, state: _State) -> _State:
     )
 
 
-def _round(a: Array, b: Array, rotation: Array, steps: int, flat: float) -> _State:
+def _round(a: Array, b: Array, rotation: Array, steps: int, flat: Array) -> _State:
     """`steps` steps of every start [F, R, R], fewer once all are stationary."""
     rotation = _towards_orthogonal(rotation)
     value, gradient = _value_and_gradient(a, b, rotation)
@@ -139,28 +141,33 @@ def _round(a: Array, b: Array, rotation: Array, steps: int, flat: float) -> _Sta
     )
 
 
-def _one_pair(pair: tuple[Array, Array, Array], shared: Array, plan: tuple) -> Conjugated:
-    """The finalists of one pair, from its own starts and those it shares with all pairs."""
-    a, b, own = pair
-    order = a.shape[-1]
-    # A has norm R, so that curvatures, and with them the first step, do not depend on R.
-    flat = _FLAT * order
-    rotation, state = jnp.concatenate([own, shared]), None
-    for width, steps in plan:
-        if state is not None:
-            rotation = state.best_rotation[jax.lax.top_k(state.best, width)[1]]
-        state = _round(order * a, b, rotation, steps, flat)
-    assert state is not None
-    best = jax.lax.top_k(state.best, len(state.best))[1]
-    return Conjugated(state.best_rotation[best], state.flatness[best[0]] <= flat)
+def bordered_order(order: int) -> int:
+    """The order that matrices of this order are solved in.
+
+    On an accelerator the next multiple of 32, since there compiling a program for every order takes
+    longer than all solves. With zeros around A and B, and C continued by the identity, G vanishes
+    outside of the block: every step is that of the smaller problem.
+    """
+    return order if pairwise.one_by_one() else -(-order // _TILE) * _TILE
 
 
-@functools.partial(jax.jit, static_argnames="plan")
+def _bordered(matrices: np.ndarray, size: int, diagonal: float) -> np.ndarray:
+    """[..., R, R] as the first block of [..., size, size]; `diagonal` on the rest of that."""
+    order = matrices.shape[-1]
+    if size == order:
+        return matrices
+    larger = np.zeros((*matrices.shape[:-2], size, size), matrices.dtype)
+    larger[..., :order, :order] = matrices
+    rest = np.arange(order, size)
+    larger[..., rest, rest] = diagonal
+    return larger
+
+
 def conjugate(
-    a: Float[Array, "M R R"],
-    b: Float[Array, "M R R"],
-    own: Float[Array, "M Q R R"],
-    shared: Float[Array, "H R R"],
+    a: Float[np.ndarray, "M R R"],
+    b: Float[np.ndarray, "M R R"],
+    own: Float[np.ndarray, "M Q R R"],
+    shared: Float[np.ndarray, "H R R"],
     plan: tuple[tuple[int, int], ...],
 ) -> Conjugated:
     """The finalists of every pair.
@@ -171,5 +178,37 @@ def conjugate(
         shared: starts for all pairs.
         plan: `rounds(Q + H, steps)`.
     """
+    order = a.shape[-1]
+    size = bordered_order(order)
+    matrices = (_bordered(x, size, 0.0) for x in (a, b))
+    starts = (_bordered(x, size, 1.0) for x in (own, shared))
+    # A has norm R, so that curvatures, and with them the first step, do not depend on R.
+    scale, flat = np.float32(order), np.float32(_FLAT * order)
+    found = _conjugate(*matrices, *starts, scale, flat, plan=plan)
+    rotation, stationary = (np.asarray(x) for x in found)
+    return Conjugated(rotation[..., :order, :order], stationary)
+
+
+@functools.partial(pairwise.Kernel, static="plan")
+def _conjugate(
+    a: Array, b: Array, own: Array, shared: Array, scale: Array, flat: Array, plan: tuple
+) -> tuple[Array, Array]:
     with jax.default_matmul_precision("highest"):
-        return device_map(lambda pair: _one_pair(pair, shared, plan), (a, b, own))
+        return pairwise.device_map(
+            lambda pair: _one_pair(pair, shared, scale, flat, plan), (a, b, own)
+        )
+
+
+def _one_pair(
+    pair: tuple[Array, Array, Array], shared: Array, scale: Array, flat: Array, plan: tuple
+) -> tuple[Array, Array]:
+    """The finalists of one pair, from its own starts and those it shares with all pairs."""
+    a, b, own = pair
+    rotation, state = jnp.concatenate([own, shared]), None
+    for width, steps in plan:
+        if state is not None:
+            rotation = state.best_rotation[jax.lax.top_k(state.best, width)[1]]
+        state = _round(scale * a, b, rotation, steps, flat)
+    assert state is not None
+    best = jax.lax.top_k(state.best, len(state.best))[1]
+    return state.best_rotation[best], state.flatness[best[0]] <= flat

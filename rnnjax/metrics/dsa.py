@@ -16,12 +16,11 @@ from typing import Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from rnnjax import validate
 from rnnjax.metrics import checks, pairwise
 from rnnjax.metrics.base import Solved
-from rnnjax.metrics.conjugation import conjugate, random_orthogonal, rounds
+from rnnjax.metrics.conjugation import bordered_order, conjugate, random_orthogonal, rounds
 from rnnjax.metrics.operators import (
     Operators,
     choose_delays,
@@ -29,8 +28,9 @@ from rnnjax.metrics.operators import (
     fit_operators,
     principal_scores,
 )
-from rnnjax.metrics.pairwise import MEMORY, Progress
+from rnnjax.metrics.pairwise import Progress
 from rnnjax.metrics.spectra import Spectra, lower_bound, spectra, take
+from rnnjax.numerics.assignment import assign
 from rnnjax.typing import Key
 
 __all__ = [
@@ -160,7 +160,7 @@ def _solve(
     key: Key,
     starts: int | None,
     steps: int,
-    memory: float,
+    memory: float | None,
     progress: Progress | None,
     *,
     rotations: bool,
@@ -179,19 +179,17 @@ def _solve(
         aligned = first @ np.swapaxes(second, 1, 2)
         own = np.stack([np.broadcast_to(identity, aligned.shape), aligned], 1)[:, :starts]
         inputs = [side.unit[which] for side, which in pair]
-        found = conjugate(*(x.astype(np.float32) for x in (*inputs, own)), shared, plan=plan)
+        a, b, own = (x.astype(np.float32) for x in (*inputs, own))
+        found = conjugate(a, b, own, shared, plan=plan)
         first, second = (side.matrix[which] for side, which in pair)
         bounds = [take(side.spectra, which) for side, which in pair]
-        result = _result(
-            (first, second), (bounds[0], bounds[1]),
-            np.asarray(found.rotation), np.asarray(found.stationary),
-        )  # fmt: skip
+        result = _result((first, second), (bounds[0], bounds[1]), found.rotation, found.stationary)
         return result if rotations else result._replace(rotation=result.rotation[:, :0, :0])
 
     # In flight per pair: a dozen matrices of doubles, its finalists, and where all pairs are
     # worked on at once, ten matrices per start.
     matrices = 24 + _OWN + plan[-1][0] + (0 if pairwise.one_by_one() else 10 * starts)
-    size = pairwise.batch_size(4 * matrices * order**2, memory=memory)
+    size = pairwise.batch_size(4 * matrices * bordered_order(order) ** 2, memory=memory)
     return pairwise.in_batches(batch, len(members[0]), size=size, progress=progress)
 
 
@@ -202,7 +200,7 @@ def operator_distances(
     key: Key,
     starts: int | None = None,
     steps: int = STEPS,
-    memory: float = MEMORY,
+    memory: float | None = None,
     progress: Progress | None = None,
 ) -> DSAResult:
     """Distances between the operators of pairs: a[m] against b[m].
@@ -215,7 +213,7 @@ def operator_distances(
             them goes on after a tenth of the steps, and the best few after a third (see
             `rnnjax.metrics.conjugation`).
         steps: gradient steps that the last ones take in all, at most.
-        memory: bytes that a batch of pairs may take.
+        memory: bytes that a batch of pairs may take; `pairwise.default_memory()` by default.
         progress: called with the pairs done and all pairs.
 
     Raises:
@@ -234,7 +232,7 @@ def compare_operators(
     key: Key,
     starts: int | None = None,
     steps: int = STEPS,
-    memory: float = MEMORY,
+    memory: float | None = None,
     progress: Progress | None = None,
 ) -> DSAResult:
     """Distances between all operators [S, R, R] of a population: every field is [S, S].
@@ -271,11 +269,12 @@ def wasserstein_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _transport(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Root mean squared distance of optimally matched points, [M], of [M, R] and [M, R]."""
     costs = np.abs(first[:, :, None] - second[:, None, :]) ** 2
-    return np.sqrt([cost[linear_sum_assignment(cost)].mean() for cost in costs])
+    matched = np.take_along_axis(costs, assign(costs)[:, :, None], axis=2)
+    return np.sqrt(matched.mean((1, 2)))
 
 
 def spectral_distances(
-    eigenvalues: np.ndarray, *, memory: float = MEMORY, progress: Progress | None = None
+    eigenvalues: np.ndarray, *, memory: float | None = None, progress: Progress | None = None
 ) -> np.ndarray:
     """`wasserstein_distances` between the eigenvalues [S, R] of all networks, as [S, S].
 
@@ -303,7 +302,7 @@ def dsa_distances(
     ridge: float = 0.0,
     starts: int | None = None,
     steps: int = STEPS,
-    memory: float = MEMORY,
+    memory: float | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Dynamical distances between all networks of a population, [S, S]; 0 means alike.

@@ -15,7 +15,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from rnnjax.metrics.checks import floating, shared_samples
-from rnnjax.metrics.pairwise import MEMORY, batch_size
+from rnnjax.metrics.pairwise import Kernel, batch_size
 from rnnjax.typing import Array, Float, Scalar
 from rnnjax.validate import one_of
 
@@ -48,7 +48,7 @@ def _entry(apply: Apply, fixed: Any, trial: Array, entry: Any, chosen: Any) -> S
     return apply({**fixed, **chosen} if fixed else chosen, trial).ravel()[entry]
 
 
-@functools.partial(jax.jit, static_argnames=("apply", "entries"))
+@functools.partial(Kernel, static=("apply", "entries"))
 def _jacobian(
     apply: Apply, entries: int, fixed: Any, chosen: Any, inputs: Array, rows: Array
 ) -> Float[Array, "C P"]:
@@ -62,7 +62,7 @@ def _jacobian(
     return jax.vmap(gradient)(rows)
 
 
-@jax.jit
+@Kernel
 def _products(left: Float[Array, "C P"], right: Float[Array, "C P"]) -> Float[Array, "C C"]:
     return left @ right.T
 
@@ -97,7 +97,7 @@ def ntk_gram(
     inputs: Float[Array, "B ..."],
     *,
     leaves: Sequence[str] | None = None,
-    memory: float = MEMORY,
+    memory: float | None = None,
 ) -> np.ndarray:
     """The empirical neural tangent kernel `K = J J^T`, [R, R], of one network on probe trials.
 
@@ -112,7 +112,8 @@ def ntk_gram(
         params: the network's parameters, a tree of arrays.
         inputs: probe trials, the same before and after training.
         leaves: top-level names of the parameters to differentiate by; all by default.
-        memory: bytes that rows and what their gradients keep may take, about.
+        memory: bytes that rows and what their gradients keep may take, about;
+            `pairwise.default_memory()` by default.
 
     Raises:
         ValueError: outputs that are not one array with an entry per trial, unknown leaves, or a

@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.metrics.pairwise import device_map
+from rnnjax.metrics import pairwise
+from rnnjax.metrics.pairwise import Kernel, device_map
 from rnnjax.numerics.assignment import assign
 from rnnjax.typing import Array, Float, Int
 
@@ -98,7 +99,7 @@ class _Pairs(NamedTuple):
     transposed: Array  # [C, N, N], B^T
 
 
-@jax.jit
+@Kernel
 def _lay_out(a: Array, b: Array) -> _Pairs:
     first, second = (jnp.swapaxes(x, 1, 2) for x in (a, b))
     return _Pairs(jnp.concatenate([a, first], 2), b, second)
@@ -110,7 +111,7 @@ def _vertex(pairs: _Pairs, pair: Array, q: Array) -> Array:
     return pairs.left[pair] @ permuted
 
 
-@jax.jit
+@Kernel
 def _begin(pairs: _Pairs, pair: Array, starts: Array) -> tuple[_Lanes, Array]:
     """Lanes at doubly stochastic starts [L, N, N], and their first costs."""
 
@@ -126,7 +127,7 @@ def _begin(pairs: _Pairs, pair: Array, starts: Array) -> tuple[_Lanes, Array]:
     return _Lanes(pair, gradient, value, *nothing), costs
 
 
-@jax.jit
+@Kernel
 def _step(pairs: _Pairs, lanes: _Lanes, towards: Array) -> tuple[_Lanes, Array, Array]:
     """One Frank-Wolfe step of every lane towards permutations [L, N]; gains and next costs."""
 
@@ -152,7 +153,7 @@ def _step(pairs: _Pairs, lanes: _Lanes, towards: Array) -> tuple[_Lanes, Array, 
         return device_map(one, (lanes, towards))
 
 
-@jax.jit
+@Kernel
 def _exchange(pairs: _Pairs, pair: Array, permutations: Array) -> tuple[Array, Array]:
     """Permutations [L, N] after the best exchange of two units, again and again; and <A, QBQ^T>.
 
@@ -202,10 +203,11 @@ def _exchange(pairs: _Pairs, pair: Array, permutations: Array) -> tuple[Array, A
 
 
 def _climb(pairs: _Pairs, lanes: _Lanes, costs: Array, steps: int, starts: int) -> Matched:
-    """Frank-Wolfe steps of all lanes; those that are done are set aside by halves.
+    """Frank-Wolfe steps of all lanes; on CPU those that are done are set aside by halves.
 
     A lane is done when it has arrived, and after `_TRIAL` steps, when it is among the worse half of
-    its pair's starts.
+    its pair's starts. On an accelerator compiling for fewer lanes takes as long as the steps that
+    it would save.
     """
     count, units = lanes.permutation.shape
     values, arrived = np.zeros(count, np.float32), np.zeros(count, bool)
@@ -228,7 +230,8 @@ def _climb(pairs: _Pairs, lanes: _Lanes, costs: Array, steps: int, starts: int) 
         if not len(going):
             break
         half = -(-len(towards) // 2)
-        if len(going) <= half and len(towards) * units**2 >= _WORTH:
+        worth = pairwise.one_by_one() and len(towards) * units**2 >= _WORTH
+        if worth and len(going) <= half:
             keep()
             chosen = np.resize(going, half)
             runs, towards, going = runs[going], towards[chosen], np.arange(len(going))

@@ -1,5 +1,6 @@
 """From "for every pair" to batches of bounded memory, in one place for all metrics."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -11,10 +12,11 @@ from jax.sharding import AxisType, Mesh, PartitionSpec
 from rnnjax.validate import finite_positive, positive_integer
 
 __all__ = [
-    "MEMORY",
+    "Kernel",
     "Progress",
     "all_pairs",
     "batch_size",
+    "default_memory",
     "device_map",
     "in_batches",
     "mean_distance",
@@ -22,8 +24,8 @@ __all__ = [
     "square",
 ]
 
-MEMORY = 256 * 2**20
-"""Bytes that the pairs of one batch may take, unless said otherwise."""
+_MEMORY = 256 * 2**20
+_SHARE = 8  # of an accelerator's memory
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called after every batch with the number of pairs done and of all pairs."""
@@ -43,9 +45,23 @@ def all_pairs(networks: int) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-def batch_size(bytes_each: float, *, memory: float = MEMORY) -> int:
+def default_memory() -> int:
+    """Bytes that one batch may take unless said otherwise: 256 MiB on CPU.
+
+    On an accelerator an eighth of its memory: it works on the whole batch at once, and a small one
+    would leave it idle.
+    """
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return _MEMORY
+    limit = (device.memory_stats() or {}).get("bytes_limit", 0)
+    return max(limit // _SHARE, _MEMORY)
+
+
+def batch_size(bytes_each: float, *, memory: float | None = None) -> int:
     """How many pairs of `bytes_each` fit into `memory`; at least one."""
-    fit = finite_positive("memory", memory) // finite_positive("bytes_each", bytes_each)
+    memory = default_memory() if memory is None else finite_positive("memory", memory)
+    fit = memory // finite_positive("bytes_each", bytes_each)
     return max(int(fit), 1)
 
 
@@ -88,6 +104,39 @@ def in_batches(
 def one_by_one() -> bool:
     """Whether each device takes its items one at a time: true on CPU."""
     return jax.default_backend() == "cpu"
+
+
+class Kernel:
+    """`jax.jit` for programs that run for seconds.
+
+    On a GPU without trying variants of every matrix product first: for these programs that takes
+    several times as long as it can save.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, static: str | tuple[str, ...] = ()) -> None:
+        """Takes what to compile, and the names of arguments that every program has of its own."""
+        functools.update_wrapper(self, function)
+        self._function, self._static = function, static
+        self._jitted: dict[str, Any] = {}  # by backend
+
+    def _of_backend(self) -> Any:
+        backend = jax.default_backend()
+        if backend not in self._jitted:
+            options: Any = {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0}
+            self._jitted[backend] = jax.jit(
+                self._function,
+                static_argnames=self._static,
+                compiler_options=options if backend == "gpu" else None,
+            )
+        return self._jitted[backend]
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        """What the function returns."""
+        return self._of_backend()(*args, **settings)
+
+    def programs(self) -> int:
+        """How many are compiled."""
+        return self._of_backend()._cache_size()
 
 
 def device_map(function: Callable[[Any], Any], items: Any) -> Any:

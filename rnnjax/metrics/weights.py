@@ -16,7 +16,7 @@ from rnnjax import validate
 from rnnjax.metrics import checks, pairwise
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.matching import exhaustive, match, random_doubly_stochastic
-from rnnjax.metrics.pairwise import MEMORY, Progress
+from rnnjax.metrics.pairwise import Progress
 from rnnjax.metrics.spectra import Spectra, lower_bound, spectra, take
 from rnnjax.typing import Key
 
@@ -118,7 +118,7 @@ def _solve(
     key: Key,
     starts: int | None,
     steps: int,
-    memory: float,
+    memory: float | None,
     progress: Progress | None,
 ) -> PIFResult:
     """The pairs (i of the first side, j of the second) of members (i, j), in batches."""
@@ -166,7 +166,7 @@ def pif_pairs(
     key: Key,
     starts: int | None = None,
     steps: int = STEPS,
-    memory: float = MEMORY,
+    memory: float | None = None,
     progress: Progress | None = None,
 ) -> PIFResult:
     """Permutation-invariant distances of pairs: w1[m] against w2[m].
@@ -178,7 +178,7 @@ def pif_pairs(
             random ones; `default_starts(N)` by default. The identity is compared with what
             they reach.
         steps: Frank-Wolfe steps from each, at most.
-        memory: bytes that a batch of pairs may take.
+        memory: bytes that a batch of pairs may take; `pairwise.default_memory()` by default.
         progress: called with the pairs done and all pairs.
 
     Raises:
@@ -195,7 +195,7 @@ def compare_weights(
     key: Key,
     starts: int | None = None,
     steps: int = STEPS,
-    memory: float = MEMORY,
+    memory: float | None = None,
     progress: Progress | None = None,
 ) -> PIFResult:
     """All pairs of a population's weights [S, N, N]: every field is [S, S], or [S, S, N].
@@ -220,7 +220,7 @@ def pif_distances(
     normalize: Normalize = "raw",
     starts: int | None = None,
     steps: int = STEPS,
-    memory: float = MEMORY,
+    memory: float | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Permutation-invariant distances between all networks of a population, [S, S]; 0 is alike.

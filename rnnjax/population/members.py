@@ -267,7 +267,7 @@ class Population:
         task = self._fitting(task)
         layout, count = programs.all_devices(), positive_integer("trials", trials)
         programs.require_memory(self.setup, task, count, len(self), numbers, layout)
-        return task.batch(_checked_key(key), count)
+        return programs.trials(task, _checked_key(key), count)
 
     def _each(
         self, program: Callable[..., Any], trial: Trial, when: When
@@ -346,7 +346,8 @@ class Population:
             raise ValueError(f"times: expected at most {task.steps}, got {times}")
         probed = tuple(math.ceil((k + 1) * task.steps / times) - 1 for k in range(times))
         apply = programs.probe(self.cell, self.output_scale, probed)
-        inputs = task.batch(_checked_key(key), positive_integer("trials", trials)).inputs
+        count = positive_integer("trials", trials)
+        inputs = programs.trials(task, _checked_key(key), count).inputs
         weights = self._weights(when)
         for row in range(len(self)):
             one = {name: leaf[row] for name, leaf in weights.items()}

@@ -12,7 +12,7 @@ from rnnjax.rollout import Trajectory, rollout
 from rnnjax.sweep import Layout, cost, default_layout
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import Setup, accuracy
-from rnnjax.typing import Array, Params, Scalar
+from rnnjax.typing import Array, Key, Params, Scalar
 
 __all__ = [
     "activity",
@@ -22,6 +22,7 @@ __all__ = [
     "outputs",
     "probe",
     "require_memory",
+    "trials",
 ]
 
 
@@ -61,6 +62,12 @@ def require_memory(
                 f"{what}, got {networks} networks of {setup.cell.hidden} units in {trials} trials "
                 f"of {task.steps} steps, {needed / 2**30:.1f} GiB"
             )
+
+
+@functools.partial(jax.jit, static_argnames=("task", "count"))
+def trials(task: Task, key: Key, count: int) -> Trial:
+    """`task.batch` as one program: an accelerator compiles every operation outside of one."""
+    return task.batch(key, count)
 
 
 def _run(setup: Setup, params: Params, trial: Trial, scale: Scalar) -> Trajectory:

@@ -23,12 +23,14 @@ __all__ = [
     "free_memory",
     "measure_machine",
     "memory_budget",
+    "nominal",
     "runs_that_fit",
     "step_flops",
     "step_seconds",
 ]
 
 _WORD = 4  # bytes of a float32
+_OVERHEAD_CPU, _OVERHEAD_ACCELERATOR = 1e-5, 4e-5
 
 
 def step_flops(setup: Setup) -> int:
@@ -116,6 +118,12 @@ class Machine(NamedTuple):
     """Seconds that a time step of the recurrence costs whatever its width, forward and back."""
 
 
+def nominal(layout: Layout) -> Machine:
+    """Round numbers for the kind of device, for choices that must not depend on the hour."""
+    on_cpu = layout.devices[0].platform == "cpu"
+    return Machine(1e11, _OVERHEAD_CPU) if on_cpu else Machine(2e13, _OVERHEAD_ACCELERATOR)
+
+
 def measure_machine(layout: Layout, size: int = 1024) -> Machine:
     """Times a matrix product on every device; takes well under a second."""
 
@@ -130,8 +138,8 @@ def measure_machine(layout: Layout, size: int = 1024) -> Machine:
         begin = time.perf_counter()
         product(ones).block_until_ready()
         best = min(best, time.perf_counter() - begin)
-    on_cpu = layout.devices[0].platform == "cpu"
-    return Machine(2 * size**3 * len(layout.devices) / best, 1e-5 if on_cpu else 4e-5)
+    overhead = nominal(layout).step_overhead
+    return Machine(2 * size**3 * len(layout.devices) / best, overhead)
 
 
 def step_seconds(setup: Setup, runs: int, layout: Layout, machine: Machine) -> float:

@@ -50,7 +50,8 @@ class Engine:
     segment: int | None = None
     """Steps between two looks of the host; by default about two seconds' worth, at most 100."""
     compact: bool | None = None
-    """Whether blocks shrink as runs stop; by default where more than one run is mapped."""
+    """Whether blocks shrink to half or less as runs stop; by default where runs are mapped side by
+    side and a step of the smaller block is expected to take half the time or less."""
     memory_share: float = 0.75
     """Share of the free memory that a block may take."""
     points: int = 500
@@ -301,14 +302,13 @@ def _train_within_memory(
 ) -> BlockResult:
     """Trains a block; where the device runs out of memory, in two halves, and so on."""
     setup = block.setup
-    side_by_side = layout.map_width != 1
     try:
         return train_block(
             setup, block.hyper, layout,
             size=block.size,
             keep_parameters=keep_parameters,
-            segment=engine.segment or _segment(setup, block.size),
-            compact=side_by_side if engine.compact is None else engine.compact,
+            segment=engine.segment or _segment(setup, block.size, layout),
+            shrinks=_shrinks(setup, layout) if engine.compact is None else engine.compact,
             on_segment=None if progress is None else lambda s: progress.advance(block, s),
         )  # fmt: skip
     except jax.errors.JaxRuntimeError as error:
@@ -348,9 +348,26 @@ def _worth_saving(setup: Setup, count: int, layout: Layout) -> int:
     return min(count, max(1, round(runs / layout.lanes)) * layout.lanes)
 
 
-def _segment(setup: Setup, runs: int) -> int:
-    """Steps between two looks of the host: about two seconds at 1e11 operations per second."""
+def _shrinks(setup: Setup, layout: Layout) -> bool | Callable[[int, int], bool]:
+    """When a block goes on with fewer runs, which costs the compilation of a program.
+
+    By nominal rates, so that the same sweep takes the same programs every time.
+    """
+    if layout.map_width == 1:  # there a stopped run costs nothing
+        return False
+    machine = cost.nominal(layout)
+
+    def pays(now: int, fewer: int) -> bool:
+        takes, would_take = (cost.step_seconds(setup, n, layout, machine) for n in (now, fewer))
+        return would_take <= takes / 2
+
+    return pays
+
+
+def _segment(setup: Setup, runs: int, layout: Layout) -> int:
+    """Steps between two looks of the host: about two seconds at the nominal rate of the device."""
     steps = setup.recipe.steps_per_epoch if setup.recipe.watched else setup.recipe.steps
-    most = max(1, min(100, math.floor(2e11 / (runs * cost.step_flops(setup)))))
+    rate = cost.nominal(layout).flops
+    most = max(1, min(100, math.floor(2 * rate / (runs * cost.step_flops(setup)))))
     segments = -(-steps // most)
     return -(-steps // segments)  # even segments, so that the last one is not mostly masked

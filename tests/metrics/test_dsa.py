@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from references import metrics
 
-from rnnjax.metrics import dsa
+from rnnjax.metrics import conjugation, dsa, pairwise
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.conjugation import random_orthogonal, rounds
 from rnnjax.metrics.dsa import compare_operators, dsa_distances, operator_distances
@@ -194,23 +194,21 @@ def test_errors_name_the_argument():
         dsa_distances(R["traj_X"], key=KEY, score="angle")
 
 
-def test_one_program_serves_every_batch():
-    from rnnjax.metrics.conjugation import conjugate
-
+def test_one_program_serves_every_batch(monkeypatch):
+    traced, one_pair = [], conjugation._one_pair
+    monkeypatch.setattr(conjugation, "_one_pair", lambda *a: traced.append(a) or one_pair(*a))
     operators = np.random.default_rng(0).normal(size=(5, 4, 4))
-    before = conjugate._cache_size()
     compare_operators(operators, key=KEY, starts=3, steps=5, memory=3 * 4 * 30 * 16)
-    assert conjugate._cache_size() == before + 1
+    assert len(traced) == 1
 
 
-def test_all_pairs_at_once_as_on_an_accelerator(monkeypatch):
-    from rnnjax.metrics import pairwise
-
+def test_all_pairs_at_once_and_bordered_as_on_an_accelerator(monkeypatch):
     a, b = np.random.default_rng(5).normal(size=(2, 5, 7, 7))
     apart = operator_distances(a, b, key=KEY, starts=13, steps=40)
     jax.clear_caches()
     monkeypatch.setattr(pairwise, "one_by_one", lambda: False)
     together = operator_distances(a, b, key=KEY, starts=13, steps=40)
+    assert conjugation.bordered_order(7) == 32
     np.testing.assert_allclose(apart.angular, together.angular, atol=1e-3)
 
 

@@ -1,0 +1,124 @@
+"""One condition of a degeneracy study from nothing: trained, then measured at every level.
+
+The condition is the 3-bit flip-flop of `experiments/task_complexity.py --config=paper`, run through
+that study in a folder that is thrown away. Compilation counts: it is what a user waits for.
+"""
+
+import argparse
+import cProfile
+import importlib
+import json
+import pstats
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from machine import describe
+from script import RESULTS, Parser, end_by_hand, writable_folder
+
+from rnnjax.store.manifest import versions, write_atomically
+from rnnjax.sweep import default_layout
+
+STAGES = {
+    "losses, tangent kernels": ("populations", "measure_population"),
+    "trajectories": ("members", "trajectories"),
+    "weights": ("distances", "_weights"),
+    "dynamics": ("distances", "_dynamics"),
+    "chart of dynamics": ("distances", "_charts"),
+    "SVCCA": ("svcca", "svcca_distances"),
+    "CKA": ("shape", "cka_distances"),
+    "fixed points of one network": ("compared", "resting"),
+}
+"""What of the study is timed apart: the module and the function that does it. What is left over is
+training, which runs in threads that the profile does not see, and the reading of files."""
+
+LEVELS = ("loss", "ood_loss", "dsa", "pif", "pif_relative", "svcca", "cka")
+
+
+def options() -> argparse.Namespace:
+    """The command line; ends the program on what makes no sense."""
+    parser = Parser(description="Times one condition of a degeneracy study from nothing.")
+    parser.add_argument("--networks", type=int, default=50, help="default: 50")
+    parser.add_argument("--hidden", type=int, default=128, help="units; default: 128")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the record")
+    asked = parser.parse_args()
+    for name, least in (("networks", 2), ("hidden", 2)):
+        if getattr(asked, name) < least:
+            parser.error(f"{name}: expected at least {least}, got {getattr(asked, name)}")
+    try:
+        writable_folder(asked.out)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    return asked
+
+
+def run(networks: int, hidden: int, workdir: Path) -> dict[str, Any]:
+    """Trains and measures the condition; its config, seconds by stage, and what came out."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "experiments"))
+    study = importlib.import_module("task_complexity")
+    config = importlib.import_module("configs.task_complexity").get_config("paper")
+    importlib.import_module("launch").run_in_parallel_on_cpu()
+    config.update(tasks=("flip_flop",), seeds=networks, hidden=hidden)
+    config.channels.flip_flop = (3,)
+    config.fixed_points.networks = 1
+    profile, begin = cProfile.Profile(), time.perf_counter()
+    (found,) = profile.runcall(study.run, config, workdir).values()
+    elapsed = time.perf_counter() - begin
+    return {
+        "config": json.loads(config.to_json_best_effort()),
+        "seconds": stages(profile, elapsed),
+        "epochs": found["epochs"].values.tolist(),
+        "left_out": found.attrs["left_out"],
+        "means": means(found),
+        "dsa": {name: np.asarray(value).item() for name, value in found["dsa"].attrs.items()},
+    }
+
+
+def stages(profile: cProfile.Profile, elapsed: float) -> dict[str, float]:
+    """Seconds in training, in each of `STAGES`, what these call included, and in all."""
+    profiled: Any = pstats.Stats(profile)
+    entries = profiled.stats.items()
+    found = {(Path(file).stem, name): times[3] for (file, _, name), times in entries}
+    spent = {stage: found[function] for stage, function in STAGES.items()}
+    return {"training and the rest": elapsed - sum(spent.values()), **spent, "all": elapsed}
+
+
+def means(found: xr.Dataset) -> dict[str, float]:
+    """Of every level, over networks or pairs."""
+    same = np.eye(found.sizes["seed"], dtype=bool)
+    levels = {}
+    for name in LEVELS:
+        values = found[name].values
+        levels[name] = float(
+            np.nanmean(np.where(same, np.nan, values) if values.ndim == 2 else values)
+        )
+    return levels
+
+
+def main() -> None:
+    """Runs the condition and writes the record."""
+    asked = options()
+    command = "python benchmarks/condition.py"
+    if (asked.networks, asked.hidden) != (50, 128):
+        command += f" --networks {asked.networks} --hidden {asked.hidden}"
+    with tempfile.TemporaryDirectory() as folder:
+        record = run(asked.networks, asked.hidden, Path(folder) / "condition")
+    layout = default_layout()
+    record = {
+        "benchmark": "condition", "command": command, "machine": describe(layout),
+        "versions": versions(), **record,
+    }  # fmt: skip
+    kind = "cpu" if record["machine"]["platform"] == "cpu" else "gpu"
+    path = asked.out / f"condition-{kind}.json"
+    write_atomically(path, json.dumps(record, indent=1) + "\n")
+    for stage, seconds in record["seconds"].items():
+        print(f"{stage:<28} {seconds:>8.1f} s")
+    print(f"Record: {path}")
+
+
+if __name__ == "__main__":
+    end_by_hand(main)
