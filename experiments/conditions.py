@@ -105,7 +105,7 @@ def condition(
     settings = {"gamma": gamma} if rule != "standard" else {}
     parts = {**options, "N": hidden, **settings, **{k: v for k, v in penalties.items() if v}}
     name = "-".join([task, rule, *(f"{key}_{_plain(value)}" for key, value in parts.items())])
-    learning_rate = config.mup_rate if rule == "mup" else training.learning_rate
+    learning_rate = training.mup_rate if rule == "mup" else training.learning_rate
     return Condition(
         name, spec, cells[rule](), recipe, learning_rate, gamma=gamma, **penalties
     )  # fmt: skip

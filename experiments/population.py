@@ -52,7 +52,7 @@ def _sweep(config: Config, name: str) -> rnnjax.Sweep:
     recipe = threshold_recipe(config, training, penalties)
     axes = {
         "hidden": config.hidden,
-        "learning_rate": [config.mup_rate if rule == "mup" else training.learning_rate],
+        "learning_rate": [training.mup_rate if rule == "mup" else training.learning_rate],
         "seed": range(positive_integer("seeds", config.seeds)),
     }
     if rule == "mup":
