@@ -35,6 +35,11 @@ __all__ = ["degeneracy_levels", "dynamics_charts", "network_maps", "stretched_lo
 _LEFT_OUT = "#d9d9d9"
 
 
+def _stacked(title: str) -> str:
+    """What stands in parentheses on a line of its own: panels are narrow."""
+    return title.replace(" (", "\n(")
+
+
 def _some(comparisons: Sequence[Comparison]) -> list[Comparison]:
     found = list(comparisons)
     if not found:
@@ -54,7 +59,7 @@ def degeneracy_levels(
     for column, comparison in zip(grid.T, found, strict=True):
         places = np.arange(len(comparison.levels))
         for axes, measure in zip(column, measures, strict=True):
-            tidy(axes, comparison.title if axes is column[0] else "")
+            tidy(axes, _stacked(comparison.title) if axes is column[0] else "")
             values = [measure_estimate(data, measure) for data in comparison.data]
             color = CONDITION_COLORS[list(measures).index(measure) % len(CONDITION_COLORS)]
             axes.errorbar(
@@ -125,7 +130,7 @@ def stretched_losses(comparisons: Sequence[Comparison]) -> Figure:
     found = _some(comparisons)
     figure, grid = new_figure(2, len(found), 2.7, 1.9)
     for (above, below), comparison in zip(grid.T, found, strict=True):
-        tidy(above, comparison.title)
+        tidy(above, _stacked(comparison.title))
         tidy(below, "")
         colors = ordered_colors(len(comparison.levels))
         shown = False
@@ -197,5 +202,5 @@ def network_maps(comparisons: Sequence[Comparison], variable: str = "dsa") -> Fi
             axes.set_ylim(-reach, reach)
         for axes in row[len(comparison.levels) :]:
             axes.remove()
-        row[0].set_ylabel(comparison.title, fontsize=FONT, color=GREY)
+        row[0].set_ylabel(_stacked(comparison.title), fontsize=FONT, color=GREY)
     return figure
