@@ -15,11 +15,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 from machine import describe
 from script import RESULTS, Parser, end_by_hand, writable_folder
 
+import rnnjax
 from rnnjax.store.manifest import versions, write_atomically
 from rnnjax.sweep import default_layout
 
@@ -34,8 +36,9 @@ STAGES = {
     "fixed points of one network": ("compared", "resting"),
 }
 """What of the study is timed apart: the module and the function that does it. What is left over is
-training, which runs in threads that the profile does not see, and the reading of files."""
+training, which Python's profile loses sight of, and the report."""
 
+COMPILED = "/jax/core/compile/backend_compile_duration"
 LEVELS = ("loss", "ood_loss", "dsa", "pif", "pif_relative", "svcca", "cka")
 
 
@@ -65,12 +68,20 @@ def run(networks: int, hidden: int, workdir: Path) -> dict[str, Any]:
     config.update(tasks=("flip_flop",), seeds=networks, hidden=hidden)
     config.channels.flip_flop = (3,)
     config.fixed_points.networks = 1
+    compilations: list[float] = []
+
+    def note(event: str, duration_secs: float, **_: str | int) -> None:
+        if event == COMPILED:
+            compilations.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
     profile, begin = cProfile.Profile(), time.perf_counter()
     (found,) = profile.runcall(study.run, config, workdir).values()
     elapsed = time.perf_counter() - begin
     return {
         "config": json.loads(config.to_json_best_effort()),
         "seconds": stages(profile, elapsed),
+        "compilation": {"programs": len(compilations), "seconds": sum(compilations)},
         "epochs": found["epochs"].values.tolist(),
         "left_out": found.attrs["left_out"],
         "means": means(found),
@@ -83,12 +94,14 @@ def stages(profile: cProfile.Profile, elapsed: float) -> dict[str, float]:
     profiled: Any = pstats.Stats(profile)
     entries = profiled.stats.items()
     found = {(Path(file).stem, name): times[3] for (file, _, name), times in entries}
-    spent = {stage: found[function] for stage, function in STAGES.items()}
+    spent = {stage: found.get(function, 0.0) for stage, function in STAGES.items()}
     return {"training and the rest": elapsed - sum(spent.values()), **spent, "all": elapsed}
 
 
 def means(found: xr.Dataset) -> dict[str, float]:
-    """Of every level, over networks or pairs."""
+    """Of every level, over networks or pairs; none where too few networks converged."""
+    if found.attrs["left_out"] and found["dsa"].isnull().all():
+        return {}
     same = np.eye(found.sizes["seed"], dtype=bool)
     levels = {}
     for name in LEVELS:
@@ -110,7 +123,7 @@ def main() -> None:
     layout = default_layout()
     record = {
         "benchmark": "condition", "command": command, "machine": describe(layout),
-        "versions": versions(), **record,
+        "versions": {**versions(), "rnnjax": rnnjax.__version__}, **record,
     }  # fmt: skip
     kind = "cpu" if record["machine"]["platform"] == "cpu" else "gpu"
     path = asked.out / f"condition-{kind}.json"

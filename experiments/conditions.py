@@ -172,21 +172,22 @@ def measuring_seconds(config: Config, condition: Condition, flops: float) -> flo
     """Estimated seconds of `rnnjax.analysis.degeneracy`, of which all pairs of networks are most.
 
     The constants are those of benchmarks/results/metrics-cpu.json and condition-gpu.json;
-    compiling, one program per order of the operators, is most where networks are few.
+    compiling, one program per order of the operators at most, is most where networks are few.
     """
     pairs = config.seeds * (config.seeds - 1) / 2
     hidden, bound = condition.cell.hidden, config.dsa.order
     orders = [k * d for k in config.dsa.components for d in config.dsa.delays if k <= hidden]
     orders = [order for order in orders if order <= bound] + [bound]  # the last: the paper's own
     solving = sum(_operations(order) / _solver_share(order) for order in orders) / flops
-    solving += sum(64 * order**3 for order in orders) / _HOST_FLOPS
+    solving += sum(_POLISHING * 2.0 * order**3 for order in orders) / _HOST_FLOPS
     matching = 2 * max(_MATCHING_OPERATIONS * max(hidden / 128, 1) ** 3 / flops, _MATCHING_SECONDS)
     return pairs * (solving + matching) + 2 * len(set(orders)) + 10
 
 
 _MATCHING_OPERATIONS = 1.5e10  # of a pair of 128 units, at the rate of products
 _MATCHING_SECONDS = 0.015  # and at least, on an accelerator: assignments wait for each other
-_HOST_FLOPS = 2e10  # of the host that polishes rotations in double precision
+_POLISHING = 32  # products with which the host polishes and judges a pair's four finalists
+_HOST_FLOPS = 2e10  # in double precision
 
 
 def _solver_share(order: int) -> float:

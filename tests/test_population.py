@@ -200,6 +200,13 @@ def test_one_condition_of_a_sweep(tmp_path):
         load_population(tmp_path / "bare", learning_rate=0.1)
 
 
+def test_trials_drawn_in_one_program_are_those_of_the_task():
+    for one, other in zip(
+        programs_asked.draw_trials(TASK, KEY, 4), TASK.batch(KEY, 4), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 def test_a_population_needs_no_store_and_its_settings_no_program(population):
     """Same size, other traced settings: what is compiled already serves."""
     size = programs.advance_block._cache_size()

@@ -22,7 +22,8 @@ def trained() -> ConfigDict:
     config.sine_wave = ConfigDict({"channels": 1, "frequencies": 100, "highest": 30, "steps": 100})
     config.path_integration = ConfigDict({"dimensions": 2, "steps": 100})
 
-    # Appendix B of study 2; tau and mup_rate are those of the mup rule.
+    # Appendix B of study 2, but for mup_rate, on which the paper is silent; with tau it is the mup
+    # rule's.
     config.training = ConfigDict(
         {
             "flip_flop": _training(1e-3, 256, 300, 0.001, tau=1.0),
@@ -95,7 +96,7 @@ def laptop(config: Any) -> None:
     config.update(tasks=("flip_flop", "delayed_discrimination"), hidden=64, seeds=8)
     for task in config.tasks:
         config.training[task].batch = 128
-    # Under muP, delayed discrimination learns in half to two thirds of the epochs of rate 0.01.
+    # Under muP, delayed discrimination then learns in half of the epochs of rate 0.01.
     config.training.delayed_discrimination.update(epochs=300, mup_rate=3e-2)
     config.dsa.update(order=60, components=(2, 4, 8, 12, 16, 20), delays=(1, 2, 3, 5))
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
 from rnnjax.population import Population
+from rnnjax.population.programs import draw_trials
 from rnnjax.typing import Float, Int, Key
 from rnnjax.validate import instance_of, positive_integer
 
@@ -63,7 +64,8 @@ def attractors(
     instance_of("population", population, Population)
     # Not one of the streams that the networks of this seed were trained with.
     drawn, chosen = jax.random.split(jax.random.fold_in(key, _STREAM))
-    inputs = np.asarray(population.task.batch(drawn, positive_integer("trials", trials)).inputs)
+    trial = draw_trials(population.task, drawn, positive_integer("trials", trials))
+    inputs = np.asarray(trial.inputs)
     cell, params = population.cell, population.params
     visited = visited_states(cell, params, inputs, count=starts, key=chosen)
     found = fixed_points(cell, params, visited, steps=steps, **options)

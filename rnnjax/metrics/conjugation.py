@@ -144,9 +144,10 @@ def _round(a: Array, b: Array, rotation: Array, steps: int, flat: Array) -> _Sta
 def bordered_order(order: int) -> int:
     """The order that matrices of this order are solved in.
 
-    On an accelerator the next multiple of 32, since there compiling a program for every order takes
-    longer than all solves. With zeros around A and B, and C continued by the identity, G vanishes
-    outside of the block: every step is that of the smaller problem.
+    On an accelerator the next multiple of 32, since there compiling for every order takes longer
+    than all solves; orders of one multiple share a program if they have as many starts. With zeros
+    around A and B, and C continued by the identity, G vanishes outside of the block: every step is
+    that of the smaller problem.
     """
     return order if pairwise.one_by_one() else -(-order // _TILE) * _TILE
 

@@ -278,9 +278,11 @@ def spectral_distances(
 ) -> np.ndarray:
     """`wasserstein_distances` between the eigenvalues [S, R] of all networks, as [S, S].
 
-    `memory` and `progress` are those of `operator_distances`.
+    `memory` and `progress` are those of `operator_distances`, but for the default: the work is
+    the host's, with `pairwise.HOST_MEMORY`.
     """
     first, second = pairwise.all_pairs(len(eigenvalues))
+    memory = pairwise.HOST_MEMORY if memory is None else memory
     values = pairwise.in_batches(
         lambda m: _transport(eigenvalues[first[m]], eigenvalues[second[m]]),
         len(first),

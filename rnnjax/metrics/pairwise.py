@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh, PartitionSpec
 from rnnjax.validate import finite_positive, positive_integer
 
 __all__ = [
+    "HOST_MEMORY",
     "Kernel",
     "Progress",
     "all_pairs",
@@ -24,7 +25,9 @@ __all__ = [
     "square",
 ]
 
-_MEMORY = 256 * 2**20
+HOST_MEMORY = 256 * 2**20
+"""Bytes that one batch may take on the host, unless said otherwise."""
+
 _SHARE = 8  # of an accelerator's memory
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -53,13 +56,13 @@ def default_memory() -> int:
     """
     device = jax.local_devices()[0]
     if device.platform == "cpu":
-        return _MEMORY
+        return HOST_MEMORY
     limit = (device.memory_stats() or {}).get("bytes_limit", 0)
-    return max(limit // _SHARE, _MEMORY)
+    return max(limit // _SHARE, HOST_MEMORY)
 
 
 def batch_size(bytes_each: float, *, memory: float | None = None) -> int:
-    """How many pairs of `bytes_each` fit into `memory`; at least one."""
+    """How many pairs of `bytes_each` fit into `memory` (`default_memory()`); at least one."""
     memory = default_memory() if memory is None else finite_positive("memory", memory)
     fit = memory // finite_positive("bytes_each", bytes_each)
     return max(int(fit), 1)
@@ -107,14 +110,14 @@ def one_by_one() -> bool:
 
 
 class Kernel:
-    """`jax.jit` for programs that run for seconds.
+    """`jax.jit`, on a GPU without the autotuning of matrix products.
 
-    On a GPU without trying variants of every matrix product first: for these programs that takes
-    several times as long as it can save.
+    For programs that run for seconds, trying variants of every product takes several times as long
+    as it can save. Compiler options belong to outermost programs: not to be called in another.
     """
 
     def __init__(self, function: Callable[..., Any], *, static: str | tuple[str, ...] = ()) -> None:
-        """Takes what to compile, and the names of arguments that every program has of its own."""
+        """Takes what to compile, and the names of its static arguments."""
         functools.update_wrapper(self, function)
         self._function, self._static = function, static
         self._jitted: dict[str, Any] = {}  # by backend

@@ -104,7 +104,10 @@ def dynamics_charts(comparisons: Sequence[Comparison]) -> Figure:
     rows = (("dsa_chart", "DSA"), ("eigenvalue_chart", "eigenvalues"))
     for row, (variable, name) in zip(grid, rows, strict=True):
         for axes, comparison in zip(row, found, strict=True):
-            tidy(axes, f"{comparison.title}\n{comparison.setting}" if axes in grid[0] else "")
+            tidy(
+                axes,
+                f"{_stacked(comparison.title)}\n{comparison.setting}" if axes in grid[0] else "",
+            )
             _chart(axes, comparison, variable, norm)
         row[0].set_ylabel(f"{name}\ndelays L")
     for axes in grid[-1]:

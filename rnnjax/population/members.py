@@ -267,7 +267,7 @@ class Population:
         task = self._fitting(task)
         layout, count = programs.all_devices(), positive_integer("trials", trials)
         programs.require_memory(self.setup, task, count, len(self), numbers, layout)
-        return programs.trials(task, _checked_key(key), count)
+        return programs.draw_trials(task, _checked_key(key), count)
 
     def _each(
         self, program: Callable[..., Any], trial: Trial, when: When
@@ -347,7 +347,7 @@ class Population:
         probed = tuple(math.ceil((k + 1) * task.steps / times) - 1 for k in range(times))
         apply = programs.probe(self.cell, self.output_scale, probed)
         count = positive_integer("trials", trials)
-        inputs = programs.trials(task, _checked_key(key), count).inputs
+        inputs = programs.draw_trials(task, _checked_key(key), count).inputs
         weights = self._weights(when)
         for row in range(len(self)):
             one = {name: leaf[row] for name, leaf in weights.items()}

@@ -17,12 +17,12 @@ from rnnjax.typing import Array, Key, Params, Scalar
 __all__ = [
     "activity",
     "all_devices",
+    "draw_trials",
     "group_size",
     "losses",
     "outputs",
     "probe",
     "require_memory",
-    "trials",
 ]
 
 
@@ -65,7 +65,7 @@ def require_memory(
 
 
 @functools.partial(jax.jit, static_argnames=("task", "count"))
-def trials(task: Task, key: Key, count: int) -> Trial:
+def draw_trials(task: Task, key: Key, count: int) -> Trial:
     """`task.batch` as one program: an accelerator compiles every operation outside of one."""
     return task.batch(key, count)
 

@@ -67,7 +67,7 @@ def train_block(
     *,
     size: int,
     segment: int,
-    shrinks: bool | Callable[[int, int], bool] = False,
+    shrinks: Callable[[int, int], bool] = lambda now, fewer: False,
     keep_parameters: bool = True,
     on_segment: Callable[[Segment], None] | None = None,
 ) -> BlockResult:
@@ -79,9 +79,8 @@ def train_block(
         layout: the devices and the map width.
         size: runs in the program, at least S; the rest is padding that never moves.
         segment: steps between two looks of the host.
-        shrinks: whether to carry on with half as many runs or fewer once the others have
-            stopped, where mapped side by side a stopped run costs as much as a moving one; or a
-            function of the runs in the program and of those in a smaller one that says so.
+        shrinks: called with the runs in the program and those in a smaller one, of half as many
+            or fewer, that would do for the moving ones: whether to carry on with that.
         keep_parameters: whether to bring the weights, initial and trained, to the host.
         on_segment: called after every segment.
     """
@@ -115,8 +114,7 @@ def train_block(
             moving = _advance(setup, layout, state, segment, on_segment)
             if not moving.any():
                 break
-            if shrinks:
-                _shrink(setup, layout, state, moving, shrinks, keep_parameters)
+            _shrink(setup, layout, state, moving, shrinks, keep_parameters)
         _collect(setup, layout, state, keep_parameters)
     return BlockResult(state.losses, state.values, state.params, initial, state.held_out)
 
@@ -126,13 +124,13 @@ def _shrink(
     layout: Layout,
     state: _Progress,
     moving: np.ndarray,
-    shrinks: bool | Callable[[int, int], bool],
+    shrinks: Callable[[int, int], bool],
     keep_parameters: bool,
 ) -> None:
-    """Goes on with the moving runs alone, where they fill half of the program or less."""
+    """Goes on with the moving runs alone, if they fill half of the program or less and it pays."""
     count, now = int(moving.sum()), state.runs.status.shape[0]
     smaller = layout.padded(1 << (count - 1).bit_length())
-    if 2 * smaller > now or (callable(shrinks) and not shrinks(now, smaller)):
+    if 2 * smaller > now or not shrinks(now, smaller):
         return
     _collect(setup, layout, state, keep_parameters)
     kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(moving)], state.runs)

@@ -23,14 +23,13 @@ __all__ = [
     "free_memory",
     "measure_machine",
     "memory_budget",
-    "nominal",
+    "nominal_machine",
     "runs_that_fit",
     "step_flops",
     "step_seconds",
 ]
 
 _WORD = 4  # bytes of a float32
-_OVERHEAD_CPU, _OVERHEAD_ACCELERATOR = 1e-5, 4e-5
 
 
 def step_flops(setup: Setup) -> int:
@@ -118,10 +117,15 @@ class Machine(NamedTuple):
     """Seconds that a time step of the recurrence costs whatever its width, forward and back."""
 
 
-def nominal(layout: Layout) -> Machine:
+_HOST, _ACCELERATOR = Machine(1e11, 1e-5), Machine(2e13, 4e-5)
+"""Nominal: of all cores together, and of each accelerator."""
+
+
+def nominal_machine(layout: Layout) -> Machine:
     """Round numbers for the kind of device, for choices that must not depend on the hour."""
-    on_cpu = layout.devices[0].platform == "cpu"
-    return Machine(1e11, _OVERHEAD_CPU) if on_cpu else Machine(2e13, _OVERHEAD_ACCELERATOR)
+    if layout.devices[0].platform == "cpu":
+        return _HOST
+    return _ACCELERATOR._replace(flops=_ACCELERATOR.flops * len(layout.devices))
 
 
 def measure_machine(layout: Layout, size: int = 1024) -> Machine:
@@ -138,7 +142,7 @@ def measure_machine(layout: Layout, size: int = 1024) -> Machine:
         begin = time.perf_counter()
         product(ones).block_until_ready()
         best = min(best, time.perf_counter() - begin)
-    overhead = nominal(layout).step_overhead
+    overhead = nominal_machine(layout).step_overhead
     return Machine(2 * size**3 * len(layout.devices) / best, overhead)
 
 

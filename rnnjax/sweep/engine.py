@@ -308,7 +308,7 @@ def _train_within_memory(
             size=block.size,
             keep_parameters=keep_parameters,
             segment=engine.segment or _segment(setup, block.size, layout),
-            shrinks=_shrinks(setup, layout) if engine.compact is None else engine.compact,
+            shrinks=_shrinking_rule(setup, layout, engine.compact),
             on_segment=None if progress is None else lambda s: progress.advance(block, s),
         )  # fmt: skip
     except jax.errors.JaxRuntimeError as error:
@@ -348,14 +348,18 @@ def _worth_saving(setup: Setup, count: int, layout: Layout) -> int:
     return min(count, max(1, round(runs / layout.lanes)) * layout.lanes)
 
 
-def _shrinks(setup: Setup, layout: Layout) -> bool | Callable[[int, int], bool]:
-    """When a block goes on with fewer runs, which costs the compilation of a program.
+def _shrinking_rule(
+    setup: Setup, layout: Layout, compact: bool | None
+) -> Callable[[int, int], bool]:
+    """Whether to go on with fewer runs: `Engine.compact`, or whether it pays to compile for them.
 
     By nominal rates, so that the same sweep takes the same programs every time.
     """
+    if compact is not None:
+        return lambda now, fewer: compact
     if layout.map_width == 1:  # there a stopped run costs nothing
-        return False
-    machine = cost.nominal(layout)
+        return lambda now, fewer: False
+    machine = cost.nominal_machine(layout)
 
     def pays(now: int, fewer: int) -> bool:
         takes, would_take = (cost.step_seconds(setup, n, layout, machine) for n in (now, fewer))
@@ -367,7 +371,7 @@ def _shrinks(setup: Setup, layout: Layout) -> bool | Callable[[int, int], bool]:
 def _segment(setup: Setup, runs: int, layout: Layout) -> int:
     """Steps between two looks of the host: about two seconds at the nominal rate of the device."""
     steps = setup.recipe.steps_per_epoch if setup.recipe.watched else setup.recipe.steps
-    rate = cost.nominal(layout).flops
+    rate = cost.nominal_machine(layout).flops
     most = max(1, min(100, math.floor(2 * rate / (runs * cost.step_flops(setup)))))
     segments = -(-steps // most)
     return -(-steps // segments)  # even segments, so that the last one is not mostly masked

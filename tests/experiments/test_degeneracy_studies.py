@@ -16,7 +16,7 @@ LAPTOP = {
     "task_complexity": ({"flip_flop_bits": "2 3 4", f"{DD}_channels": "1 2",
                          f"{DD}_delay": "20 40 60", f"{DD}_auxiliary": "without with"}, 8),
     "feature_learning": ({f"{FF}_mup": "1 2 4", f"{DD}_mup": "1 2 4",
-                          f"{FF}_gamma_trick": "0.5 1 2", f"{DD}_gamma_trick": "0.5 1 2"}, 12),
+                          f"{FF}_gamma_trick": "1 2 4"}, 9),
     "network_size": ({f"{FF}_mup": "32 64 128", f"{DD}_mup": "32 64 128",
                       f"{FF}_standard": "32 64 128"}, 9),
     "regularization": ({f"{FF}_l1": "0 1e-05 0.0001", f"{FF}_nuclear": "0 0.0001 0.001",
@@ -24,6 +24,15 @@ LAPTOP = {
 }  # fmt: skip
 FACTORS = {"task_complexity": 6, "feature_learning": 8, "network_size": 8, "regularization": 8}
 """In the `paper` preset."""
+
+
+@pytest.mark.parametrize(("preset", "discrimination"), [("laptop", 0.03), ("paper", 0.01)])
+def test_every_task_has_its_rate_under_mup(preset, discrimination):
+    config = settings("feature_learning", preset)
+    rates = {FF: 0.01, DD: discrimination}
+    for task, rate in rates.items():
+        assert conditions.condition(config, task, rule="mup").learning_rate == rate
+        assert conditions.condition(config, task).learning_rate == 1e-3
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -202,6 +202,18 @@ def test_one_program_serves_every_batch(monkeypatch):
     assert len(traced) == 1
 
 
+def test_bordering_takes_the_same_steps(monkeypatch):
+    rng = np.random.default_rng(3)
+    a, b = (x / np.linalg.norm(x) for x in rng.normal(size=(2, 7, 7)).astype(np.float32))
+    starts = random_orthogonal(KEY, 9, 7)
+    given = a[None], b[None], starts[None, :2], starts[2:], rounds(9, 12)
+    plain = conjugation.conjugate(*given)
+    monkeypatch.setattr(conjugation, "bordered_order", lambda order: 32)
+    bordered = conjugation.conjugate(*given)
+    np.testing.assert_allclose(bordered.rotation, plain.rotation, atol=1e-4)
+    np.testing.assert_array_equal(bordered.stationary, plain.stationary)
+
+
 def test_all_pairs_at_once_and_bordered_as_on_an_accelerator(monkeypatch):
     a, b = np.random.default_rng(5).normal(size=(2, 5, 7, 7))
     apart = operator_distances(a, b, key=KEY, starts=13, steps=40)

@@ -1,6 +1,7 @@
 """Batches of pairs join to the whole, whatever their size, and stay as small as they must."""
 
 import itertools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,40 @@ def test_memory_sets_the_size_of_a_batch():
     assert pairwise.batch_size(100, memory=1000) == 10
     assert pairwise.batch_size(300, memory=1000) == 3
     assert pairwise.batch_size(5000, memory=1000) == 1  # one pair must be solved
+
+
+@pytest.mark.parametrize(
+    ("platform", "stats", "expected"),
+    [
+        ("cpu", {"bytes_limit": 2**40}, 2**28),
+        ("gpu", {"bytes_limit": 2**36}, 2**33),
+        ("gpu", {"bytes_limit": 2**20}, 2**28),
+        ("gpu", None, 2**28),
+    ],
+)
+def test_batches_fill_an_accelerator(platform, stats, expected, monkeypatch):
+    device = types.SimpleNamespace(platform=platform, memory_stats=lambda: stats)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    assert pairwise.default_memory() == expected
+    assert pairwise.batch_size(2**20) == expected // 2**20
+
+
+def test_kernels_are_not_tuned_on_a_gpu(monkeypatch):
+    asked = []
+
+    def jit(function, *, static_argnames, compiler_options):
+        asked.append((static_argnames, compiler_options))
+        return function
+
+    monkeypatch.setattr(jax, "jit", jit)
+    double = pairwise.Kernel(lambda x, times: times * x, static="times")
+    for backend in ("cpu", "gpu", "gpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        assert double(3, times=2) == 6
+    (_, on_cpu), (static, on_gpu) = asked
+    assert static == "times"
+    assert on_cpu is None
+    assert on_gpu["xla_gpu_autotune_level"] == 0
 
 
 def test_square_is_symmetric_and_in_the_order_of_pairs():

@@ -8,7 +8,7 @@ import pytest
 from references import metrics
 from scipy.optimize import quadratic_assignment
 
-from rnnjax.metrics import matching
+from rnnjax.metrics import matching, pairwise
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.matching import match
 from rnnjax.metrics.weights import compare_weights, default_starts, pif_distances, pif_pairs
@@ -151,6 +151,12 @@ def test_setting_lanes_aside_changes_nothing(monkeypatch):
     compact = pif_pairs(*weights, key=KEY, starts=7)
     np.testing.assert_array_equal(plain.permutation, compact.permutation)
     np.testing.assert_allclose(plain.spread, compact.spread, atol=1e-6)
+    jax.clear_caches()
+    monkeypatch.setattr(pairwise, "one_by_one", lambda: False)  # as on an accelerator
+    together = pif_pairs(*weights, key=KEY, starts=7)
+    np.testing.assert_allclose(together.distance, plain.distance, rtol=1e-5)
+    monkeypatch.undo()
+    jax.clear_caches()
     monkeypatch.setattr(matching, "_TRIAL", 1000)
     assert (pif_pairs(*weights, key=KEY, starts=7).distance <= plain.distance + 1e-4).all()
 

@@ -35,6 +35,12 @@ def test_levels_are_estimates_with_their_errors():
     assert figure.axes[1].get_xlabel() == "bits"
 
 
+def test_titles_fit_their_panels():
+    found = comparison()._replace(title="Flip flop (gamma-trick)")
+    titles = [axes.get_title(loc="left") for axes in degeneracy_levels([found], ("dsa",)).axes]
+    assert titles == ["Flip flop\n(gamma-trick)"]
+
+
 def test_charts_mark_arrows_and_what_is_left_out():
     found = comparison()
     figure = drawn(dynamics_charts([found, found]))

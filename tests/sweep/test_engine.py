@@ -10,7 +10,8 @@ import pytest
 import rnnjax
 import tiny
 from rnnjax import Engine, Status, run_sweep, train_one
-from rnnjax.sweep import FIELDS, block, engine, programs
+from rnnjax.sweep import FIELDS, block, default_layout, engine, programs
+from rnnjax.training import Setup
 
 CHECKED = [name for name in (*FIELDS, "loss") if name != "seconds"]
 RATES, SEEDS = (0.003, 0.03, 0.1, 0.3), (0, 1, 2)
@@ -136,6 +137,20 @@ def test_compaction_changes_nothing(side_by_side, monkeypatch):
     (close if side_by_side else identical)(compacted, whole)
     assert np.all(compacted["status"].isel(learning_rate=0) == Status.EXHAUSTED)
     assert np.all(compacted["status"].isel(learning_rate=slice(1, None)) == Status.DIVERGED)
+
+
+def test_blocks_shrink_where_a_step_would_take_half_the_time():
+    def rule(hidden, width, compact=None):
+        task = tiny.TASKS["delayed_match"]
+        cell = rnnjax.cells.rate(hidden, inputs=task.inputs, outputs=task.outputs)
+        setup = Setup(task, cell, tiny.recipe("adam"), tiny.TRIALS)
+        return engine._shrinking_rule(setup, default_layout(map_width=width), compact)
+
+    assert not rule(512, 1)(64, 2)  # one after another a stopped run costs nothing
+    assert rule(512, "all")(64, 16)
+    assert not rule(4, "all")(8, 2)  # what a time step costs whatever its width decides
+    assert rule(4, "all", compact=True)(8, 2)
+    assert not rule(512, "all", compact=False)(64, 16)
 
 
 @pytest.mark.slow
