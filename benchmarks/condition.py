@@ -22,21 +22,23 @@ from machine import describe
 from script import RESULTS, Parser, end_by_hand, writable_folder
 
 import rnnjax
+from rnnjax.analysis import distances, populations, rest
+from rnnjax.metrics import shape, svcca
 from rnnjax.store.manifest import versions, write_atomically
 from rnnjax.sweep import default_layout
 
-STAGES = {
-    "losses, tangent kernels": ("populations", "measure_population"),
-    "trajectories": ("members", "trajectories"),
-    "weights": ("distances", "_weights"),
-    "dynamics": ("distances", "_dynamics"),
-    "chart of dynamics": ("distances", "_charts"),
-    "SVCCA": ("svcca", "svcca_distances"),
-    "CKA": ("shape", "cka_distances"),
-    "fixed points of one network": ("compared", "resting"),
+STAGES: dict[str, Any] = {
+    "losses, tangent kernels": populations.measure_population,
+    "trajectories": rnnjax.Population.trajectories,
+    "weights": distances._weights,
+    "dynamics": distances._dynamics,
+    "chart of dynamics": distances._charts,
+    "SVCCA": svcca.svcca_distances,
+    "CKA": shape.cka_distances,
+    "fixed points of one network": rest.attractors,
 }
-"""What of the study is timed apart: the module and the function that does it. What is left over is
-training, which Python's profile loses sight of, and the report."""
+"""What of the study is timed apart, and the function that does it. What is left over is training,
+which Python's profile loses sight of, and the report."""
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 LEVELS = ("loss", "ood_loss", "dsa", "pif", "pif_relative", "svcca", "cka")
@@ -92,9 +94,11 @@ def run(networks: int, hidden: int, workdir: Path) -> dict[str, Any]:
 def stages(profile: cProfile.Profile, elapsed: float) -> dict[str, float]:
     """Seconds in training, in each of `STAGES`, what these call included, and in all."""
     profiled: Any = pstats.Stats(profile)
-    entries = profiled.stats.items()
-    found = {(Path(file).stem, name): times[3] for (file, _, name), times in entries}
-    spent = {stage: found.get(function, 0.0) for stage, function in STAGES.items()}
+    spent = {}
+    for stage, function in STAGES.items():
+        code = function.__code__
+        times = profiled.stats.get((code.co_filename, code.co_firstlineno, code.co_name))
+        spent[stage] = times[3] if times else 0.0  # too few networks converged to be compared
     return {"training and the rest": elapsed - sum(spent.values()), **spent, "all": elapsed}
 
 

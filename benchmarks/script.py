@@ -46,7 +46,10 @@ def require_matplotlib() -> None:
 
 def writable_folder(path: Path) -> None:
     """Makes the folder `path`; raises `ValueError` where it cannot be written to."""
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"out: expected a folder, got {path} ({error.strerror})") from None
     if not os.access(path, os.W_OK):
         raise ValueError(f"out: expected a folder that can be written to, got {path}")
 

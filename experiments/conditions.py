@@ -19,7 +19,7 @@ from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
 from rnnjax.sweep import cost, default_layout, plan
 from rnnjax.tasks import Task
-from rnnjax.validate import one_of, positive_integer
+from rnnjax.validate import finite_positive, one_of, positive_integer
 
 __all__ = [
     "RULES",
@@ -105,7 +105,8 @@ def condition(
     settings = {"gamma": gamma} if rule != "standard" else {}
     parts = {**options, "N": hidden, **settings, **{k: v for k, v in penalties.items() if v}}
     name = "-".join([task, rule, *(f"{key}_{_plain(value)}" for key, value in parts.items())])
-    learning_rate = training.mup_rate if rule == "mup" else training.learning_rate
+    rate_name = "mup_rate" if rule == "mup" else "learning_rate"
+    learning_rate = finite_positive(f"training.{task}.{rate_name}", training[rate_name])
     return Condition(
         name, spec, cells[rule](), recipe, learning_rate, gamma=gamma, **penalties
     )  # fmt: skip

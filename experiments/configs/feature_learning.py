@@ -1,7 +1,7 @@
 """Degeneracy against the strength of feature learning (study 2, Figs. 6, 12, 16-19, 26-27).
 
     python experiments/feature_learning.py --config=smoke    # seconds; checks the installation
-    python experiments/feature_learning.py                   # laptop: 20 to 30 minutes on 2 cores
+    python experiments/feature_learning.py                   # laptop: 23 minutes on 2 cores
     python experiments/feature_learning.py --config=paper    # fifty networks; an accelerator
 
 Give each preset a folder of its own: `--workdir=runs/feature_learning_paper`.

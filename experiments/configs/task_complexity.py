@@ -1,7 +1,7 @@
 """Degeneracy against task complexity (study 2, Figs. 3-5 and 11).
 
     python experiments/task_complexity.py --config=smoke     # seconds; checks the installation
-    python experiments/task_complexity.py                    # laptop: 20 to 30 minutes on 2 cores
+    python experiments/task_complexity.py                    # laptop: 44 minutes, contended
     python experiments/task_complexity.py --config=pair      # fifty networks of 2 and of 4 bits
     python experiments/task_complexity.py --config=paper     # fifty networks; an accelerator
 

@@ -172,7 +172,9 @@ def embedding(distances: np.ndarray, *, seed: int = 0) -> np.ndarray:
     if len(there) < 2:
         raise ValueError(f"distances: expected at least 2 networks, got {len(there)}")
     known = given[np.ix_(there, there)]
-    unit = known.max() or 1.0  # the solver's tolerance is absolute
+    unit = known.max()  # the solver's tolerance is absolute
+    if unit == 0:
+        return np.zeros((len(there), 2))
     places = np.asarray(smacof(known / unit, n_components=2, n_init=16, random_state=seed)[0])
     return unit * (places - places.mean(0))
 

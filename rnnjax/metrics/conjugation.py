@@ -146,22 +146,15 @@ def bordered_order(order: int) -> int:
 
     On an accelerator the next multiple of 32, since there compiling for every order takes longer
     than all solves; orders of one multiple share a program if they have as many starts. With zeros
-    around A and B, and C continued by the identity, G vanishes outside of the block: every step is
-    that of the smaller problem.
+    around A, B and C, which no step fills, every step is that of the smaller problem.
     """
     return order if pairwise.one_by_one() else -(-order // _TILE) * _TILE
 
 
-def _bordered(matrices: np.ndarray, size: int, diagonal: float) -> np.ndarray:
-    """[..., R, R] as the first block of [..., size, size]; `diagonal` on the rest of that."""
-    order = matrices.shape[-1]
-    if size == order:
-        return matrices
-    larger = np.zeros((*matrices.shape[:-2], size, size), matrices.dtype)
-    larger[..., :order, :order] = matrices
-    rest = np.arange(order, size)
-    larger[..., rest, rest] = diagonal
-    return larger
+def _bordered(matrices: np.ndarray, size: int) -> np.ndarray:
+    """[..., R, R] as the first block of [..., size, size], zero elsewhere."""
+    border = (0, size - matrices.shape[-1])
+    return np.pad(matrices, [*[(0, 0)] * (matrices.ndim - 2), border, border])
 
 
 def conjugate(
@@ -181,11 +174,10 @@ def conjugate(
     """
     order = a.shape[-1]
     size = bordered_order(order)
-    matrices = (_bordered(x, size, 0.0) for x in (a, b))
-    starts = (_bordered(x, size, 1.0) for x in (own, shared))
+    bordered = (_bordered(x, size) for x in (a, b, own, shared))
     # A has norm R, so that curvatures, and with them the first step, do not depend on R.
     scale, flat = np.float32(order), np.float32(_FLAT * order)
-    found = _conjugate(*matrices, *starts, scale, flat, plan=plan)
+    found = _conjugate(*bordered, scale, flat, plan=plan)
     rotation, stationary = (np.asarray(x) for x in found)
     return Conjugated(rotation[..., :order, :order], stationary)
 

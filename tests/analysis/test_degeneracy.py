@@ -211,6 +211,11 @@ def test_matched_conditions_share_an_interval_of_losses():
     assert measure_estimate(two, "ood_spread").networks == 3
 
 
+def test_networks_that_are_all_alike_are_at_one_place():
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(embedding(np.zeros((3, 3))), np.zeros((3, 2)))
+
+
 def test_bad_arguments_are_named(population):
     with pytest.raises(ValueError, match="^population: expected a Population"):
         degeneracy({}, KEY)  # pyright: ignore

@@ -147,14 +147,19 @@ def test_setting_lanes_aside_changes_nothing(monkeypatch):
     """Compaction, forced at every halving, and starts given up: an odd number of both."""
     weights = np.random.default_rng(8).normal(size=(2, 5, 20, 20))
     plain = pif_pairs(*weights, key=KEY, starts=7)
+    lanes, step = [], matching._step
+    monkeypatch.setattr(matching, "_step", lambda *a: lanes.append(len(a[2])) or step(*a))
     monkeypatch.setattr(matching, "_WORTH", 0)
     compact = pif_pairs(*weights, key=KEY, starts=7)
     np.testing.assert_array_equal(plain.permutation, compact.permutation)
     np.testing.assert_allclose(plain.spread, compact.spread, atol=1e-6)
+    assert min(lanes) < max(lanes) == 35
+    lanes.clear()
     jax.clear_caches()
     monkeypatch.setattr(pairwise, "one_by_one", lambda: False)  # as on an accelerator
     together = pif_pairs(*weights, key=KEY, starts=7)
     np.testing.assert_allclose(together.distance, plain.distance, rtol=1e-5)
+    assert set(lanes) == {35}
     monkeypatch.undo()
     jax.clear_caches()
     monkeypatch.setattr(matching, "_TRIAL", 1000)

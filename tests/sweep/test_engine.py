@@ -1,6 +1,7 @@
 """The engine changes how runs are computed, and never what comes out."""
 
 import functools
+import types
 import warnings
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 import rnnjax
 import tiny
 from rnnjax import Engine, Status, run_sweep, train_one
-from rnnjax.sweep import FIELDS, block, default_layout, engine, programs
+from rnnjax.sweep import FIELDS, block, cost, default_layout, engine, programs
 from rnnjax.training import Setup
 
 CHECKED = [name for name in (*FIELDS, "loss") if name != "seconds"]
@@ -137,6 +138,16 @@ def test_compaction_changes_nothing(side_by_side, monkeypatch):
     (close if side_by_side else identical)(compacted, whole)
     assert np.all(compacted["status"].isel(learning_rate=0) == Status.EXHAUSTED)
     assert np.all(compacted["status"].isel(learning_rate=slice(1, None)) == Status.DIVERGED)
+
+
+@pytest.mark.parametrize(("platform", "share"), [("gpu", 3), ("cpu", 1)])
+def test_accelerators_add_up_and_cores_are_one_host(platform, share):
+    def machine(count):
+        device = types.SimpleNamespace(platform=platform)
+        return cost.nominal_machine(types.SimpleNamespace(devices=(device,) * count))
+
+    assert machine(3).flops == share * machine(1).flops
+    assert machine(3).step_overhead == machine(1).step_overhead
 
 
 def test_blocks_shrink_where_a_step_would_take_half_the_time():
