@@ -6,10 +6,8 @@ that study in a folder that is thrown away. Compilation counts: it is what a use
 
 import argparse
 import cProfile
-import importlib
 import json
 import pstats
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,20 +20,19 @@ from machine import describe
 from script import RESULTS, Parser, end_by_hand, writable_folder
 
 import rnnjax
-from rnnjax.analysis import distances, populations, rest
-from rnnjax.metrics import shape, svcca
+from rnnjax.analysis import find_attractors, measure_population
+from rnnjax.analysis.degeneracy import STAGES as DEGENERACY_STAGES
 from rnnjax.store.manifest import versions, write_atomically
+from rnnjax.studies.degeneracy import config as configs
+from rnnjax.studies.degeneracy import task_complexity
+from rnnjax.studies.launch import run_in_parallel_on_cpu
 from rnnjax.sweep import default_layout
 
 STAGES: dict[str, Any] = {
-    "losses, tangent kernels": populations.measure_population,
+    "losses, tangent kernels": measure_population,
     "trajectories": rnnjax.Population.trajectories,
-    "weights": distances._weights,
-    "dynamics": distances._dynamics,
-    "chart of dynamics": distances._charts,
-    "SVCCA": svcca.svcca_distances,
-    "CKA": shape.cka_distances,
-    "fixed points of one network": rest.attractors,
+    **DEGENERACY_STAGES,
+    "fixed points of one network": find_attractors,
 }
 """What of the study is timed apart, and the function that does it. What is left over is training,
 which Python's profile loses sight of, and the report."""
@@ -63,10 +60,8 @@ def options() -> argparse.Namespace:
 
 def run(networks: int, hidden: int, workdir: Path) -> dict[str, Any]:
     """Trains and measures the condition; its config, seconds by stage, and what came out."""
-    sys.path.insert(0, str(Path(__file__).parent.parent / "experiments"))
-    study = importlib.import_module("task_complexity")
-    config = importlib.import_module("configs.task_complexity").get_config("paper")
-    importlib.import_module("launch").run_in_parallel_on_cpu()
+    config: Any = configs.task_complexity("paper")
+    run_in_parallel_on_cpu()
     config.update(tasks=("flip_flop",), seeds=networks, hidden=hidden)
     config.channels.flip_flop = (3,)
     config.fixed_points.networks = 1
@@ -78,7 +73,7 @@ def run(networks: int, hidden: int, workdir: Path) -> dict[str, Any]:
 
     jax.monitoring.register_event_duration_secs_listener(note)
     profile, begin = cProfile.Profile(), time.perf_counter()
-    (found,) = profile.runcall(study.run, config, workdir).values()
+    (found,) = profile.runcall(task_complexity.run, config, workdir).values()
     elapsed = time.perf_counter() - begin
     return {
         "config": json.loads(config.to_json_best_effort()),

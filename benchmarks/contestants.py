@@ -11,7 +11,7 @@ from worker import Worker
 
 from rnnjax import cells, tasks
 from rnnjax.sweep import Layout, cost
-from rnnjax.sweep.programs import advance_block, birth_block, start_block
+from rnnjax.sweep.programs import advance_block, init_block, start_block
 from rnnjax.training import Hyper, Recipe, Setup, Status
 
 ENDLESS = 10**9  # optimizer steps: no run ever gets there
@@ -63,7 +63,7 @@ class OurRuns:
         real = jnp.arange(seeds.size) < runs
         hyper, real = jax.device_put((hyper, real), layout.sharding())
         with layout.context():
-            params = birth_block(setup.cell, layout, hyper.seed)
+            params = init_block(setup.cell, layout, hyper.seed)
             self._runs = start_block(setup, layout, hyper, params, real)
         self._losses = self._advance()
 

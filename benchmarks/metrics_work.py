@@ -144,7 +144,7 @@ def _arrays(work: Work, setup: Any, params: Any) -> dict[str, np.ndarray]:
     import jax
 
     from rnnjax import rollout
-    from rnnjax.metrics.dsa import fit_operators
+    from rnnjax.metrics.operators import fit_operators
 
     inputs = setup.task.batch(jax.random.key(123), work.common_trials).inputs
     run = jax.jit(lambda one: rollout(setup.cell, one, inputs).states)

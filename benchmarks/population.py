@@ -28,7 +28,7 @@ from worker import Worker
 
 from rnnjax import cells, tasks
 from rnnjax.sweep import Layout, cost, default_layout
-from rnnjax.sweep.programs import advance_block, birth_block, end_epoch_block, start_block
+from rnnjax.sweep.programs import advance_block, end_epoch_block, init_block, start_block
 from rnnjax.training import Hyper, Recipe, Setup, Status
 from rnnjax.validate import one_of, positive_integer
 
@@ -89,7 +89,7 @@ class OurPopulation:
         none = jnp.zeros_like(rates)
         hyper = Hyper(rates, seeds, jnp.ones_like(rates), none, none)
         hyper, real = jax.device_put((hyper, seeds >= 0), layout.sharding())
-        params = birth_block(setup.cell, layout, hyper.seed)
+        params = init_block(setup.cell, layout, hyper.seed)
         self._runs = start_block(setup, layout, hyper, params, real)
         self.epoch()
 

@@ -1,103 +1,14 @@
-"""Degeneracy against task complexity: channels, memory demand, auxiliary loss (study 2).
+"""Degeneracy against task complexity: channels, memory demand, auxiliary loss.
 
     python experiments/task_complexity.py --workdir=runs/task_complexity
 
 Presets and settings: experiments/configs/task_complexity.py. The same command resumes.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import xarray as xr
-
-import rnnjax
-from compared import compare, resting
-from conditions import Factor, ascending, condition
-from grids import named
-from launch import Config, Study, main
-from rnnjax import Status
-from rnnjax.analysis.rest import Attractors
-from rnnjax.plots.style import name_value
-from rnnjax.tasks.flip_flop import FlipFlop
-from rnnjax.validate import one_of, positive_integer
-
-_CHANNELS = {
-    "flip_flop": "bits",
-    "delayed_discrimination": "channels",
-    "sine_wave": "channels",
-    "path_integration": "dimensions",
-}
-
-
-def factors(config: Config) -> list[Factor]:
-    """What a config compares; raises `ValueError` for what makes no sense."""
-    found = []
-    for task in named(config.tasks):
-        setting = _CHANNELS[one_of("tasks", task, _CHANNELS)]
-        counts = ascending(f"channels.{task}", config.channels[task])
-        tried = tuple(condition(config, task, **{setting: count}) for count in counts)
-        title = name_value(task)
-        found.append(Factor(f"{task}_{setting}", title, setting, tuple(map(str, counts)), tried))
-        if task == "delayed_discrimination":
-            if config.auxiliary and config.delayed_discrimination.auxiliary:
-                raise ValueError(
-                    "auxiliary: compares networks with and without that output, so expected "
-                    "delayed_discrimination.auxiliary=False, got True"
-                )
-            if config.delays:
-                delays = ascending("delays", config.delays)
-                tried = tuple(_delayed(config, delay) for delay in delays)
-                levels = tuple(map(str, delays))
-                found.append(Factor(f"{task}_delay", title, "longest delay", levels, tried))
-            if config.auxiliary:
-                tried = (_delayed(config), _delayed(config, auxiliary=True))
-                levels = ("without", "with")
-                found.append(Factor(f"{task}_auxiliary", title, "auxiliary loss", levels, tried))
-    return found
-
-
-def _delayed(config: Config, delay: int | None = None, **options: Any):
-    """One channel; the shortest delay and no auxiliary output are the condition of its own."""
-    changed = {} if delay in (None, config.delayed_discrimination.max_delay) else {
-        "max_delay": delay
-    }  # fmt: skip
-    return condition(config, "delayed_discrimination", channels=1, **changed, **options)
-
-
-def run(
-    config: Config,
-    workdir: Path,
-    *,
-    dry_run: bool = False,
-    command: str = "experiments.task_complexity.run(config, workdir)",
-) -> dict[str, xr.Dataset] | None:
-    """Trains what the workdir lacks, compares it and writes the report; see `compared.compare`."""
-    for name, value in config.fixed_points.items():
-        positive_integer(f"fixed_points.{name}", value)
-    return compare(
-        "task_complexity", factors(config), config, workdir, dry_run=dry_run, command=command,
-        rest=lambda populations: _resting(config, populations),
-    )  # fmt: skip
-
-
-def _resting(
-    config: Config, populations: Mapping[str, rnnjax.Population]
-) -> tuple[dict[str, Attractors], dict[str, int]]:
-    """Fixed points of flip-flops, and of discrimination with and without the auxiliary output."""
-    chosen, memories = {}, {}
-    for factor in factors(config):
-        for level, made in zip(factor.levels, factor.conditions, strict=True):
-            population, name = populations[made.name], f"{factor.title}, {level}"
-            if Status.CONVERGED not in population.status:
-                continue
-            if isinstance(made.task, FlipFlop):
-                chosen[f"{name} bits"] = population
-                memories[f"{name} bits"] = 2**made.task.bits
-            elif factor.setting == "auxiliary loss":
-                chosen[f"{name} auxiliary"] = population
-    return resting(config, chosen), memories
-
+from rnnjax.studies.degeneracy.task_complexity import run
+from rnnjax.studies.launch import Study, main
 
 if __name__ == "__main__":
     main(Study("task_complexity", Path(__file__).parent / "configs" / "task_complexity.py", run))

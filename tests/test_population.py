@@ -17,7 +17,7 @@ from rnnjax.parametrization import MuPAdam
 from rnnjax.population import programs as programs_asked
 from rnnjax.rollout import rollout
 from rnnjax.sweep import programs
-from rnnjax.training import CosineRestarts, Setup, born
+from rnnjax.training import CosineRestarts, Setup, initial_params
 
 TASK = tiny.TASKS["delayed_match"]
 CELL = cells.current(6, parametrization=MuPAdam())
@@ -57,7 +57,9 @@ def test_members_are_the_networks_trained_alone(population):
         for name, leaf in alone.params.items():
             np.testing.assert_array_equal(population.params[name][row], leaf)
             np.testing.assert_array_equal(population.initial[name][row], alone.initial[name])
-            np.testing.assert_array_equal(leaf.shape, born(population.cell, seed)[name].shape)
+            np.testing.assert_array_equal(
+                leaf.shape, initial_params(population.cell, seed)[name].shape
+            )
         there = population.results.isel(seed=row)
         np.testing.assert_array_equal(there["held_out_loss"], alone.held_out)
         assert float(there["final_loss"]) == alone.results["final_loss"]

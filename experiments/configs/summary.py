@@ -4,12 +4,9 @@
     python experiments/summary.py --config.network_size=runs/my_widths --workdir=runs/my_summary
 
 The fields are the workdirs of the studies.
+Settings and what they mean: rnnjax/studies/degeneracy/config.py.
 """
 
-from ml_collections import ConfigDict
+from rnnjax.studies.degeneracy.config import table1 as get_config
 
-
-def get_config() -> ConfigDict:
-    """Where the four studies are."""
-    names = ("task_complexity", "feature_learning", "network_size", "regularization")
-    return ConfigDict({name: f"runs/{name}" for name in names})
+__all__ = ["get_config"]

@@ -1,14 +1,9 @@
-"""What a sweep says: success, critical and best learning rates, scaling laws with intervals.
+"""Analyses of sweeps and populations: critical rates, scaling laws, degeneracy, fixed points."""
 
-And what a population became, how alike its networks are, where they come to rest, and how long a
-memory a task asks for.
-"""
-
+from rnnjax.analysis.attractors import Attractors, find_attractors
 from rnnjax.analysis.bisection import bisect_critical_rates
 from rnnjax.analysis.comparison import (
-    MEASURES,
     Comparison,
-    Measure,
     chart_trends,
     embedding,
     matched,
@@ -16,63 +11,52 @@ from rnnjax.analysis.comparison import (
     measure_trend,
 )
 from rnnjax.analysis.curves import curve_distance, loss_ratio, smoothed_loss, steps_to_loss
-from rnnjax.analysis.distances import degeneracy
-from rnnjax.analysis.estimates import Estimate, Trend, estimate, factor_trend, pooled_trend
-from rnnjax.analysis.memory import memory_demand
-from rnnjax.analysis.populations import level_trend, measure_population
-from rnnjax.analysis.rest import Attractors, attractors
+from rnnjax.analysis.degeneracy import DegeneracyOptions, degeneracy
+from rnnjax.analysis.measures import MEASURES, Measure
+from rnnjax.analysis.networks import measure_population
+from rnnjax.analysis.regression import Resampling
 from rnnjax.analysis.scaling import power_law
-from rnnjax.analysis.schema import conditions, diverged, finished, require, status_counts
-from rnnjax.analysis.slowdown import loss_scaling, slowdown
-from rnnjax.analysis.speed import steps_scaling, steps_to_learn
+from rnnjax.analysis.schema import diverged, finished, iterate_conditions, require, status_counts
+from rnnjax.analysis.speed import loss_scaling, steps_scaling, steps_to_learn
 from rnnjax.analysis.success import (
     best_learning_rates,
     critical_learning_rate,
     succeeded,
     success_density,
 )
-from rnnjax.analysis.transfer import (
-    best_rate_scaling,
-    exponent_difference,
-    rate_shift,
-    transfer_verdict,
-)
+from rnnjax.analysis.trends import Estimate, Trend, estimate, factor_trend, pooled_trend
 
 __all__ = [
     "MEASURES",
     "Attractors",
     "Comparison",
+    "DegeneracyOptions",
     "Estimate",
     "Measure",
+    "Resampling",
     "Trend",
-    "attractors",
     "best_learning_rates",
-    "best_rate_scaling",
     "bisect_critical_rates",
     "chart_trends",
-    "conditions",
     "critical_learning_rate",
     "curve_distance",
     "degeneracy",
     "diverged",
     "embedding",
     "estimate",
-    "exponent_difference",
     "factor_trend",
+    "find_attractors",
     "finished",
-    "level_trend",
+    "iterate_conditions",
     "loss_ratio",
     "loss_scaling",
     "matched",
     "measure_estimate",
     "measure_population",
     "measure_trend",
-    "memory_demand",
     "pooled_trend",
     "power_law",
-    "rate_shift",
     "require",
-    "slowdown",
     "smoothed_loss",
     "status_counts",
     "steps_scaling",
@@ -80,5 +64,4 @@ __all__ = [
     "steps_to_loss",
     "succeeded",
     "success_density",
-    "transfer_verdict",
 ]

@@ -1,22 +1,22 @@
-"""Conditions of a factor beside each other: measures, trends, charts, maps, matched losses.
+"""Comparison of the conditions of a factor: estimates, trends, charts, embeddings, matched losses.
 
 Conditions are the datasets of `rnnjax.analysis.degeneracy`.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from rnnjax.analysis.estimates import Estimate, Statistic, Trend, estimate, factor_trend
+from rnnjax.analysis.measures import MEASURES, Measure
+from rnnjax.analysis.regression import Resampling
+from rnnjax.analysis.trends import PERMUTATIONS, Estimate, Trend, estimate, factor_trend
 from rnnjax.training import Status
 from rnnjax.validate import one_of
 
 __all__ = [
-    "MEASURES",
     "Comparison",
-    "Measure",
     "chart_trends",
     "embedding",
     "matched",
@@ -25,48 +25,8 @@ __all__ = [
 ]
 
 
-class Measure(NamedTuple):
-    """A number that a condition has: a statistic of a variable of `degeneracy`'s dataset."""
-
-    level: str
-    """`dynamics`, `weights`, `behavior`, `representation` or `features`."""
-    statistic: Statistic
-    variable: str
-    title: str
-
-
-MEASURES: dict[str, Measure] = {
-    "dsa": Measure("dynamics", "pairs", "dsa", "DSA, angular"),
-    "dsa_raw": Measure("dynamics", "pairs", "dsa_raw", "DSA, raw"),
-    "dsa_chord": Measure("dynamics", "pairs", "dsa_chord", "DSA, chord"),
-    "dsa_lower_bound": Measure("dynamics", "pairs", "dsa_lower_bound", "DSA, lower bound"),
-    "eigenvalues": Measure("dynamics", "pairs", "eigenvalues", "eigenvalue distance"),
-    "pif": Measure("weights", "pairs", "pif", "PIF"),
-    "pif_per_parameter": Measure("weights", "pairs", "pif_per_parameter", "PIF per parameter"),
-    "pif_relative": Measure("weights", "pairs", "pif_relative", "PIF over mean norm"),
-    "pif_untrained": Measure("weights", "pairs", "pif_untrained", "PIF over norm, untrained"),
-    "pif_gain": Measure("weights", "pairs", "pif_gain", "PIF over norm, less untrained"),
-    "pif_lower_bound": Measure("weights", "pairs", "pif_lower_bound", "PIF, lower bound"),
-    "ood_spread": Measure("behavior", "spread", "ood_loss", "sd of stretched loss"),
-    "ood_mean": Measure("behavior", "mean", "ood_loss", "mean stretched loss"),
-    "excess_spread": Measure("behavior", "spread", "ood_excess", "sd of stretched less own loss"),
-    "loss_spread": Measure("behavior", "spread", "loss", "sd of own loss"),
-    "svcca": Measure("representation", "pairs", "svcca", "SVCCA distance"),
-    "cka": Measure("representation", "pairs", "cka", "CKA distance"),
-    "weight_change": Measure("features", "mean", "weight_change", "weight change"),
-    "kernel_alignment": Measure("features", "mean", "kernel_alignment", "kernel alignment"),
-    "recurrent_kernel_alignment": Measure(
-        "features", "mean", "recurrent_kernel_alignment", "kernel alignment, recurrent"
-    ),
-    "representation_alignment": Measure(
-        "features", "mean", "representation_alignment", "representation alignment"
-    ),
-    "effective_rank": Measure("features", "mean", "effective_rank", "effective rank"),
-    "near_zero_share": Measure("features", "mean", "near_zero_share", "share of near-zero weights"),
-    "loss": Measure("behavior", "mean", "loss", "mean loss"),
-    "held_out_loss": Measure("features", "mean", "held_out_loss", "held-out loss"),
-}
-"""What conditions are compared by."""
+CHART_PERMUTATIONS = Resampling(resamples=999)
+"""At every place of a chart, unless said otherwise."""
 
 
 class Comparison(NamedTuple):
@@ -103,21 +63,31 @@ def measure_estimate(dataset: xr.Dataset, measure: str) -> Estimate:
     return estimate(chosen.statistic, _values(dataset, chosen))
 
 
-def measure_trend(datasets: Sequence[xr.Dataset], measure: str, **options: Any) -> Trend:
-    """A measure over the conditions of a factor, in order; see `factor_trend` for `options`."""
+def measure_trend(
+    datasets: Sequence[xr.Dataset], measure: str, *, resampling: Resampling = PERMUTATIONS
+) -> Trend:
+    """Trend of a measure over the conditions of a factor, in order, paired by seed.
+
+    Arguments and errors as in `factor_trend`.
+    """
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
-    return factor_trend(chosen.statistic, [_values(d, chosen) for d in datasets], **options)
+    values = [_values(d, chosen) for d in datasets]
+    seeds = [d["seed"].values for d in datasets]
+    return factor_trend(chosen.statistic, values, seeds=seeds, resampling=resampling)
 
 
 def chart_trends(
-    datasets: Sequence[xr.Dataset], variable: str = "dsa_chart", *, draws: int = 999
+    datasets: Sequence[xr.Dataset],
+    variable: str = "dsa_chart",
+    *,
+    resampling: Resampling = CHART_PERMUTATIONS,
 ) -> xr.Dataset:
     """The trend of dynamical distances at every number of components and delays.
 
     Args:
         datasets: of the conditions of a factor, in order.
         variable: `dsa_chart` or `eigenvalue_chart`.
-        draws: random permutations at every place.
+        resampling: confidence, number and seed of the permutations at every place.
 
     Returns:
         `relative` slope, `p` and `verdict` over `component` and `delay`, and `value` over `level`
@@ -133,13 +103,14 @@ def chart_trends(
     relative, p = np.full(shape, np.nan), np.full(shape, np.nan)
     verdict = np.full(shape, "left out", dtype="<U16")
     value = np.full((*shape, len(datasets)), np.nan)
+    seeds = [d["seed"].values for d in datasets]
     for place in np.ndindex(*shape):
         here = [d[variable].values[place] for d in datasets]
         value[place] = [
             estimate("pairs", x).value if np.isfinite(x).any() else np.nan for x in here
         ]
         if np.isfinite(value[place]).all():
-            trend = factor_trend("pairs", here, draws=draws)
+            trend = factor_trend("pairs", here, seeds=seeds, resampling=resampling)
             relative[place], p[place], verdict[place] = trend.relative, trend.p, trend.verdict
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         "relative": (axes, relative),
@@ -151,10 +122,10 @@ def chart_trends(
 
 
 def embedding(distances: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Places of networks in a plane whose distances are as near as may be to theirs, [S', 2].
+    """Positions of networks in a plane that approximate their distances, [S', 2].
 
     Metric multidimensional scaling (scikit-learn's SMACOF, the best of 16 starts), centered, of
-    the networks that are there; in the unit of the distances.
+    the networks that are not left out; in the unit of the distances.
 
     Args:
         distances: [S, S], NaN for networks left out.
@@ -180,11 +151,12 @@ def embedding(distances: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
 
 def matched(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """The same conditions, of those networks alone whose losses all conditions have.
+    """The conditions, restricted to networks whose losses lie in a range that all of them share.
 
-    Losses on the task, on trials that networks share, from the largest of the conditions' lowest
-    to the smallest of their highest. A condition may keep none; one in which none converged has
-    no say. What is kept need not have equal means: compare `held_out_loss` or `loss` too.
+    The range of the loss on the task, on trials that networks share, goes from the largest of the
+    conditions' lowest losses to the smallest of their highest. A condition may keep no network; one
+    in which none converged does not narrow the range. Means within the range may still differ:
+    compare `held_out_loss` or `loss` too.
     """
     converged = [d["loss"].where(d["status"] == Status.CONVERGED) for d in datasets]
     some = [loss for loss in converged if loss.notnull().any()]

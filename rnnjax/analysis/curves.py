@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from rnnjax.analysis.regression import percentile_interval, seed_weights
+from rnnjax.analysis.regression import Resampling, percentile_interval, seed_weights
 from rnnjax.analysis.schema import finished, require
-from rnnjax.validate import fraction, positive_integer, whole
+from rnnjax.validate import positive_integer
 
 __all__ = ["curve_distance", "loss_ratio", "smoothed_loss", "steps_to_loss"]
 
@@ -120,9 +120,7 @@ def loss_ratio(
     steps: Sequence[float] | None = None,
     *,
     window: int = WINDOW,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    random_seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> xr.Dataset:
     """Smoothed training loss of each width over that of the smallest, at fixed steps.
 
@@ -131,17 +129,15 @@ def loss_ratio(
     seeds, `ratio_low` and `ratio_high`, a Bayesian bootstrap over the seeds of each width. NaN
     where a run of that width, or of the smallest, had stopped by then.
     """
-    fraction("confidence", confidence, open_below=True)
-    positive_integer("resamples", resamples)
-    rng = np.random.default_rng(whole("random_seed", random_seed))
+    rng = resampling.generator()
     values = _log_losses(dataset, steps, window)
     stopped = (values.isnull() & finished(dataset.sortby("hidden"))).any("seed")
     shape = (values.sizes["hidden"], values.sizes["seed"])
-    weights = seed_weights(rng, resamples, *shape)
+    weights = seed_weights(rng, resampling.resamples, *shape)
 
     def fit(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         samples = _weighted_ratios(losses, weights).T
-        ends = np.array([percentile_interval(row, confidence) for row in samples])
+        ends = np.array([percentile_interval(row, resampling.confidence) for row in samples])
         middle = _weighted_ratios(losses, np.ones((1, *shape)))[0]
         return middle, ends
 
@@ -168,9 +164,7 @@ def curve_distance(
     steps: Sequence[float] | None = None,
     *,
     window: int = WINDOW,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    random_seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> xr.Dataset:
     """By which factor the learning curves of different widths differ, and seeds alone would.
 
@@ -183,9 +177,7 @@ def curve_distance(
     widths are left out; fewer than two widths give NaN, and `chance` and `seed_spread` need two
     seeds.
     """
-    fraction("confidence", confidence, open_below=True)
-    positive_integer("resamples", resamples)
-    rng = np.random.default_rng(whole("random_seed", random_seed))
+    rng = resampling.generator()
 
     def fit(losses: np.ndarray) -> tuple:
         """`losses` `[H, S]` at one step."""
@@ -196,8 +188,10 @@ def curve_distance(
         factor = 10 ** _distance(known)
         if known.shape[1] < 2:
             return factor, np.nan, np.nan, len(known)
-        shuffled = rng.permuted(np.broadcast_to(known, (resamples, *known.shape)), axis=1)
-        chance = 10 ** np.quantile(_distance(shuffled), confidence)
+        shuffled = rng.permuted(
+            np.broadcast_to(known, (resampling.resamples, *known.shape)), axis=1
+        )
+        chance = 10 ** np.quantile(_distance(shuffled), resampling.confidence)
         return factor, chance, np.sqrt(known.var(-1, ddof=1).mean()), len(known)
 
     results = xr.apply_ufunc(

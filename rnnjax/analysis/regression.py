@@ -1,12 +1,16 @@
 """Least squares on masked points, many lines at once, and the intervals built on them."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from rnnjax.validate import fraction, positive_integer, whole
+
 __all__ = [
     "Line",
+    "Resampling",
     "consistent_slopes",
     "fit_lines",
     "percentile_interval",
@@ -16,6 +20,30 @@ __all__ = [
 
 LEAST_POINTS = 3
 """A line through two points has no residual: fewer than three points give no exponent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Resampling:
+    """Settings of a resampled interval or test.
+
+    Raises `ValueError` for a confidence outside (0, 1], fewer than one resample or a negative seed.
+    """
+
+    confidence: float = 0.95
+    """Coverage of the interval."""
+    resamples: int = 2000
+    """Number of resamples or permutations."""
+    random_seed: int = 0
+    """Seed of their random numbers."""
+
+    def __post_init__(self):
+        fraction("confidence", self.confidence, open_below=True)
+        positive_integer("resamples", self.resamples)
+        whole("random_seed", self.random_seed)
+
+    def generator(self) -> np.random.Generator:
+        """A new random number generator from `random_seed`."""
+        return np.random.default_rng(self.random_seed)
 
 
 class Line(NamedTuple):

@@ -7,6 +7,7 @@ import xarray as xr
 
 from rnnjax.analysis.regression import (
     Line,
+    Resampling,
     consistent_slopes,
     fit_lines,
     percentile_interval,
@@ -15,7 +16,7 @@ from rnnjax.analysis.regression import (
 )
 from rnnjax.analysis.schema import require
 from rnnjax.analysis.success import Edge, critical_bracket, succeeded
-from rnnjax.validate import fraction, one_of, positive_integer, whole
+from rnnjax.validate import fraction, one_of
 
 __all__ = ["power_law"]
 
@@ -66,12 +67,11 @@ def _resampled_lines(
     log_sizes: np.ndarray,
     level: float,
     edge: Edge,
-    resamples: int,
-    random_seed: int,
+    resampling: Resampling,
 ) -> Line:
     """Refits Eq. 6 with reweighted seeds, each rate drawn log-uniformly within its bracket."""
-    rng = np.random.default_rng(random_seed)
-    weights = seed_weights(rng, resamples, success.shape[0], success.shape[-1])
+    rng = resampling.generator()
+    weights = seed_weights(rng, resampling.resamples, success.shape[0], success.shape[-1])
     found = _brackets(_weighted_density(success, weights), log_rates, level, edge)
     found = _narrowed(found, observed)
     place = rng.uniform(size=found.lower.shape)
@@ -110,9 +110,7 @@ def power_law(
     *,
     edge: Edge = "last",
     point: str = "middle",
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    random_seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> xr.Dataset:
     """Fits `log10 rate = intercept + exponent * log10 N` to the critical rates (Eq. 6).
 
@@ -138,11 +136,8 @@ def power_law(
     """
     require(dataset, dims=["hidden", "learning_rate", "seed"])
     fraction("level", level, open_below=True)
-    fraction("confidence", confidence, open_below=True)
     one_of("edge", edge, get_args(Edge))
     one_of("point", point, ["middle", "lower"])
-    positive_integer("resamples", resamples)
-    whole("random_seed", random_seed)
     ordered = dataset.sortby(["hidden", "learning_rate"])
     log_rates = np.log10(ordered["learning_rate"].values.astype(float))
     log_sizes = np.log10(ordered["hidden"].values.astype(float))
@@ -155,16 +150,14 @@ def power_law(
         position = found.lower if point == "lower" else (found.lower + found.upper) / 2
         used = ~np.isnan(position)
         line = fit_lines(log_sizes, position)
-        lines = _resampled_lines(
-            success, found, log_rates, log_sizes, level, edge, resamples, random_seed
-        )
+        lines = _resampled_lines(success, found, log_rates, log_sizes, level, edge, resampling)
         slopes = np.where(np.isnan(line.slope), np.nan, lines.slope)
         sizes = ordered["hidden"].values[used]
         return (
             line.slope,
             line.intercept,
-            *_interval(slopes, log_sizes, found, confidence),
-            *residual_interval(log_sizes, position, confidence),
+            *_interval(slopes, log_sizes, found, resampling.confidence),
+            *residual_interval(log_sizes, position, resampling.confidence),
             used.sum(),
             found.censored.sum(),
             sizes.min() if len(sizes) else np.nan,

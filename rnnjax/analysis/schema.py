@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import xarray as xr
 
-__all__ = ["conditions", "diverged", "finished", "require", "status_counts"]
+from rnnjax.training import Status
 
-STATUS_CODES = {"PENDING": 0, "RUNNING": 1, "CONVERGED": 2, "DIVERGED": 3, "EXHAUSTED": 4}
-"""Codes of `status` where the variable carries no CF flag attributes of its own."""
+__all__ = ["diverged", "finished", "iterate_conditions", "require", "status_counts"]
 
 FINISHED = ("CONVERGED", "DIVERGED", "EXHAUSTED")
 
@@ -29,7 +28,7 @@ def _flag_codes(status: xr.DataArray) -> dict[str, int]:
     """Name -> code, from the CF attributes `flag_meanings` and `flag_values`."""
     meanings, values = status.attrs.get("flag_meanings"), status.attrs.get("flag_values")
     if meanings is None or values is None:
-        return STATUS_CODES
+        return {status.name: int(status) for status in Status}
     names = meanings.split() if isinstance(meanings, str) else meanings
     return {str(n).upper(): int(v) for n, v in zip(names, np.atleast_1d(values), strict=True)}
 
@@ -67,7 +66,7 @@ def status_counts(dataset: xr.Dataset) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def conditions(
+def iterate_conditions(
     dataset: xr.Dataset, within: Iterable[str] = ("hidden", "learning_rate", "seed", "step")
 ) -> Iterator[tuple[dict[str, object], xr.Dataset]]:
     """Walks the dimensions that are not in `within`: yields (coordinates, the part at them).

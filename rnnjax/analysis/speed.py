@@ -1,9 +1,13 @@
 """Larger networks learn slower: steps to the criterion against network size, at a fixed rate."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
+from rnnjax.analysis.curves import WINDOW, steps_to_loss
 from rnnjax.analysis.regression import (
+    Resampling,
     fit_lines,
     percentile_interval,
     residual_interval,
@@ -11,12 +15,15 @@ from rnnjax.analysis.regression import (
 )
 from rnnjax.analysis.schema import finished, require
 from rnnjax.analysis.success import ROUNDING
-from rnnjax.validate import fraction, positive_integer, whole
+from rnnjax.validate import finite_positive, fraction
 
 __all__ = [
     "arrival_scaling",
     "arrival_steps",
     "arrivals_of",
+    "finite_steps",
+    "loss_arrivals",
+    "loss_scaling",
     "steps_scaling",
     "steps_to_learn",
 ]
@@ -89,9 +96,7 @@ def steps_scaling(
     dataset: xr.Dataset,
     level: float = 0.5,
     *,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    random_seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> xr.Dataset:
     """Fits `log10 steps = intercept + exponent * log10 N` at each fixed learning rate.
 
@@ -107,13 +112,7 @@ def steps_scaling(
     """
     require(dataset, dims=["hidden"])
     ordered = dataset.sortby(["hidden", "learning_rate"])
-    fit = arrival_scaling(
-        _arrivals(ordered),
-        level,
-        confidence=confidence,
-        resamples=resamples,
-        random_seed=random_seed,
-    )
+    fit = arrival_scaling(_arrivals(ordered), level, resampling=resampling)
     return fit.drop_vars("exponent_samples")
 
 
@@ -121,9 +120,7 @@ def arrival_scaling(
     arrivals: xr.DataArray,
     level: float = 0.5,
     *,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    random_seed: int = 0,
+    resampling: Resampling = Resampling(),
 ) -> xr.Dataset:
     """`steps_scaling` of any arrivals over `hidden` (rising), `seed` and other dimensions.
 
@@ -132,13 +129,10 @@ def arrival_scaling(
     can be subtracted between conditions whose seeds are paired.
     """
     fraction("level", level, open_below=True)
-    fraction("confidence", confidence, open_below=True)
-    positive_integer("resamples", resamples)
-    whole("random_seed", random_seed)
     sizes = arrivals["hidden"].values.astype(float)
     log_sizes = np.log10(sizes)
-    rng = np.random.default_rng(random_seed)
-    weights = seed_weights(rng, resamples, len(sizes), arrivals.sizes["seed"])
+    rng = resampling.generator()
+    weights = seed_weights(rng, resampling.resamples, len(sizes), arrivals.sizes["seed"])
 
     def fit(steps: np.ndarray) -> tuple:
         """`steps` `[H, S]` of one condition -> the scalars, then the samples."""
@@ -146,14 +140,14 @@ def arrival_scaling(
         used, run = ~np.isnan(middle), ~np.isnan(steps).all(-1)
         line = fit_lines(log_sizes, middle)
         if np.isnan(line.slope):
-            samples = np.full(resamples, np.nan)
+            samples = np.full(resampling.resamples, np.nan)
         else:
             samples = fit_lines(log_sizes, np.log10(_quantile_steps(steps, weights, level))).slope
         return (
             line.slope,
             line.intercept,
-            *percentile_interval(samples, confidence),
-            *residual_interval(log_sizes, middle, confidence),
+            *percentile_interval(samples, resampling.confidence),
+            *residual_interval(log_sizes, middle, resampling.confidence),
             used.sum(),
             (run & ~used).sum(),
             sizes[used].min() if used.any() else np.nan,
@@ -173,3 +167,45 @@ def arrival_scaling(
     return xr.Dataset(
         {"steps": arrival_steps(arrivals, level), **dict(zip(names, results, strict=True))}
     )
+
+
+def loss_arrivals(
+    dataset: xr.Dataset, targets: Sequence[float], window: int, of_blind: bool
+) -> xr.DataArray:
+    """Steps to each target, along `target`; infinite for never, NaN for not run."""
+    require(dataset, variables=["loss"], dims=["hidden", "learning_rate", "seed", "step"])
+    values = [finite_positive("targets", target) for target in targets]
+    if not values:
+        raise ValueError("targets: expected at least one loss, got none")
+    losses = xr.DataArray(values, dims="target", coords={"target": values})
+    if of_blind:
+        require(dataset, variables=["blind_loss"])
+        losses = losses * dataset["blind_loss"]
+    return arrivals_of(dataset, steps_to_loss(dataset, losses, window))
+
+
+def loss_scaling(
+    dataset: xr.Dataset,
+    *,
+    targets: Sequence[float],
+    of_blind: bool = False,
+    window: int = WINDOW,
+    level: float = 0.5,
+    resampling: Resampling = Resampling(),
+) -> xr.Dataset:
+    """Fits `log10 steps = intercept + exponent * log10 N` to the steps to each target loss.
+
+    As `steps_scaling`, of `steps_to_loss` instead of the steps to the criterion; `targets` are
+    training losses, or with `of_blind` shares of each run's `blind_loss`. Returns its variables,
+    also along `target`, and `run_steps`, the steps of every run (NaN if never).
+    """
+    require(dataset, dims=["hidden", "learning_rate"])
+    ordered = dataset.sortby(["hidden", "learning_rate"])
+    arrivals = loss_arrivals(ordered, targets, window, of_blind)
+    fit = arrival_scaling(arrivals, level, resampling=resampling)
+    return fit.drop_vars("exponent_samples").assign(run_steps=finite_steps(arrivals))
+
+
+def finite_steps(arrivals: xr.DataArray) -> xr.DataArray:
+    """`arrivals`, NaN for runs that never arrive."""
+    return arrivals.where(np.isfinite(arrivals))

@@ -37,11 +37,28 @@ _SHAPE: frozenset[Invariance] = frozenset({"relabelling", "rotation", "scaling"}
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("dsa", "trajectories", dsa_distances, _SHAPE),
-        Metric("pif", "weights", pif_distances, frozenset({"relabelling"})),
-        Metric("svcca", "activities", svcca_distances, _SHAPE),
-        Metric("cka", "activities", cka_distances, _SHAPE),
-        Metric("procrustes", "activities", procrustes_distances, _SHAPE),
+        Metric(
+            "dsa", "dynamics", "DSA, angular", "trajectories", dsa_distances, _SHAPE, ("variance",)
+        ),
+        Metric("pif", "weights", "PIF", "weights", pif_distances, frozenset({"relabelling"})),
+        Metric(
+            "svcca",
+            "representation",
+            "SVCCA distance",
+            "activities",
+            svcca_distances,
+            _SHAPE,
+            ("variance",),
+        ),
+        Metric("cka", "representation", "CKA distance", "activities", cka_distances, _SHAPE),
+        Metric(
+            "procrustes",
+            "representation",
+            "Procrustes distance",
+            "activities",
+            procrustes_distances,
+            _SHAPE,
+        ),
     )
 }
-"""Every population distance, by name."""
+"""Every distance between the networks of a population, by name."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from rnnjax.metrics.pairwise import Progress, all_pairs, in_batches, square
+from rnnjax.metrics.pairwise import BatchCallback, all_pairs, in_batches, square
 
 __all__ = ["centered", "every_pair"]
 
@@ -37,7 +37,7 @@ def centered(label: str, activity: np.ndarray) -> np.ndarray:
 def every_pair(
     networks: Sequence[Prepared],
     distance: Callable[[Prepared, Prepared], float],
-    progress: Progress | None = None,
+    progress: BatchCallback | None = None,
 ) -> np.ndarray:
     """The symmetric [S, S] of `distance`, one pair in memory at a time.
 

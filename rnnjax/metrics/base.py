@@ -9,30 +9,38 @@ import numpy as np
 
 from rnnjax.typing import Key
 
-__all__ = ["Invariance", "Metric", "Solved", "Takes"]
+__all__ = ["Invariance", "Level", "Metric", "Solved", "Takes"]
 
 Takes = Literal["trajectories", "activities", "weights"]
 """States [S, B, T, N]; activities [S, samples, N]; recurrent weights [S, N, N]."""
 
+Level = Literal["behavior", "dynamics", "weights", "representation", "features"]
+"""Level at which networks are compared; `features` describes single networks."""
+
 Invariance = Literal["relabelling", "rotation", "scaling"]
-"""What may be done to one network and not be seen: permuting its units, an orthogonal map of its
-state, a positive factor."""
+"""Changes of one network that leave its distances as they are: permuting its units, an orthogonal
+map of its state, a positive factor."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """A distance between networks; 0 means alike in what the metric sees."""
+    """A distance between networks; 0 means alike in what the metric compares."""
 
     name: str
+    level: Level
+    title: str
+    """For a reader."""
     takes: Takes
     function: Callable[..., np.ndarray]
     """The public function, with its own options."""
     invariances: frozenset[Invariance]
+    options: tuple[str, ...] = ()
+    """Options of the function that metrics share, such as `variance`."""
 
-    def distances(self, population: Any, *, key: Key) -> np.ndarray:
-        """Distances of all pairs under the defaults, [S, S]; without chance, `key` is not used."""
-        chance = {} if self.takes == "activities" else {"key": key}
-        return self.function(population, **chance)
+    def distances(self, population: Any, *, key: Key, **options: Any) -> np.ndarray:
+        """Distances of all pairs, [S, S]; `key` is not used by a metric without random starts."""
+        random = {} if self.takes == "activities" else {"key": key}
+        return self.function(population, **random, **options)
 
 
 class Solved(enum.IntEnum):

@@ -28,7 +28,7 @@ from rnnjax.metrics.operators import (
     fit_operators,
     principal_scores,
 )
-from rnnjax.metrics.pairwise import Progress
+from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.metrics.spectra import Spectra, lower_bound, spectra, take
 from rnnjax.numerics.assignment import assign
 from rnnjax.typing import Key
@@ -161,7 +161,7 @@ def _solve(
     starts: int | None,
     steps: int,
     memory: float | None,
-    progress: Progress | None,
+    progress: BatchCallback | None,
     *,
     rotations: bool,
 ) -> DSAResult:
@@ -201,7 +201,7 @@ def operator_distances(
     starts: int | None = None,
     steps: int = STEPS,
     memory: float | None = None,
-    progress: Progress | None = None,
+    progress: BatchCallback | None = None,
 ) -> DSAResult:
     """Distances between the operators of pairs: a[m] against b[m].
 
@@ -233,7 +233,7 @@ def compare_operators(
     starts: int | None = None,
     steps: int = STEPS,
     memory: float | None = None,
-    progress: Progress | None = None,
+    progress: BatchCallback | None = None,
 ) -> DSAResult:
     """Distances between all operators [S, R, R] of a population: every field is [S, S].
 
@@ -274,7 +274,7 @@ def _transport(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def spectral_distances(
-    eigenvalues: np.ndarray, *, memory: float | None = None, progress: Progress | None = None
+    eigenvalues: np.ndarray, *, memory: float | None = None, progress: BatchCallback | None = None
 ) -> np.ndarray:
     """`wasserstein_distances` between the eigenvalues [S, R] of all networks, as [S, S].
 
@@ -305,7 +305,7 @@ def dsa_distances(
     starts: int | None = None,
     steps: int = STEPS,
     memory: float | None = None,
-    progress: Progress | None = None,
+    progress: BatchCallback | None = None,
 ) -> np.ndarray:
     """Dynamical distances between all networks of a population, [S, S]; 0 means alike.
 

@@ -13,8 +13,8 @@ from rnnjax.validate import finite_positive, positive_integer
 
 __all__ = [
     "HOST_MEMORY",
+    "BatchCallback",
     "Kernel",
-    "Progress",
     "all_pairs",
     "batch_size",
     "default_memory",
@@ -30,7 +30,7 @@ HOST_MEMORY = 256 * 2**20
 
 _SHARE = 8  # of an accelerator's memory
 
-Progress: TypeAlias = Callable[[int, int], None]
+BatchCallback: TypeAlias = Callable[[int, int], None]
 """Called after every batch with the number of pairs done and of all pairs."""
 
 Result = TypeVar("Result")
@@ -73,7 +73,7 @@ def in_batches(
     pairs: int,
     *,
     size: int,
-    progress: Progress | None = None,
+    progress: BatchCallback | None = None,
 ) -> Result:
     """Runs `kernel` over the numbers 0 .. `pairs` - 1 in batches, and joins what it returns.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnjax.metrics.activity import centered, every_pair
 from rnnjax.metrics.checks import labelled, shared_samples
-from rnnjax.metrics.pairwise import Progress
+from rnnjax.metrics.pairwise import BatchCallback
 
 __all__ = ["cka_distance", "cka_distances", "procrustes_distance", "procrustes_distances"]
 
@@ -60,7 +60,9 @@ def cka_distance(x: object, y: object) -> float:
     return _cka(*_kernel_shapes({"x": x, "y": y}))
 
 
-def cka_distances(activities: Iterable[object], *, progress: Progress | None = None) -> np.ndarray:
+def cka_distances(
+    activities: Iterable[object], *, progress: BatchCallback | None = None
+) -> np.ndarray:
     """`cka_distance` of every pair of a population, [S, S].
 
     Args:
@@ -92,7 +94,7 @@ def procrustes_distance(x: object, y: object) -> float:
 
 
 def procrustes_distances(
-    activities: Iterable[object], *, progress: Progress | None = None
+    activities: Iterable[object], *, progress: BatchCallback | None = None
 ) -> np.ndarray:
     """`procrustes_distance` of every pair of a population, [S, S].
 

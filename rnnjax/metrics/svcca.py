@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnjax.metrics.activity import centered, every_pair
 from rnnjax.metrics.checks import labelled, shared_samples
-from rnnjax.metrics.pairwise import Progress
+from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.validate import fraction
 
 __all__ = ["svcca_distance", "svcca_distances"]
@@ -81,7 +81,7 @@ def svcca_distance(x: object, y: object, *, variance: float = 0.99) -> float:
 
 
 def svcca_distances(
-    activities: Iterable[object], *, variance: float = 0.99, progress: Progress | None = None
+    activities: Iterable[object], *, variance: float = 0.99, progress: BatchCallback | None = None
 ) -> np.ndarray:
     """`svcca_distance` of every pair of a population, [S, S].
 

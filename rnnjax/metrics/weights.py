@@ -16,11 +16,19 @@ from rnnjax import validate
 from rnnjax.metrics import checks, pairwise
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.matching import exhaustive, match, random_doubly_stochastic
-from rnnjax.metrics.pairwise import Progress
+from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.metrics.spectra import Spectra, lower_bound, spectra, take
 from rnnjax.typing import Key
 
-__all__ = ["PIFResult", "compare_weights", "default_starts", "pif_distances", "pif_pairs"]
+__all__ = [
+    "PIFResult",
+    "compare_weights",
+    "default_starts",
+    "distances_per_parameter",
+    "pif_distances",
+    "pif_pairs",
+    "relative_distances",
+]
 
 Normalize = Literal["raw", "per_parameter", "relative"]
 
@@ -119,7 +127,7 @@ def _solve(
     starts: int | None,
     steps: int,
     memory: float | None,
-    progress: Progress | None,
+    progress: BatchCallback | None,
 ) -> PIFResult:
     """The pairs (i of the first side, j of the second) of members (i, j), in batches."""
     units = sides[0].weights.shape[-1]
@@ -167,7 +175,7 @@ def pif_pairs(
     starts: int | None = None,
     steps: int = STEPS,
     memory: float | None = None,
-    progress: Progress | None = None,
+    progress: BatchCallback | None = None,
 ) -> PIFResult:
     """Permutation-invariant distances of pairs: w1[m] against w2[m].
 
@@ -196,7 +204,7 @@ def compare_weights(
     starts: int | None = None,
     steps: int = STEPS,
     memory: float | None = None,
-    progress: Progress | None = None,
+    progress: BatchCallback | None = None,
 ) -> PIFResult:
     """All pairs of a population's weights [S, N, N]: every field is [S, S], or [S, S, N].
 
@@ -221,7 +229,7 @@ def pif_distances(
     starts: int | None = None,
     steps: int = STEPS,
     memory: float | None = None,
-    progress: Progress | None = None,
+    progress: BatchCallback | None = None,
 ) -> np.ndarray:
     """Permutation-invariant distances between all networks of a population, [S, S]; 0 is alike.
 
@@ -234,22 +242,27 @@ def pif_distances(
         starts, steps, memory, progress: as in `pif_pairs`.
 
     Raises:
-        ValueError: another shape, NaN or infinity, fewer than two networks, an unknown
-            normalization, or, if `relative`, two networks without weights.
+        ValueError: another shape, NaN or infinity, fewer than two networks, or an unknown
+            normalization.
     """
     validate.one_of("normalize", normalize, get_args(Normalize))
     options = {"starts": starts, "steps": steps, "memory": memory, "progress": progress}
     distance = compare_weights(weights, key=key, **options).distance
     if normalize == "per_parameter":
-        return distance / np.shape(weights)[-1] ** 2
-    if normalize == "relative":
-        norm = np.linalg.norm(np.asarray(weights, float), axis=(1, 2))
-        silent = np.flatnonzero(norm == 0)
-        if len(silent) > 1:
-            raise ValueError(
-                f"weights: expected some that are not zero to divide by, got none in networks "
-                f"{silent[0]} and {silent[1]}"
-            )
-        mean = (norm[:, None] + norm[None, :]) / 2
-        return distance / np.where(mean > 0, mean, 1.0)
-    return distance
+        return distances_per_parameter(distance, weights)
+    return relative_distances(distance, weights) if normalize == "relative" else distance
+
+
+def distances_per_parameter(distance: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Distances [S, S] over the number N^2 of the weights [S, N, N]."""
+    return distance / np.shape(weights)[-1] ** 2
+
+
+def relative_distances(distance: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Distances [S, S] over the mean norm (|W1| + |W2|) / 2 of each pair of weights [S, N, N].
+
+    0 between two networks whose weights are all 0.
+    """
+    norm = np.linalg.norm(np.asarray(weights, float), axis=(1, 2))
+    mean = (norm[:, None] + norm[None, :]) / 2
+    return distance / np.where(mean > 0, mean, 1.0)

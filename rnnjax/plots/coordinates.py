@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnjax.analysis import conditions, require
+from rnnjax.analysis import iterate_conditions, require
 from rnnjax.plots.panels import note_empty
 from rnnjax.plots.series import legends_below
 from rnnjax.plots.style import (
@@ -94,7 +94,7 @@ def coordinate_check(dataset: xr.Dataset) -> Figure:
                 CONDITION_COLORS[number % len(CONDITION_COLORS)],
                 _label(labels, part, name),
             )
-            for number, (labels, part) in enumerate(conditions(ordered, _WITHIN))
+            for number, (labels, part) in enumerate(iterate_conditions(ordered, _WITHIN))
         ]
         if not any(found):
             note_empty(axes)

@@ -1,4 +1,7 @@
-"""Which learning rates train which widths: maps of the success density (paper, Fig. 2)."""
+"""Maps: success over width and learning rate, networks by distance, fixed points among states."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,11 +14,28 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from rnnjax.analysis import critical_learning_rate, require, success_density
-from rnnjax.plots.panels import condition_panels
-from rnnjax.plots.style import CONDITION_COLORS, SMALL, UNITS, plain_number, plain_numbers
+from rnnjax.analysis import (
+    Attractors,
+    Comparison,
+    critical_learning_rate,
+    embedding,
+    require,
+    success_density,
+)
+from rnnjax.plots.panels import condition_panels, note_empty, require_some, stack_title
+from rnnjax.plots.style import (
+    CONDITION_COLORS,
+    FONT,
+    GREY,
+    SMALL,
+    UNITS,
+    new_figure,
+    plain_number,
+    plain_numbers,
+    tidy,
+)
 
-__all__ = ["success_maps"]
+__all__ = ["fixed_point_maps", "network_maps", "success_maps"]
 
 _WITHIN = ("hidden", "learning_rate", "seed", "step")
 _MARK = CONDITION_COLORS[1]
@@ -74,7 +94,7 @@ def success_maps(
     accuracy: str = "decision",
     threshold: float | xr.DataArray | None = None,
 ) -> Figure:
-    """Success density of every width and learning rate, one map per condition (Fig. 2).
+    """Success density of every width and learning rate, one map per condition.
 
     Color: fraction of seeds that learned. Hatched: not run. Bar: upper edge of the critical rate,
     the largest at which at least `level` of the seeds learned. Raises `ValueError` for missing
@@ -112,4 +132,89 @@ def success_maps(
         fontsize=SMALL,
         frameon=False,
     )
+    return figure
+
+
+def network_maps(comparisons: Sequence[Comparison], variable: str = "dsa") -> Figure:
+    """Networks in a plane, by multidimensional scaling of a distance, a panel per level.
+
+    Panels of one row, a comparison, share their scale. Raises `ValueError` without a comparison.
+    """
+    found = require_some(comparisons)
+    columns = max(len(comparison.levels) for comparison in found)
+    figure, grid = new_figure(len(found), columns, 1.8, 1.8)
+    for row, comparison in zip(grid, found, strict=True):
+        placed = []
+        for axes, data, level in zip(row, comparison.data, comparison.levels, strict=False):
+            tidy(axes, f"{comparison.setting}: {level}")
+            axes.set_aspect("equal")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            distances = data[variable].values
+            if np.isfinite(np.diag(distances)).sum() < 2:
+                note_empty(axes)
+                continue
+            places = embedding(distances)
+            placed.append(places)
+            axes.plot(*places.T, ".", ms=6, color=CONDITION_COLORS[0], alpha=0.75)
+        reach = 1.15 * max((np.abs(places).max() for places in placed), default=1.0) or 1.0
+        for axes in row[: len(comparison.levels)]:
+            axes.set_xlim(-reach, reach)
+            axes.set_ylim(-reach, reach)
+        for axes in row[len(comparison.levels) :]:
+            axes.remove()
+        row[0].set_ylabel(stack_title(comparison.title), fontsize=FONT, color=GREY)
+    return figure
+
+
+def _draw_points(axes: Axes, attractors: Attractors, row: int) -> None:
+    plane, center = attractors.plane[row][:2], attractors.center[row]
+    x, y = ((attractors.visited[row] - center) @ plane.T).T
+    axes.plot(x, y, ".", ms=2, color=GREY, alpha=0.35, label="visited")
+    found = attractors.found[row]
+    x, y = ((found.points - center) @ plane.T).T
+    kinds: tuple[tuple[str, np.ndarray, dict[str, Any]], ...] = (
+        ("slow", ~found.fixed, {"marker": "x", "color": CONDITION_COLORS[2]}),
+        (
+            "unstable",
+            found.fixed & ~found.stable,
+            {"marker": "o", "markerfacecolor": "white", "color": CONDITION_COLORS[1]},
+        ),
+        ("stable", found.stable, {"marker": "o", "color": CONDITION_COLORS[0]}),
+    )
+    for name, chosen, style in kinds:
+        if chosen.any():
+            axes.plot(x[chosen], y[chosen], ls="", ms=5, label=name, **style)
+
+
+def fixed_point_maps(populations: Mapping[str, Attractors]) -> Figure:
+    """Fixed points (filled: stable, open: unstable) and slow points (crosses) of networks.
+
+    Plane: the two leading principal components of the states visited in the task (grey). A row per
+    population, a column per network. Raises `ValueError` without a population.
+    """
+    if not populations:
+        raise ValueError("populations: expected at least one, got none")
+    columns = max(len(one.found) for one in populations.values())
+    figure, grid = new_figure(len(populations), columns, 2.2, 2.1)
+    for row, (name, attractors) in zip(grid, populations.items(), strict=True):
+        for number, axes in enumerate(row):
+            if number >= len(attractors.found):
+                axes.remove()
+                continue
+            seed = f"seed {attractors.seeds[number]}"
+            tidy(axes, f"{name}\n{seed}" if number == 0 else seed)
+            _draw_points(axes, attractors, number)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_xlabel(f"PC 1 ({attractors.variance[number, 0]:.0%})", fontsize=SMALL)
+            axes.set_ylabel(f"PC 2 ({attractors.variance[number, 1]:.0%})", fontsize=SMALL)
+    handles = {}
+    for axes in figure.axes:
+        lines, labels = axes.get_legend_handles_labels()
+        handles |= dict(zip(labels, lines, strict=True))
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False,
+        fontsize=SMALL,
+    )  # fmt: skip
     return figure

@@ -1,16 +1,16 @@
 """How conditions (task, optimizer, ...) are laid out as panels of one figure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnjax.analysis import conditions
+from rnnjax.analysis import Comparison, iterate_conditions
 from rnnjax.plots.style import GREY, SMALL, name_condition, new_figure, tidy
 
-__all__ = ["Panel", "condition_panels", "note_empty"]
+__all__ = ["Panel", "condition_panels", "note_empty", "require_some", "stack_title"]
 
 
 class Panel(NamedTuple):
@@ -37,7 +37,7 @@ def condition_panels(
     dataset: xr.Dataset, within: Iterable[str], width: float, height: float
 ) -> tuple[Figure, list[Panel]]:
     """One titled panel for each condition: a column per task, a row per other condition."""
-    found, columns = _layout(dataset, list(conditions(dataset, within)))
+    found, columns = _layout(dataset, list(iterate_conditions(dataset, within)))
     rows = -(-len(found) // columns)
     figure, grid = new_figure(rows, columns, width, height)
     panels = []
@@ -67,3 +67,16 @@ def note_empty(axes: Axes) -> None:
         color=GREY,
         fontsize=SMALL,
     )
+
+
+def stack_title(title: str) -> str:
+    """`title` with a line break before its parentheses, for narrow panels."""
+    return title.replace(" (", "\n(")
+
+
+def require_some(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """`comparisons` as a list; raises `ValueError` if there are none."""
+    found = list(comparisons)
+    if not found:
+        raise ValueError("comparisons: expected at least one, got none")
+    return found

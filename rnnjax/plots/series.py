@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from rnnjax.analysis import conditions
+from rnnjax.analysis import iterate_conditions
 from rnnjax.plots.style import (
     CONDITION_COLORS,
     CONDITION_MARKERS,
@@ -118,7 +118,7 @@ def draw_series(axes: Axes, found: xr.Dataset, fit: xr.Dataset) -> bool:
 
     Returns whether any of them has been run.
     """
-    series = list(conditions(found, ("hidden", "resample")))
+    series = list(iterate_conditions(found, ("hidden", "resample")))
     drawn = False
     for number, (labels, part) in enumerate(series):
         law, style = fit.sel(labels), _style(number, len(series))

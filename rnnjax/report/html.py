@@ -5,7 +5,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from rnnjax.report.page import Page, Picture, blocks, drawn
+from rnnjax.report.page import Page, Picture, drawn, text_blocks
 
 __all__ = ["render_html"]
 
@@ -27,7 +27,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["blocks"] = blocks
+    environment.filters["text_blocks"] = text_blocks
     environment.filters["data_address"] = _data_address
     return environment.get_template("page.html")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
-__all__ = ["Block", "Page", "Picture", "Section", "Table", "blocks", "drawn"]
+__all__ = ["Page", "Picture", "Section", "Table", "TextBlock", "drawn", "text_blocks"]
 
 _DISPLAY_DPI = 100
 _SHARPNESS = 2  # pixels of the image per pixel of the page
@@ -101,22 +101,22 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Block:
+class TextBlock:
     """A paragraph, list or piece of code: `kind` is `text`, `list` or `code`."""
 
     kind: str
     lines: tuple[str, ...]
 
 
-def _block(lines: list[str]) -> Block:
+def _block(lines: list[str]) -> TextBlock:
     if all(line.startswith("    ") for line in lines):
-        return Block("code", tuple(line[4:] for line in lines))
+        return TextBlock("code", tuple(line[4:] for line in lines))
     if all(line.startswith("- ") for line in lines):
-        return Block("list", tuple(line[2:] for line in lines))
-    return Block("text", (" ".join(lines),))
+        return TextBlock("list", tuple(line[2:] for line in lines))
+    return TextBlock("text", (" ".join(lines),))
 
 
-def blocks(text: str) -> tuple[Block, ...]:
+def text_blocks(text: str) -> tuple[TextBlock, ...]:
     """Splits a section's text at its blank lines."""
     parts = [part.strip("\n").split("\n") for part in re.split(r"\n\s*\n", text) if part.strip()]
     return tuple(_block(lines) for lines in parts)

@@ -1,8 +1,8 @@
 """Sweeps: named axes, compiled blocks of runs, resumable results."""
 
+from rnnjax.devices import Layout, default_layout
 from rnnjax.sweep.axes import TRACED, Axis, Sweep, log_rates, log_widths
 from rnnjax.sweep.engine import Block, Engine, Progress, plan, run_sweep, sweep_config
-from rnnjax.sweep.placement import Layout, default_layout
 from rnnjax.sweep.progress import ProgressBar
 from rnnjax.sweep.results import FIELDS, empty_results
 from rnnjax.sweep.solo import Trained, train_one

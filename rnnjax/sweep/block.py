@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.sweep.placement import Layout, pad_to
+from rnnjax.devices import Layout, pad_to
 from rnnjax.sweep.programs import (
     advance_block,
-    birth_block,
     end_epoch_block,
     evaluate_block,
+    init_block,
     start_block,
 )
 from rnnjax.training import Hyper, Run, Setup, Status
@@ -47,7 +47,7 @@ class BlockResult(NamedTuple):
 
 
 @dataclasses.dataclass
-class _Progress:
+class _BlockState:
     """The block between two segments: everything needed to go on."""
 
     runs: Run
@@ -97,11 +97,11 @@ def train_block(
     hyper = jax.device_put(pad_to(size, hyper), layout.sharding())
     real = jax.device_put(jnp.arange(size) < count, layout.sharding())
     with layout.context():
-        newborn = birth_block(setup.cell, layout, hyper.seed)
+        newborn = init_block(setup.cell, layout, hyper.seed)
         initial = None
         if keep_parameters:
             initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), newborn)
-        state = _Progress(
+        state = _BlockState(
             runs=start_block(setup, layout, hyper, newborn, real),
             members=np.arange(count),
             taken=0,
@@ -122,7 +122,7 @@ def train_block(
 def _shrink(
     setup: Setup,
     layout: Layout,
-    state: _Progress,
+    state: _BlockState,
     moving: np.ndarray,
     shrinks: Callable[[int, int], bool],
     keep_parameters: bool,
@@ -142,7 +142,7 @@ def _shrink(
 def _advance(
     setup: Setup,
     layout: Layout,
-    state: _Progress,
+    state: _BlockState,
     segment: int,
     on_segment: Callable[[Segment], None] | None,
 ) -> np.ndarray:
@@ -177,11 +177,11 @@ def _halt_padding(runs: Run, real: int) -> Run:
     return runs._replace(status=jnp.where(padding, Status.EXHAUSTED, runs.status).astype(jnp.int32))
 
 
-def _collect(setup: Setup, layout: Layout, state: _Progress, keep_parameters: bool) -> None:
+def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: bool) -> None:
     """Evaluates the present members and writes their results over what was there."""
     members = state.members
     runs = state.runs
-    score = evaluate_block(setup.judge, layout, runs.hyper, runs.params, runs.status)
+    score = evaluate_block(setup.evaluation, layout, runs.hyper, runs.params, runs.status)
     reached = np.asarray(state.runs.reached, np.float32)
     found = {
         "final_loss": score.loss,

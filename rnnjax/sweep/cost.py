@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
-from rnnjax.sweep.placement import Layout
+from rnnjax.devices import Layout
 from rnnjax.tasks import Task
 from rnnjax.training import Setup
 

@@ -15,11 +15,11 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.cells import UnrolledCell
+from rnnjax.devices import Layout, default_layout
 from rnnjax.store import ResultStore, describe, save_parameters
 from rnnjax.sweep import cost
 from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import BlockResult, Segment, train_block
-from rnnjax.sweep.placement import Layout, default_layout
 from rnnjax.sweep.results import empty_results, thinned
 from rnnjax.training import Hyper, Setup
 from rnnjax.validate import fraction, instance_of, one_of, positive_integer

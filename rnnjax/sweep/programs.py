@@ -11,35 +11,35 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
-from rnnjax.sweep.placement import Layout
+from rnnjax.devices import Layout
 from rnnjax.training import (
     Evaluation,
+    EvaluationSetup,
     Hyper,
-    Judge,
     Run,
     Setup,
     Status,
     advance,
-    born,
     end_epoch,
     evaluate,
+    initial_params,
     start,
 )
 from rnnjax.typing import Array, Bool, Float, Int, Params
 
 __all__ = [
     "advance_block",
-    "birth_block",
     "end_epoch_block",
     "evaluate_block",
+    "init_block",
     "start_block",
 ]
 
 
 @functools.partial(jax.jit, static_argnames=("cell", "layout"))
-def birth_block(cell: Cell, layout: Layout, seeds: Int[Array, " S"]) -> Params:
+def init_block(cell: Cell, layout: Layout, seeds: Int[Array, " S"]) -> Params:
     """The initial weights of every run."""
-    return layout.map(functools.partial(born, cell), seeds)
+    return layout.map(functools.partial(initial_params, cell), seeds)
 
 
 @functools.partial(jax.jit, static_argnames=("setup", "layout"), donate_argnames=("params",))
@@ -76,13 +76,13 @@ def end_epoch_block(setup: Setup, layout: Layout, runs: Run) -> Run:
     return layout.map(functools.partial(end_epoch, setup), runs)
 
 
-@functools.partial(jax.jit, static_argnames=("judge", "layout"))
+@functools.partial(jax.jit, static_argnames=("setup", "layout"))
 def evaluate_block(
-    judge: Judge,
+    setup: EvaluationSetup,
     layout: Layout,
     hyper: Hyper,
     params: Params,
     status: Int[Array, " S"],
 ) -> Evaluation:
     """Evaluates every run on its held-out trials."""
-    return layout.map(lambda at: evaluate(judge, *at), (hyper, params, status))
+    return layout.map(lambda at: evaluate(setup, *at), (hyper, params, status))

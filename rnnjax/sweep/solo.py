@@ -6,8 +6,8 @@ import numpy as np
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
+from rnnjax.devices import Layout, default_layout
 from rnnjax.sweep.block import train_block
-from rnnjax.sweep.placement import Layout, default_layout
 from rnnjax.tasks import Task
 from rnnjax.training import Hyper, Recipe, Setup, Status, output_scale
 from rnnjax.typing import Params

@@ -19,8 +19,8 @@ from rnnjax.training.run import (
     Setup,
     Status,
     advance,
-    born,
     held_out,
+    initial_params,
     output_scale,
     start,
 )
@@ -150,7 +150,7 @@ def _followed(
             found = {name: jnp.where(lost, jnp.nan, v) for name, v in measures(run.params).items()}
             return run, found
 
-        params = born(setup.cell, seed)
+        params = initial_params(setup.cell, seed)
         rates_at_birth, outputs_at_birth = look(params)
         _, later = jax.lax.scan(step, start(setup, hyper, params), length=steps)
         return jax.tree.map(lambda a, b: jnp.append(a, b), measures(params), later)

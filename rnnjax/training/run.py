@@ -26,17 +26,17 @@ from rnnjax.validate import fraction, instance_of, one_of, whole
 
 __all__ = [
     "Evaluation",
+    "EvaluationSetup",
     "Hyper",
-    "Judge",
     "Run",
     "Setup",
     "Status",
     "Validation",
     "advance",
-    "born",
     "end_epoch",
     "evaluate",
     "held_out",
+    "initial_params",
     "output_scale",
     "start",
 ]
@@ -132,15 +132,15 @@ class Setup:
                 self.require_penalty(name)
 
     @property
-    def judge(self) -> "Judge":
+    def evaluation(self) -> "EvaluationSetup":
         """The part of the setup that an evaluation needs."""
         recipe = self.recipe
-        return Judge(
+        return EvaluationSetup(
             self.task, self.cell, self.evaluation_trials, recipe.reduction, recipe.matmul_precision
         )
 
 
-class Judge(NamedTuple):
+class EvaluationSetup(NamedTuple):
     """What an evaluation depends on: less than a setup, so that recipes share its program."""
 
     task: Task
@@ -219,7 +219,7 @@ def _stream(seed: Int[Array, ""], purpose: int) -> Key:
     return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), purpose)
 
 
-def born(cell: Cell, seed: Int[Array, ""]) -> Params:
+def initial_params(cell: Cell, seed: Int[Array, ""]) -> Params:
     """The initial weights of a seed: the same at every rate and under every recipe."""
     return cell.init(_stream(seed, _INITIALIZATION))
 
@@ -372,21 +372,23 @@ def held_out(task: Task, seed: Int[Array, ""], trials: int) -> Trial:
     return task.batch(_stream(seed, _EVALUATION), trials)
 
 
-def evaluate(judge: Judge, hyper: Hyper, params: Params, status: Int[Array, ""]) -> Evaluation:
+def evaluate(
+    setup: EvaluationSetup, hyper: Hyper, params: Params, status: Int[Array, ""]
+) -> Evaluation:
     """Loss and accuracies of a network on its seed's held-out trials."""
-    trial = held_out(judge.task, hyper.seed, judge.trials)
-    scale = output_scale(judge.cell, hyper.gamma)
-    with jax.default_matmul_precision(judge.matmul_precision):
-        outputs = rollout(judge.cell, params, trial.inputs, output_scale=scale).outputs
-    loss = accuracy.mean_squared_error(outputs, trial.targets, judge.reduction)
+    trial = held_out(setup.task, hyper.seed, setup.trials)
+    scale = output_scale(setup.cell, hyper.gamma)
+    with jax.default_matmul_precision(setup.matmul_precision):
+        outputs = rollout(setup.cell, params, trial.inputs, output_scale=scale).outputs
+    loss = accuracy.mean_squared_error(outputs, trial.targets, setup.reduction)
     alive = (status != Status.DIVERGED) & jnp.all(jnp.isfinite(outputs)) & jnp.isfinite(loss)
     scores = (
-        accuracy.decision(outputs, trial.targets, trial.mask, judge.task.decision),
+        accuracy.decision(outputs, trial.targets, trial.mask, setup.task.decision),
         accuracy.matching(outputs, trial.targets),
         accuracy.pearson(outputs, trial.targets),
     )
     return Evaluation(
         jnp.where(alive, loss, jnp.nan),
-        accuracy.blind_loss(trial.targets, judge.reduction),
+        accuracy.blind_loss(trial.targets, setup.reduction),
         *(jnp.where(alive, score, 0.0) for score in scores),
     )

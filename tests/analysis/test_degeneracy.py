@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 import xarray as xr
-from compared_levels import comparison, condition
 
 import tiny
+from compared_levels import comparison, condition
 from rnnjax import Population, Status, cells, metrics, tasks
 from rnnjax.analysis import (
     attractors,

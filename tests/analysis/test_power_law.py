@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from populations import HALF_DECADES, SIZES, from_success, successes, sweep, thresholds, without
 from scipy import stats
 
-from rnnjax.analysis import critical_learning_rate, power_law
+from populations import HALF_DECADES, SIZES, from_success, successes, sweep, thresholds, without
+from rnnjax.analysis import Resampling, critical_learning_rate, power_law
 from rnnjax.analysis.bisection import next_rate
 from rnnjax.analysis.regression import (
     consistent_slopes,
@@ -13,7 +13,7 @@ from rnnjax.analysis.regression import (
     seed_weights,
 )
 
-QUICK = {"resamples": 200}
+QUICK = {"resampling": Resampling(resamples=200)}
 
 
 def experiments(count, sizes, rates, seeds, exponent, spread, intercept=0.0, rng=None):
@@ -29,7 +29,7 @@ def experiments(count, sizes, rates, seeds, exponent, spread, intercept=0.0, rng
 
 
 def coverage(data, exponent, resamples=400):
-    law = power_law(data, resamples=resamples)
+    law = power_law(data, resampling=Resampling(resamples=resamples))
     inside = (law["exponent_low"] <= exponent) & (exponent <= law["exponent_high"])
     return float(inside.mean()), float((law["exponent_high"] - law["exponent_low"]).median())
 
@@ -137,7 +137,7 @@ def test_coverage_on_a_fine_grid_where_seeds_decide():
 
 def test_coverage_under_a_ceiling():
     data = experiments(150, SIZES, HALF_DECADES, 4, -1.0, 0.15, intercept=1.0)
-    law = power_law(data, resamples=400)
+    law = power_law(data, resampling=Resampling(resamples=400))
     fitted = law.where(law["exponent"].notnull() & law["exponent_low"].notnull(), drop=True)
     assert (law["points_censored"] > 0).mean() > 0.9
     inside = (fitted["exponent_low"] <= -1) & (fitted["exponent_high"] >= -1)
@@ -206,7 +206,7 @@ def dense_gap(dense, lazy):
 def test_a_resample_does_not_fall_through_a_gap_in_the_grid():
     sizes, rates = [10, 20, 40, 80], [1e-6, 1e-3, 2e-3, 1e-1]
     run = [[[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]] for _ in sizes]
-    law = power_law(from_success(run, sizes, rates), resamples=500)
+    law = power_law(from_success(run, sizes, rates), resampling=Resampling(resamples=500))
     np.testing.assert_allclose(law["exponent"], 0, atol=1e-9)
     # Without care, brackets of 3 decades below and 1.7 above would give intervals beyond +-2.
     assert -1.5 < law["exponent_low"] < 0 < law["exponent_high"] < 1.5
@@ -222,7 +222,7 @@ def test_a_condition_alone_gives_the_same_interval():
 def test_same_seed_same_interval():
     data = sweep(optimizers=("adam",))
     assert power_law(data, **QUICK).equals(power_law(data, **QUICK))
-    other = power_law(data, **QUICK, random_seed=1)
+    other = power_law(data, resampling=Resampling(resamples=200, random_seed=1))
     assert not other["exponent_samples"].equals(power_law(data, **QUICK)["exponent_samples"])
 
 
@@ -239,6 +239,6 @@ def test_errors_name_what_is_wrong():
     with pytest.raises(ValueError, match="point"):
         power_law(data, point="upper")
     with pytest.raises(ValueError, match="resamples"):
-        power_law(data, resamples=0)
+        power_law(data, resampling=Resampling(resamples=0))
     with pytest.raises(ValueError, match="confidence"):
-        power_law(data, confidence=95)
+        power_law(data, resampling=Resampling(confidence=95))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from populations import from_success, sweep, without
 
-from rnnjax.analysis import steps_scaling, steps_to_learn
+from populations import from_success, sweep, without
+from rnnjax.analysis import Resampling, steps_scaling, steps_to_learn
 
 
 def arrivals(rows, sizes):
@@ -35,7 +35,9 @@ def test_known_exponent_and_counts():
     sizes = [10, 20, 40, 80, 160]
     rows = [[3 * size**0.5] * 4 for size in sizes]
     rows[3] = [np.inf] * 4
-    law = steps_scaling(arrivals(rows, sizes), resamples=50).isel(learning_rate=0)
+    law = steps_scaling(arrivals(rows, sizes), resampling=Resampling(resamples=50)).isel(
+        learning_rate=0
+    )
     np.testing.assert_allclose(law["exponent"], 0.5)
     np.testing.assert_allclose(10 ** law["intercept"], 3)
     np.testing.assert_allclose([law["exponent_low"], law["exponent_high"]], 0.5)
@@ -49,14 +51,14 @@ def test_interval_covers_the_exponent():
     inside = []
     for _ in range(50):
         rows = 20 * sizes[:, None] ** 0.4 * np.exp(rng.normal(0, 0.2, (6, 4)))
-        law = steps_scaling(arrivals(rows, sizes), resamples=300)
+        law = steps_scaling(arrivals(rows, sizes), resampling=Resampling(resamples=300))
         inside.append(bool((law["exponent_low"] <= 0.4) & (law["exponent_high"] >= 0.4)))
     assert np.mean(inside) >= 0.88
 
 
 def test_over_a_whole_sweep():
     data = sweep()
-    law = steps_scaling(data, resamples=100)
+    law = steps_scaling(data, resampling=Resampling(resamples=100))
     assert set(law["exponent"].dims) == {"task", "optimizer", "learning_rate"}
     slow = law.sel(task="delayed_cue", optimizer="sgd", learning_rate=0.01, method=None)
     np.testing.assert_allclose(slow["exponent"], 0.5, atol=0.05)
@@ -66,7 +68,9 @@ def test_over_a_whole_sweep():
 
 def test_pending_runs_are_neither_slow_nor_missing():
     data = sweep()
-    law = steps_scaling(without(data, data["task"] == "delayed_cue"), resamples=20)
+    law = steps_scaling(
+        without(data, data["task"] == "delayed_cue"), resampling=Resampling(resamples=20)
+    )
     assert (law.sel(task="delayed_match")["points_missing"] == 0).all()
     assert law.sel(task="delayed_match")["steps"].isnull().all()
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import xarray as xr
-from populations import from_success, sweep, without
 
+from populations import from_success, sweep, without
 from rnnjax.analysis import (
     best_learning_rates,
-    conditions,
     critical_learning_rate,
+    iterate_conditions,
     status_counts,
     succeeded,
     success_density,
@@ -182,7 +182,7 @@ def test_recoveries_beyond_the_first_failure_count_only_for_the_last_edge():
 def test_any_other_dimension_is_carried_along():
     data = sweep().expand_dims(init=["gaussian", "xavier"])
     assert set(critical_learning_rate(data)["rate"].dims) == {"init", "task", "optimizer", "hidden"}
-    labels = [labels for labels, _ in conditions(data)]
+    labels = [labels for labels, _ in iterate_conditions(data)]
     assert len(labels) == 8
     assert labels[0] == {"init": "gaussian", "task": "delayed_cue", "optimizer": "adam"}
 

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 import pytest
-from references import metrics
 
+from references import metrics
 from rnnjax.metrics import conjugation, dsa, pairwise
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.conjugation import random_orthogonal, rounds

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from references import DATA
 
 import tiny
+from references import DATA
 from rnnjax import rollout
 from rnnjax.metrics import features
 from rnnjax.metrics.features import (

@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import pytest
-from references import metrics
 
-from rnnjax.metrics.dsa import choose_delays, delay_errors, fit_operators
+from references import metrics
+from rnnjax.metrics.operators import choose_delays, delay_errors, fit_operators
 
 KEY = jax.random.key(0)
 X = metrics()["traj_X"]

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from references import DATA
 from scipy import stats
 
+from references import DATA
 from rnnjax.metrics.svcca import svcca_distance, svcca_distances
 
 with np.load(DATA / "representations.npz") as file:

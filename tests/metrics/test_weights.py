@@ -5,9 +5,9 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from references import metrics
 from scipy.optimize import quadratic_assignment
 
+from references import metrics
 from rnnjax.metrics import matching, pairwise
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.matching import match

@@ -13,7 +13,7 @@ from oracles import network
 from rnnjax import cells, parametrization
 from rnnjax.parametrization import GammaTrick, InverseWidth, MuPAdam, MuPSGD, Standard
 from rnnjax.rollout import rollout
-from rnnjax.training import Hyper, Setup, born, start
+from rnnjax.training import Hyper, Setup, initial_params, start
 from rnnjax.training.run import advance
 
 N, I, K = 100, 4, 3  # noqa: E741
@@ -176,7 +176,7 @@ def test_a_step_follows_the_table(rule, optimizer, gamma):
     what, rate, eps = setup(rule, optimizer, eps=1e-3), 0.05, 1e-3
     rules = {name: what.cell.rule(name, optimizer) for name in what.cell.leaves()}
     hyper = Hyper(jnp.float32(rate), jnp.int32(1), jnp.float32(gamma))
-    run = start(what, hyper, jax.jit(born, static_argnums=0)(what.cell, hyper.seed))
+    run = start(what, hyper, jax.jit(initial_params, static_argnums=0)(what.cell, hyper.seed))
     output = gamma**rule.output_gamma
     state = {name: network.Adam(eps * r.eps * gamma**r.eps_gamma) for name, r in rules.items()}
     for step in range(3):

@@ -4,12 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from populations import sweep, without
 
 import rnnjax.plots
-from rnnjax.analysis import power_law, success_density
-from rnnjax.plots import critical_rates, loss_curves, steps_to_criterion, success_maps
+from populations import sweep, without
+from rnnjax.analysis import Resampling, power_law, success_density
+from rnnjax.plots import critical_rates, loss_curves, success_maps
 from rnnjax.plots.style import name_condition, plain_number, plain_numbers, signed
+from rnnjax.studies.collapse.figures import steps_to_criterion
 
 FIGURES = (critical_rates, loss_curves, steps_to_criterion, success_maps)
 THIRTEEN = np.round(np.geomspace(10, 10000, 13)).astype(int)
@@ -109,7 +110,7 @@ def test_maps_keep_the_densities(data):
 
 
 def test_a_given_fit_is_used(data):
-    law = power_law(data, resamples=50)
+    law = power_law(data, resampling=Resampling(resamples=50))
     law["exponent"] = law["exponent"] * 0 + 7
     assert any("β = +7.00" in text for text in legends(critical_rates(data, fit=law)))
 

@@ -5,11 +5,12 @@ import io
 import numpy as np
 import pytest
 import xarray as xr
-from trained_levels import made
 
 from rnnjax import tasks
-from rnnjax.plots import answers, level_measures, memory_curves, threshold_curves
+from rnnjax.plots import answers, level_measures, threshold_curves
+from rnnjax.studies.memory_demand.figures import memory_curves
 from rnnjax.tasks import Trial
+from trained_levels import made
 
 GAMMAS = [{"gamma": value} for value in (0.5, 1.0, 2.0)]
 

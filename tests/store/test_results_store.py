@@ -11,9 +11,9 @@ import pytest
 
 import tiny
 from rnnjax import Engine, StoreError, load_parameters, load_results, run_sweep, train_one
+from rnnjax.devices import default_layout
 from rnnjax.store import ResultStore, read_manifest
 from rnnjax.sweep import FIELDS, empty_results, plan, sweep_config
-from rnnjax.sweep.placement import default_layout
 
 SWEEP = tiny.sweep(axes={"hidden": (3, 4), "learning_rate": (0.1, 0.2), "seed": (0, 1, 2)})
 CONFIG = sweep_config(SWEEP, Engine())

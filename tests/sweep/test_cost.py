@@ -9,9 +9,9 @@ import pytest
 import rnnjax
 import tiny
 from rnnjax.cells import fitted
+from rnnjax.devices import Layout, default_layout
 from rnnjax.sweep import cost, plan, programs
 from rnnjax.sweep.engine import Engine
-from rnnjax.sweep.placement import Layout, default_layout
 from rnnjax.training import Hyper, Setup
 
 TASK = rnnjax.tasks.delayed_cue()
@@ -50,7 +50,7 @@ def block_shapes(what, runs, layout):
     column = jax.ShapeDtypeStruct((runs,), jnp.int32)
     number = jax.ShapeDtypeStruct((runs,), jnp.float32)
     hyper = Hyper(number, column, number, number, number)
-    params = jax.eval_shape(lambda s: programs.birth_block(what.cell, layout, s), column)
+    params = jax.eval_shape(lambda s: programs.init_block(what.cell, layout, s), column)
     real = jax.ShapeDtypeStruct((runs,), bool)
     state = jax.eval_shape(lambda h, p, r: programs.start_block(what, layout, h, p, r),
                            hyper, params, real)  # fmt: skip

@@ -10,7 +10,7 @@ import tiny
 from rnnjax import cells
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
 from rnnjax.rollout import rollout
-from rnnjax.training import Hyper, Setup, advance, born, coordinate_check, held_out, start
+from rnnjax.training import Hyper, Setup, advance, coordinate_check, held_out, initial_params, start
 
 TASK, WIDTHS = tiny.TASKS["delayed_cue"], (64, 512)
 
@@ -57,7 +57,7 @@ def test_the_measures_are_what_training_does():
     )  # fmt: skip
     setup = Setup(TASK, cell, tiny.recipe("adam"), tiny.TRIALS)
     hyper = Hyper(jnp.float32(0.02), jnp.int32(1), jnp.float32(2.0))
-    run = start(setup, hyper, born(cell, hyper.seed))
+    run = start(setup, hyper, initial_params(cell, hyper.seed))
     inputs = held_out(TASK, hyper.seed, 5).inputs
     first = rollout(cell, run.params, inputs, output_scale=0.5)
     run, _ = jax.jit(advance, static_argnums=(0, 2))(setup, run, 2)

@@ -40,7 +40,9 @@ def reference(recipe, strengths=(0.0, 0.0)):
     """The whole of training, told as it would be in a script; [losses, held out, factors], end."""
     params = {
         name: np.asarray(leaf, float)
-        for name, leaf in jax.jit(training.born, static_argnums=0)(cell(), jnp.int32(SEED)).items()
+        for name, leaf in jax.jit(training.initial_params, static_argnums=0)(
+            cell(), jnp.int32(SEED)
+        ).items()
     }
 
     def loss_of(params, inputs, targets):
@@ -154,8 +156,8 @@ def test_penalties_are_of_the_weights_that_act(kind):
     else:
         spec, chosen = cells.low_rank(5, rank=2), ("l1",)  # no gradient where it is singular
     with jax.enable_x64(True):
-        born = jax.tree.map(jnp.float64, spec.init(jax.random.key(0)))
-        gradient = penalty_gradient(spec, born, chosen, l1, nuclear)
+        weights = jax.tree.map(jnp.float64, spec.init(jax.random.key(0)))
+        gradient = penalty_gradient(spec, weights, chosen, l1, nuclear)
         connectivity = jax.jit(spec.connectivity)
 
         def value(params):
@@ -163,9 +165,9 @@ def test_penalties_are_of_the_weights_that_act(kind):
             singular = np.linalg.svd(weights, compute_uv=False).sum()
             return l1 * np.abs(weights).sum() + nuclear * singular * ("nuclear" in chosen)
 
-        for name, leaf in born.items():
+        for name, leaf in weights.items():
             for at in np.ndindex(leaf.shape):
-                up, down = ({**born, name: leaf.at[at].add(h)} for h in (1e-6, -1e-6))
+                up, down = ({**weights, name: leaf.at[at].add(h)} for h in (1e-6, -1e-6))
                 slope = (value(up) - value(down)) / 2e-6
                 assert float(gradient[name][at]) == pytest.approx(slope, abs=1e-6), (name, at)
 

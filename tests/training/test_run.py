@@ -12,12 +12,12 @@ import tiny
 from oracles import network, scores
 from rnnjax import Status, cells
 from rnnjax.parametrization import LeafRule, Standard
-from rnnjax.training import Hyper, Setup, advance, born, evaluate, start
+from rnnjax.training import Hyper, Setup, advance, evaluate, initial_params, start
 
 ADVANCE = jax.jit(advance, static_argnums=(0, 2))
 BATCH = jax.jit(lambda task, key, trials: task.batch(key, trials), static_argnums=(0, 2))
 EVALUATE = jax.jit(evaluate, static_argnums=0)
-BORN = jax.jit(born, static_argnums=0)
+BORN = jax.jit(initial_params, static_argnums=0)
 TASK = tiny.TASKS["delayed_cue"]
 
 

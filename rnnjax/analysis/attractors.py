@@ -1,0 +1,87 @@
+"""Fixed points of trained populations, and the plane to see them in."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
+from rnnjax.population import Population
+from rnnjax.population.programs import draw_trials
+from rnnjax.typing import Float, Int, Key
+from rnnjax.validate import instance_of, positive_integer
+
+__all__ = ["Attractors", "find_attractors"]
+
+_STREAM = 0x2E57  # what `key` is folded with
+
+
+class Attractors(NamedTuple):
+    """What the networks of a population do when nothing comes in."""
+
+    seeds: Int[np.ndarray, " S"]
+    found: list[FixedPoints]
+    """Of every network."""
+    plane: Float[np.ndarray, "S 3 N"]
+    """The leading principal directions of the states that each visits in its task."""
+    center: Float[np.ndarray, "S N"]
+    """The mean of these states."""
+    visited: Float[np.ndarray, "S M N"]
+    """Some of them: the starts of the search."""
+    variance: Float[np.ndarray, "S 3"]
+    """Share of their variance along each direction."""
+    outputs: list[Float[np.ndarray, "P O"]]
+    """What every network says at its points."""
+
+    def memories(self, row: int) -> int:
+        """How many answers, by the signs of the outputs, a network's stable points give."""
+        stable = self.outputs[row][self.found[row].stable]
+        return len({tuple(signs) for signs in (stable > 0).tolist()})
+
+
+def find_attractors(
+    population: Population,
+    key: Key,
+    *,
+    trials: int = 64,
+    starts: int = 256,
+    steps: int = 200,
+    **options: float,
+) -> Attractors:
+    """Fixed and slow points of every network of a population, without input.
+
+    Args:
+        population: trained networks.
+        key: decides trials and starts.
+        trials: in whose states the searches start.
+        starts: searches per network.
+        steps: of every search, at most.
+        options: `tolerance`, `slow` and `radius` of `rnnjax.dynamics.fixed_points`.
+
+    Raises:
+        ValueError: numbers out of range.
+    """
+    instance_of("population", population, Population)
+    # Not one of the streams that the networks of this seed were trained with.
+    drawn, chosen = jax.random.split(jax.random.fold_in(key, _STREAM))
+    trial = draw_trials(population.task, drawn, positive_integer("trials", trials))
+    inputs = np.asarray(trial.inputs)
+    cell, params = population.cell, population.params
+    visited = visited_states(cell, params, inputs, count=starts, key=chosen)
+    found = fixed_points(cell, params, visited, steps=steps, **options)
+    center = visited.mean(1)
+    planes, shares = [], []
+    for states in visited - center[:, None]:
+        _, strengths, directions = np.linalg.svd(states, full_matrices=False)
+        power = strengths**2 / (strengths**2).sum()
+        planes.append(directions[:3])
+        shares.append(power[:3])
+    scale = population.output_scale
+    outputs = []
+    for row, points in enumerate(found):
+        one = {name: leaf[row] for name, leaf in params.items()}
+        said = [cell.readout(one, state, scale) for state in points.points.astype(np.float32)]
+        outputs.append(np.reshape(said, (len(said), cell.outputs)))
+    return Attractors(
+        population.seeds, found, np.stack(planes), center, visited, np.stack(shares), outputs
+    )

@@ -1,0 +1,316 @@
+"""Degeneracy of a population at four levels, from its networks to labelled distances.
+
+Behavior: the loss on stretched trials. Dynamics: dynamical similarity analysis. Weights: the
+permutation-invariant distance. Representation: SVCCA, CKA and Procrustes. Beside them stand the
+numbers that qualify them: the chart of dynamical distances over components and delays, the distance
+of eigenvalues, weights relative to their norms and to those of untrained networks, and the
+stretched loss less that of the task itself.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis.measures import MEASURES
+from rnnjax.analysis.networks import measure_population
+from rnnjax.metrics import METRICS, dsa, features, weights
+from rnnjax.metrics.base import Solved
+from rnnjax.population import Activity, Population
+from rnnjax.training import Status
+from rnnjax.typing import Float, Key
+from rnnjax.validate import finite_positive, fraction, instance_of, positive_integer
+
+__all__ = [
+    "STAGES",
+    "Compared",
+    "DegeneracyOptions",
+    "Found",
+    "chart_distances",
+    "degeneracy",
+    "dynamics_distances",
+    "registered_distances",
+    "weight_distances",
+]
+
+_STREAM = 0x0DE6  # what `key` is folded with
+
+
+@dataclasses.dataclass(frozen=True)
+class DegeneracyOptions:
+    """Settings of `degeneracy`; raises `ValueError` for a number out of range."""
+
+    stretch: float = 2.0
+    """Factor of the out-of-distribution variant of the task."""
+    trials: int = 256
+    """Trials for the losses."""
+    probe_trials: int = 16
+    """Trials of the tangent kernel's probe."""
+    probe_times: int = 5
+    """Steps of each of them that are probed."""
+    samples: int = 16
+    """Trials whose every step is a sample of the distances between activities."""
+    dsa_trials: int = 64
+    """Trials for the dynamical distances."""
+    variance: float = 0.99
+    """Share of the variance that principal components keep."""
+    longest_delay: int = 30
+    """Delays from 1 to this are tried."""
+    order: int = 60
+    """Largest order, components x delays, of an operator."""
+    components: tuple[int, ...] = (2, 4, 8, 12, 16, 20)
+    """Numbers of principal components in the chart."""
+    delays: tuple[int, ...] = (1, 2, 3, 5)
+    """Numbers of delays in the chart."""
+
+    def __post_init__(self):
+        finite_positive("stretch", self.stretch)
+        fraction("variance", self.variance, open_below=True)
+        for name in ("components", "delays"):
+            values = tuple(getattr(self, name))
+            if not values:
+                raise ValueError(f"{name}: expected at least one number, got none")
+            object.__setattr__(self, name, values)
+        for field in dataclasses.fields(self):
+            if field.name not in ("stretch", "variance"):
+                value = getattr(self, field.name)
+                for number in value if isinstance(value, tuple) else (value,):
+                    positive_integer(field.name, number)
+
+
+class Compared(NamedTuple):
+    """What the stages receive: the converged networks of a population, and their trials."""
+
+    population: Population
+    activity: Activity
+    """On the trials whose steps are samples."""
+    states: Float[np.ndarray, "S B T N"]
+    """Firing rates on the trials of the dynamical distances."""
+    key: Key
+    """Draws the starts of the solvers."""
+    options: DegeneracyOptions
+
+
+class Found(NamedTuple):
+    """Result of a stage."""
+
+    values: dict[str, np.ndarray]
+    """Distances [..., S, S] by variable."""
+    attributes: dict[str, dict[str, Any]] = {}  # noqa: RUF012 - never changed
+    """Attributes by variable."""
+
+
+def weight_distances(given: Compared) -> Found:
+    """Permutation-invariant distances: raw, per parameter, relative, and of untrained networks."""
+    population = given.population
+    trained = population.connectivity("trained")
+    result = weights.compare_weights(trained, key=given.key)
+    untrained = population.connectivity("initial")
+    before = weights.compare_weights(untrained, key=given.key).distance
+    relative = weights.relative_distances(result.distance, trained)
+    baseline = weights.relative_distances(before, untrained)
+    values = {
+        "pif": result.distance,
+        "pif_per_parameter": weights.distances_per_parameter(result.distance, trained),
+        "pif_lower_bound": result.lower_bound,
+        "pif_relative": relative,
+        "pif_untrained": baseline,
+        "pif_gain": relative - baseline,
+    }
+    certainty = _certainty(result.distance, result.lower_bound, result.status)
+    return Found(values, {"pif": certainty})
+
+
+def _certainty(value: np.ndarray, bound: np.ndarray, status: np.ndarray) -> dict[str, float]:
+    """Over pairs: distance of the values from their bounds, and the share not known as optima."""
+    pairs = np.triu_indices(len(value), 1)
+    above = (value - bound)[pairs] / np.where(value > 0, value, 1.0)[pairs]
+    return {
+        "above_bound": float(above.mean()),
+        "unsettled": float((status != Solved.CONVERGED)[pairs].mean()),
+    }
+
+
+def dynamics_distances(given: Compared) -> Found:
+    """Dynamical distances with components by variance and delays by held-out error."""
+    states, key, options = given.states, given.key, given.options
+    wanted = dsa.fit_operators(states, variance=options.variance).shared
+    kept = min(wanted, options.order)
+    allowed = _longest_delay(states.shape, kept, options)
+    chosen = 1
+    if allowed > 1:
+        tried = range(1, allowed + 1)
+        chosen = dsa.choose_delays(states, candidates=tried, key=key, components=kept)
+    fitted = dsa.fit_operators(states, delays=chosen, components=kept)
+    result = dsa.compare_operators(fitted.matrix, key=key)
+    values = {
+        "dsa": result.angular,
+        "dsa_raw": result.raw,
+        "dsa_chord": result.chord,
+        "dsa_lower_bound": result.lower_bound,
+        "eigenvalues": dsa.spectral_distances(fitted.eigenvalues),
+    }
+    certainty = _certainty(result.angular, result.lower_bound, result.status)
+    taken = {"components": kept, "delays": chosen, "wanted_components": wanted}
+    return Found(values, {"dsa": {**taken, "longest_tried": allowed, **certainty}})
+
+
+def _longest_delay(shape: tuple[int, ...], components: int, options: DegeneracyOptions) -> int:
+    """The longest delay that the order and the data [S, B, T, N] allow, at least 1."""
+    _, trials, steps, _ = shape
+    held_out = trials - -(-trials // 5)
+    allowed = min(options.longest_delay, options.order // components, steps - 2)
+    while allowed > 1 and held_out * (steps - allowed) <= allowed * components:
+        allowed -= 1
+    return max(allowed, 1)
+
+
+def chart_distances(given: Compared) -> Found:
+    """Angular and eigenvalue distances [components, delays, S, S] at every place of the chart."""
+    options = given.options
+    networks, trials, steps, units = given.states.shape
+    shape = (len(options.components), len(options.delays), networks, networks)
+    charts = {name: np.full(shape, np.nan) for name in ("dsa_chart", "eigenvalue_chart")}
+    within = [k for k in options.components if k <= units]
+    scores = dsa.principal_scores(given.states, max(within)) if within else given.states
+    for i, kept in enumerate(options.components):
+        for j, delays in enumerate(options.delays):
+            size = kept * delays
+            fits = kept <= units and delays < steps and trials * (steps - delays) > size
+            if size > options.order or not fits:
+                continue
+            fitted = dsa.fit_operators(scores[..., :kept], delays=delays, variance=None)
+            found = dsa.compare_operators(fitted.matrix, key=given.key)
+            charts["dsa_chart"][i, j] = found.angular
+            charts["eigenvalue_chart"][i, j] = dsa.spectral_distances(fitted.eigenvalues)
+    return Found(charts)
+
+
+def registered_distances(given: Compared) -> Found:
+    """Distances by every entry of `METRICS` that has no stage of its own."""
+    arrays = {
+        "activities": lambda: given.activity.rates,
+        "trajectories": lambda: given.states,
+        "weights": lambda: given.population.connectivity("trained"),
+    }
+    values = {}
+    for metric in METRICS.values():
+        if metric.name not in ("dsa", "pif"):
+            shared = {name: getattr(given.options, name) for name in metric.options}
+            values[metric.name] = metric.distances(arrays[metric.takes](), key=given.key, **shared)
+    return Found(values)
+
+
+STAGES: dict[str, Callable[[Compared], Found]] = {
+    "weights": weight_distances,
+    "registered": registered_distances,
+    "dynamics": dynamics_distances,
+    "charts": chart_distances,
+}
+"""Stages of `degeneracy`, in order."""
+
+_CHARTS = ("dsa_chart", "eigenvalue_chart")
+
+_EMPTY: dict[str, dict[str, float]] = {
+    "dsa": {
+        **dict.fromkeys(("components", "delays", "wanted_components", "longest_tried"), 0),
+        **dict.fromkeys(("above_bound", "unsettled"), np.nan),
+    },
+    "pif": dict.fromkeys(("above_bound", "unsettled"), np.nan),
+}
+"""Attributes where there is nothing to compare."""
+
+
+def degeneracy(
+    population: Population, key: Key, options: DegeneracyOptions | None = None
+) -> xr.Dataset:
+    """Distances between the converged networks of a population, and measures of each.
+
+    Dynamical distances keep principal components for `variance` of every network's activity, as
+    many for all networks as any of them needs, and the number of delays with the lowest held-out
+    error. Components x delays, the order of the operators, stay within `order`.
+
+    Args:
+        population: networks of one condition, of a cell with a connectivity matrix.
+        key: draws trials and solvers' starts; take one for all conditions of a task.
+        options: sizes and bounds; the defaults of `DegeneracyOptions` if left out.
+
+    Returns:
+        A dataset over `seed` with the variables of `measure_population` and
+        `representation_alignment`; over `seed` and `other` the distances of `METRICS` and
+        `dsa_raw`, `dsa_chord`, `dsa_lower_bound`, `eigenvalues`, `pif_per_parameter`,
+        `pif_relative`, `pif_untrained` (relative, of the initial weights), `pif_gain` (the
+        difference of these), `pif_lower_bound`; over `component` and `delay` too `dsa_chart`
+        (angular) and `eigenvalue_chart`, NaN where the order is too large or there are fewer units
+        or time steps than the place needs. Distances to networks that did not converge are NaN,
+        these networks are named in the attribute `left_out`. `dsa` has the attributes `components`,
+        `delays`, `wanted_components` (before the bound) and `longest_tried` (the most delays within
+        it); `dsa` and `pif` have `above_bound` (how far values lie above their lower bounds, over
+        the values, mean over pairs) and `unsettled` (the share of pairs whose solver did not end at
+        a stationary point).
+
+    Raises:
+        ValueError: a task without a stretched variant, a cell without a connectivity matrix, or
+            trials that do not fit into memory.
+    """
+    instance_of("population", population, Population)
+    options = instance_of("options", options or DegeneracyOptions(), DegeneracyOptions)
+    # Not one of the streams that the networks of this seed were trained with.
+    measured, sampled, moving, solving = jax.random.split(jax.random.fold_in(key, _STREAM), 4)
+    found = measure_population(
+        population, measured, stretch=options.stretch, trials=options.trials,
+        probe_trials=options.probe_trials, probe_times=options.probe_times,
+    )  # fmt: skip
+    ended = {seed: status.name for seed, status in population.left_out.items()}
+    found.attrs["left_out"] = ", ".join(f"seed {s}: {name}" for s, name in ended.items())
+    found = found.assign_coords(
+        other=("other", population.seeds),
+        component=list(options.components), delay=list(options.delays),
+    )  # fmt: skip
+    converged = population.results["status"].values == Status.CONVERGED
+    if converged.sum() < 2:
+        return _without_distances(found)
+    some = population.where(converged)
+    activity = some.trajectories(sampled, options.samples)
+    states = some.trajectories(moving, options.dsa_trials).rates
+    given = Compared(some, activity, states, solving, options)
+    for stage in STAGES.values():
+        _add(found, stage(given), converged)
+    before = some.trajectories(sampled, options.samples, when="initial").rates
+    aligned = np.full(len(population), np.nan)
+    aligned[converged] = [
+        features.representation_alignment(h0, h1)
+        for h0, h1 in zip(before, activity.rates, strict=True)
+    ]
+    found["representation_alignment"] = ("seed", aligned)
+    return found
+
+
+def _add(dataset: xr.Dataset, found: Found, converged: np.ndarray) -> None:
+    """Adds the result of a stage, NaN for networks that did not converge."""
+    rows = np.flatnonzero(converged)
+    for name, values in found.values.items():
+        full = np.full((*values.shape[:-2], len(converged), len(converged)), np.nan)
+        full[..., rows[:, None], rows[None, :]] = values
+        leading = ("component", "delay") if name in _CHARTS else ()
+        dataset[name] = ((*leading, "seed", "other"), full)
+    for name, attributes in found.attributes.items():
+        dataset[name].attrs |= attributes
+
+
+def _without_distances(found: xr.Dataset) -> xr.Dataset:
+    """The dataset of a condition in which fewer than two networks converged."""
+    none = xr.full_like(found["loss"].expand_dims(other=found["other"]), np.nan)
+    chart = none.expand_dims(component=found["component"], delay=found["delay"])
+    for measure in MEASURES.values():
+        if measure.statistic == "pairs":
+            found[measure.variable] = none.transpose("seed", "other")
+    for name in _CHARTS:
+        found[name] = chart.transpose("component", "delay", "seed", "other")
+    found["representation_alignment"] = xr.full_like(found["loss"], np.nan)
+    for name, attributes in _EMPTY.items():
+        found[name].attrs |= attributes
+    return found

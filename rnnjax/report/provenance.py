@@ -1,0 +1,108 @@
+"""How a page came about, and the sections that every report of a sweep ends with."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis import finished, iterate_conditions, status_counts
+from rnnjax.plots.style import name_condition
+from rnnjax.report.page import Section, Table
+from rnnjax.report.wording import duration, task_name
+
+__all__ = [
+    "Provenance",
+    "criterion_text",
+    "incomplete",
+    "runs_section",
+    "settings_section",
+    "status_table",
+    "steps_taken",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """How the data of a page came about."""
+
+    command: str
+    """The command, as it can be given again."""
+    settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    """Every setting; nested mappings are flattened in tables."""
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Devices, Python and packages."""
+    seconds: float | None = None
+    """Time that the computation took, in seconds."""
+
+    def rows(self, work: str = "training") -> tuple[tuple[str, str], ...]:
+        """Command, duration and versions as (name, value); `work` took the seconds."""
+        rows = [("command", self.command)]
+        if self.seconds is not None:
+            rows.append((f"{work} took", duration(self.seconds)))
+        return (*rows, *((name, str(version)) for name, version in self.versions.items()))
+
+
+def criterion_text(dataset: xr.Dataset) -> str:
+    """`held-out decision accuracy above 0.75 (delayed matching), 0.9 (the flip-flop task)`."""
+    criterion = dataset["criterion"]
+    if "task" not in criterion.dims:
+        return (
+            f"held-out decision accuracy above {', '.join(f'{v:g}' for v in criterion.values.flat)}"
+        )
+    pairs = zip(criterion["task"].values, criterion.values, strict=True)
+    texts = [f"{value:g} ({task_name(task)})" for task, value in pairs]
+    return "held-out decision accuracy above " + ", ".join(texts)
+
+
+def steps_taken(dataset: xr.Dataset) -> str:
+    """The steps of the longest run; before any has ended, those recorded."""
+    taken = dataset["steps_taken"].where(finished(dataset)).max()
+    return str(int(dataset["step"].max()) if np.isnan(taken) else int(taken))
+
+
+def incomplete(dataset: xr.Dataset) -> bool:
+    """Whether some size of some condition has no finished run at all."""
+    inner = [name for name in ("learning_rate", "seed") if name in dataset.dims]
+    return not bool(finished(dataset).any(inner).all())
+
+
+def status_table(dataset: xr.Dataset) -> Table:
+    """How the runs of every condition ended."""
+    parts = [
+        (labels, status_counts(part)) for labels, part in iterate_conditions(dataset[["status"]])
+    ]
+    kinds = list(dict.fromkeys(kind for kind in status_counts(dataset)))
+    rows = tuple(
+        (name_condition(labels) or "all runs", *(str(counts.get(kind, 0)) for kind in kinds))
+        for labels, counts in parts
+    )
+    caption = "PENDING: not run (or, in a bisection, not needed). EXHAUSTED: all steps done."
+    return Table(("condition", *(kind.lower() for kind in kinds)), rows, caption)
+
+
+def runs_section(dataset: xr.Dataset) -> Section:
+    """How the runs ended."""
+    return Section("Runs", "", (status_table(dataset),))
+
+
+def settings_section(settings: Mapping[str, object]) -> Section:
+    """Every setting, nested ones by dotted names."""
+    table = Table(("setting", "value"), tuple(_flat(settings)), align="ll")
+    return Section("Settings", "", (table,))
+
+
+def _flat(settings: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", _setting(value)))
+    return rows
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_setting(entry) for entry in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""The studies: what is trained, how it is analysed, drawn and reported; one folder each."""

@@ -1,0 +1,1 @@
+"""Learning-rate collapse: the largest trainable learning rate against network size."""

@@ -1,0 +1,96 @@
+"""The fitted exponents in sentences; neutral where the data do not decide."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.plots.style import plain_number
+from rnnjax.report.wording import number, size_text
+from rnnjax.studies.fits import Finding, where
+
+__all__ = ["describe", "lead", "speed_text"]
+
+
+def _ends(finding: Finding) -> str:
+    """The critical rates at the smallest and the largest size of the fit."""
+    rate = finding.critical["rate"]
+    ends = [int(finding.fit["hidden_min"]), int(finding.fit["hidden_max"])]
+    first, last = (
+        f"{plain_number(float(rate.sel(hidden=end)), 2)} at {size_text(end)}" for end in ends
+    )
+    return f"from {first} to {last}"
+
+
+def _unfitted(finding: Finding) -> str:
+    used, place = int(finding.fit["points_used"]), where(finding.labels)
+    reasons = []
+    if above := finding.censored("above"):
+        reasons.append(f"{above} still trained at the largest rate tried")
+    if below := finding.censored("below"):
+        reasons.append(f"{below} trained at no rate tried")
+    because = f": {', '.join(reasons)}" if reasons else ""
+    total = used + int(finding.fit["points_censored"])
+    return (
+        f"In {place} the critical rate is bracketed at {used} of {total} sizes{because}; "
+        "an exponent needs three."
+    )
+
+
+def describe(finding: Finding) -> str:
+    """One sentence with the numbers of one condition."""
+    place = where(finding.labels)
+    if not finding.started:
+        return f"In {place} no run has finished yet."
+    if np.isnan(finding.exponent):
+        return _unfitted(finding)
+    low, high = (number(end) for end in finding.interval)
+    numbers = f"exponent {number(finding.exponent)} (95% interval {low} to {high})"
+    if np.isnan(finding.interval[0]):
+        return f"In {place} the exponent is {number(finding.exponent)}, without a usable interval."
+    if finding.fell or finding.interval[0] > 0:
+        verb = "fell" if finding.fell else "rose"
+        return f"In {place} the largest trainable learning rate {verb} {_ends(finding)}: {numbers}."
+    return (
+        f"In {place} the data do not decide whether the largest trainable learning rate depends on "
+        f"size: {numbers}."
+    )
+
+
+def lead(findings: Sequence[Finding], partial: bool) -> str:
+    """The finding in plain words: the clearest fall with its numbers, then how general it is."""
+    prefix = "Partial results, the sweep is not complete. " if partial else ""
+    started = [finding for finding in findings if finding.started]
+    if not started:
+        return prefix + "No run has finished yet."
+    fitted = [finding for finding in started if not np.isnan(finding.exponent)]
+    falling = [finding for finding in fitted if finding.fell]
+    # The first in the sweep's own order: picking the steepest would flatter the result.
+    first = (falling or fitted or started)[0]
+    sentence = describe(first)
+    if len(started) == 1:
+        return prefix + sentence
+    if not fitted:
+        return prefix + sentence + f" None of the {len(started)} conditions gives an exponent."
+    return (
+        f"{prefix}{sentence} The interval lies below zero in {len(falling)} of {len(started)} "
+        f"conditions{_missing_fits(len(started) - len(fitted))}."
+    )
+
+
+def _missing_fits(count: int) -> str:
+    return f" ({count} could not be fitted)" if count else ""
+
+
+def speed_text(speed: xr.Dataset) -> str:
+    """Whether larger networks needed more steps at a fixed rate, counted over the fitted rates."""
+    low, high = speed["exponent_low"], speed["exponent_high"]
+    fits = int((speed["exponent"].notnull() & low.notnull()).sum())
+    if not fits:
+        return "No learning rate was reached by three sizes, so no exponent can be given."
+    slower, faster = int((low > 0).sum()), int((high < 0).sum())
+    return (
+        f"At a fixed learning rate, {fits} lines could be fitted. Larger networks needed more "
+        f"steps in {slower} of them and fewer in {faster} (whole 95% interval above or below "
+        f"zero); the other {fits - slower - faster} do not decide."
+    )

@@ -1,0 +1,191 @@
+"""The report of study 1: does the largest trainable learning rate fall with network size?"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis import (
+    Resampling,
+    best_learning_rates,
+    critical_learning_rate,
+    iterate_conditions,
+    power_law,
+    steps_scaling,
+)
+from rnnjax.plots import critical_rates, loss_curves, success_maps
+from rnnjax.plots.style import plain_number
+from rnnjax.report.page import Page, Picture, Section
+from rnnjax.report.provenance import (
+    Provenance,
+    criterion_text,
+    incomplete,
+    runs_section,
+    settings_section,
+    steps_taken,
+)
+from rnnjax.report.wording import bullets
+from rnnjax.studies.collapse.figures import steps_to_criterion
+from rnnjax.studies.collapse.findings import describe, lead, speed_text
+from rnnjax.studies.collapse.tables import (
+    best_rate_table,
+    conditions_table,
+    exponent_table,
+    literal_table,
+    paper_table,
+    speed_table,
+)
+from rnnjax.studies.fits import Finding
+from rnnjax.studies.papers import PAPER
+
+__all__ = ["collapse_page"]
+
+
+def _findings(dataset: xr.Dataset, fit: xr.Dataset, critical: xr.Dataset) -> list[Finding]:
+    within = ("hidden", "resample")
+    both = zip(iterate_conditions(fit, within), iterate_conditions(critical, within), strict=True)
+    return [Finding(labels, law, rates) for (labels, law), (_, rates) in both]
+
+
+def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
+    """Our experimental conditions under the names of the paper's."""
+    sizes, rates = dataset["hidden"].values, np.sort(dataset["learning_rate"].values)
+    spacing = np.diff(np.log10(rates)).min() if len(rates) > 1 else np.nan
+    span = f"from {plain_number(float(rates[0]))} to {plain_number(float(rates[-1]))}"
+    return {
+        "network sizes": f"{len(sizes)}, from {sizes.min()} to {sizes.max()}",
+        "learning rates": f"{len(rates)}, {spacing:.2g} decades apart, {span}",
+        "seeds": str(dataset.sizes["seed"]),
+        "training steps": steps,
+        "success": f"finite, {criterion_text(dataset)}, and"
+        " a held-out loss below that of the best answer that ignores the input",
+    }
+
+
+def _collapse_section(findings: list[Finding], figure: Picture, level: float) -> Section:
+    text = (
+        f"The critical learning rate is the largest at which enough seeds learn, {level:.0%}. A "
+        "power law, rate = 10^a · N^β, is fitted to it (Eq. 6 of the paper).\n\n"
+    )
+    text += bullets([describe(finding) for finding in findings])
+    return Section("Largest trainable learning rate", text, (exponent_table(findings),), (figure,))
+
+
+def _caveats(steps: str) -> str:
+    return bullets(
+        [
+            f"The critical rate depends on the number of steps ({steps} here): a network that is "
+            "lost at a high rate may recover later, and one that is slow at a low rate may arrive.",
+            "The grid decides part of the exponent. Whole decades and a ceiling on the rates bias "
+            "it, in either direction; censored sizes are therefore left out and counted.",
+            "The intervals cover seeds and grid spacing under a power law. They do not cover the "
+            "choice of initialization, task timing, loss reduction or success criterion.",
+            "An exponent holds for the sizes it was fitted to; the slope may change beyond them.",
+            "The two intervals answer different questions: where the one from scatter is much "
+            "wider, a power law describes the points badly.",
+        ]
+    )
+
+
+def collapse_page(
+    dataset: xr.Dataset,
+    provenance: Provenance,
+    *,
+    pending: bool = False,
+    level: float = 0.5,
+    resampling: Resampling = Resampling(),
+) -> Page:
+    """Study 1's report from a sweep's dataset: figures, tables, and the paper beside them.
+
+    `pending` marks a sweep still in progress; a size without any finished run
+    marks the page as partial by itself. Raises `ValueError` for missing variables or dimensions.
+    """
+    dataset = dataset.sortby(["hidden", "learning_rate"])
+    fit = power_law(dataset, level, resampling=resampling)
+    findings = _findings(dataset, fit, critical_learning_rate(dataset, level))
+    speed = steps_scaling(dataset, level, resampling=resampling)
+    steps = steps_taken(dataset)
+    partial = pending or incomplete(dataset)
+    sections = (
+        _collapse_section(findings, _fit_picture(dataset, level, fit), level),
+        _map_section(dataset, level),
+        _curve_section(dataset, level),
+        Section(
+            "Larger networks at a fixed rate",
+            speed_text(speed),
+            (speed_table(speed),) if bool(speed["exponent"].notnull().any()) else (),
+            (_speed_picture(dataset, level, speed),),
+        ),
+        _paper_section(findings, _ours(dataset, steps)),
+        _literal_section(dataset, level, resampling),
+        Section("What these numbers do not say", _caveats(steps)),
+        runs_section(dataset),
+        settings_section(provenance.settings),
+    )
+    return Page(
+        "Learning-rate collapse",
+        lead(findings, partial),
+        sections,
+        subtitle=f"After “{PAPER}”" + (" (partial results)" if partial else ""),
+        provenance=provenance.rows(),
+    )
+
+
+def _fit_picture(dataset: xr.Dataset, level: float, fit: xr.Dataset) -> Picture:
+    return Picture(
+        critical_rates(dataset, level=level, fit=fit),
+        "critical_rates",
+        "Critical learning rate against network size. Bars: from the largest rate at which enough "
+        "seeds learned to the next larger rate tried, with a point at the geometric middle. "
+        "Open arrows: censored, beyond the rates tried, not fitted. Lines: power law with the 95% "
+        "band of its refits, over the sizes fitted. (Paper: Fig. 3.)",
+    )
+
+
+def _speed_picture(dataset: xr.Dataset, level: float, speed: xr.Dataset) -> Picture:
+    return Picture(
+        steps_to_criterion(dataset, level=level, fit=speed),
+        "steps_to_criterion",
+        "Training steps until enough seeds reached the success criterion, where enough did, "
+        "with a power law at each rate that at least three sizes reached.",
+    )
+
+
+def _map_section(dataset: xr.Dataset, level: float) -> Section:
+    picture = Picture(
+        success_maps(dataset, level=level),
+        "success_maps",
+        "Fraction of seeds that learned, by network size and learning rate. The bar lies on top of "
+        "the critical rate. (Paper: Fig. 2.)",
+    )
+    return Section("Which rates train which sizes", "", (), (picture,))
+
+
+def _curve_section(dataset: xr.Dataset, level: float) -> Section:
+    picture = Picture(
+        loss_curves(dataset, level=level),
+        "loss_curves",
+        "Training loss at each size's best learning rate: mean over seeds, and their range. "
+        "Dotted: best among failures. (Paper: Fig. 1B.)",
+    )
+    table = best_rate_table(best_learning_rates(dataset, level))
+    return Section("Learning at the best rate", "", (table,), (picture,))
+
+
+def _paper_section(findings: list[Finding], ours: Mapping[str, str]) -> Section:
+    return Section("Paper versus here", "", (paper_table(findings), conditions_table(ours)))
+
+
+def _literal_section(dataset: xr.Dataset, level: float, resampling: Resampling) -> Section:
+    text = (
+        "The paper calls a run successful if its accuracy exceeds 0.5. That criterion is unsafe: a "
+        "network that ignores the cue already scores above 0.5 when accuracy is a correlation "
+        "(pearson) or is taken over all time steps (matching), and half of them do by chance when "
+        "it is the decision in the response period. A stricter accuracy is no cure: a network that "
+        "has learned nothing echoes two cues differently, and both signs are right with "
+        "probability 1/4, so that 1 is a common accuracy of failed networks. Here a run must also "
+        "beat the best answer that ignores the input. From the same runs accuracy alone would give:"
+    )
+    return Section(
+        "Accuracy alone as the criterion", text, (literal_table(dataset, level, resampling),)
+    )

@@ -1,0 +1,93 @@
+"""Learning-rate collapse: train the grid, measure critical rates, write figures and a report."""
+
+from pathlib import Path
+
+import xarray as xr
+
+import rnnjax
+from rnnjax.analysis import bisect_critical_rates
+from rnnjax.report import write_report
+from rnnjax.studies.collapse.page import collapse_page
+from rnnjax.studies.grids import (
+    ARMS,
+    cost_text,
+    named,
+    provenance,
+    task_options,
+    training_seconds,
+)
+from rnnjax.studies.launch import Config, checked_workdir
+from rnnjax.validate import fraction, one_of, positive_integer
+
+
+def build_sweep(config: Config) -> rnnjax.Sweep:
+    """The population that a config describes; raises `ValueError` for what makes no sense."""
+    one_of("arm", config.arm, ARMS)
+    seeds = positive_integer("seeds", config.seeds)
+    tasks = [rnnjax.tasks.make(name, **task_options(config, name)) for name in named(config.tasks)]
+    return rnnjax.Sweep(
+        cell=rnnjax.cells.rate(alpha=config.alpha, **ARMS[config.arm]),
+        recipe=rnnjax.Recipe(
+            epochs=config.epochs, batch=config.batch, data=config.data,
+            reduction=config.reduction, eps=config.eps, clip=config.clip,
+        ),
+        axes={
+            "task": tasks,
+            "optimizer": named(config.optimizers),
+            "hidden": config.hidden,
+            "learning_rate": config.learning_rates,
+            "seed": range(seeds),
+        },
+        evaluation_trials=config.evaluation_trials,
+    )  # fmt: skip
+
+
+def run(
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+    command: str = "rnnjax.studies.collapse.study.run(config, workdir)",
+) -> xr.Dataset | None:
+    """Trains what the workdir lacks and writes its report; with `dry_run` only says the cost.
+
+    `command` is what the report names as its origin. Raises `ValueError` for a config that makes
+    no sense and for a workdir that is in use, damaged, or of another config.
+    """
+    sweep = build_sweep(config)
+    fraction("level", config.level, open_below=True)
+    if config.bisect and config.keep_parameters:
+        raise ValueError("keep_parameters: expected False with bisect, which keeps no weights")
+    workdir = checked_workdir(Path(workdir))
+    if dry_run:
+        print(cost_text(sweep, bisect=config.bisect))
+        return None
+    store, progress = workdir / "store", rnnjax.ProgressBar("lr_collapse")
+    reported = 0
+
+    def report(results: xr.Dataset) -> None:
+        about = provenance(config, command, training_seconds(store))
+        write_report(collapse_page(results, about, level=config.level), workdir)
+
+    def report_finished_tasks(results: xr.Dataset) -> None:
+        """A first report as soon as a task is complete, not only at the end."""
+        nonlocal reported
+        pending = (results["status"] == rnnjax.Status.PENDING).any(
+            set(results["status"].dims) - {"task"}
+        )
+        done = int((~pending).sum())
+        if reported < done < pending.size:
+            report(results)
+            print(f"\n{done} of {pending.size} tasks done: {workdir / 'report.html'}")
+        reported = done
+
+    if config.bisect:
+        results = bisect_critical_rates(sweep, store, level=config.level, progress=progress)
+    else:
+        results = rnnjax.run_sweep(
+            sweep, store, progress=progress, keep_parameters=config.keep_parameters,
+            after_block=report_finished_tasks,
+        )  # fmt: skip
+    report(results)
+    print(f"Report: {workdir / 'report.html'}")
+    return results

@@ -1,0 +1,182 @@
+"""The tables of study 1."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis import Resampling, iterate_conditions, power_law
+from rnnjax.plots.style import name_condition, plain_number, signed
+from rnnjax.report.page import Table
+from rnnjax.report.wording import exponent_text, number
+from rnnjax.studies.fits import Finding
+from rnnjax.studies.papers import CONDITIONS, paper_best_rate, paper_exponent
+
+__all__ = [
+    "best_rate_table",
+    "conditions_table",
+    "exponent_table",
+    "literal_table",
+    "paper_table",
+    "speed_table",
+]
+
+DEFINITIONS = ("decision", "matching", "pearson")
+
+
+def _name(labels: Mapping[str, object]) -> str:
+    return name_condition(labels) or "all runs"
+
+
+def _range(low: float, high: float) -> str:
+    return "none" if np.isnan(low) else f"{int(low)} to {int(high)}"
+
+
+def _interval(low: float, high: float) -> str:
+    return "none" if np.isnan(low) else f"{number(low)} to {number(high)}"
+
+
+def exponent_table(findings: Sequence[Finding]) -> Table:
+    """Exponent, both intervals, points used and censored, and the range of the fit."""
+    rows = []
+    for finding in findings:
+        fit = finding.fit
+        missing = np.isnan(finding.exponent)
+        rows.append(
+            (
+                _name(finding.labels),
+                "no fit" if missing else number(finding.exponent),
+                _interval(*finding.interval),
+                _interval(float(fit["scatter_low"]), float(fit["scatter_high"])),
+                str(int(fit["points_used"])),
+                f"{finding.censored('above')} / {finding.censored('below')}",
+                "none" if missing else _range(float(fit["hidden_min"]), float(fit["hidden_max"])),
+            )
+        )
+    columns = (
+        "condition",
+        "exponent",
+        "95% interval",
+        "from scatter",
+        "sizes used",
+        "censored above / below",
+        "N of the fit",
+    )
+    caption = (
+        "Exponent of Eq. 6, critical rate against size. The 95% interval covers seeds and grid "
+        "spacing; “from scatter” is Student's interval from the residuals of the line alone (none "
+        "where the points lie on it). Censored sizes do not enter the fit: above, enough seeds "
+        "still learned at the largest rate tried; below, they learned at none."
+    )
+    return Table(columns, tuple(rows), caption)
+
+
+def paper_table(findings: Sequence[Finding]) -> Table:
+    """The paper's exponents beside ours."""
+    rows = []
+    for finding in findings:
+        reported = paper_exponent(finding.labels)
+        low, high = finding.interval
+        if reported is None or np.isnan(low):
+            inside = ""
+        else:
+            inside = "yes" if low <= -reported <= high else "no"
+        rows.append(
+            (
+                _name(finding.labels),
+                "" if reported is None else number(-reported),
+                exponent_text(finding.fit) if finding.started else "not run yet",
+                inside,
+            )
+        )
+    caption = (
+        "The paper prints absolute values (Fig. 3); they carry the sign of its text, β < 0, "
+        "here. It gives no intervals."
+    )
+    columns = ("condition", "paper", "here (95% interval)", "paper's value in our interval")
+    return Table(columns, tuple(rows), caption)
+
+
+def conditions_table(ours: Mapping[str, str]) -> Table:
+    """The paper's experimental conditions beside ours, row by row."""
+    rows = tuple((name, paper, ours.get(name, "")) for name, paper in CONDITIONS.items())
+    return Table(("", "paper", "here"), rows, align="lll")
+
+
+def literal_table(dataset: xr.Dataset, level: float, resampling: Resampling) -> Table:
+    """The exponents that accuracy alone would give: above the criterion, and above 0.5."""
+    present = [name for name in DEFINITIONS if f"accuracy_{name}" in dataset]
+    fits = [power_law(dataset, level, name, 0.5, resampling=resampling) for name in present]
+    if "decision" in present:
+        criterion = dataset["criterion"]
+        fits.insert(0, power_law(dataset, level, "decision", criterion, resampling=resampling))
+    rows = []
+    for parts in zip(*(list(iterate_conditions(fit, ("resample",))) for fit in fits), strict=True):
+        cells = []
+        for _, fit in parts:
+            used = int(fit["points_used"])
+            total = used + int(fit["points_censored"])
+            cells.append(f"{exponent_text(fit)}, {used} of {total}" if total else "not run yet")
+        rows.append((_name(parts[0][0]), *cells))
+    caption = (
+        "Exponent (95% interval), sizes used of sizes run. A size drops out when enough seeds "
+        "still “succeed” at the largest rate tried."
+    )
+    names = [f"{name} > 0.5" for name in present]
+    if "decision" in present:
+        names.insert(0, "decision > criterion")
+    columns = ("condition", *names)
+    return Table(columns, tuple(rows), caption)
+
+
+def _rate_cell(best: xr.Dataset, labels: Mapping[str, object]) -> str:
+    rate = float(best["rate"])
+    if np.isnan(rate):
+        return "none"
+    mark = "" if bool(best["trained"]) else " †"
+    reported = paper_best_rate(labels, int(best["hidden"]))
+    beside = "" if reported is None else f" [{plain_number(reported)}]"
+    return plain_number(rate, 2) + mark + beside
+
+
+def best_rate_table(best: xr.Dataset) -> Table:
+    """Table 1's form: a row per size, a column per condition."""
+    parts = list(iterate_conditions(best, ("hidden",)))
+    rows = tuple(
+        (str(size), *(_rate_cell(part.sel(hidden=size), labels) for labels, part in parts))
+        for size in best["hidden"].values.tolist()
+    )
+    caption = (
+        "Of the rates run, the one with the lowest held-out loss, averaged over seeds; a diverged "
+        "seed rules a rate out. † lowest among failures: too few of the seeds learned at "
+        "that rate. In brackets, the paper's Table 1 where it has that size; its DMT-Adam rate of "
+        "0.1 at N = 3162 looks like such a lowest among failures. “none”: not run, or every rate "
+        "diverged."
+    )
+    return Table(("N", *(_name(labels) for labels, _ in parts)), rows, caption)
+
+
+def speed_table(speed: xr.Dataset) -> Table:
+    """The exponent of steps to the criterion at each rate that could be fitted."""
+    rows = []
+    for labels, part in iterate_conditions(speed, ("hidden",)):
+        if np.isnan(float(part["exponent"])):
+            continue
+        low, high = float(part["exponent_low"]), float(part["exponent_high"])
+        place = {name: value for name, value in labels.items() if name != "learning_rate"}
+        rows.append(
+            (
+                _name(place),
+                plain_number(float(part["learning_rate"]), 2),
+                signed(float(part["exponent"])),
+                "none" if np.isnan(low) else f"{signed(low)} to {signed(high)}",
+                f"{int(part['points_used'])} / {int(part['points_missing'])}",
+                _range(float(part["hidden_min"]), float(part["hidden_max"])),
+            )
+        )
+    columns = ("condition", "rate", "exponent", "95% interval", "sizes used / not", "N of the fit")
+    caption = (
+        "Steps until enough seeds reached the criterion, against size. Positive: larger "
+        "networks are slower. The interval covers seeds only."
+    )
+    return Table(columns, tuple(rows), caption)

@@ -1,0 +1,1 @@
+"""Solution degeneracy: task complexity, feature learning, network size, regularization."""

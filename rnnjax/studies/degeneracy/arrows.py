@@ -1,0 +1,147 @@
+"""Arrows of degeneracy: the measures that decide, their trends as tables, beside the paper's."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnnjax.analysis import MEASURES
+from rnnjax.analysis.comparison import (
+    Comparison,
+    chart_trends,
+    matched,
+    measure_estimate,
+    measure_trend,
+)
+from rnnjax.analysis.trends import Estimate, Trend
+from rnnjax.report.page import Table
+from rnnjax.studies.papers import DEGENERACY_ARROWS
+
+__all__ = [
+    "ARROWS",
+    "arrow_measures",
+    "chart_counts",
+    "effect_text",
+    "estimate_text",
+    "matched_table",
+    "networks_text",
+    "series_title",
+    "shown_measures",
+    "trend_table",
+]
+
+ARROWS = {"rises": "↑", "falls": "↓", "no arrow": "no arrow", "too few networks": "too few"}
+
+
+def arrow_measures(study: str) -> dict[str, str]:
+    """The measure that decides on the arrow of each level.
+
+    Across sizes raw distances of weights grow, and those per parameter fall, by the number of
+    entries alone; so weights are judged over their norm there.
+    """
+    weights = "pif_relative" if study == "network_size" else "pif"
+    return {"dynamics": "dsa", "weights": weights, "behavior": "ood_spread"}
+
+
+def shown_measures(study: str) -> tuple[str, ...]:
+    """Those of the first table, with the paper's own formulas where these differ."""
+    across = ("pif_gain", "pif_per_parameter") if study == "network_size" else ()
+    chosen = arrow_measures(study)
+    return (chosen["dynamics"], "dsa_raw", chosen["weights"], *across, chosen["behavior"])
+
+
+def series_title(comparison: Comparison) -> str:
+    """`Flip flop, bits`."""
+    return f"{comparison.title}, {comparison.setting}"
+
+
+def estimate_text(found: Estimate) -> str:
+    """`7.27 ± 0.06`, without an error that is not known, or `none`."""
+    if np.isnan(found.value):
+        return "none"
+    if np.isnan(found.error):
+        return f"{found.value:.3g}"
+    return f"{found.value:.3g} ± {found.error:.1g}"
+
+
+def effect_text(trend: Trend) -> tuple[str, str, str]:
+    """Slope per level in percent of the mean, its interval, and the p value."""
+    if np.isnan(trend.slope) or np.isnan(trend.relative) or not trend.slope:
+        return "none", "none", "none"
+    unit = 100 * trend.relative / trend.slope
+    interval = f"{unit * trend.low:+.1f} to {unit * trend.high:+.1f}"
+    return f"{100 * trend.relative:+.1f}", interval, f"{trend.p:.2g}"
+
+
+def networks_text(trend: Trend) -> str:
+    """`8 paired`, or the networks of every level: `8 / 7 / 8`."""
+    if trend.paired and len(set(trend.networks)) == 1:
+        return f"{trend.networks[0]} paired"
+    counts = " / ".join(map(str, trend.networks))
+    return f"{counts}, paired" if trend.paired else counts
+
+
+def _paper(study: str, measure: str) -> str:
+    """The paper's arrow, for the measures of the first table."""
+    shown = measure in shown_measures(study) and measure != "pif_gain"
+    return DEGENERACY_ARROWS[study][MEASURES[measure].level] if shown else ""
+
+
+def _trend_rows(
+    study: str, comparison: Comparison, measures: Sequence[str]
+) -> list[tuple[str, ...]]:
+    rows = []
+    if len(comparison.data) < 2:
+        return rows
+    for measure in measures:
+        if all(np.isnan(measure_estimate(data, measure).value) for data in comparison.data):
+            continue  # a cell without such weights, or measures taken before there was this one
+        trend = measure_trend(comparison.data, measure)
+        paper = _paper(study, measure)
+        rows.append(
+            (
+                series_title(comparison),
+                MEASURES[measure].title,
+                " | ".join(
+                    estimate_text(measure_estimate(data, measure)) for data in comparison.data
+                ),
+                *effect_text(trend),
+                networks_text(trend),
+                ARROWS.get(paper, "-"),
+                ARROWS[trend.verdict],
+            )
+        )
+    return rows
+
+
+_COLUMNS = (
+    "series", "measure", "by level", "% per level", "95% interval", "p", "networks", "paper",
+    "here",
+)  # fmt: skip
+_ALIGN = "lllrrrrll"
+
+
+def trend_table(
+    study: str, comparisons: Sequence[Comparison], measures: Sequence[str], caption: str
+) -> Table:
+    """Measures by level, slopes with intervals, and arrows; a row per series and measure."""
+    rows = [row for c in comparisons for row in _trend_rows(study, c, measures)]
+    return Table(_COLUMNS, tuple(rows), caption, align=_ALIGN)
+
+
+def matched_table(study: str, comparisons: Sequence[Comparison]) -> Table:
+    """The arrows among networks at matched losses."""
+    alike = [c._replace(data=tuple(matched(c.data))) for c in comparisons if len(c.data) > 1]
+    caption = (
+        "The same for networks at matched losses on the task: between the largest of the levels' "
+        "lowest losses and the smallest of their highest; the row of that loss shows what remains "
+        "of the difference. Levels with fewer than three networks are passed over."
+    )
+    return trend_table(study, alike, (*arrow_measures(study).values(), "loss"), caption)
+
+
+def chart_counts(comparison: Comparison, variable: str = "dsa_chart") -> tuple[int, int, int]:
+    """At how many places of a chart distances fall, rise, and were compared at all."""
+    trends = chart_trends(comparison.data, variable)
+    verdicts = trends["verdict"].values
+    compared = int(np.isfinite(trends["relative"].values).sum())
+    return int((verdicts == "falls").sum()), int((verdicts == "rises").sum()), compared

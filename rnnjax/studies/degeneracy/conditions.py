@@ -1,0 +1,212 @@
+"""Conditions of the degeneracy studies: what is trained in each, where it is kept, what it costs.
+
+A condition is one population; a factor is a list of conditions in order, such as two, three and
+four bits. Factors may share conditions: each is trained once.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import rnnjax
+from rnnjax.cells import Cell, current, rate
+from rnnjax.metrics.conjugation import rounds
+from rnnjax.metrics.dsa import STEPS, default_starts
+from rnnjax.parametrization import GammaTrick, MuPAdam
+from rnnjax.studies.grids import SECONDS_TO_COMPILE, task_options
+from rnnjax.studies.launch import Config
+from rnnjax.sweep import cost, default_layout, plan
+from rnnjax.tasks import Task
+from rnnjax.validate import finite_positive, one_of, positive_integer
+
+__all__ = [
+    "RULES",
+    "Condition",
+    "Factor",
+    "all_conditions",
+    "ascending",
+    "condition",
+    "costs",
+    "threshold_recipe",
+    "train",
+]
+
+RULES = ("standard", "mup", "gamma_trick")
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """One population to train: `name` is that of its folder, made of all that sets it apart."""
+
+    name: str
+    task: Task
+    cell: Cell
+    recipe: rnnjax.Recipe
+    settings: tuple[tuple[str, float], ...]
+    """Traced settings, the learning rate among them."""
+
+    def sweep(self, config: Config) -> rnnjax.Sweep:
+        """The condition as a sweep over its seeds."""
+        axes: dict[str, Any] = {name: [value] for name, value in self.settings}
+        axes["seed"] = range(config.seeds)
+        return rnnjax.Sweep(self.task, self.cell, self.recipe, axes, config.evaluation_trials)
+
+
+class Factor(NamedTuple):
+    """Conditions in the order of what differs between them."""
+
+    name: str
+    """A file name's stem, such as `flip_flop_bits`."""
+    title: str
+    """For a reader, such as `Flip flop`."""
+    setting: str
+    """What differs, such as `bits`."""
+    levels: tuple[str, ...]
+    """Its values, as labels."""
+    conditions: tuple[Condition, ...]
+
+
+def threshold_recipe(
+    config: Config, training: Config, penalties: Iterable[str] = ()
+) -> rnnjax.Recipe:
+    """The recipe of a task, whose training is `training`, until its threshold."""
+    return rnnjax.Recipe.until(
+        training.threshold,
+        epochs=training.epochs,
+        steps_per_epoch=config.steps_per_epoch,
+        batch=training.batch,
+        clip=config.clip,
+        schedule=training.schedule,
+        penalties=tuple(penalties),
+        patience=config.patience,
+        validation_trials=config.validation_trials,
+    )
+
+
+def condition(
+    config: Config,
+    task: str,
+    *,
+    rule: str = "standard",
+    hidden: int | None = None,
+    settings: dict[str, float] | None = None,
+    **options: object,
+) -> Condition:
+    """The condition of a task under a rule; `options` are the task's, over those of the config.
+
+    `settings` are gamma, and strengths of penalties: one that is given, 0 too, is in the program.
+    Raises `ValueError` for a value out of range, or a task without a stretched variant.
+    """
+    one_of("tasks", task, config.training)
+    training = config.training[task]
+    hidden = positive_integer("hidden", config.hidden if hidden is None else hidden)
+    rule = one_of("rule", rule, RULES)
+    cells = {
+        "standard": lambda: rate(hidden, alpha=1.0, bias=True, init="uniform"),
+        "gamma_trick": lambda: rate(
+            hidden, alpha=1.0, bias=True, parametrization=GammaTrick("uniform")
+        ),
+        "mup": lambda: current(hidden, tau=training.tau, parametrization=MuPAdam()),
+    }
+    given = {**({} if rule == "standard" else {"gamma": 1.0}), **(settings or {})}
+    penalties = [name for name in given if name != "gamma"]
+    recipe = threshold_recipe(config, training, penalties)
+    spec = rnnjax.tasks.make(task, **{**task_options(config, task), **options})
+    spec.stretched(config.stretch)  # refused now, not after the training
+    shown = {name: value for name, value in given.items() if name == "gamma" or value}
+    parts = {**options, "N": hidden, **shown}
+    name = "-".join([task, rule, *(f"{key}_{_plain(value)}" for key, value in parts.items())])
+    rate_name = "mup_rate" if rule == "mup" else "learning_rate"
+    learning_rate = finite_positive(f"training.{task}.{rate_name}", training[rate_name])
+    traced = {"learning_rate": learning_rate, **given}
+    return Condition(name, spec, cells[rule](), recipe, tuple(traced.items()))
+
+
+def ascending(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
+    """The levels of a factor, if they rise; raises `ValueError` otherwise."""
+    levels = tuple(values)
+    if any(a >= b for a, b in itertools.pairwise(levels)):
+        raise ValueError(f"{name}: expected values that rise, got {', '.join(map(str, levels))}")
+    return levels
+
+
+def _plain(value: object) -> str:
+    """A number or a flag in a file's name."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def all_conditions(factors: Iterable[Factor]) -> list[Condition]:
+    """Every condition of the factors, once."""
+    return list({c.name: c for factor in factors for c in factor.conditions}.values())
+
+
+def train(config: Config, workdir: Path, condition: Condition) -> rnnjax.Population:
+    """The condition's population: trained if its store lacks it, else read."""
+    return rnnjax.train_population(
+        condition.task, condition.cell, condition.recipe, seeds=config.seeds,
+        store=workdir / "store" / condition.name, evaluation_trials=config.evaluation_trials,
+        progress=rnnjax.ProgressBar(condition.name), **dict(condition.settings),
+    )  # fmt: skip
+
+
+def costs(config: Config, conditions: Sequence[Condition]) -> str:
+    """What `--dry_run` says: time to train and to measure every condition."""
+    layout = default_layout()
+    machine = cost.measure_machine(layout)
+    width = max(len(c.name) for c in conditions)
+    lines = [f"{'':<{width}} {'networks':>8} {'s/epoch':>8} {'minutes':>8} {'measuring':>9}"]
+    longest, measuring = 0.0, 0.0
+    for one in conditions:
+        blocks = plan(one.sweep(config), layout, rnnjax.Engine())
+        step = sum(cost.step_seconds(b.setup, b.runs, layout, machine) for b in blocks)
+        most = SECONDS_TO_COMPILE / 60 + step * one.recipe.steps / 60
+        measured = measuring_seconds(config, one, machine.flops) / 60
+        longest, measuring = longest + most, measuring + measured
+        lines.append(
+            f"{one.name:<{width}} {config.seeds:>8} {step * config.steps_per_epoch:>8.2f} "
+            f"{most:>8.1f} {measured:>9.1f}"
+        )
+    device = f"{len(layout.devices)} {layout.devices[0].platform} device(s)"
+    lines.append(
+        f"{len(conditions)} conditions: training {longest:.0f} minutes at most, since networks "
+        f"stop at their threshold, often at a tenth of that; measuring {measuring:.0f} minutes; on "
+        f"{device} of {machine.flops / 1e9:,.0f} GFLOP/s together (right within a factor 2)"
+    )
+    return "\n".join(lines)
+
+
+def measuring_seconds(config: Config, condition: Condition, flops: float) -> float:
+    """Estimated seconds of `rnnjax.analysis.degeneracy`, of which all pairs of networks are most.
+
+    The constants are those of benchmarks/results/metrics-cpu.json and condition-gpu.json;
+    compiling, one program per order of the operators at most, is most where networks are few.
+    """
+    pairs = config.seeds * (config.seeds - 1) / 2
+    hidden, bound = condition.cell.hidden, config.dsa.order
+    orders = [k * d for k in config.dsa.components for d in config.dsa.delays if k <= hidden]
+    orders = [order for order in orders if order <= bound] + [bound]  # the last: the paper's own
+    solving = sum(_operations(order) / _solver_share(order) for order in orders) / flops
+    solving += sum(_POLISHING * 2.0 * order**3 for order in orders) / _HOST_FLOPS
+    matching = 2 * max(_MATCHING_OPERATIONS * max(hidden / 128, 1) ** 3 / flops, _MATCHING_SECONDS)
+    return pairs * (solving + matching) + 2 * len(set(orders)) + 10
+
+
+_MATCHING_OPERATIONS = 1.5e10  # of a pair of 128 units, at the rate of products
+_MATCHING_SECONDS = 0.015  # and at least, on an accelerator: assignments wait for each other
+_POLISHING = 32  # products with which the host polishes and rates a pair's four finalists
+_HOST_FLOPS = 2e10  # in double precision
+
+
+def _solver_share(order: int) -> float:
+    """Of the rate of products, what the solver of rotations reaches: 13 % at 19, 35 % at 54."""
+    return min(0.0067 * order, 0.4)
+
+
+def _operations(order: int) -> float:
+    """Of the search for the rotation between two operators: seven products per step."""
+    steps = sum(count * taken for count, taken in rounds(default_starts(order), STEPS))
+    return 7 * steps * 2.0 * order**3

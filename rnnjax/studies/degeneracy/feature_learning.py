@@ -1,0 +1,45 @@
+"""Degeneracy against the strength of feature learning, gamma."""
+
+from pathlib import Path
+
+import xarray as xr
+
+from rnnjax.plots.style import name_value
+from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
+from rnnjax.studies.degeneracy.study import run_study
+from rnnjax.studies.grids import named
+from rnnjax.studies.launch import Config
+
+
+def factors(config: Config) -> list[Factor]:
+    """What a config compares; raises `ValueError` for what makes no sense."""
+    tasks = named(config.tasks)
+    gammas = ascending("gammas", config.gammas)
+    tricks = ascending("trick_gammas", config.trick_gammas)
+    return [
+        *(_factor(config, task, "mup", gammas) for task in tasks),
+        *(
+            _factor(config, task, "gamma_trick", tricks)
+            for task in named(config.trick_tasks)
+            if task in tasks
+        ),
+    ]
+
+
+def _factor(config: Config, task: str, rule: str, gammas: tuple[float, ...]) -> Factor:
+    tried = tuple(condition(config, task, rule=rule, settings={"gamma": gamma}) for gamma in gammas)
+    title = name_value(task) + (" (gamma-trick)" if rule == "gamma_trick" else "")
+    return Factor(f"{task}_{rule}", title, "gamma", tuple(f"{gamma:g}" for gamma in gammas), tried)
+
+
+def run(
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+    command: str = "rnnjax.studies.degeneracy.feature_learning.run(config, workdir)",
+) -> dict[str, xr.Dataset] | None:
+    """Trains what the workdir lacks, compares it and writes the report; see `run_study`."""
+    return run_study(
+        "feature_learning", factors(config), config, workdir, dry_run=dry_run, command=command
+    )

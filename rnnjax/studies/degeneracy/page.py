@@ -1,0 +1,345 @@
+"""The report on one factor of degeneracy: its arrows beside the paper's, what is behind them."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnjax.analysis import MEASURES, Attractors, Comparison, measure_estimate, measure_trend
+from rnnjax.analysis.measures import measures_at
+from rnnjax.metrics.base import Level
+from rnnjax.plots import (
+    degeneracy_levels,
+    dynamics_charts,
+    fixed_point_maps,
+    network_maps,
+    stretched_losses,
+)
+from rnnjax.report.page import Page, Picture, Section, Table
+from rnnjax.report.provenance import Provenance, settings_section
+from rnnjax.report.wording import bullets
+from rnnjax.studies.degeneracy.arrows import (
+    arrow_measures,
+    chart_counts,
+    estimate_text,
+    matched_table,
+    series_title,
+    shown_measures,
+    trend_table,
+)
+from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
+from rnnjax.training import Status
+
+__all__ = ["FixedPointSearch", "degeneracy_page"]
+
+_LEVELS: tuple[Level, ...] = ("dynamics", "weights", "behavior", "representation")
+
+
+class FixedPointSearch(NamedTuple):
+    """Fixed points found in some populations of a study."""
+
+    attractors: Mapping[str, Attractors]
+    """By population."""
+    memories: Mapping[str, int]
+    """How many memories the task of a population has, where it has a number of them."""
+
+
+def _behind(study: str) -> list[str]:
+    """The measures of all levels that the first table does not show."""
+    shown = (*shown_measures(study), "loss")  # the loss stands among the matched networks
+    return [name for level in _LEVELS for name in measures_at(level) if name not in shown]
+
+
+def _condition_table(comparisons: Sequence[Comparison]) -> Table:
+    rows = []
+    for comparison in comparisons:
+        for level, data in zip(comparison.levels, comparison.data, strict=True):
+            status = data["status"].values
+            good = status == Status.CONVERGED
+            epochs = data["epochs"].values[good]
+            about = data["dsa"].attrs
+            wanted, kept = about["wanted_components"], about["components"]
+            rows.append(
+                (
+                    series_title(comparison),
+                    level,
+                    f"{good.sum()} of {(status != Status.PENDING).sum()}",
+                    f"{np.median(epochs):.0f} ({epochs.min():.0f} to {epochs.max():.0f})"
+                    if good.any()
+                    else "none",
+                    estimate_text(measure_estimate(data, "held_out_loss")),
+                    f"{kept}" if wanted == kept else f"{kept} of {wanted} wanted",
+                    f"{about['delays']} of {about['longest_tried']}",
+                    *(_certainty(data[name].attrs) for name in ("dsa", "pif")),
+                )
+            )
+    columns = (
+        "series", "level", "converged", "epochs", "held-out loss", "k", "L", "DSA", "PIF",
+    )  # fmt: skip
+    caption = (
+        "Networks that met the stopping rule, of those trained; their epochs, median and range; "
+        "mean of their lowest held-out losses; principal components and delays of the dynamical "
+        "distances, with the most delays that the bound on their product allowed; how far DSA and "
+        "PIF lie above what is proven to be their least, in percent, and the share of pairs whose "
+        "solver ended short of a stationary point."
+    )
+    return Table(columns, tuple(rows), caption, align="llrrrrrrr")
+
+
+def _certainty(about: Mapping[str, float]) -> str:
+    if np.isnan(about["above_bound"]):
+        return "none"
+    return f"{about['above_bound']:.0%}, {about['unsettled']:.0%}"
+
+
+def _left_out(comparisons: Sequence[Comparison]) -> str:
+    named = [
+        f"{series_title(comparison)}, {level}: {data.attrs['left_out']}"
+        for comparison in comparisons
+        for level, data in zip(comparison.levels, comparison.data, strict=True)
+        if data.attrs["left_out"]
+    ]
+    if not named:
+        return "Every network trained reached its threshold."
+    return "Left out of everything, since they missed their threshold:\n\n" + bullets(named)
+
+
+def _chart_text(comparisons: Sequence[Comparison]) -> str:
+    lines = []
+    for comparison in comparisons:
+        if len(comparison.data) < 2:
+            continue
+        texts = []
+        for variable, name in (("dsa_chart", "DSA"), ("eigenvalue_chart", "eigenvalues")):
+            falls, rises, places = chart_counts(comparison, variable)
+            texts.append(f"{name} falls at {falls} and rises at {rises} of {places} places")
+        lines.append(f"{series_title(comparison)}: {'; '.join(texts)}; {_places_taken(comparison)}")
+    return (
+        "The sign of a dynamics arrow can depend on how many components k and delays L are kept: "
+        "small k compares the coarse dynamics, large k whitens directions of little variance into "
+        "full partners. A claim holds as far as its color does.\n\n" + bullets(lines)
+    )
+
+
+def _places_taken(comparison: Comparison) -> str:
+    """With which components and delays the arrow above was made."""
+    abouts = [data["dsa"].attrs for data in comparison.data]
+    taken = ", ".join(f"({about['components']}, {about['delays']})" for about in abouts)
+    held = [
+        level
+        for level, about in zip(comparison.levels, abouts, strict=True)
+        if about["delays"] == about["longest_tried"]
+        or about["components"] < about["wanted_components"]
+    ]
+    text = f"the arrow above is of (k, L) = {taken} by level"
+    return text + (f", held down by the bound on k L at {', '.join(held)}." if held else ".")
+
+
+def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
+    parts = []
+    for comparison in comparisons:
+        if len(comparison.data) < 2:
+            continue
+        here = []
+        for level, measure in arrow_measures(study).items():
+            trend = measure_trend(comparison.data, measure)
+            paper = DEGENERACY_ARROWS[study][level]
+            said = "" if trend.verdict == paper else f" (paper: {paper})"
+            here.append(f"{level} {trend.verdict}{said}")
+        parts.append(f"{series_title(comparison)}: {', '.join(here)}.")
+    return " ".join(parts) or "One condition: nothing to compare it with."
+
+
+def _attractor_section(search: FixedPointSearch) -> Section:
+    rows, short = [], []
+    for name, population in search.attractors.items():
+        wanted = search.memories.get(name)
+        for row, seed in enumerate(population.seeds.tolist()):
+            rows.append(_attractor_row(name, seed, population, row, wanted))
+            if wanted is not None and population.memories(row) < wanted:
+                short.append(_shortfall(name, seed, population, row, wanted))
+    columns = ("population", "seed", "stable", "memories", "unstable", "slow", "largest |λ|")
+    caption = (
+        "Distinct points without input, from searches that start in visited states: fixed points "
+        "by their Jacobian's eigenvalues, and slow points, where the speed is small and not zero; "
+        "how many of the task's memories the stable points hold, by the signs of the outputs "
+        "there; largest moduli at the first stable points. Near 1, a direction that hardly decays."
+    )
+    text = ""
+    if short:
+        text = (
+            "Networks whose stable points hold fewer memories than the task has must keep the "
+            "others in another way:\n\n" + bullets(short)
+        )
+    elif any(name in search.memories for name in search.attractors):
+        text = "Every network shown holds each memory of its task by a stable point."
+    picture = Picture(fixed_point_maps(search.attractors), "fixed_points", caption)
+    return Section("Fixed points", text, (Table(columns, tuple(rows), "", "lrrrrrr"),), (picture,))
+
+
+def _attractor_row(
+    name: str, seed: int, population: Attractors, row: int, wanted: int | None
+) -> tuple[str, ...]:
+    found = population.found[row]
+    leading = ", ".join(f"{abs(v[0]):.3f}" for v in found.eigenvalues[found.stable][:3])
+    return (
+        name,
+        str(seed),
+        str(int(found.stable.sum())),
+        "-" if wanted is None else f"{population.memories(row)} of {wanted}",
+        str(int((found.fixed & ~found.stable).sum())),
+        str(int((~found.fixed).sum())),
+        leading or "none",
+    )
+
+
+def _shortfall(name: str, seed: int, population: Attractors, row: int, wanted: int) -> str:
+    found = population.found[row]
+    unstable, slow = int((found.fixed & ~found.stable).sum()), int((~found.fixed).sum())
+    return (
+        f"{name}, seed {seed}: {int(found.stable.sum())} stable points hold "
+        f"{population.memories(row)} of {wanted} memories; {unstable} unstable and {slow} slow "
+        f"points, the slow ones at speeds q up to {found.speeds.max(initial=0.0):.1g}"
+    )
+
+
+def _caveats(comparisons: Sequence[Comparison]) -> str:
+    networks = max(data.sizes["seed"] for c in comparisons for data in c.data)
+    return bullets(
+        [
+            f"Intervals and tests count networks ({networks} per condition), not pairs. Levels are "
+            "compared seed by seed (“paired”) where they share more than half of their seeds, else "
+            "as independent samples.",
+            "The paper's dynamical distance is |A - C B C^T|, here “DSA, raw”. It grows with the "
+            "order of the operators, which differs between conditions; the arrow is that of the "
+            "angle.",
+            "DSA sees linear predictions one step ahead. At full rank it does not see how states "
+            "are mixed; dynamics that differ only where the trials never go are alike to it. Its "
+            "values are upper bounds of a minimum.",
+            "Components, delays, held-out trials, batches and clipping are silent details of the "
+            "paper; those taken here are among the settings.",
+            "PIF grows with the norm of the weights and with N; read it beside its value over the "
+            "norm and that of untrained networks.",
+            "A stretched trial can be easier than the trained one per step, where only the first "
+            "steps are hard; then the spread of its loss is that of the moment at which training "
+            "stopped. The spread of the difference stands beside it.",
+            "A loss averages over outputs. With more channels its spread falls by that alone, and "
+            "with an auxiliary output it is on another scale.",
+            "A spread's interval is that of the standard deviation, its p value that of deviations "
+            "from the median, which one network far away moves less.",
+            "Arrows are drawn at p < 0.05 each; no correction is made for their number.",
+        ]
+    )
+
+
+def degeneracy_page(
+    study: str,
+    comparisons: Sequence[Comparison],
+    provenance: Provenance,
+    *,
+    search: FixedPointSearch | None = None,
+) -> Page:
+    """The report on one factor of degeneracy.
+
+    Args:
+        study: a key of `DEGENERACY_ARROWS`.
+        comparisons: the factor's series (`rnnjax.analysis.Comparison`).
+        provenance: how the data came about.
+        search: fixed points, if they were searched.
+
+    Raises:
+        ValueError: an unknown study, or no comparisons.
+    """
+    if study not in DEGENERACY_ARROWS:
+        raise ValueError(f"study: expected one of {', '.join(DEGENERACY_ARROWS)}, got {study!r}")
+    if not comparisons:
+        raise ValueError("comparisons: expected at least one, got none")
+    several = [c for c in comparisons if len(c.data) > 1]
+    sections = (
+        _arrow_section(study, comparisons),
+        *([_chart_section(comparisons, several)] if several else []),
+        _behind_section(study, comparisons),
+        _behavior_section(comparisons),
+        _feature_section(study, comparisons),
+        *([_attractor_section(search)] if search is not None and search.attractors else []),
+        Section("Networks", _left_out(comparisons), (_condition_table(comparisons),)),
+        Section("What these numbers do not say", _caveats(comparisons)),
+        settings_section(provenance.settings),
+    )
+    return Page(
+        f"Degeneracy: {study.replace('_', ' ')}",
+        _lead(study, comparisons),
+        sections,
+        subtitle=f"After “{DEGENERACY_PAPER}”",
+        provenance=provenance.rows("training and measuring"),
+    )
+
+
+def _arrow_section(study: str, comparisons: Sequence[Comparison]) -> Section:
+    table = trend_table(
+        study, comparisons, shown_measures(study),
+        "Values with jackknife errors over networks, by level; slope per level, in percent of the "
+        "mean, with its interval and the p value of a permutation test; networks by level, or how "
+        "many seeds were paired across all levels; arrows.",
+    )  # fmt: skip
+    picture = Picture(
+        degeneracy_levels(comparisons, tuple(arrow_measures(study).values())),
+        "levels",
+        "The measure that decides the arrow of each level, with jackknife errors over networks.",
+    )
+    tables = (table, matched_table(study, comparisons))
+    return Section("Arrows: paper versus here", "", tables, (picture,))
+
+
+def _chart_section(comparisons: Sequence[Comparison], several: Sequence[Comparison]) -> Section:
+    picture = Picture(
+        dynamics_charts(several),
+        "dynamics_charts",
+        "Slope of the mean distance per level, over its mean, at every number of components and "
+        "delays. Triangles: p < 0.05; dots: no arrow; grey: left out, since components x delays "
+        "exceed the bound or components the units, or since too few networks converged.",
+    )
+    text = _chart_text(comparisons)
+    return Section("Dynamics: by components and delays", text, (), (picture,))
+
+
+def _behind_section(study: str, comparisons: Sequence[Comparison]) -> Section:
+    table = trend_table(
+        study, comparisons, _behind(study),
+        "Measures beside those of the paper: the distance of eigenvalues; weights over their norm, "
+        "of trained and of untrained networks; the stretched loss less that of the task itself; "
+        "representations.",
+    )  # fmt: skip
+    picture = Picture(
+        network_maps(comparisons),
+        "network_maps",
+        "Networks placed so that distances in the plane approximate their dynamical distances "
+        "(multidimensional scaling); one scale per row.",
+    )
+    return Section("Behind the arrows", "", (table,), (picture,))
+
+
+def _behavior_section(comparisons: Sequence[Comparison]) -> Section:
+    picture = Picture(
+        stretched_losses(comparisons),
+        "stretched_losses",
+        "Loss of every network on the stretched task, and mean against standard deviation.",
+    )
+    return Section("Behavior in detail", "", (), (picture,))
+
+
+def _feature_section(study: str, comparisons: Sequence[Comparison]) -> Section:
+    names = measures_at("features")
+    up = [MEASURES[name].title for name in names if MEASURES[name].direction > 0]
+    down = [MEASURES[name].title for name in names if MEASURES[name].direction < 0]
+    table = trend_table(
+        study, comparisons, names,
+        f"Mean over converged networks. Stronger feature learning: larger {', '.join(up)}; lower "
+        f"{', '.join(down)}.",
+    )  # fmt: skip
+    picture = Picture(
+        degeneracy_levels(comparisons, ("weight_change", "kernel_alignment")),
+        "features",
+        "Weight change and alignment of tangent kernels before and after training.",
+    )
+    return Section("Feature learning", "", (table,), (picture,))

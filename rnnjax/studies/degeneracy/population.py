@@ -1,0 +1,107 @@
+"""Populations trained to their thresholds: how many epochs they need, and what they answer."""
+
+from pathlib import Path
+
+import jax
+import xarray as xr
+
+import rnnjax
+from rnnjax.analysis import measure_population
+from rnnjax.plots import answers
+from rnnjax.plots.style import name_value
+from rnnjax.report import Picture, write_report
+from rnnjax.studies.degeneracy.conditions import threshold_recipe
+from rnnjax.studies.degeneracy.population_page import population_page
+from rnnjax.studies.degeneracy.tasks import TASKS
+from rnnjax.studies.grids import cost_text, named, provenance, task_options, training_seconds
+from rnnjax.studies.launch import Config, checked_workdir
+from rnnjax.validate import one_of, positive_integer
+
+__all__ = ["build_sweeps", "run"]
+
+
+def build_sweeps(config: Config) -> dict[str, rnnjax.Sweep]:
+    """The sweep of every task that a config names; raises `ValueError` for what makes no sense."""
+    tasks = named(config.tasks)
+    for name in tasks:
+        one_of("tasks", name, config.training)
+    for name in ("measured_trials", "probe_trials", "probe_times"):
+        positive_integer(name, config[name])
+    return {name: _sweep(config, name) for name in tasks}
+
+
+def _sweep(config: Config, name: str) -> rnnjax.Sweep:
+    training = config.training[name]
+    task = rnnjax.tasks.make(name, **task_options(config, name))
+    task.stretched(config.stretch)  # refused now, not after the training
+    return rnnjax.Sweep(
+        task,
+        rnnjax.cells.rate(alpha=1.0, bias=True, init="uniform"),
+        threshold_recipe(config, training),
+        {
+            "hidden": config.hidden,
+            "learning_rate": [training.learning_rate],
+            "seed": range(positive_integer("seeds", config.seeds)),
+        },
+        config.evaluation_trials,
+    )
+
+
+def _measure(config: Config, name: str, population: rnnjax.Population) -> xr.Dataset:
+    """A population's measures and held-out losses, labelled by its condition."""
+    key = jax.random.fold_in(jax.random.key(0), TASKS[name].stream)
+    found = measure_population(
+        population, key, stretch=config.stretch, trials=config.measured_trials,
+        probe_trials=config.probe_trials, probe_times=config.probe_times,
+    )  # fmt: skip
+    found["held_out"] = population.results["held_out_loss"].reset_coords(drop=True)
+    recipe, labels = population.recipe, {"task": name, "hidden": population.cell.hidden}
+    labels |= {"threshold": recipe.threshold, "patience": recipe.patience}
+    coords = {coordinate: ("condition", [value]) for coordinate, value in labels.items()}
+    return found.expand_dims("condition").assign_coords(coords)
+
+
+def _answers(name: str, population: rnnjax.Population) -> Picture:
+    """One trial and the outputs of the first networks of a population."""
+    key, first = jax.random.key(1), population[:6]
+    outputs = first.outputs(key, 1)[:, 0]
+    trial = jax.tree.map(lambda part: part[0], population.task.batch(key, 1))
+    caption = (
+        f"One trial: its target (black) and the outputs of {len(first)} networks of "
+        f"{population.cell.hidden} units."
+    )
+    return Picture(answers(trial, outputs, name_value(name)), f"answers_{name}", caption)
+
+
+def run(
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+    command: str = "rnnjax.studies.degeneracy.population.run(config, workdir)",
+) -> xr.Dataset | None:
+    """Trains what the workdir lacks, measures it and writes the report.
+
+    With `dry_run` only prints the cost. Raises `ValueError` for a config that makes no sense and
+    for a workdir that is in use, damaged, or of another config.
+    """
+    workdir, sweeps = checked_workdir(Path(workdir)), build_sweeps(config)
+    if dry_run:
+        for name, sweep in sweeps.items():
+            print(f"{name}:\n{cost_text(sweep)}")
+        return None
+    parts, pictures = [], []
+    for name, sweep in sweeps.items():
+        store = workdir / "store" / name
+        rnnjax.run_sweep(sweep, store, progress=rnnjax.ProgressBar(name), keep_parameters=True)
+        populations = [rnnjax.load_population(store, hidden=width) for width in config.hidden]
+        parts += [_measure(config, name, population) for population in populations]
+        pictures.append(_answers(name, populations[0]))
+    dataset: xr.Dataset = xr.concat(  # pyright: ignore[reportAssignmentType]
+        parts, "condition", join="outer", fill_value={"status": 0}
+    )
+    seconds = sum(training_seconds(workdir / "store" / name) for name in sweeps)
+    about = provenance(config, command, seconds)
+    write_report(population_page(dataset, about, pictures=tuple(pictures)), workdir)
+    print(f"Report: {workdir / 'report.html'}")
+    return dataset

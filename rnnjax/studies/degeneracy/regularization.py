@@ -1,0 +1,43 @@
+"""Degeneracy against structural regularization, L1 and nuclear norm."""
+
+from pathlib import Path
+
+import xarray as xr
+
+from rnnjax.plots.style import name_value
+from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
+from rnnjax.studies.degeneracy.study import run_study
+from rnnjax.studies.grids import named
+from rnnjax.studies.launch import Config
+
+_PENALTIES = {"l1": "L1 strength", "nuclear": "nuclear strength"}
+
+
+def factors(config: Config) -> list[Factor]:
+    """What a config compares; raises `ValueError` for what makes no sense."""
+    found = []
+    for task in named(config.tasks):
+        for penalty, setting in _PENALTIES.items():
+            strengths = ascending(penalty, config[penalty])
+            if strengths:
+                # Without either penalty the network is one for both series.
+                tried = tuple(
+                    condition(config, task, settings={penalty: value} if value else {})
+                    for value in strengths
+                )
+                levels = tuple(f"{value:g}" for value in strengths)
+                found.append(Factor(f"{task}_{penalty}", name_value(task), setting, levels, tried))
+    return found
+
+
+def run(
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+    command: str = "rnnjax.studies.degeneracy.regularization.run(config, workdir)",
+) -> dict[str, xr.Dataset] | None:
+    """Trains what the workdir lacks, compares it and writes the report; see `run_study`."""
+    return run_study(
+        "regularization", factors(config), config, workdir, dry_run=dry_run, command=command
+    )

@@ -1,0 +1,215 @@
+"""The degeneracy studies: train every condition, measure it, report the factor."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import filelock
+import jax
+import xarray as xr
+
+import rnnjax
+from rnnjax.analysis import (
+    Attractors,
+    Comparison,
+    DegeneracyOptions,
+    degeneracy,
+    find_attractors,
+)
+from rnnjax.report import write_report
+from rnnjax.store import digest, read_manifest, write_atomically
+from rnnjax.studies.degeneracy.conditions import (
+    Condition,
+    Factor,
+    all_conditions,
+    costs,
+    train,
+)
+from rnnjax.studies.degeneracy.page import FixedPointSearch, degeneracy_page
+from rnnjax.studies.degeneracy.tasks import TASKS
+from rnnjax.studies.grids import provenance, training_seconds
+from rnnjax.studies.launch import Config, checked_workdir
+from rnnjax.validate import positive_integer
+
+__all__ = ["attractors_of", "read_study", "run_study"]
+
+INDEX = "study.json"
+
+
+class _Measured(NamedTuple):
+    """A condition with its measures."""
+
+    population: rnnjax.Population
+    file: Path
+    data: xr.Dataset
+
+
+def _options(config: Config) -> DegeneracyOptions:
+    """The options of `rnnjax.analysis.degeneracy` that a config holds."""
+    dsa = config.dsa
+    return DegeneracyOptions(
+        stretch=config.stretch,
+        trials=config.measured_trials,
+        probe_trials=config.probe_trials,
+        probe_times=config.probe_times,
+        samples=config.samples,
+        dsa_trials=dsa.trials,
+        variance=dsa.variance,
+        longest_delay=dsa.longest_delay,
+        order=dsa.order,
+        components=tuple(dsa.components),
+        delays=tuple(dsa.delays),
+    )
+
+
+def _measure(config: Config, workdir: Path, condition: Condition) -> _Measured:
+    """Trains and measures a condition; what the workdir has is read."""
+    population, options = train(config, workdir, condition), _options(config)
+    trained = read_manifest(workdir / "store" / condition.name)["hash"]
+    inputs = {**vars(options), "seed": config.seed, "store": trained}
+    file = workdir / "measures" / f"{condition.name}-{digest(inputs)[:12]}.nc"
+    if not file.exists():
+        key = jax.random.fold_in(jax.random.key(config.seed), TASKS[condition.task.name].stream)
+        print(f"Measuring {condition.name}", flush=True)
+        begin = time.time()
+        found = degeneracy(population, key, options)
+        found.attrs["seconds"] = time.time() - begin
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_name("." + file.name)  # never half-written under its own name
+        found.to_netcdf(fresh, engine="scipy")
+        fresh.replace(file)
+    return _Measured(population, file, _read(file))
+
+
+def _read(file: Path) -> xr.Dataset:
+    return xr.load_dataset(file, engine="scipy")
+
+
+def run_study(
+    study: str,
+    factors: Sequence[Factor],
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool,
+    command: str,
+    search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSearch] | None = None,
+) -> dict[str, xr.Dataset] | None:
+    """Trains and measures the conditions that the workdir lacks, and writes the study's report.
+
+    Every condition is a store of its own: the same call after an interruption trains none twice.
+    `search(populations by condition)` finds fixed points. Returns the measures by condition; with
+    `dry_run` only prints the cost. Raises `ValueError` for a config that makes no sense and for a
+    workdir that is in use, damaged, or of another config.
+    """
+    workdir = checked_workdir(Path(workdir))
+    positive_integer("seeds", config.seeds)
+    _options(config)
+    if not factors:
+        raise ValueError("tasks: expected something to compare, got none")
+    conditions = all_conditions(factors)
+    for condition in conditions:
+        condition.sweep(config)  # refused now, not after the conditions before it
+    if dry_run:
+        print(costs(config, conditions))
+        return None
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "store").mkdir(exist_ok=True)  # by which a workdir is known as a study's own
+    try:
+        with filelock.FileLock(workdir / "store" / "lock", timeout=0):
+            _require_same_study(study, workdir)
+            measured = {c.name: _measure(config, workdir, c) for c in conditions}
+            _report(study, factors, config, workdir, command, measured, search)
+    except filelock.Timeout:
+        raise ValueError(f"workdir: {workdir} is in use by another process") from None
+    return {name: one.data for name, one in measured.items()}
+
+
+def _require_same_study(study: str, workdir: Path) -> None:
+    known = _known(workdir)
+    if known is not None and known["study"] != study:
+        raise ValueError(f"workdir: expected that of {study}, got that of {known['study']}")
+
+
+def _report(
+    study: str,
+    factors: Sequence[Factor],
+    config: Config,
+    workdir: Path,
+    command: str,
+    measured: Mapping[str, _Measured],
+    search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSearch] | None,
+) -> None:
+    """Writes the report, and the index by which the study is read again."""
+    comparisons = [
+        Comparison(
+            f.name, f.title, f.setting, f.levels, tuple(measured[c.name].data for c in f.conditions)
+        )
+        for f in factors
+    ]
+    found = None
+    if search is not None:
+        found = search({name: one.population for name, one in measured.items()})
+    seconds = sum(training_seconds(workdir / "store" / name) for name in measured)
+    seconds += sum(float(one.data.attrs["seconds"]) for one in measured.values())
+    about = provenance(config, command, seconds)
+    write_report(degeneracy_page(study, comparisons, about, search=found), workdir)
+    listed = [
+        {
+            **f._asdict(),
+            "conditions": [f"measures/{measured[c.name].file.name}" for c in f.conditions],
+        }
+        for f in factors
+    ]
+    index = {"study": study, "command": command, "factors": listed}
+    write_atomically(workdir / INDEX, json.dumps(index, indent=1) + "\n")
+    print(f"Report: {workdir / 'report.html'}")
+
+
+def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
+    """The command of a finished study and its comparisons; raises `ValueError` if there is none."""
+    known = _known(workdir)
+    if known is None:
+        raise ValueError(
+            f"{study}: expected the workdir of a finished study, got {workdir}; make it with "
+            f"python experiments/{study}.py --workdir={workdir}"
+        )
+    if known["study"] != study:
+        raise ValueError(f"{study}: expected its workdir, got that of {known['study']}: {workdir}")
+    try:
+        comparisons = [
+            Comparison(
+                factor["name"], factor["title"], factor["setting"], tuple(factor["levels"]),
+                tuple(_read(Path(workdir) / file) for file in factor["conditions"]),
+            )
+            for factor in known["factors"]
+        ]  # fmt: skip
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise ValueError(f"{study}: {workdir} is damaged: {error}") from None
+    return known["command"], comparisons
+
+
+def _known(workdir: Path) -> dict[str, Any] | None:
+    """The index of a finished study; None if there is none."""
+    index = Path(workdir) / INDEX
+    if not index.exists():
+        return None
+    try:
+        known = json.loads(index.read_text())
+        return {name: known[name] for name in ("study", "command", "factors")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"workdir: {index} is damaged: {error!r}") from None
+
+
+def attractors_of(config: Config, chosen: Mapping[str, rnnjax.Population]) -> dict[str, Attractors]:
+    """Fixed points of the first networks of populations, by name."""
+    settings, found = config.fixed_points, {}
+    for name, population in chosen.items():
+        first = population.converged[: settings.networks]
+        print(f"Fixed points of {len(first)} networks: {name}", flush=True)
+        found[name] = find_attractors(
+            first, jax.random.key(config.seed), starts=settings.starts, steps=settings.steps
+        )
+    return found

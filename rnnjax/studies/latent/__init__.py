@@ -1,0 +1,1 @@
+"""Training low-rank networks in their latent variables."""

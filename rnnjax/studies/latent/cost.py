@@ -1,0 +1,63 @@
+"""What one training epoch of one network costs, measured in a process of its own."""
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import time
+from pathlib import Path
+from typing import TypedDict
+
+import jax
+import numpy as np
+
+from rnnjax.devices import default_layout
+from rnnjax.studies.launch import run_in_parallel_on_cpu
+from rnnjax.sweep.block import train_block
+from rnnjax.training import Hyper, Setup
+
+__all__ = ["EpochCost", "epoch_cost"]
+
+
+class EpochCost(TypedDict):
+    """Seconds per epoch of every repeat, and the largest memory that the process took."""
+
+    seconds: list[float]
+    peak_bytes: int
+
+
+def epoch_cost(setup: Setup, *, repeats: int, epochs: int) -> EpochCost:
+    """Times `repeats` times `epochs` epochs of one network that has all devices to itself.
+
+    In a new process, so that the memory is that of this network and of nothing before it.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(_measure, setup, repeats, epochs).result()
+
+
+def _measure(setup: Setup, repeats: int, epochs: int) -> EpochCost:
+    run_in_parallel_on_cpu()
+    # The first segment compiles and is not counted.
+    recipe = dataclasses.replace(setup.recipe, epochs=(repeats + 1) * epochs)
+    hyper = Hyper(np.array([0.01]), np.array([0]), np.array([1.0]))
+    times = []
+    train_block(
+        dataclasses.replace(setup, recipe=recipe), hyper, default_layout(share="units"),
+        size=1, segment=epochs * recipe.steps_per_epoch, keep_parameters=False,
+        on_segment=lambda _: times.append(time.perf_counter()),
+    )  # fmt: skip
+    return EpochCost(seconds=[float(s) / epochs for s in np.diff(times)], peak_bytes=_peak_bytes())
+
+
+def _peak_bytes() -> int:
+    """Largest memory so far: of the accelerator, or of this process."""
+    device = jax.local_devices()[0]
+    if device.platform != "cpu":
+        return int((device.memory_stats() or {}).get("peak_bytes_in_use", 0))
+    # The kernel's figure for this program alone; getrusage would count its parent's too.
+    status = Path("/proc/self/status")
+    if status.exists():
+        return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
+    import resource  # not on every system
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,182 @@
+"""Training in the latent space: learning curves, accuracy and cost against size (paper, Fig. 5)."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
+
+from rnnjax.analysis import iterate_conditions, require
+from rnnjax.plots.curves import draw_widths, share_limits, width_curves, width_legend
+from rnnjax.plots.panels import condition_panels, note_empty
+from rnnjax.plots.style import (
+    CONDITION_COLORS,
+    CONDITION_MARKERS,
+    GREY,
+    SMALL,
+    UNITS,
+    log_ticks,
+    name_condition,
+    new_figure,
+    plain_numbers,
+    size_ticks,
+    tidy,
+)
+
+__all__ = ["latent_accuracy", "latent_cost", "latent_curves"]
+
+_INNER = ("hidden", "learning_rate", "seed", "step")
+
+_EPOCH = 0.25
+"""Seconds per epoch of most networks of the paper (caption of Fig. 5)."""
+
+_KINDS = ("pearson", "decision")
+
+
+def latent_curves(dataset: xr.Dataset, *, window: int = 10) -> Figure:
+    """Training loss against step, one curve for each network size (Fig. 5A).
+
+    A column per learning rate, a row per task or other condition. Line: mean over seeds of the
+    moving average over `window` steps, band: their range. Raises `ValueError` for missing
+    variables or dimensions.
+    """
+    require(dataset, variables=["loss"], dims=[*_INNER])
+    ordered = dataset.sortby(["hidden", "learning_rate"])
+    curves = width_curves(ordered, window)
+    rows, rates = list(iterate_conditions(curves, _INNER)), ordered["learning_rate"].values
+    figure, grid = new_figure(len(rows), len(rates), 3.1, 2.2)
+    for (labels, part), line in zip(rows, grid, strict=True):
+        drawn = []
+        for rate, name, axes in zip(rates, plain_numbers(list(rates)), line, strict=True):
+            tidy(axes, ", ".join(filter(None, [name_condition(labels), f"rate {name}"])))
+            if draw_widths(axes, part.sel(learning_rate=rate)):
+                drawn.append(axes)
+        share_limits(drawn)
+        line[0].set_ylabel("training loss")
+    for axes in grid[-1]:
+        axes.set_xlabel(UNITS["step"])
+    width_legend(figure, ordered["hidden"].values)
+    return figure
+
+
+def _size_axis(axes: Axes, sizes: np.ndarray) -> None:
+    """Marks every size, and names those that are far enough apart for their labels."""
+    apart = (sizes[-1] / sizes[0]) ** 0.18
+    named: list[int] = []
+    for size in sizes.tolist():
+        if not named or size >= named[-1] * apart:
+            named.append(size)
+    size_ticks(axes, named)
+    axes.xaxis.set_minor_locator(FixedLocator([float(size) for size in sizes]))
+
+
+def _draw_accuracy(axes: Axes, part: xr.Dataset) -> None:
+    """Mean over seeds with their range; filled: pearson, open: decision."""
+    axes.set_xscale("log")
+    rates = part["learning_rate"].values
+    series = [(rate, kind) for rate in range(len(rates)) for kind in range(len(_KINDS))]
+    names = plain_numbers(list(rates))
+    for number, (rate, kind) in enumerate(series):
+        values = part[f"accuracy_{_KINDS[kind]}"].isel(learning_rate=rate)
+        mean = values.mean("seed").values
+        low, high = values.min("seed").values, values.max("seed").values
+        if np.isnan(mean).all():
+            continue
+        color = CONDITION_COLORS[rate % len(CONDITION_COLORS)]
+        # Series at one size would hide each other's bars.
+        shift = 1.05 ** (number - (len(series) - 1) / 2)
+        axes.errorbar(
+            part["hidden"].values * shift,
+            mean,
+            yerr=np.stack([mean - low, high - mean]).clip(0),  # a mean may be rounded past its ends
+            color=color,
+            marker=CONDITION_MARKERS[rate % len(CONDITION_MARKERS)],
+            ms=4.5,
+            mfc=color if kind == 0 else "white",
+            ls="-" if kind == 0 else ":",
+            lw=1.1,
+            elinewidth=1,
+            capsize=2,
+            label=f"{_KINDS[kind]}, rate {names[rate]}",
+        )
+
+
+def latent_accuracy(dataset: xr.Dataset) -> Figure:
+    """Accuracy after training against network size (Fig. 5B), one panel per task.
+
+    Filled: correlation of output and target, the paper's accuracy (`pearson`); open: fraction of
+    right choices in the response period (`decision`). Mean over seeds and their range. Raises
+    `ValueError` for missing variables or dimensions.
+    """
+    names = [f"accuracy_{kind}" for kind in _KINDS]
+    require(dataset, variables=names, dims=["hidden", "learning_rate", "seed"])
+    ordered = dataset.sortby(["hidden", "learning_rate"])
+    shown = ordered[names]
+    figure, panels = condition_panels(shown, _INNER, width=3.4, height=2.5)
+    handles, labels = [], []
+    for panel in panels:
+        _draw_accuracy(panel.axes, panel.data)
+        if not panel.axes.lines:
+            note_empty(panel.axes)
+            continue
+        handles, labels = panel.axes.get_legend_handles_labels()
+        low, _ = panel.axes.get_ylim()
+        panel.axes.set_ylim(min(low, 0.45), 1.02)
+        _size_axis(panel.axes, shown["hidden"].values)
+        panel.axes.set_xlabel(UNITS["hidden"] if panel.last_row else "")
+        panel.axes.set_ylabel("accuracy" if panel.first_column else "")
+    if handles:
+        figure.legend(handles, labels, loc="outside right center", fontsize=SMALL, frameon=False)
+    return figure
+
+
+def _guide(axes: Axes, sizes: np.ndarray, values: np.ndarray) -> None:
+    """A line of slope one through the last point that was measured."""
+    x = np.array([sizes[0], sizes[-1]], float)
+    axes.plot(x, values[-1] * x / sizes[-1], color=GREY, lw=0.9, ls=":", label="proportional to N")
+
+
+def _draw_cost(axes: Axes, cost: xr.Dataset, name: str, scale: float) -> bool:
+    known = cost[name].notnull().values
+    if not known.any():
+        note_empty(axes)
+        return False
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    part = cost.isel(hidden=known)
+    sizes, values = part["hidden"].values, part[name].values * scale
+    color = CONDITION_COLORS[0]
+    axes.plot(sizes, values, "o-", color=color, ms=4.5, lw=1.3, label="here")
+    if f"{name}_low" in part:
+        low, high = (part[f"{name}_{end}"].values * scale for end in ("low", "high"))
+        axes.vlines(sizes, low, high, color=color, lw=1.1)
+    _guide(axes, sizes, values)
+    return True
+
+
+def latent_cost(cost: xr.Dataset) -> Figure:
+    """Seconds per epoch and peak memory against network size on log-log axes (Fig. 5C).
+
+    `cost` has, along `hidden`, `seconds_per_epoch` (with `seconds_per_epoch_low` and `_high`, drawn
+    as a bar, if present) and `peak_bytes`, each NaN where not measured. Dotted: proportional to N,
+    through the largest size; dashed: the paper's 250 ms. Raises `ValueError` for missing variables.
+    """
+    require(cost, variables=["seconds_per_epoch", "peak_bytes"], dims=["hidden"])
+    ordered = cost.sortby("hidden")
+    figure, grid = new_figure(1, 2, 3.4, 2.5)
+    parts = (
+        ("seconds_per_epoch", 1.0, "Time", "seconds per epoch"),
+        ("peak_bytes", 2.0**-30, "Memory", "peak memory (GiB)"),
+    )
+    for axes, (name, scale, title, label) in zip(grid[0], parts, strict=True):
+        tidy(axes, title)
+        if not _draw_cost(axes, ordered, name, scale):
+            continue
+        if name == "seconds_per_epoch":
+            axes.axhline(_EPOCH, color=GREY, lw=0.9, ls="--", label="paper: 250 ms")
+        _size_axis(axes, ordered["hidden"].values)
+        log_ticks(axes, "y")
+        axes.set_xlabel(UNITS["hidden"])
+        axes.set_ylabel(label)
+        axes.legend(fontsize=SMALL, frameon=False)
+    return figure

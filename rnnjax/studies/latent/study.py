@@ -1,0 +1,107 @@
+"""Latent training: networks of up to a million units in their K latent variables."""
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import rnnjax
+from rnnjax.parametrization import InverseWidth
+from rnnjax.report import Page, Provenance
+from rnnjax.store import describe, versions
+from rnnjax.studies.grids import cached, device_name, task_options, train_and_report
+from rnnjax.studies.latent.cost import EpochCost, epoch_cost
+from rnnjax.studies.latent.page import latent_page
+from rnnjax.studies.launch import Config
+from rnnjax.training import Setup
+from rnnjax.validate import positive_integer
+
+
+def build_sweep(config: Config) -> rnnjax.Sweep:
+    """The population that a config describes; raises `ValueError` for what makes no sense."""
+    seeds = positive_integer("seeds", config.seeds)
+    task = rnnjax.tasks.make(config.task, **task_options(config, config.task))
+    if config.readout == "latent" and config.rank < task.outputs:
+        raise ValueError(
+            f"rank: expected at least {task.outputs}, the outputs of {config.task}, where they are "
+            f"read from the latent variables, got {config.rank}"
+        )
+    return rnnjax.Sweep(
+        task=task,
+        cell=rnnjax.cells.latent(
+            min(config.hidden), rank=config.rank, alpha=config.alpha, bias=config.bias,
+            readout=config.readout, parametrization=InverseWidth(eps_scaling=config.eps_scaling),
+        ),
+        recipe=rnnjax.Recipe(
+            "adam", epochs=config.epochs, batch=config.batch, reduction=config.reduction,
+            eps=config.eps,
+        ),
+        axes={
+            "hidden": config.hidden,
+            "learning_rate": config.learning_rates,
+            "seed": range(seeds),
+        },
+        evaluation_trials=config.evaluation_trials,
+    )  # fmt: skip
+
+
+def measure_costs(setups: dict[int, Setup], config: Config, workdir: Path) -> xr.Dataset:
+    """Seconds and peak memory of an epoch at each size; what the workdir has is not redone."""
+    how = {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
+
+    def measured(size: int) -> EpochCost:
+        print(f"timing an epoch at N = {size:,}", file=sys.stderr)
+        return epoch_cost(setups[size], **how)
+
+    found = []
+    for size, setup in setups.items():
+        of = {**how, "setup": describe(setup), "devices": device_name(), "jax": versions()["jax"]}
+        compute = functools.partial(measured, size)
+        found.append(cached(workdir / "cost.json", f"N={size}", of, compute))
+    seconds = np.array([cost["seconds"] for cost in found])
+    values = {
+        "seconds_per_epoch": np.median(seconds, axis=1),
+        "seconds_per_epoch_low": seconds.min(axis=1),
+        "seconds_per_epoch_high": seconds.max(axis=1),
+        "peak_bytes": np.array([cost["peak_bytes"] for cost in found]),
+    }
+    return xr.Dataset({name: ("hidden", v) for name, v in values.items()}, {"hidden": [*setups]})
+
+
+def _sized_setups(config: Config, sweep: rnnjax.Sweep) -> dict[int, Setup]:
+    """What an epoch is timed of, by size."""
+    for name in ("cost_repeats", "cost_epochs"):
+        positive_integer(name, config[name])
+    sizes = sorted(positive_integer("cost_hidden", size) for size in config.cost_hidden)
+    _, setup = next(sweep.setups())
+    return {
+        size: dataclasses.replace(setup, cell=dataclasses.replace(setup.cell, hidden=size))  # type: ignore[type-var]
+        for size in sizes
+    }
+
+
+def run(
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+    command: str = "rnnjax.studies.latent.study.run(config, workdir)",
+) -> xr.Dataset | None:
+    """Trains what the workdir lacks, times an epoch at each size, and writes the report.
+
+    With `dry_run` only says the cost of training. `command` is what the report names as its
+    origin. Raises `ValueError` for a config that makes no sense and for a workdir that is in use,
+    damaged, or of another config.
+    """
+    sweep = build_sweep(config)
+    setups = _sized_setups(config, sweep)
+
+    def page(results: xr.Dataset, about: Provenance) -> Page:
+        return latent_page(results, measure_costs(setups, config, Path(workdir)), about)
+
+    return train_and_report(
+        "latent", sweep, workdir, page, config, dry_run=dry_run, command=command
+    )

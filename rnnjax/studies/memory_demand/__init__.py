@@ -1,0 +1,1 @@
+"""Memory demand of a task."""

@@ -1,0 +1,121 @@
+"""The report on memory demand: how long a history each task's next target asks for."""
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis import require
+from rnnjax.plots.style import name_value, plain_number
+from rnnjax.report.page import Page, Picture, Section, Table
+from rnnjax.report.provenance import Provenance, settings_section
+from rnnjax.report.wording import bullets, task_name
+from rnnjax.studies.memory_demand.figures import memory_curves
+from rnnjax.studies.papers import DEGENERACY_PAPER
+
+__all__ = ["memory_page"]
+
+PRINTED = "as printed"
+"""The variant whose features are those of the paper."""
+
+
+def _demand(part: xr.Dataset) -> str:
+    """`26`, or `at least 30` where no longer history was tried."""
+    return f"{'at least ' if part['censored'] else ''}{int(part['demand'])}"
+
+
+def _lead(dataset: xr.Dataset) -> str:
+    agree, differ, alone = [], [], []
+    for task in dataset["task"].values.tolist():
+        part = dataset.sel(task=task, variant=PRINTED)
+        text, paper = f"{task_name(task)} {_demand(part)}", float(part["paper"])
+        if np.isnan(paper):
+            alone.append(text)
+        else:
+            same = int(part["demand"]) == paper and not part["censored"]
+            (agree if same else differ).append(f"{text} (paper {paper:.0f})")
+    parts = []
+    if agree:
+        parts.append(f"is the paper's in {', '.join(agree)}")
+    if differ:
+        parts.append(f"differs from it in {', '.join(differ)}")
+    if alone:
+        parts.append(f"is, where the paper has no number, {', '.join(alone)}")
+    return f"With the paper's features, the memory demand in steps {'; it '.join(parts)}."
+
+
+def _demand_table(dataset: xr.Dataset) -> Table:
+    variants = dataset["variant"].values.tolist()
+    rows = []
+    for task in dataset["task"].values.tolist():
+        paper = float(dataset["paper"].sel(task=task))
+        cells = []
+        for variant in variants:
+            part = dataset.sel(task=task, variant=variant)
+            error = part["error"].mean("initialization")
+            first, best = float(error.isel(history=0)), float(error.min())
+            cells.append(f"{_demand(part)} ({plain_number(first, 2)} → {plain_number(best, 2)})")
+        variance = float(dataset["variance"].sel(task=task).isel(variant=0))
+        rows.append(
+            (name_value(task), "" if np.isnan(paper) else f"{paper:.0f}", *cells, f"{variance:.2g}")
+        )
+    caption = (
+        "Memory demand in steps, and in brackets the held-out error at the first h and the lowest "
+        "at any; mean over initializations. Last column: variance of the targets."
+    )
+    columns = ("task", "paper", *variants, "variance")
+    return Table(columns, tuple(rows), caption)
+
+
+def _reading() -> str:
+    return bullets(
+        [
+            "Targets of this package answer the input of their own step. The paper's features end "
+            "at x_t, one step before the target they predict: whatever arrives at t + 1 cannot be "
+            "known from them, and can set a floor that windows to x_{t+1} do not have.",
+            "Every window also holds y_t, which may be a memory in itself: a task whose answers "
+            "persist shows only the steps at which they change.",
+            "Where the input is constant, more of it says nothing more; past targets may.",
+            "Silence before the trial ends where the trial begins: a window that reaches back so "
+            "far tells the time, whether or not the task asks for it. The first step repeated "
+            "does not, where the input is constant.",
+            "Error can rise with h: more inputs, the same number of trials.",
+        ]
+    )
+
+
+def memory_page(
+    dataset: xr.Dataset,
+    provenance: Provenance,
+) -> Page:
+    """The report on memory demand beside the paper's numbers.
+
+    `dataset` has `error`, `demand`, `censored` and `variance` over `task` and `variant` (see
+    `rnnjax.plots.memory_curves`), one variant being `as printed`, and the coordinate `paper` over
+    `task`, NaN where the paper has no number for it. Raises `ValueError` for what is missing.
+    """
+    require(
+        dataset,
+        variables=["error", "demand", "censored", "variance", "paper"],
+        dims=["task", "variant"],
+    )
+    if PRINTED not in dataset["variant"].values:
+        raise ValueError(
+            f"dataset: expected the variant {PRINTED!r}, got {dataset['variant'].values.tolist()}"
+        )
+    picture = Picture(
+        memory_curves(dataset),
+        "memory_demand",
+        "Held-out error of a two-layer perceptron against the length h of its window. Line: mean "
+        "over initializations, band: their range, ring: the demand. (Paper: Fig. 9.)",
+    )
+    sections = (
+        Section("Error against history", "", (_demand_table(dataset),), (picture,)),
+        Section("How to read it", _reading()),
+        settings_section(provenance.settings),
+    )
+    return Page(
+        "Memory demand of the tasks",
+        _lead(dataset),
+        sections,
+        subtitle=f"After “{DEGENERACY_PAPER}”, appendix C",
+        provenance=provenance.rows(),
+    )

@@ -1,0 +1,1 @@
+"""Networks with weights divided by their width, and Adam's epsilon."""

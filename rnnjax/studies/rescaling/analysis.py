@@ -1,0 +1,140 @@
+"""Do larger networks learn more slowly, and does Adam's eps explain it?
+
+Under a rule that divides weights by N in the forward pass, gradients of the raw weights shrink as
+1/N^2 and sink to the eps of Adam's denominator, 1e-8 by default. Two arms tell that from a slowness
+of large networks as such: eps the same at every width ("torch"), and eps shrinking with the
+gradients ("scaled").
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis.curves import WINDOW
+from rnnjax.analysis.regression import Resampling, percentile_interval
+from rnnjax.analysis.schema import require
+from rnnjax.analysis.speed import arrival_scaling, arrival_steps, finite_steps, loss_arrivals
+
+__all__ = ["slowdown", "verdict"]
+
+ARMS = ("torch", "scaled")
+"""Labels of the arms: eps as in PyTorch, and eps scaled with the gradients."""
+
+TARGETS = (0.3, 0.1, 0.06)
+"""Training losses to reach. The paper gives 0.06 for the 3-bit flip-flop: accuracy above 90 %."""
+
+NEGLIGIBLE = 0.05
+"""An exponent of at most this is no slow-down: 12 % more steps for ten times the neurons."""
+
+
+def verdict(
+    torch: Sequence[float],
+    scaled: Sequence[float],
+    difference: Sequence[float],
+    negligible: float = NEGLIGIBLE,
+) -> str:
+    """What the intervals (low, high) of the two arms' exponents, and of their difference, say.
+
+    An exponent *grows* where its interval lies above zero and does not end below `negligible`.
+
+    - `"none"`: the interval of `torch` ends below `negligible`: no slow-down to explain.
+    - `"eps"`: `torch` grows, by more than `scaled`, whose interval ends below `negligible`.
+    - `"eps in part"`: `torch` grows, by more than `scaled`, which may or may not grow.
+    - `"both"`: both grow, and so does the difference.
+    - `"structural"`: both grow, and the interval of the difference ends below `negligible`.
+    - `"structural in part"`: both grow, and they may or may not differ.
+    - `"undecided"`: anything else.
+    - `"unfitted"`: an interval is missing.
+    """
+    if np.isnan([*torch, *scaled, *difference]).any():
+        return "unfitted"
+    if torch[1] < negligible:
+        return "none"
+
+    def grows(interval: Sequence[float]) -> bool:
+        return interval[0] > 0 and interval[1] >= negligible
+
+    if not grows(torch):
+        return "undecided"
+    if grows(difference):
+        if grows(scaled):
+            return "both"
+        return "eps" if scaled[1] < negligible else "eps in part"
+    if not grows(scaled):
+        return "undecided"
+    return "structural" if difference[1] < negligible else "structural in part"
+
+
+def slowdown(
+    dataset: xr.Dataset,
+    *,
+    targets: Sequence[float] | None = None,
+    arms: str = "eps_scaling",
+    window: int = WINDOW,
+    level: float = 0.5,
+    negligible: float = NEGLIGIBLE,
+    resampling: Resampling = Resampling(),
+) -> xr.Dataset:
+    """Whether Adam's eps explains that larger networks learn more slowly, at each rate and target.
+
+    `steps` are those by which `level` of the seeds have reached a target loss (`steps_to_loss`). In
+    each arm a power law is fitted to them, over the widths that reached the target in both arms.
+    The seeds of the arms are paired: every resample weights them alike, and `difference` is
+    `torch` minus `scaled` within each.
+
+    Returns a Dataset over `learning_rate`, `target` and the remaining dimensions. Along `arms` too:
+    `exponent`, `intercept`, `exponent_low`, `exponent_high`, `scatter_low`, `scatter_high`,
+    `points_used`, `points_missing` (run, but too few arrived), `steps` (with `hidden`) and
+    `run_steps` (with `hidden` and `seed`; NaN if never). Without it: `difference`,
+    `difference_low`, `difference_high`, `hidden_min`, `hidden_max` of the fit, and `verdict` (see
+    there; by `negligible`). Raises `ValueError` for missing dimensions or arms.
+    """
+    require(dataset, dims=[arms, "hidden", "learning_rate"])
+    lacking = [name for name in ARMS if name not in dataset[arms].values]
+    if lacking:
+        raise ValueError(f"{arms}: expected arms {' and '.join(ARMS)}, got no {lacking[0]!r}")
+    ordered = dataset.sel({arms: list(ARMS)}).sortby(["hidden", "learning_rate"])
+    arrivals = loss_arrivals(ordered, targets or TARGETS, window, of_blind=False)
+    steps = arrival_steps(arrivals, level)
+    fit = arrival_scaling(arrivals.where(steps.notnull().all(arms)), level, resampling=resampling)
+    run = arrivals.notnull().any("seed")
+    fit = fit.assign(
+        steps=steps,
+        points_missing=(run & steps.isnull()).sum("hidden"),
+        run_steps=finite_steps(arrivals),
+        hidden_min=fit["hidden_min"].isel({arms: 0}, drop=True),
+        hidden_max=fit["hidden_max"].isel({arms: 0}, drop=True),
+    )
+    return _compared(fit, arms, negligible, resampling.confidence).drop_vars("exponent_samples")
+
+
+def _compared(fit: xr.Dataset, arms: str, negligible: float, confidence: float) -> xr.Dataset:
+    """`fit` with the difference of its two arms and the verdict."""
+    torch, scaled = (fit.sel({arms: name}, drop=True) for name in ARMS)
+    low, high = xr.apply_ufunc(
+        lambda samples: percentile_interval(samples, confidence),
+        torch["exponent_samples"] - scaled["exponent_samples"],
+        input_core_dims=[["resample"]],
+        output_core_dims=[[], []],
+        vectorize=True,
+        output_dtypes=[float, float],
+    )
+
+    def say(*ends: float) -> str:
+        return verdict(ends[0:2], ends[2:4], ends[4:6], negligible)
+
+    said = xr.apply_ufunc(
+        say,
+        *(part[f"exponent_{end}"] for part in (torch, scaled) for end in ("low", "high")),
+        low,
+        high,
+        vectorize=True,
+        output_dtypes=[object],
+    )
+    return fit.assign(
+        difference=torch["exponent"] - scaled["exponent"],
+        difference_low=low,
+        difference_high=high,
+        verdict=said.astype(str),
+    )

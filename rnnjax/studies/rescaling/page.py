@@ -1,0 +1,372 @@
+"""The report on weights divided by N: do larger networks learn more slowly, by Adam's eps?"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis import (
+    Resampling,
+    finished,
+    iterate_conditions,
+    loss_ratio,
+    require,
+    steps_to_loss,
+)
+from rnnjax.plots.style import name_condition, plain_number
+from rnnjax.report.page import Page, Picture, Section, Table
+from rnnjax.report.provenance import (
+    Provenance,
+    incomplete,
+    runs_section,
+    settings_section,
+    steps_taken,
+)
+from rnnjax.report.wording import (
+    bullets,
+    exponent_text,
+    listed_rates,
+    listed_sizes,
+    listed_tasks,
+    number,
+)
+from rnnjax.studies.fits import exponent_range, setup_table, where
+from rnnjax.studies.papers import PAPER
+from rnnjax.studies.rescaling.analysis import slowdown
+from rnnjax.studies.rescaling.figures import SOLVED, arm_name, rescaling_curves, slowdown_figure
+
+__all__ = ["rescaling_page"]
+
+SETUP: Mapping[str, str] = {
+    "task": "3-bit flip-flop",
+    "network sizes": "500, 1000, 3000, 5000",
+    "learning rates": "0.01, 0.1, 1",
+    "seeds": "5",
+    "training steps": "2000 epochs",
+    "eps of Adam": "PyTorch's default, 10⁻⁸",
+}
+"""Table 3 of the paper, and its text."""
+
+CLAIMS: Mapping[float, str] = {0.01: "trains", 0.1: "trains", 1.0: "fails at every size"}
+"""What Fig. 4 shows at each learning rate."""
+
+_SAID = {
+    "eps": "the slow-down of larger networks is Adam's eps",
+    "eps in part": "the slow-down of larger networks is Adam's eps, at least in part",
+    "structural in part": "the slow-down of larger networks is structural, at least in part",
+    "structural": "the slow-down of larger networks is structural, not Adam's eps",
+    "both": "the slow-down of larger networks is partly Adam's eps and partly structural",
+    "none": "larger networks do not learn more slowly, so that there is nothing to explain",
+    "undecided": "the data do not decide whether larger networks learn more slowly, and why",
+}
+
+
+class Answer(NamedTuple):
+    """One condition and rate: its coordinates, and the fit at one target."""
+
+    labels: Mapping[str, object]
+    rate: float
+    fit: xr.Dataset
+    arms: str
+
+    @property
+    def verdict(self) -> str:
+        """What `slowdown` says."""
+        return str(self.fit["verdict"].item())
+
+    def arm(self, name: str) -> xr.Dataset:
+        """The fit of one arm."""
+        return self.fit.sel({self.arms: name})
+
+
+def _main_target(fit: xr.Dataset, arms: str) -> xr.Dataset:
+    """The lowest of the targets that let most sizes enter, the same ones in both arms."""
+    used = fit["points_used"].min(arms)
+    chosen = fit["target"].where(used == used.max()).min()
+    return fit.sel(target=chosen)
+
+
+def _answers(fit: xr.Dataset, arms: str) -> list[Answer]:
+    inner = ("hidden", "seed", "target", arms)
+    answers = []
+    for labels, part in iterate_conditions(fit, inner):
+        rate = float(part["learning_rate"])
+        place = {name: value for name, value in labels.items() if name != "learning_rate"}
+        answers.append(Answer(place, rate, _main_target(part, arms), arms))
+    return answers
+
+
+def _difference(fit: xr.Dataset) -> str:
+    low, high = float(fit["difference_low"]), float(fit["difference_high"])
+    return f"{number(float(fit['difference']))} ({number(low)} to {number(high)})"
+
+
+def _sentence(answer: Answer) -> str:
+    fit = answer.fit
+    place = f"In {where(answer.labels)}, at" if answer.labels else "At"
+    torch, scaled = (exponent_text(answer.arm(name)) for name in ("torch", "scaled"))
+    return (
+        f"{place} learning rate {plain_number(answer.rate, 2)} {_SAID[answer.verdict]}: "
+        f"from N = {int(fit['hidden_min'])} to {int(fit['hidden_max'])} the steps to a loss of "
+        f"{float(fit['target']):g} go as N^{torch} with fixed eps and as N^{scaled} with eps "
+        f"scaled like the gradients, a difference of {_difference(fit)}; 95% intervals over seeds."
+    )
+
+
+def _unfitted(answers: Sequence[Answer]) -> list[str]:
+    lost = [answer for answer in answers if answer.verdict == "unfitted"]
+    if not lost:
+        return []
+    rates = listed_rates(sorted({answer.rate for answer in lost}))
+    return [
+        f"At learning rate {rates} the arms cannot be compared: fewer than three sizes reached "
+        "any of the losses in both."
+    ]
+
+
+def _lead(answers: Sequence[Answer], started: bool, partial: bool) -> str:
+    """The answer at each rate of the first condition, and how many rates of all agree."""
+    prefix = "Partial results, the sweep is not complete. " if partial else ""
+    if not started:
+        return prefix + "No run has finished yet."
+    first = [answer for answer in answers if answer.labels == answers[0].labels]
+    fitted = [answer for answer in first if answer.verdict != "unfitted"]
+    text = prefix + " ".join([*map(_sentence, fitted), *_unfitted(first)])
+    if len(first) < len(answers):
+        said = [answer.verdict for answer in answers]
+        counts = ", ".join(f"{name} {said.count(name)}" for name in dict.fromkeys(said))
+        text += f" Over all {len(answers)} conditions and rates: {counts}."
+    return text
+
+
+def _agreement(fit: xr.Dataset, arms: str) -> str:
+    """Whether the choice of the target matters."""
+    split = []
+    for _, part in iterate_conditions(fit, ("hidden", "seed", "target", arms)):
+        said = set(part["verdict"].values.tolist()) - {"unfitted"}
+        if len(said) > 1:
+            split.append(float(part["learning_rate"]))
+    if not split:
+        return "No verdict depends on which of the losses is taken."
+    rates = listed_rates(sorted(set(split)))
+    return f"At learning rate {rates} the verdict depends on which of the losses is taken."
+
+
+def _slowdown_table(fit: xr.Dataset, arms: str) -> Table:
+    rows = []
+    for labels, part in iterate_conditions(fit, ("hidden", "seed", arms)):
+        torch, scaled = (part.sel({arms: name}) for name in ("torch", "scaled"))
+        place = {k: v for k, v in labels.items() if k not in ("learning_rate", "target")}
+        missing = np.isnan(float(part["difference_low"]))
+        rows.append(
+            (
+                name_condition(place) or "all runs",
+                plain_number(float(part["learning_rate"]), 2),
+                f"{float(part['target']):g}",
+                exponent_text(torch),
+                exponent_text(scaled),
+                "none" if missing else _difference(part),
+                str(int(torch["points_used"])),
+                f"{int(torch['points_missing'])} / {int(scaled['points_missing'])}",
+                str(part["verdict"].item()),
+            )
+        )
+    columns = (
+        "condition",
+        "rate",
+        "loss",
+        "eps fixed",
+        "eps scaled",
+        "difference",
+        "sizes used",
+        "not reached",
+        "verdict",
+    )
+    caption = (
+        "Exponent (95% interval) of the steps to a training loss against N in each arm, and the "
+        "difference, seed by seed. A size is used where half of the seeds reached the loss in "
+        "both arms; “not reached” counts the others, eps fixed / scaled. Verdict: “eps”, only "
+        "the first grows; “structural”, both grow alike; “in part”, the rest is open; “both”, "
+        "both grow and differ; “none”, the first does not grow by more than 0.05."
+    )
+    return Table(columns, tuple(rows), caption, align="l" + "r" * 7 + "l")
+
+
+def _ratio_table(ratios: xr.Dataset, arms: str) -> Table:
+    """Loss of the largest size over that of the smallest, at fixed steps."""
+    sizes = ratios["hidden"].values
+    last = ratios.isel(hidden=-1)
+    rows = []
+    for labels, part in iterate_conditions(last, (arms,)):
+        place = {k: v for k, v in labels.items() if k not in ("learning_rate", "step")}
+        cells = [_ratio_cell(part.sel({arms: name})) for name in ("torch", "scaled")]
+        rows.append(
+            (
+                name_condition(place) or "all runs",
+                plain_number(float(part["learning_rate"]), 2),
+                f"{float(part['step']):.0f}",
+                *cells,
+            )
+        )
+    caption = (
+        f"Training loss at N = {sizes[-1]} over that at N = {sizes[0]} after the same number of "
+        "steps (geometric means over seeds, 95% interval). “none”: not run, or a run had "
+        "stopped by then."
+    )
+    return Table(("condition", "rate", "step", "eps fixed", "eps scaled"), tuple(rows), caption)
+
+
+def _ratio_cell(part: xr.Dataset) -> str:
+    ratio, low, high = (float(part[name]) for name in ("ratio", "ratio_low", "ratio_high"))
+    return "none" if np.isnan(ratio) else f"{ratio:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _solved(dataset: xr.Dataset, arms: str, window: int) -> dict[float, str]:
+    """Rate -> how many of the runs reached the paper's loss, arm by arm."""
+    done = finished(dataset)
+    arrived = steps_to_loss(dataset, SOLVED, window).notnull() & done
+    texts = {}
+    for rate in dataset["learning_rate"].values.tolist():
+        parts = []
+        for label in dataset[arms].values:
+            here = {"learning_rate": rate, arms: label}
+            runs = int(done.sel(here).sum())
+            parts.append(f"{arm_name(label)}: {int(arrived.sel(here).sum())} of {runs}")
+        texts[rate] = ", ".join(parts)
+    return texts
+
+
+def _accuracy_text(dataset: xr.Dataset) -> str:
+    """The accuracy of runs whose held-out loss lies about the paper's."""
+    loss = dataset["final_loss"]
+    near = dataset["accuracy_decision"].where((loss > SOLVED / 1.5) & (loss < SOLVED * 1.5))
+    count = int(near.notnull().sum())
+    if not count:
+        return f"no run ended with a held-out loss within a factor 1.5 of {SOLVED:g}"
+    low, high = float(near.min()), float(near.max())
+    return f"decision accuracy {low:.2f} to {high:.2f} in {count} runs that ended near it"
+
+
+def _claims_table(dataset: xr.Dataset, answers: Sequence[Answer], arms: str, window: int) -> Table:
+    rows = []
+    for rate, count in _solved(dataset, arms, window).items():
+        said = next((text for known, text in CLAIMS.items() if np.isclose(rate, known)), "")
+        rows.append((f"runs at rate {plain_number(rate, 2)} that reach {SOLVED:g}", said, count))
+    for label in ("torch", "scaled"):
+        paper = "yes, “a structural limitation”" if label == "torch" else "not tried"
+        rows.append(
+            (
+                f"larger networks slower, {arm_name(label)}",
+                paper,
+                exponent_range([answer.arm(label) for answer in answers]),
+            )
+        )
+    rows.append((f"accuracy at a loss of {SOLVED:g}", "above 90%", _accuracy_text(dataset)))
+    caption = "Claims of Fig. 4 and section 3.3 beside the same numbers here."
+    return Table(("claim", "paper", "here"), tuple(rows), caption, align="lll")
+
+
+def _ours(dataset: xr.Dataset, arms: str) -> dict[str, str]:
+    return {
+        "task": listed_tasks(dataset),
+        "network sizes": listed_sizes(dataset["hidden"].values),
+        "learning rates": listed_rates(dataset["learning_rate"].values),
+        "seeds": str(dataset.sizes["seed"]),
+        "training steps": steps_taken(dataset),
+        "eps of Adam": " and ".join(arm_name(label) for label in dataset[arms].values),
+    }
+
+
+def _caveats(window: int) -> str:
+    return bullets(
+        [
+            "The exponents hold for the sizes they were fitted to. Eps matters once gradients fall "
+            "below it, which happens at some size and not gradually: beyond the sizes tried, its "
+            "share may be larger.",
+            "Sizes that did not reach a loss in the steps given are left out in both arms, and "
+            "counted. Where they are the largest ones, the exponent understates the slow-down.",
+            "The losses are averaged over outputs, as PyTorch's MSELoss does; under the paper's "
+            "Eq. 3, which sums over them, its 0.06 would be 0.02 here.",
+            "The intervals cover seeds. They do not cover the initialization, the task's timing or "
+            "the batch size.",
+            "Every size is compared at the same learning rate, as in the paper. How large networks "
+            "do at a rate of their own is another question.",
+            f"Training losses are averaged over {window} steps, or a quarter of those taken while "
+            "that is fewer, and read at the middle of the window.",
+        ]
+    )
+
+
+def _curve_section(dataset: xr.Dataset, arms: str, window: int) -> Section:
+    picture = Picture(
+        rescaling_curves(dataset, arms=arms, window=window, solved=SOLVED),
+        "rescaling_curves",
+        f"Training loss (moving average over {window} steps): mean over seeds and their range, up "
+        f"to the step at which a seed stopped. Dashed: {SOLVED:g}. (Paper: Fig. 4.)",
+    )
+    return Section("Learning curves", "", (), (picture,))
+
+
+def _slowdown_section(dataset: xr.Dataset, fit: xr.Dataset, arms: str) -> Section:
+    text = (
+        "With weights divided by N, the gradients of the raw recurrent weights shrink as 1/N² and, "
+        "near N = 1000, sink to the eps (PyTorch's: 10⁻⁸) that Adam adds to its denominator: its "
+        "steps then shrink, whatever the network could learn. In the second arm eps shrinks "
+        "likewise. A slow-down that is structural must show there too.\n\n"
+    )
+    picture = Picture(
+        slowdown_figure(dataset, arms=arms, fit=fit),
+        "slowdown",
+        "Steps to a training loss against size. Open marks: half of the seeds arrived; dots: every "
+        "run that did. Lines: power laws over the sizes that arrived in both arms.",
+    )
+    table = _slowdown_table(fit, arms)
+    return Section("Steps to a loss", text + _agreement(fit, arms), (table,), (picture,))
+
+
+def rescaling_page(
+    dataset: xr.Dataset,
+    provenance: Provenance,
+    *,
+    pending: bool = False,
+    arms: str = "eps_scaling",
+    targets: Sequence[float] | None = None,
+    window: int = 50,
+    resampling: Resampling = Resampling(),
+) -> Page:
+    """The report on rescaled networks: whether the slow-down is structural or Adam's eps.
+
+    `dataset` has the arms `torch` and `scaled` along `arms`, with paired seeds. `pending` marks a
+    sweep still in progress. `targets` are the training losses to reach (by default those of
+    `slowdown`). Raises `ValueError` for missing variables, dimensions or arms.
+    """
+    require(dataset, variables=["final_loss", "accuracy_decision", "steps_taken", "status"])
+    dataset = dataset.sortby(["hidden", "learning_rate"])
+    fit = slowdown(dataset, targets=targets, arms=arms, window=window, resampling=resampling)
+    answers = _answers(fit, arms)
+    partial = pending or incomplete(dataset)
+    ratios = loss_ratio(dataset, window=window, resampling=resampling)
+    sections = (
+        _curve_section(dataset, arms, window),
+        _slowdown_section(dataset, fit, arms),
+        Section("The same number of steps", "", (_ratio_table(ratios, arms),)),
+        Section(
+            "Paper versus here",
+            "",
+            (
+                _claims_table(dataset, answers, arms, window),
+                setup_table(SETUP, _ours(dataset, arms)),
+            ),
+        ),
+        Section("What these numbers do not say", _caveats(window)),
+        runs_section(dataset),
+        settings_section(provenance.settings),
+    )
+    return Page(
+        "Weights divided by N",
+        _lead(answers, bool(finished(dataset).any()), partial),
+        sections,
+        subtitle=f"After “{PAPER}”, section 3.3" + (" (partial results)" if partial else ""),
+        provenance=provenance.rows(),
+    )

@@ -1,0 +1,59 @@
+"""Rescaling: networks with W/N and W_out/N, with Adam's epsilon as in PyTorch and scaled."""
+
+from pathlib import Path
+
+import xarray as xr
+
+import rnnjax
+from rnnjax.parametrization import InverseWidth
+from rnnjax.studies.grids import named, train_and_report
+from rnnjax.studies.launch import Config
+from rnnjax.studies.rescaling.page import rescaling_page
+from rnnjax.validate import positive_integer
+
+
+def build_sweep(config: Config) -> rnnjax.Sweep:
+    """The population that a config describes; raises `ValueError` for what makes no sense."""
+    seeds = positive_integer("seeds", config.seeds)
+    inits, scalings = named(config.inits), named(config.eps_scalings)
+    if sorted(scalings) != ["scaled", "torch"]:
+        raise ValueError(
+            f"eps_scalings: expected torch and scaled, which the study compares, got {scalings}"
+        )
+    axes = {
+        "eps_scaling": scalings,
+        "hidden": config.hidden,
+        "learning_rate": config.learning_rates,
+        "seed": range(seeds),
+    }
+    if len(inits) > 1:
+        axes["init"] = inits
+    rule = InverseWidth(init=inits[0])  # type: ignore[reportArgumentType]
+    return rnnjax.Sweep(
+        task=rnnjax.tasks.flip_flop(**config.flip_flop),
+        cell=rnnjax.cells.rate(alpha=config.alpha, bias=config.bias, parametrization=rule),
+        recipe=rnnjax.Recipe(
+            "adam", epochs=config.epochs, batch=config.batch, reduction=config.reduction,
+            eps=config.eps,
+        ),
+        axes=axes,
+        evaluation_trials=config.evaluation_trials,
+    )  # fmt: skip
+
+
+def run(
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+    command: str = "rnnjax.studies.rescaling.study.run(config, workdir)",
+) -> xr.Dataset | None:
+    """Trains what the workdir lacks and writes its report; with `dry_run` only says the cost.
+
+    `command` is what the report names as its origin. Raises `ValueError` for a config that makes
+    no sense and for a workdir that is in use, damaged, or of another config.
+    """
+    return train_and_report(
+        "rescaling", build_sweep(config), workdir, rescaling_page, config,
+        dry_run=dry_run, command=command,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Best and critical learning rates against width under several width rules."""

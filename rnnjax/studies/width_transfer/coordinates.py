@@ -1,0 +1,46 @@
+"""The coordinate checks of several width rules as a section of a page."""
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis import iterate_conditions
+from rnnjax.plots import coordinate_check
+from rnnjax.plots.style import name_condition, plain_number, signed
+from rnnjax.report.page import Picture, Section, Table
+from rnnjax.training.coordinates import MEASURES
+
+__all__ = ["coordinate_section"]
+
+
+def coordinate_section(checks: xr.Dataset) -> Section:
+    """Why rates move: what a few training steps change, against width."""
+    steps, rate = int(checks["step"].max()), float(checks.attrs["learning_rate"])
+    text = (
+        f"After {steps} training steps at rate {plain_number(rate, 2)}: root mean square of the "
+        "firing rates, of their change, and of the change of the output, on held-out trials. Where "
+        "changes grow with N, large networks are thrown further by the same rate."
+    )
+    rows = tuple(
+        (name_condition(labels), *(_slope_cell(part, name) for name in MEASURES))
+        for labels, part in iterate_conditions(checks, ("hidden", "seed", "step"))
+    )
+    columns = ("rule", "firing rates", "change of firing rates", "change of outputs")
+    caption = (
+        "Slope of log10 RMS against log10 N, mean over seeds and its standard error: 0 where a "
+        "coordinate keeps its size."
+    )
+    picture = Picture(
+        coordinate_check(checks),
+        "coordinate_check",
+        "Coordinate check. Thick: after the last step, geometric mean over seeds with their range; "
+        "thin: after the earlier ones.",
+    )
+    title = "What the first steps change"
+    return Section(title, text, (Table(columns, rows, caption),), (picture,))
+
+
+def _slope_cell(part: xr.Dataset, name: str) -> str:
+    slope, error = float(part[f"{name}_slope"]), float(part[f"{name}_slope_error"])
+    if np.isnan(slope):
+        return "none"
+    return signed(slope) if np.isnan(error) else f"{signed(slope)} ± {error:.2f}"

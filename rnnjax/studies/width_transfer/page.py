@@ -1,0 +1,433 @@
+"""The report on width transfer: under which rule does a learning rate hold at every width?"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, get_args
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.analysis import Resampling, critical_learning_rate, iterate_conditions, power_law
+from rnnjax.analysis.success import Edge
+from rnnjax.plots.style import name_condition, name_value, plain_number
+from rnnjax.report.page import Page, Picture, Section, Table
+from rnnjax.report.provenance import (
+    Provenance,
+    criterion_text,
+    runs_section,
+    settings_section,
+    steps_taken,
+)
+from rnnjax.report.wording import bullets, exponent_text, number, with_interval
+from rnnjax.studies.fits import Finding, where
+from rnnjax.studies.width_transfer.analysis import (
+    best_rate_scaling,
+    exponent_difference,
+    rate_shift,
+    transfer_verdict,
+)
+from rnnjax.studies.width_transfer.coordinates import coordinate_section
+from rnnjax.studies.width_transfer.figures import rates_against_width, transfer_curves
+
+__all__ = ["transfer_page"]
+
+REFERENCE = "standard"
+"""The rule with which the others are compared, where it is among them."""
+
+_PLACES = {
+    "standard": "under the standard rule",
+    "inverse_width": "under the inverse-width rule",
+    "latent": "in latent networks",
+    "gru": "in GRUs",
+    "lstm": "in LSTMs",
+}
+
+_PLURAL = {"falls": "both rates fall", "rises": "both rates rise", "stays": "neither rate moves"}
+
+
+class Transfer(NamedTuple):
+    """One rate of one condition: its fit, its rates over `hidden`, and what they say."""
+
+    finding: Finding
+    shift: xr.Dataset
+    verdict: str
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there is a line."""
+        return not np.isnan(self.finding.exponent)
+
+    @property
+    def untrained(self) -> int:
+        """How many sizes were left out because too few seeds learned at the best rate."""
+        return self.finding.censored("untrained")
+
+
+class Rule(NamedTuple):
+    """The rates of one condition."""
+
+    best: Transfer
+    critical: Transfer
+    first: Transfer
+    """The critical rate up to the first failure."""
+
+    @property
+    def labels(self) -> Mapping[str, object]:
+        """The condition's coordinates."""
+        return self.best.finding.labels
+
+    @property
+    def started(self) -> bool:
+        """Whether any of its runs has ended."""
+        return self.critical.finding.started
+
+    @property
+    def name(self) -> str:
+        """The condition in tables."""
+        return name_condition(self.labels) or "all runs"
+
+
+def _transfers(fit: xr.Dataset, rates: xr.Dataset, margin: float) -> list[Transfer]:
+    within = ("hidden", "resample")
+    shift, verdict = rate_shift(fit), transfer_verdict(fit, margin)
+    found = []
+    pairs = zip(iterate_conditions(fit, within), iterate_conditions(rates, within), strict=True)
+    for (labels, law), (_, part) in pairs:
+        said = str(verdict.sel(labels).item())
+        found.append(Transfer(Finding(labels, law, part), shift.sel(labels), said))
+    return found
+
+
+def _place(labels: Mapping[str, object]) -> str:
+    """A condition within a sentence: `under muP`, `in GRUs, delayed matching under Adam`."""
+    others = {name: value for name, value in labels.items() if name != "cell"}
+    if "cell" not in labels:
+        return f"in {where(others)}"
+    cell = str(labels["cell"])
+    rule = _PLACES.get(cell, f"under {name_value(cell)}")
+    return f"{rule}, {where(others)}" if others else rule
+
+
+def _sizes(fit: xr.Dataset) -> str:
+    """`3 of 5`: how many sizes were used of those run."""
+    names = ("points_used", "points_censored", "points_untrained")
+    return f"{int(fit['points_used'])} of {sum(int(fit[name]) for name in names if name in fit)}"
+
+
+def _unfitted(transfer: Transfer) -> str:
+    """`no fit, 2 of 5 sizes usable: 3 beyond the rates tried`."""
+    finding = transfer.finding
+    beyond = finding.censored("above") + finding.censored("below")
+    reasons = [f"{beyond} beyond the rates tried"] if beyond else []
+    if transfer.untrained:
+        reasons.append(f"{transfer.untrained} not trained")
+    because = f": {', '.join(reasons)}" if reasons else ""
+    return f"no fit, {_sizes(finding.fit)} sizes usable{because}"
+
+
+def _numbers(transfer: Transfer) -> str:
+    """`slope -0.83, 95% interval -1.04 to -0.57`, or why there is none."""
+    finding = transfer.finding
+    if not transfer.fitted:
+        return _unfitted(transfer)
+    low, high = (number(end) for end in finding.interval)
+    if np.isnan(finding.interval[0]):
+        return f"slope {number(finding.exponent)}, without a usable interval"
+    return f"slope {number(finding.exponent)}, 95% interval {low} to {high}"
+
+
+def _clause(name: str, transfer: Transfer) -> str:
+    if transfer.verdict == "undecided":
+        return f"it is undecided whether the {name} rate moves ({_numbers(transfer)})"
+    return f"the {name} rate {transfer.verdict} ({_numbers(transfer)})"
+
+
+def _verdict(rule: Rule) -> str:
+    """One sentence: what both rates of a rule do."""
+    place, (best, critical, first) = _place(rule.labels), rule
+    if not rule.started:
+        said = "no run has finished yet"
+    elif best.verdict == critical.verdict and best.verdict in _PLURAL:
+        both = f"best: {_numbers(best)}; critical: {_numbers(critical)}"
+        said = f"{_PLURAL[best.verdict]} ({both})"
+    else:
+        said = f"{_clause('best', best)}, and {_clause('critical', critical)}"
+    if rule.started and first.verdict != critical.verdict:
+        said += f"; up to its first failure {_clause('critical', first)}"
+    return f"{place[:1].upper()}{place[1:]} {said}."
+
+
+def _lead(rules: Sequence[Rule], partial: bool, margin: float) -> str:
+    prefix = "Partial results, the sweep is not complete. " if partial else ""
+    if not any(rule.started for rule in rules):
+        return prefix + "No run has finished yet."
+    sentences = [_verdict(rule) for rule in rules]
+    if any(rate.verdict == "stays" for rule in rules for rate in rule):
+        sentences.append(
+            f"A rate counts as staying if a change of {margin:g} decades per decade of N is "
+            "excluded."
+        )
+    return prefix + " ".join(sentences)
+
+
+def _shift_text(transfer: Transfer) -> str:
+    """`-1.00 (-1.25 to -0.69)` decades."""
+    if not transfer.fitted:
+        return "no fit"
+    names = ("shift", "shift_low", "shift_high")
+    return with_interval(*(float(transfer.shift[name]) for name in names))
+
+
+def _movement(name: str, transfer: Transfer) -> str:
+    """How far a rate moves along its line, from the smallest to the largest size fitted."""
+    fit = transfer.finding.fit
+    if not transfer.fitted:
+        return f"{name} rate: {_unfitted(transfer)}"
+    sizes = [int(fit["hidden_min"]), int(fit["hidden_max"])]
+    line = float(fit["intercept"]) + float(fit["exponent"]) * np.log10(sizes)
+    first, last = (plain_number(float(rate), 2) for rate in 10**line)
+    return (
+        f"{name} rate from {first} at N = {sizes[0]} to {last} at N = {sizes[1]} along its line, "
+        f"{_shift_text(transfer)} decades"
+    )
+
+
+def _transfer_section(
+    rules: Sequence[Rule],
+    differences: Table | None,
+    figure: Picture,
+    success: str,
+    level: float,
+    margin: float,
+) -> Section:
+    text = (
+        "The best learning rate has the lowest held-out loss, averaged over seeds; the critical "
+        f"rate is the largest at which at least {level:.0%} of the seeds learn ({success}); to "
+        "first failure, the largest below the first rate at which fewer do, so that recoveries by "
+        "luck at higher rates do not count. A "
+        "power law, rate = 10^a · N^slope, is fitted to each. A rate falls or rises if the "
+        "whole interval of its slope lies below or above zero; it stays if the interval holds "
+        f"zero and lies within ±{margin:g}, so that a change of {margin:g} decades per decade of N "
+        "is excluded; otherwise the data do not decide.\n\n"
+    )
+    text += bullets(
+        [
+            f"{rule.name}: {_movement('best', rule.best)}; {_movement('critical', rule.critical)}."
+            for rule in rules
+            if rule.started
+        ]
+    )
+    tables = (_slope_table(rules), *([differences] if differences else []))
+    return Section("Does the learning rate carry over?", text, tables, (figure,))
+
+
+def _slope_table(rules: Sequence[Rule]) -> Table:
+    rows = []
+    for rule in rules:
+        for name, transfer in zip(("best", "critical", "to first failure"), rule, strict=True):
+            finding = transfer.finding
+            scatter = [float(finding.fit[f"scatter_{end}"]) for end in ("low", "high")]
+            rows.append(
+                (
+                    rule.name,
+                    name,
+                    exponent_text(finding.fit),
+                    "none"
+                    if np.isnan(scatter[0])
+                    else f"{number(scatter[0])} to {number(scatter[1])}",
+                    _shift_text(transfer),
+                    _sizes(finding.fit),
+                    f"{finding.censored('above')} / {finding.censored('below')}",
+                    str(transfer.untrained),
+                    transfer.verdict if rule.started else "not run yet",
+                )
+            )
+    columns = (
+        "rule",
+        "rate",
+        "slope (95% interval)",
+        "from scatter",
+        "decades moved (95% interval)",
+        "sizes used",
+        "censored above / below",
+        "not trained",
+        "verdict",
+    )
+    caption = (
+        "Slope of log rate against log N. The 95% interval covers seeds and grid spacing; “from "
+        "scatter” is Student's interval from the residuals of the line alone (none where the "
+        "points lie on it). Decades moved: slope times the decades of N of the fit. Left out of "
+        "the fit: censored sizes, whose best rate is the largest or smallest tried, or whose "
+        "critical rate lies beyond the rates tried; and sizes not trained, where too few seeds "
+        "learned at the best rate."
+    )
+    return Table(columns, tuple(rows), caption, align="ll" + "r" * 6 + "l")
+
+
+def _difference_table(best: xr.Dataset, *critical: xr.Dataset) -> Table | None:
+    """Slopes minus those of the reference rule, if it is there and others are."""
+    labels = [str(cell) for cell in best["cell"].values] if "cell" in best.dims else []
+    if REFERENCE not in labels or len(labels) < 2:
+        return None
+    found = [iterate_conditions(exponent_difference(fit, REFERENCE)) for fit in (best, *critical)]
+    rows = tuple(
+        (name_condition(parts[0][0]), *(_difference_text(part) for _, part in parts))
+        for parts in zip(*found, strict=True)
+    )
+    caption = (
+        f"Slope under each rule minus that under {name_value(REFERENCE)}, with 95% intervals. "
+        "The intervals of the two slopes are combined as if independent."
+    )
+    return Table(("rule", "best rate", "critical rate", "to first failure"), rows, caption)
+
+
+def _difference_text(part: xr.Dataset) -> str:
+    values = [float(part[name]) for name in ("difference", "difference_low", "difference_high")]
+    if np.isnan(values).any():
+        return "no fit"
+    return with_interval(*values)
+
+
+_MARKS = {"untrained": " †", "above": " ‡", "below": " ‡"}
+
+
+def _best_cell(part: xr.Dataset) -> str:
+    if np.isnan(float(part["rate"])):
+        return "none"
+    rate, loss = plain_number(float(part["rate"]), 2), plain_number(float(part["loss"]), 2)
+    return f"{rate}: {loss}{_MARKS.get(str(part['censored'].item()), '')}"
+
+
+def _best_table(rules: Sequence[Rule]) -> Table:
+    """Best rate and the loss it reaches: a row per size, a column per rule."""
+    sizes = rules[0].best.finding.fit["hidden"].values.tolist()
+    rows = tuple(
+        (str(size), *(_best_cell(rule.best.finding.fit.sel(hidden=size)) for rule in rules))
+        for size in sizes
+    )
+    caption = (
+        "Best rate: held-out loss there, averaged over seeds. † too few seeds learned at that "
+        "rate; ‡ the largest or smallest rate tried, so that the true best rate may lie beyond. "
+        "“none”: not run, or every rate diverged."
+    )
+    return Table(("N", *(rule.name for rule in rules)), rows, caption)
+
+
+def _loss_text(rules: Sequence[Rule]) -> str:
+    """Who reaches the lowest loss at the largest size that every started rule was run at."""
+    started = [rule for rule in rules if rule.started]
+    losses = {rule.name: rule.best.finding.fit["loss"] for rule in started}
+    known = [loss["hidden"].values[loss.notnull().values] for loss in losses.values()]
+    common = set.intersection(*(set(sizes.tolist()) for sizes in known)) if known else set()
+    if len(started) < 2 or not common:
+        return ""
+    size = max(common)
+    ranked = sorted((float(loss.sel(hidden=size)), name) for name, loss in losses.items())
+    listed = ", ".join(f"{name} {plain_number(loss, 2)}" for loss, name in ranked)
+    return (
+        "A rate may carry over to networks that learn less well. Lowest loss reached at N = "
+        f"{size}, the best first: {listed}."
+    )
+
+
+def _caveats(dataset: xr.Dataset, margin: float) -> str:
+    rates = np.sort(dataset["learning_rate"].values)
+    spacing = np.diff(np.log10(rates)).max() if len(rates) > 1 else np.nan
+    return bullets(
+        [
+            f"Best and critical rates depend on the number of steps ({steps_taken(dataset)} here): "
+            "a network that is slow at a low rate may arrive later, and one that is lost at a high "
+            "rate may recover.",
+            f"Rates were tried in steps of {spacing:.2g} decades, with {dataset.sizes['seed']} "
+            "seeds each. The intervals cover both under a power law, which the true dependence "
+            "need not follow.",
+            "One task, one initialization and one optimizer per condition; the sizes are those "
+            "fitted, and a slope may change beyond them.",
+            f"“Stays” means within ±{margin:g}, a margin chosen, not measured; a narrower margin "
+            "needs more sizes, seeds or rates.",
+            "The same learning rate means different step sizes under different rules: compare "
+            "slopes, not rates.",
+        ]
+    )
+
+
+def transfer_page(
+    dataset: xr.Dataset,
+    provenance: Provenance,
+    *,
+    pending: bool = False,
+    coordinates: xr.Dataset | None = None,
+    level: float = 0.5,
+    margin: float = 0.5,
+    resampling: Resampling = Resampling(),
+) -> Page:
+    """The report on width transfer from a sweep's dataset with a width rule per `cell`.
+
+    `coordinates` holds the coordinate checks of the rules, along `cell`.
+    `pending` marks a sweep still in progress; a rule without any finished run
+    marks the page as partial by itself, a size does not, since rules may be run at sizes of their
+    own. `margin` is that of `transfer_verdict`. Raises `ValueError` for missing variables or
+    dimensions.
+    """
+    dataset = dataset.sortby(["hidden", "learning_rate"])
+    best = best_rate_scaling(dataset, level, resampling=resampling)
+    critical = power_law(dataset, level, resampling=resampling)
+    first = power_law(dataset, level, resampling=resampling, edge="first")
+    last_edge, first_edge = (
+        critical_learning_rate(dataset, level, edge=edge) for edge in get_args(Edge)
+    )
+    pairs = ((best, best), (critical, last_edge), (first, first_edge))
+    rules = [
+        Rule(*rates) for rates in zip(*(_transfers(*pair, margin) for pair in pairs), strict=True)
+    ]
+    partial = pending or not all(rule.started for rule in rules)
+    sections = (
+        _transfer_section(
+            rules,
+            _difference_table(best, critical, first),
+            _rates_picture(dataset, level, best, critical, first),
+            criterion_text(dataset),
+            level,
+            margin,
+        ),
+        Section(
+            "Loss against learning rate",
+            _loss_text(rules),
+            (_best_table(rules),),
+            (_curves_picture(dataset, level),),
+        ),
+        *([] if coordinates is None else [coordinate_section(coordinates)]),
+        Section("What these numbers do not say", _caveats(dataset, margin)),
+        runs_section(dataset),
+        settings_section(provenance.settings),
+    )
+    return Page(
+        "Width transfer",
+        _lead(rules, partial, margin),
+        sections,
+        subtitle="Best and critical learning rates against network size"
+        + (" (partial results)" if partial else ""),
+        provenance=provenance.rows(),
+    )
+
+
+def _rates_picture(
+    dataset: xr.Dataset, level: float, best: xr.Dataset, critical: xr.Dataset, first: xr.Dataset
+) -> Picture:
+    return Picture(
+        rates_against_width(dataset, level=level, best=best, critical=critical, first=first),
+        "rates_against_width",
+        "Best and critical learning rate against network size. Bars: half a grid step on either "
+        "side of the best rate; from a critical rate to the next larger rate tried. Open "
+        "arrows: at the end of the rates tried, not fitted. Lines: power law with the 95% band "
+        "of its refits, over the sizes fitted.",
+    )
+
+
+def _curves_picture(dataset: xr.Dataset, level: float) -> Picture:
+    return Picture(
+        transfer_curves(dataset, level=level),
+        "transfer_curves",
+        "Held-out loss after training against learning rate: median over seeds, and their range. "
+        "Circles: best rate of each size. Triangles: seeds diverged. Dotted: the best answer that "
+        "ignores the input.",
+    )

@@ -1,0 +1,136 @@
+"""Width transfer: loss against learning rate against width, one panel per width rule."""
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import rnnjax
+from rnnjax.cells import Cell, gru, latent, rate
+from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
+from rnnjax.report import Page, Provenance
+from rnnjax.store import describe
+from rnnjax.studies.grids import ARMS, cached, named, task_options, train_and_report
+from rnnjax.studies.launch import Config
+from rnnjax.studies.width_transfer.page import transfer_page
+from rnnjax.training import coordinate_check
+from rnnjax.validate import fraction, learning_rate, one_of, positive_integer
+
+RULES = ("standard", "inverse_width", "mup", "latent", "gru")
+
+
+def rule_cells(config: Config) -> dict[str, Cell]:
+    """The cell that stands for each rule; raises `ValueError` for what makes no sense."""
+    one_of("arm", config.arm, ARMS)
+    one_of("optimizer", config.optimizer, ("adam", "sgd"))
+    inverse = InverseWidth(eps_scaling=config.eps_scaling)
+    mup = MuPAdam(config.eps_scaling) if config.optimizer == "adam" else MuPSGD()
+    shared = {"alpha": config.alpha, "bias": config.bias}
+    cells = {
+        "standard": rate(init=config.arm, **shared),
+        "inverse_width": rate(parametrization=inverse, **shared),
+        "mup": rate(parametrization=mup, **shared),
+        "latent": latent(rank=config.rank, parametrization=inverse, **shared),
+        "gru": gru(),
+    }
+    return {name: cells[one_of("rules", name, RULES)] for name in named(config.rules)}
+
+
+def build_sweep(config: Config) -> rnnjax.Sweep:
+    """The population that a config describes; raises `ValueError` for what makes no sense."""
+    seeds = positive_integer("seeds", config.seeds)
+    return rnnjax.Sweep(
+        task=rnnjax.tasks.make(config.task, **task_options(config, config.task)),
+        recipe=rnnjax.Recipe(
+            config.optimizer, epochs=config.epochs, batch=config.batch,
+            reduction=config.reduction, eps=config.eps,
+        ),
+        axes={
+            "cell": rule_cells(config),
+            "hidden": config.hidden,
+            "learning_rate": config.learning_rates,
+            "seed": range(seeds),
+        },
+        evaluation_trials=config.evaluation_trials,
+    )  # fmt: skip
+
+
+def wanted_runs(sweep: rnnjax.Sweep, config: Config) -> np.ndarray:
+    """The part of the grid that is trained: each rule at its own rates and widths."""
+    wanted = np.zeros(sweep.shape, bool)
+    rates = np.array(sweep.axis("learning_rate").values)
+    widths = np.array(sweep.axis("hidden").values)
+    for i, rule in enumerate(sweep.axis("cell").labels):
+        low, high = config.lowest[rule], config.highest[rule]
+        tried, built = (rates >= low) & (rates <= high), widths <= config.widest[rule]
+        if not tried.any() or not built.any():
+            raise ValueError(
+                f"rules: expected a rate from lowest.{rule} to highest.{rule} and a width up to "
+                f"widest.{rule} on the grid, got none for {rule!r}"
+            )
+        wanted[i] = (built[:, None] & tried[None, :])[:, :, None]
+    return wanted
+
+
+def check_coordinates(config: Config, sweep: rnnjax.Sweep, workdir: Path) -> xr.Dataset:
+    """The coordinate check of every rule; one that the workdir has is not redone."""
+    how, task = config.coordinates.to_dict(), sweep.task
+    assert task is not None
+
+    def checked(name: str, cell: Cell) -> dict[str, Any]:
+        print(f"coordinate check: {name}", file=sys.stderr)
+        return coordinate_check(task, cell, sweep.recipe, **how).to_dict()
+
+    rules, found = sweep.axis("cell"), []
+    for name, cell in zip(rules.labels, rules.values, strict=True):
+        of = describe({"task": task, "cell": cell, "recipe": sweep.recipe, "how": how})
+        compute = functools.partial(checked, name, cell)
+        value = cached(workdir / "coordinates.json", name, of, compute)
+        found.append(xr.Dataset.from_dict(value))
+    labels = xr.DataArray(list(rules.labels), dims="cell", name="cell")
+    return xr.concat(found, labels, combine_attrs="identical")  # type: ignore[reportReturnType]
+
+
+def _require_coordinates(config: Config, sweep: rnnjax.Sweep) -> None:
+    """Raises `ValueError` now for what the coordinate check would refuse after the training."""
+    how = config.coordinates
+    if len(set(how.widths)) < 2:
+        raise ValueError(
+            f"coordinates.widths: expected at least two different sizes, got {tuple(how.widths)}"
+        )
+    for name in ("seeds", "steps"):
+        positive_integer(f"coordinates.{name}", how[name])
+    learning_rate("coordinates.learning_rate", how.learning_rate)
+    for cell in sweep.axis("cell").values:
+        for width in how.widths:
+            dataclasses.replace(cell, hidden=width)
+
+
+def run(
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+    command: str = "rnnjax.studies.width_transfer.study.run(config, workdir)",
+) -> xr.Dataset | None:
+    """Trains what the workdir lacks and writes its report; with `dry_run` only says the cost.
+
+    `command` is what the report names as its origin. Raises `ValueError` for a config that makes
+    no sense and for a workdir that is in use, damaged, or of another config.
+    """
+    level = fraction("level", config.level, open_below=True)
+    sweep = build_sweep(config)
+    _require_coordinates(config, sweep)
+
+    def page(results: xr.Dataset, about: Provenance) -> Page:
+        checks = check_coordinates(config, sweep, Path(workdir))
+        return transfer_page(results, about, coordinates=checks, level=level)
+
+    return train_and_report(
+        "width_transfer", sweep, workdir, page, config, dry_run=dry_run, command=command,
+        wanted=wanted_runs(sweep, config),
+    )  # fmt: skip

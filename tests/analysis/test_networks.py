@@ -1,0 +1,129 @@
+"""Measures of a population against loops over its networks; trends against planted slopes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+import tiny
+from oracles import scores
+from rnnjax import Population, Status, cells, metrics
+from rnnjax.analysis import level_trend, measure_population
+from rnnjax.analysis.measures import converged_only, level_series
+from rnnjax.parametrization import MuPAdam
+from rnnjax.rollout import rollout
+from rnnjax.training import Hyper, Recipe, Setup, initial_params
+from trained_levels import made
+
+KEY = jax.random.key(2)
+SETUP = Setup(
+    tiny.TASKS["flip_flop"],
+    cells.fitted(cells.current(6, parametrization=MuPAdam()), tiny.TASKS["flip_flop"]),
+    Recipe.until(0.1, steps_per_epoch=5),
+    tiny.TRIALS,
+)
+
+
+@pytest.fixture(scope="module")
+def population():
+    """Three networks whose weights were moved at random; the last one diverged."""
+    seeds = np.array([4, 7, 2])
+    initial = jax.vmap(lambda seed: initial_params(SETUP.cell, seed))(jnp.asarray(seeds))
+    initial = {name: np.asarray(leaf) for name, leaf in initial.items()}
+    rng = np.random.default_rng(1)
+    params = {n: leaf + rng.normal(size=leaf.shape).astype("f4") for n, leaf in initial.items()}
+    params["recurrent"][2] = np.nan
+    results = xr.Dataset(
+        {
+            "status": ("seed", [int(Status.CONVERGED)] * 2 + [int(Status.DIVERGED)]),
+            "steps_taken": ("seed", [15, 40, 3]),
+            "held_out_loss": (("seed", "epoch"), [[0.3, 0.05], [0.2, np.nan], [np.nan, np.nan]]),
+        },
+        {"seed": seeds},
+    )
+    return Population(SETUP, Hyper(0.01, seeds, 2.0), initial, params, results)
+
+
+def test_measures_are_those_of_every_network(population):
+    found = measure_population(population, KEY, trials=4, probe_trials=2, probe_times=2)
+    assert found["seed"].values.tolist() == [4, 7, 2]
+    np.testing.assert_array_equal(found["epochs"], [3, 8, 0.6])
+    np.testing.assert_array_equal(found["held_out_loss"], [0.05, 0.2, np.nan])
+    on_task, stretched, probe = jax.random.split(KEY, 3)
+    for row in range(2):
+        before, after = (
+            {name: leaf[row] for name, leaf in tree.items()}
+            for tree in (population.initial, population.params)
+        )
+        losses = []
+        for key, task in ((on_task, population.task), (stretched, population.task.stretched(2))):
+            trial = task.batch(key, 4)
+            outputs = rollout(SETUP.cell, after, trial.inputs, output_scale=0.5).outputs
+            losses.append(scores.mean_squared_error(outputs, trial.targets, "mean"))
+        here = found.isel(seed=row)
+        assert float(here["loss"]) == pytest.approx(losses[0], rel=1e-5)
+        assert float(here["ood_loss"]) == pytest.approx(losses[1], rel=1e-5)
+        assert float(here["ood_excess"]) == pytest.approx(losses[1] - losses[0], rel=1e-4)
+        old, new = (SETUP.cell.connectivity(params) for params in (before, after))
+        change = np.linalg.norm(np.subtract(new, old))
+        assert float(here["weight_change"]) == pytest.approx(change, rel=1e-5)
+        relative = change / np.linalg.norm(old)
+        assert float(here["relative_weight_change"]) == pytest.approx(relative, rel=1e-5)
+        small = np.mean(np.abs(new) < 0.1 / np.sqrt(6))
+        assert float(here["near_zero_share"]) == pytest.approx(small)
+        rank = metrics.structure.effective_rank(new)
+        assert float(here["effective_rank"]) == pytest.approx(rank)
+        one = population.where(population.seeds == population.seeds[row])
+        aligned = one.kernel_alignment(probe, trials=2, times=2)
+        assert float(here["kernel_alignment"]) == pytest.approx(float(aligned[0]))
+        (aligned,) = one.kernel_alignment(probe, trials=2, times=2, leaves=["recurrent"])
+        assert float(here["recurrent_kernel_alignment"]) == pytest.approx(float(aligned))
+    last = found.isel(seed=2)
+    for name in ("loss", "weight_change", "kernel_alignment", "near_zero_share", "effective_rank"):
+        assert np.isnan(float(last[name])), name
+
+
+def test_trends_are_planted_slopes_with_student_intervals():
+    seeds = np.array([[0.0], [5.0], [9.0]])
+    values = seeds + 0.3 * np.arange(4) + np.array([[0.0], [0.01], [-0.01]]) * np.arange(4)
+    fit = level_trend(values)
+    assert float(fit["slope"]) == pytest.approx(0.3)
+    half = 4.302653 * 0.01 / np.sqrt(3)  # Student's t at 0.975 with two degrees of freedom
+    assert float(fit["high"]) - 0.3 == pytest.approx(half, rel=1e-5)
+    assert (fit["verdict"], fit["seeds"]) == ("rises", 3)
+    assert level_trend(-values)["verdict"] == "falls"
+    assert level_trend(np.outer([1.0, -1.0, 0.5, -0.4], np.arange(3)))["verdict"] == "undecided"
+    holes = values.copy()
+    holes[0, 1:] = np.nan  # one value gives no slope
+    assert level_trend(holes)["verdict"] == "too few seeds"
+    holes[0, 3] = values[0, 3]
+    assert float(level_trend(holes)["slope"]) == pytest.approx(0.3)
+    for bad in (values[0], values[:, :1]):
+        with pytest.raises(ValueError, match="^values: expected shape"):
+            level_trend(bad)
+
+
+def test_series_hold_one_setting_at_a_time_in_its_order():
+    settings = [{"l1": 0.1}, {}, {"nuclear": 0.2}, {"l1": 0.01}]
+    both = xr.concat([made(settings), made([{}], task="sine_wave")], "condition")
+    first, second, alone = level_series(both)
+    assert (first.name, first.levels) == ("l1", (0.0, 0.01, 0.1))
+    assert first.data["l1"].values.tolist() == [0.0, 0.01, 0.1]
+    assert set(first.data["nuclear"].values.tolist()) == {0.0}
+    assert (second.name, second.levels) == ("nuclear", (0.0, 0.2))
+    assert (alone.name, alone.levels, alone.labels["task"]) == (None, (), "sine_wave")
+    gammas = made([{"gamma": 2.0}, {"gamma": 0.5}], missed=1)
+    assert level_series(gammas)[0].levels == (0.5, 2.0)
+    kept = converged_only(gammas, "loss")
+    assert np.isnan(kept.values[-1, 0])
+    assert kept.notnull().sum() == 7
+
+
+def test_bad_arguments_are_named(population):
+    with pytest.raises(ValueError, match="^population: expected a Population"):
+        measure_population({}, KEY)  # pyright: ignore
+    with pytest.raises(ValueError, match="^near_zero: expected a finite number above 0"):
+        measure_population(population, KEY, near_zero=0)
+    with pytest.raises(ValueError, match="^factor: expected"):
+        measure_population(population, KEY, stretch=-1)

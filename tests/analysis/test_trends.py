@@ -1,0 +1,158 @@
+"""Jackknife errors against a brute-force bootstrap; trends against planted ones."""
+
+import numpy as np
+import pytest
+
+from rnnjax.analysis import estimate, factor_trend, pooled_trend
+from rnnjax.analysis.trends import pseudo_values
+
+
+def distances(rng, networks, scale=1.0, dimensions=3):
+    """Between points of a skewed cloud, so that the pairs of a network are anything but alike."""
+    points = scale * rng.exponential(size=(networks, dimensions))
+    return np.linalg.norm(points[:, None] - points[None], axis=-1)
+
+
+def resampled(kind, values, rng, draws=4000):
+    """The standard deviation of a statistic over bootstrap samples of the networks.
+
+    A network drawn twice makes a pair at distance zero that no population has; such pairs are left
+    out of the mean.
+    """
+    count, found = len(values), []
+    for _ in range(draws):
+        rows = rng.integers(0, count, count)
+        if kind != "pairs":
+            found.append(values[rows].mean() if kind == "mean" else values[rows].std())
+            continue
+        first, second = np.triu_indices(count, 1)
+        apart = rows[first] != rows[second]
+        found.append(values[rows[first[apart]], rows[second[apart]]].mean())
+    return np.std(found)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "mean", "spread"])
+@pytest.mark.parametrize("networks", [20, 50])
+def test_jackknife_errors_are_those_of_a_bootstrap_over_networks(kind, networks):
+    rng = np.random.default_rng(networks)
+    values = distances(rng, networks) if kind == "pairs" else rng.normal(size=networks) ** 2 + 3
+    found = estimate(kind, values)
+    assert found.error == pytest.approx(resampled(kind, values, rng), rel=0.2)
+    assert found.networks == networks
+    # Pairs taken for independent would claim far too much.
+    if kind == "pairs":
+        naive = values[np.triu_indices(networks, 1)].std() / np.sqrt(networks * (networks - 1) / 2)
+        assert found.error > 1.5 * naive
+
+
+def test_values_are_the_plain_statistics_of_those_that_are_there():
+    rng = np.random.default_rng(0)
+    full = distances(rng, 6)
+    holed = np.insert(np.insert(full, 2, np.nan, axis=0), 2, np.nan, axis=1)
+    assert estimate("pairs", holed).value == pytest.approx(full[np.triu_indices(6, 1)].mean())
+    assert estimate("pairs", holed) == pytest.approx(estimate("pairs", full))
+    numbers = np.array([3.0, np.nan, 1.0, 8.0])
+    assert estimate("mean", numbers).value == pytest.approx(4.0)
+    assert estimate("mean", numbers).error == pytest.approx(np.std([3, 1, 8], ddof=1) / np.sqrt(3))
+    assert estimate("spread", numbers).value == pytest.approx(np.std([3, 1, 8]))
+    assert pseudo_values("pairs", full).mean() == pytest.approx(estimate("pairs", full).value)
+    assert np.isnan(estimate("pairs", full[:1, :1]).value)
+    assert np.isnan(estimate("spread", np.array([1.0, 2.0])).error)
+    assert pseudo_values("mean", np.array([1.0, 2.0])).size == 0
+
+
+def test_planted_trends_are_found_and_their_intervals_hold_them():
+    rng = np.random.default_rng(3)
+    rising = [distances(rng, 15, scale) for scale in (1.0, 1.5, 2.0)]
+    up, down = factor_trend("pairs", rising), factor_trend("pairs", rising[::-1])
+    assert (up.verdict, down.verdict) == ("rises", "falls")
+    assert up.slope == pytest.approx(-down.slope)
+    true = 0.5 * np.mean([estimate("pairs", distances(rng, 200)).value for _ in range(3)])
+    assert up.low < true < up.high
+    assert up.p < 0.01
+    means = [estimate("pairs", values).value for values in rising]
+    assert up.relative == pytest.approx(up.slope / np.mean(means))
+    wider = [3 + scale * rng.normal(size=12) for scale in (1.0, 4.0)]
+    assert factor_trend("spread", wider).verdict == "rises"
+    assert factor_trend("mean", [rng.normal(size=9) + x for x in (0, 2, 4)]).verdict == "rises"
+
+
+@pytest.mark.parametrize("kind", ["pairs", "spread"])
+def test_no_trend_is_claimed_more_often_than_said(kind):
+    rng = np.random.default_rng(5)
+
+    def level():
+        return distances(rng, 8) if kind == "pairs" else rng.exponential(size=8)
+
+    claims = sum(factor_trend(kind, [level() for _ in range(3)], draws=199).verdict != "no arrow"
+                 for _ in range(200))  # fmt: skip
+    assert claims <= 20  # 10 expected; 20 are four standard deviations too many
+
+
+def test_levels_without_enough_networks_or_without_noise():
+    rng = np.random.default_rng(0)
+    few = factor_trend("pairs", [distances(rng, 8), distances(rng, 2)])
+    assert few.verdict == "too few networks"
+    assert few.networks == (8, 2)
+    assert np.isnan(few.p)
+    without = factor_trend("mean", [rng.normal(size=9), np.ones(2), 5 + rng.normal(size=9)])
+    assert (without.verdict, without.networks) == ("rises", (9, 2, 9))
+    assert 1.5 < without.slope < 3.5  # per level: the one passed over is still between them
+    alike = factor_trend("mean", [np.ones(4), 2 * np.ones(4)])
+    assert (alike.verdict, alike.slope, alike.p) == ("rises", 1.0, 0.0)
+    assert factor_trend("mean", [np.ones(4)] * 2).verdict == "no arrow"
+
+
+def test_one_network_far_away_makes_no_arrow_of_a_spread():
+    rng = np.random.default_rng(1)
+    tight, broad = 0.3 * rng.normal(size=50), 1.3 * rng.normal(size=50)
+    tight[0] = 10.0
+    assert tight.std() > broad.std()
+    assert factor_trend("spread", [tight, broad]).p < 0.01  # of the deviations, which grow
+    assert factor_trend("spread", [tight, broad]).verdict == "no arrow"
+
+
+def test_series_are_pooled_by_their_signs():
+    rng = np.random.default_rng(2)
+
+    def trend(step):
+        return factor_trend("mean", [10 + step * x + rng.normal(size=8) for x in range(3)])
+
+    weak = [trend(0.45) for _ in range(5)]
+    together = pooled_trend(weak)
+    assert together.verdict == "rises"
+    assert together.p < min(t.p for t in weak)
+    assert together.relative == pytest.approx(np.mean([t.relative for t in weak]))
+    assert together.low < together.relative < together.high
+    assert together.networks == (5,)
+    assert pooled_trend([trend(2.0), trend(-2.0)]).verdict == "no arrow"
+    alone = trend(-1.0)
+    assert pooled_trend([alone]).p == pytest.approx(alone.p)
+    few = factor_trend("mean", [np.ones(2), np.ones(2)])
+    assert pooled_trend([alone, few]).networks == (1,)
+    assert pooled_trend([few]).verdict == "too few networks"
+    with pytest.raises(ValueError, match="^trends: expected at least one"):
+        pooled_trend([])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("pears", [np.ones(3)] * 2), {}, "^kind: .*'pairs'"),
+        (("mean", [np.ones(3)]), {}, "^levels: expected at least 2, got 1"),
+        (("pairs", [np.ones(3)] * 2), {}, "^values: expected shape"),
+        (("mean", [np.ones((3, 3))] * 2), {}, "^values: expected shape"),
+        (("mean", [np.ones(3)] * 2), {"draws": 0}, "^draws: "),
+        (("mean", [np.ones(3)] * 2), {"confidence": 0.0}, "^confidence: "),
+    ],
+)
+def test_bad_arguments_are_named(arguments, options, message):
+    with pytest.raises(ValueError, match=message):
+        factor_trend(*arguments, **options)
+
+
+def test_a_hole_between_networks_that_are_there_is_refused():
+    values = distances(np.random.default_rng(0), 4)
+    values[0, 1] = np.nan
+    with pytest.raises(ValueError, match="^values: expected finite distances"):
+        estimate("pairs", values)

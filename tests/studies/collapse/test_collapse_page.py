@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+
+from populations import HALF_DECADES, sweep, without
+from rnnjax.analysis import Resampling, best_learning_rates, power_law
+from rnnjax.report import render_html, render_markdown
+from rnnjax.studies.collapse.page import collapse_page
+from rnnjax.studies.collapse.tables import best_rate_table, settings_table
+from rnnjax.studies.papers import BEST_RATES, EXPONENTS, paper_best_rate, paper_exponent
+
+MADE = {
+    "settings": {"cell": {"alpha": 0.5, "init": "gaussian"}, "rates": [0.1, 1e-4]},
+    "command": "python experiments/lr_collapse.py",
+    "versions": {"jax": "0.10.2"},
+    "resamples": 100,
+}
+
+
+def section(page, heading):
+    return next(part for part in page.sections if part.heading == heading)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return sweep()
+
+
+@pytest.fixture(scope="module")
+def page(data):
+    return collapse_page(data, elapsed_seconds=452.0, **MADE)
+
+
+def test_lead_states_the_fall_with_numbers(page, data):
+    law = power_law(data, resampling=Resampling(resamples=100)).sel(
+        task="delayed_cue", optimizer="adam"
+    )
+    assert page.lead.startswith(
+        "In delayed cue discrimination under Adam the largest trainable learning rate fell from "
+    )
+    assert f"exponent {float(law['exponent']):.2f} (95% interval" in page.lead
+    assert f"at N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{int(law['hidden_max'])}" in page.lead
+    assert "Partial" not in page.lead
+
+
+def test_sections_figures_and_tables_are_all_there(page):
+    assert [part.heading for part in page.sections] == [
+        "Largest trainable learning rate",
+        "Which rates train which sizes",
+        "Learning at the best rate",
+        "Larger networks at a fixed rate",
+        "Paper versus here",
+        "Accuracy alone as the criterion",
+        "What these numbers do not say",
+        "Runs",
+        "Settings",
+    ]
+    names = [picture.name for part in page.sections for picture in part.figures]
+    assert names == ["critical_rates", "success_maps", "loss_curves", "steps_to_criterion"]
+    assert ("training took", "7 min 32 s") in page.provenance
+
+
+def test_paper_versus_here(page):
+    ours, conditions = section(page, "Paper versus here").tables
+    assert ours.rows[0][:2] == ("Delayed cue, Adam", "-1.34")
+    cells = {row[0]: row[2] for row in conditions.rows}
+    assert cells["network sizes"] == "6, from 10 to 178"
+    assert cells["learning rates"] == "9, 0.5 decades apart, from 10⁻⁴ to 1"
+    assert (cells["seeds"], cells["training steps"]) == ("4", "400")
+    assert "0.75 (delayed cue discrimination)" in cells["success"]
+
+
+def test_literal_criterion_has_every_definition(page):
+    (table,) = section(page, "Accuracy alone as the criterion").tables
+    literal = tuple(f"{name} > 0.5" for name in ("decision", "matching", "pearson"))
+    assert table.columns == ("condition", "decision > criterion", *literal)
+    # Every Adam network passes 0.5 by correlation, so all sizes are censored.
+    assert table.rows[0][4] == "no fit, 0 of 6"
+
+
+def test_settings_are_flattened(page):
+    (table,) = section(page, "Settings").tables
+    assert ("cell.alpha", "0.5") in table.rows
+    assert ("rates", "0.1, 0.0001") in table.rows
+    assert settings_table({}).rows == ()
+
+
+def test_run_counts(page, data):
+    (table,) = section(page, "Runs").tables
+    assert sum(int(cell) for row in table.rows for cell in row[1:]) == data["status"].size
+
+
+def test_page_renders(page):
+    assert "Partial results" not in render_html(page)
+    assert "figures/critical_rates.png" in render_markdown(page)
+
+
+def test_a_sweep_in_progress_says_so(data):
+    half = without(data, data["task"] == "delayed_cue")
+    page = collapse_page(half, **MADE)
+    assert page.lead.startswith("Partial results")
+    assert "in progress" not in page.lead
+    assert "1 of 2" in page.lead or "2 of 2" in page.lead
+    text = section(page, "Largest trainable learning rate").text
+    assert "In delayed matching under SGD no run has finished yet." in text
+    assert "not run yet" in render_markdown(page)
+
+
+def test_pending_marks_a_complete_grid_too(data):
+    one = data.isel(task=[0], optimizer=[0])
+    assert collapse_page(one, pending=True, **MADE).lead.startswith("Partial results")
+
+
+def test_before_the_first_run(data):
+    one = data.isel(task=[0], optimizer=[0])
+    page = collapse_page(without(one, one["seed"] < 0), **MADE)
+    assert page.lead == "Partial results, the sweep is not complete. No run has finished yet."
+    render_html(page)
+
+
+def test_a_flat_critical_rate_is_not_called_a_fall():
+    data = sweep(tasks=("delayed_cue",), optimizers=("adam",))
+    works = (data["learning_rate"] < 0.05).astype(float)
+    data["accuracy_decision"] = data["accuracy_decision"] * 0 + works
+    page = collapse_page(data, **MADE)
+    assert "do not decide" in page.lead
+    assert "fell" not in page.lead
+
+
+def test_all_censored_gives_no_exponent():
+    data = sweep(tasks=("delayed_cue",), optimizers=("adam",))
+    data["accuracy_decision"][:] = 1.0
+    data["final_loss"][:] = 0.0
+    page = collapse_page(data, **MADE)
+    assert "0 of 6 sizes: 6 still trained at the largest rate tried" in page.lead
+
+
+def test_best_among_failures_is_marked():
+    data = sweep(tasks=("delayed_match",), optimizers=("adam",), sizes=(100, 3162))
+    data["accuracy_decision"][:, :, 1] = 0.5
+    rows = best_rate_table(best_learning_rates(data)).rows
+    assert rows[0][1].endswith("[10⁻⁴]")
+    assert " †" in rows[1][1]
+    assert rows[1][1].endswith("[0.1]")
+
+
+def test_an_extra_dimension_and_an_unknown_task():
+    data = sweep(tasks=("my_task",), optimizers=("adam",)).expand_dims(init=["gaussian", "xavier"])
+    page = collapse_page(data, **MADE)
+    assert "my task under Adam, init = gaussian" in page.lead
+    assert section(page, "Paper versus here").tables[0].rows[0][1] == ""
+
+
+def test_a_missing_variable_is_a_clear_error(data):
+    with pytest.raises(ValueError, match="steps_to_criterion"):
+        collapse_page(data.drop_vars("steps_to_criterion"), **MADE)
+
+
+def test_reference_numbers():
+    assert EXPONENTS[("delayed_cue", "adam")] == 1.34
+    assert paper_exponent({"task": "other"}) is None
+    assert paper_best_rate({"task": "delayed_match", "optimizer": "adam"}, 3162) == 0.1
+    assert paper_best_rate({"task": "flip_flop", "optimizer": "sgd"}, 178) == 0.1
+    assert paper_best_rate({"task": "flip_flop", "optimizer": "sgd"}, 10) is None
+    assert all(len(rates) == 9 for rates in BEST_RATES.values())
+    assert np.isclose(HALF_DECADES[-1], 1)

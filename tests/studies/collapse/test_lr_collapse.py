@@ -1,0 +1,186 @@
+"""The collapse study as its users meet it: presets, flags, errors, interruption."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import launch
+import lr_collapse
+import pytest
+from configs.lr_collapse import PRESETS, get_config
+
+import rnnjax
+from rnnjax.store import load_results
+from rnnjax.studies.collapse import study
+
+SCRIPT = Path(lr_collapse.__file__)
+STUDY = launch.Study("lr_collapse", SCRIPT.parent / "configs/lr_collapse.py", lr_collapse.run)
+NETWORKS = {"smoke": 24, "laptop": 2 * 2 * 6 * 9 * 4, "bisect": 2 * 7 * 41 * 8, "paper": 3900}
+
+
+def call(*flags):
+    """Runs the script's main in this process; returns its exit code."""
+    try:
+        launch.main(STUDY, [str(SCRIPT), *flags])
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def fingerprint(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(f): (hashlib.sha256(f.read_bytes()).hexdigest(), f.stat().st_mtime) for f in files}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A workdir with a finished smoke run."""
+    workdir = tmp_path_factory.mktemp("smoke") / "run"
+    assert call("--config=smoke", f"--workdir={workdir}") == 0
+    return workdir
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_describes_a_sweep(preset):
+    assert study.build_sweep(get_config(preset)).size == NETWORKS[preset]
+
+
+@pytest.mark.slow
+def test_smoke_writes_store_figures_and_report(finished):
+    results = load_results(finished / "store")
+    assert dict(results.sizes) == {
+        "task": 1, "optimizer": 2, "hidden": 2, "learning_rate": 3, "seed": 2, "step": 30,
+    }  # fmt: skip
+    assert (results.status != rnnjax.Status.PENDING).all()
+    page = (finished / "report.html").read_text()
+    assert "0.33" in page and "1.34" in page  # the paper's exponents stand beside ours
+    assert 'src="http' not in page and 'href="http' not in page.split("<body")[0]
+    assert (finished / "report.md").stat().st_size > 1000
+    assert len(list((finished / "figures").glob("*.png"))) >= 3
+
+
+@pytest.mark.slow
+def test_the_same_command_again_computes_nothing(finished):
+    before = fingerprint(finished / "store")
+    assert call("--config=smoke", f"--workdir={finished}") == 0
+    assert fingerprint(finished / "store") == before
+
+
+@pytest.mark.slow
+def test_another_config_is_refused_and_named(finished, capsys):
+    before = fingerprint(finished)
+    assert call("--config=smoke", "--config.alpha=0.25", f"--workdir={finished}") == launch.FAILED
+    error = capsys.readouterr().err
+    assert "cell.alpha is 0.5 there and 0.25 here" in error
+    assert len(error.strip().splitlines()) == 1
+    assert fingerprint(finished) == before
+
+
+def test_dry_run_says_cost_and_makes_nothing(tmp_path, capsys):
+    assert call("--config=paper", "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
+    said = capsys.readouterr().out
+    assert "3,900 networks x 5,000 steps" in said
+    assert "minutes" in said and "MB" in said
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--config.hidden=16,-4"], ["hidden", "at least 1", "-4"]),
+        (["--config.hidden=16,16"], ["hidden", "distinct"]),
+        (["--config.learning_rates=0.1,0"], ["learning_rate", "above 0"]),
+        (["--config.learning_rates=(0.1, 'nan')"], ["learning_rate", "finite"]),
+        (["--config.learning_rates=1e999,0.1"], ["learning_rate", "finite"]),
+        (["--config.tasks=delayed_que"], ["task", "did you mean 'delayed_cue'"]),
+        (["--config.optimizers=adm"], ["optimizer", "did you mean 'adam'"]),
+        (["--config=smok"], ["preset", "did you mean 'smoke'"]),
+        (["--config.arm=xaver"], ["arm", "did you mean 'xavier'"]),
+        (["--config.seeds=0"], ["seeds", "at least 1", "0"]),
+        (["--config.seedz=1"], ["seedz", "seeds"]),
+        (["--config.epochs=0"], ["epochs", "at least 1"]),
+        (["--config.alpha=1.5"], ["alpha", "(0, 1]", "1.5"]),
+        (["--config.level=0"], ["level"]),
+        (["--config.delayed_cue.steps=12", "--config.delayed_cue.response=50"], ["response", "50"]),
+        (["--config.delayed_cue.response=0"], ["response", "at least 1"]),
+        (["--config=nowhere.py"], ["nowhere.py"]),
+        (["--wrkdir=x"], ["wrkdir", "workdir"]),
+        (["extra"], ["extra"]),
+    ],
+)
+def test_bad_input_is_one_line_and_touches_nothing(flags, words, tmp_path, capsys):
+    assert call(*flags, f"--workdir={tmp_path / 'new'}") == launch.FAILED
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.strip().splitlines()) == 1
+    for word in words:
+        assert word in error
+    assert not (tmp_path / "new").exists()
+
+
+def test_workdirs_that_are_not_ours_are_left_alone(tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    before = fingerprint(tmp_path)
+    assert call("--config=smoke", f"--workdir={tmp_path}") == launch.FAILED
+    assert call("--config=smoke", f"--workdir={tmp_path / 'thesis.tex'}") == launch.FAILED
+    assert call("--config=smoke", f"--workdir={tmp_path / 'thesis.tex' / 'run'}") == launch.FAILED
+    assert capsys.readouterr().err.count("error: ") == 3
+    assert fingerprint(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_folder_that_the_same_command_finishes(tmp_path):
+    workdir = tmp_path / "run"
+    command = [sys.executable, str(SCRIPT), "--config=smoke", f"--workdir={workdir}"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    blocks = workdir / "store" / "blocks"
+    deadline = time.monotonic() + 120
+    while not list(blocks.glob("*.json")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == launch.INTERRUPTED
+    assert "Traceback" not in error
+    assert "--config=smoke" in error.splitlines()[-1]
+    kept = {f.name: f.read_text() for f in blocks.glob("*.json")}
+    assert 0 < len(kept) < 4
+    assert call("--config=smoke", f"--workdir={workdir}") == 0
+    assert {name: (blocks / name).read_text() for name in kept} == kept
+    assert (workdir / "report.html").exists()
+
+
+ABANDONED = """
+import asyncio, atexit, sys
+from pathlib import Path
+from rnnjax.studies import launch
+
+def run(*args, **options):
+    loop = asyncio.new_event_loop()
+    writes = [loop.create_task(asyncio.sleep(60))]  # stands for a store's unfinished write
+    loop.run_until_complete(asyncio.sleep(0))
+    atexit.register(writes.clear)
+    atexit.register(loop.close)
+    raise KeyboardInterrupt
+
+config = Path(sys.argv[1])
+launch.main(launch.Study("lr_collapse", config, run), ["study", "--config=smoke"])
+"""
+
+
+def test_ctrl_c_in_the_middle_of_a_write_ends_with_the_command_to_give_again(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", ABANDONED, str(STUDY.config_file)],
+        cwd=tmp_path, capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == launch.INTERRUPTED
+    assert ended.stderr.splitlines()[-1].endswith("--config=smoke")

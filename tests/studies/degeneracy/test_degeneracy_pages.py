@@ -1,0 +1,141 @@
+"""The pages on degeneracy say what the data say, beside the paper."""
+
+import numpy as np
+import pytest
+
+from compared_levels import comparison
+from rnnjax.analysis.attractors import Attractors
+from rnnjax.dynamics import FixedPoints
+from rnnjax.report import render_html, render_markdown
+from rnnjax.studies.degeneracy.page import degeneracy_page
+from rnnjax.studies.degeneracy.table1 import summary_page
+from rnnjax.studies.papers import DEGENERACY_ARROWS
+
+MADE = {
+    "settings": {"seeds": 10}, "command": "python experiments/task_complexity.py",
+    "versions": {"jax": "0.10.2"},
+}  # fmt: skip
+
+
+def part(page, heading):
+    return next(section for section in page.sections if section.heading == heading)
+
+
+def test_arrows_stand_beside_the_papers():
+    page = degeneracy_page("task_complexity", [comparison()], elapsed_seconds=65.0, **MADE)
+    assert (
+        page.lead
+        == "Flip flop, bits: dynamics rises (paper: falls), weights rises, behavior rises "
+        "(paper: falls)."
+    )
+    rows = part(page, "Arrows: paper versus here").tables[0].rows
+    # Dynamics by the angle and by the paper's formula, weights, behavior.
+    assert [row[-2:] for row in rows] == [("↓", "↑"), ("↓", "↑"), ("↑", "↑"), ("↓", "↑")]
+    assert rows[0][6] == "10 / 10 / 10"
+    low, high = (float(x) for x in rows[0][4].split(" to "))
+    assert low < float(rows[0][3]) < high
+    assert float(rows[0][5]) < 0.05
+    falling = degeneracy_page("task_complexity", [comparison((4.0, 2.0, 1.0))], **MADE)
+    assert "dynamics falls, weights falls (paper: rises)" in falling.lead
+    assert (
+        "DSA falls at 3 and rises at 0 of 3 places"
+        in part(falling, "Dynamics: by components and delays").text
+    )
+    assert "training and measuring took" in dict(page.provenance)
+
+
+def test_no_arrow_is_shown_as_such():
+    page = degeneracy_page("network_size", [comparison((1.0, 1.0, 1.0))], **MADE)
+    assert "dynamics no arrow (paper: falls)" in page.lead
+    few = degeneracy_page("network_size", [comparison((1.0, 2.0), missed=8)], **MADE)
+    assert "dynamics too few networks" in few.lead
+    text = render_markdown(few)
+    assert "seed 2: EXHAUSTED" in text
+    assert "2 of 10" in text
+    assert " nan" not in text.lower()
+
+
+def test_one_condition_alone_makes_a_page():
+    page = degeneracy_page("regularization", [comparison((1.0,))], **MADE)
+    assert "nothing to compare" in page.lead
+    assert "Dynamics: by components and delays" not in [s.heading for s in page.sections]
+    assert " nan" not in render_html(page).lower()
+
+
+def test_a_condition_of_which_none_converged_makes_a_page():
+    page = degeneracy_page("regularization", [comparison(missed=10)], **MADE)
+    text = render_markdown(page)
+    assert "0 of 10" in text
+    assert " nan" not in text.lower()
+
+
+def resting(stable):
+    points = np.random.default_rng(0).normal(size=(4, 3))
+    here = np.arange(4) < stable
+    values = np.where(here[:, None], 0.9, 1.2) * np.ones((4, 3), complex)
+    found = FixedPoints(points, np.full(4, 1e-25), values, np.ones(4, bool), here, np.ones(4))
+    return Attractors(
+        np.array([7]), [found], np.eye(3)[None], np.zeros((1, 3)), points[None],
+        np.full((1, 3), 1 / 3), [np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])],
+    )  # fmt: skip
+
+
+def test_fixed_points_are_counted_against_the_memories():
+    def page(stable):
+        return degeneracy_page(
+            "task_complexity", [comparison()], attractors={"2 bits": resting(stable)},
+            expected={"2 bits": 4}, **MADE,
+        )  # fmt: skip
+
+    full = part(page(4), "Where they come to rest")
+    assert "holds each memory of its task by a stable point" in full.text
+    assert full.tables[0].rows[0][:6] == ("2 bits", "7", "4", "4 of 4", "0", "0")
+    short = part(page(3), "Where they come to rest")
+    assert "2 bits, seed 7: 3 stable points hold 3 of 4 memories; 1 unstable" in short.text
+
+
+def test_the_summary_counts_series_and_names_what_differs():
+    falling, rising = comparison((4.0, 2.0, 1.0)), comparison()
+    still = comparison((1.0, 1.0, 1.0))
+    studies = {
+        "task_complexity": [falling, falling],  # dynamics and behavior as in the paper
+        "feature_learning": [rising, falling],  # mixed
+        "network_size": [falling],  # all as in the paper
+        "regularization": [still],  # nothing
+    }
+    sources = dict.fromkeys(DEGENERACY_ARROWS, "python experiments/some.py")
+    made = {"command": "python experiments/summary.py", "versions": {}, "sources": sources}
+    page = summary_page(studies, **made)
+    assert page.lead.startswith("5 of 12 arrows are as in the paper's Table 1")
+    rows = page.sections[0].tables[0].rows
+    assert [cell.split(" (")[0] for cell in rows[0]] == [
+        "task complexity", "↓ / ↓", "↑ / ↓", "↓ / ↓"
+    ]  # fmt: skip
+    assert rows[1][1].startswith("↓ / no arrow (")
+    assert rows[3][1].startswith("↓ / no arrow (")
+    assert "p = " in rows[3][1]
+    differing = (
+        "feature learning, dynamics: the paper's degeneracy falls, here no arrow (rises in 1"
+    )
+    assert differing in page.sections[0].text
+    assert "3 ↓, 0 ↑ of 3" in page.sections[1].tables[0].rows[0]
+    with pytest.raises(ValueError, match="^studies: .*none of network_size, regularization"):
+        summary_page({k: studies[k] for k in ("task_complexity", "feature_learning")}, **made)
+
+
+def test_sizes_are_judged_by_weights_over_their_norm():
+    page = degeneracy_page("network_size", [comparison()], **MADE)
+    rows = part(page, "Arrows: paper versus here").tables[0].rows
+    shown = {row[1]: row[-2] for row in rows}
+    assert shown["PIF over mean norm"] == shown["PIF per parameter"] == "↓"
+    assert shown["PIF over norm, less untrained"] == "-"
+    assert "PIF" not in shown
+    elsewhere = part(page, "Behind the arrows").tables[0].rows
+    assert {row[1] for row in elsewhere} >= {"PIF", "PIF over norm, untrained"}
+
+
+def test_unknown_studies_are_refused():
+    with pytest.raises(ValueError, match="^study: expected one of task_complexity"):
+        degeneracy_page("depth", [comparison()], **MADE)
+    with pytest.raises(ValueError, match="^comparisons: expected at least one"):
+        degeneracy_page("regularization", [], **MADE)

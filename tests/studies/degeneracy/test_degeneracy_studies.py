@@ -1,0 +1,176 @@
+"""The degeneracy studies as their users meet them: presets, flags, resumption, the summary."""
+
+import json
+
+import pytest
+
+from commands import call, refused, settings
+from commands import study as module_of
+from rnnjax.studies.degeneracy import conditions
+from rnnjax.studies.papers import DEGENERACY_ARROWS
+
+STUDIES = tuple(DEGENERACY_ARROWS)
+FF, DD = "flip_flop", "delayed_discrimination"
+
+# Per study and preset: the factors' levels, and how many conditions they come to.
+LAPTOP = {
+    "task_complexity": ({"flip_flop_bits": "2 3 4", f"{DD}_channels": "1 2",
+                         f"{DD}_delay": "20 40 60", f"{DD}_auxiliary": "without with"}, 8),
+    "feature_learning": ({f"{FF}_mup": "1 2 4", f"{DD}_mup": "1 2 4",
+                          f"{FF}_gamma_trick": "1 2 4"}, 9),
+    "network_size": ({f"{FF}_mup": "32 64 128", f"{DD}_mup": "32 64 128",
+                      f"{FF}_standard": "32 64 128"}, 9),
+    "regularization": ({f"{FF}_l1": "0 1e-05 0.0001", f"{FF}_nuclear": "0 0.0001 0.001",
+                        f"{DD}_l1": "0 1e-05 0.0001", f"{DD}_nuclear": "0 0.0001 0.001"}, 10),
+}  # fmt: skip
+FACTORS = {"task_complexity": 6, "feature_learning": 8, "network_size": 8, "regularization": 8}
+"""In the `paper` preset."""
+
+
+@pytest.mark.parametrize(("preset", "discrimination"), [("laptop", 0.03), ("paper", 0.01)])
+def test_every_task_has_its_rate_under_mup(preset, discrimination):
+    config = settings("feature_learning", preset)
+    rates = {FF: 0.01, DD: discrimination}
+    for task, rate in rates.items():
+        assert (
+            dict(conditions.condition(config, task, rule="mup").settings)["learning_rate"] == rate
+        )
+        assert dict(conditions.condition(config, task).settings)["learning_rate"] == 1e-3
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_laptop_compares_what_it_says(study):
+    config = settings(study, "laptop")
+    factors = module_of(study).factors(config)
+    levels, count = LAPTOP[study]
+    assert {f.name: " ".join(f.levels) for f in factors} == levels
+    found = conditions.all_conditions(factors)
+    assert len(found) == count
+    assert {c.sweep(config).shape[-1] for c in found} == {8}
+    assert all(c.recipe.batch == 128 for c in found)
+    for factor in factors:
+        assert len(factor.conditions) == len(factor.levels)
+        assert len({c.name for c in factor.conditions}) == len(factor.levels)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_paper_compares_fifty_networks_on_all_tasks(study):
+    config = settings(study, "paper")
+    factors = module_of(study).factors(config)
+    assert config.seeds == 50
+    assert len(factors) == FACTORS[study]
+    assert {c.task.name for c in conditions.all_conditions(factors)} == {
+        "flip_flop", "delayed_discrimination", "sine_wave", "path_integration"
+    }  # fmt: skip
+    names = [c.name for c in conditions.all_conditions(factors)]
+    assert len(set(names)) == len(names)
+
+
+def test_a_penalty_of_nothing_is_the_condition_of_both_series():
+    factors = module_of("regularization").factors(settings("regularization", "laptop"))
+    first, second = factors[0], factors[1]
+    assert first.conditions[0].name == second.conditions[0].name
+    assert first.conditions[0].recipe.penalties == ()
+    assert dict(first.conditions[2].settings)["l1"] == 1e-4
+    assert first.conditions[2].recipe.penalties == ("l1",)
+
+
+@pytest.mark.slow
+def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
+    workdir = tmp_path / "run"
+    # A program is compiled per order of the operators.
+    dsa = [f"--config.dsa.{field}" for field in ("components=2,", "delays=1,", "order=4")]
+    asked = ("--config=smoke", *dsa, f"--workdir={workdir}")
+    assert call("task_complexity", *asked) == 0
+    page = (workdir / "report.md").read_text()
+    assert "task_complexity.py --config=smoke" in page
+    assert " nan" not in page.lower()
+    names = {file.stem for file in (workdir / "figures").glob("*.png")}
+    assert names >= {"levels", "dynamics_charts", "network_maps", "stretched_losses", "features"}
+    kept = [*(workdir / "store").glob("*/blocks/*.json"), *(workdir / "measures").glob("*.nc")]
+    before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in kept}
+    assert len(before) == 2 + 2
+    # As after an interruption: one condition's measures are gone, a half-written copy is there.
+    (lost,) = (workdir / "measures").glob("flip_flop-standard-bits_2*")
+    lost.rename(lost.with_name("." + lost.name))
+    capsys.readouterr()
+    assert call("task_complexity", *asked) == 0
+    said = capsys.readouterr().out
+    assert said.count("Measuring") == 1
+    assert "Measuring flip_flop-standard-bits_2" in said
+    for file, was in before.items():
+        assert file == lost or (file.read_bytes(), file.stat().st_mtime_ns) == was
+    index = json.loads((workdir / "study.json").read_text())
+    assert [len(factor["conditions"]) for factor in index["factors"]] == [2]
+    # The summary needs all four; this one is there.
+    flags = [f"--config.{study}={tmp_path / 'none'}" for study in STUDIES[1:]]
+    error = refused(
+        "summary", [*flags, f"--config.task_complexity={workdir}"], tmp_path / "new", capsys
+    )
+    assert "task_complexity" not in error
+    for study in STUDIES[1:]:
+        assert f"{study}: expected the workdir of a finished study" in error
+    wrong = refused("summary", [f"--config.regularization={workdir}"], tmp_path / "new", capsys)
+    assert "regularization: expected its workdir, got that of task_complexity" in wrong
+    # Four studies of this size make a page.
+    for study in STUDIES[1:]:
+        copy = tmp_path / study
+        (copy / "measures").parent.mkdir()
+        (copy / "measures").symlink_to(workdir / "measures")
+        (copy / "study.json").write_text(json.dumps({**index, "study": study}))
+    flags = [f"--config.{study}={tmp_path / study}" for study in STUDIES[1:]]
+    flags += [f"--config.task_complexity={workdir}", f"--workdir={tmp_path / 'summary'}"]
+    assert call("summary", *flags) == 0
+    page = (tmp_path / "summary" / "report.md").read_text()
+    assert "of 12 arrows" in page
+    assert " nan" not in page.lower()
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_dry_run_counts_training_and_measuring(study, tmp_path, capsys):
+    workdir = tmp_path / "new"
+    assert call(study, "--config=smoke", "--dry_run", f"--workdir={workdir}") == 0
+    said = capsys.readouterr().out
+    assert "2 conditions: training" in said
+    assert "measuring" in said
+    assert not workdir.exists()
+
+
+def test_measuring_is_counted_by_pairs():
+    config = settings("network_size", "laptop")
+    small, large = (
+        conditions.measuring_seconds(config, c, 1e11)
+        for c in module_of("network_size").factors(config)[0].conditions[1:]
+    )
+    assert small == large  # sixty-four and 128 units have as many starts as cost the same
+    config.seeds = 50
+    many = conditions.measuring_seconds(
+        config, module_of("network_size").factors(config)[0].conditions[1], 1e11
+    )
+    assert many > 10 * small
+
+
+@pytest.mark.parametrize(
+    ("study", "flags", "words"),
+    [
+        ("task_complexity", ["--config.tasks=flipflop"], ["tasks", "did you mean 'flip_flop'"]),
+        ("task_complexity", ["--config.tasks="], ["tasks"]),
+        ("task_complexity", ["--config.channels.flip_flop=0,1"], ["bits", "at least 1"]),
+        ("task_complexity", ["--config.seeds=0"], ["seeds", "at least 1"]),
+        ("task_complexity", ["--config.samples=0"], ["samples", "at least 1"]),
+        ("task_complexity", ["--config.dsa.delays=0,1"], ["delays", "at least 1"]),
+        ("task_complexity", ["--config.dsa.variance=1.5"], ["variance"]),
+        ("task_complexity", ["--config.stretch=0"], ["factor", "above 0"]),
+        ("feature_learning", ["--config.gammas=0.0,1.0"], ["gamma"]),
+        ("feature_learning", ["--config.gammas=2.0,1.0"], ["gammas", "expected values that rise"]),
+        ("task_complexity", ["--config.fixed_points.networks=0"], ["fixed_points.networks"]),
+        ("task_complexity", ["--config.training.flip_flop.learning_rate=-1.0"], ["learning_rate"]),
+        ("network_size", ["--config.widths=0,8"], ["hidden", "at least 1"]),
+        ("regularization", ["--config.l1=-1.0,0.0"], ["l1", "at least 0"]),
+        ("regularization", ["--config.l1=()"], ["tasks", "to compare"]),
+    ],
+)
+def test_bad_input_is_one_line_and_touches_nothing(study, flags, words, tmp_path, capsys):
+    error = refused(study, ["--config=smoke", *flags], tmp_path / "new", capsys)
+    for word in words:
+        assert word in error

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+
+from learning_curves import cost, latent
+from populations import without
+from rnnjax.report import render_html, render_markdown
+from rnnjax.studies.latent.page import latent_page
+
+MADE = {
+    "settings": {"cell": {"rank": 1}},
+    "command": "python experiments/latent.py",
+    "versions": {"jax": "0.10.2"},
+    "resamples": 200,
+}
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+def table(page, heading, number=0):
+    section = next(part for part in page.sections if part.heading == heading)
+    return section.tables[number]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return latent(0.0)
+
+
+@pytest.fixture(scope="module")
+def small(data):
+    """One rate, and no dimension of tasks."""
+    return data.isel(task=0, drop=True).sel(learning_rate=[0.1]).assign_coords(criterion=0.9)
+
+
+@pytest.fixture(scope="module")
+def page(data):
+    return latent_page(data, cost(), elapsed_seconds=30.0, **MADE)
+
+
+def test_lead_is_in_numbers(page):
+    rows = table(page, "Learning curves").rows
+    widest = max(rows, key=lambda row: float(row[3]))
+    assert page.lead.startswith(
+        f"From N{SPACE}={SPACE}1000 to 100000 learning curves stay within a factor {widest[3]} of"
+    )
+    place = "the flip-flop task" if widest[0] == "Flip flop" else "delayed cue discrimination"
+    assert (
+        f"farthest apart in {place}, at rate {widest[1]}, step {widest[2]}, where seeds alone"
+        in page.lead
+    )
+    assert f"{widest[4]}." in page.lead
+    assert "The steps to a loss against N: exponents from " in page.lead
+    assert f"21.5 ms at N{SPACE}={SPACE}1000 and 170 ms at N{SPACE}={SPACE}100000" in page.lead
+
+
+def test_curves_that_part_are_called_beyond_chance():
+    page = latent_page(latent(0.3), cost(), **MADE)
+    last = [row for row in table(page, "Learning curves").rows if row[2] == "496"]
+    assert [row[5] for row in last] == ["yes"] * 4
+    assert "interval above zero in 12 of 12 fits, and holding zero in 0." in page.lead
+    assert "beyond what seeds alone give in 12 of 12" in table(page, "Paper versus here").rows[0][2]
+
+
+def test_sections_figures_and_provenance(page):
+    assert [part.heading for part in page.sections] == [
+        "Learning curves",
+        "Steps to a loss",
+        "Accuracy",
+        "Time and memory",
+        "Paper versus here",
+        "What these numbers do not say",
+        "Runs",
+        "Settings",
+    ]
+    names = [picture.name for part in page.sections for picture in part.figures]
+    assert names == ["latent_curves", "latent_accuracy", "latent_cost"]
+    assert ("training took", "30.0 s") in page.provenance
+    assert "figures/latent_cost.png" in render_markdown(page)
+    assert "Partial" not in render_html(page)
+
+
+def test_tables_cover_every_condition_rate_and_loss(page):
+    rows = table(page, "Steps to a loss").rows
+    assert len(rows) == 2 * 2 * 3
+    assert {row[2] for row in rows} == {"50%", "20%", "10%"}
+    assert all(row[5] == "4 / 0" for row in rows)
+    assert table(page, "Time and memory").rows[-1] == (
+        "100000", "170 ms", "1 min 25 s", "4.00 GiB"
+    )  # fmt: skip
+
+
+def test_paper_versus_here(page):
+    claims = {row[0]: row[1:] for row in table(page, "Paper versus here").rows}
+    assert claims["time per epoch"] == ("about 250 ms; more at N = 100000", "21.5 ms to 170 ms")
+    assert claims["training at N = 100000"][1] == f"100 epochs at N{SPACE}={SPACE}100000: 17.0 s"
+    setup = {row[0]: row[1:] for row in table(page, "Paper versus here", 1).rows}
+    assert setup["network sizes"][1] == "1000, 3000, 10000, 100000"
+    assert setup["training steps"] == ("500 epochs", "500")
+    assert setup["task"][1] == "the flip-flop task, delayed cue discrimination"
+
+
+def test_one_task_without_a_dimension(small):
+    page = latent_page(small, cost((1000,)), **MADE)
+    assert "they are farthest apart at rate 0.1, step" in page.lead
+    assert f"An epoch takes 21.5 ms at N{SPACE}={SPACE}1000 (paper" in page.lead
+
+
+def test_nothing_measured(small):
+    page = latent_page(small, cost() * np.nan, **MADE)
+    assert "An epoch" not in page.lead
+    assert table(page, "Time and memory").rows[0] == ("1000", "not measured", "", "not measured")
+
+
+def test_a_sweep_in_progress_says_so(small):
+    half = latent_page(without(small, small["hidden"] < 10000), cost(), **MADE)
+    assert half.lead.startswith("Partial results")
+    assert f"From N{SPACE}={SPACE}1000 to 3000 learning curves" in half.lead
+    assert "No loss was reached by three sizes" in half.lead
+    none = latent_page(without(small, small["seed"] < 0), cost(), **MADE)
+    assert none.lead == "Partial results, the sweep is not complete. No run has finished yet."
+    assert latent_page(small, cost(), pending=True, **MADE).lead.startswith("Partial results")
+
+
+def test_a_missing_variable_is_a_clear_error(data):
+    with pytest.raises(ValueError, match="'blind_loss'"):
+        latent_page(data.drop_vars("blind_loss"), cost(), **MADE)
+    with pytest.raises(ValueError, match="'seconds_per_epoch'"):
+        latent_page(data, cost().drop_vars("seconds_per_epoch"), **MADE)

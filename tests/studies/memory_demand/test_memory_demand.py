@@ -1,0 +1,111 @@
+"""Memory demand: windows against loops, and tasks whose answer is known by construction."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnjax import tasks
+from rnnjax.studies.memory_demand.analysis import _features, _samples, enough, memory_demand
+from rnnjax.tasks import Task, Trial
+
+
+@dataclasses.dataclass(frozen=True)
+class Echo(Task):
+    """The target of step t is the sign of the input of step t - lag."""
+
+    lag: int = 3
+    length: int = 20
+
+    name = "echo"
+    inputs = outputs = 1  # pyright: ignore
+
+    @property
+    def steps(self):
+        return self.length
+
+    def sample(self, key):
+        signs = jnp.sign(jax.random.normal(key, (self.length, 1)))
+        late = jnp.concatenate([jnp.zeros((self.lag, 1)), signs[: self.length - self.lag]])
+        return Trial(signs, late, jnp.ones_like(late))
+
+
+QUICK = {"initializations": 2, "steps": 400, "trials": 64, "units": 32}
+
+
+def test_an_echo_asks_for_its_lag():
+    """y_{t+1} = x_{t+1-lag}: a window that ends at x_t needs lag steps, one at x_{t+1} one more."""
+    found = memory_demand(Echo(3), (1, 2, 3, 4, 6), **QUICK)
+    assert int(found["demand"]) == 3
+    error = found["error"].mean("initialization")
+    assert float(error.sel(history=2)) > 0.7 > 0.2 > float(error.sel(history=3))
+    assert float(found["variance"]) == pytest.approx(17 / 20, rel=0.1)
+    assert not found["censored"]
+    short = memory_demand(Echo(3), (1, 2, 3), **QUICK)
+    assert (int(short["demand"]), bool(short["censored"])) == (3, True)
+    assert int(memory_demand(Echo(3), (1, 2, 3, 4, 6), lead=1, **QUICK)["demand"]) == 4
+
+
+@pytest.mark.parametrize("before", ["first", "silence"])
+@pytest.mark.parametrize("window", ["inputs", "targets"])
+@pytest.mark.parametrize("lead", [0, 1])
+def test_windows_are_those_of_the_paper(window, lead, before):
+    trial = tasks.sine_wave(2, steps=6, frequencies=3, highest=3).batch(jax.random.key(0), 2)
+    longest, history = 4, 3
+    mean, scale = jnp.full((1, 1, 2), 3.0), jnp.full((1, 1, 2), 2.0)  # of other trials
+    how = {"longest": longest, "lead": lead, "window": window, "before": before}
+    samples = _samples(trial, mean, scale, **how)
+    rows = jnp.arange(longest) >= longest - history
+    features, wanted = _features(samples, rows, jnp.arange(2 * 5))
+    x, y = np.asarray(trial.inputs), np.asarray(trial.targets)
+    scaled, silent = (x - 3) / 2, np.full(2, -1.5)
+    for sample in range(10):
+        b, t = divmod(sample, 5)
+        entries = []
+        for k in range(longest):
+            step = t + lead - longest + 1 + k
+            at = step - lead
+            first = before == "first"
+            seen = scaled[b, step] if step >= 0 else scaled[b, 0] if first else silent
+            answer = y[b, at] if at >= 0 else y[b, 0] if first else 0 * y[b, 0]
+            row = np.concatenate([seen, answer]) if window == "targets" else seen
+            entries.append(row if k >= longest - history else 0 * row)
+        want = np.concatenate([*entries, y[b, t]])
+        np.testing.assert_allclose(features[sample], want, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(wanted[sample], y[b, t + 1])
+
+
+def test_enough_is_the_first_of_the_plateau():
+    def curve(*means):
+        return np.array(means)[:, None] + np.zeros(3)
+
+    assert enough(curve(1.0, 0.5, 0.1, 0.11, 0.1), 0.05) == 2
+    assert enough(curve(1.0, 0.5, 0.14, 0.1, 0.2), 0.05) == 2  # within a twentieth of the fall
+    assert enough(curve(1.0, 0.5, 0.15, 0.1, 0.2), 0.05) == 3
+    assert enough(curve(0.1, 0.2, 0.3), 0.05) == 0
+    assert enough(curve(0.3, 0.2, 0.1), 0.05, negligible=0.11) == 1
+    noisy = curve(0.102, 0.1) + np.array([[0.0, 0.01, -0.01]])
+    assert enough(noisy, 0.05) == 0  # a difference within its error
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"histories": ()}, "histories: expected ascending lengths"),
+        ({"histories": (2, 1)}, "histories: expected ascending lengths"),
+        ({"histories": (0, 1)}, "histories: expected an integer of at least 1"),
+        ({"histories": (1, 99)}, "histories: .* up to the 20 steps of a trial of 'echo'"),
+        ({"histories": 5}, "histories: expected a sequence of lengths, got 5"),
+        ({"window": "outputs"}, "window: expected one of inputs, targets"),
+        ({"before": "zeros"}, "before: expected one of first, silence"),
+        ({"lead": 2}, "lead: expected 0 or 1"),
+        ({"steps": 0}, "steps: expected an integer of at least 1"),
+        ({"tolerance": 2}, "tolerance: expected a number in"),
+        ({"task": "echo"}, "task: expected a Task"),
+    ],
+)
+def test_bad_arguments_are_named(options, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        memory_demand(**{"task": Echo(), "histories": (1, 2), **options})

@@ -1,0 +1,163 @@
+import pytest
+import xarray as xr
+
+from learning_curves import planted
+from populations import without
+from rnnjax.analysis import Resampling
+from rnnjax.report import render_html, render_markdown
+from rnnjax.studies.rescaling.analysis import slowdown
+from rnnjax.studies.rescaling.page import rescaling_page
+
+MADE = {
+    "settings": {"cell": {"alpha": 0.5}},
+    "command": "python experiments/rescaling.py",
+    "versions": {"jax": "0.10.2"},
+    "resamples": 200,
+}
+
+
+def sweep(torch, scaled, **options):
+    arms = {"torch": torch, "scaled": scaled}
+    return planted(arms, total=1000, points=250, first=6, noise=0.03, jitter=0.03, **options)
+
+
+def table(page, heading, number=0):
+    section = next(part for part in page.sections if part.heading == heading)
+    return section.tables[number]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return sweep(0.4, 0.0)
+
+
+@pytest.fixture(scope="module")
+def page(data):
+    return rescaling_page(data, elapsed_seconds=452.0, **MADE)
+
+
+def test_lead_answers_with_numbers(page, data):
+    fit = slowdown(data, targets=[0.06], resampling=Resampling(resamples=200)).sel(
+        target=0.06, learning_rate=0.1
+    )
+    torch = float(fit["exponent"].sel(eps_scaling="torch"))
+    said = (
+        "At learning rate 0.1 the slow-down of larger networks is Adam's eps: from N = 500 to "
+        f"5000 the steps to a loss of 0.06 go as N^{torch:.2f} ("
+    )
+    assert said in page.lead
+    assert f"a difference of {float(fit['difference']):.2f} (" in page.lead
+    assert "At learning rate 1 the arms cannot be compared" in page.lead
+    assert "Partial" not in page.lead
+
+
+@pytest.mark.parametrize(
+    ("slopes", "said"),
+    [
+        ((0.4, 0.4), "is structural, at least in part"),
+        ((0.6, 0.3), "is partly Adam's eps and partly structural"),
+        ((0.0, 0.0), "larger networks do not learn more slowly"),
+    ],
+)
+def test_lead_follows_the_data(slopes, said):
+    page = rescaling_page(sweep(*slopes, rates=(0.1,)), **MADE)
+    assert said in page.lead
+    assert "cannot be compared" not in page.lead
+
+
+def test_sections_figures_and_provenance(page):
+    assert [part.heading for part in page.sections] == [
+        "Learning curves",
+        "Steps to a loss",
+        "The same number of steps",
+        "Paper versus here",
+        "What these numbers do not say",
+        "Runs",
+        "Settings",
+    ]
+    names = [picture.name for part in page.sections for picture in part.figures]
+    assert names == ["rescaling_curves", "slowdown"]
+    assert ("training took", "7 min 32 s") in page.provenance
+    assert "figures/slowdown.png" in render_markdown(page)
+    assert "Partial" not in render_html(page)
+
+
+def test_every_rate_and_loss_has_its_verdict(page):
+    found = table(page, "Steps to a loss")
+    assert [row[1:3] for row in found.rows[:3]] == [("0.01", "0.3"), ("0.01", "0.1"),
+                                                   ("0.01", "0.06")]  # fmt: skip
+    assert [row[-1] for row in found.rows] == ["eps"] * 6 + ["unfitted"] * 3
+    assert found.rows[-1][3:8] == ("no fit", "no fit", "none", "0", "4 / 4")
+
+
+def test_the_main_loss_is_the_lowest_that_most_sizes_reach(data):
+    hard = data["loss"].where((data["hidden"] < 3000) | (data["loss"] > 0.08), 0.08)
+    hard = data.assign(loss=hard.transpose(*data["loss"].dims))
+    page = rescaling_page(hard.sel(learning_rate=[0.1]), **MADE)
+    assert "steps to a loss of 0.1 go as" in page.lead
+    assert "0.06" not in page.lead
+
+
+def test_paper_versus_here(page):
+    claims = {row[0]: row[1:] for row in table(page, "Paper versus here").rows}
+    reached = "eps fixed: {0} of 20, eps scaled with N: {0} of 20"
+    assert claims["runs at rate 0.1 that reach 0.06"] == ("trains", reached.format(20))
+    assert claims["runs at rate 1 that reach 0.06"] == ("fails at every size", reached.format(0))
+    assert claims["larger networks slower, eps fixed"][1].endswith("interval above zero in 2 of 2")
+    setup = {row[0]: row[1:] for row in table(page, "Paper versus here", 1).rows}
+    assert setup["network sizes"] == ("500, 1000, 3000, 5000", "500, 1000, 3000, 5000")
+    assert setup["training steps"] == ("2000 epochs", "1000")
+
+
+def test_accuracy_near_the_papers_loss(data):
+    near = data.sel(learning_rate=[0.1]).copy(deep=True)
+    near["final_loss"][0, 0, 0, 0] = 0.06
+    near["accuracy_decision"][0, 0, 0, 0] = 0.93
+    near["final_loss"][0, 0, 0, 1] = 0.2
+    near["accuracy_decision"][0, 0, 0, 1] = 0.11
+    row = table(rescaling_page(near, **MADE), "Paper versus here").rows[-1]
+    assert "0.93" in row[2]
+    assert "0.11" not in row[2]
+
+
+def test_losses_after_the_same_steps(page):
+    rows = table(page, "The same number of steps").rows
+    at_end = next(row for row in rows if row[1] == "0.1" and float(row[2]) > 900)
+    assert float(at_end[3].split()[0]) > 3
+    assert float(at_end[4].split()[0]) < 1.2
+    assert rows[-1][3:] == ("none", "none")  # rate 1, after seeds diverged
+
+
+def test_a_sweep_in_progress_says_so(data):
+    data = data.sel(learning_rate=[0.1])
+    half = rescaling_page(without(data, data["eps_scaling"] == "torch"), **MADE)
+    assert half.lead.startswith("Partial results")
+    assert "cannot be compared" in half.lead
+    assert "(partial results)" in half.subtitle
+    none = rescaling_page(without(data, data["seed"] < 0), **MADE)
+    assert none.lead == "Partial results, the sweep is not complete. No run has finished yet."
+    assert rescaling_page(data, pending=True, **MADE).lead.startswith("Partial results")
+
+
+def test_conditions_are_counted_and_a_split_is_named(data):
+    two = xr.concat([data, sweep(0.4, 0.4)], xr.Variable("init", ["a", "b"]))
+    page = rescaling_page(two.sel(learning_rate=[0.1]), **MADE)
+    assert page.lead.startswith("In this sweep, init = a, at learning rate 0.1 the slow-down")
+    assert page.lead.endswith("Over all 2 conditions and rates: eps 1, structural 1.")
+
+
+def test_verdicts_that_depend_on_the_loss_are_named(data):
+    late = data["loss"].where(data["loss"] > 0.2, data["loss"].isel(eps_scaling=1, drop=True))
+    mixed = data.assign(loss=late.transpose(*data["loss"].dims)).sel(learning_rate=[0.01])
+    page = rescaling_page(mixed, **MADE)
+    verdicts = {row[-1] for row in table(page, "Steps to a loss").rows}
+    assert len(verdicts) > 1
+    text = next(part.text for part in page.sections if part.heading == "Steps to a loss")
+    assert "At learning rate 0.01 the verdict depends on which of the losses" in text
+
+
+def test_a_missing_variable_is_a_clear_error(data):
+    with pytest.raises(ValueError, match="'accuracy_decision'"):
+        rescaling_page(data.drop_vars("accuracy_decision"), **MADE)
+    with pytest.raises(ValueError, match="no 'torch'"):
+        rescaling_page(data.isel(eps_scaling=[1]), **MADE)

@@ -1,0 +1,76 @@
+"""The studies of populations and of memory demand as their users meet them."""
+
+import json
+
+import pytest
+
+from commands import call, refused, settings, study
+from rnnjax import Status, load_population
+
+SIZES = {
+    "smoke": {"flip_flop": 3, "sine_wave": 3},
+    "laptop": dict.fromkeys(
+        ("flip_flop", "delayed_discrimination", "sine_wave", "path_integration"), 2 * 4
+    ),
+    "paper": dict.fromkeys(
+        ("flip_flop", "delayed_discrimination", "sine_wave", "path_integration"), 50
+    ),
+}
+
+
+@pytest.mark.parametrize("preset", SIZES)
+def test_every_preset_describes_its_populations(preset):
+    sweeps = study("population").build_sweeps(settings("population", preset))
+    assert {name: sweep.size for name, sweep in sweeps.items()} == SIZES[preset]
+
+
+@pytest.mark.slow
+def test_populations_train_report_and_resume(tmp_path):
+    workdir = tmp_path / "run"
+    assert call("population", "--config=smoke", f"--workdir={workdir}") == 0
+    found = load_population(workdir / "store" / "flip_flop")
+    assert Status.CONVERGED in found.status
+    page = (workdir / "report.md").read_text()
+    assert "population.py --config=smoke" in page
+    assert " nan" not in page.lower()
+    names = {file.stem for file in (workdir / "figures").glob("*.png")}
+    assert names == {"threshold_curves", "answers_flip_flop", "answers_sine_wave"}
+    markers = {f: f.read_text() for f in (workdir / "store").glob("*/blocks/*.json")}
+    assert len(markers) == 2
+    assert call("population", "--config=smoke", f"--workdir={workdir}") == 0
+    assert {f: f.read_text() for f in (workdir / "store").glob("*/blocks/*.json")} == markers
+
+
+@pytest.mark.slow
+def test_memory_demand_reports_and_resumes(tmp_path):
+    workdir = tmp_path / "run"
+    small = ("--config=smoke", "--config.tasks=sine_wave", f"--workdir={workdir}")
+    assert call("memory_demand", *small) == 0
+    cache = workdir / "store" / "memory_demand.json"
+    before = cache.read_text()
+    assert len(json.loads(before)) == 4
+    assert "memory_demand.py --config=smoke" in (workdir / "report.md").read_text()
+    assert (workdir / "figures" / "memory_demand.png").exists()
+    assert call("memory_demand", *small) == 0
+    assert cache.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "words"),
+    [
+        ("population", ["--config.tasks=flipflop"], ["tasks", "did you mean 'flip_flop'"]),
+        ("population", ["--config.seeds=0"], ["seeds", "at least 1"]),
+        ("population", ["--config.patience=0"], ["patience", "at least 1"]),
+        ("population", ["--config.training.sine_wave.threshold=nan"], ["threshold", "above 0"]),
+        ("population", ["--config.training.sine_wave.schedule=plato"], ["schedule", "'plateau'"]),
+        ("population", ["--config.sine_wave.channels=0"], ["channels", "at least 1"]),
+        ("population", ["--config.stretch=0"], ["factor", "above 0"]),
+        ("memory_demand", ["--config.tasks=sine"], ["task", "'sine_wave'"]),
+        ("memory_demand", ["--config.histories=5,1"], ["histories", "ascending"]),
+        ("memory_demand", ["--config.initializations=0"], ["initializations", "at least 1"]),
+    ],
+)
+def test_bad_input_is_one_line_and_touches_nothing(name, flags, words, tmp_path, capsys):
+    error = refused(name, ["--config=smoke", *flags], tmp_path / "new", capsys)
+    for word in words:
+        assert word in error

@@ -1,0 +1,114 @@
+"""The studies of width rules and latent training as their users meet them."""
+
+import json
+
+import numpy as np
+import pytest
+
+import rnnjax
+from commands import call, refused, settings, study
+from rnnjax.store import load_results
+
+NAMES = ("width_transfer", "rescaling", "latent")
+SIZES = {
+    "width_transfer": {
+        "smoke": 2 * 2 * 3 * 2, "laptop": 5 * 5 * 21 * 6, "paper": 5 * 6 * 13 * 10,
+    },
+    "rescaling": {"smoke": 2 * 2 * 3 * 2, "laptop": 2 * 5 * 3 * 3, "paper": 2 * 2 * 4 * 3 * 5},
+    "latent": {"smoke": 2 * 2 * 2, "laptop": 5 * 2 * 3, "paper": 7 * 2 * 5},
+}  # fmt: skip
+CASES = [(name, preset) for name, presets in SIZES.items() for preset in presets]
+
+
+@pytest.mark.parametrize(("name", "preset"), CASES)
+def test_every_preset_describes_a_sweep(name, preset):
+    assert study(name).build_sweep(settings(name, preset)).size == SIZES[name][preset]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [
+        ("width_transfer", {"transfer_curves", "rates_against_width", "coordinate_check"}),
+        ("rescaling", {"rescaling_curves", "slowdown"}),
+        ("latent", {"latent_curves", "latent_accuracy", "latent_cost"}),
+    ],
+)
+def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
+    workdir = tmp_path / "run"
+    assert call(name, "--config=smoke", f"--workdir={workdir}") == 0
+    results = load_results(workdir / "store")
+    done = results["status"] == rnnjax.Status.EXHAUSTED
+    left = 2 * 2 if name == "width_transfer" else 0  # the rate at which one rule is not tried
+    assert int((~done).sum()) == left
+    assert {file.stem for file in (workdir / "figures").glob("*.png")} == figures
+    page = (workdir / "report.md").read_text()
+    assert f"{name}.py --config=smoke" in page  # every report names its command
+    assert " nan" not in page.lower()
+    markers = {f: f.read_text() for f in (workdir / "store" / "blocks").glob("*.json")}
+    assert call(name, "--config=smoke", f"--workdir={workdir}") == 0
+    assert {f: f.read_text() for f in (workdir / "store" / "blocks").glob("*.json")} == markers
+    if name == "latent":
+        (entry,) = json.loads((workdir / "cost.json").read_text()).values()
+        assert entry["of"]["setup"]["cell"]["hidden"] == 200
+        saved = entry["value"]
+        assert len(saved["seconds"]) == 2
+        assert min(saved["seconds"]) > 0
+        assert 1e8 < saved["peak_bytes"] < 2e9
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "words"),
+    [
+        ("width_transfer", ["--config.rules=standard,mupp"], ["rules", "did you mean 'mup'"]),
+        ("width_transfer", ["--config.optimizer=adm"], ["optimizer", "did you mean 'adam'"]),
+        ("width_transfer", ["--config.eps_scaling=torsh"], ["eps_scaling", "'torch'"]),
+        ("width_transfer", ["--config.task=delayed"], ["task", "delayed_cue"]),
+        ("width_transfer", ["--config.highest.mup=1e-6"], ["rules", "highest.mup", "got none"]),
+        ("width_transfer", ["--config.hidden=1024", "--config.rules=gru"], ["widest.gru"]),
+        ("width_transfer", ["--config.coordinates.widths=256"], ["coordinates.widths", "two"]),
+        ("width_transfer", ["--config.rank=40"], ["rank", "at most"]),
+        ("width_transfer", ["--config.coordinates.learning_rate=0"], ["learning_rate", "above 0"]),
+        ("rescaling", ["--config.inits=xavier"], ["init", "gaussian"]),
+        ("rescaling", ["--config.eps_scalings=torch"], ["eps_scalings", "torch", "scaled"]),
+        ("rescaling", ["--config.flip_flop.bits=0"], ["bits", "at least 1"]),
+        ("latent", ["--config.rank=0"], ["rank", "at least 1"]),
+        ("latent", ["--config.rank=5", "--config.hidden=4"], ["rank", "at most"]),
+        ("latent", ["--config.readout=kappa"], ["readout", "rates"]),
+        (
+            "latent",
+            ["--config.readout=latent", "--config.flip_flop.bits=3"],
+            ["rank", "at least 3"],
+        ),
+        ("latent", ["--config.rank=20", "--config.cost_hidden=10"], ["rank", "at most"]),
+        ("latent", ["--config.cost_hidden=0,10"], ["cost_hidden", "at least 1"]),
+        ("latent", ["--config.cost_repeats=0"], ["cost_repeats", "at least 1"]),
+    ],
+)
+def test_bad_input_is_one_line_and_touches_nothing(name, flags, words, tmp_path, capsys):
+    error = refused(name, flags, tmp_path / "new", capsys)
+    for word in words:
+        assert word in error
+
+
+def test_dry_run_counts_only_the_rates_and_widths_that_a_rule_is_tried_at(tmp_path, capsys):
+    new = f"--workdir={tmp_path / 'new'}"
+    assert call("width_transfer", "--dry_run", "--config.rules=standard,gru", new) == 0
+    said = capsys.readouterr().out
+    assert f"{5 * 13 * 6 + 4 * 13 * 6:,} networks x 300 steps" in said
+    assert "gru" in said
+    assert not (tmp_path / "new").exists()
+
+
+def test_each_rule_is_tried_where_its_config_says():
+    config = settings("width_transfer", "laptop")
+    module = study("width_transfer")
+    sweep = module.build_sweep(config)
+    wanted = module.wanted_runs(sweep, config)
+    rates = np.array(sweep.axis("learning_rate").values)
+    for i, rule in enumerate(sweep.axis("cell").labels):
+        tried = rates[wanted[i].any(axis=(0, 2))]
+        assert config.lowest[rule] <= tried.min()
+        assert tried.max() <= config.highest[rule]
+        widths = np.array(config.hidden)[wanted[i].any(axis=(1, 2))]
+        assert widths.max() == (256 if rule == "gru" else 512)

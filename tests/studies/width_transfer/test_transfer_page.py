@@ -1,0 +1,200 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from populations import without
+from rnnjax.analysis import Resampling, power_law
+from rnnjax.report import render_html, render_markdown
+from rnnjax.studies.width_transfer.analysis import (
+    best_rate_scaling,
+    exponent_difference,
+    rate_shift,
+)
+from rnnjax.studies.width_transfer.page import transfer_page
+from width_sweeps import Law, transfer_sweep
+
+MADE = {
+    "settings": {"cells": ["standard", "mup"]},
+    "command": "python experiments/width_transfer.py",
+    "versions": {"jax": "0.10.2"},
+    "resamples": 100,
+}
+CARRY = "Does the learning rate carry over?"
+
+
+def section(page, heading):
+    return next(part for part in page.sections if part.heading == heading)
+
+
+def numbers(fit, cell):
+    found = fit.sel(cell=cell)
+    ends = ("exponent", "exponent_low", "exponent_high")
+    return tuple(f"{round(float(found[name]), 2) + 0.0:.2f}" for name in ends)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return transfer_sweep()
+
+
+@pytest.fixture(scope="module")
+def fits(data):
+    return best_rate_scaling(data, resampling=Resampling(resamples=100)), power_law(
+        data, resampling=Resampling(resamples=100)
+    )
+
+
+@pytest.fixture(scope="module")
+def page(data):
+    return transfer_page(data, elapsed_seconds=4000.0, **MADE)
+
+
+def test_lead_gives_the_verdict_of_every_rule_with_its_numbers(page, fits):
+    middle, low, high = numbers(fits[0], "standard")
+    assert page.lead.startswith(
+        f"Under the standard rule both rates fall (best: slope {middle}, 95% interval {low} to "
+        f"{high}; critical: slope {numbers(fits[1], 'standard')[0]}, 95% interval "
+    )
+    middle, low, high = numbers(fits[1], "mup_adam")
+    assert "Under muP Adam neither rate moves (best: slope " in page.lead
+    assert f"critical: slope {middle}, 95% interval {low} to {high})." in page.lead
+    assert "In latent networks neither rate moves" in page.lead
+    assert "a change of 0.5 decades per decade of N is excluded" in page.lead
+    assert "Partial" not in page.lead
+
+
+def test_sections_figures_and_tables_are_all_there(page):
+    assert [part.heading for part in page.sections] == [
+        CARRY,
+        "Loss against learning rate",
+        "What these numbers do not say",
+        "Runs",
+        "Settings",
+    ]
+    names = [picture.name for part in page.sections for picture in part.figures]
+    assert names == ["rates_against_width", "transfer_curves"]
+    assert ("training took", "1 h 6 min") in page.provenance
+    assert "1000 here" in section(page, "What these numbers do not say").text
+    render_html(page)
+    assert "figures/transfer_curves.png" in render_markdown(page)
+
+
+def test_slope_table_has_every_rate_of_every_rule(page, fits):
+    table = section(page, CARRY).tables[0]
+    kinds = ("best", "critical", "to first failure")
+    assert [row[:2] for row in table.rows[:3]] == [("Standard", kind) for kind in kinds]
+    assert [row[-1] for row in table.rows] == ["falls"] * 6 + ["stays"] * 6
+    for row, fit in zip(table.rows[6:8], fits, strict=True):
+        middle, low, high = numbers(fit, "mup_adam")
+        assert row[2] == f"{middle} ({low} to {high})"
+        moved = rate_shift(fit).sel(cell="mup_adam")
+        assert row[4].startswith(f"{round(float(moved['shift']), 2) + 0.0:.2f} (")
+        assert row[5:8] == ("5 of 5", "0 / 0", "0")
+
+
+def test_differences_are_from_the_standard_rule(page, fits):
+    table = section(page, CARRY).tables[1]
+    assert [row[0] for row in table.rows] == ["Inverse width", "muP Adam", "Latent"]
+    expected = exponent_difference(fits[0]).sel(cell="mup_adam")
+    values = [float(expected[f"difference{end}"]) for end in ("", "_low", "_high")]
+    assert table.rows[1][1] == "{:.2f} ({:.2f} to {:.2f})".format(*values)
+    assert values[1] > 0
+
+
+def test_best_rates_and_losses_by_size(page, fits):
+    table = section(page, "Loss against learning rate").tables[0]
+    assert table.columns == ("N", "Standard", "Inverse width", "muP Adam", "Latent")
+    assert [row[0] for row in table.rows] == ["32", "64", "128", "256", "512"]
+    assert table.rows[0][3].startswith("0.01: 0.003")
+
+
+def test_a_rule_that_carries_over_may_learn_less_well(page):
+    text = section(page, "Loss against learning rate").text
+    assert "at N = 512" in text
+    assert text.rstrip(".").split(", ")[-1].startswith("Latent 0.02")
+
+
+def test_an_undecided_rate_is_said_to_be_so():
+    rates = 10.0 ** np.arange(-4.5, 0.01, 0.5)
+    page = transfer_page(transfer_sweep({"gru": Law(-2.0, -0.3)}, rates=rates), **MADE)
+    assert page.lead.startswith("In GRUs it is undecided whether the best rate moves (slope ")
+    assert ", and the critical rate stays (slope 0.00, " in page.lead
+    assert "falls" not in page.lead
+    assert len(section(page, CARRY).tables) == 1
+
+
+def test_a_slope_that_cannot_be_fitted_says_why(data):
+    cut = data.sel(cell=["mup_adam"], learning_rate=slice(None, 0.012))
+    page = transfer_page(cut, **MADE)
+    assert "Under muP Adam it is undecided whether the best rate moves (no fit, 0 of 5" in page.lead
+    assert "0 of 5 sizes usable: 5 beyond the rates tried" in page.lead
+    failed = data.sel(cell=["latent"]).copy(deep=True)
+    failed["accuracy_decision"][:] = 0.5
+    page = transfer_page(failed, **MADE)
+    assert "best rate moves (no fit, 0 of 5 sizes usable: 5 not trained)" in page.lead
+    marked = section(page, "Loss against learning rate").tables[0]
+    assert all(row[1].endswith("†") for row in marked.rows)
+
+
+def test_censored_best_rates_are_marked(data):
+    cut = data.sel(cell=["standard"], learning_rate=slice(None, 0.02))
+    table = section(transfer_page(cut, **MADE), "Loss against learning rate").tables[0]
+    assert table.rows[0][1].endswith("‡")
+    assert not table.rows[-1][1].endswith("‡")
+
+
+def test_a_margin_of_ones_own(data):
+    page = transfer_page(data.sel(cell=["mup_adam"]), margin=0.05, **MADE)
+    assert "undecided" in page.lead
+    assert "within ±0.05" in section(page, CARRY).text
+
+
+def test_a_sweep_in_progress_says_so(data):
+    half = without(data, (data["cell"] == "standard") & (data["hidden"] < 512))
+    page = transfer_page(half, **MADE)
+    assert page.lead.startswith("Partial results")
+    assert "Under the standard rule both rates fall" in page.lead
+    assert "Under muP Adam no run has finished yet." in page.lead
+    table = section(page, CARRY).tables[0]
+    assert table.rows[0][5] == "4 of 4"
+    assert table.rows[-1][-1] == "not run yet"
+    assert "(partial results)" in page.subtitle
+    render_html(page)
+
+
+def test_sizes_that_a_rule_is_not_run_at_do_not_make_the_page_partial(data):
+    page = transfer_page(without(data, (data["cell"] != "latent") | (data["hidden"] < 200)), **MADE)
+    assert "Partial" not in page.lead
+    assert section(page, CARRY).tables[0].rows[-1][5] == "3 of 3"
+    assert section(page, "Loss against learning rate").tables[0].rows[-1][-1] == "none"
+    assert "Lowest loss reached at N = 128" in section(page, "Loss against learning rate").text
+
+
+def test_pending_marks_a_complete_grid_too(data):
+    one = data.sel(cell=["latent"])
+    assert transfer_page(one, pending=True, **MADE).lead.startswith("Partial results")
+
+
+def test_before_the_first_run(data):
+    page = transfer_page(without(data, data["seed"] < 0), **MADE)
+    assert page.lead == "Partial results, the sweep is not complete. No run has finished yet."
+    render_html(page)
+
+
+def test_other_dimensions_are_conditions(data):
+    small = data.sel(cell=["standard", "mup_adam"])
+    task = xr.Variable("task", ["delayed_cue", "delayed_match"])
+    page = transfer_page(xr.concat([small, small], task, coords="minimal"), **MADE)
+    assert "Under muP Adam, delayed matching neither rate moves" in page.lead
+    rows = section(page, CARRY).tables[1].rows
+    assert {row[0] for row in rows} == {"Delayed cue, muP Adam", "Delayed match, muP Adam"}
+
+
+def test_a_sweep_without_rules(data):
+    page = transfer_page(data.sel(cell="standard", drop=True), **MADE)
+    assert page.lead.startswith("In this sweep both rates fall")
+
+
+def test_a_missing_variable_is_a_clear_error(data):
+    with pytest.raises(ValueError, match="final_loss"):
+        transfer_page(data.drop_vars("final_loss"), **MADE)
