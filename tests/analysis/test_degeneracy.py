@@ -9,10 +9,12 @@ import tiny
 from compared_levels import comparison, condition
 from rnnjax import Population, Status, cells, metrics, tasks
 from rnnjax.analysis import (
-    attractors,
+    MEASURES,
+    DegeneracyOptions,
     chart_trends,
     degeneracy,
     embedding,
+    find_attractors,
     matched,
     measure_estimate,
     measure_trend,
@@ -24,10 +26,10 @@ TASK = tasks.flip_flop(2, 0.3, 20)
 CELL = cells.fitted(cells.rate(N, alpha=0.5, bias=True), TASK)
 SETUP = Setup(TASK, CELL, Recipe.until(0.1, steps_per_epoch=5), tiny.TRIALS)
 KEY = jax.random.key(4)
-ASKED = {
+OPTIONS = DegeneracyOptions(**{
     "trials": 8, "probe_trials": 2, "probe_times": 2, "samples": 4, "dsa_trials": 12, "order": 8,
     "longest_delay": 3, "components": (2, 4, 16), "delays": (1, 2, 4),
-}  # fmt: skip
+})  # fmt: skip
 GROUPS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 MIRRORED = np.array([3])  # of the first group
 
@@ -80,7 +82,7 @@ def population():
 
 @pytest.fixture(scope="module")
 def found(population):
-    return degeneracy(population, KEY, **ASKED)
+    return degeneracy(population, KEY, OPTIONS)
 
 
 def pairs(matrix, same):
@@ -156,7 +158,7 @@ def test_the_chart_holds_the_distances_of_its_places_and_names_no_others(found, 
 @pytest.mark.slow
 def test_a_condition_without_two_networks_has_no_distances(population):
     lonely = population.where(population.seeds >= 7)
-    found = degeneracy(lonely, KEY, **ASKED)
+    found = degeneracy(lonely, KEY, OPTIONS)
     assert np.isnan(found["dsa"].values).all()
     assert found["dsa_chart"].shape == (3, 3, 2, 2)
     assert measure_estimate(found, "pif").networks == 0
@@ -165,7 +167,7 @@ def test_a_condition_without_two_networks_has_no_distances(population):
 
 @pytest.mark.slow
 def test_attractors_are_described_in_the_plane_of_visited_states(population):
-    found = attractors(population.where(population.seeds < 2), KEY, trials=4, starts=16)
+    found = find_attractors(population.where(population.seeds < 2), KEY, trials=4, starts=16)
     assert found.plane.shape == (2, 3, N)
     np.testing.assert_allclose(found.plane[0] @ found.plane[0].T, np.eye(3), atol=1e-6)
     assert (np.diff(found.variance, axis=1) <= 0).all()
@@ -181,7 +183,7 @@ def test_attractors_are_described_in_the_plane_of_visited_states(population):
 
 
 def test_trends_follow_planted_scales():
-    rising = comparison()
+    rising = comparison(networks=20)
     for measure in ("dsa", "pif", "ood_spread", "weight_change"):
         assert measure_trend(rising.data, measure).verdict == "rises", measure
     falling = measure_trend(rising.data[::-1], "dsa")
@@ -216,22 +218,35 @@ def test_networks_that_are_all_alike_are_at_one_place():
         np.testing.assert_array_equal(embedding(np.zeros((3, 3))), np.zeros((3, 2)))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("samples", 0), ("dsa_trials", 1.5), ("order", 0), ("longest_delay", -1), ("components", ()),
+     ("delays", (1, 0)), ("variance", 0.0), ("stretch", 0.0)],
+)  # fmt: skip
+def test_options_are_checked_once(name, value):
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        DegeneracyOptions(**{name: value})
+
+
+def test_every_measure_is_in_the_dataset(found):
+    missing = {m.variable for m in MEASURES.values()} - set(found.data_vars)
+    assert not missing
+    for metric in metrics.METRICS.values():
+        assert found[metric.name].dims == ("seed", "other")
+        assert MEASURES[metric.name].title == metric.title
+
+
 def test_bad_arguments_are_named(population):
     with pytest.raises(ValueError, match="^population: expected a Population"):
         degeneracy({}, KEY)  # pyright: ignore
-    for name in ("samples", "dsa_trials", "order", "longest_delay"):
-        with pytest.raises(ValueError, match=f"^{name}: expected"):
-            degeneracy(population, KEY, **{name: 0})
+    with pytest.raises(ValueError, match="^options: expected a DegeneracyOptions"):
+        degeneracy(population, KEY, {"order": 3})  # pyright: ignore
     with pytest.raises(ValueError, match="^measure: .*did you mean 'dsa'"):
         measure_estimate(comparison().data[0], "dsaa")
     data = comparison().data
     other = data[1].assign_coords(delay=[1, 3])
     with pytest.raises(ValueError, match="^datasets: expected charts over the same"):
         chart_trends([data[0], other])
-    with pytest.raises(ValueError, match="^components: expected at least one number, got none"):
-        degeneracy(population, KEY, components=())
-    with pytest.raises(ValueError, match="^variance: expected a number in"):
-        degeneracy(population, KEY, variance=0.0)
     lacking = [d.drop_vars("recurrent_kernel_alignment") for d in data]
     assert measure_trend(lacking, "recurrent_kernel_alignment").verdict == "too few networks"
     with pytest.raises(ValueError, match="^variable: "):

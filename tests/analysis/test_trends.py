@@ -1,9 +1,11 @@
-"""Jackknife errors against a brute-force bootstrap; trends against planted ones."""
+"""Jackknife errors against a brute-force bootstrap; trends against planted ones and oracles."""
+
+import itertools
 
 import numpy as np
 import pytest
 
-from rnnjax.analysis import estimate, factor_trend, pooled_trend
+from rnnjax.analysis import Resampling, estimate, factor_trend, pooled_trend
 from rnnjax.analysis.trends import pseudo_values
 
 
@@ -84,9 +86,94 @@ def test_no_trend_is_claimed_more_often_than_said(kind):
     def level():
         return distances(rng, 8) if kind == "pairs" else rng.exponential(size=8)
 
-    claims = sum(factor_trend(kind, [level() for _ in range(3)], draws=199).verdict != "no arrow"
-                 for _ in range(200))  # fmt: skip
+    quick = Resampling(resamples=199)
+    claims = sum(
+        factor_trend(kind, [level() for _ in range(3)], resampling=quick).verdict != "no arrow"
+        for _ in range(200)
+    )
     assert claims <= 20  # 10 expected; 20 are four standard deviations too many
+
+
+SEEDS = [range(8)] * 3
+
+
+def correlated(rng, rho, levels=3, networks=8):
+    """Values whose seeds agree across levels by a correlation `rho`."""
+    shared = rng.normal(size=networks)
+    own = rng.normal(size=(levels, networks))
+    return list(np.sqrt(rho) * shared + np.sqrt(1 - rho) * own)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
+def test_paired_trends_keep_their_level_and_cover_zero(rho):
+    rng, quick = np.random.default_rng(7), Resampling(resamples=199)
+    found = [
+        factor_trend("mean", correlated(rng, rho), seeds=SEEDS, resampling=quick)
+        for _ in range(300)
+    ]
+    claims = sum(trend.verdict != "no arrow" for trend in found)
+    assert 4 <= claims <= 30  # 15 expected, four standard deviations either way
+    assert sum(trend.low < 0 < trend.high for trend in found) >= 0.92 * len(found)
+
+
+def test_pairing_finds_what_independent_levels_hide():
+    rng = np.random.default_rng(1)
+    values = [level + 0.3 * place for place, level in enumerate(correlated(rng, 0.95))]
+    alone, paired = factor_trend("mean", values), factor_trend("mean", values, seeds=SEEDS)
+    assert (alone.verdict, paired.verdict) == ("no arrow", "rises")
+    assert (alone.paired, paired.paired) == (False, True)
+    assert paired.slope == pytest.approx(alone.slope)
+    assert paired.high - paired.low < (alone.high - alone.low) / 2
+    # Least squares of every seed, and their mean.
+    slopes = np.polyfit(range(3), np.stack(values), 1)[0]
+    assert paired.slope == pytest.approx(slopes.mean())
+    half = 2.3646 * slopes.std(ddof=1) / np.sqrt(8)  # Student's, 7 degrees of freedom
+    assert (paired.high - paired.low) / 2 == pytest.approx(half, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["mean", "pairs", "spread"])
+def test_paired_p_values_are_those_of_all_permutations(kind):
+    rng = np.random.default_rng(3)
+    levels = [distances(rng, 5, s) if kind == "pairs" else s * rng.normal(size=5) for s in (1, 1.6)]
+    found = factor_trend(
+        kind, levels, seeds=[range(5)] * 2, resampling=Resampling(resamples=20_000)
+    )
+    table = np.stack(
+        [np.abs(v - np.median(v)) if kind == "spread" else pseudo_values(kind, v) for v in levels],
+        axis=1,
+    )
+    sizes = []
+    for flips in itertools.product((False, True), repeat=5):
+        slopes = np.diff(np.where(np.array(flips)[:, None], table[:, ::-1], table), axis=1)[:, 0]
+        sizes.append(abs(slopes.mean()) / slopes.std(ddof=1))
+    assert found.p == pytest.approx(np.mean(np.array(sizes) >= sizes[0] - 1e-12), abs=0.02)
+
+
+def test_seeds_are_matched_by_their_labels():
+    rng = np.random.default_rng(4)
+    levels = [distances(rng, 6, scale) for scale in (1.0, 1.3, 1.7)]
+    order = rng.permutation(6)
+    shuffled = [levels[0], levels[1][np.ix_(order, order)], levels[2]]
+    straight = factor_trend("pairs", levels, seeds=[range(6)] * 3)
+    again = factor_trend("pairs", shuffled, seeds=[range(6), order, range(6)])
+    assert again.slope == pytest.approx(straight.slope)
+    assert again.low == pytest.approx(straight.low)
+    assert again.p == pytest.approx(straight.p, abs=0.02)
+
+
+def test_levels_are_paired_where_they_share_most_seeds():
+    rng = np.random.default_rng(5)
+    first, second = rng.normal(size=8), rng.normal(size=8)
+    holed = np.where(np.arange(8) < 2, np.nan, second)
+    most = factor_trend("mean", [first, holed], seeds=[range(8)] * 2)
+    assert (most.paired, most.networks) == (True, (6, 6))
+    assert most.slope == pytest.approx(second[2:].mean() - first[2:].mean())
+    half = factor_trend("mean", [first, second], seeds=[range(8), range(4, 12)])
+    assert (half.paired, half.networks) == (False, (8, 8))
+    few = factor_trend("mean", [first[:3], second[:3]], seeds=[(0, 1, 2), (1, 2, 3)])
+    assert not few.paired
+    other = factor_trend("mean", [first, second], seeds=[range(8), range(8, 16)])
+    assert other == factor_trend("mean", [first, second])
 
 
 def test_levels_without_enough_networks_or_without_noise():
@@ -142,13 +229,24 @@ def test_series_are_pooled_by_their_signs():
         (("mean", [np.ones(3)]), {}, "^levels: expected at least 2, got 1"),
         (("pairs", [np.ones(3)] * 2), {}, "^values: expected shape"),
         (("mean", [np.ones((3, 3))] * 2), {}, "^values: expected shape"),
-        (("mean", [np.ones(3)] * 2), {"draws": 0}, "^draws: "),
-        (("mean", [np.ones(3)] * 2), {"confidence": 0.0}, "^confidence: "),
+        (("mean", [np.ones(3)] * 2), {"seeds": [range(3)]}, "^seeds: expected 2 levels, got 1"),
+        (("mean", [np.ones(3)] * 2), {"seeds": [range(3), range(4)]}, "^seeds: expected 3"),
+        (("mean", [np.ones(3)] * 2), {"seeds": [range(3), (0, 0, 1)]}, "^seeds: expected 3"),
     ],
 )
 def test_bad_arguments_are_named(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         factor_trend(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"resamples": 0}, "resamples"), ({"confidence": 0.0}, "confidence"),
+     ({"random_seed": -1}, "random_seed")],
+)  # fmt: skip
+def test_bad_resampling_is_named(options, name):
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        Resampling(**options)
 
 
 def test_a_hole_between_networks_that_are_there_is_refused():

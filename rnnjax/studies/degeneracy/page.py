@@ -1,17 +1,15 @@
 """The report on one factor of degeneracy: its arrows beside the paper's, what is behind them."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax.analysis import MEASURES, Attractors, Comparison, measure_estimate, measure_trend
+from rnnjax.analysis import MEASURES, Comparison, measure_estimate, measure_trend
 from rnnjax.analysis.measures import measures_at
 from rnnjax.metrics.base import Level
 from rnnjax.plots import (
     degeneracy_levels,
     dynamics_charts,
-    fixed_point_maps,
     network_maps,
     stretched_losses,
 )
@@ -27,21 +25,13 @@ from rnnjax.studies.degeneracy.arrows import (
     shown_measures,
     trend_table,
 )
+from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, fixed_point_section
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
 
-__all__ = ["FixedPointSearch", "degeneracy_page"]
+__all__ = ["degeneracy_page"]
 
 _LEVELS: tuple[Level, ...] = ("dynamics", "weights", "behavior", "representation")
-
-
-class FixedPointSearch(NamedTuple):
-    """Fixed points found in some populations of a study."""
-
-    attractors: Mapping[str, Attractors]
-    """By population."""
-    memories: Mapping[str, int]
-    """How many memories the task of a population has, where it has a number of them."""
 
 
 def _behind(study: str) -> list[str]:
@@ -150,59 +140,6 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
     return " ".join(parts) or "One condition: nothing to compare it with."
 
 
-def _attractor_section(search: FixedPointSearch) -> Section:
-    rows, short = [], []
-    for name, population in search.attractors.items():
-        wanted = search.memories.get(name)
-        for row, seed in enumerate(population.seeds.tolist()):
-            rows.append(_attractor_row(name, seed, population, row, wanted))
-            if wanted is not None and population.memories(row) < wanted:
-                short.append(_shortfall(name, seed, population, row, wanted))
-    columns = ("population", "seed", "stable", "memories", "unstable", "slow", "largest |λ|")
-    caption = (
-        "Distinct points without input, from searches that start in visited states: fixed points "
-        "by their Jacobian's eigenvalues, and slow points, where the speed is small and not zero; "
-        "how many of the task's memories the stable points hold, by the signs of the outputs "
-        "there; largest moduli at the first stable points. Near 1, a direction that hardly decays."
-    )
-    text = ""
-    if short:
-        text = (
-            "Networks whose stable points hold fewer memories than the task has must keep the "
-            "others in another way:\n\n" + bullets(short)
-        )
-    elif any(name in search.memories for name in search.attractors):
-        text = "Every network shown holds each memory of its task by a stable point."
-    picture = Picture(fixed_point_maps(search.attractors), "fixed_points", caption)
-    return Section("Fixed points", text, (Table(columns, tuple(rows), "", "lrrrrrr"),), (picture,))
-
-
-def _attractor_row(
-    name: str, seed: int, population: Attractors, row: int, wanted: int | None
-) -> tuple[str, ...]:
-    found = population.found[row]
-    leading = ", ".join(f"{abs(v[0]):.3f}" for v in found.eigenvalues[found.stable][:3])
-    return (
-        name,
-        str(seed),
-        str(int(found.stable.sum())),
-        "-" if wanted is None else f"{population.memories(row)} of {wanted}",
-        str(int((found.fixed & ~found.stable).sum())),
-        str(int((~found.fixed).sum())),
-        leading or "none",
-    )
-
-
-def _shortfall(name: str, seed: int, population: Attractors, row: int, wanted: int) -> str:
-    found = population.found[row]
-    unstable, slow = int((found.fixed & ~found.stable).sum()), int((~found.fixed).sum())
-    return (
-        f"{name}, seed {seed}: {int(found.stable.sum())} stable points hold "
-        f"{population.memories(row)} of {wanted} memories; {unstable} unstable and {slow} slow "
-        f"points, the slow ones at speeds q up to {found.speeds.max(initial=0.0):.1g}"
-    )
-
-
 def _caveats(comparisons: Sequence[Comparison]) -> str:
     networks = max(data.sizes["seed"] for c in comparisons for data in c.data)
     return bullets(
@@ -237,7 +174,7 @@ def degeneracy_page(
     comparisons: Sequence[Comparison],
     provenance: Provenance,
     *,
-    search: FixedPointSearch | None = None,
+    fixed_points: FixedPointSummary | None = None,
 ) -> Page:
     """The report on one factor of degeneracy.
 
@@ -245,7 +182,7 @@ def degeneracy_page(
         study: a key of `DEGENERACY_ARROWS`.
         comparisons: the factor's series (`rnnjax.analysis.Comparison`).
         provenance: how the data came about.
-        search: fixed points, if they were searched.
+        fixed_points: those of some networks, if they were searched.
 
     Raises:
         ValueError: an unknown study, or no comparisons.
@@ -261,7 +198,7 @@ def degeneracy_page(
         _behind_section(study, comparisons),
         _behavior_section(comparisons),
         _feature_section(study, comparisons),
-        *([_attractor_section(search)] if search is not None and search.attractors else []),
+        *([fixed_point_section(fixed_points)] if fixed_points and fixed_points.rows else []),
         Section("Networks", _left_out(comparisons), (_condition_table(comparisons),)),
         Section("What these numbers do not say", _caveats(comparisons)),
         settings_section(provenance.settings),

@@ -12,11 +12,9 @@ import xarray as xr
 
 import rnnjax
 from rnnjax.analysis import (
-    Attractors,
     Comparison,
     DegeneracyOptions,
     degeneracy,
-    find_attractors,
 )
 from rnnjax.report import write_report
 from rnnjax.store import digest, read_manifest, write_atomically
@@ -27,13 +25,14 @@ from rnnjax.studies.degeneracy.conditions import (
     costs,
     train,
 )
-from rnnjax.studies.degeneracy.page import FixedPointSearch, degeneracy_page
+from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary
+from rnnjax.studies.degeneracy.page import degeneracy_page
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, training_seconds
 from rnnjax.studies.launch import Config, checked_workdir
 from rnnjax.validate import positive_integer
 
-__all__ = ["attractors_of", "read_study", "run_study"]
+__all__ = ["read_index", "read_study", "run_study"]
 
 INDEX = "study.json"
 
@@ -95,7 +94,7 @@ def run_study(
     *,
     dry_run: bool,
     command: str,
-    search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSearch] | None = None,
+    search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSummary] | None = None,
 ) -> dict[str, xr.Dataset] | None:
     """Trains and measures the conditions that the workdir lacks, and writes the study's report.
 
@@ -128,7 +127,7 @@ def run_study(
 
 
 def _require_same_study(study: str, workdir: Path) -> None:
-    known = _known(workdir)
+    known = read_index(workdir)
     if known is not None and known["study"] != study:
         raise ValueError(f"workdir: expected that of {study}, got that of {known['study']}")
 
@@ -140,7 +139,7 @@ def _report(
     workdir: Path,
     command: str,
     measured: Mapping[str, _Measured],
-    search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSearch] | None,
+    search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSummary] | None,
 ) -> None:
     """Writes the report, and the index by which the study is read again."""
     comparisons = [
@@ -149,28 +148,35 @@ def _report(
         )
         for f in factors
     ]
-    found = None
+    fixed_points = None
     if search is not None:
-        found = search({name: one.population for name, one in measured.items()})
+        fixed_points = search({name: one.population for name, one in measured.items()})
     seconds = sum(training_seconds(workdir / "store" / name) for name in measured)
     seconds += sum(float(one.data.attrs["seconds"]) for one in measured.values())
     about = provenance(config, command, seconds)
-    write_report(degeneracy_page(study, comparisons, about, search=found), workdir)
+    page = degeneracy_page(study, comparisons, about, fixed_points=fixed_points)
+    write_report(page, workdir)
     listed = [
-        {
-            **f._asdict(),
-            "conditions": [f"measures/{measured[c.name].file.name}" for c in f.conditions],
-        }
+        {**f._asdict(), "conditions": [_place(measured[c.name].file) for c in f.conditions]}
         for f in factors
     ]
-    index = {"study": study, "command": command, "factors": listed}
+    rows = [row._asdict() for row in fixed_points.rows] if fixed_points else []
+    index = {
+        "study": study, "command": command, "factors": listed, "settings": about.settings,
+        "versions": about.versions, "seconds": seconds, "fixed_points": rows,
+    }  # fmt: skip
     write_atomically(workdir / INDEX, json.dumps(index, indent=1) + "\n")
     print(f"Report: {workdir / 'report.html'}")
 
 
+def _place(file: Path) -> str:
+    """The place of a condition's measures within its workdir."""
+    return f"measures/{file.name}"
+
+
 def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
     """The command of a finished study and its comparisons; raises `ValueError` if there is none."""
-    known = _known(workdir)
+    known = read_index(workdir)
     if known is None:
         raise ValueError(
             f"{study}: expected the workdir of a finished study, got {workdir}; make it with "
@@ -191,25 +197,13 @@ def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
     return known["command"], comparisons
 
 
-def _known(workdir: Path) -> dict[str, Any] | None:
+def read_index(workdir: Path) -> dict[str, Any] | None:
     """The index of a finished study; None if there is none."""
     index = Path(workdir) / INDEX
     if not index.exists():
         return None
     try:
         known = json.loads(index.read_text())
-        return {name: known[name] for name in ("study", "command", "factors")}
+        return {**known, **{name: known[name] for name in ("study", "command", "factors")}}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"workdir: {index} is damaged: {error!r}") from None
-
-
-def attractors_of(config: Config, chosen: Mapping[str, rnnjax.Population]) -> dict[str, Attractors]:
-    """Fixed points of the first networks of populations, by name."""
-    settings, found = config.fixed_points, {}
-    for name, population in chosen.items():
-        first = population.converged[: settings.networks]
-        print(f"Fixed points of {len(first)} networks: {name}", flush=True)
-        found[name] = find_attractors(
-            first, jax.random.key(config.seed), starts=settings.starts, steps=settings.steps
-        )
-    return found

@@ -10,8 +10,8 @@ import rnnjax
 from rnnjax import Status
 from rnnjax.plots.style import name_value
 from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
-from rnnjax.studies.degeneracy.page import FixedPointSearch
-from rnnjax.studies.degeneracy.study import attractors_of, run_study
+from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, search, summarize
+from rnnjax.studies.degeneracy.study import run_study
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import named
 from rnnjax.studies.launch import Config
@@ -70,7 +70,7 @@ def run(
     )  # fmt: skip
 
 
-def _search(config: Config, populations: Mapping[str, rnnjax.Population]) -> FixedPointSearch:
+def _search(config: Config, populations: Mapping[str, rnnjax.Population]) -> FixedPointSummary:
     """Fixed points of flip-flops, and of discrimination with and without the auxiliary output."""
     chosen, memories = {}, {}
     for factor in factors(config):
@@ -83,4 +83,4 @@ def _search(config: Config, populations: Mapping[str, rnnjax.Population]) -> Fix
                 memories[f"{name} bits"] = 2**made.task.bits
             elif factor.setting == "auxiliary loss":
                 chosen[f"{name} auxiliary"] = population
-    return FixedPointSearch(attractors_of(config, chosen), memories)
+    return summarize(search(config, chosen), memories)
