@@ -16,7 +16,7 @@ __all__ = ["blind_loss", "decision", "matching", "mean_squared_error", "pearson"
 
 
 def mean_squared_error(
-    outputs: Float[Array, "B T O"], targets: Float[Array, "B T O"], reduction: str = "mean"
+    outputs: Float[Array, "#B T O"], targets: Float[Array, "B T O"], reduction: str = "mean"
 ) -> Scalar:
     """Squared error, averaged over trials and time, averaged or summed over outputs (Eq. 3)."""
     error = jnp.mean(jnp.square(outputs - targets))

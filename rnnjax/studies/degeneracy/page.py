@@ -69,9 +69,9 @@ def _condition_table(comparisons: Sequence[Comparison]) -> Table:
     caption = (
         "Networks that met the stopping rule, of those trained; their epochs, median and range; "
         "mean of their lowest held-out losses; principal components and delays of the dynamical "
-        "distances, with the most delays that the bound on their product allowed; how far DSA and "
-        "PIF lie above what is proven to be their least, in percent, and the share of pairs whose "
-        "solver ended short of a stationary point."
+        "distances, with the most delays that the bound on their product allowed; mean distance "
+        "of DSA and PIF above their proven lower bounds, in percent, and the share of pairs whose "
+        "solver stopped before a stationary point."
     )
     return Table(columns, tuple(rows), caption, align="llrrrrrrr")
 
@@ -91,7 +91,7 @@ def _left_out(comparisons: Sequence[Comparison]) -> str:
     ]
     if not named:
         return "Every network trained reached its threshold."
-    return "Left out of everything, since they missed their threshold:\n\n" + bullets(named)
+    return "Left out, since they did not reach their threshold:\n\n" + bullets(named)
 
 
 def _chart_text(comparisons: Sequence[Comparison]) -> str:
@@ -106,13 +106,14 @@ def _chart_text(comparisons: Sequence[Comparison]) -> str:
         lines.append(f"{series_title(comparison)}: {'; '.join(texts)}; {_places_taken(comparison)}")
     return (
         "The sign of a dynamics arrow can depend on how many components k and delays L are kept: "
-        "small k compares the coarse dynamics, large k whitens directions of little variance into "
-        "full partners. A claim holds as far as its color does.\n\n" + bullets(lines)
+        "small k compares the coarse dynamics; large k gives directions of little variance the same "
+        "weight as the leading ones. Trust a trend where its color holds across the chart.\n\n"
+        + bullets(lines)
     )
 
 
 def _places_taken(comparison: Comparison) -> str:
-    """With which components and delays the arrow above was made."""
+    """Components and delays of the arrow above, by level."""
     abouts = [data["dsa"].attrs for data in comparison.data]
     taken = ", ".join(f"({about['components']}, {about['delays']})" for about in abouts)
     held = [
@@ -121,8 +122,8 @@ def _places_taken(comparison: Comparison) -> str:
         if about["delays"] == about["longest_tried"]
         or about["components"] < about["wanted_components"]
     ]
-    text = f"the arrow above is of (k, L) = {taken} by level"
-    return text + (f", held down by the bound on k L at {', '.join(held)}." if held else ".")
+    text = f"the arrow above has (k, L) = {taken} by level"
+    return text + (f", limited by the bound on k L at {', '.join(held)}." if held else ".")
 
 
 def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
@@ -137,7 +138,7 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
             said = "" if trend.verdict == paper else f" (paper: {paper})"
             here.append(f"{level} {trend.verdict}{said}")
         parts.append(f"{series_title(comparison)}: {', '.join(here)}.")
-    return " ".join(parts) or "One condition: nothing to compare it with."
+    return " ".join(parts) or "One condition, no comparison."
 
 
 def _caveats(comparisons: Sequence[Comparison]) -> str:
@@ -150,21 +151,22 @@ def _caveats(comparisons: Sequence[Comparison]) -> str:
             "The paper's dynamical distance is |A - C B C^T|, here “DSA, raw”. It grows with the "
             "order of the operators, which differs between conditions; the arrow is that of the "
             "angle.",
-            "DSA sees linear predictions one step ahead. At full rank it does not see how states "
-            "are mixed; dynamics that differ only where the trials never go are alike to it. Its "
-            "values are upper bounds of a minimum.",
-            "Components, delays, held-out trials, batches and clipping are silent details of the "
-            "paper; those taken here are among the settings.",
+            "DSA compares linear predictions one step ahead. At full rank it is invariant to "
+            "linear mixing of the states, and it cannot detect differences in regions that the "
+            "trials never visit. Its values are upper bounds of a minimum.",
+            "The paper does not state how components and delays of different conditions are "
+            "compared, the trials of the distances, or how epochs are validated; gradient clipping "
+            "is an addition. The choices made here are among the settings.",
             "PIF grows with the norm of the weights and with N; read it beside its value over the "
             "norm and that of untrained networks.",
-            "A stretched trial can be easier than the trained one per step, where only the first "
-            "steps are hard; then the spread of its loss is that of the moment at which training "
-            "stopped. The spread of the difference stands beside it.",
-            "A loss averages over outputs. With more channels its spread falls by that alone, and "
-            "with an auxiliary output it is on another scale.",
-            "A spread's interval is that of the standard deviation, its p value that of deviations "
-            "from the median, which one network far away moves less.",
-            "Arrows are drawn at p < 0.05 each; no correction is made for their number.",
+            "A stretched trial can be easier per step than the trained one, where only the first "
+            "steps are hard; the spread of its loss then reflects the moment at which training "
+            "stopped. The spread of the difference is listed too.",
+            "A loss averages over outputs: with more channels its spread falls for that reason "
+            "alone, and an auxiliary output changes its scale.",
+            "The interval of a spread is that of the standard deviation; its p value is that of "
+            "deviations from the median, which are less sensitive to single networks.",
+            "Arrows are drawn at p < 0.05 each, without correction for their number.",
         ]
     )
 
@@ -200,7 +202,7 @@ def degeneracy_page(
         _feature_section(study, comparisons),
         *([fixed_point_section(fixed_points)] if fixed_points and fixed_points.rows else []),
         Section("Networks", _left_out(comparisons), (_condition_table(comparisons),)),
-        Section("What these numbers do not say", _caveats(comparisons)),
+        Section("Limitations", _caveats(comparisons)),
         settings_section(provenance.settings),
     )
     return Page(

@@ -174,7 +174,7 @@ def population_page(
     if pictures:
         sections.append(Section("Outputs in one trial", "", (), pictures))
     sections += [
-        Section("What these numbers do not say", _caveats()),
+        Section("Limitations", _caveats()),
         settings_section(provenance.settings),
     ]
     return Page(

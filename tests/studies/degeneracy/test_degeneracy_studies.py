@@ -1,12 +1,13 @@
 """The degeneracy studies as their users meet them: presets, flags, resumption, the summary."""
 
 import json
+import shutil
 
 import pytest
 
 from commands import call, refused, settings
 from commands import study as module_of
-from rnnjax.studies.degeneracy import conditions
+from rnnjax.studies.degeneracy import conditions, remake
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
 STUDIES = tuple(DEGENERACY_ARROWS)
@@ -102,6 +103,23 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
         assert file == lost or (file.read_bytes(), file.stat().st_mtime_ns) == was
     index = json.loads((workdir / "study.json").read_text())
     assert [len(factor["conditions"]) for factor in index["factors"]] == [2]
+    assert {row["population"] for row in index["fixed_points"]} == {
+        "Flip flop, 1 bits", "Flip flop, 2 bits"
+    }  # fmt: skip
+    # Its report can be made again without the networks.
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("measures", "figures"):
+        shutil.copytree(workdir / name, copy / name)
+    shutil.copy(workdir / "study.json", copy)
+    assert remake.main([str(copy)]) == 0
+    before, after = (
+        (folder / "report.md").read_text().split("## How this page")[0]
+        for folder in (workdir, copy)
+    )
+    assert after == before
+    assert remake.main([str(tmp_path / "none")]) == 2
+    assert "none" in capsys.readouterr().err
     # The summary needs all four; this one is there.
     flags = [f"--config.{study}={tmp_path / 'none'}" for study in STUDIES[1:]]
     error = refused(

@@ -1,0 +1,36 @@
+"""Run-time check of shape annotations, applied to rnnjax by jaxtyping's import hook in the tests.
+
+Only annotations that name an array are checked, by shape and kind of number: NumPy's arrays pass
+where JAX's do. Other arguments are left to the errors of the functions that take them.
+"""
+
+from typing import Any, Union, get_args
+
+import jax
+import numpy as np
+from beartype import beartype
+from jaxtyping import AbstractArray
+
+__all__ = ["check_arrays"]
+
+_ARRAYS = Union[jax.Array, np.ndarray]  # noqa: UP007 - jaxtyping takes a union of this form
+
+
+def _widened(annotation: Any) -> Any:
+    """The annotation with arrays of either library; None where it names no array."""
+    if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
+        either = annotation.array_type in (jax.Array, np.ndarray)
+        return annotation.dtype[_ARRAYS, annotation.dim_str] if either else annotation
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    if len(parts) == 1 and type(None) in get_args(annotation):
+        wide = _widened(parts[0])
+        return None if wide is None else wide | None
+    return None
+
+
+def check_arrays(function: Any) -> Any:
+    """`function` with its array arguments and results checked against their annotations."""
+    annotations = getattr(function, "__annotations__", {})
+    found = {name: _widened(annotation) for name, annotation in annotations.items()}
+    function.__annotations__ = {name: wide for name, wide in found.items() if wide is not None}
+    return beartype(function)
