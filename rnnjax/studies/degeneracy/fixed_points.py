@@ -19,9 +19,9 @@ FIGURE = "fixed_points"
 
 _CAPTION = (
     "Distinct points without input, from searches that start in visited states: fixed points by "
-    "their Jacobian's eigenvalues, and slow points, where the speed is small and not zero; number of "
-    "the task's memories that the stable points hold, by the signs of the outputs there; largest "
-    "moduli at the first stable points. Near 1, a direction that hardly decays."
+    "their Jacobian's eigenvalues, and slow points, where the speed is small and not zero; the "
+    "number of the task's memories that the stable points hold, by the signs of the outputs there; "
+    "largest moduli at the first stable points. Near 1, a direction that hardly decays."
 )
 
 

@@ -106,8 +106,8 @@ def _chart_text(comparisons: Sequence[Comparison]) -> str:
         lines.append(f"{series_title(comparison)}: {'; '.join(texts)}; {_places_taken(comparison)}")
     return (
         "The sign of a dynamics arrow can depend on how many components k and delays L are kept: "
-        "small k compares the coarse dynamics; large k gives directions of little variance the same "
-        "weight as the leading ones. Trust a trend where its color holds across the chart.\n\n"
+        "small k compares the coarse dynamics; large k gives directions of little variance the "
+        "weight of the leading ones. Trust a trend where its color holds across the chart.\n\n"
         + bullets(lines)
     )
 
