@@ -1,3 +1,5 @@
+"""Pages as HTML and Markdown, and the files they are written to."""
+
 import os
 from html.parser import HTMLParser
 
@@ -13,7 +15,7 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>'
 
 
 class Reader(HTMLParser):
-    """Collects tags and outside links; checks that every tag is closed."""
+    """Collects tags and links; checks that every tag is closed."""
 
     OPEN = frozenset({"meta", "img", "br", "link"})
 
@@ -56,7 +58,7 @@ def page():
     )
 
 
-def test_html_stands_alone_and_is_well_formed(page):
+def test_html_is_self_contained_and_well_formed(page):
     html = render_html(page)
     reader = read(html)
     assert all(link.startswith("data:image/") for link in reader.links)
@@ -65,13 +67,13 @@ def test_html_stands_alone_and_is_well_formed(page):
     assert "http" not in html
 
 
-def test_html_escapes_every_text(page):
+def test_html_escapes_all_text(page):
     html = render_html(page)
     for text in ("Title &lt;b&gt;", "1 &lt; 2", "code &lt;here&gt;", "a table &amp; more"):
         assert text in html
 
 
-def test_figures_are_drawn_at_twice_their_size(page):
+def test_figures_are_rendered_at_twice_their_size(page):
     html = render_html(page)
     assert "width: 200px" in html
     assert render_html(page) == html
@@ -108,7 +110,7 @@ def test_written_files(page, tmp_path):
     assert (tmp_path / "new/folder/figures/drawing.svg").read_bytes() == SVG
 
 
-def test_a_failing_write_leaves_the_old_page_whole(page, tmp_path, monkeypatch):
+def test_a_failing_write_leaves_the_old_page_unchanged(page, tmp_path, monkeypatch):
     path = write_report(page, tmp_path)
     before = path.read_bytes()
 
@@ -122,7 +124,7 @@ def test_a_failing_write_leaves_the_old_page_whole(page, tmp_path, monkeypatch):
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
-def test_a_page_that_cannot_be_drawn_writes_nothing(tmp_path, monkeypatch):
+def test_a_page_that_cannot_be_rendered_writes_nothing(tmp_path, monkeypatch):
     def fail(*args):
         raise RuntimeError("broken")
 
@@ -132,7 +134,7 @@ def test_a_page_that_cannot_be_drawn_writes_nothing(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_wrong_parts_are_refused():
+def test_invalid_parts_are_rejected():
     with pytest.raises(ValueError, match="rows: expected 2 cells"):
         Table(("a", "b"), (("1",),))
     with pytest.raises(ValueError, match="align"):
