@@ -25,7 +25,7 @@ SETUP = Setup(
 
 @pytest.fixture(scope="module")
 def population():
-    """Three networks whose weights were moved at random; the last one diverged."""
+    """Three networks with randomly changed weights; the last one diverged."""
     seeds = np.array([4, 7, 2])
     initial = jax.vmap(lambda seed: initial_params(SETUP.cell, seed))(jnp.asarray(seeds))
     initial = {name: np.asarray(leaf) for name, leaf in initial.items()}
@@ -84,7 +84,7 @@ def test_measures_are_those_of_every_network(population):
 
 def test_bad_arguments_are_named(population):
     with pytest.raises(ValueError, match="^population: expected a Population"):
-        measure_population({}, KEY)  # pyright: ignore
+        measure_population({}, KEY)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="^near_zero: expected a finite number above 0"):
         measure_population(population, KEY, near_zero=0)
     with pytest.raises(ValueError, match="^factor: expected"):

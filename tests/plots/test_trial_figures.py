@@ -1,4 +1,4 @@
-"""Previews of a task show the trial that its key draws."""
+"""The figure of a trial shows the trial that its key draws."""
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ def test_lines_are_the_channels_of_the_trial(name):
         np.testing.assert_array_equal(np.stack(lines, axis=1), values)
 
 
-def test_the_response_period_is_shaded_unless_it_is_all():
+def test_the_response_period_is_shaded_unless_it_is_the_whole_trial():
     task = tasks.delayed_discrimination()
     (shade,) = trial(task, seed=3).axes[1].collections
     steps = shade.get_paths()[0].vertices[:, 0]
@@ -29,8 +29,8 @@ def test_the_response_period_is_shaded_unless_it_is_all():
     assert not trial(tasks.flip_flop()).axes[1].collections
 
 
-def test_what_is_no_task_is_refused():
+def test_other_arguments_are_rejected():
     with pytest.raises(ValueError, match="task: expected a Task"):
-        trial("flip_flop")  # pyright: ignore
+        trial("flip_flop")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="seed"):
         trial(tasks.flip_flop(), seed=-1)

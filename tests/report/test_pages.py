@@ -1,6 +1,9 @@
 """Pages as HTML and Markdown, and the files they are written to."""
 
+import base64
 import os
+import re
+import struct
 from html.parser import HTMLParser
 
 import pytest
@@ -76,6 +79,10 @@ def test_html_escapes_all_text(page):
 def test_figures_are_rendered_at_twice_their_size(page):
     html = render_html(page)
     assert "width: 200px" in html
+    data = re.search(r"data:image/png;base64,([^\"]+)", html)
+    assert data is not None
+    header = base64.b64decode(data[1])[:24]
+    assert struct.unpack(">II", header[16:]) == (400, 200)
     assert render_html(page) == html
 
 
