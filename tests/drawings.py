@@ -1,4 +1,4 @@
-"""What the tests of figures read off a drawn figure."""
+"""Texts and panels of drawn figures, for the tests of figures."""
 
 import io
 

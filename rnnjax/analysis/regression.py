@@ -148,7 +148,7 @@ def line_summary(
 
     Args:
         sizes: network sizes `[H]`.
-        y: log10 of what is fitted `[H]`; NaN where a size is left out.
+        y: log10 of the fitted quantity `[H]`; NaN where a size is left out.
         refits: lines of the resamples `[R]`.
         confidence: coverage of the intervals.
         brackets: lower and upper bounds of `y`, which widen the interval of the refits.

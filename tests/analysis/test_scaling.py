@@ -1,4 +1,4 @@
-"""The power law of critical rates against made-up networks whose law is known."""
+"""The power law of critical rates against simulated networks whose law is known."""
 
 import numpy as np
 import pytest

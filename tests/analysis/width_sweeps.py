@@ -12,7 +12,7 @@ BLIND = 0.19
 
 
 class Law(NamedTuple):
-    """log10 of the best rate at N = 128, and its slope; the critical rate is `room` decades higher."""
+    """log10 of the best rate at N = 128, and its slope; the critical rate is `room` higher."""
 
     best: float
     best_slope: float

@@ -11,7 +11,7 @@ from rnnjax.dynamics import FixedPoints
 from rnnjax.plots import fixed_point_maps, network_maps
 
 
-def test_maps_hold_every_network_on_one_scale():
+def test_maps_show_every_network_on_one_scale():
     found = comparison(missed=9)
     figure = drawn(network_maps([found]))
     counts = [len(axes.lines[0].get_xdata()) if axes.lines else 0 for axes in figure.axes]
@@ -22,7 +22,7 @@ def test_maps_hold_every_network_on_one_scale():
         np.testing.assert_allclose(axes.lines[0].get_xydata(), embedding(data["dsa"].values))
 
 
-def test_fixed_points_are_told_apart():
+def test_fixed_points_are_drawn_by_kind():
     points = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [2.0, 0, 0]])
     fixed, stable = np.array([True, True, False, True]), np.array([True, False, False, True])
     one = FixedPoints(points, np.zeros(4), np.zeros((4, 3), complex), fixed, stable, np.ones(4))
