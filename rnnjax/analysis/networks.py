@@ -32,8 +32,7 @@ def measure_population(
         trials: trials for the losses.
         probe_trials: trials of the tangent kernel's probe.
         probe_times: time steps of each trial that are probed.
-        near_zero: bound of a weight near zero, in units of 1 / sqrt(N), the bound of the standard
-            rule's initial weights.
+        near_zero: bound of near-zero weights, in units of 1 / sqrt(N), the standard initial bound.
 
     Returns:
         A dataset over `seed`: `epochs`; `held_out_loss`, the lowest at the end of an epoch, where
