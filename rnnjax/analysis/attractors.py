@@ -1,4 +1,4 @@
-"""Fixed points of trained populations, and the plane to see them in."""
+"""Fixed points of trained populations, and a plane to show them in."""
 
 from typing import NamedTuple
 
@@ -13,28 +13,28 @@ from rnnjax.validate import instance_of, positive_integer
 
 __all__ = ["Attractors", "find_attractors"]
 
-_STREAM = 0x2E57  # what `key` is folded with
+_STREAM = 0x2E57  # number that is folded into `key`
 
 
 class Attractors(NamedTuple):
-    """What the networks of a population do when nothing comes in."""
+    """Fixed and slow points of the networks of a population under zero input."""
 
     seeds: Int[np.ndarray, " S"]
     found: list[FixedPoints]
-    """Of every network."""
+    """Points of each network."""
     plane: Float[np.ndarray, "S 3 N"]
-    """The leading principal directions of the states that each visits in its task."""
+    """Leading principal directions of the states that each network visits in its task."""
     center: Float[np.ndarray, "S N"]
-    """The mean of these states."""
+    """Mean of the visited states."""
     visited: Float[np.ndarray, "S M N"]
-    """Some of them: the starts of the search."""
+    """Visited states from which the searches start."""
     variance: Float[np.ndarray, "S 3"]
-    """Share of their variance along each direction."""
+    """Share of the variance of the visited states along each direction."""
     outputs: list[Float[np.ndarray, "P O"]]
-    """What every network says at its points."""
+    """Outputs of each network at its points."""
 
     def memories(self, row: int) -> int:
-        """How many answers, by the signs of the outputs, a network's stable points give."""
+        """Number of distinct sign patterns of the outputs at a network's stable points."""
         stable = self.outputs[row][self.found[row].stable]
         return len({tuple(signs) for signs in (stable > 0).tolist()})
 
@@ -48,21 +48,21 @@ def find_attractors(
     steps: int = 200,
     **options: float,
 ) -> Attractors:
-    """Fixed and slow points of every network of a population, without input.
+    """Finds fixed and slow points of every network of a population under zero input.
 
     Args:
         population: trained networks.
-        key: decides trials and starts.
-        trials: in whose states the searches start.
+        key: random key of the trials and of the starts.
+        trials: trials from whose states the searches start.
         starts: searches per network.
-        steps: of every search, at most.
+        steps: largest number of steps of a search.
         options: `tolerance`, `slow` and `radius` of `rnnjax.dynamics.fixed_points`.
 
     Raises:
         ValueError: numbers out of range.
     """
     instance_of("population", population, Population)
-    # Not one of the streams that the networks of this seed were trained with.
+    # A stream of its own: none of those that networks are trained with.
     drawn, chosen = jax.random.split(jax.random.fold_in(key, _STREAM))
     trial = draw_trials(population.task, drawn, positive_integer("trials", trials))
     inputs = np.asarray(trial.inputs)
@@ -80,8 +80,8 @@ def find_attractors(
     outputs = []
     for row, points in enumerate(found):
         one = {name: leaf[row] for name, leaf in params.items()}
-        said = [cell.readout(one, state, scale) for state in points.points.astype(np.float32)]
-        outputs.append(np.reshape(said, (len(said), cell.outputs)))
+        answers = [cell.readout(one, state, scale) for state in points.points.astype(np.float32)]
+        outputs.append(np.reshape(answers, (len(answers), cell.outputs)))
     return Attractors(
         population.seeds, found, np.stack(planes), center, visited, np.stack(shares), outputs
     )

@@ -1,9 +1,9 @@
 """Critical learning rates to a fine resolution, without training a fine grid.
 
-The sweep declares a fine rate axis, of which only a few cells per condition are ever trained:
-from the top down in coarse strides until a rate succeeds, then halving between that rate and the
-failing one above it. What was trained is an ordinary, partly pending dataset, so that a store
-resumes it and every analysis reads it.
+The sweep declares a fine rate axis, of which only a few rates per condition are trained: from the
+top down in coarse strides until a rate succeeds, then halving between that rate and the failing
+one above it. The result is an ordinary dataset with pending runs, so that a store can resume it and
+every analysis accepts it.
 """
 
 from pathlib import Path
@@ -21,9 +21,9 @@ __all__ = ["bisect_critical_rates", "next_rate"]
 
 
 def next_rate(density: np.ndarray, level: float, stride: int) -> int | None:
-    """The index of the rate to train next, or None once the critical rate is pinned down.
+    """The index of the rate to train next; None once the critical rate is bracketed by neighbors.
 
-    `density` [L] is the success density by rising rate, NaN where nothing was trained.
+    `density` [L] is the success density by rising rate, NaN where nothing is trained yet.
     """
     trained = np.flatnonzero(~np.isnan(density))
     if not len(trained):
@@ -50,25 +50,25 @@ def bisect_critical_rates(
     progress: Progress | None = None,
     engine: Engine | None = None,
 ) -> xr.Dataset:
-    """Trains what pins down every condition's critical rate to neighbors on the rate axis.
+    """Trains until every condition's critical rate is bracketed by neighbors on the rate axis.
 
     Args:
         sweep: its learning rates must rise; `log_rates(1e-4, 1, per_decade=10)` resolves 0.1
             decade with about eight rates per condition.
-        store: folder of the results; the same call goes on where an earlier one stopped.
-        level: success density that makes a rate trainable.
-        accuracy: which accuracy decides.
-        threshold: accuracy that alone decides; by default the criterion of `succeeded`.
+        store: folder of the results; the same call resumes an interrupted one.
+        level: success density from which on a rate counts as trainable.
+        accuracy: definition of accuracy.
+        threshold: accuracy that suffices for success; by default the criterion of `succeeded`.
         stride: rates per coarse step down from the top; 5 of ten per decade is half a decade.
-        progress: hears after every segment; it begins anew with every round.
-        engine: how to compute.
+        progress: callback, called after every segment; its counts restart with every round.
+        engine: settings of the computation.
 
     Returns:
-        The sweep's dataset, pending wherever nothing had to be trained.
+        The sweep's dataset; runs that the bisection does not need stay pending.
 
     Raises:
-        ValueError: rates that do not rise, a level outside (0, 1], a stride below 1, or what
-            `run_sweep` refuses.
+        ValueError: rates that do not rise, a level outside (0, 1], a stride below 1, or arguments
+            that `run_sweep` refuses.
     """
     fraction("level", level, open_below=True)
     positive_integer("stride", stride)
@@ -89,9 +89,9 @@ def bisect_critical_rates(
 def _wanted(
     sweep: Sweep, density: xr.DataArray, done: xr.DataArray, level: float, stride: int
 ) -> np.ndarray:
-    """All seeds of the next rate of every condition that is not pinned down yet.
+    """Mask of all seeds of the next rate of every condition that needs one.
 
-    Where an interruption left some seeds of a rate, the others come first.
+    If an interruption has left a rate with missing seeds, these are trained first.
     """
     names = [axis.name for axis in sweep.static_axes]
     density = density.transpose(*names, "learning_rate")
@@ -108,7 +108,7 @@ def _wanted(
 
 
 def _merged(old: xr.Dataset, new: xr.Dataset) -> xr.Dataset:
-    """`new` where it has results, else `old`; with a store `new` holds everything already."""
+    """`new` where it has results, else `old`; with a store `new` already holds all results."""
     fresh = new["status"] != Status.PENDING
     merged = xr.where(fresh, new, old, keep_attrs=True)
     return merged.transpose(*new.dims).astype({name: new[name].dtype for name in new.data_vars})

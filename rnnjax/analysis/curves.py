@@ -1,8 +1,8 @@
-"""Learning curves: smoothed losses, the step that reaches a loss, and curves of different widths.
+"""Learning curves: smoothed losses, steps to a target loss, comparison between widths.
 
-A moving average bends a curve that falls within its window: a loss seems reached late, by the same
-number of steps at every width, which flattens the growth of the steps with width. Averages are
-therefore read at the middle of the window, and the window is short while few steps were taken.
+A moving average delays a curve that falls within its window: a loss appears to be reached late, by
+the same number of steps at every width, which flattens the growth of the steps with width. Averages
+are therefore assigned to the middle of the window, and the window is short at the first steps.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from rnnjax.validate import positive_integer
 __all__ = ["curve_distance", "loss_ratio", "smoothed_loss", "steps_to_loss"]
 
 WINDOW = 50
-"""Steps of the moving average: that of the paper's Fig. 4."""
+"""Length of the moving average in training steps."""
 
 _PARTS = (1 / 16, 1 / 4, 1.0)
-"""Of a run, where its curves are compared by default."""
+"""Fractions of a run at which curves are compared by default."""
 
 
 def _windows(steps: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """Middles `[step]` and weights `[step, step]` of the moving averages of a thinned loss.
 
-    A recorded loss is the mean over the steps since the previous one. Its window ends with it and
-    covers `window` steps, or a quarter of those taken while that is fewer, but all since the
-    previous recorded step.
+    A recorded loss is the mean over the steps since the previous recorded one. Its window ends with
+    it and covers `window` steps, or a quarter of the steps taken if these are fewer, but at least
+    all steps since the previous recorded one.
     """
     edges = np.concatenate([[0], steps])
     lengths = np.maximum(np.minimum(window, -(-steps // 4)), np.diff(edges))
@@ -42,7 +42,7 @@ def smoothed_loss(dataset: xr.Dataset, window: int = WINDOW) -> xr.DataArray:
 
     During the first `4 * window` steps it covers a quarter of the steps taken. The coordinate
     `step` is the middle of each window; the curve ends half a window before the run. NaN where a
-    window holds a loss that is not known or not finite. Raises `ValueError` without `loss` and its
+    window contains a loss that is missing or not finite. Raises `ValueError` without `loss` and its
     dimension `step`.
     """
     require(dataset, variables=["loss"], dims=["step"])
@@ -70,11 +70,10 @@ def _first_below(steps: np.ndarray, curve: np.ndarray, loss: float) -> float:
 def steps_to_loss(
     dataset: xr.Dataset, loss: float | xr.DataArray, window: int = WINDOW
 ) -> xr.DataArray:
-    """The first step at which a run's smoothed training loss lies below `loss`.
+    """The first step at which a run's smoothed training loss lies below `loss`; NaN if never.
 
-    The smoothing is `smoothed_loss`, a moving average over at most `window` steps read at its
-    middle; between recorded steps it is interpolated. NaN where that never happens. `loss` may
-    differ between runs (a share of `blind_loss`, say) and may bring dimensions of its own.
+    The smoothing is that of `smoothed_loss`, interpolated between recorded steps. `loss` may differ
+    between runs (for example a share of `blind_loss`) and may have dimensions of its own.
     """
     curves = smoothed_loss(dataset, window)
 
@@ -92,7 +91,7 @@ def steps_to_loss(
 
 
 def _log_losses(dataset: xr.Dataset, steps: Sequence[float] | None, window: int) -> xr.DataArray:
-    """log10 of the smoothed loss nearest to `steps`; NaN for a run not run, or stopped before."""
+    """log10 of the smoothed loss nearest to `steps`; NaN for a run not run, or stopped earlier."""
     require(dataset, dims=["hidden", "seed"])
     curves = smoothed_loss(dataset.sortby("hidden"), window)
     middles = curves["step"].values
@@ -104,9 +103,9 @@ def _log_losses(dataset: xr.Dataset, steps: Sequence[float] | None, window: int)
 
 
 def _weighted_ratios(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """log10 of each width's mean loss over the first's: `[H, S]`, `[R, H, S]` -> `[R, H]`.
+    """log10 of each width's mean loss over that of the first: `[H, S]`, `[R, H, S]` -> `[R, H]`.
 
-    The means are geometric, over the runs that were run.
+    The means are weighted and geometric; runs that were not run are left out.
     """
     run = ~np.isnan(values)
     total = (weights * run).sum(-1)
@@ -122,12 +121,12 @@ def loss_ratio(
     window: int = WINDOW,
     resampling: Resampling = Resampling(),
 ) -> xr.Dataset:
-    """Smoothed training loss of each width over that of the smallest, at fixed steps.
+    """Smoothed training loss of each width divided by that of the smallest, at fixed steps.
 
-    At the recorded steps nearest to `steps`, by default 1/16, 1/4 and the end of the run. Returns a
-    Dataset over `hidden`, `step` and the remaining dimensions: `ratio` of the geometric means over
-    seeds, `ratio_low` and `ratio_high`, a Bayesian bootstrap over the seeds of each width. NaN
-    where a run of that width, or of the smallest, had stopped by then.
+    The steps are the recorded ones nearest to `steps`, by default 1/16, 1/4 and the end of the run.
+    Returns a Dataset over `hidden`, `step` and the remaining dimensions: `ratio` of the geometric
+    means over seeds, with `ratio_low` and `ratio_high` from a Bayesian bootstrap over the seeds of
+    each width. NaN where a run of that width, or of the smallest, has stopped by then.
     """
     rng = resampling.generator()
     values = _log_losses(dataset, steps, window)
@@ -154,7 +153,7 @@ def loss_ratio(
 
 
 def _distance(values: np.ndarray) -> np.ndarray:
-    """Largest distance of a width's mean from the first one's: `[..., H, S]` -> `[...]`."""
+    """Largest distance of a width's mean from that of the first: `[..., H, S]` -> `[...]`."""
     means = values.mean(-1)
     return np.abs(means - means[..., :1]).max(-1)
 
@@ -166,16 +165,15 @@ def curve_distance(
     window: int = WINDOW,
     resampling: Resampling = Resampling(),
 ) -> xr.Dataset:
-    """By which factor the learning curves of different widths differ, and seeds alone would.
+    """Factor by which the learning curves of different widths differ, and that expected by chance.
 
-    At the recorded steps nearest to `steps` (by default 1/16, 1/4 and the end of the run):
-    `factor`, the largest ratio of any width's loss to that of the smallest width, or its inverse if
-    larger (geometric means over seeds); `chance`, the factor that the same losses stay below with
-    probability `confidence` when widths are exchanged at random within each seed, so that width
-    means nothing; `seed_spread`, the standard deviation of log10 loss over seeds, pooled over
-    widths; `sizes`, how many widths enter. Seeds that do not have a finite loss at each of those
-    widths are left out; fewer than two widths give NaN, and `chance` and `seed_spread` need two
-    seeds.
+    The steps are the recorded ones nearest to `steps`, by default 1/16, 1/4 and the end of the run.
+    Returns a Dataset over `step` and the remaining dimensions: `factor`, the largest ratio of any
+    width's loss to that of the smallest width, or its inverse if larger (geometric means over
+    seeds); `chance`, the quantile `confidence` of the factor when widths are permuted at random
+    within each seed; `seed_spread`, the standard deviation of log10 loss over seeds, pooled over
+    widths; `sizes`, the number of widths. Seeds without a finite loss at each of these widths are
+    left out. Fewer than two widths give NaN; `chance` and `seed_spread` need two seeds.
     """
     rng = resampling.generator()
 

@@ -1,4 +1,4 @@
-"""Measures of every network of a population: losses, feature learning, structure of its weights."""
+"""Measures of the networks of a population: losses, feature learning, structure of weights."""
 
 import jax
 import numpy as np
@@ -23,27 +23,26 @@ def measure_population(
     probe_times: int = 5,
     near_zero: float = 0.1,
 ) -> xr.Dataset:
-    """What every network of a population became, on trials that all of them share.
+    """Measures of every network of a population, on trials that all networks share.
 
     Args:
         population: networks of one condition, of a cell with a connectivity matrix.
-        key: decides the trials.
+        key: random key of the trials.
         stretch: factor of the out-of-distribution variant of the task.
         trials: trials for the losses.
         probe_trials: trials of the tangent kernel's probe.
-        probe_times: steps of each that are probed.
-        near_zero: what counts as near zero, in units of 1 / sqrt(N), the bound of the standard
-            rule's initial weights.
+        probe_times: time steps of each trial that are probed.
+        near_zero: bound of near-zero weights, in units of 1 / sqrt(N), the standard initial bound.
 
     Returns:
-        A dataset over `seed`: `epochs` taken; `held_out_loss`, the lowest at an epoch's end, under
-        a watched recipe; `loss`, `ood_loss` and their difference `ood_excess`; `weight_change`
-        `|W_T - W_0|_F` of the effective recurrent weights, and `relative_weight_change`, over
-        `|W_0|_F`; `kernel_alignment` before and after, of the tangent kernel of all raw weights,
-        and `recurrent_kernel_alignment`, of the recurrent ones (where the cell has such a leaf):
-        under a rule with multipliers the leaves enter the first by unlike shares;
-        `near_zero_share`; `effective_rank`; and
-        `status`. Of diverged networks all but `epochs` and `status` is NaN.
+        A dataset over `seed`: `epochs`; `held_out_loss`, the lowest at the end of an epoch, where
+        the recipe records it; `loss`, `ood_loss` and their difference `ood_excess`;
+        `weight_change` `|W_T - W_0|_F` of the effective recurrent weights and
+        `relative_weight_change`, over `|W_0|_F`; `kernel_alignment` between initial and trained
+        tangent kernels of all raw weights, to which leaves with different multipliers contribute
+        unequal shares; `recurrent_kernel_alignment`, of the recurrent leaf where the cell has one;
+        `near_zero_share`; `effective_rank`; `status`. For diverged networks all but `epochs` and
+        `status` is NaN.
 
     Raises:
         ValueError: numbers out of range, a task without a stretched variant, a cell without a
@@ -53,42 +52,63 @@ def measure_population(
     finite_positive("near_zero", near_zero)
     ood_task = population.task.stretched(stretch)
     on_task, stretched, probe = jax.random.split(key, 3)
-    results = population.results
     loss = population.losses(on_task, trials).astype(float)
     ood = population.losses(stretched, trials, task=ood_task).astype(float)
     before, after = (population.connectivity(when) for when in ("initial", "trained"))
     change = np.linalg.norm(after - before, axis=(-1, -2))
-    bound = near_zero / np.sqrt(population.cell.hidden)
     measures = {
-        "epochs": results["steps_taken"].values / population.recipe.steps_per_epoch,
+        "epochs": population.results["steps_taken"].values / population.recipe.steps_per_epoch,
         "loss": loss,
         "ood_loss": ood,
         "ood_excess": ood - loss,
         "weight_change": change,
         "relative_weight_change": change / np.linalg.norm(before, axis=(-1, -2)),
     }
-    if "held_out_loss" in results:
-        measures["held_out_loss"] = results["held_out_loss"].min("epoch").values
-    ended = results["status"].values != Status.DIVERGED
-    alive = ended & np.isfinite(loss) & np.isfinite(change)
-    some = population.where(alive) if alive.any() else None
+    if "held_out_loss" in population.results:
+        measures["held_out_loss"] = population.results["held_out_loss"].min("epoch").values
+    ended = population.results["status"].values != Status.DIVERGED
+    finite = ended & np.isfinite(loss) & np.isfinite(change)
+    measures |= _kernel_alignments(population, finite, probe, probe_trials, probe_times)
+    measures |= _structure(after, finite, near_zero / np.sqrt(population.cell.hidden))
+    found = _dataset(population, measures, finite)
+    found["near_zero_share"].attrs["bound"] = f"below {near_zero:g}/√N"
+    return found
+
+
+def _kernel_alignments(
+    population: Population, finite: np.ndarray, probe: Key, trials: int, times: int
+) -> dict[str, np.ndarray]:
+    """Alignments of the tangent kernels before and after training `[S]`, NaN where not `finite`."""
     kernels: dict[str, list[str] | None] = {"kernel_alignment": None}
     if "recurrent" in population.cell.leaves():
         kernels["recurrent_kernel_alignment"] = ["recurrent"]
-    for name in (*kernels, "near_zero_share", "effective_rank"):
-        measures[name] = np.full(len(population), np.nan)
-    if some is not None:
+    found = {name: np.full(len(population), np.nan) for name in kernels}
+    if finite.any():
+        some = population.where(finite)
         for name, leaves in kernels.items():
-            measures[name][alive] = some.kernel_alignment(
-                probe, trials=probe_trials, times=probe_times, leaves=leaves
+            found[name][finite] = some.kernel_alignment(
+                probe, trials=trials, times=times, leaves=leaves
             )
-        measures["near_zero_share"][alive] = metrics.structure.near_zero_share(after[alive], bound)
-        measures["effective_rank"][alive] = metrics.structure.effective_rank(after[alive])
+    return found
+
+
+def _structure(connectivity: np.ndarray, finite: np.ndarray, bound: float) -> dict[str, np.ndarray]:
+    """Share of weights below `bound` and effective rank `[S]`, NaN where not `finite`."""
+    found = {name: np.full(len(finite), np.nan) for name in ("near_zero_share", "effective_rank")}
+    if finite.any():
+        kept = connectivity[finite]
+        found["near_zero_share"][finite] = metrics.structure.near_zero_share(kept, bound)
+        found["effective_rank"][finite] = metrics.structure.effective_rank(kept)
+    return found
+
+
+def _dataset(
+    population: Population, measures: dict[str, np.ndarray], finite: np.ndarray
+) -> xr.Dataset:
+    """`measures` and `status` over `seed`; all but `epochs` is NaN where not `finite`."""
     variables = {
-        name: ("seed", np.asarray(values) if name == "epochs" else np.where(alive, values, np.nan))
+        name: ("seed", np.asarray(values) if name == "epochs" else np.where(finite, values, np.nan))
         for name, values in measures.items()
     }
-    variables["status"] = ("seed", results["status"].values)
-    found = xr.Dataset(variables, {"seed": population.seeds})
-    found["near_zero_share"].attrs["bound"] = f"below {near_zero:g}/√N"
-    return found
+    variables["status"] = ("seed", population.results["status"].values)
+    return xr.Dataset(variables, {"seed": population.seeds})

@@ -1,9 +1,11 @@
-"""Least squares on masked points, many lines at once, and the intervals built on them."""
+"""Least squares with missing points, for many lines at once, and intervals of their slopes."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 from scipy import stats
 
 from rnnjax.validate import fraction, positive_integer, whole
@@ -11,15 +13,18 @@ from rnnjax.validate import fraction, positive_integer, whole
 __all__ = [
     "Line",
     "Resampling",
+    "bracketed_interval",
     "consistent_slopes",
+    "fit_conditions",
     "fit_lines",
+    "line_summary",
     "percentile_interval",
     "residual_interval",
     "seed_weights",
 ]
 
 LEAST_POINTS = 3
-"""A line through two points has no residual: fewer than three points give no exponent."""
+"""Fewest points of a fit: a line through two points leaves no residual."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,14 +52,14 @@ class Resampling:
 
 
 class Line(NamedTuple):
-    """Lines `y = intercept + slope * x`, one per leading index; NaN where points were too few."""
+    """Lines `y = intercept + slope * x`, one per leading index; NaN where points are too few."""
 
     slope: np.ndarray
     intercept: np.ndarray
 
 
 def fit_lines(x: np.ndarray, y: np.ndarray) -> Line:
-    """Ordinary least squares of `y` `[..., M]` on `x` `[M]`, leaving out the NaN entries of `y`."""
+    """Ordinary least squares of `y` `[..., M]` on `x` `[M]`; NaN entries of `y` are left out."""
     used = ~np.isnan(y)
     count = used.sum(-1)
     enough = count >= LEAST_POINTS
@@ -70,7 +75,7 @@ def fit_lines(x: np.ndarray, y: np.ndarray) -> Line:
 
 
 def percentile_interval(samples: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Central interval of the samples that are not NaN; NaN if fewer than half of them remain."""
+    """Central interval of the samples that are not NaN; NaN if these are fewer than half."""
     kept = samples[~np.isnan(samples)]
     if 2 * len(kept) < len(samples) or not len(kept):
         return np.nan, np.nan
@@ -92,14 +97,23 @@ def consistent_slopes(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple
     return (float(least), float(most)) if least <= most else (np.inf, -np.inf)
 
 
+def bracketed_interval(
+    slopes: np.ndarray, x: np.ndarray, low: np.ndarray, high: np.ndarray, confidence: float
+) -> tuple[float, float]:
+    """Percentiles of the refitted `slopes`, widened to every slope that fits all brackets `[M]`."""
+    least, most = consistent_slopes(x, low, high)
+    start, end = percentile_interval(slopes, confidence)
+    return np.minimum(start, least), np.maximum(end, most)
+
+
 def residual_interval(x: np.ndarray, y: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Student's interval of the slope from the scatter of `y` `[M]` about its line, NaN apart."""
+    """Student's t interval of the slope from the residuals of `y` `[M]`, NaN entries left out."""
     line, used = fit_lines(x, y), ~np.isnan(y)
     freedom = int(used.sum()) - 2
     if freedom < 1 or np.isnan(line.slope):
         return np.nan, np.nan
     residual = y[used] - line.intercept - line.slope * x[used]
-    # Points rounded to a grid can fall on one line exactly; their scatter then tells nothing.
+    # Points rounded to a grid can fall on one line exactly: zero residuals carry no information.
     if np.allclose(residual, 0.0, atol=1e-9):
         return np.nan, np.nan
     spread = ((x[used] - x[used].mean()) ** 2).sum()
@@ -113,10 +127,92 @@ def seed_weights(rng: np.random.Generator, resamples: int, groups: int, seeds: i
     """Random weights of the seeds, `[resamples, groups, seeds]`, independent between groups.
 
     A Bayesian bootstrap (Rubin 1981): Dirichlet weights instead of whole-number counts. With four
-    seeds the ordinary bootstrap knows densities of 0, 1/4, ... only, and ties at one half lift
+    seeds the ordinary bootstrap gives only densities of 0, 1/4, ..., and ties at one half raise
     every critical rate. Concentration `1 - 2/n` instead of Rubin's 1 makes the variance of a mean
-    unbiased, `s^2 / n`; with 1 it is too small by `(n - 1) / (n + 1)`, 40 % at four seeds.
+    unbiased, `s^2 / n`; with 1 it is too small by the factor `(n - 1) / (n + 1)`, 0.6 for four
+    seeds.
     """
     concentration = max(1 - 2 / seeds, 1 / seeds)
     raw = rng.gamma(concentration, size=(resamples, groups, seeds))
     return raw / raw.sum(-1, keepdims=True)
+
+
+def line_summary(
+    sizes: np.ndarray,
+    y: np.ndarray,
+    refits: Line,
+    confidence: float,
+    brackets: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """Variables of the fit `y = intercept + exponent * log10 sizes` at one condition.
+
+    Args:
+        sizes: network sizes `[H]`.
+        y: log10 of the fitted quantity `[H]`; NaN where a size is left out.
+        refits: lines of the resamples `[R]`.
+        confidence: coverage of the intervals.
+        brackets: lower and upper bounds of `y`, which widen the interval of the refits.
+
+    Returns:
+        `exponent`, `intercept`, `exponent_low` and `exponent_high` from the refits, `scatter_low`
+        and `scatter_high` from the residuals, `points_used`, `hidden_min` and `hidden_max` of the
+        sizes used, and the refits as `exponent_samples` and `intercept_samples`.
+    """
+    x, used = np.log10(sizes.astype(float)), ~np.isnan(y)
+    line = fit_lines(x, y)
+    slopes = np.where(np.isnan(line.slope), np.nan, refits.slope)
+    if brackets is None:
+        low, high = percentile_interval(slopes, confidence)
+    else:
+        low, high = bracketed_interval(slopes, x, *brackets, confidence)
+    scatter_low, scatter_high = residual_interval(x, y, confidence)
+    return {
+        "exponent": line.slope,
+        "intercept": line.intercept,
+        "exponent_low": low,
+        "exponent_high": high,
+        "scatter_low": scatter_low,
+        "scatter_high": scatter_high,
+        "points_used": used.sum(),
+        "hidden_min": sizes[used].min() if used.any() else np.nan,
+        "hidden_max": sizes[used].max() if used.any() else np.nan,
+        "exponent_samples": slopes,
+        "intercept_samples": np.where(np.isnan(slopes), np.nan, refits.intercept),
+    }
+
+
+def fit_conditions(
+    fit: Callable[..., Mapping[str, Any]],
+    arrays: Sequence[xr.DataArray],
+    inputs: Sequence[Sequence[str]],
+    *,
+    scalars: Sequence[str],
+    by_size: Sequence[str] = (),
+    samples: Sequence[str] = (),
+) -> xr.Dataset:
+    """Applies `fit` to every condition and packs its results into a Dataset.
+
+    Args:
+        fit: maps the arrays of one condition to a mapping from variable to value.
+        arrays: data of all conditions.
+        inputs: dimensions of each array that `fit` takes; the other dimensions are conditions.
+        scalars: variables that are one number per condition; `points_...` are integers.
+        by_size: variables along `hidden`.
+        samples: variables along `resample`.
+    """
+    names = (*scalars, *by_size, *samples)
+    outputs = [[]] * len(scalars) + [["hidden"]] * len(by_size) + [["resample"]] * len(samples)
+
+    def ordered(*parts: np.ndarray) -> tuple:
+        found = fit(*parts)
+        return tuple(found[name] for name in names)
+
+    results = xr.apply_ufunc(
+        ordered,
+        *arrays,
+        input_core_dims=inputs,
+        output_core_dims=outputs,
+        output_dtypes=[int if name.startswith("points_") else float for name in names],
+        vectorize=True,
+    )
+    return xr.Dataset(dict(zip(names, results, strict=True)))

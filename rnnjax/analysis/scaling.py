@@ -1,6 +1,6 @@
-"""How the critical learning rate falls with network size: Eq. 6 of the collapse paper."""
+"""Power law of the critical learning rate against network size."""
 
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -8,10 +8,9 @@ import xarray as xr
 from rnnjax.analysis.regression import (
     Line,
     Resampling,
-    consistent_slopes,
+    fit_conditions,
     fit_lines,
-    percentile_interval,
-    residual_interval,
+    line_summary,
     seed_weights,
 )
 from rnnjax.analysis.schema import require
@@ -22,7 +21,7 @@ __all__ = ["power_law"]
 
 
 class Brackets(NamedTuple):
-    """log10 of the rates a critical rate lies between, `[..., H]`; NaN where it is censored."""
+    """log10 of the rates that bracket each critical rate, `[..., H]`; NaN where it is censored."""
 
     lower: np.ndarray
     upper: np.ndarray
@@ -47,10 +46,10 @@ def _weighted_density(success: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _narrowed(found: Brackets, observed: Brackets) -> Brackets:
-    """Brackets `[R, H]` no wider than the observed ones `[H]`, cut on the side away from them.
+    """Brackets `[R, H]` cut to the width of the observed ones `[H]`, on the side away from them.
 
-    A bisection refines the grid only around the observed bracket. A resample that just leaves the
-    refined rates must not land decades away because nothing was run in between.
+    A bisection refines the grid only around the observed bracket. Uncut, the bracket of a resample
+    just outside the refined rates would span the decades that were not run.
     """
     width = observed.upper - observed.lower
     below = found.upper <= observed.lower
@@ -64,27 +63,19 @@ def _resampled_lines(
     success: np.ndarray,
     observed: Brackets,
     log_rates: np.ndarray,
-    log_sizes: np.ndarray,
+    sizes: np.ndarray,
     level: float,
     edge: Edge,
     resampling: Resampling,
 ) -> Line:
-    """Refits Eq. 6 with reweighted seeds, each rate drawn log-uniformly within its bracket."""
+    """Refits the power law to reweighted seeds, each rate drawn log-uniformly in its bracket."""
     rng = resampling.generator()
     weights = seed_weights(rng, resampling.resamples, success.shape[0], success.shape[-1])
     found = _brackets(_weighted_density(success, weights), log_rates, level, edge)
     found = _narrowed(found, observed)
     place = rng.uniform(size=found.lower.shape)
+    log_sizes = np.log10(sizes.astype(float))
     return fit_lines(log_sizes, found.lower + place * (found.upper - found.lower))
-
-
-def _interval(
-    slopes: np.ndarray, log_sizes: np.ndarray, found: Brackets, confidence: float
-) -> tuple[float, float]:
-    """Percentiles of the refits, widened to every slope that no observed bracket excludes."""
-    low, high = percentile_interval(slopes, confidence)
-    least, most = consistent_slopes(log_sizes, found.lower, found.upper)
-    return np.minimum(low, least), np.maximum(high, most)
 
 
 _SCALARS = (
@@ -112,21 +103,18 @@ def power_law(
     point: str = "middle",
     resampling: Resampling = Resampling(),
 ) -> xr.Dataset:
-    """Fits `log10 rate = intercept + exponent * log10 N` to the critical rates (Eq. 6).
+    """Fits `log10 rate = intercept + exponent * log10 N` to the critical learning rates.
 
-    Only widths whose critical rate is bracketed by evaluated rates enter; censored ones are
-    counted; `edge` is that of `critical_learning_rate`.
-    `point` says where in its bracket a critical rate is put: `"middle"` (geometric) or
-    `"lower"`, the paper's choice. With equal brackets both give the same exponent.
+    Only widths whose critical rate is bracketed by evaluated rates enter. `point` places it in its
+    bracket: `"middle"` (geometric) or `"lower"`; with equal brackets both give the same exponent.
+    `edge` is that of `critical_learning_rate`.
 
-    The interval covers seeds and grid spacing: each resample reweights the seeds of each width
-    (Bayesian bootstrap), finds the brackets anew, draws every rate log-uniformly within its
-    bracket (taken no wider than the observed one), leaves out what became censored, and refits.
-    Where the rate falls by few grid steps,
-    places within the brackets go together and independent draws say too little: the interval is
-    therefore widened to hold every slope whose line passes through all observed brackets. It is
-    conditional on a power law; `scatter_low` and `scatter_high`, Student's interval from the
-    residuals, show where that law fits badly.
+    The interval covers seeds and grid spacing. Each resample reweights the seeds of each width
+    (Bayesian bootstrap), draws every rate log-uniformly within its new bracket, cut to the width of
+    the observed one, and refits without the censored widths. Independent draws give too narrow an
+    interval where the rate falls by few grid steps, so it is widened to every slope whose line
+    passes through all observed brackets. `scatter_low` and `scatter_high`, Student's t interval
+    from the residuals, are wide where a power law fits badly.
 
     Returns a Dataset over the remaining dimensions: `exponent`, `intercept`, `exponent_low`,
     `exponent_high`, `scatter_low`, `scatter_high`, `points_used`, `points_censored`, `hidden_min`,
@@ -140,38 +128,17 @@ def power_law(
     one_of("point", point, ["middle", "lower"])
     ordered = dataset.sortby(["hidden", "learning_rate"])
     log_rates = np.log10(ordered["learning_rate"].values.astype(float))
-    log_sizes = np.log10(ordered["hidden"].values.astype(float))
+    sizes = ordered["hidden"].values
 
-    def fit(success: np.ndarray) -> tuple:
-        """`success` `[H, L, S]` of one condition -> the scalars, then the samples."""
-        found = _brackets(
-            _weighted_density(success, np.ones((1, *success.shape[::2])))[0], log_rates, level, edge
-        )
+    def fit(success: np.ndarray) -> dict[str, Any]:
+        """`success` `[H, L, S]` of one condition -> its variables."""
+        density = _weighted_density(success, np.ones((1, *success.shape[::2])))[0]
+        found = _brackets(density, log_rates, level, edge)
         position = found.lower if point == "lower" else (found.lower + found.upper) / 2
-        used = ~np.isnan(position)
-        line = fit_lines(log_sizes, position)
-        lines = _resampled_lines(success, found, log_rates, log_sizes, level, edge, resampling)
-        slopes = np.where(np.isnan(line.slope), np.nan, lines.slope)
-        sizes = ordered["hidden"].values[used]
-        return (
-            line.slope,
-            line.intercept,
-            *_interval(slopes, log_sizes, found, resampling.confidence),
-            *residual_interval(log_sizes, position, resampling.confidence),
-            used.sum(),
-            found.censored.sum(),
-            sizes.min() if len(sizes) else np.nan,
-            sizes.max() if len(sizes) else np.nan,
-            slopes,
-            np.where(np.isnan(slopes), np.nan, lines.intercept),
-        )
+        lines = _resampled_lines(success, found, log_rates, sizes, level, edge, resampling)
+        summary = line_summary(sizes, position, lines, resampling.confidence, found[:2])
+        return {**summary, "points_censored": found.censored.sum()}
 
-    results = xr.apply_ufunc(
-        fit,
-        succeeded(ordered, accuracy, threshold),
-        input_core_dims=[["hidden", "learning_rate", "seed"]],
-        output_core_dims=[[]] * len(_SCALARS) + [["resample"]] * len(_SAMPLES),
-        output_dtypes=[int if name.startswith("points") else float for name in _SCALARS + _SAMPLES],
-        vectorize=True,
-    )
-    return xr.Dataset(dict(zip(_SCALARS + _SAMPLES, results, strict=True)))
+    success = succeeded(ordered, accuracy, threshold)
+    dims = ["hidden", "learning_rate", "seed"]
+    return fit_conditions(fit, [success], [dims], scalars=_SCALARS, samples=_SAMPLES)

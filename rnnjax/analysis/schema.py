@@ -1,4 +1,4 @@
-"""What a sweep's dataset must hold, and how its status flags are read."""
+"""Variables and dimensions that analyses require of a sweep's dataset, and its status flags."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +15,7 @@ FINISHED = ("CONVERGED", "DIVERGED", "EXHAUSTED")
 def require(
     dataset: xr.Dataset, *, variables: Iterable[str] = (), dims: Iterable[str] = ()
 ) -> None:
-    """Raises a `ValueError` that names every variable and dimension `dataset` lacks."""
+    """Raises a `ValueError` that names every variable and dimension missing from `dataset`."""
     missing = [f"variable {name!r}" for name in variables if name not in dataset]
     missing += [f"dimension {name!r}" for name in dims if name not in dataset.dims]
     if missing:
@@ -25,7 +25,7 @@ def require(
 
 
 def _flag_codes(status: xr.DataArray) -> dict[str, int]:
-    """Name -> code, from the CF attributes `flag_meanings` and `flag_values`."""
+    """Status name -> code, from the CF attributes `flag_meanings` and `flag_values`."""
     meanings, values = status.attrs.get("flag_meanings"), status.attrs.get("flag_values")
     if meanings is None or values is None:
         return {status.name: int(status) for status in Status}
@@ -34,10 +34,10 @@ def _flag_codes(status: xr.DataArray) -> dict[str, int]:
 
 
 def finished(dataset: xr.Dataset) -> xr.DataArray:
-    """True where a run has ended, however it ended.
+    """True where a run has ended, whether it converged, diverged or took all its steps.
 
-    Read from `status`; a dataset without it counts a run as finished where its `final_loss` is not
-    NaN. Raises `ValueError` if it has neither.
+    Read from `status`; without it, a run counts as finished where its `final_loss` is not NaN.
+    Raises `ValueError` without both.
     """
     if "status" not in dataset:
         require(dataset, variables=["final_loss"])
@@ -57,7 +57,7 @@ def diverged(dataset: xr.Dataset) -> xr.DataArray:
 
 
 def status_counts(dataset: xr.Dataset) -> dict[str, int]:
-    """How many runs carry each status; statuses that do not occur are left out."""
+    """Number of runs of each status; statuses that do not occur are left out."""
     require(dataset, variables=["status"])
     values = dataset["status"].values
     counts = {
@@ -69,10 +69,10 @@ def status_counts(dataset: xr.Dataset) -> dict[str, int]:
 def iterate_conditions(
     dataset: xr.Dataset, within: Iterable[str] = ("hidden", "learning_rate", "seed", "step")
 ) -> Iterator[tuple[dict[str, object], xr.Dataset]]:
-    """Walks the dimensions that are not in `within`: yields (coordinates, the part at them).
+    """Iterates over the conditions of a dataset: yields (coordinates, the part at them).
 
-    A dimension of the results that an analysis does not consume (task, optimizer, ...) is thereby a
-    condition of its own. Without such a dimension the one condition is the whole dataset.
+    Conditions are the positions along the dimensions that are not in `within` (task, optimizer,
+    ...). Without such a dimension the one condition is the whole dataset.
     """
     inner = set(within)
     names = [str(name) for name in dataset.dims if name not in inner]

@@ -1,16 +1,22 @@
-"""Larger networks learn slower: steps to the criterion against network size, at a fixed rate."""
+"""Training steps to the criterion, or to a target loss, against network size at a fixed rate.
+
+Throughout, the steps of a run are infinite where it ended without reaching its target, and NaN
+where it was not run.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from rnnjax.analysis.curves import WINDOW, steps_to_loss
 from rnnjax.analysis.regression import (
+    Line,
     Resampling,
+    fit_conditions,
     fit_lines,
-    percentile_interval,
-    residual_interval,
+    line_summary,
     seed_weights,
 )
 from rnnjax.analysis.schema import finished, require
@@ -18,64 +24,63 @@ from rnnjax.analysis.success import ROUNDING
 from rnnjax.validate import finite_positive, fraction
 
 __all__ = [
-    "arrival_scaling",
-    "arrival_steps",
-    "arrivals_of",
     "finite_steps",
-    "loss_arrivals",
+    "fit_steps",
     "loss_scaling",
+    "mark_failures",
+    "quantile_steps",
     "steps_scaling",
     "steps_to_learn",
+    "target_steps",
 ]
 
 
-def _quantile_steps(steps: np.ndarray, weights: np.ndarray, level: float) -> np.ndarray:
-    """Step by which `level` of the weight has arrived; NaN where it never has.
+def _weighted_quantiles(steps: np.ndarray, weights: np.ndarray, level: float) -> np.ndarray:
+    """Step by which `level` of the weight has reached the target; NaN where it never does.
 
-    `steps` `[H, S]` holds infinity for runs that never arrive and NaN for runs not run; `weights`
-    `[R, H, S]` -> `[R, H]`.
+    `steps` `[H, S]` and `weights` `[R, H, S]` -> `[R, H]`.
     """
     order = np.argsort(steps, axis=-1)
     ranked = np.take_along_axis(steps, order, -1)
     weights = np.take_along_axis(weights, order[None], -1) * ~np.isnan(ranked)
     total = weights.sum(-1, keepdims=True)
-    arrived = np.cumsum(weights, -1) >= level * total - ROUNDING
-    first = np.argmax(arrived, -1)
-    reached = ranked[np.arange(len(ranked)), first]
-    return np.where((total[..., 0] > 0) & np.isfinite(reached), reached, np.nan)
+    enough = np.cumsum(weights, -1) >= level * total - ROUNDING
+    first = np.argmax(enough, -1)
+    found = ranked[np.arange(len(ranked)), first]
+    return np.where((total[..., 0] > 0) & np.isfinite(found), found, np.nan)
 
 
-def _arrivals(dataset: xr.Dataset) -> xr.DataArray:
-    """Steps to the criterion; infinite for a run that ended without it, NaN for one not run."""
+def _criterion_steps(dataset: xr.Dataset) -> xr.DataArray:
+    """Steps of every run to the criterion."""
     require(dataset, variables=["steps_to_criterion"], dims=["learning_rate", "seed"])
-    return arrivals_of(dataset, dataset["steps_to_criterion"])
+    return mark_failures(dataset, dataset["steps_to_criterion"])
 
 
-def arrivals_of(dataset: xr.Dataset, steps: xr.DataArray) -> xr.DataArray:
-    """`steps`, NaN where a run never arrived: infinite if it ended so, NaN where it was not run."""
+def mark_failures(dataset: xr.Dataset, steps: xr.DataArray) -> xr.DataArray:
+    """`steps` with its NaN entries replaced by infinity where the run has ended."""
     return steps.astype(float).fillna(np.inf).where(finished(dataset))
 
 
-def arrival_steps(arrivals: xr.DataArray, level: float) -> xr.DataArray:
-    """Steps by which `level` of the seeds have arrived; NaN where they never do."""
+def quantile_steps(run_steps: xr.DataArray, level: float) -> xr.DataArray:
+    """Steps by which `level` of the seeds have reached the target; NaN where they never do."""
 
     def quantile(steps: np.ndarray) -> np.ndarray:
-        return _quantile_steps(steps[None], np.ones((1, 1, len(steps))), level)[0, 0]
+        return _weighted_quantiles(steps[None], np.ones((1, 1, len(steps))), level)[0, 0]
 
     return xr.apply_ufunc(
-        quantile, arrivals, input_core_dims=[["seed"]], vectorize=True, output_dtypes=[float]
+        quantile, run_steps, input_core_dims=[["seed"]], vectorize=True, output_dtypes=[float]
     )
 
 
 def steps_to_learn(dataset: xr.Dataset, level: float = 0.5) -> xr.DataArray:
-    """Steps until `level` of the seeds has reached the criterion, at each rate.
+    """Steps by which `level` of the seeds have reached the criterion, at each rate.
 
-    With `level=0.5` this is the median over seeds (the lower of the two middle ones), runs that
-    never arrive counted as infinitely slow, so that it exists where at least half arrive; NaN
-    elsewhere. Unit: optimizer steps. Raises `ValueError` without `steps_to_criterion`.
+    With `level=0.5` this is the median over seeds (the lower of the two middle ones), where runs
+    that never reach the criterion count as infinitely slow; NaN where fewer than `level` of the
+    seeds reach it. Unit: optimizer steps. Raises `ValueError` without `steps_to_criterion`.
     """
     fraction("level", level, open_below=True)
-    return arrival_steps(_arrivals(dataset), level).rename("steps_to_learn")
+    return quantile_steps(_criterion_steps(dataset), level).rename("steps_to_learn")
 
 
 _SCALARS = (
@@ -100,79 +105,60 @@ def steps_scaling(
 ) -> xr.Dataset:
     """Fits `log10 steps = intercept + exponent * log10 N` at each fixed learning rate.
 
-    `steps` is `steps_to_learn`: widths at which fewer than `level` of the seeds reached the
-    criterion are left out and counted as missing. The interval is a Bayesian bootstrap over the
-    seeds of each width; `scatter_low` and `scatter_high` come from the residuals of the line.
+    `steps` is `steps_to_learn`: widths at which fewer than `level` of the seeds reach the criterion
+    are left out and counted as missing. The interval is a Bayesian bootstrap over the seeds of each
+    width; `scatter_low` and `scatter_high` come from the residuals of the line.
 
     Returns a Dataset over `learning_rate` and the remaining dimensions: `steps` (with `hidden`),
     `exponent`, `intercept`, `exponent_low`, `exponent_high`, `scatter_low`, `scatter_high`,
-    `points_used`, `points_missing` (run, but too few arrived), `hidden_min`, `hidden_max`. Fewer
-    than three widths give NaN exponents. Raises `ValueError` for missing dimensions or
-    `steps_to_criterion`.
+    `points_used`, `points_missing` (run, but too few seeds reached the criterion), `hidden_min`,
+    `hidden_max`. Fewer than three widths give NaN exponents. Raises `ValueError` for missing
+    dimensions or `steps_to_criterion`.
     """
     require(dataset, dims=["hidden"])
     ordered = dataset.sortby(["hidden", "learning_rate"])
-    fit = arrival_scaling(_arrivals(ordered), level, resampling=resampling)
+    fit = fit_steps(_criterion_steps(ordered), level, resampling=resampling)
     return fit.drop_vars("exponent_samples")
 
 
-def arrival_scaling(
-    arrivals: xr.DataArray,
+def fit_steps(
+    run_steps: xr.DataArray,
     level: float = 0.5,
     *,
     resampling: Resampling = Resampling(),
 ) -> xr.Dataset:
-    """`steps_scaling` of any arrivals over `hidden` (rising), `seed` and other dimensions.
+    """`steps_scaling` of the steps of runs over `hidden` (rising), `seed` and other dimensions.
 
-    `arrivals` holds infinity for runs that never arrive and NaN for runs not run. The seeds of a
-    width carry the same weights in every condition, so that `exponent_samples`, along `resample`,
-    can be subtracted between conditions whose seeds are paired.
+    The seeds of a width have the same weights in every condition, so that `exponent_samples`, along
+    `resample`, can be subtracted between conditions whose seeds are paired.
     """
     fraction("level", level, open_below=True)
-    sizes = arrivals["hidden"].values.astype(float)
+    sizes = run_steps["hidden"].values.astype(float)
     log_sizes = np.log10(sizes)
     rng = resampling.generator()
-    weights = seed_weights(rng, resampling.resamples, len(sizes), arrivals.sizes["seed"])
+    weights = seed_weights(rng, resampling.resamples, len(sizes), run_steps.sizes["seed"])
 
-    def fit(steps: np.ndarray) -> tuple:
-        """`steps` `[H, S]` of one condition -> the scalars, then the samples."""
-        middle = np.log10(_quantile_steps(steps, np.ones((1, *steps.shape)), level))[0]
-        used, run = ~np.isnan(middle), ~np.isnan(steps).all(-1)
-        line = fit_lines(log_sizes, middle)
-        if np.isnan(line.slope):
-            samples = np.full(resampling.resamples, np.nan)
+    def fit(steps: np.ndarray) -> dict[str, Any]:
+        """`steps` `[H, S]` of one condition -> its variables."""
+        middle = np.log10(_weighted_quantiles(steps, np.ones((1, *steps.shape)), level))[0]
+        if np.isnan(fit_lines(log_sizes, middle).slope):
+            refits = Line(*np.full((2, resampling.resamples), np.nan))
         else:
-            samples = fit_lines(log_sizes, np.log10(_quantile_steps(steps, weights, level))).slope
-        return (
-            line.slope,
-            line.intercept,
-            *percentile_interval(samples, resampling.confidence),
-            *residual_interval(log_sizes, middle, resampling.confidence),
-            used.sum(),
-            (run & ~used).sum(),
-            sizes[used].min() if used.any() else np.nan,
-            sizes[used].max() if used.any() else np.nan,
-            samples,
-        )
+            refits = fit_lines(log_sizes, np.log10(_weighted_quantiles(steps, weights, level)))
+        run = ~np.isnan(steps).all(-1)
+        summary = line_summary(sizes, middle, refits, resampling.confidence)
+        return {**summary, "points_missing": (run & np.isnan(middle)).sum()}
 
-    results = xr.apply_ufunc(
-        fit,
-        arrivals,
-        input_core_dims=[["hidden", "seed"]],
-        output_core_dims=[[]] * len(_SCALARS) + [["resample"]],
-        output_dtypes=[int if name.startswith("points") else float for name in _SCALARS] + [float],
-        vectorize=True,
+    found = fit_conditions(
+        fit, [run_steps], [["hidden", "seed"]], scalars=_SCALARS, samples=["exponent_samples"]
     )
-    names = (*_SCALARS, "exponent_samples")
-    return xr.Dataset(
-        {"steps": arrival_steps(arrivals, level), **dict(zip(names, results, strict=True))}
-    )
+    return xr.Dataset({"steps": quantile_steps(run_steps, level), **found.data_vars})
 
 
-def loss_arrivals(
+def target_steps(
     dataset: xr.Dataset, targets: Sequence[float], window: int, of_blind: bool
 ) -> xr.DataArray:
-    """Steps to each target, along `target`; infinite for never, NaN for not run."""
+    """Steps of every run to each target loss, along `target`."""
     require(dataset, variables=["loss"], dims=["hidden", "learning_rate", "seed", "step"])
     values = [finite_positive("targets", target) for target in targets]
     if not values:
@@ -181,7 +167,7 @@ def loss_arrivals(
     if of_blind:
         require(dataset, variables=["blind_loss"])
         losses = losses * dataset["blind_loss"]
-    return arrivals_of(dataset, steps_to_loss(dataset, losses, window))
+    return mark_failures(dataset, steps_to_loss(dataset, losses, window))
 
 
 def loss_scaling(
@@ -201,11 +187,11 @@ def loss_scaling(
     """
     require(dataset, dims=["hidden", "learning_rate"])
     ordered = dataset.sortby(["hidden", "learning_rate"])
-    arrivals = loss_arrivals(ordered, targets, window, of_blind)
-    fit = arrival_scaling(arrivals, level, resampling=resampling)
-    return fit.drop_vars("exponent_samples").assign(run_steps=finite_steps(arrivals))
+    run_steps = target_steps(ordered, targets, window, of_blind)
+    fit = fit_steps(run_steps, level, resampling=resampling)
+    return fit.drop_vars("exponent_samples").assign(run_steps=finite_steps(run_steps))
 
 
-def finite_steps(arrivals: xr.DataArray) -> xr.DataArray:
-    """`arrivals`, NaN for runs that never arrive."""
-    return arrivals.where(np.isfinite(arrivals))
+def finite_steps(run_steps: xr.DataArray) -> xr.DataArray:
+    """`run_steps`, NaN for runs that never reach their target."""
+    return run_steps.where(np.isfinite(run_steps))

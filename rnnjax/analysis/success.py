@@ -1,4 +1,4 @@
-"""Which runs learned, and the largest learning rate at which enough of them do."""
+"""Success of runs, critical learning rates and best learning rates."""
 
 from typing import Literal, get_args
 
@@ -11,7 +11,7 @@ from rnnjax.validate import fraction, one_of
 __all__ = ["best_learning_rates", "critical_learning_rate", "succeeded", "success_density"]
 
 ROUNDING = 1e-9
-"""A density of 2 seeds in 4 must count as one half, however its sum was rounded."""
+"""Tolerance: a density of 2 seeds in 4 must count as one half despite rounding."""
 
 
 def _accuracy(dataset: xr.Dataset, accuracy: str) -> xr.DataArray:
@@ -36,10 +36,9 @@ def succeeded(
     """1 where a run stayed finite and learned, 0 where not.
 
     Without a `threshold` a run has learned if its accuracy exceeds the dataset's `criterion` and
-    its final loss is below `blind_loss`: accuracy alone credits networks
-    that have learned nothing, whose outputs echo two cues with the right signs by luck. With a
-    `threshold` accuracy alone decides; the paper's literal rule ("accuracy above 0.5") is
-    `threshold=0.5`. `accuracy` names the definition (the variable `accuracy_<name>`).
+    its final loss is below `blind_loss`, that of the best answer that ignores the input: a network
+    that has learned nothing may answer two cues with the right signs by chance. With a `threshold`,
+    an accuracy above it suffices. `accuracy` names the definition (the variable `accuracy_<name>`).
     Returns float over the dimensions of the runs; NaN where a run has not ended. Raises
     `ValueError` for an unknown definition, or if there is no criterion.
     """
@@ -56,27 +55,28 @@ def succeeded(
 def success_density(
     dataset: xr.Dataset, accuracy: str = "decision", threshold: float | xr.DataArray | None = None
 ) -> xr.DataArray:
-    """Fraction of the seeds that learned (the paper's success density, its Fig. 2).
+    """Fraction of the seeds that learned, at every size and learning rate.
 
-    Runs that have not ended are left out; NaN where none has. Arguments and errors as in
-    `succeeded`.
+    Runs that have not ended are left out; NaN where none has ended. Arguments and errors are those
+    of `succeeded`.
     """
     require(dataset, dims=["seed"])
     return succeeded(dataset, accuracy, threshold).mean("seed").rename("success_density")
 
 
 Edge = Literal["last", "first"]
-"""Which critical rate: the last rate with enough successes, or the last before the first failure
-above some success. They differ where networks lost at a high rate recover at a higher one."""
+"""Definition of the critical rate: the last rate with enough successes, or the last before the
+first failure above some success. They differ where success recovers beyond a failing rate."""
 
 
 def critical_bracket(
     density: np.ndarray, level: float, edge: Edge = "last"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices along the last axis, `[..., L]` with rising rates and NaN where not evaluated.
+    """Indices that bracket the critical rate of `density` `[..., L]`, by rising rate.
 
-    Returns (lower, upper, top): the largest rate with `density >= level` (-1 if none), the next
-    larger evaluated rate (L if none), and the largest evaluated rate (-1 if none).
+    NaN marks rates that were not evaluated. Returns (lower, upper, top), each `[...]`: the largest
+    rate with `density >= level` (-1 if none), the next larger evaluated rate (L if none), and the
+    largest evaluated rate (-1 if none).
     """
     index = np.arange(density.shape[-1])
     evaluated = ~np.isnan(density)
@@ -98,16 +98,16 @@ def critical_learning_rate(
     *,
     edge: Edge = "last",
 ) -> xr.Dataset:
-    """The largest learning rate at which at least `level` of the seeds learned (section 3.2).
+    """The largest learning rate at which at least `level` of the seeds learned.
 
-    With `edge="first"` the largest before the first evaluated rate, above some success, at which
-    fewer learned: successes beyond that, recoveries by luck, do not count.
+    With `edge="first"`, the largest before the first evaluated rate, above some success, at which
+    fewer learned: successes beyond that rate do not count.
 
     Returns a Dataset over the remaining dimensions:
     - `rate`: that rate; NaN if no evaluated rate qualifies.
-    - `lower`, `upper`: the bracket of the true value: `rate` and the next larger *evaluated* rate
+    - `lower`, `upper`: the bracket of the true value: `rate` and the next larger evaluated rate
       (infinite above the largest; `lower` is 0 below the smallest).
-    - `censored`: `"above"` if `rate` is the largest rate evaluated, `"below"` if no rate qualifies,
+    - `censored`: `"above"` if `rate` is the largest evaluated rate, `"below"` if no rate qualifies,
       else `"none"`. Where nothing was run, the numbers are NaN.
 
     Raises `ValueError` without dimensions `learning_rate` and `seed`, a level outside (0, 1], or
@@ -139,12 +139,12 @@ def best_learning_rates(
     accuracy: str = "decision",
     threshold: float | xr.DataArray | None = None,
 ) -> xr.Dataset:
-    """The rate with the lowest final loss, averaged over seeds (paper, Table 1).
+    """The learning rate with the lowest final loss, averaged over seeds.
 
-    A run that diverged counts as an infinite loss. Returns a Dataset over the remaining dimensions:
-    `rate` and `loss` (NaN if every evaluated rate diverged), `density` (success density at `rate`)
-    and `trained`: whether that density reaches `level`. Where it does not, the rate is the arg-min
-    among failures, and must not be read as a rate that trains.
+    A diverged run has infinite loss. Returns a Dataset over the remaining dimensions: `rate` and
+    `loss` (NaN if runs diverged at every evaluated rate), `density` (success density at `rate`) and
+    `trained`: whether that density reaches `level`. Where it does not, `rate` is the best among
+    rates that fail, not a rate that trains.
 
     Raises `ValueError` without `final_loss`, `learning_rate` or `seed`.
     """

@@ -1,4 +1,4 @@
-"""Figures of datasets and trials. Nothing here touches the disk or pyplot's global state."""
+"""Figures of datasets and trials, as `matplotlib` figures outside pyplot's global state."""
 
 from rnnjax.plots.charts import degeneracy_levels, dynamics_charts, stretched_losses
 from rnnjax.plots.coordinates import coordinate_check

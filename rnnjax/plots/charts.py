@@ -1,4 +1,4 @@
-"""Degeneracy against the levels of a factor, and its charts over components and delays."""
+"""Degeneracy against the levels of a factor, and charts of distances over components and delays."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -30,7 +30,7 @@ _LEFT_OUT = "#d9d9d9"
 def degeneracy_levels(
     comparisons: Sequence[Comparison], measures: Sequence[str] = ("dsa", "pif", "ood_spread")
 ) -> Figure:
-    """Measures (`rnnjax.analysis.MEASURES`) of every level with jackknife errors.
+    """Measures (`rnnjax.analysis.MEASURES`) at every level with jackknife standard errors.
 
     A column per comparison, a row per measure. Raises `ValueError` without a comparison.
     """
@@ -72,10 +72,10 @@ def _chart(axes: Axes, comparison: Comparison, variable: str, norm: Normalize) -
 
 
 def dynamics_charts(comparisons: Sequence[Comparison]) -> Figure:
-    """How dynamical distances move at every number of components and delays.
+    """Trends of dynamical distances over the levels, by number of components and delays.
 
-    Columns: comparisons; rows: angular distance and eigenvalue distance. Color: slope per level
-    over the mean; a triangle where it differs from none (p < 0.05), a dot elsewhere; grey: left
+    A column per comparison; rows: angular distance and eigenvalue distance. Color: slope per level
+    divided by the mean; triangles: slopes that differ from 0 (p < 0.05), dots: others; grey: left
     out. Raises `ValueError` without a comparison.
     """
     found = require_some(comparisons)
@@ -106,7 +106,7 @@ def dynamics_charts(comparisons: Sequence[Comparison]) -> Figure:
 
 
 def stretched_losses(comparisons: Sequence[Comparison]) -> Figure:
-    """Losses on the stretched task: every network's, and mean against standard deviation.
+    """Losses of converged networks on the stretched task; below, standard deviation against mean.
 
     A column per comparison. Raises `ValueError` without a comparison.
     """
@@ -145,7 +145,7 @@ def stretched_losses(comparisons: Sequence[Comparison]) -> Figure:
 
 
 def _fit_scale(axes: Axes, name: Literal["x", "y"]) -> None:
-    """Logarithmic over a factor 30 or more, else linear with a common power of ten."""
+    """Makes an axis logarithmic if its data span a factor above 30, else linear."""
     axis = axes.xaxis if name == "x" else axes.yaxis
     low, high = axis.get_data_interval()
     if low > 0 and high > 30 * low:

@@ -1,4 +1,4 @@
-"""Coordinate check: do activations, and their change in training, keep their size with N?"""
+"""Coordinate check: size of activations and of their changes in training against N."""
 
 import numpy as np
 import xarray as xr
@@ -22,7 +22,7 @@ from rnnjax.plots.style import (
 __all__ = ["coordinate_check"]
 
 _LEAST_SPAN = 10.0
-"""Least ratio of the axis' ends: what hardly varies must look so."""
+"""Least ratio of the axis limits, so that small variations look small."""
 
 _WITHIN = ("hidden", "seed", "step")
 _TITLES = {
@@ -42,10 +42,10 @@ def _label(labels: dict[str, object], part: xr.Dataset, name: str) -> str:
 
 
 def _draw_rule(axes: Axes, values: xr.DataArray, color: str, label: str) -> bool:
-    """Geometric mean over seeds at every step, thin before the last, whose seeds' range is shown.
+    """Draws the geometric mean over seeds, thin before the last step, thick with range at it.
 
-    Values that are not positive and finite have no place on these axes: a change at step 0, or a
-    run that diverged. Returns whether anything was left to draw.
+    Values that are not positive and finite are left out: a change at step 0, or a diverged run.
+    Returns whether any values remain.
     """
     values = values.where(np.isfinite(values) & (values > 0)).dropna("step", how="all")
     values = values.dropna("hidden", how="all")
@@ -72,11 +72,11 @@ def _widen(axes: Axes) -> None:
 def coordinate_check(dataset: xr.Dataset) -> Figure:
     """RMS of activations and of their changes against network size, as in a muP coordinate check.
 
-    `dataset` is what `rnnjax.training.coordinate_check` returns, over `hidden`, `seed` and `step`
-    and any conditions (a width rule, ...), which get a color each. One panel per variable, on
-    log-log axes. Thick: after the last training step, geometric mean over seeds with their range;
-    thin: the earlier steps. The legend has the slope over N at the last step and its standard
-    error: 0 where coordinates keep their size. Raises `ValueError` for missing variables.
+    `dataset` is that of `rnnjax.training.coordinate_check`, over `hidden`, `seed`, `step` and any
+    conditions (a width rule, ...), which have a color each. One panel per variable, on log-log
+    axes. Thick: last training step, geometric mean over seeds with their range; thin: earlier
+    steps. The legend states the slope over N at the last step and its standard error; the slope is
+    0 where coordinates keep their size. Raises `ValueError` for missing variables.
     """
     names = [f"{name}{end}" for name in _TITLES for end in ("", "_slope", "_slope_error")]
     require(dataset, variables=names, dims=_WITHIN)

@@ -1,4 +1,4 @@
-"""Critical learning rate against network size, with the fitted power law (paper, Fig. 3)."""
+"""Critical learning rate against network size, with the fitted power law."""
 
 import xarray as xr
 from matplotlib.figure import Figure
@@ -21,13 +21,13 @@ def critical_rates(
     threshold: float | xr.DataArray | None = None,
     fit: xr.Dataset | None = None,
 ) -> Figure:
-    """Critical learning rate against network size on log-log axes, with its power law (Fig. 3).
+    """Critical learning rate against network size on log-log axes, with its power law.
 
-    One panel per task; colors are the other conditions. Bar: the grid's bracket, from the critical
-    rate to the next larger rate tried, with a point at its geometric middle; open arrows: censored
-    at the grid's edge and not fitted; line and band: `power_law` and the 95% range of its refits.
-    `fit` reuses a `power_law` already computed with the same arguments. Raises `ValueError` for
-    missing variables or dimensions.
+    One panel per task; colors are the other conditions. Bar: from the critical rate to the next
+    larger evaluated rate, with a point at its geometric middle; open arrows: censored at the edge
+    of the grid and not fitted; line and band: `power_law` and the 95% range of its refits. `fit`
+    reuses a `power_law` computed with the same arguments. Raises `ValueError` for missing variables
+    or dimensions.
     """
     require(dataset, dims=["hidden", "learning_rate", "seed"])
     ordered = dataset.sortby(["hidden", "learning_rate"])

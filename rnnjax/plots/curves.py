@@ -1,4 +1,4 @@
-"""Learning curves of every width in one panel, and grids of such panels."""
+"""Learning curves of every width in one panel."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ __all__ = ["draw_widths", "share_limits", "width_curves", "width_legend"]
 
 
 def width_curves(dataset: xr.Dataset, window: int) -> xr.Dataset:
-    """`mean`, `low` and `high` over seeds of the smoothed loss, up to where the first one stopped.
+    """`mean`, `low` and `high` over seeds of the smoothed loss, until the first seed stops.
 
-    Runs not run do not enter; a width without any is NaN.
+    Runs that were not run are left out; a width without runs is NaN.
     """
     curves = smoothed_loss(dataset, window)
     run = finished(dataset) | curves.notnull().any("step")
@@ -33,7 +33,7 @@ def width_curves(dataset: xr.Dataset, window: int) -> xr.Dataset:
 
 
 def draw_widths(axes: Axes, curves: xr.Dataset) -> bool:
-    """Mean and range of each width on log-log axes; False where there was nothing to draw."""
+    """Draws mean and range of each width on log-log axes; returns whether there was any curve."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     sizes = curves["hidden"].values
@@ -52,7 +52,7 @@ def draw_widths(axes: Axes, curves: xr.Dataset) -> bool:
 
 
 def share_limits(panels: Sequence[Axes]) -> None:
-    """The same axes for all panels, so that they can be compared by eye, with plain numbers."""
+    """Gives all panels the same limits, and ticks with plain numbers."""
     for which in ("x", "y"):
         limits = [axes.get_xlim() if which == "x" else axes.get_ylim() for axes in panels]
         for axes in panels:
@@ -62,7 +62,7 @@ def share_limits(panels: Sequence[Axes]) -> None:
 
 
 def width_legend(figure: Figure, sizes: np.ndarray, extra: Sequence[Line2D] = ()) -> None:
-    """One legend of the widths for the whole figure, on its right."""
+    """Adds one legend of the widths on the right of the figure."""
     handles = [
         Line2D([], [], color=color, lw=1.6, label=f"N = {size}")
         for size, color in zip(sizes, ordered_colors(len(sizes)), strict=True)

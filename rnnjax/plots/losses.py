@@ -1,4 +1,4 @@
-"""Loss against training step at each width's best learning rate (paper, Fig. 1B)."""
+"""Loss against training step at each width's best learning rate."""
 
 import numpy as np
 import xarray as xr
@@ -17,14 +17,14 @@ _WITHIN = ("hidden", "learning_rate", "seed", "step")
 
 
 def _seed_curves(part: xr.Dataset, size: int, rate: float) -> np.ndarray:
-    """Loss `[S, steps]` of the seeds that were run, cut where the first of them stopped."""
+    """Loss `[S, steps]` of the seeds that were run, NaN after the first of them stops."""
     loss = part["loss"].sel(hidden=size, learning_rate=rate).transpose("seed", "step").values
     loss = loss[~np.isnan(loss).all(-1)]
     return np.where(np.isnan(loss).any(0), np.nan, loss)
 
 
 def _binned(steps: np.ndarray, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Averages `[S, steps]` over bins of equal length in log step, as one sees them on log axes."""
+    """Averages of `curves` `[S, steps]` over bins of equal length in log step."""
     place = np.floor(np.log10(steps) * _BINS_PER_DECADE)
     _, first, count = np.unique(place, return_index=True, return_counts=True)
     means = np.add.reduceat(curves, first, axis=1) / count
@@ -59,12 +59,12 @@ def loss_curves(
     accuracy: str = "decision",
     threshold: float | xr.DataArray | None = None,
 ) -> Figure:
-    """Training loss against step for each width at its best rate, averaged over seeds (Fig. 1B).
+    """Training loss against step for each width at its best rate, averaged over seeds.
 
     One panel per condition (task, optimizer, ...); line: mean over seeds, band: their range, both
-    averaged over 24 bins per decade of steps, up to the step at which the first seed stopped. The
-    legend names size and rate; dotted lines are
-    best among failures (see `best_learning_rates`). Raises `ValueError` for missing variables.
+    averaged over 24 bins per decade of steps, until the first seed stops. The legend states size
+    and rate; dotted: fewer than `level` of the seeds learned at the best rate (see
+    `best_learning_rates`). Raises `ValueError` for missing variables.
     """
     require(dataset, variables=["loss", "final_loss"], dims=[*_WITHIN])
     ordered = dataset.sortby(["hidden", "learning_rate"])

@@ -1,4 +1,4 @@
-"""Maps: success over width and learning rate, networks by distance, fixed points among states."""
+"""Maps of success over width and learning rate, of networks by distance, and of fixed points."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,7 +45,7 @@ _BAR = 2.2
 
 
 def _rate_labels(rates: np.ndarray) -> tuple[list[int], list[str]]:
-    """Positions and texts of the rate axis: every rate, or half or whole decades of a fine grid."""
+    """Positions and texts of the rate ticks: all rates, or half or whole decades of a fine grid."""
     if len(rates) <= _MOST_LABELS:
         return list(range(len(rates))), plain_numbers([float(rate) for rate in rates])
     for per_decade in (2, 1):
@@ -81,7 +81,7 @@ def _draw_map(axes: Axes, density: xr.DataArray, critical: xr.Dataset) -> None:
 
 
 def _trimmed(density: xr.DataArray) -> xr.DataArray:
-    """Without the rates below the smallest and above the largest that any condition was run at."""
+    """Leaves out the rates below the smallest and above the largest rate of any run."""
     others = [name for name in density.dims if name != "learning_rate"]
     used = np.nonzero(density.notnull().any(others).values)[0]
     return density.isel(learning_rate=slice(used[0], used[-1] + 1)) if len(used) else density
@@ -96,7 +96,7 @@ def success_maps(
 ) -> Figure:
     """Success density of every width and learning rate, one map per condition.
 
-    Color: fraction of seeds that learned. Hatched: not run. Bar: upper edge of the critical rate,
+    Color: fraction of seeds that learned; hatched: not run; bar: upper edge of the critical rate,
     the largest at which at least `level` of the seeds learned. Raises `ValueError` for missing
     variables or dimensions.
     """
@@ -116,7 +116,7 @@ def success_maps(
     bar = figure.colorbar(scale, ax=figure.axes, shrink=0.6, aspect=22, pad=0.015)
     bar.set_label("fraction of seeds that learned", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
-    bar.outline.set_visible(False)  # pyright: ignore
+    bar.outline.set_visible(False)
     handles: list[Artist] = [
         Line2D(
             [], [], color=_MARK, lw=_BAR, label=f"critical rate: at least {level:.0%} of the seeds"
@@ -136,9 +136,10 @@ def success_maps(
 
 
 def network_maps(comparisons: Sequence[Comparison], variable: str = "dsa") -> Figure:
-    """Networks in a plane, by multidimensional scaling of a distance, a panel per level.
+    """Networks in a plane, by multidimensional scaling of the distance `variable`.
 
-    Panels of one row, a comparison, share their scale. Raises `ValueError` without a comparison.
+    A row per comparison, whose panels share their scale; a column per level. Raises `ValueError`
+    without a comparison.
     """
     found = require_some(comparisons)
     columns = max(len(comparison.levels) for comparison in found)
@@ -190,7 +191,7 @@ def _draw_points(axes: Axes, attractors: Attractors, row: int) -> None:
 def fixed_point_maps(populations: Mapping[str, Attractors]) -> Figure:
     """Fixed points (filled: stable, open: unstable) and slow points (crosses) of networks.
 
-    Plane: the two leading principal components of the states visited in the task (grey). A row per
+    Axes: the two leading principal components of the states visited in the task (grey). A row per
     population, a column per network. Raises `ValueError` without a population.
     """
     if not populations:

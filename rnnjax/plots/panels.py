@@ -1,4 +1,4 @@
-"""How conditions (task, optimizer, ...) are laid out as panels of one figure."""
+"""Layout of conditions (task, optimizer, ...) as panels of one figure."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ __all__ = ["Panel", "condition_panels", "note_empty", "require_some", "stack_tit
 
 
 class Panel(NamedTuple):
-    """One condition and where to draw it."""
+    """Axes and data of one condition."""
 
     axes: Axes
     labels: dict[str, object]
@@ -24,7 +24,7 @@ class Panel(NamedTuple):
 
 
 def _layout(dataset: xr.Dataset, found: list) -> tuple[list, int]:
-    """Conditions in reading order, and the number of columns: one for each task."""
+    """Conditions in reading order, and the number of columns: one per task, else at most two."""
     tasks = list(dataset["task"].values) if "task" in dataset.dims else []
     if not tasks:
         columns = min(len(found), 2)
@@ -36,7 +36,7 @@ def _layout(dataset: xr.Dataset, found: list) -> tuple[list, int]:
 def condition_panels(
     dataset: xr.Dataset, within: Iterable[str], width: float, height: float
 ) -> tuple[Figure, list[Panel]]:
-    """One titled panel for each condition: a column per task, a row per other condition."""
+    """A new figure with a titled panel for each condition: a column per task."""
     found, columns = _layout(dataset, list(iterate_conditions(dataset, within)))
     rows = -(-len(found) // columns)
     figure, grid = new_figure(rows, columns, width, height)
@@ -52,7 +52,7 @@ def condition_panels(
 
 
 def note_empty(axes: Axes) -> None:
-    """Says that a panel has nothing to show yet."""
+    """Marks a panel as empty."""
     axes.set_xticks([], minor=False)
     axes.set_yticks([], minor=False)
     axes.minorticks_off()

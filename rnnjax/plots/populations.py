@@ -1,4 +1,4 @@
-"""Populations: their way to the threshold, and their outputs in one trial."""
+"""Held-out losses of populations in training, and their outputs in one trial."""
 
 import numpy as np
 import xarray as xr
@@ -41,7 +41,7 @@ def threshold_curves(dataset: xr.Dataset) -> Figure:
             axes.plot(part["epoch"], row, color=CONDITION_COLORS[0], lw=1.1, alpha=0.8)
         axes.axhline(float(part["threshold"]), color=GREY, lw=0.9, ls="--")
         reached = part["held_out"].notnull().any("seed")
-        if not reached.any():  # all diverged in their first epoch
+        if not reached.any():  # all networks diverged in their first epoch
             note_empty(axes)
             continue
         axes.set_xlim(0, float(part["epoch"].where(reached).max()) + 1)
@@ -56,7 +56,7 @@ def threshold_curves(dataset: xr.Dataset) -> Figure:
 def answers(trial: Trial, outputs: np.ndarray, title: str = "") -> Figure:
     """One trial, [T, ...], and the outputs of every network of a population in it, [S, T, O].
 
-    A panel for the inputs and one per output; black: the target, colors: networks.
+    The first panel shows the inputs, then one panel per output; black: target, colors: networks.
     """
     count = outputs.shape[-1]
     figure, grid = new_figure(1 + count, 1, 5.0, 1.25)

@@ -1,4 +1,4 @@
-"""Learning rates against network size: series of points with brackets, line and band."""
+"""Learning rates against network size: points with brackets, fitted line and band."""
 
 from typing import NamedTuple
 
@@ -13,16 +13,13 @@ from rnnjax.plots.style import (
     CONDITION_COLORS,
     CONDITION_MARKERS,
     SMALL,
+    layout_engine,
     log_ticks,
     name_condition,
     signed,
 )
 
-__all__ = [
-    "draw_series",
-    "legends_below",
-    "share_rates",
-]
+__all__ = ["draw_series", "legends_below", "share_rates"]
 
 _LEGEND_DROP = 0.48
 """Inches from the axis to the legend: room for tick labels and the axis label."""
@@ -30,18 +27,17 @@ _LEGEND_DROP = 0.48
 _LEGEND_LINE = 0.17
 """Inches per line of a legend."""
 
-
 _ROW_GAP = 0.2
 """Inches between a legend and the title of the panel under it."""
 
 
 class _Style(NamedTuple):
-    """How one condition's points are told from the others'."""
+    """Color, marker and shift of one condition's points."""
 
     color: str
     marker: str
     shift: float
-    """Factor on the sizes: two conditions at one size would hide each other's bars."""
+    """Factor on the sizes, so that the bars of two conditions do not overlap."""
 
 
 def _style(number: int, count: int) -> _Style:
@@ -54,7 +50,7 @@ def _style(number: int, count: int) -> _Style:
 
 
 def _describe(name: str, fit: xr.Dataset) -> str:
-    """A legend's text: exponent, interval and how many of the sizes run entered."""
+    """Entry of a legend: exponent, interval and number of sizes fitted among those run."""
     kinds = [name for name in ("points_used", "points_censored", "points_untrained") if name in fit]
     count = f"{int(fit['points_used'])} of {sum(int(fit[name]) for name in kinds)} sizes"
     slope = float(fit["exponent"])
@@ -65,7 +61,7 @@ def _describe(name: str, fit: xr.Dataset) -> str:
 
 
 def _draw_points(axes: Axes, found: xr.Dataset, style: _Style) -> None:
-    """Brackets as bars with their geometric middle; censored rates as open arrows."""
+    """Draws brackets as bars with their geometric middle, censored rates as open arrows."""
     x = found["hidden"].values * style.shift
     lower, upper = found["lower"].values, found["upper"].values
     censored = found["censored"].values
@@ -98,7 +94,7 @@ def _draw_points(axes: Axes, found: xr.Dataset, style: _Style) -> None:
 
 
 def _draw_fit(axes: Axes, fit: xr.Dataset, color: str, label: str) -> None:
-    """Line over the sizes that entered the fit, with the pointwise 95% band of the refits."""
+    """Draws the line over the fitted sizes, with the pointwise 95% band of the refits."""
     if np.isnan(float(fit["exponent"])):
         axes.plot([], [], color=color, ls=":", label=label)
         return
@@ -114,9 +110,9 @@ def _draw_fit(axes: Axes, fit: xr.Dataset, color: str, label: str) -> None:
 
 
 def draw_series(axes: Axes, found: xr.Dataset, fit: xr.Dataset) -> bool:
-    """A series per condition: rates with brackets in `found`, power laws in `fit`.
+    """Draws each condition: rates with brackets from `found`, power laws from `fit`.
 
-    Returns whether any of them has been run.
+    Returns whether any run has ended.
     """
     series = list(iterate_conditions(found, ("hidden", "resample")))
     drawn = False
@@ -129,7 +125,7 @@ def draw_series(axes: Axes, found: xr.Dataset, fit: xr.Dataset) -> bool:
 
 
 def _legend_below(axes: Axes) -> None:
-    """Legend under the axis label, outside the layout, which would shrink the panel for it."""
+    """Adds a legend under the axis label, outside the layout, so that the panel keeps its size."""
     below = axes.transAxes + ScaledTranslation(0, -_LEGEND_DROP, axes.figure.dpi_scale_trans)
     legend = axes.legend(
         fontsize=SMALL,
@@ -144,20 +140,21 @@ def _legend_below(axes: Axes) -> None:
 
 
 def legends_below(figure: Figure, panels: list[Axes]) -> None:
-    """A legend below each panel, with room for the longest under every row of panels."""
+    """Adds a legend below each panel, with room for the longest under every row of panels."""
     for axes in panels:
         _legend_below(axes)
     lines = max((len(axes.get_legend_handles_labels()[1]) for axes in panels), default=0)
-    rows = max((axes.get_subplotspec().get_gridspec().nrows for axes in panels), default=1)  # pyright: ignore
+    places = [spec for axes in panels if (spec := axes.get_subplotspec()) is not None]
+    rows = max((place.get_gridspec().nrows for place in places), default=1)
     reserved = (_LEGEND_LINE * lines + 0.05) / figure.get_figheight()
-    engine = figure.get_layout_engine()
-    engine.set(rect=(0, reserved, 1, 1 - reserved))  # pyright: ignore
+    engine = layout_engine(figure)
+    engine.set(rect=(0, reserved, 1, 1 - reserved))
     if rows > 1:
-        engine.set(hspace=rows * (reserved + _ROW_GAP / figure.get_figheight()))  # pyright: ignore
+        engine.set(hspace=rows * (reserved + _ROW_GAP / figure.get_figheight()))
 
 
 def share_rates(panels: list[Axes]) -> None:
-    """One rate axis for all panels, so that they can be compared by eye."""
+    """Gives all panels the same rate axis."""
     limits = [axes.get_ylim() for axes in panels]
     for axes in panels:
         axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))

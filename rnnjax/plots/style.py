@@ -6,12 +6,17 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, NullLocator
 
 __all__ = [
     "CONDITION_COLORS",
+    "CONDITION_MARKERS",
+    "FONT",
     "GREY",
+    "SMALL",
     "UNITS",
+    "layout_engine",
     "log_ticks",
     "name_condition",
     "name_value",
@@ -25,26 +30,30 @@ __all__ = [
 ]
 
 CONDITION_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-"""Okabe and Ito's palette: told apart with any of the common kinds of color blindness."""
+"""Colors that readers with color blindness can tell apart (Okabe and Ito 2008)."""
 
 CONDITION_MARKERS = ("o", "s", "D", "^", "v", "P")
 
 GREY = "#6b6b6b"
+
 FONT = 9.0
+"""Size of titles and axis labels in points."""
+
 SMALL = 7.5
+"""Size of ticks, legends and notes in points."""
 
 UNITS = {"hidden": "network size N", "learning_rate": "learning rate", "step": "training step"}
 """Axis labels of the sweep's dimensions."""
 
 _NAMES = {"adam": "Adam", "sgd": "SGD", "mup": "muP", "gru": "GRU", "lstm": "LSTM"}
-"""Words that are spelled in a way of their own."""
+"""Spelling of words that are not merely capitalized."""
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def name_value(value: object) -> str:
-    """A coordinate's value for a reader: `delayed_cue` -> `Delayed cue`, `mup_sgd` -> `muP SGD`."""
+    """A coordinate's value as text: `delayed_cue` -> `Delayed cue`, `mup_sgd` -> `muP SGD`."""
     if not isinstance(value, str):
         return f"{value:g}" if isinstance(value, float) else str(value)
     first, *rest = value.split("_")
@@ -70,7 +79,7 @@ def plain_number(value: float, digits: int = 1) -> str:
 
 
 def signed(value: float) -> str:
-    """An exponent with two decimals and its sign; zero has none."""
+    """An exponent with its sign and two decimals; zero has no sign."""
     return f"{round(value, 2) + 0.0:+.2f}".replace("+0.00", "0.00")
 
 
@@ -84,7 +93,7 @@ def plain_numbers(values: Sequence[float]) -> list[str]:
 
 
 def ordered_colors(count: int) -> list:
-    """`count` colors from dark to light of one perceptual map, without its palest end."""
+    """`count` colors of one perceptually uniform map, from dark to light."""
     return [colormaps["viridis"](place) for place in np.linspace(0.0, 0.88, max(count, 1))][:count]
 
 
@@ -93,13 +102,20 @@ def new_figure(
 ) -> tuple[Figure, np.ndarray]:
     """A figure of `rows` x `columns` panels, `width` x `height` inches each, outside pyplot."""
     figure = Figure(figsize=(width * columns + 0.3, height * rows + 0.3), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.02, hspace=0.03)  # pyright: ignore
+    layout_engine(figure).set(w_pad=0.08, h_pad=0.08, wspace=0.02, hspace=0.03)
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, axes
 
 
+def layout_engine(figure: Figure) -> ConstrainedLayoutEngine:
+    """The layout engine of a figure of `new_figure`."""
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    return engine
+
+
 def tidy(axes: Axes, title: str) -> None:
-    """Title and ticks in the shared fonts; no grid, no box on the open sides."""
+    """Sets title and ticks in the shared fonts; removes the grid and the top and right spines."""
     axes.set_title(title, fontsize=FONT, fontweight="bold", loc="left")
     axes.tick_params(labelsize=SMALL)
     axes.xaxis.label.set_fontsize(FONT)
@@ -109,7 +125,7 @@ def tidy(axes: Axes, title: str) -> None:
 
 
 def _round_values(low: float, high: float) -> np.ndarray:
-    """Round numbers within [low, high], the denser the shorter the span."""
+    """Round numbers within [low, high], more per decade in a shorter span."""
     decades = np.log10(high / low)
     if decades < 0.9:
         steps = (1, 1.5, 2, 3, 4, 5, 7)
@@ -131,7 +147,7 @@ def log_ticks(axes: Axes, which: str) -> None:
 
 
 def size_ticks(axes: Axes, sizes: Sequence[int]) -> None:
-    """Marks the network sizes themselves on a logarithmic x axis; every second one if crowded."""
+    """Puts ticks at the network sizes on a logarithmic x axis; at every second one of many."""
     every = 1 if len(sizes) <= 8 else 2
     axes.xaxis.set_major_locator(FixedLocator([float(size) for size in sizes[::every]]))
     axes.xaxis.set_minor_locator(FixedLocator([float(size) for size in sizes]))

@@ -1,4 +1,4 @@
-"""Previews of a task: what a network sees in one trial, and what it should answer."""
+"""Inputs and targets of one trial of a task."""
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ __all__ = ["trial"]
 
 
 def _draw_channels(axes: Axes, values: np.ndarray) -> None:
-    """Each channel as steps, since a trial is discrete: values [T, C]."""
+    """Draws each channel of `values` `[T, C]` as steps, since time is discrete."""
     for channel, color in enumerate(ordered_colors(values.shape[1])):
         axes.step(np.arange(len(values)), values[:, channel], where="mid", color=color, lw=1.2)
     axes.margins(x=0.01, y=0.1)
@@ -23,8 +23,8 @@ def _draw_channels(axes: Axes, values: np.ndarray) -> None:
 def trial(task: Task, *, seed: int = 0) -> Figure:
     """Inputs and targets of one trial of `task` over time, a line per channel.
 
-    Where every output is in its response period is shaded, unless that is the whole trial.
-    Raises `ValueError` for what is not a task, or a seed that is no integer of at least 0.
+    The response period common to all outputs is shaded, unless it is the whole trial. Raises
+    `ValueError` for an argument that is not a task, or a negative seed.
     """
     drawn = instance_of("task", task, Task).sample(jax.random.key(checked_seed("seed", seed)))
     inputs, targets, mask = (np.asarray(part) for part in drawn)

@@ -1,4 +1,4 @@
-"""Results as a page: one self-contained HTML file, or Markdown with images beside it."""
+"""Reports: a page as one self-contained HTML file and as Markdown with image files."""
 
 from rnnjax.report.html import render_html
 from rnnjax.report.markdown import render_markdown

@@ -1,4 +1,4 @@
-"""A page as one self-contained HTML file: images and styles inside, no script, no outside link."""
+"""A page as one self-contained HTML file: images and styles embedded, no script, no link."""
 
 import base64
 from functools import cache
@@ -13,7 +13,7 @@ _MEDIA = {"png": "image/png", "svg": "image/svg+xml"}
 
 
 def _data_address(picture: Picture) -> str:
-    """The image inside its own address; an SVG too, so that none of its markup joins the page."""
+    """The image as a data address; an SVG too, so that its markup does not become the page's."""
     assert isinstance(picture.image, bytes)
     return f"data:{_MEDIA[picture.suffix]};base64,{base64.b64encode(picture.image).decode()}"
 
@@ -33,5 +33,5 @@ def _template() -> Template:
 
 
 def render_html(page: Page) -> str:
-    """The page as HTML. All text is escaped; figures become PNG at twice the displayed size."""
+    """Returns the page as HTML: text escaped, figures as PNG at twice the displayed size."""
     return _template().render(page=drawn(page))

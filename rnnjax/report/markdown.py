@@ -1,4 +1,4 @@
-"""A page as Markdown, its images beside it."""
+"""A page as Markdown with references to image files."""
 
 from rnnjax.report.page import Page, Picture, Section, Table
 
@@ -28,7 +28,7 @@ def _section(section: Section, folder: str) -> list[str]:
 
 
 def render_markdown(page: Page, folder: str = "figures") -> str:
-    """The page as Markdown; images are referred to as `<folder>/<name>.png`, relative to it."""
+    """Returns the page as Markdown, with images at the relative path `<folder>/<name>.png`."""
     parts = [f"# {page.title}", page.subtitle and f"*{page.subtitle}*", f"**{page.lead}**"]
     for section in page.sections:
         parts += _section(section, folder)

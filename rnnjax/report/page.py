@@ -1,4 +1,4 @@
-"""A page as data: title, sections, tables and pictures, before any markup."""
+"""Content of a page, before any markup: title, sections, tables and pictures."""
 
 import io
 import re
@@ -14,9 +14,9 @@ _SHARPNESS = 2  # pixels of the image per pixel of the page
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under column headings. `align`: `l` or `r` for each column (default `lrr...`).
+    """Rows of text under column headings; `align` holds `l` or `r` per column (default `lrr...`).
 
-    Raises `ValueError` if a row or `align` does not fit the columns.
+    Raises `ValueError` if a row or `align` does not match the number of columns.
     """
 
     columns: tuple[str, ...]
@@ -28,7 +28,7 @@ class Table:
         width = len(self.columns)
         for row in self.rows:
             if len(row) != width:
-                raise ValueError(f"rows: expected {width} cells, as there are columns, got {row!r}")
+                raise ValueError(f"rows: expected {width} cells, one per column, got {row!r}")
         if not self.align:
             object.__setattr__(self, "align", "l" + "r" * (width - 1))
         if len(self.align) != width or set(self.align) - {"l", "r"}:
@@ -37,10 +37,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, or the bytes of a PNG or SVG file, with its caption and its file name's stem.
+    """A figure, or the bytes of a PNG or SVG file, with a caption and a file name without suffix.
 
-    `width` is the displayed width in pixels of the page; for a figure it follows from its size.
-    Raises `ValueError` for bytes of another format or a name that is not a plain file stem.
+    `width` is the displayed width in pixels; by default that of the figure at 100 dots per inch.
+    Raises `ValueError` for bytes of another format, or a name with other characters than letters,
+    digits, `-` and `_`.
     """
 
     image: Figure | bytes
@@ -82,7 +83,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report: the lead says the finding; `provenance` how it was made, as (name, value).
+    """A report: `lead` states the finding, `provenance` its origin as (name, value) pairs.
 
     Raises `ValueError` if two pictures share a name.
     """
@@ -102,7 +103,7 @@ class Page:
 
 @dataclass(frozen=True)
 class TextBlock:
-    """A paragraph, list or piece of code: `kind` is `text`, `list` or `code`."""
+    """A paragraph, list or code block: `kind` is `text`, `list` or `code`."""
 
     kind: str
     lines: tuple[str, ...]
@@ -126,7 +127,7 @@ def _draw(picture: Picture) -> Picture:
     if isinstance(picture.image, bytes):
         return picture
     buffer = io.BytesIO()
-    # No software stamp: the same figure gives the same file.
+    # Without the software entry the same figure always gives the same file.
     picture.image.savefig(
         buffer, format="png", dpi=_DISPLAY_DPI * _SHARPNESS, metadata={"Software": None}
     )
@@ -135,7 +136,7 @@ def _draw(picture: Picture) -> Picture:
 
 
 def drawn(page: Page) -> Page:
-    """The page with every figure drawn: all its images are bytes."""
+    """The page with every figure rendered as PNG bytes."""
     sections = (
         replace(section, figures=tuple(_draw(picture) for picture in section.figures))
         for section in page.sections

@@ -1,4 +1,4 @@
-"""How a page came about, and the sections that every report of a sweep ends with."""
+"""Origin of a page's data, and the closing sections of reports of sweeps."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,19 +24,19 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """How the data of a page came about."""
+    """Origin of the data of a page."""
 
     command: str
-    """The command, as it can be given again."""
+    """Command line that repeats the computation."""
     settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    """Every setting; nested mappings are flattened in tables."""
+    """All settings; nested mappings are flattened in tables."""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Devices, Python and packages."""
+    """Devices, and versions of Python and packages."""
     seconds: float | None = None
-    """Time that the computation took, in seconds."""
+    """Duration of the computation in seconds."""
 
     def rows(self, work: str = "training") -> tuple[tuple[str, str], ...]:
-        """Command, duration and versions as (name, value); `work` took the seconds."""
+        """Command, duration and versions as (name, value) pairs; `work` names the computation."""
         rows = [("command", self.command)]
         if self.seconds is not None:
             rows.append((f"{work} took", duration(self.seconds)))
@@ -46,33 +46,31 @@ class Provenance:
 def criterion_text(dataset: xr.Dataset) -> str:
     """`held-out decision accuracy above 0.75 (delayed matching), 0.9 (the flip-flop task)`."""
     criterion = dataset["criterion"]
-    if "task" not in criterion.dims:
-        return (
-            f"held-out decision accuracy above {', '.join(f'{v:g}' for v in criterion.values.flat)}"
-        )
-    pairs = zip(criterion["task"].values, criterion.values, strict=True)
-    texts = [f"{value:g} ({task_name(task)})" for task, value in pairs]
-    return "held-out decision accuracy above " + ", ".join(texts)
+    texts = [f"{value:g}" for value in criterion.values.flat]
+    if "task" in criterion.dims:
+        tasks = criterion["task"].values
+        texts = [f"{text} ({task_name(task)})" for text, task in zip(texts, tasks, strict=True)]
+    return f"held-out decision accuracy above {', '.join(texts)}"
 
 
 def steps_taken(dataset: xr.Dataset) -> str:
-    """The steps of the longest run; before any has ended, those recorded."""
+    """Steps of the longest run; the largest recorded step if no run has ended."""
     taken = dataset["steps_taken"].where(finished(dataset)).max()
     return str(int(dataset["step"].max()) if np.isnan(taken) else int(taken))
 
 
 def incomplete(dataset: xr.Dataset) -> bool:
-    """Whether some size of some condition has no finished run at all."""
+    """Whether some size of some condition has no finished run."""
     inner = [name for name in ("learning_rate", "seed") if name in dataset.dims]
     return not bool(finished(dataset).any(inner).all())
 
 
 def status_table(dataset: xr.Dataset) -> Table:
-    """How the runs of every condition ended."""
+    """Numbers of runs of every condition by status."""
     parts = [
         (labels, status_counts(part)) for labels, part in iterate_conditions(dataset[["status"]])
     ]
-    kinds = list(dict.fromkeys(kind for kind in status_counts(dataset)))
+    kinds = list(status_counts(dataset))
     rows = tuple(
         (name_condition(labels) or "all runs", *(str(counts.get(kind, 0)) for kind in kinds))
         for labels, counts in parts
@@ -82,12 +80,12 @@ def status_table(dataset: xr.Dataset) -> Table:
 
 
 def runs_section(dataset: xr.Dataset) -> Section:
-    """How the runs ended."""
+    """Section with the table of statuses."""
     return Section("Runs", "", (status_table(dataset),))
 
 
 def settings_section(settings: Mapping[str, object]) -> Section:
-    """Every setting, nested ones by dotted names."""
+    """Section with all settings, nested ones by dotted names."""
     table = Table(("setting", "value"), tuple(_flat(settings)), align="ll")
     return Section("Settings", "", (table,))
 

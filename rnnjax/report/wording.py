@@ -1,4 +1,4 @@
-"""Words and numbers in reports: lists, durations, intervals, names of tasks."""
+"""Texts of reports: lists, durations, numbers with intervals, names of tasks."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ _TASKS = {
 
 
 def bullets(lines: Sequence[str]) -> str:
-    """A section's list, one line each."""
+    """A list in the notation of `Section.text`."""
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -44,12 +44,12 @@ def duration(seconds: float) -> str:
 
 
 def task_name(task: object) -> str:
-    """A task's name within a sentence."""
+    """Name of a task within a sentence."""
     return _TASKS.get(str(task), str(task).replace("_", " "))
 
 
 def number(value: float) -> str:
-    """A number with two decimals; never minus zero."""
+    """A number with two decimals; zero has no sign."""
     return f"{round(value, 2) + 0.0:.2f}"
 
 
@@ -70,21 +70,21 @@ def exponent_text(fit: xr.Dataset) -> str:
 
 
 def size_text(size: object) -> str:
-    """`N = 10` without a line break inside."""
+    """`N = 10` with no-break spaces."""
     return f"N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{size}"
 
 
 def listed_rates(rates: Sequence[float] | np.ndarray) -> str:
-    """Learning rates, one by one: `0.01, 0.1, 1`."""
+    """Learning rates, separated by commas: `0.01, 0.1, 1`."""
     return ", ".join(plain_numbers([float(rate) for rate in rates]))
 
 
 def listed_sizes(sizes: np.ndarray) -> str:
-    """Network sizes, one by one: `500, 1000`."""
+    """Network sizes, separated by commas: `500, 1000`."""
     return ", ".join(str(size) for size in sizes)
 
 
 def listed_tasks(dataset: xr.Dataset) -> str:
-    """The tasks of a sweep; a sweep of one task names it among its settings only."""
+    """Names of the tasks of a sweep, or a reference to the settings for a sweep of one task."""
     tasks = dataset["task"].values.flat if "task" in dataset.coords else []
     return ", ".join(task_name(task) for task in tasks) or "among the settings"

@@ -1,4 +1,4 @@
-"""A page on disk: `report.html`, `report.md` and `figures/`."""
+"""Writing a page to `report.html`, `report.md` and `figures/`."""
 
 import os
 from pathlib import Path
@@ -14,8 +14,8 @@ __all__ = ["write_report"]
 def write_report(page: Page, folder: str | os.PathLike[str]) -> Path:
     """Writes `figures/*.png`, `report.md` and `report.html` into `folder`; returns the HTML's path.
 
-    Everything is rendered before the first file is touched, and each file is replaced at once: an
-    interrupted or failing call leaves whole files. Raises `OSError` where `folder` is not writable.
+    All files are rendered before the first is written, and each is replaced atomically: a call that
+    fails or is interrupted leaves no partial file. Raises `OSError` if `folder` is not writable.
     """
     page, folder = drawn(page), Path(folder)
     files = {

@@ -1,4 +1,4 @@
-"""Made-up learning curves whose steps to any loss grow with width by known exponents."""
+"""Simulated learning curves whose steps to any loss grow with width by known exponents."""
 
 import numpy as np
 import xarray as xr
@@ -16,7 +16,7 @@ FINISHED, DIVERGED = 4, 3
 
 
 def decay(steps, scale):
-    """A loss that falls from `START` and goes on falling; a function of `steps / scale` alone."""
+    """A loss that falls from `START` to 0; a function of `steps / scale` alone."""
     return START / (1 + steps / scale) ** 2
 
 
@@ -24,15 +24,15 @@ def planted(slopes, *, sizes=SIZES, rates=RATES, seeds=5, total=2000, points=500
             jitter=0.02, arms="eps_scaling", failing=(1.0,), first=20.0, seed=0):  # fmt: skip
     """Runs of every arm in `slopes`, a mapping arm -> exponent of steps against width.
 
-    Seeds of a width share their luck (`noise`) between arms, up to `jitter`. At rates in `failing`
-    nothing is learned, and odd seeds diverge halfway.
+    The arms share the noise of a seed (standard deviation `noise`), up to `jitter`. At rates in
+    `failing` no run learns, and odd seeds diverge halfway.
     """
     rng = np.random.default_rng(seed)
     shape = (len(slopes), len(sizes), len(rates), seeds)
-    luck = rng.normal(0, noise, shape[1:]) + rng.normal(0, jitter, shape)
+    shift = rng.normal(0, noise, shape[1:]) + rng.normal(0, jitter, shape)
     grow = np.array(list(slopes.values()))[:, None] * np.log(np.asarray(sizes) / sizes[0])
     slow = np.log(np.asarray(rates) / max(rates)) * -0.5
-    scale = first * np.exp(grow[:, :, None, None] + slow[:, None] + luck)
+    scale = first * np.exp(grow[:, :, None, None] + slow[:, None] + shift)
     every = np.arange(1, total + 1)
     losses = decay(every, scale[..., None]) * np.exp(rng.normal(0, 0.05, (*shape, total)))
     status = np.full(shape, FINISHED, "i1")
@@ -77,7 +77,7 @@ def _dataset(loss, status, steps, coords):
 
 def latent(slope=0.0, *, sizes=(1000, 3000, 10000, 100000), tasks=("flip_flop", "delayed_cue"),
            **options):  # fmt: skip
-    """Runs without arms, at two rates that both train; task by task."""
+    """Runs without arms, at two learning rates that train, for each task."""
     options = {"rates": (0.01, 0.1), "failing": (), "total": 500, "first": 15.0, **options}
     parts = [
         planted({name: slope}, sizes=sizes, arms="task", seed=place, **options)
@@ -88,7 +88,7 @@ def latent(slope=0.0, *, sizes=(1000, 3000, 10000, 100000), tasks=("flip_flop", 
 
 
 def cost(sizes=(1000, 3000, 10000, 100000)):
-    """Seconds and bytes that grow in proportion to size beyond a constant."""
+    """Seconds and bytes that grow linearly with size."""
     sizes = np.asarray(sizes)
     seconds = 0.02 + sizes * 1.5e-6
     memory = 3e8 + sizes * 4e4

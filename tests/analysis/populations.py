@@ -1,4 +1,4 @@
-"""Made-up sweeps whose thresholds, and so whose exponents, are known."""
+"""Simulated sweeps whose thresholds, and so whose exponents, are known."""
 
 import numpy as np
 import xarray as xr
@@ -10,19 +10,19 @@ EXPONENTS = {"adam": -1.0, "sgd": -0.3}
 
 
 def thresholds(rng, sizes, seeds, exponent, intercept=0.0, spread=0.15):
-    """log10 of the rate at which each network fails, [hidden, seed]."""
+    """log10 of the largest learning rate at which each network succeeds, [hidden, seed]."""
     scale = spread * np.sqrt(3) / np.pi
     noise = rng.logistic(0, scale, (len(sizes), seeds))
     return intercept + exponent * np.log10(sizes)[:, None] + noise
 
 
 def successes(limit, rates):
-    """1 below the threshold, [hidden, learning_rate, seed]."""
+    """1 up to the threshold, 0 above it, [hidden, learning_rate, seed]."""
     return (np.log10(rates)[None, :, None] <= limit[:, None, :]).astype(float)
 
 
 def from_success(success, sizes, rates, **coords):
-    """The smallest dataset the analyses accept, from [..., hidden, learning_rate, seed]."""
+    """The smallest dataset that analyses accept, from [..., hidden, learning_rate, seed]."""
     success = np.asarray(success, float)
     names = (*coords, "hidden", "learning_rate", "seed")
     status = np.where(np.isnan(success), 0, 4).astype(np.int8)
@@ -45,7 +45,7 @@ def from_success(success, sizes, rates, **coords):
 
 def sweep(tasks=("delayed_cue", "delayed_match"), optimizers=("adam", "sgd"), sizes=SIZES,
           rates=HALF_DECADES, seeds=4, steps=400):  # fmt: skip
-    """A whole sweep as the engine writes it, with SGD diverging above its threshold."""
+    """A sweep in the format of the engine, where SGD diverges above its threshold."""
     rng = np.random.default_rng(0)
     shape = (len(tasks), len(optimizers), len(sizes), len(rates), seeds)
     recorded = np.unique(np.round(np.geomspace(1, steps, 40)).astype(int))
@@ -93,7 +93,7 @@ def sweep(tasks=("delayed_cue", "delayed_match"), optimizers=("adam", "sgd"), si
 
 
 def without(dataset, keep):
-    """The dataset with the runs where `keep` is False put back to PENDING."""
+    """The dataset with the runs where `keep` is False reset to PENDING."""
     result = dataset.copy()
     for name, values in dataset.data_vars.items():
         kind = values.dtype

@@ -1,4 +1,4 @@
-"""Bisection finds what the whole grid would show, from a few of its rates."""
+"""Bisection finds the critical rates of the whole grid from a few of its rates."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ LIMITS = np.array(
 
 
 class Trainer:
-    """Stands in for `run_sweep`: success is known, and what was asked for is counted."""
+    """Replaces `run_sweep`: success is known, and the trained runs are counted."""
 
     def __init__(self, kept=None):
         self.kept, self.trained, self.rounds = kept, 0, 0
@@ -66,7 +66,7 @@ def test_it_finds_the_critical_rates_of_the_whole_grid(monkeypatch, store):
     assert found["status"].attrs == empty_results(SWEEP)["status"].attrs
 
 
-def test_what_was_trained_is_not_trained_again(monkeypatch):
+def test_finished_runs_are_not_trained_again(monkeypatch):
     first = Trainer()
     monkeypatch.setattr(bisection, "run_sweep", first)
     found = bisect_critical_rates(SWEEP, "somewhere")

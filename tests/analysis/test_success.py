@@ -1,3 +1,5 @@
+"""Success, critical rates and best rates against values by hand."""
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -28,13 +30,13 @@ def test_success_is_finite_and_above_the_criterion():
     np.testing.assert_array_equal(values, [0, 1, 0, np.nan])
 
 
-def test_a_run_must_beat_the_answer_that_ignores_the_input():
+def test_the_loss_must_be_below_that_of_an_answer_that_ignores_the_input():
     data = one_width(np.ones((3, 4)))
     data["final_loss"][:] = 0.2
     data["blind_loss"] = data["final_loss"].copy(data=np.full(data["final_loss"].shape, 0.3))
     data["blind_loss"][0, 0, 1] = 0.2
     np.testing.assert_array_equal(succeeded(data)[0, 0], [1, 0, 1, 1])
-    # A threshold of one's own asks for accuracy alone.
+    # With a given threshold accuracy suffices.
     np.testing.assert_array_equal(succeeded(data, threshold=0.5)[0, 0], [1, 1, 1, 1])
 
 
@@ -55,7 +57,7 @@ def test_threshold_follows_the_task():
     assert (density.sel(task="flip_flop") == 0).all()
 
 
-def test_no_silent_fallback():
+def test_a_missing_criterion_is_an_error():
     data = sweep()
     with pytest.raises(ValueError, match="blind_loss"):
         succeeded(data.drop_vars("blind_loss"))
@@ -63,13 +65,13 @@ def test_no_silent_fallback():
         succeeded(data, "pearson")
 
 
-def test_literal_criterion_differs_between_definitions():
+def test_a_threshold_gives_different_densities_for_different_accuracies():
     data = sweep(optimizers=("adam",))
     assert (success_density(data, "pearson", 0.5) == 1).all()
     assert success_density(data, "decision", 0.5).equals(success_density(data))
 
 
-def test_density_leaves_out_what_was_not_run():
+def test_density_leaves_out_runs_that_have_not_ended():
     data = one_width([[1, 1, 0, np.nan], [np.nan] * 4, [0, 0, 0, 1]])
     np.testing.assert_allclose(success_density(data)[0], [2 / 3, np.nan, 1 / 4])
 
@@ -83,7 +85,7 @@ def test_status_codes_come_from_the_attributes():
     assert status_counts(data) == {"DIVERGED": 1, "EXHAUSTED": 11}
 
 
-def test_without_a_status_final_losses_tell_what_was_run():
+def test_without_a_status_a_final_loss_marks_a_finished_run():
     data = one_width(np.ones((3, 4))).drop_vars("status")
     data["final_loss"][0, 0, 0] = np.nan
     assert int(succeeded(data).isnull().sum()) == 1
@@ -107,7 +109,7 @@ def test_critical_rate_by_hand(seeds_that_learn, expected):
     assert found["censored"] == expected[3]
 
 
-def test_critical_rate_uses_only_the_rates_that_were_run():
+def test_critical_rate_uses_evaluated_rates_only():
     nothing = [np.nan] * 4
     rows = [[1] * 4, nothing, [0] * 4]
     found = critical_learning_rate(one_width(rows)).isel(hidden=0)
@@ -131,7 +133,7 @@ def test_level_one_needs_every_seed():
     assert critical_learning_rate(one_width(rows), level=0.75)["rate"] == 1e-2
 
 
-def test_best_rate_is_the_lowest_mean_loss_and_divergence_rules_out():
+def test_best_rate_has_the_lowest_mean_loss_and_no_divergence():
     data = one_width([[1] * 4, [1] * 4, [1] * 4])
     data["final_loss"][0] = np.array([[3, 3, 3, 3], [2, 2, 2, 2], [1, 1, 1, np.nan]])
     best = best_learning_rates(data).isel(hidden=0)
@@ -155,18 +157,23 @@ def test_best_rate_skips_rates_without_runs():
     assert best_learning_rates(data)["rate"] == 1e-1
 
 
-def test_recoveries_beyond_the_first_failure_count_only_for_the_last_edge():
+def test_successes_beyond_the_first_failure_count_only_for_the_last_edge():
     rates = [0.01, 0.03, 0.1, 0.3, 1.0]
-    wins = {8: (0, 1, 0, 1, 0), 16: (1, 1, 1, 1, 1), 32: (0, 0, 0, 0, 0), 64: (1, np.nan, 1, 0, 1)}
-    shape = (len(wins), len(rates), 1)
-    loss = 1.0 - np.array(list(wins.values()), float).reshape(shape)
+    learned = {
+        8: (0, 1, 0, 1, 0),
+        16: (1, 1, 1, 1, 1),
+        32: (0, 0, 0, 0, 0),
+        64: (1, np.nan, 1, 0, 1),
+    }
+    shape = (len(learned), len(rates), 1)
+    loss = 1.0 - np.array(list(learned.values()), float).reshape(shape)
     data = xr.Dataset(
         {
             "final_loss": (("hidden", "learning_rate", "seed"), loss),
             "blind_loss": (("hidden", "learning_rate", "seed"), np.full(shape, 0.5)),
             "accuracy_decision": (("hidden", "learning_rate", "seed"), 1.0 - loss),
         },
-        {"hidden": list(wins), "learning_rate": rates, "seed": [0], "criterion": 0.75},
+        {"hidden": list(learned), "learning_rate": rates, "seed": [0], "criterion": 0.75},
     )
     last, first = (critical_learning_rate(data, edge=edge) for edge in ("last", "first"))
     assert last["rate"].values.tolist()[:2] == [0.3, 1.0]
@@ -179,7 +186,7 @@ def test_recoveries_beyond_the_first_failure_count_only_for_the_last_edge():
         critical_learning_rate(data, edge="lowest")
 
 
-def test_any_other_dimension_is_carried_along():
+def test_other_dimensions_are_conditions():
     data = sweep().expand_dims(init=["gaussian", "xavier"])
     assert set(critical_learning_rate(data)["rate"].dims) == {"init", "task", "optimizer", "hidden"}
     labels = [labels for labels, _ in iterate_conditions(data)]
@@ -187,7 +194,7 @@ def test_any_other_dimension_is_carried_along():
     assert labels[0] == {"init": "gaussian", "task": "delayed_cue", "optimizer": "adam"}
 
 
-def test_pending_cells_do_not_count():
+def test_pending_runs_do_not_count():
     data = sweep()
     half = without(data, data["task"] == "delayed_cue")
     found = critical_learning_rate(half)

@@ -1,4 +1,4 @@
-"""Made-up sweeps over width rules whose best and critical rates follow known laws."""
+"""Simulated sweeps over width rules whose best and critical rates follow known power laws."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ BLIND = 0.19
 
 
 class Law(NamedTuple):
-    """log10 of the best rate at N = 128 and its slope; the critical rate lies `room` above."""
+    """log10 of the best rate at N = 128, and its slope; the critical rate is `room` higher."""
 
     best: float
     best_slope: float
@@ -32,7 +32,7 @@ RULES = {
 
 
 def losses(rng, law, sizes, rates, seeds, noise):
-    """Held-out loss and whether it is finite, [hidden, learning_rate, seed]."""
+    """Held-out losses, and whether they are finite, [hidden, learning_rate, seed]."""
     scale = np.log10(np.asarray(sizes) / 128.0)[:, None, None]
     rate = np.log10(rates)[None, :, None]
     shape = (len(sizes), len(rates), seeds)
@@ -40,7 +40,7 @@ def losses(rng, law, sizes, rates, seeds, noise):
     slope = law.best_slope if law.critical_slope is None else law.critical_slope
     away = rate - (law.best + law.best_slope * scale + own)
     failed = rate > law.best + law.room + slope * scale + own
-    # Steeper above the best rate than below it, as real curves are.
+    # As in trained networks, the loss is steeper above the best rate than below it.
     log = (
         np.log(law.lowest) + np.where(away > 0, 5.0, 1.5) * away**2 + noise * rng.normal(size=shape)
     )
@@ -51,7 +51,7 @@ def losses(rng, law, sizes, rates, seeds, noise):
 def transfer_sweep(
     rules=None, sizes=WIDTHS, rates=QUARTER_DECADES, seeds=6, noise=0.15, random_seed=0
 ):
-    """A sweep of networks under each rule, as the engine writes it (without `step`)."""
+    """A sweep of networks under each rule in the format of the engine, without learning curves."""
     rules = RULES if rules is None else rules
     rng = np.random.default_rng(random_seed)
     parts = [losses(rng, law, sizes, rates, seeds, noise) for law in rules.values()]

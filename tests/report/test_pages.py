@@ -1,4 +1,9 @@
+"""Pages as HTML and Markdown, and the files they are written to."""
+
+import base64
 import os
+import re
+import struct
 from html.parser import HTMLParser
 
 import pytest
@@ -6,14 +11,14 @@ from matplotlib.figure import Figure
 
 from rnnjax.report import Page, Picture, Section, Table, render_html, render_markdown, write_report
 from rnnjax.report import write as write_module
-from rnnjax.report.page import TextBlock, blocks
+from rnnjax.report.page import TextBlock, text_blocks
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 16
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>'
 
 
 class Reader(HTMLParser):
-    """Collects tags and outside links; checks that every tag is closed."""
+    """Collects tags and links; checks that every tag is closed."""
 
     OPEN = frozenset({"meta", "img", "br", "link"})
 
@@ -56,7 +61,7 @@ def page():
     )
 
 
-def test_html_stands_alone_and_is_well_formed(page):
+def test_html_is_self_contained_and_well_formed(page):
     html = render_html(page)
     reader = read(html)
     assert all(link.startswith("data:image/") for link in reader.links)
@@ -65,15 +70,19 @@ def test_html_stands_alone_and_is_well_formed(page):
     assert "http" not in html
 
 
-def test_html_escapes_every_text(page):
+def test_html_escapes_all_text(page):
     html = render_html(page)
     for text in ("Title &lt;b&gt;", "1 &lt; 2", "code &lt;here&gt;", "a table &amp; more"):
         assert text in html
 
 
-def test_figures_are_drawn_at_twice_their_size(page):
+def test_figures_are_rendered_at_twice_their_size(page):
     html = render_html(page)
     assert "width: 200px" in html
+    data = re.search(r"data:image/png;base64,([^\"]+)", html)
+    assert data is not None
+    header = base64.b64decode(data[1])[:24]
+    assert struct.unpack(">II", header[16:]) == (400, 200)
     assert render_html(page) == html
 
 
@@ -87,12 +96,12 @@ def test_markdown(page):
 
 
 def test_text_blocks():
-    assert blocks("one\ntwo\n\n- a\n- b\n\n    x\n     y\n") == (
+    assert text_blocks("one\ntwo\n\n- a\n- b\n\n    x\n     y\n") == (
         TextBlock("text", ("one two",)),
         TextBlock("list", ("a", "b")),
         TextBlock("code", ("x", " y")),
     )
-    assert blocks("") == ()
+    assert text_blocks("") == ()
 
 
 def test_written_files(page, tmp_path):
@@ -108,7 +117,7 @@ def test_written_files(page, tmp_path):
     assert (tmp_path / "new/folder/figures/drawing.svg").read_bytes() == SVG
 
 
-def test_a_failing_write_leaves_the_old_page_whole(page, tmp_path, monkeypatch):
+def test_a_failing_write_leaves_the_old_page_unchanged(page, tmp_path, monkeypatch):
     path = write_report(page, tmp_path)
     before = path.read_bytes()
 
@@ -122,7 +131,7 @@ def test_a_failing_write_leaves_the_old_page_whole(page, tmp_path, monkeypatch):
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
-def test_a_page_that_cannot_be_drawn_writes_nothing(tmp_path, monkeypatch):
+def test_a_page_that_cannot_be_rendered_writes_nothing(tmp_path, monkeypatch):
     def fail(*args):
         raise RuntimeError("broken")
 
@@ -132,7 +141,7 @@ def test_a_page_that_cannot_be_drawn_writes_nothing(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_wrong_parts_are_refused():
+def test_invalid_parts_are_rejected():
     with pytest.raises(ValueError, match="rows: expected 2 cells"):
         Table(("a", "b"), (("1",),))
     with pytest.raises(ValueError, match="align"):

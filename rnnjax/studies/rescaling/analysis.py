@@ -14,7 +14,7 @@ import xarray as xr
 from rnnjax.analysis.curves import WINDOW
 from rnnjax.analysis.regression import Resampling, percentile_interval
 from rnnjax.analysis.schema import require
-from rnnjax.analysis.speed import arrival_scaling, arrival_steps, finite_steps, loss_arrivals
+from rnnjax.analysis.speed import finite_steps, fit_steps, quantile_steps, target_steps
 
 __all__ = ["slowdown", "verdict"]
 
@@ -95,14 +95,14 @@ def slowdown(
     if lacking:
         raise ValueError(f"{arms}: expected arms {' and '.join(ARMS)}, got no {lacking[0]!r}")
     ordered = dataset.sel({arms: list(ARMS)}).sortby(["hidden", "learning_rate"])
-    arrivals = loss_arrivals(ordered, targets or TARGETS, window, of_blind=False)
-    steps = arrival_steps(arrivals, level)
-    fit = arrival_scaling(arrivals.where(steps.notnull().all(arms)), level, resampling=resampling)
-    run = arrivals.notnull().any("seed")
+    reached = target_steps(ordered, targets or TARGETS, window, of_blind=False)
+    steps = quantile_steps(reached, level)
+    fit = fit_steps(reached.where(steps.notnull().all(arms)), level, resampling=resampling)
+    run = reached.notnull().any("seed")
     fit = fit.assign(
         steps=steps,
         points_missing=(run & steps.isnull()).sum("hidden"),
-        run_steps=finite_steps(arrivals),
+        run_steps=finite_steps(reached),
         hidden_min=fit["hidden_min"].isel({arms: 0}, drop=True),
         hidden_max=fit["hidden_max"].isel({arms: 0}, drop=True),
     )

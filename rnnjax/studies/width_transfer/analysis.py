@@ -3,7 +3,8 @@
 The critical rate has its own law, `power_law`; what is said here of a fit holds for both.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -11,10 +12,9 @@ import xarray as xr
 from rnnjax.analysis.regression import (
     Line,
     Resampling,
-    consistent_slopes,
+    fit_conditions,
     fit_lines,
-    percentile_interval,
-    residual_interval,
+    line_summary,
     seed_weights,
 )
 from rnnjax.analysis.schema import diverged, finished, require
@@ -64,7 +64,7 @@ def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _resampled_lines(
     runs: Runs,
     edges: Edges,
-    log_sizes: np.ndarray,
+    sizes: np.ndarray,
     level: float,
     resampling: Resampling,
 ) -> Line:
@@ -79,7 +79,7 @@ def _resampled_lines(
     inside = np.isfinite(lower) & np.isfinite(upper) & (density >= level - ROUNDING)
     place = rng.uniform(size=best.shape)
     lower, upper = np.where(inside, lower, np.nan), np.where(inside, upper, np.nan)
-    return fit_lines(log_sizes, lower + place * (upper - lower))
+    return fit_lines(np.log10(sizes.astype(float)), lower + place * (upper - lower))
 
 
 _SCALARS = (
@@ -123,78 +123,63 @@ def best_rate_scaling(
 ) -> xr.Dataset:
     """Fits `log10 rate = intercept + exponent * log10 N` to the best learning rates.
 
-    The best rate is that of `best_learning_rates`: the lowest held-out loss, averaged over seeds,
-    a diverged seed counting as infinite. A best rate at either end of the rates run is censored;
-    one at which fewer than `level` of the seeds learned is no rate that trains. Neither enters the
-    fit, and each is counted.
+    The best rate is that of `best_learning_rates`. At either end of the rates run it is censored;
+    where fewer than `level` of the seeds learned it is no rate that trains. Neither enters the fit,
+    and each is counted.
 
-    The best rate of a grid is known to half a step on either side: were the curves of loss against
-    log rate the same at all sizes but for a shift, then, whatever their shape, the shifts that
-    give one best rate would span exactly one step. The interval covers seeds and grid spacing as
-    that of `power_law` does: each resample reweights the seeds of each width, finds the best rates
-    anew, draws each log-uniformly within half a step, and refits; the percentiles are widened to
-    hold every slope whose line passes through all observed brackets. In simulated sweeps of 3 or 6
-    seeds the 95% interval holds the slope in 94% or more on grids of a quarter or half a decade; in
-    as few as 86% where the seeds' own best rates spread over many steps of a finer grid.
+    A best rate is bracketed by half a grid step on either side: if the curves of loss against log
+    rate are shifted copies of one curve, whatever its shape, the shifts that give one best rate
+    span exactly one step. The interval covers seeds and grid spacing as that of `power_law`: each
+    resample reweights the seeds, draws each new best rate log-uniformly within its bracket, and
+    refits; the percentiles are widened to every slope whose line passes through all observed
+    brackets. In simulated sweeps of 3 or 6 seeds the 95% interval holds the slope in 94% or more
+    on grids of a quarter or half a decade; in as few as 86% where the best rates of single seeds
+    spread over many steps of a finer grid.
 
-    Returns a Dataset over the remaining dimensions: `exponent`, `intercept`, `exponent_low`,
-    `exponent_high`, `scatter_low`, `scatter_high`, `points_used`, `points_censored`,
-    `points_untrained`, `hidden_min`, `hidden_max` (of the points used); along `hidden`, `rate`
-    and `loss` of `best_learning_rates`, the bracket `lower` and `upper` (0 or infinite where
-    censored), and `censored`: `"above"`, `"below"`, `"untrained"`, else `"none"`, also where
-    nothing was run and the numbers are NaN; along `resample`, `exponent_samples` and
-    `intercept_samples`. Fewer than three usable points give NaN exponents, with the counts.
+    Returns a Dataset over the remaining dimensions: the variables of `line_summary`,
+    `points_censored` and `points_untrained`; along `hidden`, `rate` and `loss` of
+    `best_learning_rates`, the bracket `lower` and `upper` (0 or infinite where censored), and
+    `censored`: `"above"`, `"below"`, `"untrained"`, else `"none"`, also where nothing was run and
+    the numbers are NaN. Fewer than three usable points give NaN exponents, with the counts.
     Raises `ValueError` without `final_loss`, `hidden`, `learning_rate` or `seed`.
     """
     require(dataset, variables=["final_loss"], dims=["hidden", "learning_rate", "seed"])
     ordered = dataset.sortby(["hidden", "learning_rate"])
-    rates = ordered["learning_rate"].values
-    log_rates = np.log10(rates.astype(float))
-    log_sizes = np.log10(ordered["hidden"].values.astype(float))
-    best = best_learning_rates(ordered, level, accuracy, threshold)
+    best, done = best_learning_rates(ordered, level, accuracy, threshold), finished(ordered)
+    loss = ordered["final_loss"].where(~diverged(ordered), np.inf).where(done)
+    found = fit_conditions(
+        _condition_fit(ordered, level, resampling),
+        [loss, succeeded(ordered, accuracy, threshold), best["rate"], best["trained"]],
+        [["hidden", "learning_rate", "seed"]] * 2 + [["hidden"]] * 2,
+        scalars=_SCALARS,
+        by_size=_BY_SIZE,
+        samples=_SAMPLES,
+    )
+    counts = _counts(found, best["trained"], done.any(["learning_rate", "seed"]))
+    return xr.merge([found, counts, best[["rate", "loss"]]], compat="override")
 
-    def fit(loss: np.ndarray, success: np.ndarray, rate: np.ndarray, trained: np.ndarray) -> tuple:
-        """Runs `[H, L, S]` and best rates `[H]` of one condition -> scalars, by size, samples."""
+
+def _condition_fit(
+    ordered: xr.Dataset, level: float, resampling: Resampling
+) -> Callable[..., dict[str, Any]]:
+    """The fit of one condition: runs `[H, L, S]` and best rates `[H]` -> its variables."""
+    rates, sizes = ordered["learning_rate"].values, ordered["hidden"].values
+    log_rates = np.log10(rates.astype(float))
+
+    def fit(
+        loss: np.ndarray, success: np.ndarray, rate: np.ndarray, trained: np.ndarray
+    ) -> dict[str, Any]:
         edges = _edges(np.invert(np.isnan(loss).all(-1)), log_rates)
         at = np.arange(len(rate)), np.minimum(np.searchsorted(rates, rate), len(rates) - 1)
         lower, upper = (np.where(trained, edge[at], np.nan) for edge in edges)
         used = np.isfinite(lower) & np.isfinite(upper)
         low, high = np.where(used, lower, np.nan), np.where(used, upper, np.nan)
-        middle = (low + high) / 2
-        line = fit_lines(log_sizes, middle)
-        lines = _resampled_lines(Runs(loss, success), edges, log_sizes, level, resampling)
-        slopes = np.where(np.isnan(line.slope), np.nan, lines.slope)
-        percentiles = percentile_interval(slopes, resampling.confidence)
-        least, most = consistent_slopes(log_sizes, low, high)
-        return (
-            line.slope,
-            line.intercept,
-            np.minimum(percentiles[0], least),
-            np.maximum(percentiles[1], most),
-            *residual_interval(log_sizes, middle, resampling.confidence),
-            10**lower,
-            10**upper,
-            slopes,
-            np.where(np.isnan(slopes), np.nan, lines.intercept),
-        )
+        lines = _resampled_lines(Runs(loss, success), edges, sizes, level, resampling)
+        confidence = resampling.confidence
+        summary = line_summary(sizes, (low + high) / 2, lines, confidence, (low, high))
+        return {**summary, "lower": 10**lower, "upper": 10**upper}
 
-    done = finished(ordered)
-    loss = ordered["final_loss"].where(~diverged(ordered), np.inf).where(done)
-    outputs = [[]] * len(_SCALARS) + [["hidden"]] * len(_BY_SIZE) + [["resample"]] * len(_SAMPLES)
-    results = xr.apply_ufunc(
-        fit,
-        loss,
-        succeeded(ordered, accuracy, threshold),
-        best["rate"],
-        best["trained"],
-        input_core_dims=[["hidden", "learning_rate", "seed"]] * 2 + [["hidden"]] * 2,
-        output_core_dims=outputs,
-        output_dtypes=[float] * len(outputs),
-        vectorize=True,
-    )
-    found = xr.Dataset(dict(zip(_SCALARS + _BY_SIZE + _SAMPLES, results, strict=True)))
-    counts = _counts(found, best["trained"], done.any(["learning_rate", "seed"]))
-    return xr.merge([found, counts, best[["rate", "loss"]]], compat="override")
+    return fit
 
 
 def transfer_verdict(fit: xr.Dataset, margin: float = 0.5) -> xr.DataArray:

@@ -1,3 +1,5 @@
+"""Steps to the criterion, and their power law, against values by hand."""
+
 import numpy as np
 import pytest
 
@@ -5,8 +7,8 @@ from populations import from_success, sweep, without
 from rnnjax.analysis import Resampling, steps_scaling, steps_to_learn
 
 
-def arrivals(rows, sizes):
-    """One rate; `rows` [hidden, seed] of steps, infinity for never, NaN for not run."""
+def one_rate(rows, sizes):
+    """A sweep of one rate: `rows` [hidden, seed] of steps, infinite for never, NaN for not run."""
     rows = np.asarray(rows, float)[:, None, :]
     data = from_success(np.where(np.isnan(rows), np.nan, 1.0), sizes, [0.01])
     data["steps_to_criterion"] = data["accuracy_decision"].copy(
@@ -22,20 +24,20 @@ def test_half_of_the_seeds_by_hand():
         [1, np.inf, np.inf, np.inf],
         [7, np.nan, np.nan, 9],
     ]
-    steps = steps_to_learn(arrivals(rows, [1, 2, 3, 4])).values[:, 0]
+    steps = steps_to_learn(one_rate(rows, [1, 2, 3, 4])).values[:, 0]
     np.testing.assert_array_equal(steps, [2, 5, np.nan, 7])
 
 
 def test_odd_seeds_give_the_median():
     rows = [[30, 10, 20]]
-    assert steps_to_learn(arrivals(rows, [10])).item() == np.median(rows)
+    assert steps_to_learn(one_rate(rows, [10])).item() == np.median(rows)
 
 
 def test_known_exponent_and_counts():
     sizes = [10, 20, 40, 80, 160]
     rows = [[3 * size**0.5] * 4 for size in sizes]
     rows[3] = [np.inf] * 4
-    law = steps_scaling(arrivals(rows, sizes), resampling=Resampling(resamples=50)).isel(
+    law = steps_scaling(one_rate(rows, sizes), resampling=Resampling(resamples=50)).isel(
         learning_rate=0
     )
     np.testing.assert_allclose(law["exponent"], 0.5)
@@ -51,7 +53,7 @@ def test_interval_covers_the_exponent():
     inside = []
     for _ in range(50):
         rows = 20 * sizes[:, None] ** 0.4 * np.exp(rng.normal(0, 0.2, (6, 4)))
-        law = steps_scaling(arrivals(rows, sizes), resampling=Resampling(resamples=300))
+        law = steps_scaling(one_rate(rows, sizes), resampling=Resampling(resamples=300))
         inside.append(bool((law["exponent_low"] <= 0.4) & (law["exponent_high"] >= 0.4)))
     assert np.mean(inside) >= 0.88
 
@@ -62,8 +64,8 @@ def test_over_a_whole_sweep():
     assert set(law["exponent"].dims) == {"task", "optimizer", "learning_rate"}
     slow = law.sel(task="delayed_cue", optimizer="sgd", learning_rate=0.01, method=None)
     np.testing.assert_allclose(slow["exponent"], 0.5, atol=0.05)
-    top = law.sel(optimizer="adam").isel(learning_rate=-1)
-    assert top["exponent"].isnull().all()
+    highest = law.sel(optimizer="adam").isel(learning_rate=-1)
+    assert highest["exponent"].isnull().all()
 
 
 def test_pending_runs_are_neither_slow_nor_missing():
