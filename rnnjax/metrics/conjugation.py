@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.metrics import pairwise
+from rnnjax import devices
+from rnnjax.metrics.pairwise import Kernel
 from rnnjax.typing import Array, Bool, Float, Key
 
 __all__ = ["Conjugated", "bordered_order", "conjugate", "random_orthogonal", "rounds"]
@@ -148,7 +149,7 @@ def bordered_order(order: int) -> int:
     than all solves; orders of one multiple share a program if they have as many starts. With zeros
     around A, B and C, which no step fills, every step is that of the smaller problem.
     """
-    return order if pairwise.one_by_one() else -(-order // _TILE) * _TILE
+    return order if devices.on_cpu() else -(-order // _TILE) * _TILE
 
 
 def _bordered(matrices: np.ndarray, size: int) -> np.ndarray:
@@ -182,12 +183,12 @@ def conjugate(
     return Conjugated(rotation[..., :order, :order], stationary)
 
 
-@functools.partial(pairwise.Kernel, static="plan")
+@functools.partial(Kernel, static="plan")
 def _conjugate(
     a: Array, b: Array, own: Array, shared: Array, scale: Array, flat: Array, plan: tuple
 ) -> tuple[Array, Array]:
     with jax.default_matmul_precision("highest"):
-        return pairwise.device_map(
+        return devices.map_items(
             lambda pair: _one_pair(pair, shared, scale, flat, plan), (a, b, own)
         )
 

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import numpy as np
 
-from rnnjax import validate
+from rnnjax import devices, validate
 from rnnjax.metrics import checks, pairwise
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.conjugation import bordered_order, conjugate, random_orthogonal, rounds
@@ -188,8 +188,8 @@ def _solve(
 
     # In flight per pair: a dozen matrices of doubles, its finalists, and where all pairs are
     # worked on at once, ten matrices per start.
-    matrices = 24 + _OWN + plan[-1][0] + (0 if pairwise.one_by_one() else 10 * starts)
-    size = pairwise.batch_size(4 * matrices * bordered_order(order) ** 2, memory=memory)
+    matrices = 24 + _OWN + plan[-1][0] + (0 if devices.on_cpu() else 10 * starts)
+    size = devices.batch_size(4 * matrices * bordered_order(order) ** 2, memory=memory)
     return pairwise.in_batches(batch, len(members[0]), size=size, progress=progress)
 
 
@@ -213,7 +213,7 @@ def operator_distances(
             them goes on after a tenth of the steps, and the best few after a third (see
             `rnnjax.metrics.conjugation`).
         steps: gradient steps that the last ones take in all, at most.
-        memory: bytes that a batch of pairs may take; `pairwise.default_memory()` by default.
+        memory: bytes that a batch of pairs may take; `rnnjax.devices.batch_memory()` by default.
         progress: called with the pairs done and all pairs.
 
     Raises:
@@ -279,14 +279,14 @@ def spectral_distances(
     """`wasserstein_distances` between the eigenvalues [S, R] of all networks, as [S, S].
 
     `memory` and `progress` are those of `operator_distances`, but for the default: the work is
-    the host's, with `pairwise.HOST_MEMORY`.
+    the host's, with `devices.HOST_BATCH`.
     """
     first, second = pairwise.all_pairs(len(eigenvalues))
-    memory = pairwise.HOST_MEMORY if memory is None else memory
+    memory = devices.HOST_BATCH if memory is None else memory
     values = pairwise.in_batches(
         lambda m: _transport(eigenvalues[first[m]], eigenvalues[second[m]]),
         len(first),
-        size=pairwise.batch_size(32 * eigenvalues.shape[1] ** 2, memory=memory),
+        size=devices.batch_size(32 * eigenvalues.shape[1] ** 2, memory=memory),
         progress=progress,
     )
     return pairwise.square(values, len(eigenvalues))

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from rnnjax.devices import batch_size, padded_index
 from rnnjax.metrics.checks import floating, shared_samples
-from rnnjax.metrics.pairwise import Kernel, batch_size
+from rnnjax.metrics.pairwise import Kernel
 from rnnjax.typing import Array, Float, Scalar
 from rnnjax.validate import one_of
 
@@ -113,7 +114,7 @@ def ntk_gram(
         inputs: probe trials, the same before and after training.
         leaves: top-level names of the parameters to differentiate by; all by default.
         memory: bytes that rows and what their gradients keep may take, about;
-            `pairwise.default_memory()` by default.
+            `rnnjax.devices.batch_memory()` by default.
 
     Raises:
         ValueError: outputs that are not one array with an entry per trial, unknown leaves, or a
@@ -126,7 +127,7 @@ def ntk_gram(
     size = min(batch_size(_bytes_per_row(apply, fixed, chosen, inputs), memory=memory), rows)
 
     def block(start: int) -> Array:
-        numbers = np.minimum(np.arange(start, start + size), rows - 1)
+        numbers = padded_index(start, size, rows)
         return _jacobian(apply, entries, fixed, chosen, inputs, numbers)
 
     upper = np.zeros((rows, rows), outputs.dtype)

@@ -19,8 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.metrics import pairwise
-from rnnjax.metrics.pairwise import Kernel, device_map
+from rnnjax import devices
+from rnnjax.devices import map_items
+from rnnjax.metrics.pairwise import Kernel
 from rnnjax.numerics.assignment import assign
 from rnnjax.typing import Array, Float, Int
 
@@ -122,7 +123,7 @@ def _begin(pairs: _Pairs, pair: Array, starts: Array) -> tuple[_Lanes, Array]:
         return gradient, jnp.sum(gradient * p) / 2, _costs(gradient)
 
     with jax.default_matmul_precision("highest"):
-        gradient, value, costs = device_map(one, (pair, starts))
+        gradient, value, costs = map_items(one, (pair, starts))
     nothing = jnp.full_like(value, -jnp.inf), jnp.zeros(gradient.shape[:2], jnp.int32)
     return _Lanes(pair, gradient, value, *nothing), costs
 
@@ -150,7 +151,7 @@ def _step(pairs: _Pairs, lanes: _Lanes, towards: Array) -> tuple[_Lanes, Array, 
         return after, value - lane.value, _costs(gradient)
 
     with jax.default_matmul_precision("highest"):
-        return device_map(one, (lanes, towards))
+        return map_items(one, (lanes, towards))
 
 
 @Kernel
@@ -199,7 +200,7 @@ def _exchange(pairs: _Pairs, pair: Array, permutations: Array) -> tuple[Array, A
         return p, jnp.sum(first * second[p][:, p])
 
     with jax.default_matmul_precision("highest"):
-        return device_map(one, (pair, permutations))
+        return map_items(one, (pair, permutations))
 
 
 def _climb(pairs: _Pairs, lanes: _Lanes, costs: Array, steps: int, starts: int) -> Matched:
@@ -230,7 +231,7 @@ def _climb(pairs: _Pairs, lanes: _Lanes, costs: Array, steps: int, starts: int) 
         if not len(going):
             break
         half = -(-len(towards) // 2)
-        worth = pairwise.one_by_one() and len(towards) * units**2 >= _WORTH
+        worth = devices.on_cpu() and len(towards) * units**2 >= _WORTH
         if worth and len(going) <= half:
             keep()
             chosen = np.resize(going, half)

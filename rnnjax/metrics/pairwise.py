@@ -5,30 +5,19 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, PartitionSpec
 
-from rnnjax.validate import finite_positive, positive_integer
+from rnnjax.devices import padded_index
+from rnnjax.validate import positive_integer
 
 __all__ = [
-    "HOST_MEMORY",
     "BatchCallback",
     "Kernel",
     "all_pairs",
-    "batch_size",
-    "default_memory",
-    "device_map",
     "in_batches",
     "mean_distance",
-    "one_by_one",
     "square",
 ]
-
-HOST_MEMORY = 256 * 2**20
-"""Bytes that one batch may take on the host, unless said otherwise."""
-
-_SHARE = 8  # of an accelerator's memory
 
 BatchCallback: TypeAlias = Callable[[int, int], None]
 """Called after every batch with the number of pairs done and of all pairs."""
@@ -46,26 +35,6 @@ def all_pairs(networks: int) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"networks: expected at least 2 to compare, got {networks}")
     first, second = np.triu_indices(networks, k=1)
     return first, second
-
-
-def default_memory() -> int:
-    """Bytes that one batch may take unless said otherwise: 256 MiB on CPU.
-
-    On an accelerator an eighth of its memory: it works on the whole batch at once, and a small one
-    would leave it idle.
-    """
-    device = jax.local_devices()[0]
-    if device.platform == "cpu":
-        return HOST_MEMORY
-    limit = (device.memory_stats() or {}).get("bytes_limit", 0)
-    return max(limit // _SHARE, HOST_MEMORY)
-
-
-def batch_size(bytes_each: float, *, memory: float | None = None) -> int:
-    """How many pairs of `bytes_each` fit into `memory` (`default_memory()`); at least one."""
-    memory = default_memory() if memory is None else finite_positive("memory", memory)
-    fit = memory // finite_positive("bytes_each", bytes_each)
-    return max(int(fit), 1)
 
 
 def in_batches(
@@ -95,18 +64,13 @@ def in_batches(
     size = -(-pairs // batches)  # even ones, so that little is done twice to fill the last
     parts: list[Any] = []
     for start in range(0, pairs, size):
-        numbers = np.minimum(np.arange(start, start + size), pairs - 1)
+        numbers = padded_index(start, size, pairs)
         kept = min(size, pairs - start)
         result = kernel(numbers)
         parts.append(jax.tree.map(lambda leaf, kept=kept: np.array(leaf[:kept]), result))
         if progress is not None:
             progress(start + kept, pairs)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-
-
-def one_by_one() -> bool:
-    """Whether each device takes its items one at a time: true on CPU."""
-    return jax.default_backend() == "cpu"
 
 
 class Kernel:
@@ -140,32 +104,6 @@ class Kernel:
     def programs(self) -> int:
         """How many are compiled."""
         return self._of_backend()._cache_size()
-
-
-def device_map(function: Callable[[Any], Any], items: Any) -> Any:
-    """`function` of every item of a tree of arrays [C, ...], shared out over the local devices.
-
-    To be called inside `jax.jit`. On a CPU each device takes its items one by one, so that what an
-    item needs stays in its core's cache; on an accelerator all at once. `function` must not use
-    factorizations (`jnp.linalg`): on several CPU devices at once they can wait for each other.
-    """
-    devices = jax.local_devices()
-
-    def on_one(local: Any) -> Any:
-        return jax.lax.map(function, local) if one_by_one() else jax.vmap(function)(local)
-
-    count = jax.tree.leaves(items)[0].shape[0]
-    lanes = min(len(devices), count)
-    if lanes == 1:
-        return on_one(items)
-    size = -(-count // lanes) * lanes
-    if size > count:
-        filled = jnp.minimum(jnp.arange(size), count - 1)
-        items = jax.tree.map(lambda leaf: leaf[filled], items)
-    spec = PartitionSpec("items")
-    mesh = Mesh(np.array(devices[:lanes]), ("items",), axis_types=(AxisType.Auto,))
-    mapped = jax.shard_map(on_one, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(items)
-    return jax.tree.map(lambda leaf: leaf[:count], mapped)
 
 
 def square(values: np.ndarray, networks: int, *, diagonal: Any = 0) -> np.ndarray:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax import validate
+from rnnjax import devices, validate
 from rnnjax.metrics import checks, pairwise
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.matching import exhaustive, match, random_doubly_stochastic
@@ -163,7 +163,7 @@ def _solve(
 
     # Per start: the start, gradients and costs before and after, and copies when lanes are set
     # aside or shared out; per pair: weights, in doubles.
-    size = pairwise.batch_size(4 * (12 * starts + 16) * units**2, memory=memory)
+    size = devices.batch_size(4 * (12 * starts + 16) * units**2, memory=memory)
     return pairwise.in_batches(batch, len(members[0]), size=size, progress=progress)
 
 
@@ -186,7 +186,7 @@ def pif_pairs(
             random ones; `default_starts(N)` by default. The identity is compared with what
             they reach.
         steps: Frank-Wolfe steps from each, at most.
-        memory: bytes that a batch of pairs may take; `pairwise.default_memory()` by default.
+        memory: bytes that a batch of pairs may take; `rnnjax.devices.batch_memory()` by default.
         progress: called with the pairs done and all pairs.
 
     Raises:

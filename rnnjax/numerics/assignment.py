@@ -1,6 +1,5 @@
 """Linear assignment for many cost matrices at once."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 import optax
 import scipy.optimize
 
+from rnnjax.devices import available_cores
 from rnnjax.typing import Array
 
 __all__ = ["assign"]
@@ -37,17 +37,10 @@ def assign(costs: Array | np.ndarray, which: np.ndarray | None = None) -> np.nda
         for m in numbers:
             columns[m] = scipy.optimize.linear_sum_assignment(costs[which[m]])[1]
 
-    parts = min(_cores(), max(len(which) // _SHARE, 1))
+    parts = min(available_cores(), max(len(which) // _SHARE, 1))
     with ThreadPoolExecutor(parts) as pool:
         list(pool.map(solve, np.array_split(np.arange(len(which)), parts)))
     return columns
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
 
 
 @jax.jit

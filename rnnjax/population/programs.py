@@ -8,32 +8,21 @@ import jax
 import numpy as np
 
 from rnnjax.cells import Cell
+from rnnjax.devices import Layout, free_memory, memory_budget
 from rnnjax.rollout import Trajectory, rollout
-from rnnjax.sweep import Layout, cost, default_layout
+from rnnjax.sweep import cost
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import Setup, accuracy
 from rnnjax.typing import Array, Key, Params, Scalar
 
 __all__ = [
     "activity",
-    "all_devices",
     "draw_trials",
-    "group_size",
     "losses",
     "outputs",
     "probe",
     "require_memory",
 ]
-
-
-def all_devices() -> Layout:
-    """All local devices; whoever has too few was told so when training."""
-    return default_layout(len(jax.local_devices()))
-
-
-def group_size(layout: Layout) -> int:
-    """Networks per call of a program."""
-    return layout.padded(1) if layout.map_width == 1 else 8 * layout.lanes
 
 
 def require_memory(
@@ -43,17 +32,16 @@ def require_memory(
 
     The networks go through the devices a group at a time; the results of all are kept by the host.
     """
-    group = min(networks, group_size(layout))
+    group = min(networks, layout.group_size)
     results = 4 * trials * task.steps * numbers
     at_work = min(group, layout.side_by_side or group)
     device = at_work * cost.evaluation_bytes(setup.cell, task, trials) + group * results
     host = networks * results
-    on_cpu = layout.devices[0].platform == "cpu"
-    needs = {"memory": (device + host, cost.free_memory())}
-    if not on_cpu:
+    needs = {"memory": (device + host, free_memory())}
+    if not layout.on_cpu:
         needs = {
-            "device memory": (device, cost.memory_budget(layout, 1.0)),
-            "memory": (host, cost.free_memory()),
+            "device memory": (device, memory_budget(layout, 1.0)),
+            "memory": (host, free_memory()),
         }
     for what, (needed, free) in needs.items():
         if needed > free:

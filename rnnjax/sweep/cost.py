@@ -5,14 +5,13 @@ Cells say how many products a step of theirs takes and how many numbers its grad
 
 import math
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
-from rnnjax.devices import Layout
+from rnnjax.devices import Layout, free_memory, memory_budget
 from rnnjax.tasks import Task
 from rnnjax.training import Setup
 
@@ -75,26 +74,6 @@ def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
     return at_rest + min(layout.side_by_side or runs, runs) * _working_bytes(setup)
 
 
-def memory_budget(layout: Layout, share: float = 0.75) -> int:
-    """Bytes that a block may take: a share of the devices' memory, or of the free host memory."""
-    device = layout.devices[0]
-    if device.platform != "cpu":
-        stats = device.memory_stats() or {}
-        if "bytes_limit" in stats:
-            free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-            return int(share * free * len(layout.devices))
-    return int(share * free_memory())
-
-
-def free_memory() -> int:
-    """Bytes of host memory that may be taken; 4 GiB where the system does not say."""
-    try:
-        text = Path("/proc/meminfo").read_text()
-        return 1024 * int(text.partition("MemAvailable:")[2].split()[0])
-    except (OSError, IndexError):
-        return 4 * 2**30
-
-
 def runs_that_fit(setup: Setup, runs: int, layout: Layout, budget: int) -> int:
     """The largest block of at most `runs` runs within `budget` bytes, as even blocks as can be.
 
@@ -123,7 +102,7 @@ _HOST, _ACCELERATOR = Machine(1e11, 1e-5), Machine(2e13, 4e-5)
 
 def nominal_machine(layout: Layout) -> Machine:
     """Round numbers for the kind of device, for choices that must not depend on the hour."""
-    if layout.devices[0].platform == "cpu":
+    if layout.on_cpu:
         return _HOST
     return _ACCELERATOR._replace(flops=_ACCELERATOR.flops * len(layout.devices))
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from references import metrics
-from rnnjax.metrics import conjugation, dsa, pairwise
+from rnnjax import devices
+from rnnjax.metrics import conjugation, dsa
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.conjugation import random_orthogonal, rounds
 from rnnjax.metrics.dsa import compare_operators, dsa_distances, operator_distances
@@ -218,7 +219,7 @@ def test_all_pairs_at_once_and_bordered_as_on_an_accelerator(monkeypatch):
     a, b = np.random.default_rng(5).normal(size=(2, 5, 7, 7))
     apart = operator_distances(a, b, key=KEY, starts=13, steps=40)
     jax.clear_caches()
-    monkeypatch.setattr(pairwise, "one_by_one", lambda: False)
+    monkeypatch.setattr(devices, "on_cpu", lambda: False)
     together = operator_distances(a, b, key=KEY, starts=13, steps=40)
     assert conjugation.bordered_order(7) == 32
     np.testing.assert_allclose(apart.angular, together.angular, atol=1e-3)

@@ -8,7 +8,8 @@ import pytest
 from scipy.optimize import quadratic_assignment
 
 from references import metrics
-from rnnjax.metrics import matching, pairwise
+from rnnjax import devices
+from rnnjax.metrics import matching
 from rnnjax.metrics.base import Solved
 from rnnjax.metrics.matching import match
 from rnnjax.metrics.weights import compare_weights, default_starts, pif_distances, pif_pairs
@@ -156,7 +157,7 @@ def test_setting_lanes_aside_changes_nothing(monkeypatch):
     assert min(lanes) < max(lanes) == 35
     lanes.clear()
     jax.clear_caches()
-    monkeypatch.setattr(pairwise, "one_by_one", lambda: False)  # as on an accelerator
+    monkeypatch.setattr(devices, "on_cpu", lambda: False)  # as on an accelerator
     together = pif_pairs(*weights, key=KEY, starts=7)
     np.testing.assert_allclose(together.distance, plain.distance, rtol=1e-5)
     assert set(lanes) == {35}
