@@ -154,8 +154,8 @@ def _arrays(work: Work, setup: Any, params: Any) -> dict[str, np.ndarray]:
     found = {}
     for contest in work.contests:
         if contest.metric == "dsa":
-            options = {"delays": contest.delays, "components": contest.components}
-            found[contest.name] = np.asarray(fit_operators(states, **options).matrix)
+            fitted = fit_operators(states, delays=contest.delays, components=contest.components)
+            found[contest.name] = fitted.matrix
         elif contest.metric == "pif":
             found[contest.name] = np.stack([setup.cell.connectivity(one) for one in each])
         else:

@@ -19,7 +19,7 @@ from latent_worker import peak_bytes
 from metrics_work import QUICK, Work, all_pairs, make_networks
 from worker import Answer, run_for, serve
 
-from rnnjax.metrics import dsa, weights
+from rnnjax.metrics import SolverOptions, dsa, weights
 from rnnjax.metrics.svcca import svcca_distances
 from rnnjax.sweep import default_layout
 
@@ -50,9 +50,9 @@ class Metrics:
             return lambda seed: (
                 dsa.operator_distances(left, right, key=jax.random.key(seed)).angular
             )
-        starts = self._work.starts
+        solver = SolverOptions(starts=self._work.starts)
         return lambda seed: (
-            weights.pif_pairs(left, right, key=jax.random.key(seed), starts=starts).distance
+            weights.pif_pairs(left, right, key=jax.random.key(seed), solver=solver).distance
         )
 
     def _of_all(self, contest: str, networks: int) -> Distances:
@@ -69,7 +69,8 @@ class Metrics:
             operators = dsa.compare_operators(array, key=key)
             return operators.angular[pairs], operators.lower_bound[pairs]
         if self._metric[contest] == "pif":
-            matched = weights.compare_weights(array, key=key, starts=self._work.starts)
+            solver = SolverOptions(starts=self._work.starts)
+            matched = weights.compare_weights(array, key=key, solver=solver)
             return matched.distance[pairs], matched.lower_bound[pairs]
         return svcca_distances(array)[pairs], None
 

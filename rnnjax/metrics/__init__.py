@@ -5,7 +5,7 @@ as well as ours. `METRICS` holds every distance that takes a population and retu
 """
 
 from rnnjax.metrics import behavior, dsa, features, pairwise, shape, structure, svcca, weights
-from rnnjax.metrics.base import Invariance, Metric, Solved
+from rnnjax.metrics.base import Invariance, Metric, Solved, SolverOptions
 from rnnjax.metrics.dsa import dsa_distances
 from rnnjax.metrics.pairwise import mean_distance
 from rnnjax.metrics.shape import cka_distances, procrustes_distances
@@ -16,6 +16,7 @@ __all__ = [
     "METRICS",
     "Metric",
     "Solved",
+    "SolverOptions",
     "behavior",
     "cka_distances",
     "dsa",

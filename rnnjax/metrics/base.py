@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.typing import Key
+from rnnjax.validate import finite_positive, positive_integer
 
-__all__ = ["Invariance", "Level", "Metric", "Solved", "Takes"]
+__all__ = ["Invariance", "Level", "Metric", "Solved", "SolverOptions", "Takes"]
 
 Takes = Literal["trajectories", "activities", "weights"]
 """States [S, B, T, N]; activities [S, samples, N]; recurrent weights [S, N, N]."""
@@ -41,6 +43,27 @@ class Metric:
         """Distances of all pairs, [S, S]; `key` is not used by a metric without random starts."""
         random = {} if self.takes == "activities" else {"key": key}
         return self.function(population, **random, **options)
+
+
+@dataclasses.dataclass(frozen=True)
+class SolverOptions:
+    """Settings of an iterative solver; raises `ValueError` for a number out of range."""
+
+    starts: int | None = None
+    """Starting points of each pair; `default_starts` of the metric by default."""
+    steps: int | None = None
+    """Largest number of steps from a start; `STEPS` of the metric by default."""
+    memory: float | None = None
+    """Memory of a batch of pairs, bytes; `rnnjax.devices.batch_memory()` by default."""
+    progress: BatchCallback | None = None
+    """Called after every batch with the number of pairs done and of all pairs."""
+
+    def __post_init__(self):
+        for name in ("starts", "steps"):
+            if getattr(self, name) is not None:
+                positive_integer(name, getattr(self, name))
+        if self.memory is not None:
+            finite_positive("memory", self.memory)
 
 
 class Solved(enum.IntEnum):

@@ -19,16 +19,16 @@ import numpy as np
 
 from rnnjax import devices, validate
 from rnnjax.metrics import checks, pairwise
-from rnnjax.metrics.base import Solved
+from rnnjax.metrics.base import Solved, SolverOptions
 from rnnjax.metrics.conjugation import bordered_order, conjugate, random_orthogonal, rounds
 from rnnjax.metrics.operators import (
     Operators,
+    Regression,
     choose_delays,
     delay_errors,
     fit_operators,
     principal_scores,
 )
-from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.metrics.spectra import Spectra, lower_bound, spectra, take
 from rnnjax.numerics.assignment import assign
 from rnnjax.typing import Key
@@ -36,6 +36,7 @@ from rnnjax.typing import Key
 __all__ = [
     "DSAResult",
     "Operators",
+    "Regression",
     "choose_delays",
     "compare_operators",
     "default_starts",
@@ -158,18 +159,15 @@ def _solve(
     sides: tuple[_Side, _Side],
     members: tuple[np.ndarray, np.ndarray],
     key: Key,
-    starts: int | None,
-    steps: int,
-    memory: float | None,
-    progress: BatchCallback | None,
+    solver: SolverOptions | None,
     *,
     rotations: bool,
 ) -> DSAResult:
     """The pairs (i of the first side, j of the second) of members (i, j), in batches."""
     order = sides[0].matrix.shape[-1]
-    starts = default_starts(order) if starts is None else starts
-    validate.positive_integer("starts", starts)
-    plan = rounds(starts, validate.positive_integer("steps", steps))
+    solver = solver or SolverOptions()
+    starts = solver.starts or default_starts(order)
+    plan = rounds(starts, solver.steps or STEPS)
     shared = random_orthogonal(key, max(starts - _OWN, 0), order)
     identity = np.eye(order)
 
@@ -189,8 +187,8 @@ def _solve(
     # In flight per pair: a dozen matrices of doubles, its finalists, and where all pairs are
     # worked on at once, ten matrices per start.
     matrices = 24 + _OWN + plan[-1][0] + (0 if devices.on_cpu() else 10 * starts)
-    size = devices.batch_size(4 * matrices * bordered_order(order) ** 2, memory=memory)
-    return pairwise.in_batches(batch, len(members[0]), size=size, progress=progress)
+    size = devices.batch_size(4 * matrices * bordered_order(order) ** 2, memory=solver.memory)
+    return pairwise.in_batches(batch, len(members[0]), size=size, progress=solver.progress)
 
 
 def operator_distances(
@@ -198,42 +196,31 @@ def operator_distances(
     b: np.ndarray,
     *,
     key: Key,
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    solver: SolverOptions | None = None,
 ) -> DSAResult:
     """Distances between the operators of pairs: a[m] against b[m].
 
     Args:
         a, b: operators [M, R, R].
         key: draws the random starts; all pairs share them.
-        starts: initial C: the identity, the one that aligns the symmetric parts' eigenvectors,
-            and random ones of both determinants; `default_starts(R)` by default. A quarter of
-            them goes on after a tenth of the steps, and the best few after a third (see
-            `rnnjax.metrics.conjugation`).
-        steps: gradient steps that the last ones take in all, at most.
-        memory: bytes that a batch of pairs may take; `rnnjax.devices.batch_memory()` by default.
-        progress: called with the pairs done and all pairs.
+        solver: its starts are the identity, the rotation that aligns the eigenvectors of the
+            symmetric parts, and random rotations of both determinants, `default_starts(R)` by
+            default. A quarter of them continues after a tenth of the steps, and the best few
+            after a third (`rnnjax.metrics.conjugation`). Its steps are gradient steps.
 
     Raises:
         ValueError: other shapes, NaN or infinity, or a number below 1.
     """
     a, b = checks.matched_operators("a", a, "b", b)
     every = np.arange(len(a))
-    return _solve(
-        (_side(a), _side(b)), (every, every), key, starts, steps, memory, progress, rotations=True
-    )
+    return _solve((_side(a), _side(b)), (every, every), key, solver, rotations=True)
 
 
 def compare_operators(
     operators: np.ndarray,
     *,
     key: Key,
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    solver: SolverOptions | None = None,
 ) -> DSAResult:
     """Distances between all operators [S, R, R] of a population: every field is [S, S].
 
@@ -243,10 +230,8 @@ def compare_operators(
     operators = checks.population("operators", operators, "S R R")
     checks.square_matrices("operators", operators)
     side, networks = _side(operators), len(operators)
-    result = _solve(
-        (side, side), pairwise.all_pairs(networks), key, starts, steps, memory, progress,
-        rotations=False,
-    )  # fmt: skip
+    pairs = pairwise.all_pairs(networks)
+    result = _solve((side, side), pairs, key, solver, rotations=False)
     return DSAResult(*(pairwise.square(values, networks) for values in result))
 
 
@@ -274,20 +259,21 @@ def _transport(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def spectral_distances(
-    eigenvalues: np.ndarray, *, memory: float | None = None, progress: BatchCallback | None = None
+    eigenvalues: np.ndarray, *, solver: SolverOptions | None = None
 ) -> np.ndarray:
     """`wasserstein_distances` between the eigenvalues [S, R] of all networks, as [S, S].
 
-    `memory` and `progress` are those of `operator_distances`, but for the default: the work is
-    the host's, with `devices.HOST_BATCH`.
+    Of `solver` only `memory` and `progress` are used. The distances are computed on the host, so
+    the default memory is `rnnjax.devices.HOST_BATCH`.
     """
     first, second = pairwise.all_pairs(len(eigenvalues))
-    memory = devices.HOST_BATCH if memory is None else memory
+    solver = solver or SolverOptions()
+    memory = solver.memory or devices.HOST_BATCH
     values = pairwise.in_batches(
         lambda m: _transport(eigenvalues[first[m]], eigenvalues[second[m]]),
         len(first),
         size=devices.batch_size(32 * eigenvalues.shape[1] ** 2, memory=memory),
-        progress=progress,
+        progress=solver.progress,
     )
     return pairwise.square(values, len(eigenvalues))
 
@@ -300,12 +286,8 @@ def dsa_distances(
     delays: int | Sequence[int] = 1,
     variance: float | None = 0.99,
     components: int | None = None,
-    rank: int | None = None,
-    ridge: float = 0.0,
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    regression: Regression | None = None,
+    solver: SolverOptions | None = None,
 ) -> np.ndarray:
     """Dynamical distances between all networks of a population, [S, S]; 0 means alike.
 
@@ -315,8 +297,8 @@ def dsa_distances(
         score: `angular`, `chord` or `raw` (the paper's formula), by one solve each pair; or
             `wasserstein`, between eigenvalues.
         delays: of the embedding; several are candidates for `choose_delays`.
-        variance, components, rank, ridge: as in `fit_operators`.
-        starts, steps, memory, progress: as in `operator_distances`.
+        variance, components, regression: as in `fit_operators`.
+        solver: as in `operator_distances`.
 
     Raises:
         ValueError: as `fit_operators` and `choose_delays`; fewer than two networks; an unknown
@@ -330,12 +312,8 @@ def dsa_distances(
             states, candidates=delays, key=held_out, variance=variance, components=components
         )
     fitted = fit_operators(
-        states, delays=delays, variance=variance, components=components, rank=rank,
-        ridge=ridge,
-    )  # fmt: skip
-    if score == "wasserstein":
-        return spectral_distances(fitted.eigenvalues, memory=memory, progress=progress)
-    result = compare_operators(
-        fitted.matrix, key=key, starts=starts, steps=steps, memory=memory, progress=progress
+        states, delays=delays, variance=variance, components=components, regression=regression
     )
-    return getattr(result, score)
+    if score == "wasserstein":
+        return spectral_distances(fitted.eigenvalues, solver=solver)
+    return getattr(compare_operators(fitted.matrix, key=key, solver=solver), score)

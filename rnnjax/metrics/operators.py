@@ -14,6 +14,7 @@ operators do not see how states are mixed, only how they move.
 Everything here is in double precision, one network at a time.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from rnnjax.typing import Key
 
 __all__ = [
     "Operators",
+    "Regression",
     "choose_delays",
     "delay_errors",
     "fit_operators",
@@ -39,6 +41,21 @@ _NULL = 1e-7
 
 _JITTER = 1e-10
 """Ridge of `delay_errors`, relative to the mean square of a coordinate: solvable, not smoothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Regression:
+    """Settings of the regression; raises `ValueError` for a number out of range."""
+
+    rank: int | None = None
+    """R, the number of leading whitened coordinates to keep; all by default."""
+    ridge: float = 0.0
+    """Penalty, in whitened coordinates."""
+
+    def __post_init__(self):
+        if self.rank is not None:
+            validate.positive_integer("rank", self.rank)
+        validate.nonnegative("ridge", self.ridge)
 
 
 class Operators(NamedTuple):
@@ -139,8 +156,7 @@ def fit_operators(
     delays: int = 1,
     variance: float | None = 0.99,
     components: int | None = None,
-    rank: int | None = None,
-    ridge: float = 0.0,
+    regression: Regression | None = None,
 ) -> Operators:
     """Fits the linear operator of every network to its trajectories (module equation).
 
@@ -151,8 +167,7 @@ def fit_operators(
             many components, the largest number that any needs, so that operators have one size.
             None or 1 leaves the states as they are, uncentered.
         components: keep this many instead.
-        rank: leading whitened coordinates to keep, R; all by default.
-        ridge: penalty of the regression, in whitened coordinates.
+        regression: rank and ridge; full rank without a penalty by default.
 
     Raises:
         ValueError: another shape, NaN or infinity, a network that never varies, trials too short
@@ -160,20 +175,20 @@ def fit_operators(
     """
     states = checks.population("states", states, "S B T N", least=1)
     _check_delays("delays", delays, states.shape[2])
-    if ridge != 0:
-        validate.finite_positive("ridge", ridge)
+    regression = regression or Regression()
     scores, components_needed = _reduce(states, variance, components)
     full = delays * scores.shape[-1]
-    if rank is not None and validate.positive_integer("rank", rank) > full:
-        raise ValueError(f"rank: expected at most {full} (components x delays), got {rank}")
-    order = rank or full
+    order = regression.rank or full
+    if order > full:
+        raise ValueError(f"rank: expected at most {full} (components x delays), got {order}")
     transitions = states.shape[1] * (states.shape[2] - delays)
     if transitions <= order:
         raise ValueError(
             f"states: expected more than {order} transitions within trials to fit an operator of "
             f"that order, got {transitions}"
         )
-    fitted = [_operator(_embed(network, delays), order, float(ridge)) for network in scores]
+    ridge = float(regression.ridge)
+    fitted = [_operator(_embed(network, delays), order, ridge) for network in scores]
     matrix = np.stack([a for a, *_ in fitted])
     return Operators(
         matrix=matrix,

@@ -14,9 +14,8 @@ import numpy as np
 
 from rnnjax import devices, validate
 from rnnjax.metrics import checks, pairwise
-from rnnjax.metrics.base import Solved
+from rnnjax.metrics.base import Solved, SolverOptions
 from rnnjax.metrics.matching import exhaustive, match, random_doubly_stochastic
-from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.metrics.spectra import Spectra, lower_bound, spectra, take
 from rnnjax.typing import Key
 
@@ -124,17 +123,13 @@ def _solve(
     sides: tuple[_Side, _Side],
     members: tuple[np.ndarray, np.ndarray],
     key: Key,
-    starts: int | None,
-    steps: int,
-    memory: float | None,
-    progress: BatchCallback | None,
+    solver: SolverOptions | None,
 ) -> PIFResult:
     """The pairs (i of the first side, j of the second) of members (i, j), in batches."""
     units = sides[0].weights.shape[-1]
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    starts = default_starts(units) if starts is None else starts
-    validate.positive_integer("starts", starts)
-    validate.positive_integer("steps", steps)
+    solver = solver or SolverOptions()
+    starts, steps = solver.starts or default_starts(units), solver.steps or STEPS
     barycenter = np.full((1, units, units), 1 / units, np.float32)
     points = np.concatenate([barycenter, random_doubly_stochastic(rng, starts - 1, units)])
 
@@ -163,8 +158,8 @@ def _solve(
 
     # Per start: the start, gradients and costs before and after, and copies when lanes are set
     # aside or shared out; per pair: weights, in doubles.
-    size = devices.batch_size(4 * (12 * starts + 16) * units**2, memory=memory)
-    return pairwise.in_batches(batch, len(members[0]), size=size, progress=progress)
+    size = devices.batch_size(4 * (12 * starts + 16) * units**2, memory=solver.memory)
+    return pairwise.in_batches(batch, len(members[0]), size=size, progress=solver.progress)
 
 
 def pif_pairs(
@@ -172,39 +167,30 @@ def pif_pairs(
     w2: np.ndarray,
     *,
     key: Key,
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    solver: SolverOptions | None = None,
 ) -> PIFResult:
     """Permutation-invariant distances of pairs: w1[m] against w2[m].
 
     Args:
         w1, w2: recurrent weights [M, N, N].
         key: draws the random starts; all pairs share them.
-        starts: doubly stochastic matrices that the search begins from: the barycenter, then
-            random ones; `default_starts(N)` by default. The identity is compared with what
-            they reach.
-        steps: Frank-Wolfe steps from each, at most.
-        memory: bytes that a batch of pairs may take; `rnnjax.devices.batch_memory()` by default.
-        progress: called with the pairs done and all pairs.
+        solver: its starts are doubly stochastic matrices, the barycenter and random ones,
+            `default_starts(N)` by default. The identity is compared with the permutations found
+            from them. Its steps are Frank-Wolfe steps.
 
     Raises:
         ValueError: other shapes, NaN or infinity, or a number below 1.
     """
     w1, w2 = checks.matched_operators("w1", w1, "w2", w2)
     every = np.arange(len(w1))
-    return _solve((_side(w1), _side(w2)), (every, every), key, starts, steps, memory, progress)
+    return _solve((_side(w1), _side(w2)), (every, every), key, solver)
 
 
 def compare_weights(
     weights: np.ndarray,
     *,
     key: Key,
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    solver: SolverOptions | None = None,
 ) -> PIFResult:
     """All pairs of a population's weights [S, N, N]: every field is [S, S], or [S, S, N].
 
@@ -214,7 +200,7 @@ def compare_weights(
     weights = checks.square_matrices("weights", checks.population("weights", weights, "S N N"))
     side, networks = _side(weights), len(weights)
     pairs = pairwise.all_pairs(networks)
-    result = _solve((side, side), pairs, key, starts, steps, memory, progress)
+    result = _solve((side, side), pairs, key, solver)
     full = PIFResult(*(pairwise.square(values, networks) for values in result))
     full.permutation[np.arange(networks), np.arange(networks)] = np.arange(weights.shape[-1])
     full.permutation[pairs[1], pairs[0]] = np.argsort(result.permutation, axis=-1)
@@ -226,10 +212,7 @@ def pif_distances(
     *,
     key: Key,
     normalize: Normalize = "raw",
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    solver: SolverOptions | None = None,
 ) -> np.ndarray:
     """Permutation-invariant distances between all networks of a population, [S, S]; 0 is alike.
 
@@ -239,15 +222,14 @@ def pif_distances(
         normalize: `raw` is |W1 - P^T W2 P|; `per_parameter` divides it by N^2, as the paper does
             between sizes; `relative` by the mean norm (|W1| + |W2|) / 2, which growth of the
             weights and of N leaves alone.
-        starts, steps, memory, progress: as in `pif_pairs`.
+        solver: as in `pif_pairs`.
 
     Raises:
         ValueError: another shape, NaN or infinity, fewer than two networks, or an unknown
             normalization.
     """
     validate.one_of("normalize", normalize, get_args(Normalize))
-    options = {"starts": starts, "steps": steps, "memory": memory, "progress": progress}
-    distance = compare_weights(weights, key=key, **options).distance
+    distance = compare_weights(weights, key=key, solver=solver).distance
     if normalize == "per_parameter":
         return distances_per_parameter(distance, weights)
     return relative_distances(distance, weights) if normalize == "relative" else distance

@@ -7,7 +7,7 @@ import pytest
 from references import metrics
 from rnnjax import devices
 from rnnjax.metrics import conjugation, dsa
-from rnnjax.metrics.base import Solved
+from rnnjax.metrics.base import Solved, SolverOptions
 from rnnjax.metrics.conjugation import random_orthogonal, rounds
 from rnnjax.metrics.dsa import compare_operators, dsa_distances, operator_distances
 from rnnjax.metrics.spectra import lower_bound, spectra
@@ -116,7 +116,7 @@ def test_never_worse_than_the_identity_even_in_one_step():
     a = rng.normal(size=(4, 9, 9))
     b = a + 1e-3 * rng.normal(size=a.shape)
     for starts in (1, 2, 3):
-        result = operator_distances(a, b, key=KEY, starts=starts, steps=1)
+        result = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=starts, steps=1))
         assert (result.raw <= np.linalg.norm(a - b, axis=(1, 2)) + 1e-5).all()
     assert (result.status == Solved.EXHAUSTED).all()
 
@@ -124,11 +124,10 @@ def test_never_worse_than_the_identity_even_in_one_step():
 def test_population_and_pairs_agree_and_batches_do_not_matter():
     operators = R["dsa_ops"].astype(float)
     i, j = np.triu_indices(4, k=1)
-    pairs = operator_distances(operators[i], operators[j], key=KEY, starts=16)
+    pairs = operator_distances(operators[i], operators[j], key=KEY, solver=SolverOptions(starts=16))
     seen = []
-    small = compare_operators(
-        operators, key=KEY, starts=16, memory=1.0, progress=lambda *at: seen.append(at)
-    )
+    one_by_one = SolverOptions(starts=16, memory=1.0, progress=lambda *at: seen.append(at))
+    small = compare_operators(operators, key=KEY, solver=one_by_one)
     assert seen == [(n, 6) for n in range(1, 7)]
     for field in ("raw", "chord", "angular", "lower_bound", "raw_lower_bound"):
         full = getattr(small, field)
@@ -161,25 +160,26 @@ def test_wasserstein_is_the_root_of_the_packages_number():
 @pytest.mark.parametrize("score", ["angular", "chord", "raw", "wasserstein"])
 def test_scores_of_a_population(score):
     states = R["traj_X"]
-    found = dsa_distances(states, key=KEY, score=score, starts=4, steps=20)
+    few = SolverOptions(starts=4, steps=20)
+    found = dsa_distances(states, key=KEY, score=score, solver=few)
     fitted = dsa.fit_operators(states)
     if score == "wasserstein":
         expected = dsa.wasserstein_distances(fitted.matrix[[0]], fitted.matrix[[3]])
     else:
         expected = getattr(
-            operator_distances(fitted.matrix[[0]], fitted.matrix[[3]], key=KEY, starts=4, steps=20),
+            operator_distances(fitted.matrix[[0]], fitted.matrix[[3]], key=KEY, solver=few),
             score,
         )
     assert found[0, 3] == found[3, 0] == pytest.approx(expected[0], abs=1e-5)
 
 
 def test_delays_may_be_left_to_held_out_error():
-    states, (held_out, solver) = R["traj_X"], jax.random.split(KEY)
+    states, (held_out, starts) = R["traj_X"], jax.random.split(KEY)
     chosen = dsa.choose_delays(states, candidates=(1, 2, 5), key=held_out)
-    options = {"starts": 4, "steps": 20}
+    few = SolverOptions(starts=4, steps=20)
     np.testing.assert_array_equal(
-        dsa_distances(states, key=KEY, delays=(1, 2, 5), **options),
-        dsa_distances(states, key=solver, delays=chosen, **options),
+        dsa_distances(states, key=KEY, delays=(1, 2, 5), solver=few),
+        dsa_distances(states, key=starts, delays=chosen, solver=few),
     )
 
 
@@ -190,7 +190,7 @@ def test_errors_name_the_argument():
     with pytest.raises(ValueError, match="a: expected square matrices"):
         operator_distances(a[:, :4], a[:, :4], key=KEY)
     with pytest.raises(ValueError, match="starts: expected an integer of at least 1"):
-        operator_distances(a, a, key=KEY, starts=0)
+        operator_distances(a, a, key=KEY, solver=SolverOptions(starts=0))
     with pytest.raises(ValueError, match="did you mean 'angular'"):
         dsa_distances(R["traj_X"], key=KEY, score="angle")
 
@@ -199,7 +199,8 @@ def test_one_program_serves_every_batch(monkeypatch):
     traced, one_pair = [], conjugation._one_pair
     monkeypatch.setattr(conjugation, "_one_pair", lambda *a: traced.append(a) or one_pair(*a))
     operators = np.random.default_rng(0).normal(size=(5, 4, 4))
-    compare_operators(operators, key=KEY, starts=3, steps=5, memory=3 * 4 * 30 * 16)
+    three_pairs = SolverOptions(starts=3, steps=5, memory=3 * 4 * 30 * 16)
+    compare_operators(operators, key=KEY, solver=three_pairs)
     assert len(traced) == 1
 
 
@@ -217,10 +218,10 @@ def test_bordering_takes_the_same_steps(monkeypatch):
 
 def test_all_pairs_at_once_and_bordered_as_on_an_accelerator(monkeypatch):
     a, b = np.random.default_rng(5).normal(size=(2, 5, 7, 7))
-    apart = operator_distances(a, b, key=KEY, starts=13, steps=40)
+    apart = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=13, steps=40))
     jax.clear_caches()
     monkeypatch.setattr(devices, "on_cpu", lambda: False)
-    together = operator_distances(a, b, key=KEY, starts=13, steps=40)
+    together = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=13, steps=40))
     assert conjugation.bordered_order(7) == 32
     np.testing.assert_allclose(apart.angular, together.angular, atol=1e-3)
 
@@ -228,8 +229,8 @@ def test_all_pairs_at_once_and_bordered_as_on_an_accelerator(monkeypatch):
 @pytest.mark.parametrize("scale", [1e-20, 1e20])
 def test_units_do_not_matter(scale):
     a, b = np.random.default_rng(6).normal(size=(2, 2, 4, 4))
-    here = operator_distances(a, b, key=KEY, starts=8)
-    there = operator_distances(scale * a, scale * b, key=KEY, starts=8)
+    here = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=8))
+    there = operator_distances(scale * a, scale * b, key=KEY, solver=SolverOptions(starts=8))
     np.testing.assert_allclose(there.angular, here.angular, atol=1e-5)
     np.testing.assert_allclose(there.raw, scale * here.raw, rtol=1e-4)
 
@@ -246,6 +247,6 @@ def test_slow_dynamics_are_aligned_as_well_as_fast_ones(step):
 
 
 def test_rotations_of_a_population_are_not_kept():
-    result = compare_operators(R["dsa_ops"], key=KEY, starts=2, steps=2)
+    result = compare_operators(R["dsa_ops"], key=KEY, solver=SolverOptions(starts=2, steps=2))
     assert result.rotation.size == 0
     assert result.rotation.base is None or result.rotation.base.size == 0

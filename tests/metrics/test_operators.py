@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from references import metrics
-from rnnjax.metrics.operators import choose_delays, delay_errors, fit_operators
+from rnnjax.metrics.operators import Regression, choose_delays, delay_errors, fit_operators
 
 KEY = jax.random.key(0)
 X = metrics()["traj_X"]
@@ -20,8 +20,8 @@ def sorted_eigenvalues(values):
     [
         ({"delays": 1}, "dmd_full_nd1_di1_eig"),
         ({"delays": 3}, "dmd_full_nd3_di1_eig"),
-        ({"delays": 3, "rank": 6}, "dmd_rank6_nd3_eig"),
-        ({"delays": 2, "rank": 8, "ridge": 0.1}, "dmd_rank8_nd2_lamb0.1_eig"),
+        ({"delays": 3, "regression": Regression(rank=6)}, "dmd_rank6_nd3_eig"),
+        ({"delays": 2, "regression": Regression(rank=8, ridge=0.1)}, "dmd_rank8_nd2_lamb0.1_eig"),
     ],
     ids=["one delay", "three delays", "truncated", "ridge"],
 )
@@ -65,7 +65,7 @@ def test_rows_never_join_two_trials():
     """Trials of a linear system in any order, or one at a time in a longer stack, are the same."""
     states, _ = spiral(1)
     order = np.random.default_rng(0).permutation(len(states))
-    one, other = (fit_operators(x[None], delays=2, rank=5, variance=None)
+    one, other = (fit_operators(x[None], delays=2, regression=Regression(rank=5), variance=None)
                   for x in (states, states[order]))  # fmt: skip
     assert one.error[0] < 1e-18
     np.testing.assert_allclose(one.eigenvalues, other.eigenvalues, atol=1e-8)
@@ -81,7 +81,7 @@ def test_the_regression_is_the_textbook_one():
     whitened = u.reshape(len(x), -1, u.shape[1])
     before, after = whitened[:, :-1].reshape(-1, len(s)), whitened[:, 1:].reshape(-1, len(s))
     a = np.linalg.solve(before.T @ before + ridge * np.eye(len(s)), before.T @ after).T
-    found = fit_operators(X[:1], delays=delays, variance=None, ridge=ridge)
+    found = fit_operators(X[:1], delays=delays, variance=None, regression=Regression(ridge=ridge))
     np.testing.assert_allclose(found.singular[0], s, rtol=1e-6)
     sign = np.sign(np.sum(vt * _right_vectors(np.array(rows)), axis=1))
     np.testing.assert_allclose(found.matrix[0], sign[:, None] * a * sign, atol=1e-6)
@@ -169,13 +169,18 @@ def test_held_out_error_is_that_of_plain_regressions():
         ({"variance": 1.5}, "variance"),
         ({"variance": 0}, "variance"),
         ({"components": 17}, "components: expected at most the 16 units"),
-        ({"rank": 99}, "rank: expected at most 14"),
-        ({"ridge": -1}, "ridge"),
+        ({"regression": Regression(rank=99)}, "rank: expected at most 14"),
     ],
 )
 def test_bad_options_are_named(change, message):
     with pytest.raises(ValueError, match=message):
         fit_operators(X, **change)
+
+
+@pytest.mark.parametrize("change", [{"rank": 0}, {"ridge": -1}])
+def test_bad_regressions_are_named(change):
+    with pytest.raises(ValueError, match=f"^{next(iter(change))}: expected"):
+        Regression(**change)
 
 
 def test_bad_states_are_named():
