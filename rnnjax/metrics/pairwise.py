@@ -1,4 +1,4 @@
-"""From "for every pair" to batches of bounded memory, in one place for all metrics."""
+"""Loops over all pairs of a population, in batches of bounded memory."""
 
 import functools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 BatchCallback: TypeAlias = Callable[[int, int], None]
-"""Called after every batch with the number of pairs done and of all pairs."""
+"""Callback after every batch: the number of pairs done and of all pairs."""
 
 Result = TypeVar("Result")
 
@@ -44,29 +44,28 @@ def in_batches(
     size: int,
     progress: BatchCallback | None = None,
 ) -> Result:
-    """Runs `kernel` over the numbers 0 .. `pairs` - 1 in batches, and joins what it returns.
+    """Applies `kernel` to the indices 0 .. `pairs` - 1 in batches and concatenates the results.
 
-    Memory is that of one batch, however many pairs there are, but for the results.
+    Apart from the results, memory is that of one batch.
 
     Args:
-        kernel: takes the numbers of a batch's pairs, [C], and returns a tree of arrays [C, ...].
-            C is the same in every call, so that one compiled program serves all: the last batch
-            is filled up with its last pair.
-        pairs: how many pairs there are.
-        size: pairs per batch, at most.
-        progress: called after each batch.
+        kernel: takes the indices of the pairs of a batch, [C], and returns a tree of arrays
+            [C, ...]. C is the same in every call, so that one compiled program serves all: the
+            last batch is padded with its last pair.
+        pairs: number of pairs.
+        size: largest number of pairs in a batch.
+        progress: called after every batch.
 
     Raises:
         ValueError: no pairs, or a size below 1.
     """
     positive_integer("pairs", pairs)
     batches = -(-pairs // positive_integer("size", size))
-    size = -(-pairs // batches)  # even ones, so that little is done twice to fill the last
+    size = -(-pairs // batches)  # of equal size, so that the last needs little padding
     parts: list[Any] = []
     for start in range(0, pairs, size):
-        numbers = padded_index(start, size, pairs)
         kept = min(size, pairs - start)
-        result = kernel(numbers)
+        result = kernel(padded_index(start, size, pairs))
         parts.append(jax.tree.map(lambda leaf, kept=kept: np.array(leaf[:kept]), result))
         if progress is not None:
             progress(start + kept, pairs)
@@ -77,11 +76,12 @@ class Kernel:
     """`jax.jit`, on a GPU without the autotuning of matrix products.
 
     For programs that run for seconds, trying variants of every product takes several times as long
-    as it can save. Compiler options belong to outermost programs: not to be called in another.
+    as it saves. Not to be called inside another jitted function: compiler options apply to
+    outermost programs only.
     """
 
     def __init__(self, function: Callable[..., Any], *, static: str | tuple[str, ...] = ()) -> None:
-        """Takes what to compile, and the names of its static arguments."""
+        """Takes the function to compile and the names of its static arguments."""
         functools.update_wrapper(self, function)
         self._function, self._static = function, static
         self._jitted: dict[str, Any] = {}  # by backend
@@ -98,16 +98,16 @@ class Kernel:
         return self._jitted[backend]
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
-        """What the function returns."""
+        """Calls the compiled function."""
         return self._of_backend()(*args, **settings)
 
     def programs(self) -> int:
-        """How many are compiled."""
+        """Number of compiled programs."""
         return self._of_backend()._cache_size()
 
 
 def square(values: np.ndarray, networks: int, *, diagonal: Any = 0) -> np.ndarray:
-    """The symmetric [S, S, ...] of values [M, ...] in the order of `all_pairs`.
+    """Symmetric array [S, S, ...] of values [M, ...] in the order of `all_pairs`.
 
     Raises:
         ValueError: not one value per pair.
@@ -122,10 +122,10 @@ def square(values: np.ndarray, networks: int, *, diagonal: Any = 0) -> np.ndarra
 
 
 def mean_distance(distances: np.ndarray) -> float:
-    """Degeneracy: the mean over all pairs of a symmetric [S, S].
+    """Degeneracy: the mean over all pairs of symmetric distances [S, S].
 
     Raises:
-        ValueError: not a square matrix of two networks or more.
+        ValueError: not a square matrix, or fewer than two networks.
     """
     distances = np.asarray(distances)
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:

@@ -1,4 +1,4 @@
-"""The compiled programs that ask a population what it does, and what memory they need."""
+"""Compiled programs that evaluate a population, and their memory."""
 
 import functools
 from collections.abc import Callable
@@ -28,14 +28,14 @@ __all__ = [
 def require_memory(
     setup: Setup, task: Task, trials: int, networks: int, numbers: int, layout: Layout
 ) -> None:
-    """Raises `ValueError` unless `numbers` per network, trial and step fit, and the work for them.
+    """Raises `ValueError` unless a program with `numbers` per network, trial and step fits.
 
-    The networks go through the devices a group at a time; the results of all are kept by the host.
+    The devices evaluate one group of networks at a time; the host keeps the results of all.
     """
     group = min(networks, layout.group_size)
     results = 4 * trials * task.steps * numbers
-    at_work = min(group, layout.side_by_side or group)
-    device = at_work * cost.evaluation_bytes(setup.cell, task, trials) + group * results
+    active = min(group, layout.side_by_side or group)
+    device = active * cost.evaluation_bytes(setup.cell, task, trials) + group * results
     host = networks * results
     needs = {"memory": (device + host, free_memory())}
     if not layout.on_cpu:
@@ -43,18 +43,18 @@ def require_memory(
             "device memory": (device, memory_budget(layout, 1.0)),
             "memory": (host, free_memory()),
         }
-    for what, (needed, free) in needs.items():
+    for kind, (needed, free) in needs.items():
         if needed > free:
             raise ValueError(
                 f"trials: expected activity that fits into the {free / 2**30:.1f} GiB of free "
-                f"{what}, got {networks} networks of {setup.cell.hidden} units in {trials} trials "
+                f"{kind}, got {networks} networks of {setup.cell.hidden} units in {trials} trials "
                 f"of {task.steps} steps, {needed / 2**30:.1f} GiB"
             )
 
 
 @functools.partial(jax.jit, static_argnames=("task", "count"))
 def draw_trials(task: Task, key: Key, count: int) -> Trial:
-    """`task.batch` as one program: an accelerator compiles every operation outside of one."""
+    """`task.batch` as one program: outside of a program an accelerator compiles every operation."""
     return task.batch(key, count)
 
 

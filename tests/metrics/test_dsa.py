@@ -1,5 +1,6 @@
-"""Dynamical distances: closed forms, package values as upper bounds, bounds that hold."""
+"""Dynamical distances: closed forms, values of other packages as upper bounds, lower bounds."""
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ SETS = ["dsa", "op_r6", "op_r12"]
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_no_package_and_no_longer_search_comes_closer(vectors, name):
+def test_no_package_and_no_longer_search_finds_a_shorter_distance(vectors, name):
     found = vectors[name][0].angular
     seeds = R[f"{name}_v1_angular_seeds"].min(axis=1)
     assert (found <= seeds + 1e-3).all()
@@ -56,8 +57,8 @@ def test_the_scores_agree_with_each_other_and_with_the_rotation(vectors, name):
     identity = np.eye(c.shape[-1])
     np.testing.assert_allclose(c @ np.swapaxes(c, 1, 2), np.broadcast_to(identity, c.shape),
                                atol=1e-5)  # fmt: skip
-    turned = c @ b @ np.swapaxes(c, 1, 2)
-    np.testing.assert_allclose(np.linalg.norm(a - turned, axis=(1, 2)), result.raw, atol=1e-4)
+    rotated = c @ b @ np.swapaxes(c, 1, 2)
+    np.testing.assert_allclose(np.linalg.norm(a - rotated, axis=(1, 2)), result.raw, atol=1e-4)
     np.testing.assert_allclose(result.chord, 2 * np.sin(result.angular / 2), atol=1e-9)
     na, nb = np.linalg.norm(a, axis=(1, 2)), np.linalg.norm(b, axis=(1, 2))
     np.testing.assert_allclose(
@@ -71,20 +72,20 @@ def test_bounds_hold_and_are_those_of_the_reference(vectors, name):
     assert (result.lower_bound <= result.angular).all()
     assert (result.raw_lower_bound <= result.raw).all()
     np.testing.assert_allclose(result.lower_bound, R[f"{name}_lowerbound_angular"], atol=1e-4)
-    # Not only because values are what limits them.
+    # Also before they are limited to the values.
     assert (lower_bound(spectra(a), spectra(b)) <= result.raw + 1e-5).all()
 
 
 def test_no_rotation_beats_the_bound():
-    """Against 2,000 rotations of pairs of many kinds, none of which the solver has seen."""
+    """Against 2,000 rotations of several kinds of pairs, none of which the solver starts from."""
     rng = np.random.default_rng(1)
     for order in (2, 3, 5):
         a, b = rng.normal(size=(2, 6, order, order))
         a[0], b[0] = a[0] + a[0].T, b[0] + b[0].T
         a[1], b[1] = a[1] - a[1].T, b[1] - b[1].T
         c = random_orthogonal(jax.random.key(order), 2000, order).astype(float)
-        turned = np.einsum("cij,mjk,clk->cmil", c, b, c)
-        closest = np.linalg.norm(a - turned, axis=(2, 3)).min(axis=0)
+        rotated = np.einsum("cij,mjk,clk->cmil", c, b, c)
+        closest = np.linalg.norm(a - rotated, axis=(2, 3)).min(axis=0)
         assert (lower_bound(spectra(a), spectra(b)) <= closest + 1e-6).all()
         assert (operator_distances(a, b, key=KEY).raw <= closest + 1e-4).all()
 
@@ -111,7 +112,7 @@ def test_two_routes_to_the_minimum_in_the_plane():
         assert raw == pytest.approx(grid, abs=1e-5)
 
 
-def test_never_worse_than_the_identity_even_in_one_step():
+def test_no_distance_is_longer_than_without_rotation_even_after_one_step():
     rng = np.random.default_rng(2)
     a = rng.normal(size=(4, 9, 9))
     b = a + 1e-3 * rng.normal(size=a.shape)
@@ -121,7 +122,7 @@ def test_never_worse_than_the_identity_even_in_one_step():
     assert (result.status == Solved.EXHAUSTED).all()
 
 
-def test_population_and_pairs_agree_and_batches_do_not_matter():
+def test_population_and_pairs_agree_in_any_batches():
     operators = R["dsa_ops"].astype(float)
     i, j = np.triu_indices(4, k=1)
     pairs = operator_distances(operators[i], operators[j], key=KEY, solver=SolverOptions(starts=16))
@@ -173,7 +174,7 @@ def test_scores_of_a_population(score):
     assert found[0, 3] == found[3, 0] == pytest.approx(expected[0], abs=1e-5)
 
 
-def test_delays_may_be_left_to_held_out_error():
+def test_several_delays_are_candidates():
     states, (held_out, starts) = R["traj_X"], jax.random.split(KEY)
     chosen = dsa.choose_delays(states, candidates=(1, 2, 5), key=held_out)
     few = SolverOptions(starts=4, steps=20)
@@ -196,27 +197,30 @@ def test_errors_name_the_argument():
 
 
 def test_one_program_serves_every_batch(monkeypatch):
-    traced, one_pair = [], conjugation._one_pair
-    monkeypatch.setattr(conjugation, "_one_pair", lambda *a: traced.append(a) or one_pair(*a))
-    operators = np.random.default_rng(0).normal(size=(5, 4, 4))
-    three_pairs = SolverOptions(starts=3, steps=5, memory=3 * 4 * 30 * 16)
+    chex.clear_trace_counter()
+    once = chex.assert_max_traces(conjugation._one_pair, n=1)
+    monkeypatch.setattr(conjugation, "_one_pair", once)
+    operators, batches = np.random.default_rng(0).normal(size=(5, 4, 4)), []
+    three_pairs = SolverOptions(
+        starts=3, steps=5, memory=3 * 4 * 30 * 16, progress=lambda *at: batches.append(at)
+    )
     compare_operators(operators, key=KEY, solver=three_pairs)
-    assert len(traced) == 1
+    assert len(batches) == 4
 
 
-def test_bordering_takes_the_same_steps(monkeypatch):
+def test_padding_with_zeros_takes_the_same_steps(monkeypatch):
     rng = np.random.default_rng(3)
     a, b = (x / np.linalg.norm(x) for x in rng.normal(size=(2, 7, 7)).astype(np.float32))
     starts = random_orthogonal(KEY, 9, 7)
     given = a[None], b[None], starts[None, :2], starts[2:], rounds(9, 12)
     plain = conjugation.conjugate(*given)
     monkeypatch.setattr(conjugation, "bordered_order", lambda order: 32)
-    bordered = conjugation.conjugate(*given)
-    np.testing.assert_allclose(bordered.rotation, plain.rotation, atol=1e-4)
-    np.testing.assert_array_equal(bordered.stationary, plain.stationary)
+    padded = conjugation.conjugate(*given)
+    np.testing.assert_allclose(padded.rotation, plain.rotation, atol=1e-4)
+    np.testing.assert_array_equal(padded.stationary, plain.stationary)
 
 
-def test_all_pairs_at_once_and_bordered_as_on_an_accelerator(monkeypatch):
+def test_all_pairs_at_once_and_padded_as_on_an_accelerator(monkeypatch):
     a, b = np.random.default_rng(5).normal(size=(2, 5, 7, 7))
     apart = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=13, steps=40))
     jax.clear_caches()
@@ -227,7 +231,7 @@ def test_all_pairs_at_once_and_bordered_as_on_an_accelerator(monkeypatch):
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e20])
-def test_units_do_not_matter(scale):
+def test_distances_scale_with_the_operators(scale):
     a, b = np.random.default_rng(6).normal(size=(2, 2, 4, 4))
     here = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=8))
     there = operator_distances(scale * a, scale * b, key=KEY, solver=SolverOptions(starts=8))

@@ -1,4 +1,4 @@
-"""Batches of pairs join to the whole, whatever their size, and stay as small as they must."""
+"""Results in batches of any size are those of all pairs; each pair is computed once."""
 
 import itertools
 
@@ -13,14 +13,14 @@ VALUES = np.random.default_rng(0).normal(size=(28, 3))
 
 
 @pytest.mark.parametrize("networks", [2, 3, 6])
-def test_every_pair_comes_once_row_by_row(networks):
+def test_all_pairs_row_by_row(networks):
     first, second = pairwise.all_pairs(networks)
     expected = list(itertools.combinations(range(networks), 2))
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == expected
 
 
 @pytest.mark.parametrize("size", [1, 5, 7, 28, 100])
-def test_batches_join_to_the_whole(size):
+def test_concatenated_batches_are_the_whole(size):
     sizes, seen = set(), []
 
     def kernel(numbers):
@@ -32,15 +32,15 @@ def test_batches_join_to_the_whole(size):
     )
     np.testing.assert_array_equal(joined["value"], VALUES)
     np.testing.assert_array_equal(joined["number"], np.arange(28))
-    assert sizes == {min(size, 28)}  # one shape for all: the last batch is filled up
+    assert sizes == {min(size, 28)}  # one shape for all: the last batch is padded
     assert seen == [(min(done + size, 28), 28) for done in range(0, 28, size)]
 
 
 def test_kernels_are_not_tuned_on_a_gpu(monkeypatch):
-    asked = []
+    compiled = []
 
     def jit(function, *, static_argnames, compiler_options):
-        asked.append((static_argnames, compiler_options))
+        compiled.append((static_argnames, compiler_options))
         return function
 
     monkeypatch.setattr(jax, "jit", jit)
@@ -48,7 +48,7 @@ def test_kernels_are_not_tuned_on_a_gpu(monkeypatch):
     for backend in ("cpu", "gpu", "gpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
         assert double(3, times=2) == 6
-    (_, on_cpu), (static, on_gpu) = asked
+    (_, on_cpu), (static, on_gpu) = compiled
     assert static == "times"
     assert on_cpu is None
     assert on_gpu["xla_gpu_autotune_level"] == 0

@@ -1,4 +1,4 @@
-"""Permutation-invariant distance of weights: exact optima, planted answers, packages' values."""
+"""Permutation-invariant distance of weights: exact optima, planted permutations, other packages."""
 
 import itertools
 
@@ -28,7 +28,7 @@ def residual(w1, w2, p):
 
 
 @pytest.mark.parametrize("units", [12, 24, 64])
-def test_no_package_comes_closer(vectors, units):
+def test_no_package_finds_a_shorter_distance(vectors, units):
     found = vectors[units].distance
     assert (found <= 1.005 * R[f"w{units}_faq_best"] + 1e-6).all()
     assert (found <= R[f"w{units}_procrustes_dist"].min(axis=1) + 1e-6).all()
@@ -54,7 +54,7 @@ def test_the_distance_is_that_of_the_permutation(vectors, units):
     assert (result.lower_bound[R[f"w{units}_kind"] != "planted"] > 0).all()
 
 
-def test_seven_units_are_solved_by_trying_all():
+def test_seven_units_are_solved_exactly():
     result = pif_pairs(R["w7_W1"][None], R["w7_W2"][None], key=KEY)
     assert result.distance[0] == pytest.approx(R["w7_exact_dist"], abs=1e-9)
     np.testing.assert_array_equal(result.permutation[0], R["w7_exact_perm"])
@@ -62,8 +62,8 @@ def test_seven_units_are_solved_by_trying_all():
     assert result.status[0] == Solved.CONVERGED
 
 
-def test_the_search_finds_what_trying_all_finds():
-    """At seven units, against the oracle; and every value is that of its permutation."""
+def test_the_search_finds_the_exact_optimum_of_seven_units():
+    """Every value is that of its permutation, and the best is the exact minimum."""
     rng = np.random.default_rng(0)
     w1, w2 = rng.normal(size=(2, 4, 7, 7)).astype(np.float32)
     starts = np.full((16, 7, 7), 1 / 7, np.float32)
@@ -71,10 +71,10 @@ def test_the_search_finds_what_trying_all_finds():
     found = match(jax.numpy.asarray(w1), jax.numpy.asarray(w2), jax.numpy.asarray(starts), 30)
     exact = pif_pairs(w1, w2, key=KEY)
     for m in range(4):
-        lanes = slice(16 * m, 16 * (m + 1))
-        for value, p in zip(found.value[lanes], found.permutation[lanes], strict=True):
+        of_pair = slice(16 * m, 16 * (m + 1))
+        for value, p in zip(found.value[of_pair], found.permutation[of_pair], strict=True):
             assert value == pytest.approx((w1[m] * w2[m][p][:, p]).sum(), rel=1e-4, abs=1e-4)
-        p = found.permutation[lanes][np.argmax(found.value[lanes])]
+        p = found.permutation[of_pair][np.argmax(found.value[of_pair])]
         assert residual(w1[m], w2[m], p) == pytest.approx(exact.distance[m], rel=1e-5)
 
 
@@ -87,7 +87,7 @@ def test_no_exchange_of_two_units_helps(vectors):
         assert residual(w1[0], w2[0], exchanged) >= result.distance[0] - 1e-4
 
 
-def test_equal_starts_end_no_farther_than_scipys():
+def test_with_equal_starts_distances_are_no_longer_than_scipys():
     rng = np.random.default_rng(4)
     w1, w2 = rng.uniform(-1, 1, size=(2, 6, 24, 24))
     ours = pif_pairs(w1, w2, key=KEY, solver=SolverOptions(starts=4)).distance
@@ -101,7 +101,7 @@ def test_equal_starts_end_no_farther_than_scipys():
     assert ours.mean() <= np.mean(theirs)
 
 
-def test_population_and_pairs_agree_and_batches_do_not_matter():
+def test_population_and_pairs_agree_in_any_batches():
     weights = np.random.default_rng(1).normal(size=(4, 9, 9))
     i, j = np.triu_indices(4, k=1)
     pairs = pif_pairs(weights[i], weights[j], key=KEY, solver=SolverOptions(starts=8))
@@ -145,32 +145,32 @@ def test_silent_networks():
     assert relative[0, 1] == pytest.approx(2.0)
 
 
-def test_setting_lanes_aside_changes_nothing(monkeypatch):
-    """Compaction, forced at every halving, and starts given up: an odd number of both."""
+def test_dropping_searches_changes_no_permutation(monkeypatch):
+    """Compaction at every halving, and dropping after few steps, of an odd number of searches."""
     weights = np.random.default_rng(8).normal(size=(2, 5, 20, 20))
     solver = SolverOptions(starts=7)
     plain = pif_pairs(*weights, key=KEY, solver=solver)
-    lanes, step = [], matching._step
-    monkeypatch.setattr(matching, "_step", lambda *a: lanes.append(len(a[2])) or step(*a))
-    monkeypatch.setattr(matching, "_WORTH", 0)
+    sizes, step = [], matching._step
+    monkeypatch.setattr(matching, "_step", lambda *a: sizes.append(len(a[2])) or step(*a))
+    monkeypatch.setattr(matching, "_COMPACT_SIZE", 0)
     compact = pif_pairs(*weights, key=KEY, solver=solver)
     np.testing.assert_array_equal(plain.permutation, compact.permutation)
     np.testing.assert_allclose(plain.spread, compact.spread, atol=1e-6)
-    assert min(lanes) < max(lanes) == 35
-    lanes.clear()
+    assert min(sizes) < max(sizes) == 35
+    sizes.clear()
     jax.clear_caches()
     monkeypatch.setattr(devices, "on_cpu", lambda: False)  # as on an accelerator
     together = pif_pairs(*weights, key=KEY, solver=solver)
     np.testing.assert_allclose(together.distance, plain.distance, rtol=1e-5)
-    assert set(lanes) == {35}
+    assert set(sizes) == {35}
     monkeypatch.undo()
     jax.clear_caches()
-    monkeypatch.setattr(matching, "_TRIAL", 1000)
+    monkeypatch.setattr(matching, "_TRIAL_STEPS", 1000)
     assert (pif_pairs(*weights, key=KEY, solver=solver).distance <= plain.distance + 1e-4).all()
 
 
 @pytest.mark.parametrize("offset", ["diagonal", "everywhere"])
-def test_what_permutations_leave_alone_does_not_matter(offset):
+def test_a_part_that_permutations_do_not_change_has_no_effect(offset):
     w1, w2 = np.random.default_rng(9).normal(size=(2, 3, 20, 20))
     added = 30 * (np.eye(20) if offset == "diagonal" else np.ones((20, 20)))
     plain = pif_pairs(w1, w2, key=KEY, solver=SolverOptions(starts=8))
