@@ -2,8 +2,8 @@
 
 `population.py` starts one per core, or one with all cores, and exchanges lines of JSON with it. The
 network is `nn.RNN` with biases and a linear readout; loss, clipping, optimizer and held-out loss
-are those of our networks. It draws no trials but cycles through a few of our batches, it computes no
-accuracies, and denormal numbers are flushed to zero, as in XLA.
+are those of our networks. It draws no trials but cycles through a few of our batches, it computes
+no accuracies, and denormal numbers are flushed to zero, as in XLA.
 """
 
 import contextlib

@@ -26,7 +26,7 @@ from rnnjax import devices
 from rnnjax.metrics.pairwise import Kernel
 from rnnjax.typing import Array, Bool, Float, Key
 
-__all__ = ["Conjugated", "bordered_order", "conjugate", "random_orthogonal", "rounds"]
+__all__ = ["Conjugated", "padded_order", "conjugate", "random_orthogonal", "rounds"]
 
 _ROUNDS = ((1, 0.1), (4, 0.25), (16, 0.65))
 """Divisor of the starts and share of the steps, by round."""
@@ -143,7 +143,7 @@ def _round(a: Array, b: Array, rotation: Array, steps: int, flat: Array) -> _Sta
     )
 
 
-def bordered_order(order: int) -> int:
+def padded_order(order: int) -> int:
     """Order of the padded matrices in which matrices of this order are solved.
 
     On an accelerator it is the next multiple of 32: compiling for every order would take longer
@@ -154,7 +154,7 @@ def bordered_order(order: int) -> int:
     return order if devices.on_cpu() else -(-order // _TILE) * _TILE
 
 
-def _bordered(matrices: np.ndarray, size: int) -> np.ndarray:
+def _pad(matrices: np.ndarray, size: int) -> np.ndarray:
     """Matrices [..., R, R] padded with zeros to [..., size, size]."""
     border = (0, size - matrices.shape[-1])
     return np.pad(matrices, [*[(0, 0)] * (matrices.ndim - 2), border, border])
@@ -176,11 +176,11 @@ def conjugate(
         plan: `rounds(Q + H, steps)`.
     """
     order = a.shape[-1]
-    size = bordered_order(order)
-    bordered = (_bordered(x, size) for x in (a, b, own, shared))
+    size = padded_order(order)
+    padded = (_pad(x, size) for x in (a, b, own, shared))
     # With |A| = R curvatures, and with them the first step, do not depend on R.
     scale, flat = np.float32(order), np.float32(_FLAT * order)
-    found = _conjugate(*bordered, scale, flat, plan=plan)
+    found = _conjugate(*padded, scale, flat, plan=plan)
     rotation, stationary = (np.asarray(x) for x in found)
     return Conjugated(rotation[..., :order, :order], stationary)
 

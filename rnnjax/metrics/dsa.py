@@ -20,7 +20,7 @@ import numpy as np
 from rnnjax import devices, validate
 from rnnjax.metrics import checks, pairwise
 from rnnjax.metrics.base import Solved, SolverOptions
-from rnnjax.metrics.conjugation import bordered_order, conjugate, random_orthogonal, rounds
+from rnnjax.metrics.conjugation import padded_order, conjugate, random_orthogonal, rounds
 from rnnjax.metrics.operators import (
     Operators,
     Regression,
@@ -188,7 +188,7 @@ def _solve(
     # Memory of a pair: a dozen matrices of doubles, its finalists, and on an accelerator, which
     # solves all pairs of a batch at once, ten matrices per start.
     matrices = 24 + _OWN + plan[-1][0] + (0 if devices.on_cpu() else 10 * starts)
-    size = devices.batch_size(4 * matrices * bordered_order(order) ** 2, memory=solver.memory)
+    size = devices.batch_size(4 * matrices * padded_order(order) ** 2, memory=solver.memory)
     return pairwise.in_batches(batch, len(members[0]), size=size, progress=solver.progress)
 
 

@@ -214,7 +214,7 @@ def test_padding_with_zeros_takes_the_same_steps(monkeypatch):
     starts = random_orthogonal(KEY, 9, 7)
     given = a[None], b[None], starts[None, :2], starts[2:], rounds(9, 12)
     plain = conjugation.conjugate(*given)
-    monkeypatch.setattr(conjugation, "bordered_order", lambda order: 32)
+    monkeypatch.setattr(conjugation, "padded_order", lambda order: 32)
     padded = conjugation.conjugate(*given)
     np.testing.assert_allclose(padded.rotation, plain.rotation, atol=1e-4)
     np.testing.assert_array_equal(padded.stationary, plain.stationary)
@@ -226,7 +226,7 @@ def test_all_pairs_at_once_and_padded_as_on_an_accelerator(monkeypatch):
     jax.clear_caches()
     monkeypatch.setattr(devices, "on_cpu", lambda: False)
     together = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=13, steps=40))
-    assert conjugation.bordered_order(7) == 32
+    assert conjugation.padded_order(7) == 32
     np.testing.assert_allclose(apart.angular, together.angular, atol=1e-3)
 
 
