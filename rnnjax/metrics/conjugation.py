@@ -26,7 +26,7 @@ from rnnjax import devices
 from rnnjax.metrics.pairwise import Kernel
 from rnnjax.typing import Array, Bool, Float, Key
 
-__all__ = ["Conjugated", "padded_order", "conjugate", "random_orthogonal", "rounds"]
+__all__ = ["Conjugated", "conjugate", "padded_order", "random_orthogonal", "rounds"]
 
 _ROUNDS = ((1, 0.1), (4, 0.25), (16, 0.65))
 """Divisor of the starts and share of the steps, by round."""

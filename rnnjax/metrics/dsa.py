@@ -20,7 +20,7 @@ import numpy as np
 from rnnjax import devices, validate
 from rnnjax.metrics import checks, pairwise
 from rnnjax.metrics.base import Solved, SolverOptions
-from rnnjax.metrics.conjugation import padded_order, conjugate, random_orthogonal, rounds
+from rnnjax.metrics.conjugation import conjugate, padded_order, random_orthogonal, rounds
 from rnnjax.metrics.operators import (
     Operators,
     Regression,
