@@ -1,7 +1,7 @@
-"""One condition of a degeneracy study from nothing: trained, then measured at every level.
+"""Time of one condition of a degeneracy study: training, then measures at every level.
 
-The condition is the 3-bit flip-flop of `experiments/task_complexity.py --config=paper`, run through
-that study in a folder that is thrown away. Compilation counts: it is what a user waits for.
+The condition is the 3-bit flip-flop of `experiments/task_complexity.py --config=paper`, run by that
+study in a temporary folder. Compilation is included, since users wait for it.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import jax
 import numpy as np
 import xarray as xr
 from machine import describe
-from script import RESULTS, Parser, end_by_hand, writable_folder
+from script import RESULTS, Parser, run_main, writable_folder
 
 import rnnjax
 from rnnjax.analysis import find_attractors, measure_population
@@ -34,32 +34,32 @@ STAGES: dict[str, Any] = {
     **DEGENERACY_STAGES,
     "fixed points of one network": find_attractors,
 }
-"""What of the study is timed apart, and the function that does it. What is left over is training,
-which Python's profile loses sight of, and the report."""
+"""Function of each timed stage. The rest of the time is training, which the profiler does not
+resolve, and the report."""
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 LEVELS = ("loss", "ood_loss", "dsa", "pif", "pif_relative", "svcca", "cka")
 
 
 def options() -> argparse.Namespace:
-    """The command line; ends the program on what makes no sense."""
-    parser = Parser(description="Times one condition of a degeneracy study from nothing.")
+    """Parses the command line; ends the program on invalid values."""
+    parser = Parser(description="Times one condition of a degeneracy study.")
     parser.add_argument("--networks", type=int, default=50, help="default: 50")
     parser.add_argument("--hidden", type=int, default=128, help="units; default: 128")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the record")
-    asked = parser.parse_args()
+    flags = parser.parse_args()
     for name, least in (("networks", 2), ("hidden", 2)):
-        if getattr(asked, name) < least:
-            parser.error(f"{name}: expected at least {least}, got {getattr(asked, name)}")
+        if getattr(flags, name) < least:
+            parser.error(f"{name}: expected at least {least}, got {getattr(flags, name)}")
     try:
-        writable_folder(asked.out)
+        writable_folder(flags.out)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    return asked
+    return flags
 
 
 def run(networks: int, hidden: int, workdir: Path) -> dict[str, Any]:
-    """Trains and measures the condition; its config, seconds by stage, and what came out."""
+    """Trains and measures the condition; returns config, seconds by stage, and results."""
     config: Any = configs.task_complexity("paper")
     run_in_parallel_on_cpu()
     config.update(tasks=("flip_flop",), seeds=networks, hidden=hidden)
@@ -67,14 +67,16 @@ def run(networks: int, hidden: int, workdir: Path) -> dict[str, Any]:
     config.fixed_points.networks = 1
     compilations: list[float] = []
 
-    def note(event: str, duration_secs: float, **_: str | int) -> None:
+    def record_compilation(event: str, duration_secs: float, **_: str | int) -> None:
         if event == COMPILED:
             compilations.append(duration_secs)
 
-    jax.monitoring.register_event_duration_secs_listener(note)
+    jax.monitoring.register_event_duration_secs_listener(record_compilation)
     profile, begin = cProfile.Profile(), time.perf_counter()
-    (found,) = profile.runcall(task_complexity.run, config, workdir).values()
+    datasets = profile.runcall(task_complexity.run, config, workdir)
     elapsed = time.perf_counter() - begin
+    assert datasets is not None  # not a dry run
+    (found,) = datasets.values()
     return {
         "config": json.loads(config.to_json_best_effort()),
         "seconds": stages(profile, elapsed),
@@ -87,18 +89,18 @@ def run(networks: int, hidden: int, workdir: Path) -> dict[str, Any]:
 
 
 def stages(profile: cProfile.Profile, elapsed: float) -> dict[str, float]:
-    """Seconds in training, in each of `STAGES`, what these call included, and in all."""
+    """Seconds of training, of each of `STAGES` with all that it calls, and in total."""
     profiled: Any = pstats.Stats(profile)
     spent = {}
     for stage, function in STAGES.items():
         code = function.__code__
         times = profiled.stats.get((code.co_filename, code.co_firstlineno, code.co_name))
-        spent[stage] = times[3] if times else 0.0  # too few networks converged to be compared
+        spent[stage] = times[3] if times else 0.0  # too few converged networks
     return {"training and the rest": elapsed - sum(spent.values()), **spent, "all": elapsed}
 
 
 def means(found: xr.Dataset) -> dict[str, float]:
-    """Of every level, over networks or pairs; none where too few networks converged."""
+    """Means over networks or pairs by measure; empty if too few networks converged."""
     if found.attrs["left_out"] and found["dsa"].isnull().all():
         return {}
     same = np.eye(found.sizes["seed"], dtype=bool)
@@ -113,19 +115,19 @@ def means(found: xr.Dataset) -> dict[str, float]:
 
 def main() -> None:
     """Runs the condition and writes the record."""
-    asked = options()
+    flags = options()
     command = "python benchmarks/condition.py"
-    if (asked.networks, asked.hidden) != (50, 128):
-        command += f" --networks {asked.networks} --hidden {asked.hidden}"
+    if (flags.networks, flags.hidden) != (50, 128):
+        command += f" --networks {flags.networks} --hidden {flags.hidden}"
     with tempfile.TemporaryDirectory() as folder:
-        record = run(asked.networks, asked.hidden, Path(folder) / "condition")
+        record = run(flags.networks, flags.hidden, Path(folder) / "condition")
     layout = default_layout()
     record = {
         "benchmark": "condition", "command": command, "machine": describe(layout),
         "versions": {**versions(), "rnnjax": rnnjax.__version__}, **record,
     }  # fmt: skip
     kind = "cpu" if record["machine"]["platform"] == "cpu" else "gpu"
-    path = asked.out / f"condition-{kind}.json"
+    path = flags.out / f"condition-{kind}.json"
     write_atomically(path, json.dumps(record, indent=1) + "\n")
     for stage, seconds in record["seconds"].items():
         print(f"{stage:<28} {seconds:>8.1f} s")
@@ -133,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    end_by_hand(main)
+    run_main(main)

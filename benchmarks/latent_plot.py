@@ -10,13 +10,13 @@ from rnnjax.plots.style import CONDITION_COLORS, GREY, SMALL, UNITS, log_ticks, 
 
 _BLUE, _RED, _GREEN, _PINK = CONDITION_COLORS[:4]
 
-LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+STYLES: dict[str, tuple[str, dict[str, Any]]] = {
     "latent": ("rnnjax latent", {"color": _BLUE, "marker": "o"}),
-    "torch": ("PyTorch, Eq. 12", {"color": _RED, "marker": "s"}),
+    "torch": ("PyTorch", {"color": _RED, "marker": "s"}),
     "low_rank": ("rnnjax low_rank", {"color": _GREEN, "marker": "^"}),
     "dense": ("rnnjax, W formed", {"color": _PINK, "marker": "D"}),
 }
-"""Name and look of every contestant."""
+"""Label and style of every competitor."""
 
 
 def _drawn(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -24,25 +24,25 @@ def _drawn(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 
 def _draw_times(axes: Axes, rows: list[dict[str, Any]]) -> None:
-    for name, (label, look) in LOOKS.items():
+    for name, (label, style) in STYLES.items():
         timed = _drawn(rows, name)
         if not timed:
             continue
         values = [row[name]["ms_per_epoch"] for row in timed]
         hidden = [row["hidden"] for row in timed]
         low, middle, high = (np.array([v[key] for v in values]) for key in ("min", "median", "max"))
-        axes.plot(hidden, middle, label=label, ms=4, lw=1.4, **look)
-        axes.fill_between(hidden, low, high, color=look["color"], alpha=0.15, lw=0)
+        axes.plot(hidden, middle, label=label, ms=4, lw=1.4, **style)
+        axes.fill_between(hidden, low, high, color=style["color"], alpha=0.15, lw=0)
     floor = [row["floor_ms_per_epoch"] for row in rows]
     axes.plot([row["hidden"] for row in rows], floor, color=GREY, ls=":", label="floor: tanh alone")
     axes.set_ylabel("ms per epoch")
 
 
 def _draw_memory(axes: Axes, rows: list[dict[str, Any]]) -> None:
-    for name, (_, look) in LOOKS.items():
+    for name, (_, style) in STYLES.items():
         timed = _drawn(rows, name)
         peak = [row[name]["peak_bytes"] / 1e9 for row in timed]
-        axes.plot([row["hidden"] for row in timed], peak, ms=4, lw=1.4, **look)
+        axes.plot([row["hidden"] for row in timed], peak, ms=4, lw=1.4, **style)
     axes.set_ylabel("peak memory, GB")
 
 

@@ -5,7 +5,7 @@
     python benchmarks/latent_scaling.py --sizes 10000,100000 --no-torch
 
 Writes latent_scaling-cpu.json and .png (or -gpu) to benchmarks/results. Where PyTorch is not
-installed ours are timed alone. benchmarks/README.md says what is compared.
+installed, only ours are timed. The comparison is described in benchmarks/README.md.
 """
 
 import argparse
@@ -21,10 +21,11 @@ from typing import Any
 import machine
 import numpy as np
 import script
-from contestants import Work
+from competitors import Work
 from script import spread
 from worker import Answer, Worker
 
+from rnnjax.devices import available_cores
 from rnnjax.validate import finite_positive, positive_integer
 
 NAME = "latent_scaling"
@@ -51,10 +52,10 @@ def _parse(arguments: list[str]) -> Flags:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="units N, by commas")
-    parser.add_argument("--repeats", type=int, default=5, help="timed windows of each contestant")
+    parser.add_argument("--repeats", type=int, default=5, help="timed windows of each competitor")
     parser.add_argument("--window", type=float, default=0.5, help="least seconds of a window")
     parser.add_argument("--out", type=Path, default=script.RESULTS, help="folder of JSON and PNG")
-    parser.add_argument("--no-torch", action="store_true", help="time ours alone")
+    parser.add_argument("--no-torch", action="store_true", help="time only ours")
     parser.add_argument("--quick", action="store_true", help="small sizes and two short windows")
     flags = parser.parse_args(arguments)
     try:
@@ -70,36 +71,36 @@ def _parse(arguments: list[str]) -> Flags:
     return flags
 
 
-class Contestants:
-    """Starts the processes of one size after another; knows who takes part."""
+class Competitors:
+    """Starts the processes of each size, and lists the competitors that cannot be timed."""
 
     def __init__(self, flags: Flags, platform: str):
         self._flags, self._platform = flags, platform
         self.torch_version: str | None = None
         self.absent: dict[str, str] = {}
         if flags.no_torch:
-            self.absent[TORCH] = "not asked for"
+            self.absent[TORCH] = "excluded by --no-torch"
         elif not script.has_torch():
             self.absent[TORCH] = "PyTorch is not installed (pip install torch==2.13.0)"
-            print(f"note: {self.absent[TORCH]}; ours are timed alone", file=sys.stderr)
+            print(f"note: {self.absent[TORCH]}; only ours are timed", file=sys.stderr)
 
     def start(self, stack: contextlib.ExitStack, hidden: int) -> dict[str, Worker]:
-        """A process each, in the order of a round; they end with `stack`."""
+        """Starts one process per competitor, in the order of a round; they end with `stack`."""
         workers = {}
         for name in (OURS[0], TORCH, *OURS[1:]):
             if name not in self.absent:
                 workers[name] = self._start(name, hidden, RANK, WORK)
                 stack.callback(workers[name].close)
         for name, worker in list(workers.items()):
-            about = worker.hear()
+            about = worker.receive()
             if name == TORCH and self._without_gpu(about):
                 del workers[name]
         return workers
 
     def ours(self, hidden: int, rank: int, work: Work) -> Worker:
-        """One process of the latent network."""
+        """Starts one process of the latent network."""
         worker = self._start(OURS[0], hidden, rank, work)
-        worker.hear()
+        worker.receive()
         return worker
 
     def _start(self, name: str, hidden: int, rank: int, work: Work) -> Worker:
@@ -107,14 +108,14 @@ class Contestants:
         if name != TORCH:
             return Worker("latent_worker.py", {**settings, "kind": name})
         device = "cpu" if self._platform == "cpu" else "cuda"
-        settings |= {"device": device, "cores": machine.cores()}
+        settings |= {"device": device, "cores": available_cores()}
         return Worker("latent_torch_peer.py", settings)
 
     def _without_gpu(self, about: Answer) -> bool:
         self.torch_version = about["torch"]
         if self._platform == "cpu" or about["cuda"]:
             return False
-        self.absent[TORCH] = "this PyTorch sees no GPU"
+        self.absent[TORCH] = "this PyTorch has no GPU"
         print(f"note: {self.absent[TORCH]} and is not timed", file=sys.stderr)
         return True
 
@@ -122,12 +123,12 @@ class Contestants:
 def _prepared(
     workers: dict[str, Worker], window: float, absent: dict[str, str]
 ) -> tuple[dict[str, Worker], dict[str, str]]:
-    """Who is warm now, and why the others are not."""
+    """The workers that are warm, and why the others are not timed."""
     warm, skipped = {}, dict(absent)
     for name, worker in workers.items():
         try:
-            answer = worker.ask(do="prepare", window=window)
-        except EOFError as error:  # most likely no memory; its message is above
+            answer = worker.request(do="prepare", window=window)
+        except EOFError as error:  # most likely out of memory; its message is above
             answer = {"skip": str(error)}
         if "skip" in answer:
             skipped[name] = answer["skip"]
@@ -137,30 +138,30 @@ def _prepared(
     return warm, skipped
 
 
-def _time_size(hidden: int, flags: Flags, contestants: Contestants) -> dict[str, Any]:
-    """The windows of every contestant at one size, round by round; then what each took."""
+def _time_size(hidden: int, flags: Flags, competitors: Competitors) -> dict[str, Any]:
+    """Windows of all competitors at one size, round by round, and their memory and losses."""
     with contextlib.ExitStack() as stack:
-        workers = contestants.start(stack, hidden)
-        workers, skipped = _prepared(workers, flags.window, contestants.absent)
+        workers = competitors.start(stack, hidden)
+        workers, skipped = _prepared(workers, flags.window, competitors.absent)
         windows: dict[str, list[Answer]] = {name: [] for name in workers}
         for _ in range(flags.repeats):
             for name, worker in workers.items():
-                windows[name].append(worker.ask(do="window", seconds=flags.window))
-        facts = {name: worker.ask(do="facts") for name, worker in workers.items()}
+                windows[name].append(worker.request(do="window", seconds=flags.window))
+        facts = {name: worker.request(do="facts") for name, worker in workers.items()}
     return {"hidden": hidden, "windows": windows, "facts": facts, "skipped": skipped}
 
 
-def _memory(hidden: int, contestants: Contestants) -> dict[str, Any]:
-    """Peak memory of the latent network of rank 3 at two lengths of a trial."""
+def _memory(hidden: int, competitors: Competitors) -> dict[str, Any]:
+    """Peak memory of the latent network of rank 3 for two trial lengths."""
     found = []
     for steps in MEMORY_STEPS:
         work = dataclasses.replace(WORK, steps=steps, bits=MEMORY_RANK)
-        with contextlib.closing(contestants.ours(hidden, MEMORY_RANK, work)) as worker:
-            answer = worker.ask(do="prepare", window=1e-9)
+        with contextlib.closing(competitors.ours(hidden, MEMORY_RANK, work)) as worker:
+            answer = worker.request(do="prepare", window=1e-9)
             if "skip" in answer:
                 raise RuntimeError(f"N = {hidden}, T = {steps}: {answer['skip']}")
-            peak = worker.ask(do="facts")["peak_bytes"]
-            temporary = worker.ask(do="program")["temporary_bytes"]
+            peak = worker.request(do="facts")["peak_bytes"]
+            temporary = worker.request(do="program")["temporary_bytes"]
         found.append({"steps": steps, "peak_bytes": peak, "temporary_bytes": temporary})
     programs = [at["temporary_bytes"] for at in found]
     longer = MEMORY_STEPS[1] - MEMORY_STEPS[0]
@@ -178,7 +179,7 @@ def _memory(hidden: int, contestants: Contestants) -> dict[str, Any]:
 
 
 def _summary(row: dict[str, Any], tanh_rate: float) -> dict[str, Any]:
-    """Medians and ranges of one size, set against the floor and each other."""
+    """Medians and ranges of one size, with ratios to the floor and between competitors."""
     evaluations = 2 * WORK.trials * WORK.steps * row["hidden"]
     floor = evaluations / tanh_rate
     seconds = {
@@ -211,10 +212,10 @@ def _summary(row: dict[str, Any], tanh_rate: float) -> dict[str, Any]:
 def _verdicts(
     sizes: list[dict[str, Any]], memory: dict[str, Any], cores: int
 ) -> list[dict[str, Any]]:
-    """Every target that this run can speak to, with what was measured (medians)."""
+    """Targets that this run can check, and the values measured (medians)."""
     found: list[dict[str, Any]] = []
 
-    def judge(claim: str, hidden: int, measured: float, sense: str, target: float) -> None:
+    def check(claim: str, hidden: int, measured: float, sense: str, target: float) -> None:
         met = measured <= target if sense == "at most" else measured >= target
         found.append(
             {"claim": claim, "hidden": hidden, "measured": measured}
@@ -226,30 +227,30 @@ def _verdicts(
     ratios = {row["hidden"]: row["ratios"] for row in sizes}
     if LARGE in ours and SMALL in ours:
         ratio = median[LARGE] / median[SMALL]
-        judge(f"time_over_that_at_{SMALL}", LARGE, ratio, "at most", 12.0)
+        check(f"time_over_that_at_{SMALL}", LARGE, ratio, "at most", 12.0)
     if LARGE in ours and cores <= 2:
-        judge("seconds_per_epoch_on_2_cores", LARGE, median[LARGE] / 1e3, "at most", 0.3)
+        check("seconds_per_epoch_on_2_cores", LARGE, median[LARGE] / 1e3, "at most", 0.3)
     if "torch_over_latent" in ratios.get(LARGE, {}):
         ratio = ratios[LARGE]["torch_over_latent"]["median"]
-        judge("torch_over_latent", LARGE, ratio, "at least", 2.0)
+        check("torch_over_latent", LARGE, ratio, "at least", 2.0)
     if memory["hidden"] == LARGE:
         short = memory["lengths"][0]
         claim = f"peak_gb_at_rank_{MEMORY_RANK}_and_{MEMORY_STEPS[0]}_steps"
-        judge(claim, LARGE, short["peak_bytes"] / 1e9, "at most", 1.0)
-        # Were the units kept over time, both would grow by several arrays [B, T, N].
+        check(claim, LARGE, short["peak_bytes"] / 1e9, "at most", 1.0)
+        # If the units were stored over time, both would grow by several arrays [B, T, N].
         part = memory["growth_bytes"] / memory["one_array_b_t_n_bytes"]
-        judge("process_growth_with_steps_in_arrays_b_t_n", LARGE, part, "at most", 0.01)
+        check("process_growth_with_steps_in_arrays_b_t_n", LARGE, part, "at most", 0.01)
         if memory["program_growth_bytes"] is not None:
             part = memory["program_growth_bytes"] / memory["one_array_b_t_k_bytes"]
-            judge("program_growth_with_steps_in_arrays_b_t_k", LARGE, part, "at most", 16.0)
+            check("program_growth_with_steps_in_arrays_b_t_k", LARGE, part, "at most", 16.0)
     if LARGEST in ours:
         part = ours[LARGEST]["last_loss"] / ours[LARGEST]["first_loss"]
-        judge("last_loss_over_first", LARGEST, part, "at most", 0.99)
+        check("last_loss_over_first", LARGEST, part, "at most", 0.99)
     return found
 
 
-def _say(row: dict[str, Any], on_cpu: bool) -> None:
-    """One line per size while the benchmark goes on."""
+def _print_row(row: dict[str, Any], on_cpu: bool) -> None:
+    """Prints the times of one size."""
     parts = [
         f"{name} {1e3 * np.median([1 / w['rate'] for w in windows]):.4g}"
         for name, windows in row["windows"].items()
@@ -258,12 +259,15 @@ def _say(row: dict[str, Any], on_cpu: bool) -> None:
     for name, why in row["skipped"].items():
         print(f"             {name} is not timed: {why}", flush=True)
     busy = max((w["cores"] for all_ in row["windows"].values() for w in all_), default=0.0)
-    if on_cpu and row["hidden"] >= SMALL and busy < 0.9 * machine.cores():
-        print(f"             a neighbor was busy: at most {busy:.1f} cores for us", flush=True)
+    if on_cpu and row["hidden"] >= SMALL and busy < 0.9 * available_cores():
+        print(
+            f"             other programs were running: at most {busy:.1f} cores were free",
+            flush=True,
+        )
 
 
 def _report(record: dict[str, Any]) -> None:
-    """Floor, memory, ratios and verdicts."""
+    """Prints floor, memory, ratios and targets."""
     print(f"tanh {record['speeds']['ns_per_tanh']:.3f} ns")
     for row in record["sizes"]:
         if "latent" not in row:
@@ -285,28 +289,28 @@ def _report(record: dict[str, Any]) -> None:
 
 
 def run(flags: Flags, command: str) -> dict[str, Any]:
-    """Times everything and returns the record."""
+    """Times all sizes and returns the record."""
     began = time.time()
-    # Several processes share one accelerator, so that none may take all of its memory at once.
+    # Several processes share one accelerator, so none may allocate all of its memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     rows = []
     with contextlib.closing(Worker("latent_worker.py", {"kind": "machine"})) as bounds:
-        about = bounds.hear()
+        about = bounds.receive()
         on_cpu = about["platform"] == "cpu"
-        contestants = Contestants(flags, about["platform"])
-        speed = bounds.ask(do="look")
+        competitors = Competitors(flags, about["platform"])
+        speed = bounds.request(do="measure")
         for hidden in flags.sizes:
-            rows.append(_time_size(hidden, flags, contestants))
-            _say(rows[-1], on_cpu)
-            speed = bounds.ask(do="look")  # the best so far
-        memory = _memory(LARGE if LARGE in flags.sizes else max(flags.sizes), contestants)
+            rows.append(_time_size(hidden, flags, competitors))
+            _print_row(rows[-1], on_cpu)
+            speed = bounds.request(do="measure")  # the best so far
+        memory = _memory(LARGE if LARGE in flags.sizes else max(flags.sizes), competitors)
     sizes = [_summary(row, speed["tanh_per_second"]) for row in rows]
     return {
         "benchmark": NAME,
         "command": command,
         "seconds": round(time.time() - began),
         "machine": about,
-        "versions": machine.package_versions(contestants.torch_version),
+        "versions": machine.package_versions(competitors.torch_version),
         "work": {
             **{name: value for name, value in vars(WORK).items() if name != "runs"},
             "rank": RANK,
@@ -321,7 +325,7 @@ def run(flags: Flags, command: str) -> dict[str, Any]:
             "tanh_per_second": speed["tanh_per_second"],
             "ns_per_tanh": 1e9 / speed["tanh_per_second"],
         },
-        "targets": _verdicts(sizes, memory, machine.cores()) if on_cpu else [],
+        "targets": _verdicts(sizes, memory, available_cores()) if on_cpu else [],
         "memory": memory,
         "sizes": sizes,
     }
@@ -330,11 +334,11 @@ def run(flags: Flags, command: str) -> dict[str, Any]:
 def main() -> None:
     """Runs the benchmark and writes its JSON and figure."""
     flags = _parse(sys.argv[1:])
-    from latent_plot import scaling_figure  # needs matplotlib, which is now known to be here
+    from latent_plot import scaling_figure  # needs matplotlib
 
     try:
         record = run(flags, shlex.join(["python", *sys.argv]))
-    except (EOFError, RuntimeError) as error:  # a process's own message is above
+    except (EOFError, RuntimeError) as error:  # the process has printed its own message
         print(f"error: {error}; nothing was written", file=sys.stderr)
         sys.exit(1)
     path = script.save(record, flags.out, scaling_figure)
@@ -343,4 +347,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    script.end_by_hand(main)
+    script.run_main(main)

@@ -1,13 +1,13 @@
-"""One PyTorch process that trains the latent network of one size (Eq. 12), on request.
+"""One PyTorch process that trains the latent network of one size, on request.
 
-`latent_scaling.py` starts one for every size. Weights, task, batch, loss and optimizer are ours.
-The network is written as authors write it, a Python loop over time that autograd differentiates,
-in the fastest of the forms that we tried. Courtesies paid to it: time comes first and every
-intermediate is one contiguous [B, N]; what enters the units, recurrent and external, is one
-product, so that autograd keeps a single [B, N] per time step; the factor 1/N meets [B, K], not
-[B, N]; the readout comes once, after the loop; one process has all cores; denormal numbers are
-flushed to zero in all its threads, as in XLA; it neither evaluates accuracies nor watches for
-divergence, as our step does.
+`latent_scaling.py` starts one for every size. Weights, task, batch, loss and optimizer are those of
+our network. The network is a Python loop over time that autograd differentiates, as is common, in
+the fastest of the forms tried: time is the first axis and every intermediate array is one
+contiguous [B, N]; recurrent and external inputs of the units are one product, so that autograd
+keeps a single [B, N] per time step; the factor 1/N multiplies [B, K], not [B, N]; the readout is
+computed once, after the loop. One process has all cores, denormal numbers are flushed to zero in
+all its threads, as in XLA, and it neither computes accuracies nor checks for divergence, as our
+step does.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ class LatentRNN(nn.Module):
     def __init__(self, hidden: int, rank: int, inputs: int, outputs: int):
         super().__init__()
         self.hidden, self.rank = hidden, rank
-        self.entering = nn.Parameter(torch.randn(rank + inputs, hidden))  # m^T over W_in^T
+        self.entering = nn.Parameter(torch.randn(rank + inputs, hidden))  # m^T above W_in^T
         self.leaving = nn.Parameter(torch.randn(hidden, rank))  # n
         self.readout = nn.Linear(rank, outputs, bias=False)
         nn.init.normal_(self.readout.weight)
@@ -48,7 +48,7 @@ class LatentRNN(nn.Module):
 
 
 def bytes_needed(hidden: int, work: dict[str, Any]) -> int:
-    """The [B, N] that autograd keeps of every time step, and a few on the way."""
+    """Memory of the [B, N] that autograd keeps per time step, and of a few intermediates."""
     return 4 * hidden * work["trials"] * (work["steps"] + 6)
 
 
@@ -82,7 +82,7 @@ class Network:
         return step
 
     def prepare(self, window: float) -> Answer:
-        """Builds the network and warms it up; or says why it is not to be started."""
+        """Creates the network and warms it up; returns a reason under `skip` if it is too large."""
         wanted, budget = bytes_needed(self._size[0], self._work), SHARE * self._free_memory()
         if wanted > budget:
             of = f"{SHARE:.0%} of the free memory are {budget / 1e9:.1f} GB"
@@ -95,11 +95,11 @@ class Network:
         return {}
 
     def window(self, seconds: float) -> Answer:
-        """Trains for so long, and for two epochs at least."""
+        """Trains for `seconds` and at least two epochs."""
         assert self._step is not None
         found = run_for(self._step, seconds, least=2)
         if self._device != "cpu":
-            torch.cuda.empty_cache()  # others train on this GPU in between
+            torch.cuda.empty_cache()  # other processes use this GPU in between
         self._losses.append(found["loss"])
         self._epochs += int(found["steps"])
         return {
@@ -108,7 +108,7 @@ class Network:
         }
 
     def facts(self) -> Answer:
-        """Peak memory so far, and what became of the loss."""
+        """Peak memory so far, and the first and last loss."""
         on_cpu = self._device == "cpu"
         return {
             "peak_bytes": resident_peak() if on_cpu else torch.cuda.max_memory_allocated(),
@@ -121,7 +121,7 @@ class Network:
 def main() -> None:
     """Answers requests until the parent closes the pipe."""
     settings = json.loads(sys.argv[1])
-    torch.set_flush_denormal(True)  # before there are other threads, which then do the same
+    torch.set_flush_denormal(True)  # before other threads start, which inherit it
     torch.set_num_threads(settings["cores"])
     torch.manual_seed(settings["work"]["seed"])
     network = Network(settings["hidden"], settings["rank"], settings["work"], settings["device"])
@@ -130,5 +130,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # the parent says what there is to say
+    with contextlib.suppress(KeyboardInterrupt):  # the parent prints the message
         main()

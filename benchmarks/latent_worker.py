@@ -1,7 +1,7 @@
-"""One process that trains one network of ours, or that measures the machine, on request.
+"""One process that trains one of our networks, or measures the machine, on request.
 
-`latent_scaling.py` starts one for every contestant at every size, so that the largest memory
-that the process has had is that network's own.
+`latent_scaling.py` starts one for every competitor at every size, so that the peak memory of the
+process is that of one network.
 """
 
 import contextlib
@@ -12,16 +12,17 @@ from typing import Any
 
 import jax
 import machine
-from contestants import ENDLESS, LONGEST_SEGMENT, OurRuns, Work
+from competitors import ENDLESS, LONGEST_SEGMENT, OurRuns, Work
 from worker import Answer, resident_peak, serve
 
 from rnnjax import cells, tasks
+from rnnjax.devices import available_cores, memory_budget
 from rnnjax.sweep import Layout, cost, default_layout
 from rnnjax.training import Recipe, Setup
 
 ALPHA = 0.5
 SHARE = 0.6
-"""Of the free memory, what a network may be expected to take."""
+"""Largest share of the free memory that a network is expected to take."""
 
 CELLS: dict[str, Callable[..., cells.Cell]] = {
     "latent": lambda *size, **options: cells.latent(*size, readout="latent", **options),
@@ -31,15 +32,15 @@ CELLS: dict[str, Callable[..., cells.Cell]] = {
 
 
 def setup_of(kind: str, hidden: int, rank: int, work: Work) -> Setup:
-    """What the network of this kind is trained on."""
+    """The specs of a network of this kind."""
     task = tasks.flip_flop(work.bits, work.p, work.steps)
     cell = cells.fitted(CELLS[kind](hidden, rank=rank, alpha=ALPHA), task)
     recipe = Recipe(epochs=ENDLESS, batch=work.trials)
-    return Setup(task, cell, recipe, evaluation_trials=2)  # nobody evaluates it here
+    return Setup(task, cell, recipe, evaluation_trials=2)  # not evaluated here
 
 
 def layout_of(kind: str) -> Layout:
-    """All CPU devices share a latent network's units; the others have one, with all threads."""
+    """On CPU all devices share the units of a latent network; other networks have one device."""
     on_cpu = jax.default_backend() == "cpu"
     if kind == "latent" and on_cpu:
         return default_layout(share="units")
@@ -52,20 +53,22 @@ class Network:
     def __init__(self, kind: str, hidden: int, rank: int, work: Work):
         self._kind, self._work = kind, work
         self._layout, self._setup = layout_of(kind), setup_of(kind, hidden, rank, work)
-        self._matrices = 12 * hidden**2 if kind == "dense" else 0  # W, its transpose, its slope
+        self._matrices = 12 * hidden**2 if kind == "dense" else 0  # W, its transpose, its gradient
         self._runs: OurRuns | None = None
         self._first_loss = float("nan")
 
     def prepare(self, window: float) -> Answer:
-        """Starts the network and trains it for two epochs, and for segments of half a window
-        where more epochs fit in that; or says why it is not to be started."""
+        """Starts the network and trains it for two epochs, or for segments of half a window.
+
+        Returns the reason under `skip` if the network is not started.
+        """
         wanted = cost.block_bytes(self._setup, 1, self._layout) + self._matrices
-        budget = cost.memory_budget(self._layout, SHARE)
+        budget = memory_budget(self._layout, SHARE)
         if wanted > budget:
             return {"skip": too_large(wanted, budget)}
         try:
             self._runs = OurRuns(self._setup, 1, self._layout, self._work, segment=2)
-        except ValueError as error:  # the dense form refuses more units than it was made for
+        except ValueError as error:  # the dense form has an upper limit of units
             return {"skip": str(error)}
         self._first_loss = self._runs.loss()
         epochs = int(0.5 * window * self._runs.window(1e-9).rate)
@@ -75,12 +78,12 @@ class Network:
         return {}
 
     def window(self, seconds: float) -> Answer:
-        """Trains for so long."""
+        """Trains for `seconds`."""
         assert self._runs is not None
         return self._runs.window(seconds)._asdict()
 
     def facts(self) -> Answer:
-        """Peak memory so far, and what became of the loss."""
+        """Peak memory so far, and the first and last loss."""
         assert self._runs is not None
         return {
             "peak_bytes": peak_bytes(self._layout),
@@ -90,12 +93,12 @@ class Network:
         }
 
     def program(self) -> Answer:
-        """Memory beside weights and moments, by XLA's own count; compiles once more."""
+        """Temporary memory of the program according to XLA; compiles again."""
         assert self._runs is not None
         return {"temporary_bytes": self._runs.temporary_bytes()}
 
     def handlers(self) -> dict[str, Callable[..., Answer]]:
-        """By the name of the request."""
+        """Handlers by the name of the request."""
         return {
             "prepare": self.prepare,
             "window": self.window,
@@ -105,7 +108,7 @@ class Network:
 
 
 def too_large(wanted: float, budget: float) -> str:
-    """Why a network is not started."""
+    """Reason for not starting a network."""
     return (
         f"would take about {wanted / 1e9:.1f} GB, and {SHARE:.0%} of the free memory "
         f"are {budget / 1e9:.1f} GB"
@@ -113,7 +116,7 @@ def too_large(wanted: float, budget: float) -> str:
 
 
 def peak_bytes(layout: Layout) -> int:
-    """Largest memory so far: of the accelerator, or of this process."""
+    """Peak memory of the accelerator, or of this process on CPU."""
     device = layout.devices[0]
     if device.platform == "cpu":
         return resident_peak()
@@ -121,24 +124,24 @@ def peak_bytes(layout: Layout) -> int:
 
 
 def measure_machine() -> None:
-    """Answers `look` by the best rate of tanh so far."""
+    """Answers `measure` with the best rate of tanh so far."""
     layout = layout_of("machine")
     tanh = machine.TanhRate(layout)
 
-    def look() -> Answer:
-        tanh.look(tries=50)
+    def measure() -> Answer:
+        tanh.measure(tries=50)
         return {"tanh_per_second": tanh.rate}
 
-    serve(machine.describe(layout), {"look": look})
+    serve(machine.describe(layout), {"measure": measure})
 
 
 def main() -> None:
     """Answers requests until the parent closes the pipe."""
     settings: dict[str, Any] = json.loads(sys.argv[1])
     kind = settings["kind"]
-    # The two others run on one device, which then has all of the process's threads.
+    # The other networks run on one device, which then has all threads of the process.
     shared = kind in ("latent", "machine")
-    jax.config.update("jax_num_cpu_devices", machine.cores() if shared else 1)
+    jax.config.update("jax_num_cpu_devices", available_cores() if shared else 1)
     if kind == "machine":
         return measure_machine()
     work = Work(**settings["work"])
@@ -147,5 +150,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # the parent says what there is to say
+    with contextlib.suppress(KeyboardInterrupt):  # the parent prints the message
         main()

@@ -1,4 +1,4 @@
-"""What the machine is, and the two speeds that bound every program on it."""
+"""Description of the machine, and the speeds that bound programs on it."""
 
 import importlib.metadata
 import math
@@ -13,20 +13,13 @@ import jax
 import jax.numpy as jnp
 
 import rnnjax
+from rnnjax.devices import available_cores
 from rnnjax.store.manifest import versions
 from rnnjax.sweep import Layout
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
-
-
 def cpu_model() -> str:
-    """The processor's name."""
+    """Name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -43,21 +36,21 @@ def describe(layout: Layout) -> dict[str, Any]:
         "device": cpu_model() if device.platform == "cpu" else device.device_kind,
         "devices": len(layout.devices),
         "cpu": cpu_model(),
-        "cores": cores(),
+        "cores": available_cores(),
         "system": platform.platform(),
         "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
     }
 
 
 def package_versions(torch: str | None) -> dict[str, str]:
-    """Versions of everything that was timed; `torch` as its own process reports it."""
+    """Versions of the timed packages; `torch` is the version that its process reports."""
     found = {**versions(), "rnnjax": rnnjax.__version__}
     found["matplotlib"] = importlib.metadata.version("matplotlib")
     return {**found, "torch": torch or "not timed"}
 
 
 def best_seconds(function: Callable[[Any], Any], argument: Any, tries: int) -> float:
-    """The shortest of `tries` calls, after one that compiles."""
+    """Shortest time of `tries` calls after compilation."""
     jax.block_until_ready(function(argument))
     best = math.inf
     for _ in range(tries):
@@ -68,10 +61,10 @@ def best_seconds(function: Callable[[Any], Any], argument: Any, tries: int) -> f
 
 
 class ProductPeak:
-    """Float32 operations per second of a large matrix product: the best of all looks so far.
+    """Float32 operations per second of a large matrix product: the best of all measurements.
 
-    `all_devices` has every device take a product of its own at the same time; `one_device` has
-    the first take one, with all the threads that JAX gives it.
+    On the route `all_devices` every device computes a product of its own at the same time; on
+    `one_device` the first computes one, with all threads of JAX.
     """
 
     def __init__(self, layout: Layout, size: int = 4096):
@@ -85,9 +78,11 @@ class ProductPeak:
         }
         self.routes = dict.fromkeys(self._routes, 0.0)
 
-    def look(self, tries: int) -> None:
-        """Times every route `tries` times; called now and then, so that a slow spell of the
-        machine does not pass for its peak."""
+    def measure(self, tries: int) -> None:
+        """Times every route `tries` times.
+
+        Called repeatedly during a benchmark, so that a slow period is not taken for the peak.
+        """
         with jax.default_matmul_precision("float32"):
             for name, (product, ones, flops) in self._routes.items():
                 rate = flops / best_seconds(product, ones, tries)
@@ -95,16 +90,16 @@ class ProductPeak:
 
 
 class TanhRate:
-    """Evaluations of float32 tanh per second, over all devices at once: the best of all looks.
+    """Evaluations of float32 tanh per second, on all devices: the best of all measurements.
 
-    On a CPU each device evaluates it in an array that stays in its core's cache; elsewhere in a
-    large one, where memory may be what limits it.
+    On a CPU the array of each device fits into its core's cache; on an accelerator it is large,
+    and memory may limit the rate.
     """
 
     _TIMES = 500
 
     def __init__(self, layout: Layout):
-        elements = 2**14 if layout.devices[0].platform == "cpu" else 2**26
+        elements = 2**14 if layout.on_cpu else 2**26
         shape = len(layout.devices), elements
         self._points = jax.device_put(jnp.ones(shape), layout.sharding())
         self._function = jax.jit(lambda x: layout.map(self._repeated, x))
@@ -113,12 +108,12 @@ class TanhRate:
     def _repeated(self, x: Any) -> Any:
         return jax.lax.fori_loop(0, self._TIMES, lambda _, x: jnp.tanh(x), x)
 
-    def look(self, tries: int) -> None:
-        """Times it `tries` times; called now and then, as `ProductPeak.look` is."""
+    def measure(self, tries: int) -> None:
+        """Times it `tries` times; called repeatedly, as `ProductPeak.measure`."""
         seconds = best_seconds(self._function, self._points, tries)
         self.rate = max(self.rate, self._TIMES * self._points.size / seconds)
 
 
 def memory_bandwidth(words: int = 2**28, tries: int = 5) -> float:
-    """Bytes per second of reading and writing one large array on the first device."""
+    """Bytes per second when the first device reads and writes a large array."""
     return 8 * words / best_seconds(jax.jit(lambda x: x + 1), jnp.ones(words), tries)

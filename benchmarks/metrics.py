@@ -1,4 +1,4 @@
-"""Seconds per pair of the distances between networks, and how short they get, beside the peers.
+"""Seconds per pair of the distances between networks, and the distances reached, beside peers.
 
     python benchmarks/metrics.py                    # 10 networks, about 5 minutes on 2 cores
     python benchmarks/metrics.py --networks 50      # and all 1,225 pairs of 50, ours alone
@@ -6,7 +6,7 @@
     python benchmarks/metrics.py --peer_python ~/peers/bin/python
 
 Writes metrics-cpu.json and .png (or -gpu) to benchmarks/results. Peers that are not installed are
-left out, and the record says so. benchmarks/README.md says what is compared.
+left out, and the record lists them. The comparison is described in benchmarks/README.md.
 """
 
 import argparse
@@ -25,9 +25,10 @@ import jax
 import machine
 import numpy as np
 import script
-from metrics_contest import OURS, SPARE, Ours, Peers, summary, time_contest
-from metrics_work import ANNOUNCED, PEERS, QUICK, Contest, Work
+from metrics_timing import OURS, WINDOW, Ours, Peers, summary, time_case
+from metrics_work import PEERS, POPULATION_PAIRS, QUICK, Case, Work
 
+from rnnjax.devices import available_cores
 from rnnjax.sweep import default_layout
 from rnnjax.validate import positive_integer
 
@@ -43,10 +44,10 @@ EXTRAPOLATION = (
 )
 
 TIMES_FASTER = {"dsa_r19": 50.0, "dsa_r54": 20.0, "pif": 1.5}
-"""What the first peer of a contest is to take over what we take."""
+"""Targets: time of the first peer of a case over ours."""
 
 POPULATION_SECONDS = {"dsa_r19": 120.0, "pif": 300.0}
-"""What 1,225 pairs are to take, compilation included."""
+"""Targets: seconds of 1,225 pairs, with compilation."""
 
 Flags = argparse.Namespace
 
@@ -55,11 +56,11 @@ def _parse(arguments: list[str]) -> Flags:
     parser = script.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--repeats", type=int, default=3, help="timed windows of each contestant")
-    parser.add_argument("--networks", type=int, help="of ours; 10 of them meet the peers")
+    parser.add_argument("--repeats", type=int, default=3, help="timed windows of each competitor")
+    parser.add_argument("--networks", type=int, help="number of networks; peers compare 10 of them")
     parser.add_argument("--out", type=Path, default=script.RESULTS, help="folder of JSON and PNG")
     parser.add_argument(
-        "--peers", action=argparse.BooleanOptionalAction, default=True, help="time them too"
+        "--peers", action=argparse.BooleanOptionalAction, default=True, help="time the peers too"
     )
     parser.add_argument(
         "--peer_python", default=sys.executable, help="the Python that has the peers' packages"
@@ -86,19 +87,19 @@ def _parse(arguments: list[str]) -> Flags:
     return flags
 
 
-def _population(contest: Contest, networks: int, path: Path, work: Work) -> dict[str, Any]:
-    """All pairs of so many networks in a process of their own."""
+def _population(case: Case, networks: int, path: Path, work: Work) -> dict[str, Any]:
+    """All pairs of the first `networks`, in a process of its own."""
     with contextlib.ExitStack() as stack:
         ours = Ours(stack, path, work)
-        answer = ours.first(contest, networks)
+        answer = ours.first(case, networks)
         peak = ours.peak_bytes()
     print(
-        f"{contest.name:8s} {answer['pairs']} pairs of {networks} networks: "
+        f"{case.name:8s} {answer['pairs']} pairs of {networks} networks: "
         f"{answer['seconds']:.1f} s with compilation, peak {peak / 1e9:.2f} GB",
         flush=True,
     )
     return {
-        "contest": contest.name,
+        "contest": case.name,
         "networks": networks,
         "pairs": answer["pairs"],
         "seconds_with_compilation": answer["seconds"],
@@ -108,15 +109,15 @@ def _population(contest: Contest, networks: int, path: Path, work: Work) -> dict
 
 
 def _populations(flags: Flags, path: Path) -> list[dict[str, Any]]:
-    """Those who met the peers, and the larger population where one was asked for."""
+    """The networks that the peers compare, and the larger population if there is one."""
     work: Work = flags.work
     sizes = sorted({work.contestants, flags.networks})
-    chosen = [work.contests[0], *(c for c in work.contests if c.metric == "pif")]
+    chosen = [work.cases[0], *(c for c in work.cases if c.metric == "pif")]
     return [_population(c, networks, path, work) for networks in sizes for c in chosen]
 
 
-def _say(row: dict[str, Any]) -> None:
-    """One line per contest while the benchmark goes on, and one per distance reached."""
+def _print_row(row: dict[str, Any]) -> None:
+    """Prints the times and distances of a case."""
     names = [name for name in (OURS, *PEERS) if name in row]
     times = [f"{name} {1e3 * row[name]['seconds_per_pair']['median']:.4g}" for name in names]
     reached = [f"{name} {row[name]['mean_distance']:.4f}" for name in names]
@@ -124,28 +125,31 @@ def _say(row: dict[str, Any]) -> None:
     print("         distance:    " + ", ".join(reached), flush=True)
     for peer, why in row["skipped"].items():
         print(f"         {peer} is not timed: {why}", flush=True)
-    # Theirs never wait for anything, but ours join what their devices have done.
+    # Only peers are checked: our process also waits for its devices.
     least = min((row[name]["cores_busy"]["min"] for name in names[1:]), default=np.inf)
-    if least < 0.9 * machine.cores():
-        print(f"         a neighbor was busy: down to {least:.1f} cores for the peers", flush=True)
+    if least < 0.9 * available_cores():
+        print(
+            f"         other programs were running: the peers had only {least:.1f} cores",
+            flush=True,
+        )
 
 
 def _measure(
     flags: Flags, path: Path, peak: machine.ProductPeak
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Every contest's summary, and what the contestants say of themselves."""
+    """Summaries of all cases, and the versions of the peers."""
     work: Work = flags.work
     with contextlib.ExitStack() as stack:
         ours = Ours(stack, path, work)
         peers = Peers(stack, path, work, flags.peer_python) if flags.peers else None
-        absent = dict.fromkeys(PEERS, "not asked for") if peers is None else peers.absent
+        absent = dict.fromkeys(PEERS, "excluded by --no-peers") if peers is None else peers.absent
         rows = []
-        for contest in work.contests:
-            spare = 0.01 if flags.quick else SPARE
-            row = time_contest(contest, work, ours, peers, flags.repeats, spare)
-            peak.look(tries=1)
+        for case in work.cases:
+            window = 0.01 if flags.quick else WINDOW
+            row = time_case(case, work, ours, peers, flags.repeats, window)
+            peak.measure(tries=1)
             rows.append(summary(row, absent, max(peak.routes.values())))
-            _say(rows[-1])
+            _print_row(rows[-1])
     about = {
         "not_timed": absent,
         "peers": None if peers is None else {"python": peers.python, **peers.versions},
@@ -156,13 +160,13 @@ def _measure(
 def _verdicts(
     rows: list[dict[str, Any]], populations: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Every target that this run can speak to, with what was measured (medians and means)."""
+    """Targets that this run can check, and the values measured (medians and means)."""
     found: list[dict[str, Any]] = []
 
-    def judge(claim: str, contest: str, measured: float, sense: str, target: float) -> None:
+    def check(claim: str, case: str, measured: float, sense: str, target: float) -> None:
         met = measured <= target if sense == "at most" else measured >= target
         found.append(
-            {"claim": claim, "contest": contest, "measured": measured}
+            {"claim": claim, "contest": case, "measured": measured}
             | {"sense": sense, "target": target, "met": bool(met)}
         )
 
@@ -172,25 +176,27 @@ def _verdicts(
             continue
         peer = next(iter(row["ratios"]))
         ratio = row["ratios"][peer]["median"]
-        judge(f"{peer}_over_ours", name, ratio, "at least", TIMES_FASTER[name])
+        check(f"{peer}_over_ours", name, ratio, "at least", TIMES_FASTER[name])
         ours, theirs = row[OURS]["mean_distance"], row[peer]["mean_distance"]
-        judge(f"mean_distance_against_{peer}", name, ours, "at most", theirs)
+        check(f"mean_distance_against_{peer}", name, ours, "at most", theirs)
     for population in populations:
         name, pairs = population["contest"], population["pairs"]
-        if name in POPULATION_SECONDS and pairs == ANNOUNCED:
+        if name in POPULATION_SECONDS and pairs == POPULATION_PAIRS:
             seconds = population["seconds_with_compilation"]
-            judge(f"seconds_of_{pairs}_pairs", name, seconds, "at most", POPULATION_SECONDS[name])
+            check(f"seconds_of_{pairs}_pairs", name, seconds, "at most", POPULATION_SECONDS[name])
     return found
 
 
 def _report(record: dict[str, Any]) -> None:
-    """Ratios, extrapolations and verdicts."""
+    """Prints ratios, extrapolations and targets."""
     for row in record["contests"]:
         for peer, ratio in row["ratios"].items():
-            times = [row[name]["extrapolated_seconds"][str(ANNOUNCED)] for name in (OURS, peer)]
+            times = [
+                row[name]["extrapolated_seconds"][str(POPULATION_PAIRS)] for name in (OURS, peer)
+            ]
             print(
                 f"{row['contest']:8s} {peer} over ours {ratio['median']:.2f} "
-                f"({ratio['min']:.2f} to {ratio['max']:.2f}); extrapolated to {ANNOUNCED} "
+                f"({ratio['min']:.2f} to {ratio['max']:.2f}); extrapolated to {POPULATION_PAIRS} "
                 f"pairs {times[0]:.0f} s and {times[1]:.0f} s"
             )
     for verdict in record["targets"]:
@@ -200,11 +206,11 @@ def _report(record: dict[str, Any]) -> None:
 
 
 def run(flags: Flags, command: str) -> dict[str, Any]:
-    """Makes the networks, times everything and returns the record."""
+    """Trains the networks, times all cases and returns the record."""
     began = time.time()
-    # Several processes share one accelerator, so that none may take all of its memory at once.
+    # Several processes share one accelerator, so none may allocate all of its memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    jax.config.update("jax_num_cpu_devices", machine.cores())
+    jax.config.update("jax_num_cpu_devices", available_cores())
     layout, work = default_layout(), flags.work
     about = machine.describe(layout)
     with tempfile.TemporaryDirectory() as folder:
@@ -217,17 +223,17 @@ def run(flags: Flags, command: str) -> dict[str, Any]:
             flush=True,
         )
         peak = machine.ProductPeak(layout, 512 if flags.quick else 4096)
-        peak.look(tries=3)
-        rows, said = _measure(flags, path, peak)
+        peak.measure(tries=3)
+        rows, versions = _measure(flags, path, peak)
         populations = _populations(flags, path)
-    judged = about["platform"] == "cpu" and not flags.quick
+    checked = about["platform"] == "cpu" and not flags.quick
     return {
         "benchmark": NAME,
         "command": command,
         "seconds": round(time.time() - began),
         "machine": about,
-        "versions": machine.package_versions((said["peers"] or {}).get("torch")),
-        **said,
+        "versions": machine.package_versions((versions["peers"] or {}).get("torch")),
+        **versions,
         "work": {
             **dataclasses.asdict(work),
             "task": "flip_flop",
@@ -241,7 +247,7 @@ def run(flags: Flags, command: str) -> dict[str, Any]:
         "floor": FLOOR,
         "extrapolation": EXTRAPOLATION,
         "speeds": {"matmul_peak": max(peak.routes.values()), "matmul_routes": peak.routes},
-        "targets": _verdicts(rows, populations) if judged else [],
+        "targets": _verdicts(rows, populations) if checked else [],
         "contests": rows,
         "populations": populations,
     }
@@ -250,11 +256,11 @@ def run(flags: Flags, command: str) -> dict[str, Any]:
 def main() -> None:
     """Runs the benchmark and writes its JSON and figure."""
     flags = _parse(sys.argv[1:])
-    from metrics_plot import metrics_figure  # needs matplotlib, which is now known to be here
+    from metrics_plot import metrics_figure  # needs matplotlib
 
     try:
         record = run(flags, shlex.join(["python", *sys.argv]))
-    except (EOFError, RuntimeError) as error:  # a process's own message is above
+    except (EOFError, RuntimeError) as error:  # the process has printed its own message
         print(f"error: {error}; nothing was written", file=sys.stderr)
         sys.exit(1)
     path = script.save(record, flags.out, metrics_figure)
@@ -263,4 +269,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    script.end_by_hand(main)
+    script.run_main(main)

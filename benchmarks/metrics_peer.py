@@ -1,11 +1,11 @@
-"""One single-threaded process that computes distances by other people's packages, on request.
+"""One single-threaded process that computes distances by other packages, on request.
 
-`metrics.py` starts one per core, all with an equal share of the pairs. It starts itself anew under
-the Python that has the packages, and in an environment that keeps their linear algebra on one
+`metrics.py` starts one per core, each with an equal share of the pairs. The process restarts itself
+under the Python that has the packages, in an environment that keeps their linear algebra on one
 thread. It is the only file of the project that imports dsa-metric, qc-procrustes and, for a
-metric, PyTorch. Courtesies paid to the peers: every array is in memory, and everything imported
-and warm before the clock starts; denormal numbers are flushed to zero in PyTorch, as in XLA; of
-dsa-metric, whose `__init__` wants further packages, the solver alone is loaded.
+metric, PyTorch. To be fair to the peers, all arrays are in memory and all code is imported and warm
+before timing starts, and denormal numbers are flushed to zero in PyTorch, as in XLA. Of
+dsa-metric, whose `__init__` requires further packages, only the solver is imported.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ NEEDS = {
     "procrustes_nmf": ("procrustes",),
     "numpy_svcca": (),
 }
-"""What has to be importable for each peer."""
+"""Modules that each peer imports."""
 
 SVCCA_VARIANCE = 0.99
 SVCCA_EPSILON = 1e-10
@@ -40,7 +40,7 @@ Distance = Callable[[np.ndarray, np.ndarray, int], float]
 
 
 def _similarity_module() -> types.ModuleType:
-    """DSA/simdist.py by itself: the package's `__init__` imports more than many have."""
+    """Imports DSA/simdist.py alone, without the dependencies of the package's `__init__`."""
     package = importlib.util.find_spec("DSA")
     assert package is not None
     folder = next(iter(package.submodule_search_locations or ()))
@@ -74,7 +74,7 @@ def dsa_metric(work: Answer) -> Distance:
 
 
 def scipy_faq(work: Answer) -> Distance:
-    """scipy's FAQ from the barycentre and from random starts, the best of them."""
+    """scipy's FAQ, the best from the barycenter and random starts."""
     from scipy.optimize import quadratic_assignment
 
     def distance(a: np.ndarray, b: np.ndarray, seed: int) -> float:
@@ -92,7 +92,7 @@ def _procrustes(method: str, uniform: bool) -> Distance:
     from procrustes import permutation_2sided  # pyright: ignore[reportMissingImports]
 
     def distance(a: np.ndarray, b: np.ndarray, seed: int) -> float:
-        del seed  # no chance in it
+        del seed  # deterministic
         guess = {"guess_p2": np.full(a.shape, 1 / len(a))} if uniform else {}
         found = permutation_2sided(b, a, single=True, method=method, **guess)
         return float(np.sqrt(found.error))
@@ -101,13 +101,13 @@ def _procrustes(method: str, uniform: bool) -> Distance:
 
 
 def procrustes_umeyama(work: Answer) -> Distance:
-    """One eigendecomposition each, then an assignment."""
+    """An eigendecomposition of each network, then an assignment."""
     del work
     return _procrustes("approx-umeyama", uniform=False)
 
 
 def procrustes_nmf(work: Answer) -> Distance:
-    """Multiplicative updates; from its default guess, the identity, they never move."""
+    """Multiplicative updates; from the default guess, the identity, they do not move."""
     del work
     return _procrustes("nmf", uniform=True)
 
@@ -154,29 +154,29 @@ MAKERS: dict[str, Callable[[Answer], Distance]] = {
 
 
 class Peers:
-    """Handlers of the requests; every contest's arrays lie in the file `path`."""
+    """Handlers of the requests; the file `path` has the arrays of every case."""
 
     def __init__(self, path: str, work: Answer):
         self._file, self._work = np.load(path), work
         self._arrays: dict[str, np.ndarray] = {}
         self._distances: dict[str, Distance] = {}
 
-    def prepare(self, peer: str, contest: str) -> Answer:
-        """Imports the peer and computes one distance of the contest, briefly where it can be."""
+    def prepare(self, peer: str, case: str) -> Answer:
+        """Imports the peer and computes one distance of the case with few iterations."""
         short = self._work | {"dsa_metric_iterations": 20, "starts": 1}
-        # As authors have them: double precision where the peer does not choose by itself.
-        self._arrays[contest] = self._file[contest].astype(float)
+        # Double precision, as is usual, unless the peer converts arrays itself.
+        self._arrays[case] = self._file[case].astype(float)
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            MAKERS[peer](short)(self._arrays[contest][0], self._arrays[contest][1], 0)
+            MAKERS[peer](short)(self._arrays[case][0], self._arrays[case][1], 0)
         self._distances[peer] = MAKERS[peer](self._work)
         return {}
 
     def window(
-        self, peer: str, contest: str, pairs: list[list[int]], seconds: float, seed: int
+        self, peer: str, case: str, pairs: list[list[int]], seconds: float, seed: int
     ) -> Answer:
-        """These pairs, one after another, again and again for so long; once at least."""
-        array, distance = self._arrays[contest], self._distances[peer]
+        """Computes the pairs in turn, repeatedly for `seconds` and at least once."""
+        array, distance = self._arrays[case], self._distances[peer]
         last: list[float] = []
 
         def step() -> float:
@@ -195,7 +195,7 @@ class Peers:
 
 
 def version(package: str) -> str | None:
-    """Of an installed package."""
+    """Version of a package, if it is installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -203,7 +203,7 @@ def version(package: str) -> str | None:
 
 
 def about() -> Answer:
-    """Versions of the packages, and what each peer that cannot be timed lacks."""
+    """Versions of the packages, and the missing modules of each peer."""
     lacks = {
         peer: [name for name in names if importlib.util.find_spec(name) is None]
         for peer, names in NEEDS.items()
@@ -216,11 +216,10 @@ def about() -> Answer:
     }
 
 
-def start_anew(settings: Answer) -> None:
-    """This program again, under the peers' Python and with its linear algebra on one thread."""
+def restart(settings: Answer) -> None:
+    """Restarts this program under the peers' Python, with single-threaded linear algebra."""
     python = settings.pop("python")
-    # These two name a processor and a cache that the packages' own OpenBLAS does not have to
-    # be told of; where they are set, it is slower.
+    # The packages bring their own OpenBLAS, which is slower with settings for another one.
     unwanted = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -232,11 +231,11 @@ def main() -> None:
     """Answers requests until the parent closes the pipe."""
     settings = json.loads(sys.argv[1])
     if "python" in settings:
-        start_anew(settings)
+        restart(settings)
     peers = Peers(settings["path"], settings["work"])
     serve(about(), {"prepare": peers.prepare, "window": peers.window})
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # the parent says what there is to say
+    with contextlib.suppress(KeyboardInterrupt):  # the parent prints the message
         main()

@@ -18,7 +18,7 @@ from rnnjax.plots.style import (
 
 _BLUE, _RED, _GREEN, _PINK, _SKY, _ORANGE = CONDITION_COLORS
 
-LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+STYLES: dict[str, tuple[str, dict[str, Any]]] = {
     "ours": ("rnnjax", {"color": _BLUE, "marker": "o"}),
     "dsa_metric": ("dsa-metric", {"color": _RED, "marker": "s"}),
     "scipy_faq": ("scipy FAQ, equal starts", {"color": _RED, "marker": "s"}),
@@ -26,7 +26,7 @@ LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "procrustes_nmf": ("qc-procrustes, NMF", {"color": _PINK, "marker": "D"}),
     "numpy_svcca": ("NumPy, pair by pair", {"color": _RED, "marker": "s"}),
 }
-"""Name and look of every contestant."""
+"""Label and style of every competitor."""
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -47,51 +47,51 @@ def _duration(seconds: float) -> str:
 
 
 def _beside(axes: Axes, x: float, y: float, text: str) -> None:
-    """A small remark to the right of a mark."""
+    """Writes small text to the right of a mark."""
     axes.annotate(
         text, (x, y), (6, 0), textcoords="offset points", va="center", fontsize=SMALL, color=GREY
     )
 
 
 def _rows(record: dict[str, Any]) -> tuple[list[tuple[float, dict[str, Any], str]], list, list]:
-    """Where every contestant of every contest stands; heights and texts of all labels."""
+    """Height of every competitor of every case; heights and texts of all labels."""
     marks, heights, labels = [], [], []
     height = 0.0
-    for contest in record["contests"]:
+    for case in record["contests"]:
         heights.append(height)
-        labels.append(_title(contest, record["work"]))
-        for name in LOOKS:
-            if name in contest:
+        labels.append(_title(case, record["work"]))
+        for name in STYLES:
+            if name in case:
                 height -= 1.0
-                marks.append((height, contest, name))
+                marks.append((height, case, name))
                 heights.append(height)
-                labels.append(LOOKS[name][0])
+                labels.append(STYLES[name][0])
         height -= 1.4
     return marks, heights, labels
 
 
 def _draw_times(axes: Axes, marks: list[tuple[float, dict[str, Any], str]]) -> None:
-    for height, contest, name in marks:
-        seconds, look = contest[name]["seconds_per_pair"], LOOKS[name][1]
-        axes.plot([seconds["min"], seconds["max"]], [height, height], color=look["color"], lw=2.5)
-        axes.plot(seconds["median"], height, ms=5.5, ls="", **look)
+    for height, case, name in marks:
+        seconds, style = case[name]["seconds_per_pair"], STYLES[name][1]
+        axes.plot([seconds["min"], seconds["max"]], [height, height], color=style["color"], lw=2.5)
+        axes.plot(seconds["median"], height, ms=5.5, ls="", **style)
         text = _duration(seconds["median"])
-        if name in contest["ratios"]:
-            ratio = contest["ratios"][name]["median"]
+        if name in case["ratios"]:
+            ratio = case["ratios"][name]["median"]
             text += f", {plain_number(ratio, 3 if ratio >= 100 else 2)}{_TIMES} ours"
         _beside(axes, max(seconds["max"], seconds["median"]), height, text)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    axes.set_xlim(low, high * (high / low) ** 0.35)  # room for the remarks
+    axes.set_xlim(low, high * (high / low) ** 0.35)  # room for the text
     log_ticks(axes, "x")
     axes.set_xlabel("seconds per pair, whole machine")
 
 
 def _draw_distances(axes: Axes, marks: list[tuple[float, dict[str, Any], str]]) -> None:
     furthest = 1.0
-    for height, contest, name in marks:
-        reached, ours = (contest[who]["mean_distance"] for who in (name, "ours"))
-        axes.plot(reached / ours, height, ms=5.5, ls="", **LOOKS[name][1])
+    for height, case, name in marks:
+        reached, ours = (case[key]["mean_distance"] for key in (name, "ours"))
+        axes.plot(reached / ours, height, ms=5.5, ls="", **STYLES[name][1])
         _beside(axes, reached / ours, height, f"{reached:.3f}")
         furthest = max(furthest, reached / ours)
     axes.axvline(1.0, color=GREY, ls=":", lw=0.8, zorder=0)
@@ -101,7 +101,7 @@ def _draw_distances(axes: Axes, marks: list[tuple[float, dict[str, Any], str]]) 
 
 
 def metrics_figure(record: dict[str, Any]) -> Figure:
-    """Seconds per pair of everyone, and beside it the distances that they reach."""
+    """Seconds per pair of all competitors, and the distances that they reach."""
     marks, heights, labels = _rows(record)
     figure, ((left, right),) = new_figure(1, 2, width=4.0, height=0.2 * len(heights) + 1.2)
     _draw_times(left, marks)

@@ -1,7 +1,7 @@
-"""What `metrics.py` compares: trained networks, in what form each metric takes them, and by whom.
+"""Cases of `metrics.py`: the trained networks, the arrays of each metric, and the peers.
 
-The library is imported only where networks are made, so that the peers' processes, whose Python
-may not have it, can read this file too.
+The library is imported only where networks are trained, so that the processes of the peers, whose
+Python may not have it, can import this file.
 """
 
 import dataclasses
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-ANNOUNCED = 1225
-"""Pairs of the 50 networks of a study; what the times are extrapolated to."""
+POPULATION_PAIRS = 1225
+"""Pairs of 50 networks; times are extrapolated to them."""
 
 PEERS = {
     "dsa_metric": "dsa-metric",
@@ -20,19 +20,19 @@ PEERS = {
     "procrustes_nmf": "qc-procrustes",
     "numpy_svcca": "numpy",
 }
-"""Every peer and the package that it comes from."""
+"""Package of every peer."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Contest:
-    """One metric at one size: its name, what it takes, and who else computes it."""
+class Case:
+    """One metric at one size, and its peers."""
 
     name: str
     metric: str
     """`dsa`, `pif` or `svcca`."""
     peers: tuple[str, ...]
     per_core: int
-    """Pairs that every core has in one window."""
+    """Pairs per core and window."""
     components: int = 0
     delays: int = 0
 
@@ -44,10 +44,10 @@ class Contest:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """The networks and how hard each side tries."""
+    """The networks, and the settings of the solvers."""
 
     contestants: int = 10
-    """Networks that everyone compares; a larger population is for us alone."""
+    """Networks that all competitors compare; a larger population is timed for ours alone."""
     hidden: int = 128
     bits: int = 3
     p: float = 0.3
@@ -57,14 +57,14 @@ class Work:
     learning_rate: float = 1e-3
     common_trials: int = 50
     starts: int = 8
-    """Starting points of PIF, for us and for scipy: the barycentre and random ones."""
+    """Starts of PIF, of ours and of scipy: the barycenter and random ones."""
     dsa_metric_iterations: int = 1500
     dsa_metric_learning_rate: float = 5e-3
-    contests: tuple[Contest, ...] = (
-        Contest("dsa_r19", "dsa", ("dsa_metric",), 3, components=19, delays=1),
-        Contest("dsa_r54", "dsa", ("dsa_metric",), 3, components=18, delays=3),
-        Contest("pif", "pif", ("scipy_faq", "procrustes_umeyama", "procrustes_nmf"), 22),
-        Contest("svcca", "svcca", ("numpy_svcca",), 22),
+    cases: tuple[Case, ...] = (
+        Case("dsa_r19", "dsa", ("dsa_metric",), 3, components=19, delays=1),
+        Case("dsa_r54", "dsa", ("dsa_metric",), 3, components=18, delays=3),
+        Case("pif", "pif", ("scipy_faq", "procrustes_umeyama", "procrustes_nmf"), 22),
+        Case("svcca", "svcca", ("numpy_svcca",), 22),
     )
 
 
@@ -74,20 +74,20 @@ QUICK = Work(
     epochs=40,
     common_trials=10,
     dsa_metric_iterations=60,
-    contests=(
-        Contest("dsa_r6", "dsa", ("dsa_metric",), 1, components=6, delays=1),
-        Contest("dsa_r15", "dsa", ("dsa_metric",), 1, components=5, delays=3),
-        Contest("pif", "pif", ("scipy_faq", "procrustes_umeyama", "procrustes_nmf"), 1),
-        Contest("svcca", "svcca", ("numpy_svcca",), 3),
+    cases=(
+        Case("dsa_r6", "dsa", ("dsa_metric",), 1, components=6, delays=1),
+        Case("dsa_r15", "dsa", ("dsa_metric",), 1, components=5, delays=3),
+        Case("pif", "pif", ("scipy_faq", "procrustes_umeyama", "procrustes_nmf"), 1),
+        Case("svcca", "svcca", ("numpy_svcca",), 3),
     ),
 )
-"""A smoke run's."""
+"""Settings of a short run."""
 
 
 def dsa_products(rank: int) -> int:
-    """Products of two R x R matrices that our solver forms per pair, if no start ends early.
+    """Products of two R x R matrices of our solver per pair, if no start ends early.
 
-    Seven per step of a start: B turned, two; P, two; the step, one; Newton-Schulz, two.
+    Seven per step of a start: two for C B C^T, two for P, one for the step, two for Newton-Schulz.
     """
     from rnnjax.metrics import dsa
     from rnnjax.metrics.conjugation import rounds
@@ -102,15 +102,15 @@ def all_pairs(networks: int) -> np.ndarray:
 
 
 def pairs_of_round(networks: int, count: int, turn: int) -> np.ndarray:
-    """`count` pairs, other ones every turn until there are no more; the same for everyone."""
+    """`count` pairs, different in every round as long as there are any; the same for all."""
     shuffled = np.random.default_rng(0).permutation(all_pairs(networks))
     return shuffled[(turn * count + np.arange(count)) % len(shuffled)]
 
 
 def make_networks(work: Work, networks: int, path: Path) -> dict[str, Any]:
-    """Trains `networks` of them and writes every contest's arrays, by its name, to `path`.
+    """Trains `networks` networks and writes the arrays of every case, by its name, to `path`.
 
-    Returns the seconds that the training took and the held-out losses.
+    Returns the seconds of training and the held-out losses.
     """
     import time
 
@@ -140,7 +140,7 @@ def make_networks(work: Work, networks: int, path: Path) -> dict[str, Any]:
 
 
 def _arrays(work: Work, setup: Any, params: Any) -> dict[str, np.ndarray]:
-    """Operators [S, R, R], weights [S, N, N], and activities [S, samples, N] of the first few."""
+    """Operators [S, R, R], weights [S, N, N], and activities [S, samples, N] by case."""
     import jax
 
     from rnnjax import rollout
@@ -152,13 +152,13 @@ def _arrays(work: Work, setup: Any, params: Any) -> dict[str, np.ndarray]:
     each = [{name: leaf[s] for name, leaf in params.items()} for s in range(count)]
     states = np.stack([np.asarray(run(one)) for one in each])
     found = {}
-    for contest in work.contests:
-        if contest.metric == "dsa":
-            options = {"delays": contest.delays, "components": contest.components}
-            found[contest.name] = np.asarray(fit_operators(states, **options).matrix)
-        elif contest.metric == "pif":
-            found[contest.name] = np.stack([setup.cell.connectivity(one) for one in each])
+    for case in work.cases:
+        if case.metric == "dsa":
+            fitted = fit_operators(states, delays=case.delays, components=case.components)
+            found[case.name] = fitted.matrix
+        elif case.metric == "pif":
+            found[case.name] = np.stack([setup.cell.connectivity(one) for one in each])
         else:
             few = states[: work.contestants]
-            found[contest.name] = few.reshape(len(few), -1, few.shape[-1])
+            found[case.name] = few.reshape(len(few), -1, few.shape[-1])
     return found

@@ -1,10 +1,10 @@
-"""Seconds that a population of study 2 takes per epoch, beside PyTorch on the same training.
+"""Seconds per epoch of a population of networks, compared with PyTorch on the same training.
 
     python benchmarks/population.py                  # N = 128, about 4 minutes on 2 cores
-    python benchmarks/population.py --hidden 32 --repeats 1 --tasks sine_wave     # a first look
+    python benchmarks/population.py --hidden 32 --repeats 1 --tasks sine_wave     # a short run
 
-Writes population-cpu.json and .png to benchmarks/results. PyTorch is needed here alone:
-`pip install torch`, or --no-torch. benchmarks/README.md says what is compared.
+Writes population-cpu.json and .png to benchmarks/results. Needs PyTorch (`pip install torch`) or
+--no-torch. The comparison is described in benchmarks/README.md.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from script import spread
 from worker import Worker
 
 from rnnjax import cells, tasks
+from rnnjax.devices import available_cores
 from rnnjax.sweep import Layout, cost, default_layout
 from rnnjax.sweep.programs import advance_block, end_epoch_block, init_block, start_block
 from rnnjax.training import Hyper, Recipe, Setup, Status
@@ -34,7 +35,7 @@ from rnnjax.validate import one_of, positive_integer
 
 NAME = "population"
 POPULATION, EPOCH, HELD_OUT, CLIP = 50, 128, 256, 1.0
-SEGMENT = 32  # steps between two looks of the host
+SEGMENT = 32  # steps per program call
 
 WORK: dict[str, tuple[tasks.Task, int, float]] = {
     "flip_flop": (tasks.flip_flop(3, p=0.3, steps=100), 256, 1e-3),
@@ -42,7 +43,7 @@ WORK: dict[str, tuple[tasks.Task, int, float]] = {
     "sine_wave": (tasks.sine_wave(), 32, 5e-4),
     "path_integration": (tasks.path_integration(2), 64, 1e-3),
 }
-"""Task, trials per step and learning rate of study 2's appendix B."""
+"""Task, trials per step and learning rate, as in the degeneracy studies."""
 
 FLOOR = (
     "128 steps of 6 B T N (N + I + O) operations and 256 held-out trials of a third of that, at "
@@ -56,12 +57,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--tasks", default=",".join(WORK), help="names, by commas")
     parser.add_argument("--hidden", type=int, default=128, help="units of each network, N")
-    parser.add_argument("--repeats", type=int, default=3, help="timed epochs of each contestant")
-    parser.add_argument("--runs", type=int, help="networks of ours in a timed epoch")
+    parser.add_argument("--repeats", type=int, default=3, help="timed epochs of each competitor")
+    parser.add_argument("--runs", type=int, help="our networks in a timed epoch")
     parser.add_argument(
         "--out", type=Path, default=script.RESULTS, help="folder of the JSON and PNG"
     )
-    parser.add_argument("--no-torch", action="store_true", help="time ours alone")
+    parser.add_argument("--no-torch", action="store_true", help="time only ours")
     flags = parser.parse_args(arguments)
     try:
         flags.tasks = [one_of("tasks", name.strip(), WORK) for name in flags.tasks.split(",")]
@@ -70,7 +71,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         if flags.runs is not None:
             positive_integer("runs", flags.runs)
         if not flags.no_torch and not script.has_torch():
-            raise ValueError("PyTorch is not here: pip install torch, or give --no-torch")
+            raise ValueError("PyTorch is not installed: pip install torch, or give --no-torch")
         script.writable_folder(flags.out)
     except (ValueError, OSError) as error:
         parser.error(str(error))
@@ -78,7 +79,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 class OurPopulation:
-    """Networks in the engine's own programs, an epoch at a time."""
+    """Networks in the compiled programs of the engine, one epoch at a time."""
 
     def __init__(self, setup: Setup, runs: int, layout: Layout, learning_rate: float):
         """Compiles by a first epoch, which is not timed."""
@@ -94,17 +95,17 @@ class OurPopulation:
         self.epoch()
 
     def epoch(self) -> dict[str, float]:
-        """All of them through an epoch, judged at its end."""
+        """Trains all networks for one epoch and computes the held-out loss."""
         begin, busy = time.perf_counter(), time.process_time()
         for _ in range(EPOCH // SEGMENT):
             self._runs, losses = advance_block(self._setup, self._layout, self._runs, SEGMENT)
-            losses = np.asarray(losses)  # waits, as the engine does
+            losses = np.asarray(losses)  # waits for the devices, as the engine does
         self._runs = end_epoch_block(self._setup, self._layout, self._runs)
         assert self._runs.validation is not None
         held = float(np.mean(np.asarray(self._runs.validation.loss)))
         seconds = time.perf_counter() - begin
         if np.any(np.asarray(self._runs.status) != Status.RUNNING):
-            raise RuntimeError("a run stopped, so that its steps cost nothing")
+            raise RuntimeError("a run stopped, so its steps take no time")
         return {
             "seconds": seconds / self.runs,
             "cores": (time.process_time() - busy) / seconds,
@@ -122,20 +123,20 @@ class Peers:
             Worker("population_torch_peer.py", {"threads": threads, "seed": seed}, one)
             for seed in range(count)
         ]
-        abouts = [worker.hear() for worker in self._workers]
+        abouts = [worker.receive() for worker in self._workers]
         self.torch = abouts[0]["torch"]
 
     def _all(self, **message: Any) -> list[dict[str, Any]]:
         for worker in self._workers:
-            worker.tell(**message)
-        return [worker.hear() for worker in self._workers]
+            worker.send(**message)
+        return [worker.receive() for worker in self._workers]
 
     def prepare(self, **settings: Any) -> None:
-        """A new network in every process, warm."""
+        """Creates a network in every process and warms it up."""
         self._all(do="prepare", **settings)
 
     def epoch(self) -> dict[str, float]:
-        """One epoch of as many networks as there are processes."""
+        """Trains one network per process for one epoch."""
         begin = time.perf_counter()
         answers = self._all(do="epoch", steps=EPOCH)
         return {
@@ -152,7 +153,7 @@ class Peers:
 
 
 def _save_batches(task: tasks.Task, batch: int, file: Path) -> None:
-    """Four batches of ours and the held-out trials, for the peers."""
+    """Writes four of our batches and the held-out trials for the peers."""
     trial = jax.vmap(lambda key: task.batch(key, batch))(jax.random.split(jax.random.key(0), 4))
     held = task.batch(jax.random.key(1), HELD_OUT)
     np.savez(
@@ -164,7 +165,7 @@ def _save_batches(task: tasks.Task, batch: int, file: Path) -> None:
 def _setup(name: str, hidden: int) -> Setup:
     task, batch, _ = WORK[name]
     cell = cells.fitted(cells.rate(hidden, alpha=1.0, bias=True, init="uniform"), task)
-    # A threshold that is never met: every timed epoch is a whole one.
+    # A threshold that is never reached, so that every timed epoch is complete.
     recipe = Recipe.until(1e-30, epochs=10**6, batch=batch, clip=CLIP, validation_trials=HELD_OUT)
     return Setup(task, cell, recipe)
 
@@ -172,10 +173,10 @@ def _setup(name: str, hidden: int) -> Setup:
 def _time_task(
     name: str, flags: argparse.Namespace, layout: Layout, peers: dict[str, Peers], folder: Path
 ) -> dict[str, Any]:
-    """Epochs of every contestant, alternating, repeat by repeat."""
+    """Epochs of all competitors in turn, round by round."""
     task, batch, learning_rate = WORK[name]
     setup = _setup(name, flags.hidden)
-    # On an accelerator the population is one program; on a CPU two networks per core will do.
+    # On an accelerator the population is one program; on a CPU two networks per core suffice.
     runs = flags.runs or (2 * layout.lanes if layout.map_width == 1 else POPULATION)
     ours = OurPopulation(setup, runs, layout, learning_rate)
     timed: dict[str, Callable[[], dict[str, float]]] = {"ours": ours.epoch}
@@ -218,7 +219,7 @@ def _time_task(
 
 
 def _whole_population(flags: argparse.Namespace, layout: Layout) -> dict[str, Any]:
-    """All fifty at once on the cheapest of the tasks, so that one total is no product."""
+    """Measured time of all networks at once, on the cheapest task."""
     name = min(flags.tasks, key=lambda task: cost.step_flops(_setup(task, flags.hidden)))
     ours = OurPopulation(_setup(name, flags.hidden), POPULATION, layout, WORK[name][2])
     seconds = [ours.epoch()["seconds"] * ours.runs for _ in range(flags.repeats)]
@@ -226,7 +227,7 @@ def _whole_population(flags: argparse.Namespace, layout: Layout) -> dict[str, An
 
 
 def population_figure(record: dict[str, Any]) -> Figure:
-    """Seconds per epoch of a population, task by task."""
+    """Seconds per epoch of a population, by task."""
     from rnnjax.plots.style import CONDITION_COLORS, SMALL, name_value, new_figure, tidy
 
     figure, ((axes,),) = new_figure(1, 1, 5.6, 3.0)
@@ -251,27 +252,27 @@ def population_figure(record: dict[str, Any]) -> Figure:
 
 
 def run(flags: argparse.Namespace, command: str) -> dict[str, Any]:
-    """Times everything and returns the record."""
+    """Times all tasks and returns the record."""
     began = time.time()
-    jax.config.update("jax_num_cpu_devices", machine.cores())
+    jax.config.update("jax_num_cpu_devices", available_cores())
     layout = default_layout()
-    on_cpu = layout.devices[0].platform == "cpu"
+    on_cpu = layout.on_cpu
     about = machine.describe(layout)
     peak = machine.ProductPeak(layout)
-    peak.look(tries=3)
+    peak.measure(tries=3)
     rows = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         peers: dict[str, Peers] = {}
         if not flags.no_torch and on_cpu:
-            peers["torch_processes"] = Peers(machine.cores(), 1)
-            peers["torch_threads"] = Peers(1, machine.cores())
+            peers["torch_processes"] = Peers(available_cores(), 1)
+            peers["torch_threads"] = Peers(1, available_cores())
             for peer in peers.values():
                 stack.callback(peer.close)
         for name in flags.tasks:
             rows.append(_time_task(name, flags, layout, peers, folder))
-            peak.look(tries=1)
-            _say(rows[-1])
+            peak.measure(tries=1)
+            _print_row(rows[-1])
     speed = max(peak.routes.values())
     for row in rows:
         floor = row["flops_per_network_epoch"] / speed
@@ -296,7 +297,7 @@ def run(flags: argparse.Namespace, command: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _say(row: dict[str, Any]) -> None:
+def _print_row(row: dict[str, Any]) -> None:
     ours = row["ours"]["seconds_per_population_epoch"]["median"]
     ratios = ", ".join(f"{name} {ratio['median']:.2f}" for name, ratio in row["ratios"].items())
     print(f"{row['task']:24s} {ours:7.1f} s per epoch of {POPULATION}  {ratios}", flush=True)
@@ -308,9 +309,9 @@ def main() -> None:
     record = run(flags, shlex.join(["python", *sys.argv]))
     path = script.save(record, flags.out, population_figure)
     for row in record["tasks"]:
-        print(f"{row['task']:24s} {row['fraction_of_floor']:.0%} of the floor's speed")
+        print(f"{row['task']:24s} {row['fraction_of_floor']:.0%} of the speed of the floor")
     print(f"wrote {path} and {path.with_suffix('.png').name}")
 
 
 if __name__ == "__main__":
-    script.end_by_hand(main)
+    script.run_main(main)

@@ -1,9 +1,9 @@
-"""One PyTorch process that trains a population's networks one after another, on request.
+"""One PyTorch process that trains the networks of a population one after another, on request.
 
-`population.py` starts one per core, or one with all cores, and speaks to it in lines of JSON. The
-network is `nn.RNN` with biases and a linear readout, as study 2's vanilla network; loss, clipping,
-optimizer and held-out loss are ours. Courtesies paid to it: it draws no trials but goes round a
-few batches of ours, it tracks no accuracies, and denormal numbers are flushed to zero, as in XLA.
+`population.py` starts one per core, or one with all cores, and exchanges lines of JSON with it. The
+network is `nn.RNN` with biases and a linear readout; loss, clipping, optimizer and held-out loss
+are those of our networks. It draws no trials but cycles through a few of our batches, it computes
+no accuracies, and denormal numbers are flushed to zero, as in XLA.
 """
 
 import contextlib
@@ -32,15 +32,15 @@ class Network(nn.Module):
 
 
 class Trainer:
-    """A new network per task, and epochs of it."""
+    """Trains a new network per task."""
 
     def __init__(self):
         self._ready: dict[str, Any] = {}
 
     def prepare(self, file: str, hidden: int, learning_rate: float, clip: float) -> dict[str, Any]:
-        """Builds a network for the batches in `file` and takes a few steps."""
+        """Creates a network for the batches in `file` and takes a few steps."""
         with np.load(file) as data:
-            # Time first, as nn.RNN prefers it.
+            # Time is the first axis, the faster layout of nn.RNN.
             batches = {n: torch.from_numpy(np.swapaxes(data[n], -3, -2).copy()) for n in data}
         network = Network(batches["inputs"].shape[-1], hidden, batches["targets"].shape[-1])
         optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
@@ -61,7 +61,7 @@ class Trainer:
         return loss.item()
 
     def epoch(self, steps: int) -> dict[str, Any]:
-        """One epoch, its held-out loss included."""
+        """Trains one epoch and computes the held-out loss."""
         begin, busy = time.perf_counter(), time.process_time()
         for number in range(steps):
             loss = self._step(number)
@@ -84,5 +84,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # the parent says what there is to say
+    with contextlib.suppress(KeyboardInterrupt):  # the parent prints the message
         main()

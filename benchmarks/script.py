@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: their command lines, their records, their endings."""
+"""Shared parts of the scripts: command line, records, and exit on interrupt."""
 
 import argparse
 import importlib.util
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Prints errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         """Ends the program with status 2."""
@@ -39,13 +39,13 @@ def has_torch() -> bool:
 
 
 def require_matplotlib() -> None:
-    """Raises `ValueError` where the figure could not be drawn."""
+    """Raises `ValueError` if matplotlib is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("matplotlib is not here: pip install matplotlib")
+        raise ValueError("matplotlib is not installed: pip install matplotlib")
 
 
 def writable_folder(path: Path) -> None:
-    """Makes the folder `path`; raises `ValueError` where it cannot be written to."""
+    """Creates the folder `path`; raises `ValueError` if it cannot be written to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,7 +70,7 @@ def save(record: dict[str, Any], folder: Path, figure: Callable[[dict[str, Any]]
     return path
 
 
-def end_by_hand(main: Callable[[], None]) -> None:
+def run_main(main: Callable[[], None]) -> None:
     """Runs `main`; an interrupt ends it with one line and status 130."""
     try:
         main()

@@ -1,11 +1,11 @@
-"""Training throughput of a sweep against network size, beside PyTorch on the same work.
+"""Training throughput of a sweep against network size, compared with PyTorch on the same work.
 
     python benchmarks/sweep_throughput.py            # about 5 minutes on 2 cores
-    python benchmarks/sweep_throughput.py --widths 16,64 --repeats 2       # a first look
+    python benchmarks/sweep_throughput.py --widths 16,64 --repeats 2       # a short run
     python benchmarks/sweep_throughput.py --widths 100,1000,3162,8192      # on a GPU
 
-Writes sweep_throughput-cpu.json and .png (or -gpu) to benchmarks/results. PyTorch is needed here
-alone: `pip install torch==2.13.0`, or --no-torch. benchmarks/README.md says what is compared.
+Writes sweep_throughput-cpu.json and .png (or -gpu) to benchmarks/results. Needs PyTorch
+(`pip install torch==2.13.0`) or --no-torch. The comparison is described in benchmarks/README.md.
 """
 
 import argparse
@@ -21,9 +21,10 @@ import jax
 import machine
 import numpy as np
 import script
-from contestants import TorchPeers, Window, Work, our_runs
+from competitors import TorchPeers, Window, Work, our_runs
 from script import spread
 
+from rnnjax.devices import available_cores
 from rnnjax.sweep import Layout, cost, default_layout
 from rnnjax.validate import finite_positive, positive_integer
 
@@ -50,7 +51,7 @@ FLOORS = {
     "and 8 T N^2 + 28 N^2 bytes at the measured memory bandwidth, per run-step",
 }
 
-Contestants = dict[str, Callable[[float], Window]]
+Competitors = dict[str, Callable[[float], Window]]
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -58,14 +59,16 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--widths", default=",".join(map(str, WIDTHS)), help="sizes N, by commas")
-    parser.add_argument("--repeats", type=int, default=5, help="timed windows of each contestant")
-    parser.add_argument("--runs", type=int, help=f"of ours: {CPU_RUNS} on a CPU, {GPU_RUNS} else")
+    parser.add_argument("--repeats", type=int, default=5, help="timed windows of each competitor")
+    parser.add_argument(
+        "--runs", type=int, help=f"our runs; default: {CPU_RUNS} on a CPU, {GPU_RUNS} on a GPU"
+    )
     parser.add_argument("--steps", type=int, default=50, help="time steps of a trial")
     parser.add_argument("--window", type=float, default=1.2, help="seconds of a timed window")
     parser.add_argument(
         "--out", type=Path, default=script.RESULTS, help="folder of the JSON and PNG"
     )
-    parser.add_argument("--no-torch", action="store_true", help="time ours alone")
+    parser.add_argument("--no-torch", action="store_true", help="time only ours")
     flags = parser.parse_args(arguments)
     try:
         flags.widths = script.sizes("widths", flags.widths)
@@ -75,7 +78,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             positive_integer("runs", flags.runs)
         finite_positive("window", flags.window)
         if not flags.no_torch and not script.has_torch():
-            raise ValueError("PyTorch is not here: pip install torch==2.13.0, or give --no-torch")
+            raise ValueError(
+                "PyTorch is not installed: pip install torch==2.13.0, or give --no-torch"
+            )
         script.require_matplotlib()
         script.writable_folder(flags.out)
     except (ValueError, OSError) as error:
@@ -83,18 +88,18 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return flags
 
 
-def _contestants(
+def _competitors(
     hidden: int, work: Work, layout: Layout, peers: TorchPeers | None, window: float
-) -> tuple[Contestants, Callable[[], dict[str, dict[str, float]]]]:
-    """Who is timed at this width, warm and in the order of each repeat; and facts about each."""
+) -> tuple[Competitors, Callable[[], dict[str, dict[str, float]]]]:
+    """Warm competitors in the order of a round, and a function that returns facts about each."""
     kinds = {"ours_leaky": (LEAKY, layout)}
     if peers is not None:
         kinds["ours_vanilla"] = (VANILLA, layout)
-    if layout.devices[0].platform != "cpu":  # the same runs, each to the end of its segment
+    if not layout.on_cpu:  # the same runs, one after another
         kinds["ours_sequential"] = (LEAKY, Layout(layout.devices, 1))
     share = 0.75 / len(kinds)  # all stay in memory, since their windows alternate
     ours = {name: our_runs(work, hidden, *kind, window, share) for name, kind in kinds.items()}
-    timed: Contestants = {name: block.window for name, block in ours.items()}
+    timed: Competitors = {name: block.window for name, block in ours.items()}
     if peers is not None:
         for kind in ("torch_loop", "torch_fused"):
             peers.prepare(kind, hidden)
@@ -114,8 +119,8 @@ def _contestants(
 def _time_width(
     hidden: int, flags: argparse.Namespace, work: Work, layout: Layout, peers: TorchPeers | None
 ) -> dict[str, Any]:
-    """The windows of every contestant at one width, repeat by repeat."""
-    timed, facts = _contestants(hidden, work, layout, peers, flags.window)
+    """Windows of all competitors at one width, round by round."""
+    timed, facts = _competitors(hidden, work, layout, peers, flags.window)
     windows: dict[str, list[Window]] = {name: [] for name in timed}
     for _ in range(flags.repeats):
         for name, window in timed.items():
@@ -129,7 +134,7 @@ def _time_width(
 
 
 def _summary(row: dict[str, Any], work: Work, speeds: dict[str, float]) -> dict[str, Any]:
-    """Medians and ranges of one width, set against the floor and each other."""
+    """Medians and ranges of one width, with ratios to the floor and between competitors."""
     setup, hidden = work.setup(row["hidden"], LEAKY), row["hidden"]
     flops = cost.step_flops(setup)
     seconds = flops / speeds["matmul_peak"]
@@ -163,7 +168,7 @@ def _summary(row: dict[str, Any], work: Work, speeds: dict[str, float]) -> dict[
 
 
 def _verdicts(widths: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every target that this run can speak to, with what was measured (medians)."""
+    """Targets that this run can check, and the values measured (medians)."""
     found = []
     for claim, targets in CPU_TARGETS.items():
         for row in widths:
@@ -175,17 +180,19 @@ def _verdicts(widths: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _say(row: dict[str, Any], on_cpu: bool) -> None:
-    """One line per width while the benchmark goes on."""
+def _print_row(row: dict[str, Any], on_cpu: bool) -> None:
+    """Prints the rates of one width."""
     parts = [f"{name} {np.median(rates):.1f}" for name, rates in row["rates"].items()]
     print(f"N = {row['hidden']:5d}  run-steps/s: " + ", ".join(parts), flush=True)
     least = min(min(cores) for cores in row["cores"].values())
-    if on_cpu and least < 0.9 * machine.cores():
-        print(f"           a neighbor was busy: down to {least:.1f} cores for us", flush=True)
+    if on_cpu and least < 0.9 * available_cores():
+        print(
+            f"           other programs were running: only {least:.1f} cores were free", flush=True
+        )
 
 
 def _report(record: dict[str, Any]) -> None:
-    """Peak, ratios and verdicts."""
+    """Prints peak, ratios and targets."""
     print(f"peak {record['speeds']['matmul_peak'] / 1e9:.0f} GFLOP/s")
     for row in record["widths"]:
         ratios = ", ".join(f"{name} {r['median']:.2f}" for name, r in row["ratios"].items())
@@ -198,11 +205,11 @@ def _report(record: dict[str, Any]) -> None:
 
 
 def _torch_peers(stack: contextlib.ExitStack, work: Work, on_cpu: bool) -> TorchPeers | None:
-    """One process per core, or one on the GPU; none where PyTorch sees no GPU."""
-    peers = TorchPeers(machine.cores() if on_cpu else 1, work, "cpu" if on_cpu else "cuda")
+    """One process per core, or one on the GPU; None if PyTorch has no GPU."""
+    peers = TorchPeers(available_cores() if on_cpu else 1, work, "cpu" if on_cpu else "cuda")
     stack.callback(peers.close)
     if not on_cpu and not peers.about["cuda"]:
-        print("note: this PyTorch sees no GPU and is not timed", file=sys.stderr)
+        print("note: this PyTorch has no GPU and is not timed", file=sys.stderr)
         return None
     return peers
 
@@ -210,14 +217,14 @@ def _torch_peers(stack: contextlib.ExitStack, work: Work, on_cpu: bool) -> Torch
 def _measure(
     flags: argparse.Namespace, work: Work, layout: Layout, peers: TorchPeers | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rates at every width, and the machine's bounds, looked at throughout."""
+    """Rates at every width, and the speeds of the machine, measured throughout."""
     peak = machine.ProductPeak(layout)
-    peak.look(tries=3)
-    on_cpu, rows = layout.devices[0].platform == "cpu", []
+    peak.measure(tries=3)
+    on_cpu, rows = layout.on_cpu, []
     for hidden in flags.widths:
         rows.append(_time_width(hidden, flags, work, layout, peers))
-        _say(rows[-1], on_cpu)
-        peak.look(tries=1)
+        _print_row(rows[-1], on_cpu)
+        peak.measure(tries=1)
     speeds = {"matmul_peak": max(peak.routes.values()), "matmul_routes": peak.routes}
     if not on_cpu:
         speeds["memory_bandwidth"] = machine.memory_bandwidth()
@@ -225,9 +232,9 @@ def _measure(
 
 
 def run(flags: argparse.Namespace, command: str) -> dict[str, Any]:
-    """Times everything and returns the record."""
+    """Times all widths and returns the record."""
     began = time.time()
-    jax.config.update("jax_num_cpu_devices", machine.cores())
+    jax.config.update("jax_num_cpu_devices", available_cores())
     on_cpu = jax.default_backend() == "cpu"
     layout = default_layout() if on_cpu else default_layout(devices=1)
     work = Work(runs=flags.runs or (CPU_RUNS if on_cpu else GPU_RUNS), steps=flags.steps)
@@ -254,7 +261,7 @@ def run(flags: argparse.Namespace, command: str) -> dict[str, Any]:
 def main() -> None:
     """Runs the benchmark and writes its JSON and figure."""
     flags = _parse(sys.argv[1:])
-    from throughput_plot import throughput_figure  # needs matplotlib, now known to be here
+    from throughput_plot import throughput_figure  # needs matplotlib
 
     record = run(flags, shlex.join(["python", *sys.argv]))
     path = script.save(record, flags.out, throughput_figure)
@@ -263,4 +270,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    script.end_by_hand(main)
+    script.run_main(main)

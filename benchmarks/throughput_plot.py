@@ -10,7 +10,7 @@ from rnnjax.plots.style import CONDITION_COLORS, GREY, SMALL, UNITS, new_figure,
 
 _BLUE, _RED, _GREEN = CONDITION_COLORS[:3]
 
-LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+STYLES: dict[str, tuple[str, dict[str, Any]]] = {
     "ours_leaky": ("rnnjax, leaky", {"color": _BLUE, "marker": "o"}),
     "ours_vanilla": ("rnnjax, alpha = 1", {"color": _BLUE, "marker": "o", "mfc": "w", "ls": "--"}),
     "ours_sequential": ("rnnjax, runs in turn", {"color": _GREEN, "marker": "^"}),
@@ -20,18 +20,18 @@ LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
         {"color": _RED, "marker": "s", "mfc": "w", "ls": "--"},
     ),
 }
-"""Name and look of every contestant; open marks are the vanilla network."""
+"""Label and style of every competitor; open marks are the vanilla network."""
 
 
 def _draw(axes: Axes, rows: list[dict[str, Any]], quantity: str, *, labelled: bool) -> None:
     hidden = [row["hidden"] for row in rows]
-    for name, (label, look) in LOOKS.items():
+    for name, (label, style) in STYLES.items():
         if name not in rows[0]:
             continue
         values = [row[name][quantity] for row in rows]
         low, middle, high = (np.array([v[key] for v in values]) for key in ("min", "median", "max"))
-        axes.plot(hidden, middle, label=label if labelled else None, ms=4, lw=1.4, **look)
-        axes.fill_between(hidden, low, high, color=look["color"], alpha=0.15, lw=0)
+        axes.plot(hidden, middle, label=label if labelled else None, ms=4, lw=1.4, **style)
+        axes.fill_between(hidden, low, high, color=style["color"], alpha=0.15, lw=0)
     axes.set_xscale("log")
     axes.set_xlabel(UNITS["hidden"])
     size_ticks(axes, hidden)

@@ -1,11 +1,9 @@
 """One PyTorch process that trains one network after another, on request.
 
-`sweep_throughput.py` starts one per core and speaks to it in lines of JSON; beside
-`latent_torch_peer.py` this is the only file of the project that imports PyTorch. Weights, task,
-batch, loss and optimizer are ours; biases are left out, as in our cell, which only makes the peer
-faster. Three courtesies are paid to it: it neither evaluates accuracies nor watches for
-divergence, as our step does, denormal numbers are flushed to zero, as in XLA, and every timed
-window begins warm.
+`sweep_throughput.py` starts one per core and exchanges lines of JSON with it. Weights, task, batch,
+loss and optimizer are those of our runs; there are no biases, as in our cell, which only makes the
+peer faster. It neither computes accuracies nor checks for divergence, as our step does, denormal
+numbers are flushed to zero, as in XLA, and every timed window starts warm.
 """
 
 import contextlib
@@ -16,13 +14,13 @@ from typing import Any
 
 import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
-from worker import run_for, say
+from worker import reply, run_for
 
 ALPHA = 0.5
 
 
 class LeakyRNN(nn.Module):
-    """The leaky rate network as authors write it: linear layers and a Python loop over time."""
+    """The leaky rate network in the common form: linear layers and a Python loop over time."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int):
         super().__init__()
@@ -43,7 +41,7 @@ class LeakyRNN(nn.Module):
 
 
 class FusedRNN(nn.Module):
-    """The vanilla tanh network (alpha = 1) by PyTorch's own `nn.RNN`."""
+    """The vanilla tanh network (alpha = 1), by `nn.RNN`."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int):
         super().__init__()
@@ -92,21 +90,21 @@ def main() -> None:
     torch.set_flush_denormal(True)
     torch.backends.cudnn.allow_tf32 = False
     torch.manual_seed(work["seed"])
-    say({"torch": torch.__version__, "cuda": torch.cuda.is_available()})
+    reply({"torch": torch.__version__, "cuda": torch.cuda.is_available()})
     steps: dict[str, Callable[[], float]] = {}
     for line in sys.stdin:
         request = json.loads(line)
         kind = request["kind"]
         if request["do"] == "prepare":
             steps[kind] = training_step(kind, request["hidden"], work)
-            say(run_for(steps[kind], 0.5, least=3))
+            reply(run_for(steps[kind], 0.5, least=3))
         else:
             run_for(steps[kind], 0.0, least=2)
-            say({"ready": True})
+            reply({"ready": True})
             sys.stdin.readline()  # the barrier: the parent answers once every process is ready
-            say(run_for(steps[kind], request["seconds"], least=1))
+            reply(run_for(steps[kind], request["seconds"], least=1))
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # the parent says what there is to say
+    with contextlib.suppress(KeyboardInterrupt):  # the parent prints the message
         main()

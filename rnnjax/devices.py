@@ -1,8 +1,8 @@
-"""Where runs go: the local devices, and how many runs each device maps at a time.
+"""Devices and memory: layouts, mapping over runs and pairs, padding, memory budgets, CPU cores.
 
-On a CPU the fastest plan is one JAX device per core and one run at a time on each, which keeps
-one network in each core's cache. On an accelerator all runs of a device are one `vmap`. One very
-large network can have all devices to itself: they share its units.
+On a CPU the fastest layout is one JAX device per core that maps one run at a time, so that one
+network stays in each core's cache. An accelerator maps all of its runs by one `vmap`. One very
+large network can use all devices: they share its units.
 """
 
 import contextlib
@@ -10,50 +10,79 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from rnnjax.validate import one_of, positive_integer
+from rnnjax.validate import finite_positive, one_of, positive_integer
 
-__all__ = ["Layout", "default_layout", "pad_to"]
+__all__ = [
+    "HOST_BATCH",
+    "Layout",
+    "all_devices",
+    "available_cores",
+    "batch_memory",
+    "batch_size",
+    "default_layout",
+    "free_memory",
+    "map_items",
+    "memory_budget",
+    "on_cpu",
+    "pad_to",
+    "padded_index",
+]
+
+HOST_BATCH = 256 * 2**20
+"""Default memory of a batch on the host, bytes."""
+
+_BATCH_SHARE = 8  # a batch takes one part in so many of an accelerator's memory
+_GROUP = 8  # networks per accelerator in one call of a program
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The devices that share the run axis, and the runs that each maps side by side.
+    """The devices that share the run axis, and the number of runs that each maps side by side.
 
-    `map_width = None` maps all of a device's runs at once; 1 makes every run's result
-    independent, to the last bit, of the runs beside it.
+    `map_width = None` maps all runs of a device at once; 1 makes the result of every run
+    independent, to the last bit, of the other runs of its block.
     """
 
-    devices: tuple[jax.Device, ...]  # type: ignore[reportInvalidTypeForm]
+    devices: tuple[jax.Device, ...]  # pyright: ignore[reportInvalidTypeForm] - jax has no stubs
     map_width: int | None
     share: Literal["runs", "units"] = "runs"
-    """Whether each device takes some of the runs, or of every run some of its units."""
+    """Whether each device takes some of the runs, or some of the units of every run."""
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the devices are CPU devices."""
+        return self.devices[0].platform == "cpu"
 
     @property
     def lanes(self) -> int:
-        """How many devices work on runs of their own."""
+        """Number of devices that work on runs of their own."""
         return len(self.devices) if self.share == "runs" else 1
 
     @property
     def side_by_side(self) -> int | None:
-        """Runs in flight at a time, over all devices; None for all of a block's."""
+        """Number of runs mapped at the same time, over all devices; None for the whole block."""
         return None if self.map_width is None else self.map_width * self.lanes
 
-    def padded(self, runs: int) -> int:
-        """The smallest block of at least `runs` runs that suits the layout.
+    @property
+    def group_size(self) -> int:
+        """Number of trained networks that one call of a program takes."""
+        return self.padded(1) if self.map_width == 1 else _GROUP * self.lanes
 
-        Devices share it evenly. Mapped one by one, each has at least two: XLA unrolls a loop of
-        one and then rounds differently, so that a run alone would not equal itself in company.
+    def padded(self, runs: int) -> int:
+        """The smallest block of at least `runs` runs that the devices share evenly.
+
+        With `map_width = 1` each device has at least two: XLA unrolls a loop of one, which then
+        rounds differently, so that a result would depend on the size of the block.
         """
-        alone = self.share == "runs" and self.map_width == 1
-        share = max(-(-runs // self.lanes), 2 if alone else 1)
-        return share * self.lanes
+        least = 2 if self.share == "runs" and self.map_width == 1 else 1
+        return max(-(-runs // self.lanes), least) * self.lanes
 
     def sharding(self) -> NamedSharding:
         """The sharding of an array whose leading axis is the run axis."""
@@ -61,35 +90,42 @@ class Layout:
         return NamedSharding(self._mesh(), spec)
 
     def context(self) -> contextlib.AbstractContextManager:
-        """What programs run in: under shared units, the mesh that cells find them by."""
+        """The context of every program: with shared units, the mesh that cells shard over."""
         return contextlib.nullcontext() if self.share == "runs" else jax.set_mesh(self._mesh())
 
     def map(self, function: Callable[[Any], Any], runs: Any) -> Any:
-        """`function` of every run: mapped inside each device, sharded over devices."""
+        """Maps `function` over runs, a tree of arrays [S, ...] sharded over the devices."""
         if self.share == "units":
-            # Every program leaves its results where the next one expects them.
-            mapped = self._map_on_one(function, runs)
+            # The results of one program are arguments of the next, which expects this sharding.
+            mapped = self._map_locally(function, runs)
             return jax.lax.with_sharding_constraint(mapped, self.sharding())
         if self.lanes == 1:
-            return self._map_on_one(function, runs)
+            return self._map_locally(function, runs)
         spec = PartitionSpec("runs")
         return jax.shard_map(
-            lambda local: self._map_on_one(function, local),
+            lambda local: self._map_locally(function, local),
             mesh=self._mesh(),
             in_specs=spec,
             out_specs=spec,
             check_vma=False,
         )(runs)
 
-    def _map_on_one(self, function: Callable[[Any], Any], runs: Any) -> Any:
-        count = jax.tree.leaves(runs)[0].shape[0]
+    def _map_locally(self, function: Callable[[Any], Any], runs: Any) -> Any:
+        """Maps `function` over the runs of one device."""
+        count = _length(runs)
+        if self.map_width == 1 and (count > 1 or self.share == "runs"):
+            return jax.lax.map(function, runs)
         if self.map_width is None or self.map_width >= count:
             return jax.vmap(function)(runs)
-        batch = None if self.map_width == 1 else self.map_width
-        return jax.lax.map(function, runs, batch_size=batch)
+        return jax.lax.map(function, runs, batch_size=self.map_width)
 
     def _mesh(self) -> Mesh:
         return Mesh(np.array(self.devices), (self.share,), axis_types=(AxisType.Auto,))
+
+
+def on_cpu() -> bool:
+    """Whether the default devices are CPU devices, each of which maps one item at a time."""
+    return jax.default_backend() == "cpu"
 
 
 def default_layout(
@@ -97,12 +133,12 @@ def default_layout(
     map_width: int | Literal["all"] | None = None,
     share: Literal["runs", "units"] = "runs",
 ) -> Layout:
-    """The measured best layout on this process's devices.
+    """The fastest layout measured, on the local devices of this process.
 
     Args:
-        devices: how many local devices to use; all by default.
+        devices: number of local devices to use; all by default.
         map_width: runs side by side on each, or "all"; by default 1 on CPU, all on accelerators.
-        share: what the devices share, the runs or the units of every run.
+        share: whether the devices share the runs, or the units of every run.
 
     Raises:
         ValueError: more devices than there are, a number below 1, or an unknown `share`.
@@ -112,23 +148,100 @@ def default_layout(
     count = len(local) if devices is None else positive_integer("devices", devices)
     if count > len(local):
         raise ValueError(f"devices: expected at most {len(local)} on this machine, got {count}")
-    on_cpu = local[0].platform == "cpu"
-    if on_cpu and devices is None and len(local) == 1 and (cores := os.cpu_count() or 1) > 1:
+    cpu = local[0].platform == "cpu"
+    if cpu and devices is None and len(local) == 1 and (cores := available_cores()) > 1:
         warnings.warn(
-            f"JAX sees 1 CPU device on {cores} cores, so runs train one after another. For one "
+            f"JAX has 1 CPU device on {cores} cores, so runs train one after another. For one "
             f'per core, call jax.config.update("jax_num_cpu_devices", {cores}) before anything '
             "else uses JAX.",
             stacklevel=3,
         )
     if map_width is None:
-        width = 1 if on_cpu else None
+        width = 1 if cpu else None
     else:
         width = None if map_width == "all" else positive_integer("map_width", map_width)
-    return Layout(tuple(local[:count]), width, share)  # type: ignore[reportArgumentType]
+    return Layout(tuple(local[:count]), width, share)
+
+
+def all_devices() -> Layout:
+    """The default layout on all local devices, without the warning about a single CPU device."""
+    return default_layout(len(jax.local_devices()))
+
+
+def map_items(function: Callable[[Any], Any], items: Any) -> Any:
+    """Maps `function` over items, a tree of arrays [C, ...], shared by the local devices.
+
+    To be called inside `jax.jit`. A CPU device maps one item at a time, so that its data stay in
+    the core's cache; an accelerator maps all at once. `function` must not use factorizations
+    (`jnp.linalg`): on several CPU devices at the same time they can deadlock.
+    """
+    count, devices = _length(items), jax.local_devices()
+    layout = Layout(tuple(devices[: min(len(devices), count)]), 1 if on_cpu() else None)
+    size = -(-count // layout.lanes) * layout.lanes
+    if size == count:
+        return layout.map(function, items)
+    mapped = layout.map(function, pad_to(size, items))
+    return jax.tree.map(lambda leaf: leaf[:count], mapped)
+
+
+def _length(tree: Any) -> int:
+    """Length of the leading axis that all leaves share."""
+    return jax.tree.leaves(tree)[0].shape[0]
+
+
+def padded_index(start: int, size: int, count: int) -> np.ndarray:
+    """Indices `start` .. `start + size - 1` of `count` entries, [size]; the last is repeated."""
+    return np.minimum(np.arange(start, start + size), count - 1)
 
 
 def pad_to(size: int, runs: Any) -> Any:
     """Repeats the last run until the leading axis has `size` entries."""
-    count = jax.tree.leaves(runs)[0].shape[0]
-    index = jnp.minimum(jnp.arange(size), count - 1)
+    index = padded_index(0, size, _length(runs))
     return jax.tree.map(lambda leaf: leaf[index], runs)
+
+
+def available_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        return os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Free host memory, bytes; 4 GiB where the system does not report it."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+        return 1024 * int(text.partition("MemAvailable:")[2].split()[0])
+    except (OSError, IndexError):
+        return 4 * 2**30
+
+
+def memory_budget(layout: Layout, share: float = 0.75) -> int:
+    """Memory that a block may take, bytes: a share of the devices' or the host's free memory."""
+    if not layout.on_cpu:
+        stats = layout.devices[0].memory_stats() or {}
+        if "bytes_limit" in stats:
+            free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+            return int(share * free * len(layout.devices))
+    return int(share * free_memory())
+
+
+def batch_memory() -> int:
+    """Default memory of a batch of pairs, bytes: 256 MiB on CPU.
+
+    On an accelerator an eighth of its memory: it works on the whole batch at once, and a small
+    batch would leave it idle.
+    """
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return HOST_BATCH
+    limit = (device.memory_stats() or {}).get("bytes_limit", 0)
+    return max(limit // _BATCH_SHARE, HOST_BATCH)
+
+
+def batch_size(bytes_each: float, *, memory: float | None = None) -> int:
+    """Number of items of `bytes_each` that fit into `memory` (`batch_memory()`); at least one."""
+    memory = batch_memory() if memory is None else finite_positive("memory", memory)
+    fit = memory // finite_positive("bytes_each", bytes_each)
+    return max(int(fit), 1)

@@ -1,51 +1,127 @@
-"""Runs on devices: every one is computed once, wherever it lands."""
+"""Layouts, mapping, padding and memory budgets."""
 
+import types
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnjax.devices import Layout, default_layout, pad_to
+from rnnjax import devices
+from rnnjax.devices import Layout, default_layout
+
+
+def of_devices(count, map_width):
+    return Layout(default_layout().devices[:count], map_width)
 
 
 @pytest.mark.parametrize("map_width", [None, 1, 3])
-@pytest.mark.parametrize("devices", [1, 2])
-def test_map_is_a_loop(map_width, devices):
-    layout = Layout(default_layout().devices[:devices], map_width)
+@pytest.mark.parametrize("count", [1, 2])
+def test_map_is_a_loop(map_width, count):
+    layout = of_devices(count, map_width)
     runs = {"a": jnp.arange(8.0), "b": jnp.arange(16).reshape(8, 2)}
     runs = jax.device_put(runs, layout.sharding())
     got = jax.jit(lambda r: layout.map(lambda one: one["a"] + one["b"], r))(runs)
     expected = [runs["a"][k] + np.asarray(runs["b"])[k] for k in range(8)]
     np.testing.assert_array_equal(got, expected)
-    assert len(got.sharding.device_set) == devices
+    assert len(got.sharding.device_set) == count
 
 
 @pytest.mark.parametrize(
-    ("devices", "map_width", "runs", "expected"),
+    ("count", "map_width", "runs", "expected"),
     [(2, 1, 1, 4), (2, 1, 4, 4), (2, 1, 5, 6), (2, None, 1, 2), (2, None, 5, 6), (1, 1, 1, 2),
      (1, None, 1, 1)],
 )  # fmt: skip
-def test_padding(devices, map_width, runs, expected):
-    """One run per device would be unrolled by XLA, and then rounds differently."""
-    assert Layout(default_layout().devices[:devices], map_width).padded(runs) == expected
+def test_padded_size_of_a_block(count, map_width, runs, expected):
+    assert of_devices(count, map_width).padded(runs) == expected
 
 
-def test_padding_repeats_the_last_run():
-    padded = pad_to(5, {"x": jnp.array([3, 1, 2])})
-    assert padded["x"].tolist() == [3, 1, 2, 2, 2]
+def test_padding_repeats_the_last_entry():
+    padded = devices.pad_to(5, {"x": jnp.array([3, 1, 2])})
+    chex.assert_trees_all_equal(padded, {"x": jnp.array([3, 1, 2, 2, 2])})
+    assert devices.padded_index(2, 4, 5).tolist() == [2, 3, 4, 4]
 
 
-def test_layouts_are_specs_and_the_default_uses_every_core():
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_items_mapped_over_devices_are_those_of_vmap(count):
+    assert jax.local_device_count() == 2
+    items = {"a": jnp.arange(count * 3.0).reshape(count, 3), "b": jnp.arange(count)}
+
+    def function(item):
+        return item["a"] * item["b"], jnp.sum(item["a"])
+
+    mapped = jax.jit(lambda items: devices.map_items(function, items))(items)
+    chex.assert_trees_all_close(mapped, jax.vmap(function)(items))
+
+
+def test_default_layout_uses_every_core_and_layouts_are_hashable():
     assert default_layout() == default_layout()
     assert hash(default_layout()) == hash(default_layout())
     assert (len(default_layout().devices), default_layout().map_width) == (2, 1)
-    assert default_layout(1, 3) == Layout(default_layout().devices[:1], 3)
+    assert default_layout(1, 3) == of_devices(1, 3)
+    assert default_layout().on_cpu
+    assert devices.on_cpu()
+
+
+@pytest.mark.parametrize(
+    ("count", "map_width", "expected"), [(1, 1, 2), (2, 1, 4), (1, None, 8), (2, None, 16)]
+)
+def test_size_of_a_group_of_networks(count, map_width, expected):
+    assert of_devices(count, map_width).group_size == expected
 
 
 def test_one_device_on_many_cores_gives_a_hint(monkeypatch):
     only = jax.local_devices()[:1]
     monkeypatch.setattr(jax, "local_devices", lambda: only)
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr(devices, "available_cores", lambda: 4)
     with pytest.warns(UserWarning, match=r'update\("jax_num_cpu_devices", 4\)'):
         default_layout()
-    assert len(default_layout(devices=1).devices) == 1  # asked for: no hint
+    assert len(default_layout(devices=1).devices) == 1  # a given number: no hint
+    assert len(devices.all_devices().devices) == 1
+
+
+def test_memory_sets_the_size_of_a_batch():
+    assert devices.batch_size(100, memory=1000) == 10
+    assert devices.batch_size(300, memory=1000) == 3
+    assert devices.batch_size(5000, memory=1000) == 1  # one pair must be solved
+    with pytest.raises(ValueError, match="^memory"):
+        devices.batch_size(10, memory=0)
+
+
+def fake_device(platform, stats):
+    return types.SimpleNamespace(platform=platform, memory_stats=lambda: stats)
+
+
+@pytest.mark.parametrize(
+    ("platform", "stats", "expected"),
+    [
+        ("cpu", {"bytes_limit": 2**40}, 2**28),
+        ("gpu", {"bytes_limit": 2**36}, 2**33),
+        ("gpu", {"bytes_limit": 2**20}, 2**28),
+        ("gpu", None, 2**28),
+    ],
+)
+def test_batches_fill_an_accelerator(platform, stats, expected, monkeypatch):
+    monkeypatch.setattr(jax, "local_devices", lambda: [fake_device(platform, stats)])
+    assert devices.batch_memory() == expected
+    assert devices.batch_size(2**20) == expected // 2**20
+
+
+@pytest.mark.parametrize(
+    ("platform", "stats", "expected"),
+    [
+        ("cpu", {"bytes_limit": 2**40}, 500),
+        ("gpu", {"bytes_limit": 1000, "bytes_in_use": 200}, 800),
+        ("gpu", None, 500),
+    ],
+)
+def test_budget_is_a_share_of_the_free_memory(platform, stats, expected, monkeypatch):
+    monkeypatch.setattr(devices, "free_memory", lambda: 1000)
+    layout = Layout((fake_device(platform, stats),) * 2, None)
+    assert devices.memory_budget(layout, 0.5) == expected
+
+
+def test_free_memory_is_positive_and_there_is_a_core():
+    assert devices.free_memory() > 2**20
+    assert devices.available_cores() >= 1

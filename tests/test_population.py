@@ -13,6 +13,7 @@ import rnnjax
 import tiny
 from oracles import scores
 from rnnjax import Recipe, Status, StoreError, cells, load_population, train_population
+from rnnjax.devices import all_devices
 from rnnjax.parametrization import MuPAdam
 from rnnjax.population import programs as programs_asked
 from rnnjax.rollout import rollout
@@ -266,7 +267,7 @@ def test_bad_questions_are_named(population):
 def test_large_latent_populations_are_asked_without_their_rates():
     task = rnnjax.tasks.flip_flop(1, steps=30)
     setup = Setup(task, cells.fitted(cells.latent(10**6, rank=1), task), tiny.recipe())
-    layout = programs_asked.all_devices()
+    layout = all_devices()
     programs_asked.require_memory(setup, task, 200, 1, 1, layout)
     with pytest.raises(ValueError, match="^trials: expected activity that fits .* 1000000 units"):
         programs_asked.require_memory(setup, task, 200, 10, 10**6, layout)

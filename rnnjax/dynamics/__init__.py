@@ -1,4 +1,4 @@
-"""Where trained networks come to rest, and how they move near there."""
+"""Fixed points of trained networks, and the dynamics near them."""
 
 from rnnjax.dynamics.search import FixedPoints, fixed_points, jacobians, visited_states
 

@@ -1,13 +1,12 @@
-"""Fixed and slow points of whole populations, in one program (Sussillo and Barak 2013).
+"""Fixed and slow points of populations, in one compiled program (Sussillo and Barak 2013).
 
-With the map of one time step under a constant input, x' = F(x), points are local minima of the
-speed
+For the map of one time step under a constant input, x' = F(x), they are local minima of the speed
 
     q(x) = |F(x) - x|^2 / 2,
 
 found by Levenberg-Marquardt steps (optimistix) from many starts at once, in double precision:
-fixed where q vanishes, slow where it is merely small. Near a fixed point x* a deviation follows
-the Jacobian J = dF/dx: x* is stable if every eigenvalue of J lies inside the unit circle.
+fixed where q vanishes, slow where it is small. Deviations from a fixed point x* follow the Jacobian
+J = dF/dx: x* is stable if every eigenvalue of J lies inside the unit circle.
 """
 
 import functools
@@ -17,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optimistix
+from einops import rearrange
 
 from rnnjax.cells import Cell
 from rnnjax.rollout import rollout
@@ -33,13 +33,13 @@ class FixedPoints(NamedTuple):
     speeds: Float[np.ndarray, " P"]
     """q of every point."""
     eigenvalues: Complex[np.ndarray, "P N"]
-    """Of the Jacobian there, by falling modulus."""
+    """Eigenvalues of the Jacobian at every point, by falling modulus."""
     fixed: Bool[np.ndarray, " P"]
-    """Fixed, or merely slow."""
+    """Whether the point is fixed; otherwise it is slow."""
     stable: Bool[np.ndarray, " P"]
-    """Fixed, with every eigenvalue inside the unit circle."""
-    arrivals: Int[np.ndarray, " P"]
-    """How many starts ended there."""
+    """Whether the point is fixed and every eigenvalue lies inside the unit circle."""
+    starts: Int[np.ndarray, " P"]
+    """Number of starts whose search ended at the point."""
 
 
 def _motion(cell: Cell, state: Array, params: Params, inputs: Array) -> Array:
@@ -51,7 +51,7 @@ def _motion(cell: Cell, state: Array, params: Params, inputs: Array) -> Array:
 def _descend(cell: Cell, params: Params, starts: Array, inputs: Array, steps: int):
     """Ends [S, M, N] of all searches and their speeds [S, M]."""
     motion = functools.partial(_motion, cell)
-    # Relative to the state nothing is asked: q itself says how far a search came.
+    # No tolerance relative to the state: q alone decides whether a point is found.
     solver = optimistix.LevenbergMarquardt(rtol=1e-10, atol=1e-13)
 
     def search(params, start):
@@ -87,24 +87,24 @@ def _checked_inputs(cell: Cell, inputs: object) -> np.ndarray:
 def jacobians(
     cell: Cell, params: Params, states: object, inputs: object | None = None
 ) -> Float[np.ndarray, "P N N"]:
-    """dF/dx of one network at `states` [P, N], under a constant input, in double precision.
+    """dF/dx of one network at `states` [P, N] under a constant input, in double precision.
 
     Args:
-        cell: the network's spec.
-        params: its raw weights.
-        states: where.
+        cell: spec of the network.
+        params: raw weights.
+        states: points at which to differentiate.
         inputs: [I]; zeros by default.
 
     Raises:
         ValueError: states of another shape, or inputs that are not I finite numbers.
     """
     instance_of("cell", cell, Cell)
-    given, where = _checked_inputs(cell, inputs), np.asarray(states, float)
+    given, points = _checked_inputs(cell, inputs), np.asarray(states, float)
     size = jax.eval_shape(cell.initial_state, params).shape[-1]
-    if where.ndim != 2 or where.shape[1] != size:
-        raise ValueError(f"states: expected shape [P, {size}], got {where.shape}")
+    if points.ndim != 2 or points.shape[1] != size:
+        raise ValueError(f"states: expected shape [P, {size}], got {points.shape}")
     with jax.enable_x64(True):
-        return np.asarray(_jacobians(cell, _doubles(params), _doubles(where), _doubles(given)))
+        return np.asarray(_jacobians(cell, _doubles(params), _doubles(points), _doubles(given)))
 
 
 def fixed_points(
@@ -121,15 +121,15 @@ def fixed_points(
     """Fixed and slow points of every network of a population, under a constant input.
 
     Args:
-        cell: what the networks are.
+        cell: spec of the networks.
         params: raw weights, each leaf [S, ...].
-        starts: states [S, M, N] to begin from, such as `visited_states`.
+        starts: initial states [S, M, N] of the searches, such as `visited_states`.
         inputs: the constant input, [I]; zeros by default.
         tolerance: the largest speed q of a fixed point.
-        slow: that of a slow point; searches that end above it found nothing.
-        radius: points closer than this, over the root mean square norm of the network's starts,
-            are one; the slowest of them is kept.
-        steps: of every search, at most.
+        slow: the largest speed q of a slow point; searches that end above it are discarded.
+        radius: points closer than this, in units of the root mean square norm of the network's
+            starts, count as one; the slowest of them is kept.
+        steps: largest number of steps of a search.
 
     Raises:
         ValueError: starts of another shape or not finite, inputs that are not I finite numbers, or
@@ -154,38 +154,38 @@ def fixed_points(
     found = []
     for row in range(networks):
         scale = radius * np.sqrt(np.mean(np.sum(begin[row] ** 2, axis=-1)))
-        kept, arrivals = _distinct(ends[row], np.where(speeds[row] <= slow, speeds[row], np.inf),
+        kept, counts = _distinct(ends[row], np.where(speeds[row] <= slow, speeds[row], np.inf),
                                    scale)  # fmt: skip
         one = {name: leaf[row] for name, leaf in params.items()}
-        found.append(_described(cell, one, ends[row, kept], speeds[row, kept], arrivals, given,
-                                tolerance))  # fmt: skip
+        found.append(_classify(cell, one, ends[row, kept], speeds[row, kept], counts, given,
+                               tolerance))  # fmt: skip
     return found
 
 
 def _distinct(
     points: np.ndarray, speeds: np.ndarray, radius: float
 ) -> tuple[list[int], np.ndarray]:
-    """Indices of points no two of which are within `radius`, slowest first; and the arrivals."""
+    """Indices of points at least `radius` apart, slowest first, with the searches at each."""
     kept: list[int] = []
-    arrivals: list[int] = []
+    counts: list[int] = []
     for index in np.argsort(speeds, kind="stable").tolist():
         if not np.isfinite(speeds[index]):
             break
         near = np.linalg.norm(points[kept] - points[index], axis=-1)
         if len(kept) and near.min() <= radius:
-            arrivals[int(near.argmin())] += 1
+            counts[int(near.argmin())] += 1
         else:
             kept.append(index)
-            arrivals.append(1)
-    return kept, np.array(arrivals, int)
+            counts.append(1)
+    return kept, np.array(counts, int)
 
 
-def _described(
+def _classify(
     cell: Cell,
     params: Params,
     points: np.ndarray,
     speeds: np.ndarray,
-    arrivals: np.ndarray,
+    counts: np.ndarray,
     inputs: np.ndarray,
     tolerance: float,
 ) -> FixedPoints:
@@ -197,7 +197,7 @@ def _described(
         values = np.zeros(points.shape, complex)
     fixed = speeds <= tolerance
     largest = np.abs(values[:, 0]) if len(points) else np.zeros(0)
-    return FixedPoints(points, speeds, values, fixed, fixed & (largest < 1), arrivals)
+    return FixedPoints(points, speeds, values, fixed, fixed & (largest < 1), counts)
 
 
 @functools.partial(jax.jit, static_argnames="cell")
@@ -214,29 +214,29 @@ def visited_states(
     key: Key,
     noise: float = 0.0,
 ) -> Float[np.ndarray, "S M N"]:
-    """States that every network of a population passes through, to search from.
+    """Draws states that the networks of a population visit, as starts of `fixed_points`.
 
-    The same trials and times are drawn for all networks.
+    The trials and times drawn are the same for all networks.
 
     Args:
-        cell: what the networks are.
+        cell: spec of the networks.
         params: raw weights, each leaf [S, ...].
         inputs: trials, such as `task.batch(key, B).inputs`.
-        count: how many states, M.
+        count: number of states, M.
         key: draws trials, times and noise.
-        noise: standard deviation of what is added to the states.
+        noise: standard deviation of the noise added to the states.
 
     Raises:
         ValueError: no states, or inputs of another shape.
     """
     instance_of("cell", cell, Cell)
-    where, shake = jax.random.split(key)
+    draw_key, noise_key = jax.random.split(key)
     states = np.asarray(_states(cell, params, jnp.asarray(inputs)))
-    states = states.reshape(len(states), -1, states.shape[-1])
+    states = rearrange(states, "s b t n -> s (b t) n")
     drawn = positive_integer("count", count)
-    chosen = jax.random.choice(where, states.shape[1], (drawn,), replace=drawn > states.shape[1])
+    chosen = jax.random.choice(draw_key, states.shape[1], (drawn,), replace=drawn > states.shape[1])
     picked = states[:, np.asarray(chosen)]
     if noise:
         scale = finite_positive("noise", noise)
-        picked = picked + scale * np.asarray(jax.random.normal(shake, picked.shape))
+        picked = picked + scale * np.asarray(jax.random.normal(noise_key, picked.shape))
     return picked

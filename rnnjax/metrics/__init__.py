@@ -1,11 +1,12 @@
-"""How alike trained networks are, at four levels: behavior, dynamics, weights, representation.
+"""Distances between trained networks at four levels: behavior, dynamics, weights, representation.
 
-Arrays in, arrays out: recordings from an animal or states of a network from another framework do
-as well as ours. `METRICS` holds every distance that takes a population and returns [S, S].
+All functions take arrays, so recordings from an animal and states of a network from another
+framework can be compared too. `METRICS` has every distance that takes a population and returns
+a matrix [S, S].
 """
 
 from rnnjax.metrics import behavior, dsa, features, pairwise, shape, structure, svcca, weights
-from rnnjax.metrics.base import Invariance, Metric, Solved
+from rnnjax.metrics.base import Invariance, Metric, Solved, SolverOptions
 from rnnjax.metrics.dsa import dsa_distances
 from rnnjax.metrics.pairwise import mean_distance
 from rnnjax.metrics.shape import cka_distances, procrustes_distances
@@ -16,6 +17,7 @@ __all__ = [
     "METRICS",
     "Metric",
     "Solved",
+    "SolverOptions",
     "behavior",
     "cka_distances",
     "dsa",
@@ -33,32 +35,23 @@ __all__ = [
 ]
 
 _SHAPE: frozenset[Invariance] = frozenset({"relabelling", "rotation", "scaling"})
+_LABELS: frozenset[Invariance] = frozenset({"relabelling"})
+_VARIANCE = ("variance",)
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
+        Metric("dsa", "dynamics", "DSA, angular", "trajectories", dsa_distances, _SHAPE, _VARIANCE),
+        Metric("pif", "weights", "PIF", "weights", pif_distances, _LABELS),
         Metric(
-            "dsa", "dynamics", "DSA, angular", "trajectories", dsa_distances, _SHAPE, ("variance",)
-        ),
-        Metric("pif", "weights", "PIF", "weights", pif_distances, frozenset({"relabelling"})),
-        Metric(
-            "svcca",
-            "representation",
-            "SVCCA distance",
-            "activities",
-            svcca_distances,
-            _SHAPE,
-            ("variance",),
+            "svcca", "representation", "SVCCA distance", "activities", svcca_distances, _SHAPE,
+            _VARIANCE,
         ),
         Metric("cka", "representation", "CKA distance", "activities", cka_distances, _SHAPE),
         Metric(
-            "procrustes",
-            "representation",
-            "Procrustes distance",
-            "activities",
-            procrustes_distances,
-            _SHAPE,
+            "procrustes", "representation", "Procrustes distance", "activities",
+            procrustes_distances, _SHAPE,
         ),
     )
-}
+}  # fmt: skip
 """Every distance between the networks of a population, by name."""

@@ -1,6 +1,6 @@
-"""What SVCCA, CKA and Procrustes share: centered activity, and a distance for every pair.
+"""Shared parts of SVCCA, CKA and Procrustes: centered activity, and a loop over all pairs.
 
-All arithmetic is float64 on the host.
+All arithmetic is in float64 on the host.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,13 +18,13 @@ Prepared = TypeVar("Prepared")
 def centered(label: str, activity: np.ndarray) -> np.ndarray:
     """Activity [samples, N] minus each unit's mean over samples, in float64.
 
-    A unit that varies by no more than the rounding of its numbers is dead, and exactly 0.
+    A unit that varies by no more than rounding is dead, and set to exactly 0.
 
     Raises:
         ValueError: every unit is dead.
     """
     x = np.asarray(activity, np.float64)
-    deviations = x - x[0]  # exactly 0 for a constant unit, whose mean would be off by rounding
+    deviations = x - x[0]  # exactly 0 for a constant unit, whose mean is rounded
     deviations -= deviations.mean(axis=0)
     rounding = np.finfo(activity.dtype).eps * np.linalg.norm(x, axis=0)
     dead = np.linalg.norm(deviations, axis=0) <= rounding
@@ -41,7 +41,7 @@ def every_pair(
 ) -> np.ndarray:
     """The symmetric [S, S] of `distance`, one pair in memory at a time.
 
-    A batch is only what lies between two reports of progress: LAPACK solves one pair per call.
+    LAPACK solves one pair per call; a batch only sets how often progress is reported.
     """
     pairs = np.stack(all_pairs(len(networks)), axis=1)
 

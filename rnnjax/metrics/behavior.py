@@ -1,4 +1,4 @@
-"""Behavior: the losses of a population on trials it was not trained on, and their spread."""
+"""Behavior: the losses of a population on held-out trials, and their spread."""
 
 from typing import NamedTuple
 
@@ -19,8 +19,8 @@ class Spread(NamedTuple):
     """[S]"""
 
 
-def _chosen(mask: object, shape: tuple[int, ...]) -> np.ndarray:
-    """`mask` as booleans of `shape`."""
+def _mask_entries(mask: object, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns `mask` as booleans of `shape`."""
     entries = floating("mask", mask)
     if entries.shape != shape:
         raise ValueError(f"mask: expected shape [B, T, O] = {shape}, got {entries.shape}")
@@ -38,8 +38,8 @@ def losses(predictions: object, targets: object, mask: object | None = None) -> 
 
     Args:
         predictions: outputs [S, B, T, O] of every network.
-        targets: [B, T, O], the same trials for all, or [S, B, T, O].
-        mask: [B, T, O], 1 for the entries that enter the mean; the others may be anything.
+        targets: [B, T, O], the same for all networks, or [S, B, T, O].
+        mask: [B, T, O], 1 for the entries that enter the mean; the others are ignored.
 
     Raises:
         ValueError: shapes that do not fit, targets that are not finite, or an empty mask.
@@ -53,7 +53,7 @@ def losses(predictions: object, targets: object, mask: object | None = None) -> 
             f"got {wanted.shape}"
         )
     shape = outputs.shape[1:]
-    chosen = np.ones(shape, bool) if mask is None else _chosen(mask, shape)
+    chosen = np.ones(shape, bool) if mask is None else _mask_entries(mask, shape)
     wanted = wanted[..., chosen]
     if not np.isfinite(wanted).all():
         raise ValueError("targets: expected finite numbers, got NaN or infinity")
@@ -65,12 +65,12 @@ def losses(predictions: object, targets: object, mask: object | None = None) -> 
 def spread(losses: object) -> Spread:
     """Behavioral degeneracy of a population: mean and standard deviation of its losses [S].
 
-    `sigma_OOD = sqrt(sum_s (l_s - mean)^2 / S)`, Sec. 2.3.1 of the paper, where `l` is the loss on
-    trials stretched in time.
+    `sigma = sqrt(sum_s (l_s - mean)^2 / S)`. For the spread out of distribution, `l` is the loss on
+    trials of another distribution, such as trials stretched in time.
 
     Raises:
-        ValueError: another shape, fewer than two networks, or one whose loss is not finite: a
-            diverged network must be left out by name first.
+        ValueError: another shape, fewer than two networks, or a loss that is not finite: leave
+            diverged networks out first.
     """
     values = np.asarray(floating("losses", losses), np.float64)
     if values.ndim != 1:

@@ -1,9 +1,10 @@
-"""Checks of what metrics are given: each raises a `ValueError` that names the network."""
+"""Checks of the arguments of metrics: each raises a `ValueError` that names the network."""
 
 from collections.abc import Iterable, Mapping
 
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 
 __all__ = [
     "finite",
@@ -27,7 +28,7 @@ def floating(name: str, value: object) -> np.ndarray:
 
 
 def finite(name: str, value: np.ndarray, *, each: str = "network") -> np.ndarray:
-    """Returns `value`, [S, ...]; an error names the first of its members with NaN or infinity."""
+    """Returns `value`, [S, ...]; the error names the first member with NaN or infinity."""
     bad = ~np.isfinite(value).all(axis=tuple(range(1, value.ndim)))
     if bad.any():
         which = int(np.flatnonzero(bad)[0])
@@ -54,7 +55,7 @@ def square_matrices(name: str, value: np.ndarray) -> np.ndarray:
 
 
 def matched_operators(first: str, a: object, second: str, b: object) -> tuple[np.ndarray, ...]:
-    """Two finite stacks of square matrices of one shape, [M, R, R]."""
+    """Two finite stacks of square matrices of the same shape, [M, R, R]."""
     left, right = (population(name, x, "M R R", least=1) for name, x in ((first, a), (second, b)))
     square_matrices(first, left)
     if left.shape != right.shape:
@@ -65,14 +66,14 @@ def matched_operators(first: str, a: object, second: str, b: object) -> tuple[np
 
 
 def labelled(name: str, population: Iterable[object]) -> dict[str, object]:
-    """The networks of `population` under the labels by which errors name them."""
+    """The networks of `population` by the labels that errors name."""
     return {f"{name}, network {s}": member for s, member in enumerate(population)}
 
 
 def shared_samples(activities: Mapping[str, object]) -> dict[str, np.ndarray]:
-    """Finite activities [samples, N_s], by label, of networks that saw the same samples.
+    """Finite activities [samples, N_s] by label, of networks recorded on the same samples.
 
-    Sizes N_s may differ. Of trajectories [B, T, N_s] every step of every trial is a sample.
+    Sizes N_s may differ. Every step of every trial of trajectories [B, T, N_s] is a sample.
     """
     arrays = {label: floating(label, x) for label, x in activities.items()}
     if len(arrays) < 2:
@@ -93,4 +94,4 @@ def shared_samples(activities: Mapping[str, object]) -> dict[str, np.ndarray]:
         raise ValueError(
             f"activities: expected at least 3 samples, since fewer are always alike, got {samples}"
         )
-    return {label: x.reshape(-1, x.shape[-1]) for label, x in arrays.items()}
+    return {label: rearrange(x, "... n -> (...) n") for label, x in arrays.items()}

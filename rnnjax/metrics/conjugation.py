@@ -1,17 +1,18 @@
-"""The orthogonal C that brings C B C^T closest to A: many starts, gradient steps, the best survive.
+"""Minimization of |A - C B C^T| over orthogonal C, by gradient steps from many starts.
 
-Minimizing |A - C B C^T| is maximizing f(C) = <A, C B C^T>, whatever the norms. With B' = C B C^T,
-turning C into exp(X) C for a small skew X changes f by <G, X>, where
+It is the maximization of f(C) = <A, C B C^T>, whatever the norms. With B' = C B C^T, replacing C
+by exp(X) C for a small skew X changes f by <G, X>, where
 
     G = (P - P^T) / 2,   P = A B'^T + A^T B'.
 
-A step takes X = t G, with t by Barzilai and Borwein's two rules in turn, and follows I + X by one
-Newton-Schulz iteration towards the orthogonal group: I + X is orthogonal up to X^2, and what is
-left over is squared away by the next step. f may fall now and then; the best C so far is kept.
+A step takes X = t G, with t by the two rules of Barzilai and Borwein (1988) in turn, multiplies C
+by I + X, and applies one Newton-Schulz iteration towards the orthogonal group. I + X is orthogonal
+up to X^2, and the next iteration squares the remaining error. f can decrease in a step; the best C
+so far is kept.
 
-The landscape has many local optima, and which start leads to a good one shows early. So the starts
-run in rounds, each with a quarter of those before it, the best: with many starts, three
-rounds cost a fifth of running all to the end.
+f has many local optima, and a good start is ahead early. The starts therefore run in three rounds,
+each with the best quarter of the round before: with many starts, the rounds cost a fifth of
+running all starts to the end.
 """
 
 import functools
@@ -21,21 +22,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.metrics import pairwise
+from rnnjax import devices
+from rnnjax.metrics.pairwise import Kernel
 from rnnjax.typing import Array, Bool, Float, Key
 
-__all__ = ["Conjugated", "bordered_order", "conjugate", "random_orthogonal", "rounds"]
+__all__ = ["Conjugated", "conjugate", "padded_order", "random_orthogonal", "rounds"]
 
 _ROUNDS = ((1, 0.1), (4, 0.25), (16, 0.65))
-"""Of each round: the divisor of the starts, and the share of the steps."""
+"""Divisor of the starts and share of the steps, by round."""
 
 _FINALISTS = 4
 _LONGEST_STEP = 0.7
-"""Of X in the Frobenius norm; farther out one Newton-Schulz iteration no longer suffices."""
+"""Largest Frobenius norm of X; beyond it one Newton-Schulz iteration is not accurate enough."""
 
 _FIRST_STEP = 0.1
 _FLAT = 3e-5
-"""Norm of the gradient, for matrices of unit norm, below which a point counts as stationary."""
+"""Norm of the gradient, for matrices of unit norm, below which a point is stationary."""
 
 _TILE = 32
 
@@ -46,13 +48,13 @@ class Conjugated(NamedTuple):
     rotation: Float[np.ndarray, "M F R R"]
     """C, orthogonal to single precision."""
     stationary: Bool[np.ndarray, " M"]
-    """Whether the best of them is a stationary point, to tolerance."""
+    """Whether the best of them is a stationary point to the tolerance."""
 
 
 class _State(NamedTuple):
     rotation: Array  # [F, R, R]
     gradient: Array  # [F, R, R]
-    step: Array  # [F], the t of the coming step
+    step: Array  # [F], t of the next step
     best: Array  # [F], highest f so far
     best_rotation: Array  # [F, R, R]
     flatness: Array  # [F], norm of the gradient at the best
@@ -60,7 +62,7 @@ class _State(NamedTuple):
 
 
 def rounds(starts: int, steps: int) -> tuple[tuple[int, int], ...]:
-    """How many run in each round, and for how many steps; a finalist runs `steps` in all."""
+    """Number of starts and of steps of every round; a finalist takes `steps` steps in total."""
     few = min(_FINALISTS, starts)
     return tuple(
         (max(-(-starts // divisor), few), max(round(share * steps), 1))
@@ -87,10 +89,10 @@ def _transposed(x: Array) -> Array:
 
 
 def _value_and_gradient(a: Array, b: Array, rotation: Array) -> tuple[Array, Array]:
-    """f [F] and G [F, R, R]; products with the shared A and B are one product over all starts."""
-    turned = jnp.einsum("fij,fkj->fik", jnp.einsum("fij,jk->fik", rotation, b), rotation)
-    p_transposed = jnp.einsum("fij,kj->fik", turned, a) + jnp.einsum("fji,jk->fik", turned, a)
-    return _inner(a[None], turned), (_transposed(p_transposed) - p_transposed) / 2
+    """f [F] and G [F, R, R]; a product with A or B is one matrix product over all starts."""
+    rotated = jnp.einsum("fij,fkj->fik", jnp.einsum("fij,jk->fik", rotation, b), rotation)
+    p_transposed = jnp.einsum("fij,kj->fik", rotated, a) + jnp.einsum("fji,jk->fik", rotated, a)
+    return _inner(a[None], rotated), (_transposed(p_transposed) - p_transposed) / 2
 
 
 def _towards_orthogonal(rotation: Array) -> Array:
@@ -99,7 +101,7 @@ def _towards_orthogonal(rotation: Array) -> Array:
 
 
 def _ascend(a: Array, b: Array, state: _State) -> _State:
-    """One step of every start."""
+    """Takes one step of every start."""
     gradient = state.gradient
     squared = _inner(gradient, gradient)
     length = state.step * jnp.sqrt(squared)
@@ -108,7 +110,7 @@ def _ascend(a: Array, b: Array, state: _State) -> _State:
     rotation = _towards_orthogonal(state.rotation + skew @ state.rotation)
     value, new = _value_and_gradient(a, b, rotation)
 
-    # Both Barzilai-Borwein lengths, from the two gradients alone, since the step was t G.
+    # Both Barzilai-Borwein lengths follow from the two gradients, since the step was t G.
     along, new_squared = _inner(gradient, new), _inner(new, new)
     curvature = jnp.abs(squared - along)
     change = squared - 2 * along + new_squared
@@ -127,7 +129,7 @@ def _ascend(a: Array, b: Array, state: _State) -> _State:
 
 
 def _round(a: Array, b: Array, rotation: Array, steps: int, flat: Array) -> _State:
-    """`steps` steps of every start [F, R, R], fewer once all are stationary."""
+    """Takes `steps` steps of every start [F, R, R]; stops early when all are stationary."""
     rotation = _towards_orthogonal(rotation)
     value, gradient = _value_and_gradient(a, b, rotation)
     first = _State(
@@ -141,18 +143,19 @@ def _round(a: Array, b: Array, rotation: Array, steps: int, flat: Array) -> _Sta
     )
 
 
-def bordered_order(order: int) -> int:
-    """The order that matrices of this order are solved in.
+def padded_order(order: int) -> int:
+    """Order of the padded matrices in which matrices of this order are solved.
 
-    On an accelerator the next multiple of 32, since there compiling for every order takes longer
-    than all solves; orders of one multiple share a program if they have as many starts. With zeros
-    around A, B and C, which no step fills, every step is that of the smaller problem.
+    On an accelerator it is the next multiple of 32: compiling for every order would take longer
+    than all solves, and orders with the same multiple and number of starts share a program. A, B
+    and C are padded with zeros, which no step changes, so the solution is that of the original
+    matrices.
     """
-    return order if pairwise.one_by_one() else -(-order // _TILE) * _TILE
+    return order if devices.on_cpu() else -(-order // _TILE) * _TILE
 
 
-def _bordered(matrices: np.ndarray, size: int) -> np.ndarray:
-    """[..., R, R] as the first block of [..., size, size], zero elsewhere."""
+def _pad(matrices: np.ndarray, size: int) -> np.ndarray:
+    """Matrices [..., R, R] padded with zeros to [..., size, size]."""
     border = (0, size - matrices.shape[-1])
     return np.pad(matrices, [*[(0, 0)] * (matrices.ndim - 2), border, border])
 
@@ -164,30 +167,30 @@ def conjugate(
     shared: Float[np.ndarray, "H R R"],
     plan: tuple[tuple[int, int], ...],
 ) -> Conjugated:
-    """The finalists of every pair.
+    """Finds the finalists of every pair.
 
     Args:
         a, b: matrices of unit norm (or zero).
-        own: starts for each pair.
-        shared: starts for all pairs.
+        own: starts of each pair.
+        shared: starts that all pairs have in common.
         plan: `rounds(Q + H, steps)`.
     """
     order = a.shape[-1]
-    size = bordered_order(order)
-    bordered = (_bordered(x, size) for x in (a, b, own, shared))
-    # A has norm R, so that curvatures, and with them the first step, do not depend on R.
+    size = padded_order(order)
+    padded = (_pad(x, size) for x in (a, b, own, shared))
+    # With |A| = R curvatures, and with them the first step, do not depend on R.
     scale, flat = np.float32(order), np.float32(_FLAT * order)
-    found = _conjugate(*bordered, scale, flat, plan=plan)
+    found = _conjugate(*padded, scale, flat, plan=plan)
     rotation, stationary = (np.asarray(x) for x in found)
     return Conjugated(rotation[..., :order, :order], stationary)
 
 
-@functools.partial(pairwise.Kernel, static="plan")
+@functools.partial(Kernel, static="plan")
 def _conjugate(
     a: Array, b: Array, own: Array, shared: Array, scale: Array, flat: Array, plan: tuple
 ) -> tuple[Array, Array]:
     with jax.default_matmul_precision("highest"):
-        return pairwise.device_map(
+        return devices.map_items(
             lambda pair: _one_pair(pair, shared, scale, flat, plan), (a, b, own)
         )
 
@@ -195,7 +198,7 @@ def _conjugate(
 def _one_pair(
     pair: tuple[Array, Array, Array], shared: Array, scale: Array, flat: Array, plan: tuple
 ) -> tuple[Array, Array]:
-    """The finalists of one pair, from its own starts and those it shares with all pairs."""
+    """Finds the finalists of one pair from its own and the shared starts."""
     a, b, own = pair
     rotation, state = jnp.concatenate([own, shared]), None
     for width, steps in plan:

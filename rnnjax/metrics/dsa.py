@@ -1,14 +1,14 @@
-"""Dynamical similarity analysis: how alike two systems move, up to a rotation of their states.
+"""Dynamical similarity analysis: the distance between two dynamics up to a rotation of the states.
 
     d(A, B) = min over C in O(R) of |A - C B C^T|    (Ostrow et al. 2023; Frobenius norm)
 
-between the linear operators of two networks (`fit_operators`). One optimal C serves three scores:
+between the linear operators of two networks (`fit_operators`). One optimal C gives three scores:
 `raw`, the formula above; `chord`, the same for A/|A| and B/|B|; and `angular`, the angle between A
-and C B C^T in radians, with chord = 2 sin(angular / 2). 0 is alike for all of them.
+and C B C^T in radians, with chord = 2 sin(angular / 2). 0 means alike for all of them.
 
-The minimum is not known in general: values are upper bounds, `lower_bound` is proven, and the
-truth lies between. Invariant to rotation, relabelling and scaling of either network's states; at
-full rank (`variance=1`) also to any invertible mixing.
+The minimum is not known in general: it lies between the value, an upper bound, and `lower_bound`,
+which is proven. The distance is invariant to rotation, relabelling and scaling of the states of
+either network; at full rank (`variance=1`) also to any invertible mixing.
 """
 
 from collections.abc import Sequence
@@ -17,25 +17,26 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import numpy as np
 
-from rnnjax import validate
+from rnnjax import devices, validate
 from rnnjax.metrics import checks, pairwise
-from rnnjax.metrics.base import Solved
-from rnnjax.metrics.conjugation import bordered_order, conjugate, random_orthogonal, rounds
+from rnnjax.metrics.base import Solved, SolverOptions
+from rnnjax.metrics.conjugation import conjugate, padded_order, random_orthogonal, rounds
 from rnnjax.metrics.operators import (
     Operators,
+    Regression,
     choose_delays,
     delay_errors,
     fit_operators,
     principal_scores,
 )
-from rnnjax.metrics.pairwise import BatchCallback
-from rnnjax.metrics.spectra import Spectra, lower_bound, spectra, take
+from rnnjax.metrics.spectra import Spectra, lower_bound, select, spectra
 from rnnjax.numerics.assignment import assign
 from rnnjax.typing import Key
 
 __all__ = [
     "DSAResult",
     "Operators",
+    "Regression",
     "choose_delays",
     "compare_operators",
     "default_starts",
@@ -52,20 +53,20 @@ Score = Literal["angular", "chord", "raw", "wasserstein"]
 
 STEPS = 300
 _OWN = 2
-"""Starts that each pair has to itself."""
+"""Starts of each pair that other pairs do not have."""
 
 
 class DSAResult(NamedTuple):
-    """Distances of pairs and how far to trust them; 0 means alike. [M], or [S, S] of all pairs."""
+    """Distances of pairs, their bounds and status, [M] or, of all pairs, [S, S]; 0 means alike."""
 
     raw: np.ndarray
-    """|A - C B C^T|, the paper's formula."""
+    """|A - C B C^T|."""
     chord: np.ndarray
     """The same for operators of unit norm, from 0 to 2."""
     angular: np.ndarray
     """The angle between A and C B C^T, radians, from 0 to pi."""
     lower_bound: np.ndarray
-    """No C makes the angle smaller, radians: the optimum lies between this and `angular`."""
+    """Lower bound of the angle over all C, radians: the optimum lies between this and `angular`."""
     raw_lower_bound: np.ndarray
     """The same bound for `raw`."""
     spread: np.ndarray
@@ -73,20 +74,20 @@ class DSAResult(NamedTuple):
     status: np.ndarray
     """`Solved` codes."""
     rotation: np.ndarray
-    """C, orthogonal, [M, R, R]; of a whole population it is not kept, and empty."""
+    """C, orthogonal, [M, R, R]; empty for a whole population."""
 
 
 def default_starts(order: int) -> int:
-    """How many starts a pair of operators of this order is given: about equal cost for all.
+    """Default number of starts of a pair, from 24 to 192, at about equal cost for all orders.
 
-    Within 24 and 192. Below order 20 more starts still find better optima in a noticeable share
-    of pairs, and cost little.
+    Below order 20 more starts still find better optima in a noticeable share of pairs, and cost
+    little.
     """
     return min(max(500_000 // order**3, 24), 192)
 
 
 def _unit(matrices: np.ndarray) -> np.ndarray:
-    """Matrices over their Frobenius norms, [M, R, R]; zero stays zero."""
+    """Matrices divided by their Frobenius norms, [M, R, R]; zero stays zero."""
     norm = np.linalg.norm(matrices, axis=(1, 2), keepdims=True)
     return matrices / np.where(norm > 0, norm, 1.0)
 
@@ -97,7 +98,7 @@ def _eigenvectors(matrices: np.ndarray) -> np.ndarray:
 
 
 def _orthonormal(rotation: np.ndarray) -> np.ndarray:
-    """C to double precision, by Newton-Schulz iterations from single precision."""
+    """Orthogonalizes C to double precision by Newton-Schulz iterations."""
     for _ in range(2):
         square = np.swapaxes(rotation, -1, -2) @ rotation
         rotation = 1.5 * rotation - 0.5 * rotation @ square
@@ -114,8 +115,8 @@ def _result(
     finalists = _orthonormal(finalists.astype(np.float64))
 
     def residuals(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        turned = finalists @ b[:, None] @ np.swapaxes(finalists, 2, 3)
-        return np.linalg.norm(a[:, None] - turned, axis=(2, 3))
+        rotated = finalists @ b[:, None] @ np.swapaxes(finalists, 2, 3)
+        return np.linalg.norm(a[:, None] - rotated, axis=(2, 3))
 
     raws, chords = residuals(*operators), residuals(*map(_unit, operators))
     angles = 2 * np.arcsin(np.minimum(chords / 2, 1.0))
@@ -126,7 +127,7 @@ def _result(
         raw=raw,
         chord=chords[best],
         angular=angular,
-        # Where a bound is attained, rounding could lift it above the value.
+        # Rounding can lift an attained bound above the value.
         lower_bound=np.minimum(bound, angular),
         raw_lower_bound=np.minimum(lower_bound(*bounds), raw),
         spread=np.ptp(angles, axis=1),
@@ -136,12 +137,13 @@ def _result(
 
 
 class _Side(NamedTuple):
-    """One side of the pairs: operators, and what is computed of each once."""
+    """One side of the pairs: operators, and the quantities computed once for each."""
 
     matrix: np.ndarray
     unit: np.ndarray
-    """What the solver sees: unit norm, without the mean of the diagonal. A multiple of the identity
-    moves no optimum, and that of slow dynamics, A close to I, would drown what does."""
+    """Input of the solver: the operator without the mean of its diagonal, at unit norm. A multiple
+    of the identity does not change the optimal C, but for slow dynamics, A close to I, it would
+    dominate the numbers."""
     vectors: np.ndarray
     spectra: Spectra
 
@@ -158,39 +160,36 @@ def _solve(
     sides: tuple[_Side, _Side],
     members: tuple[np.ndarray, np.ndarray],
     key: Key,
-    starts: int | None,
-    steps: int,
-    memory: float | None,
-    progress: BatchCallback | None,
+    solver: SolverOptions | None,
     *,
     rotations: bool,
 ) -> DSAResult:
-    """The pairs (i of the first side, j of the second) of members (i, j), in batches."""
+    """Solves the pairs (i of the first side, j of the second) of members (i, j) in batches."""
     order = sides[0].matrix.shape[-1]
-    starts = default_starts(order) if starts is None else starts
-    validate.positive_integer("starts", starts)
-    plan = rounds(starts, validate.positive_integer("steps", steps))
+    solver = solver or SolverOptions()
+    starts = solver.starts or default_starts(order)
+    plan = rounds(starts, solver.steps or STEPS)
     shared = random_orthogonal(key, max(starts - _OWN, 0), order)
     identity = np.eye(order)
 
     def batch(numbers: np.ndarray) -> DSAResult:
         pair = [(side, member[numbers]) for side, member in zip(sides, members, strict=True)]
-        first, second = (side.vectors[which] for side, which in pair)
+        first, second = (side.vectors[index] for side, index in pair)
         aligned = first @ np.swapaxes(second, 1, 2)
         own = np.stack([np.broadcast_to(identity, aligned.shape), aligned], 1)[:, :starts]
-        inputs = [side.unit[which] for side, which in pair]
+        inputs = [side.unit[index] for side, index in pair]
         a, b, own = (x.astype(np.float32) for x in (*inputs, own))
         found = conjugate(a, b, own, shared, plan=plan)
-        first, second = (side.matrix[which] for side, which in pair)
-        bounds = [take(side.spectra, which) for side, which in pair]
+        first, second = (side.matrix[index] for side, index in pair)
+        bounds = [select(side.spectra, index) for side, index in pair]
         result = _result((first, second), (bounds[0], bounds[1]), found.rotation, found.stationary)
         return result if rotations else result._replace(rotation=result.rotation[:, :0, :0])
 
-    # In flight per pair: a dozen matrices of doubles, its finalists, and where all pairs are
-    # worked on at once, ten matrices per start.
-    matrices = 24 + _OWN + plan[-1][0] + (0 if pairwise.one_by_one() else 10 * starts)
-    size = pairwise.batch_size(4 * matrices * bordered_order(order) ** 2, memory=memory)
-    return pairwise.in_batches(batch, len(members[0]), size=size, progress=progress)
+    # Memory of a pair: a dozen matrices of doubles, its finalists, and on an accelerator, which
+    # solves all pairs of a batch at once, ten matrices per start.
+    matrices = 24 + _OWN + plan[-1][0] + (0 if devices.on_cpu() else 10 * starts)
+    size = devices.batch_size(4 * matrices * padded_order(order) ** 2, memory=solver.memory)
+    return pairwise.in_batches(batch, len(members[0]), size=size, progress=solver.progress)
 
 
 def operator_distances(
@@ -198,63 +197,50 @@ def operator_distances(
     b: np.ndarray,
     *,
     key: Key,
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    solver: SolverOptions | None = None,
 ) -> DSAResult:
-    """Distances between the operators of pairs: a[m] against b[m].
+    """Distances between the operators of pairs a[m], b[m].
 
     Args:
         a, b: operators [M, R, R].
-        key: draws the random starts; all pairs share them.
-        starts: initial C: the identity, the one that aligns the symmetric parts' eigenvectors,
-            and random ones of both determinants; `default_starts(R)` by default. A quarter of
-            them goes on after a tenth of the steps, and the best few after a third (see
-            `rnnjax.metrics.conjugation`).
-        steps: gradient steps that the last ones take in all, at most.
-        memory: bytes that a batch of pairs may take; `pairwise.default_memory()` by default.
-        progress: called with the pairs done and all pairs.
+        key: draws the random starts, which all pairs share.
+        solver: its starts are the identity, the rotation that aligns the eigenvectors of the
+            symmetric parts, and random rotations of both determinants, `default_starts(R)` by
+            default. A quarter of them continues after a tenth of the steps, and the best few
+            after a third (`rnnjax.metrics.conjugation`). Its steps are gradient steps.
 
     Raises:
         ValueError: other shapes, NaN or infinity, or a number below 1.
     """
     a, b = checks.matched_operators("a", a, "b", b)
     every = np.arange(len(a))
-    return _solve(
-        (_side(a), _side(b)), (every, every), key, starts, steps, memory, progress, rotations=True
-    )
+    return _solve((_side(a), _side(b)), (every, every), key, solver, rotations=True)
 
 
 def compare_operators(
     operators: np.ndarray,
     *,
     key: Key,
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    solver: SolverOptions | None = None,
 ) -> DSAResult:
     """Distances between all operators [S, R, R] of a population: every field is [S, S].
 
     Each pair is solved once, so that distances are symmetric; rotations are not kept. Arguments
-    and errors as in `operator_distances`; fewer than two operators raise too.
+    and errors are those of `operator_distances`; fewer than two operators raise `ValueError`.
     """
     operators = checks.population("operators", operators, "S R R")
     checks.square_matrices("operators", operators)
     side, networks = _side(operators), len(operators)
-    result = _solve(
-        (side, side), pairwise.all_pairs(networks), key, starts, steps, memory, progress,
-        rotations=False,
-    )  # fmt: skip
+    pairs = pairwise.all_pairs(networks)
+    result = _solve((side, side), pairs, key, solver, rotations=False)
     return DSAResult(*(pairwise.square(values, networks) for values in result))
 
 
 def wasserstein_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The 2-Wasserstein distance between the eigenvalues of a[m] and b[m], [M]; 0 is alike.
+    """2-Wasserstein distance between the eigenvalues of a[m] and b[m], [M]; 0 means alike.
 
-    sqrt(min over matchings p of mean_i |lambda_i(A) - lambda_p(i)(B)|^2). It bounds the other
-    scores from below for normal operators alone.
+    sqrt(min over matchings p of mean_i |lambda_i(A) - lambda_p(i)(B)|^2). Only for normal
+    operators is it a lower bound of the other scores.
 
     Args:
         a, b: operators [M, R, R].
@@ -274,20 +260,21 @@ def _transport(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def spectral_distances(
-    eigenvalues: np.ndarray, *, memory: float | None = None, progress: BatchCallback | None = None
+    eigenvalues: np.ndarray, *, solver: SolverOptions | None = None
 ) -> np.ndarray:
     """`wasserstein_distances` between the eigenvalues [S, R] of all networks, as [S, S].
 
-    `memory` and `progress` are those of `operator_distances`, but for the default: the work is
-    the host's, with `pairwise.HOST_MEMORY`.
+    Of `solver` only `memory` and `progress` are used. The distances are computed on the host, so
+    the default memory is `rnnjax.devices.HOST_BATCH`.
     """
     first, second = pairwise.all_pairs(len(eigenvalues))
-    memory = pairwise.HOST_MEMORY if memory is None else memory
+    solver = solver or SolverOptions()
+    memory = solver.memory or devices.HOST_BATCH
     values = pairwise.in_batches(
         lambda m: _transport(eigenvalues[first[m]], eigenvalues[second[m]]),
         len(first),
-        size=pairwise.batch_size(32 * eigenvalues.shape[1] ** 2, memory=memory),
-        progress=progress,
+        size=devices.batch_size(32 * eigenvalues.shape[1] ** 2, memory=memory),
+        progress=solver.progress,
     )
     return pairwise.square(values, len(eigenvalues))
 
@@ -300,23 +287,19 @@ def dsa_distances(
     delays: int | Sequence[int] = 1,
     variance: float | None = 0.99,
     components: int | None = None,
-    rank: int | None = None,
-    ridge: float = 0.0,
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    regression: Regression | None = None,
+    solver: SolverOptions | None = None,
 ) -> np.ndarray:
     """Dynamical distances between all networks of a population, [S, S]; 0 means alike.
 
     Args:
         states: trajectories [S, B, T, N] under the same trials.
-        key: draws starts, and the held-out trials where delays are chosen.
-        score: `angular`, `chord` or `raw` (the paper's formula), by one solve each pair; or
-            `wasserstein`, between eigenvalues.
-        delays: of the embedding; several are candidates for `choose_delays`.
-        variance, components, rank, ridge: as in `fit_operators`.
-        starts, steps, memory, progress: as in `operator_distances`.
+        key: draws the starts, and the folds of trials if delays are chosen.
+        score: `angular`, `chord` or `raw`, fields of `DSAResult`; or `wasserstein`, between
+            eigenvalues.
+        delays: delays of the embedding; of a sequence `choose_delays` takes the best.
+        variance, components, regression: as in `fit_operators`.
+        solver: as in `operator_distances`.
 
     Raises:
         ValueError: as `fit_operators` and `choose_delays`; fewer than two networks; an unknown
@@ -330,12 +313,8 @@ def dsa_distances(
             states, candidates=delays, key=held_out, variance=variance, components=components
         )
     fitted = fit_operators(
-        states, delays=delays, variance=variance, components=components, rank=rank,
-        ridge=ridge,
-    )  # fmt: skip
-    if score == "wasserstein":
-        return spectral_distances(fitted.eigenvalues, memory=memory, progress=progress)
-    result = compare_operators(
-        fitted.matrix, key=key, starts=starts, steps=steps, memory=memory, progress=progress
+        states, delays=delays, variance=variance, components=components, regression=regression
     )
-    return getattr(result, score)
+    if score == "wasserstein":
+        return spectral_distances(fitted.eigenvalues, solver=solver)
+    return getattr(compare_operators(fitted.matrix, key=key, solver=solver), score)

@@ -1,7 +1,7 @@
-"""Feature learning: how far training moved the weights, the tangent kernel and the representation.
+"""Feature learning: change of the weights, the tangent kernel and the representation in training.
 
-Alignments of kernels before and after training, `<K_0, K_1> / (|K_0| |K_1|)`, are 1 for a network
-that only rescaled what it had, and fall as it learns features.
+The alignment of kernels before and after training, `<K_0, K_1> / (|K_0| |K_1|)`, is 1 if training
+only rescales the kernel, and falls as the network learns features.
 """
 
 import functools
@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from rnnjax.devices import batch_size, padded_index
 from rnnjax.metrics.checks import floating, shared_samples
-from rnnjax.metrics.pairwise import Kernel, batch_size
+from rnnjax.metrics.pairwise import Kernel
 from rnnjax.typing import Array, Float, Scalar
 from rnnjax.validate import one_of
 
@@ -31,7 +32,7 @@ Apply = Callable[[Any, Array], Array]
 
 
 def _split(params: Any, leaves: Sequence[str] | None) -> tuple[Any, Any]:
-    """Parameters to differentiate by, and the others, if there are any."""
+    """Parameters to differentiate by, and all others."""
     if leaves is None:
         return params, {}
     if not isinstance(params, dict):
@@ -44,7 +45,7 @@ def _split(params: Any, leaves: Sequence[str] | None) -> tuple[Any, Any]:
 
 
 def _entry(apply: Apply, fixed: Any, trial: Array, entry: Any, chosen: Any) -> Scalar:
-    """One number among the outputs of one trial [1, ...]."""
+    """One entry of the outputs of one trial [1, ...]."""
     return apply({**fixed, **chosen} if fixed else chosen, trial).ravel()[entry]
 
 
@@ -52,7 +53,7 @@ def _entry(apply: Apply, fixed: Any, trial: Array, entry: Any, chosen: Any) -> S
 def _jacobian(
     apply: Apply, entries: int, fixed: Any, chosen: Any, inputs: Array, rows: Array
 ) -> Float[Array, "C P"]:
-    """The numbered rows of the Jacobian; each sees only its trial."""
+    """The given rows of the Jacobian; each depends on the inputs of its trial alone."""
 
     def gradient(row):
         trial = inputs[row // entries][None]
@@ -68,7 +69,7 @@ def _products(left: Float[Array, "C P"], right: Float[Array, "C P"]) -> Float[Ar
 
 
 def _outputs(apply: Apply, params: Any, inputs: Array) -> jax.ShapeDtypeStruct:
-    """Shape and dtype of what `apply` returns."""
+    """Shape and dtype of the outputs of `apply`."""
     outputs = jax.eval_shape(apply, params, inputs)
     if not isinstance(outputs, jax.ShapeDtypeStruct) or outputs.shape[:1] != inputs.shape[:1]:
         raise ValueError(
@@ -79,7 +80,7 @@ def _outputs(apply: Apply, params: Any, inputs: Array) -> jax.ShapeDtypeStruct:
 
 
 def _bytes_per_row(apply: Apply, fixed: Any, chosen: Any, inputs: Array) -> int:
-    """About what a row takes: its gradient, and all that the backward pass keeps of a trial."""
+    """Approximate memory of a row: its gradient and the residuals of a trial's backward pass."""
 
     def residuals(chosen):
         return jax.vjp(functools.partial(_entry, apply, fixed, inputs[:1], 0), chosen)[1]
@@ -87,7 +88,7 @@ def _bytes_per_row(apply: Apply, fixed: Any, chosen: Any, inputs: Array) -> int:
     def size(tree):
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
-    # Two blocks of finished rows, and the gradients of one in the making, before they are joined.
+    # Two blocks of rows, and the gradients of a third by leaf, before they are concatenated.
     return 4 * size(chosen) + size(jax.eval_shape(residuals, chosen))
 
 
@@ -101,19 +102,19 @@ def ntk_gram(
 ) -> np.ndarray:
     """The empirical neural tangent kernel `K = J J^T`, [R, R], of one network on probe trials.
 
-    J = d outputs / d params has a row per number that `apply` returns, in C order (trial, time,
-    output), and is never stored whole: blocks of rows are made in reverse mode and multiplied, and
-    made again for later blocks if J does not fit into `memory`.
+    J = d outputs / d params has a row per output, in C order (trial, time, output), and is never
+    stored whole: blocks of rows are computed in reverse mode and multiplied, and computed again for
+    later blocks if J does not fit into `memory` (Jacot et al. 2018).
 
     Args:
-        apply: `apply(params, inputs) -> outputs`, [B, ...] for trials [B, ...], where each trial's
-            outputs depend on its own inputs alone: it is called with one trial at a time. Pass
-            the same function for every network, so that one compiled program serves all.
-        params: the network's parameters, a tree of arrays.
+        apply: `apply(params, inputs) -> outputs`, [B, ...] for trials [B, ...]. The outputs of a
+            trial must depend on its own inputs alone: the function is called with one trial at a
+            time. Pass the same function for every network, so that one compiled program serves all.
+        params: parameters of the network, a tree of arrays.
         inputs: probe trials, the same before and after training.
         leaves: top-level names of the parameters to differentiate by; all by default.
-        memory: bytes that rows and what their gradients keep may take, about;
-            `pairwise.default_memory()` by default.
+        memory: approximate memory of rows and residuals, bytes; `rnnjax.devices.batch_memory()`
+            by default.
 
     Raises:
         ValueError: outputs that are not one array with an entry per trial, unknown leaves, or a
@@ -126,8 +127,8 @@ def ntk_gram(
     size = min(batch_size(_bytes_per_row(apply, fixed, chosen, inputs), memory=memory), rows)
 
     def block(start: int) -> Array:
-        numbers = np.minimum(np.arange(start, start + size), rows - 1)
-        return _jacobian(apply, entries, fixed, chosen, inputs, numbers)
+        index = padded_index(start, size, rows)
+        return _jacobian(apply, entries, fixed, chosen, inputs, index)
 
     upper = np.zeros((rows, rows), outputs.dtype)
     with jax.default_matmul_precision("highest"):
@@ -151,7 +152,7 @@ def _norm(name: str, matrix: np.ndarray) -> float:
 
 
 def kernel_alignment(k0: object, k1: object) -> float:
-    """`<K_0, K_1> / (|K_0|_F |K_1|_F)` of two kernels [R, R]; the paper's KA.
+    """`<K_0, K_1> / (|K_0|_F |K_1|_F)` of two kernels [R, R] (Cristianini et al. 2001).
 
     Raises:
         ValueError: matrices that are not square or of one shape, with NaN or infinity, or all 0.
@@ -166,10 +167,10 @@ def kernel_alignment(k0: object, k1: object) -> float:
 
 
 def representation_alignment(h0: object, h1: object) -> float:
-    """Kernel alignment of the sample Grams `H H^T` of two sets of states; the paper's RA.
+    """Kernel alignment of the Gram matrices `H H^T` of two sets of states, without centering.
 
-    Not centered. From `<H_0 H_0^T, H_1 H_1^T> = |H_0^T H_1|_F^2`, so that no Gram of all samples
-    is formed where there are more samples than units.
+    Computed from `<H_0 H_0^T, H_1 H_1^T> = |H_0^T H_1|_F^2` if there are more samples than units,
+    so that no Gram matrix of all samples is formed.
 
     Args:
         h0: states [samples, N_0], or trajectories [B, T, N_0] whose steps are the samples.
@@ -188,12 +189,12 @@ def representation_alignment(h0: object, h1: object) -> float:
 
 
 class WeightChange(NamedTuple):
-    """How far each leaf moved, by name."""
+    """Change of each leaf, by name."""
 
     norm: dict[str, Scalar]
     """`|W_T - W_0|_F`, which grows with the size of W."""
     per_parameter: dict[str, Scalar]
-    """`|W_T - W_0|_F / P` with P entries of W, as the paper's appendix I has it."""
+    """`|W_T - W_0|_F / P` for P entries of W."""
 
 
 def _named(params: Any) -> dict[str, Array]:
@@ -206,12 +207,12 @@ def _named(params: Any) -> dict[str, Array]:
 def weight_change(before: Any, after: Any) -> WeightChange:
     """Frobenius norm of the change of each leaf of one network, raw and per parameter.
 
-    Of the weights as they are given: pass `cell.connectivity(params)` for those that act. Use
-    `jax.vmap` for a population; a diverged network yields NaN.
+    Raw parameters give the change of raw weights; pass `cell.connectivity(params)` for that of
+    effective weights. Use `jax.vmap` for a population; a diverged network has NaN.
 
     Args:
         before: a tree of arrays, such as a dict of leaves, or one array.
-        after: the same leaves later.
+        after: the same leaves after training.
 
     Raises:
         ValueError: different leaves, or one of another shape.

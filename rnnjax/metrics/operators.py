@@ -1,25 +1,28 @@
-"""From states to linear operators: PCA, delay embedding, and dynamic mode decomposition.
+"""Linear operators of trajectories: PCA, delay embedding, and dynamic mode decomposition.
 
-The embedding of trial b at time t is the row
+The embedding of a trial at time t is the row
 
     h_t = [x_t, x_{t-1}, ..., x_{t-L+1}],
 
-L delays, newest first; no row reaches across a trial's edge. With the thin SVD H = V S U^T of all
-rows, the operator is that of the whitened coordinates V (Ostrow et al. 2023):
+L delays, newest first; no row combines two trials. With the thin SVD H = V S U^T of all rows, the
+operator acts on the whitened coordinates V (Ostrow et al. 2023):
 
     v_{t+1} ~ A v_t,   A^T = (V_-^T V_- + ridge I)^{-1} V_-^T V_+.
 
-At full rank any invertible linear map of the states only conjugates A by an orthogonal matrix: such
-operators do not see how states are mixed, only how they move.
-Everything here is in double precision, one network at a time.
+At full rank an invertible linear map of the states only conjugates A by an orthogonal matrix: the
+operator describes how states move, and not how they are mixed. All arithmetic is in double
+precision, one network at a time.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 import scipy.linalg
+from einops import rearrange
+from numpy.lib.stride_tricks import sliding_window_view
 
 from rnnjax import validate
 from rnnjax.metrics import checks
@@ -27,6 +30,7 @@ from rnnjax.typing import Key
 
 __all__ = [
     "Operators",
+    "Regression",
     "choose_delays",
     "delay_errors",
     "fit_operators",
@@ -38,7 +42,23 @@ _NULL = 1e-7
 """Singular values below this share of the largest are rounding of single-precision states."""
 
 _JITTER = 1e-10
-"""Ridge of `delay_errors`, relative to the mean square of a coordinate: solvable, not smoothing."""
+"""Ridge of `delay_errors` over the mean square of a coordinate: it makes a singular system solvable
+and does not smooth."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Regression:
+    """Settings of the regression; raises `ValueError` for a number out of range."""
+
+    rank: int | None = None
+    """R, the number of leading whitened coordinates to keep; all by default."""
+    ridge: float = 0.0
+    """Penalty, in whitened coordinates."""
+
+    def __post_init__(self):
+        if self.rank is not None:
+            validate.positive_integer("rank", self.rank)
+        validate.nonnegative("ridge", self.ridge)
 
 
 class Operators(NamedTuple):
@@ -49,13 +69,13 @@ class Operators(NamedTuple):
     eigenvalues: np.ndarray
     """Of A, sorted by real, then imaginary part, [S, R]."""
     components: np.ndarray
-    """How many principal components each network needs for the variance asked for, [S]."""
+    """Number of principal components that carry the share `variance` of each network, [S]."""
     shared: int
-    """How many were kept of every network: the largest of these, or the number asked for."""
+    """Number of components kept of every network: the largest of these, or the given number."""
     singular: np.ndarray
-    """Singular values of the embedding H, [S, R]; zero directions have zero rows in `matrix`."""
+    """Singular values of the embedding H, [S, R]; where one is 0, the row of `matrix` is 0 too."""
     error: np.ndarray
-    """Unexplained share of the whitened states' squares one step ahead, in sample, [S]."""
+    """Squared one-step prediction error over the sum of squares, in sample, [S]."""
 
 
 class _Reduced(NamedTuple):
@@ -64,8 +84,8 @@ class _Reduced(NamedTuple):
 
 
 def _principal(states: np.ndarray, variance: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """Mean [N], directions [N, N] by falling variance, and how many reach the share of variance."""
-    flat = states.reshape(-1, states.shape[-1])
+    """Mean [N], directions [N, N] by falling variance, and how many carry the share `variance`."""
+    flat = rearrange(states, "b t n -> (b t) n")
     mean = flat.mean(0)
     centered = flat - mean
     values, directions = np.linalg.eigh(centered.T @ centered)
@@ -75,7 +95,7 @@ def _principal(states: np.ndarray, variance: float) -> tuple[np.ndarray, np.ndar
 
 
 def _reduce(states: np.ndarray, variance: float | None, components: int | None) -> _Reduced:
-    """Scores on the leading principal components of each network, as many for every network."""
+    """Scores on the leading principal components, the same number for every network."""
     networks, *_, units = states.shape
     if components is not None and validate.positive_integer("components", components) > units:
         raise ValueError(f"components: expected at most the {units} units, got {components}")
@@ -97,8 +117,8 @@ def _reduce(states: np.ndarray, variance: float | None, components: int | None) 
 def principal_scores(states: np.ndarray, components: int) -> np.ndarray:
     """Every network's states on its leading principal components, centered: [S, B, T, k].
 
-    To fit several operators to: with `variance=None` and the first columns, `fit_operators` finds
-    what it finds for `components=` of the states themselves. Raises `ValueError` as it does.
+    For several fits to the same states: `fit_operators` of the first k columns with
+    `variance=None` equals that of the states with `components=k`, and raises the same errors.
     """
     states = checks.population("states", states, "S B T N", least=1)
     return _reduce(states, None, components).scores
@@ -106,9 +126,8 @@ def principal_scores(states: np.ndarray, components: int) -> np.ndarray:
 
 def _embed(scores: np.ndarray, delays: int) -> np.ndarray:
     """Rows h_t of every trial, [B, T - L + 1, L k], of one network's scores [B, T, k]."""
-    steps = scores.shape[1] - delays + 1
-    late_first = (scores[:, d : d + steps] for d in reversed(range(delays)))
-    return np.concatenate(list(late_first), axis=-1, dtype=np.float64)
+    windows = sliding_window_view(np.asarray(scores, np.float64), delays, axis=1)
+    return np.ascontiguousarray(rearrange(windows[..., ::-1], "b t k l -> b t (l k)"))
 
 
 def _check_delays(name: str, delays: int, steps: int) -> None:
@@ -119,14 +138,14 @@ def _check_delays(name: str, delays: int, steps: int) -> None:
 
 
 def _operator(rows: np.ndarray, rank: int, ridge: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """A [R, R], singular values [R] and the unexplained share, of rows [B, T', L k]."""
+    """A [R, R], singular values [R] and the relative error, of rows [B, T', L k]."""
     values, directions = np.linalg.eigh(np.einsum("bti,btj->ij", rows, rows, optimize=True))
     singular = np.sqrt(np.maximum(values[::-1], 0.0))[:rank]
     alive = singular > _NULL * singular[0]
     scale = np.where(alive, 1 / np.where(alive, singular, 1.0), 0.0)
     whitened = rows @ (directions[:, ::-1][:, :rank] * scale)
-    before, after = (x.reshape(-1, rank) for x in (whitened[:, :-1], whitened[:, 1:]))
-    # The solution of least norm: a direction that carries nothing maps to nothing.
+    before, after = (rearrange(x, "b t r -> (b t) r") for x in (whitened[:, :-1], whitened[:, 1:]))
+    # The solution of least norm maps a direction without variance to 0.
     gram = before.T @ before + ridge * np.eye(rank)
     matrix = np.linalg.lstsq(gram, before.T @ after, rcond=_NULL**2)[0].T
     unexplained = ((after - before @ matrix.T) ** 2).sum() / (after**2).sum()
@@ -139,20 +158,18 @@ def fit_operators(
     delays: int = 1,
     variance: float | None = 0.99,
     components: int | None = None,
-    rank: int | None = None,
-    ridge: float = 0.0,
+    regression: Regression | None = None,
 ) -> Operators:
     """Fits the linear operator of every network to its trajectories (module equation).
 
     Args:
         states: [S, B, T, N]: networks, trials, time, units.
-        delays: L, rows of the embedding; 1 is the state alone.
-        variance: share of each network's variance that centered PCA keeps. All networks keep as
-            many components, the largest number that any needs, so that operators have one size.
-            None or 1 leaves the states as they are, uncentered.
-        components: keep this many instead.
-        rank: leading whitened coordinates to keep, R; all by default.
-        ridge: penalty of the regression, in whitened coordinates.
+        delays: L, the number of states in a row of the embedding; 1 is the state alone.
+        variance: share of each network's variance that centered PCA keeps. All networks keep the
+            same number of components, the largest that any of them needs, so that their operators
+            have the same order. None or 1 leaves the states unchanged and uncentered.
+        components: number of components to keep instead.
+        regression: rank and ridge; full rank without a penalty by default.
 
     Raises:
         ValueError: another shape, NaN or infinity, a network that never varies, trials too short
@@ -160,20 +177,20 @@ def fit_operators(
     """
     states = checks.population("states", states, "S B T N", least=1)
     _check_delays("delays", delays, states.shape[2])
-    if ridge != 0:
-        validate.finite_positive("ridge", ridge)
+    regression = regression or Regression()
     scores, components_needed = _reduce(states, variance, components)
     full = delays * scores.shape[-1]
-    if rank is not None and validate.positive_integer("rank", rank) > full:
-        raise ValueError(f"rank: expected at most {full} (components x delays), got {rank}")
-    order = rank or full
+    order = regression.rank or full
+    if order > full:
+        raise ValueError(f"rank: expected at most {full} (components x delays), got {order}")
     transitions = states.shape[1] * (states.shape[2] - delays)
     if transitions <= order:
         raise ValueError(
             f"states: expected more than {order} transitions within trials to fit an operator of "
             f"that order, got {transitions}"
         )
-    fitted = [_operator(_embed(network, delays), order, float(ridge)) for network in scores]
+    ridge = float(regression.ridge)
+    fitted = [_operator(_embed(network, delays), order, ridge) for network in scores]
     matrix = np.stack([a for a, *_ in fitted])
     return Operators(
         matrix=matrix,
@@ -190,9 +207,9 @@ def _held_out_errors(
 ) -> np.ndarray:
     """Relative one-step error for every candidate, of one network's scores [B, T, k].
 
-    All candidates predict the same rows, those that the longest embedding has; so the Gram matrix
-    of the longest embedding holds those of all others as its leading blocks, and its Cholesky
-    factor holds theirs.
+    All candidates predict the same rows, those of the longest embedding. The Gram matrices of the
+    shorter embeddings are therefore leading blocks of that of the longest, and so are their
+    Cholesky factors.
     """
     width, longest = scores.shape[-1], max(candidates)
     rows = _embed(scores, longest)
@@ -200,7 +217,7 @@ def _held_out_errors(
     grams = [np.einsum("bti,btj->ij", *[before[f]] * 2, optimize=True) for f in folds]
     crosses = [np.einsum("bti,btj->ij", before[f], after[f], optimize=True) for f in folds]
     squares = [(after[f] ** 2).sum() for f in folds]
-    missed, offered = np.zeros(len(candidates)), 0.0
+    missed, total = np.zeros(len(candidates)), 0.0
     for gram, cross, square in zip(grams, crosses, squares, strict=True):
         train, target = sum(grams) - gram, sum(crosses) - cross
         train = train + _JITTER * np.trace(train) / len(train) * np.eye(len(train))
@@ -211,8 +228,8 @@ def _held_out_errors(
             weights = scipy.linalg.solve_triangular(factor[:m, :m].T, forward[:m])
             fit = (weights * (gram[:m, :m] @ weights)).sum() - 2 * (weights * cross[:m]).sum()
             missed[number] += square + fit
-        offered += square
-    return missed / offered
+        total += square
+    return missed / total
 
 
 def delay_errors(
@@ -225,14 +242,14 @@ def delay_errors(
 ) -> np.ndarray:
     """Held-out one-step error of the linear model with each number of delays, [candidates].
 
-    The squared error of x_{t+1} predicted from h_t, over the squares of x_{t+1}, by five-fold
-    cross-validation over trials, averaged over networks. In-sample error falls with every delay
-    added, and would always pick the longest.
+    The squared error of x_{t+1} predicted from h_t over the squares of x_{t+1}, by five-fold
+    cross-validation over trials, averaged over networks. The error in sample falls with every
+    delay, so its minimum is always the longest embedding.
 
     Args:
         states: [S, B, T, N].
         candidates: numbers of delays L to try.
-        key: decides which trials are held out together.
+        key: draws the folds of trials.
         variance: as in `fit_operators`.
         components: as in `fit_operators`.
 

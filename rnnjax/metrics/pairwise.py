@@ -1,37 +1,26 @@
-"""From "for every pair" to batches of bounded memory, in one place for all metrics."""
+"""Loops over all pairs of a population, in batches of bounded memory."""
 
 import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, PartitionSpec
 
-from rnnjax.validate import finite_positive, positive_integer
+from rnnjax.devices import padded_index
+from rnnjax.validate import positive_integer
 
 __all__ = [
-    "HOST_MEMORY",
     "BatchCallback",
     "Kernel",
     "all_pairs",
-    "batch_size",
-    "default_memory",
-    "device_map",
     "in_batches",
     "mean_distance",
-    "one_by_one",
     "square",
 ]
 
-HOST_MEMORY = 256 * 2**20
-"""Bytes that one batch may take on the host, unless said otherwise."""
-
-_SHARE = 8  # of an accelerator's memory
-
 BatchCallback: TypeAlias = Callable[[int, int], None]
-"""Called after every batch with the number of pairs done and of all pairs."""
+"""Callback after every batch: the number of pairs done and of all pairs."""
 
 Result = TypeVar("Result")
 
@@ -48,26 +37,6 @@ def all_pairs(networks: int) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-def default_memory() -> int:
-    """Bytes that one batch may take unless said otherwise: 256 MiB on CPU.
-
-    On an accelerator an eighth of its memory: it works on the whole batch at once, and a small one
-    would leave it idle.
-    """
-    device = jax.local_devices()[0]
-    if device.platform == "cpu":
-        return HOST_MEMORY
-    limit = (device.memory_stats() or {}).get("bytes_limit", 0)
-    return max(limit // _SHARE, HOST_MEMORY)
-
-
-def batch_size(bytes_each: float, *, memory: float | None = None) -> int:
-    """How many pairs of `bytes_each` fit into `memory` (`default_memory()`); at least one."""
-    memory = default_memory() if memory is None else finite_positive("memory", memory)
-    fit = memory // finite_positive("bytes_each", bytes_each)
-    return max(int(fit), 1)
-
-
 def in_batches(
     kernel: Callable[[np.ndarray], Result],
     pairs: int,
@@ -75,49 +44,44 @@ def in_batches(
     size: int,
     progress: BatchCallback | None = None,
 ) -> Result:
-    """Runs `kernel` over the numbers 0 .. `pairs` - 1 in batches, and joins what it returns.
+    """Applies `kernel` to the indices 0 .. `pairs` - 1 in batches and concatenates the results.
 
-    Memory is that of one batch, however many pairs there are, but for the results.
+    Apart from the results, memory is that of one batch.
 
     Args:
-        kernel: takes the numbers of a batch's pairs, [C], and returns a tree of arrays [C, ...].
-            C is the same in every call, so that one compiled program serves all: the last batch
-            is filled up with its last pair.
-        pairs: how many pairs there are.
-        size: pairs per batch, at most.
-        progress: called after each batch.
+        kernel: takes the indices of the pairs of a batch, [C], and returns a tree of arrays
+            [C, ...]. C is the same in every call, so that one compiled program serves all: the
+            last batch is padded with its last pair.
+        pairs: number of pairs.
+        size: largest number of pairs in a batch.
+        progress: called after every batch.
 
     Raises:
         ValueError: no pairs, or a size below 1.
     """
     positive_integer("pairs", pairs)
     batches = -(-pairs // positive_integer("size", size))
-    size = -(-pairs // batches)  # even ones, so that little is done twice to fill the last
+    size = -(-pairs // batches)  # of equal size, so that the last needs little padding
     parts: list[Any] = []
     for start in range(0, pairs, size):
-        numbers = np.minimum(np.arange(start, start + size), pairs - 1)
         kept = min(size, pairs - start)
-        result = kernel(numbers)
+        result = kernel(padded_index(start, size, pairs))
         parts.append(jax.tree.map(lambda leaf, kept=kept: np.array(leaf[:kept]), result))
         if progress is not None:
             progress(start + kept, pairs)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
-def one_by_one() -> bool:
-    """Whether each device takes its items one at a time: true on CPU."""
-    return jax.default_backend() == "cpu"
-
-
 class Kernel:
     """`jax.jit`, on a GPU without the autotuning of matrix products.
 
     For programs that run for seconds, trying variants of every product takes several times as long
-    as it can save. Compiler options belong to outermost programs: not to be called in another.
+    as it saves. Not to be called inside another jitted function: compiler options apply to
+    outermost programs only.
     """
 
     def __init__(self, function: Callable[..., Any], *, static: str | tuple[str, ...] = ()) -> None:
-        """Takes what to compile, and the names of its static arguments."""
+        """Takes the function to compile and the names of its static arguments."""
         functools.update_wrapper(self, function)
         self._function, self._static = function, static
         self._jitted: dict[str, Any] = {}  # by backend
@@ -134,42 +98,16 @@ class Kernel:
         return self._jitted[backend]
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
-        """What the function returns."""
+        """Calls the compiled function."""
         return self._of_backend()(*args, **settings)
 
     def programs(self) -> int:
-        """How many are compiled."""
+        """Number of compiled programs."""
         return self._of_backend()._cache_size()
 
 
-def device_map(function: Callable[[Any], Any], items: Any) -> Any:
-    """`function` of every item of a tree of arrays [C, ...], shared out over the local devices.
-
-    To be called inside `jax.jit`. On a CPU each device takes its items one by one, so that what an
-    item needs stays in its core's cache; on an accelerator all at once. `function` must not use
-    factorizations (`jnp.linalg`): on several CPU devices at once they can wait for each other.
-    """
-    devices = jax.local_devices()
-
-    def on_one(local: Any) -> Any:
-        return jax.lax.map(function, local) if one_by_one() else jax.vmap(function)(local)
-
-    count = jax.tree.leaves(items)[0].shape[0]
-    lanes = min(len(devices), count)
-    if lanes == 1:
-        return on_one(items)
-    size = -(-count // lanes) * lanes
-    if size > count:
-        filled = jnp.minimum(jnp.arange(size), count - 1)
-        items = jax.tree.map(lambda leaf: leaf[filled], items)
-    spec = PartitionSpec("items")
-    mesh = Mesh(np.array(devices[:lanes]), ("items",), axis_types=(AxisType.Auto,))
-    mapped = jax.shard_map(on_one, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(items)
-    return jax.tree.map(lambda leaf: leaf[:count], mapped)
-
-
 def square(values: np.ndarray, networks: int, *, diagonal: Any = 0) -> np.ndarray:
-    """The symmetric [S, S, ...] of values [M, ...] in the order of `all_pairs`.
+    """Symmetric array [S, S, ...] of values [M, ...] in the order of `all_pairs`.
 
     Raises:
         ValueError: not one value per pair.
@@ -184,10 +122,10 @@ def square(values: np.ndarray, networks: int, *, diagonal: Any = 0) -> np.ndarra
 
 
 def mean_distance(distances: np.ndarray) -> float:
-    """Degeneracy: the mean over all pairs of a symmetric [S, S].
+    """Degeneracy: the mean over all pairs of symmetric distances [S, S].
 
     Raises:
-        ValueError: not a square matrix of two networks or more.
+        ValueError: not a square matrix, or fewer than two networks.
     """
     distances = np.asarray(distances)
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:

@@ -1,7 +1,7 @@
 """Shape of representations: linear CKA and the Procrustes distance.
 
-Both compare the centered clouds of samples of two networks as wholes, weighted by variance, and
-do not change when units are relabelled, mixed orthogonally or scaled by one factor.
+Both compare the centered samples of two networks, weighted by variance, and do not change when
+units are relabelled, mixed orthogonally or scaled by one factor.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ __all__ = ["cka_distance", "cka_distances", "procrustes_distance", "procrustes_d
 def _shapes(activities: Mapping[str, object]) -> list[np.ndarray]:
     """Centered activities [samples, min(N, samples)] of unit Frobenius norm.
 
-    With more units than samples the cloud is turned into as many coordinates as it can fill.
+    With more units than samples they are rotated into as many coordinates as there are samples.
     """
     shapes = []
     for label, activity in shared_samples(activities).items():
@@ -68,7 +68,7 @@ def cka_distances(
     Args:
         activities: [S, samples, N] or trajectories [S, B, T, N]; or one such array per network,
             whose sizes N_s may differ.
-        progress: called with the number of pairs done and of all pairs.
+        progress: called after every batch with the number of pairs done and of all pairs.
 
     Raises:
         ValueError: as `cka_distance`, naming the network; or fewer than two networks.
@@ -80,7 +80,7 @@ def procrustes_distance(x: object, y: object) -> float:
     """Distance of two networks' activities after the best rotation (Williams et al. 2021).
 
     `min over orthogonal Q of |X - Y Q|_F = sqrt(2 - 2 |X^T Y|_*)` of centered activities of unit
-    Frobenius norm, the smaller one filled up with silent units; from 0 to sqrt(2).
+    Frobenius norm, the smaller one padded with silent units; from 0 to sqrt(2).
 
     Args:
         x: activity [samples, N_x], or trajectories [B, T, N_x] whose steps are the samples.
@@ -101,7 +101,7 @@ def procrustes_distances(
     Args:
         activities: [S, samples, N] or trajectories [S, B, T, N]; or one such array per network,
             whose sizes N_s may differ.
-        progress: called with the number of pairs done and of all pairs.
+        progress: called after every batch with the number of pairs done and of all pairs.
 
     Raises:
         ValueError: as `procrustes_distance`, naming the network; or fewer than two networks.

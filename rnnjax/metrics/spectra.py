@@ -1,4 +1,4 @@
-"""What orthogonal conjugation cannot change, and the lower bounds that follow from it.
+"""Invariants of orthogonal conjugation, and the lower bounds that follow from them.
 
 For every orthogonal C, and so for every permutation, with S and K the symmetric and skew parts,
 
@@ -6,14 +6,14 @@ For every orthogonal C, and so for every permutation, with S and K the symmetric
     |A - C B C^T|^2 >= sum_i (s_i(A) - s_i(B))^2,
 
 all sorted: Hoffman and Wielandt's theorem for the symmetric parts, Mirsky's for singular values.
-Matching the eigenvalues of A and B themselves bounds nothing unless both are normal.
+Distances between the eigenvalues of A and B are bounds only if both are normal.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Spectra", "lower_bound", "spectra", "take"]
+__all__ = ["Spectra", "lower_bound", "select", "spectra"]
 
 
 class Spectra(NamedTuple):
@@ -30,7 +30,7 @@ class Spectra(NamedTuple):
 
 
 def spectra(matrices: np.ndarray) -> Spectra:
-    """The invariants of every matrix of a stack [M, R, R]."""
+    """Computes the invariants of a stack of matrices [M, R, R]."""
     matrices = np.asarray(matrices, np.float64)
     transposed = np.swapaxes(matrices, -1, -2)
     return Spectra(
@@ -41,13 +41,13 @@ def spectra(matrices: np.ndarray) -> Spectra:
     )
 
 
-def take(of: Spectra, which: np.ndarray) -> Spectra:
-    """The invariants of the matrices numbered `which`."""
-    return Spectra(*(values[which] for values in of))
+def select(invariants: Spectra, index: np.ndarray) -> Spectra:
+    """The invariants of the matrices at `index`."""
+    return Spectra(*(values[index] for values in invariants))
 
 
 def lower_bound(a: Spectra, b: Spectra, *, unit_norm: bool = False) -> np.ndarray:
-    """No |A - C B C^T| with orthogonal C is smaller, [M]; with `unit_norm`, of A/|A| and B/|B|."""
+    """Lower bound of |A - C B C^T| over orthogonal C, [M]; with `unit_norm`, of A/|A| and B/|B|."""
 
     def gap(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         if unit_norm:

@@ -1,4 +1,4 @@
-"""Structure of one matrix of weights: how sparse it is, and of how many dimensions."""
+"""Structure of a weight matrix: sparsity and effective rank."""
 
 import numpy as np
 
@@ -21,8 +21,8 @@ def near_zero_share(weights: object, bound: float) -> np.ndarray:
 
     Args:
         weights: [N, M], or [S, N, M] of a population.
-        bound: in the unit of the weights. Adam leaves a penalized weight within about a step of
-            zero, so take one above the learning rate.
+        bound: in the unit of the weights. Adam leaves a penalized weight within about one step of
+            zero, so take a bound above the learning rate.
 
     Raises:
         ValueError: another shape, NaN or infinity, or a bound that is not above 0.

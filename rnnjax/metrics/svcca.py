@@ -1,9 +1,9 @@
-"""SVCCA: how much of the leading activity of two networks is one up to a linear map.
+"""SVCCA: the similarity of the leading activity of two networks up to a linear map.
 
-Each network's activity is cut to the directions that carry most of its variance, and the mean
-canonical correlation of what remains is taken. The distance does not change when units are
-relabelled, mixed orthogonally or scaled by one factor. General mixing it does notice, though CCA
-alone would not: it changes which directions carry the variance.
+Each network keeps the principal components that carry most of its variance; the similarity is
+the mean canonical correlation between them. The distance does not change when units are
+relabelled, mixed orthogonally or scaled by one factor. General mixing changes it, although CCA
+alone is invariant, since it changes which directions carry the variance.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,13 +18,13 @@ from rnnjax.validate import fraction
 __all__ = ["svcca_distance", "svcca_distances"]
 
 _ROUNDING = float(np.finfo(np.float32).eps) ** 2
-"""Share of the variance below which a direction is rounding of single-precision activity."""
+"""Share of the variance below which a direction is rounding error of single-precision activity."""
 
 
 def _basis(x: np.ndarray, variance: float) -> np.ndarray:
     """Orthonormal [samples, k]: the fewest principal components that carry `variance`.
 
-    From the smaller of the two Gram matrices. Directions within rounding are never kept.
+    Computed from the smaller of the two Gram matrices, without directions within rounding.
     """
     samples, units = x.shape
     gram = x.T @ x if units <= samples else x @ x.T
@@ -36,7 +36,7 @@ def _basis(x: np.ndarray, variance: float) -> np.ndarray:
 
 
 def _bases(activities: Mapping[str, object], variance: float) -> list[np.ndarray]:
-    """One basis per network; raises if two of them cannot but overlap."""
+    """One basis per network; raises if two of them must overlap in any case."""
     variance = fraction("variance", variance, open_below=True)
     shared = shared_samples(activities)
     bases = {label: _basis(centered(label, x), variance) for label, x in shared.items()}
@@ -58,15 +58,15 @@ def _distance(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def svcca_distance(x: object, y: object, *, variance: float = 0.99) -> float:
-    """1 - SVCCA of two networks, as Raghu et al. (2017) with the plain mean of all correlations.
+    """1 - SVCCA of two networks (Raghu et al. 2017), by the mean of all canonical correlations.
 
     Units are centered; each network keeps the smallest k principal components with
     `sum_{i<=k} S_i^2 >= variance * sum_i S_i^2`; with their orthonormal bases Q_x, Q_y,
 
         d = 1 - sum_i sigma_i(Q_x^T Q_y) / min(k_x, k_y),
 
-    0 for the same subspace, 1 for orthogonal ones. Chance lies below 1: with few samples for the
-    dimensions kept, unrelated activity correlates.
+    0 for the same subspace, 1 for orthogonal ones. Chance level is below 1: with few samples for
+    the dimensions kept, unrelated activity correlates.
 
     Args:
         x: activity [samples, N_x], or trajectories [B, T, N_x] whose steps are the samples.
@@ -75,7 +75,7 @@ def svcca_distance(x: object, y: object, *, variance: float = 0.99) -> float:
 
     Raises:
         ValueError: other shapes, different samples, NaN or infinity, a network that never varies,
-            or k_x + k_y >= samples, where some correlations are 1 whatever the networks do.
+            or k_x + k_y >= samples, where some correlations are 1 for any activity.
     """
     return _distance(*_bases({"x": x, "y": y}, variance))
 
@@ -85,13 +85,13 @@ def svcca_distances(
 ) -> np.ndarray:
     """`svcca_distance` of every pair of a population, [S, S].
 
-    Memory is that of the bases, S * samples * k numbers, and of one pair.
+    Memory: the bases, S * samples * k numbers, and one pair.
 
     Args:
         activities: [S, samples, N] or trajectories [S, B, T, N]; or one such array per network,
             whose sizes N_s may differ.
         variance: share of the variance to keep, in (0, 1].
-        progress: called with the number of pairs done and of all pairs.
+        progress: called after every batch with the number of pairs done and of all pairs.
 
     Raises:
         ValueError: as `svcca_distance`, naming the network; or fewer than two networks.

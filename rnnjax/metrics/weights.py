@@ -1,23 +1,24 @@
-"""How far apart two weight matrices are, whatever the numbering of the units.
+"""Distance between two weight matrices up to a relabelling of the units.
 
     d_PIF(W1, W2) = min over permutations P of |W1 - P^T W2 P|    (Frobenius norm)
 
-The minimum is not known in general beyond seven units: the distance is an upper bound,
-`lower_bound` is proven, and the truth lies between. 0 means alike.
+The minimum is not known in general beyond seven units: it lies between the distance, an upper
+bound, and `lower_bound`, which is proven. 0 means alike.
 """
 
+import functools
 from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 
-from rnnjax import validate
+from rnnjax import devices, validate
 from rnnjax.metrics import checks, pairwise
-from rnnjax.metrics.base import Solved
+from rnnjax.metrics.base import Solved, SolverOptions
 from rnnjax.metrics.matching import exhaustive, match, random_doubly_stochastic
-from rnnjax.metrics.pairwise import BatchCallback
-from rnnjax.metrics.spectra import Spectra, lower_bound, spectra, take
+from rnnjax.metrics.spectra import Spectra, lower_bound, select, spectra
 from rnnjax.typing import Key
 
 __all__ = [
@@ -34,19 +35,19 @@ Normalize = Literal["raw", "per_parameter", "relative"]
 
 STEPS = 60
 EXHAUSTIVE = 7
-"""Up to this many units all permutations are tried, and the distance is exact."""
+"""Up to this many units the distance is the exact minimum over all permutations."""
 
 
 class PIFResult(NamedTuple):
-    """Distances of pairs and how far to trust them; 0 means alike. [M], or [S, S] of all pairs."""
+    """Distances of pairs, their bounds and status, [M] or, of all pairs, [S, S]; 0 means alike."""
 
     distance: np.ndarray
     """|W1 - P^T W2 P| at the best permutation found."""
     identity: np.ndarray
-    """|W1 - W2|: the units taken as they are numbered."""
+    """|W1 - W2|, without relabelling."""
     lower_bound: np.ndarray
-    """No permutation comes closer: up to `EXHAUSTIVE` units the distance itself, beyond them a
-    bound that no rotation beats either."""
+    """Lower bound over all permutations: up to `EXHAUSTIVE` units the distance itself, beyond them
+    a lower bound over all rotations."""
     permutation: np.ndarray
     """p [M, N] with W1 ~ W2[p][:, p]: unit i of the first network is unit p[i] of the second."""
     spread: np.ndarray
@@ -56,7 +57,7 @@ class PIFResult(NamedTuple):
 
 
 class _Side(NamedTuple):
-    """One side of the pairs: weights, and what is computed of each once."""
+    """One side of the pairs: weights, and the quantities computed once for each."""
 
     weights: np.ndarray
     spectra: Spectra
@@ -67,27 +68,30 @@ def _side(weights: np.ndarray) -> _Side:
 
 
 def default_starts(units: int) -> int:
-    """How many starts a pair of networks of this size is given: 8 from N = 128, 128 up to N = 32.
+    """Default number of starts of a pair: 128 up to N = 32, falling to 8 from N = 128 on.
 
-    Small networks have few good optima to find and cost little to try.
+    Good optima of small networks are rare, and a start of a small network costs little.
     """
     return min(max(-(-131_072 // units**2), 8), 128)
 
 
 def _permuted(weights: np.ndarray, permutation: np.ndarray) -> np.ndarray:
-    """W[p][:, p] of every one of [M, N, N]."""
+    """W[p][:, p] of every matrix, [M, N, N]."""
     each = np.arange(len(weights))[:, None, None]
     return weights[each, permutation[:, :, None], permutation[:, None, :]]
 
 
 def _best_of_all(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Permutations, spreads and whether certain, of small pairs."""
+    """Permutations, spreads and convergence of small pairs, by trying all permutations."""
     found = np.stack([exhaustive(x, y) for x, y in zip(a, b, strict=True)])
     return found, np.zeros(len(a)), np.ones(len(a), bool)
 
 
 def _common(weights: np.ndarray) -> np.ndarray:
-    """The mean diagonal on the diagonal and the mean of the rest elsewhere, [M, N, N]."""
+    """The part of the weights that permutations do not change, [M, N, N].
+
+    The mean of the diagonal on the diagonal, and the mean of the other weights elsewhere.
+    """
     units = weights.shape[-1]
     identity = np.eye(units)
     diagonal = np.trace(weights, axis1=1, axis2=2) / units
@@ -98,8 +102,8 @@ def _common(weights: np.ndarray) -> np.ndarray:
 def _best_of_starts(
     a: np.ndarray, b: np.ndarray, starts: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Permutations, spreads and whether arrived, of pairs [C, N, N]."""
-    # What every permutation leaves alone moves no optimum, but would drown what does.
+    """Permutations, spreads and convergence of pairs [C, N, N]."""
+    # A part that no permutation changes does not move the optimum, but may dominate the numbers.
     common = [_common(x) for x in (a, b)]
     a, b = a - common[0], b - common[1]
     norms = [np.linalg.norm(x, axis=(1, 2)) for x in (a, b)]
@@ -108,15 +112,15 @@ def _best_of_starts(
         for x, n in zip((a, b), norms, strict=True)
     )
     found = match(first, second, jnp.asarray(starts), steps)
-    shape = len(a), len(starts)
-    cosine = found.value.reshape(shape).astype(np.float64)
+    by_pair = functools.partial(rearrange, q=len(starts))
+    cosine = by_pair(found.value, "(c q) -> c q").astype(np.float64)
     squared = (norms[0] ** 2 + norms[1] ** 2)[:, None] - 2 * (norms[0] * norms[1])[:, None] * cosine
     squared += ((common[0] - common[1]) ** 2).sum((1, 2))[:, None]
     best = np.arange(len(a)), np.argmax(cosine, axis=1)
     return (
-        found.permutation.reshape(*shape, -1)[best],
+        by_pair(found.permutation, "(c q) n -> c q n")[best],
         np.ptp(np.sqrt(np.maximum(squared, 0.0)), axis=1),
-        found.arrived.reshape(shape)[best],
+        by_pair(found.converged, "(c q) -> c q")[best],
     )
 
 
@@ -124,28 +128,24 @@ def _solve(
     sides: tuple[_Side, _Side],
     members: tuple[np.ndarray, np.ndarray],
     key: Key,
-    starts: int | None,
-    steps: int,
-    memory: float | None,
-    progress: BatchCallback | None,
+    solver: SolverOptions | None,
 ) -> PIFResult:
-    """The pairs (i of the first side, j of the second) of members (i, j), in batches."""
+    """Solves the pairs (i of the first side, j of the second) of members (i, j) in batches."""
     units = sides[0].weights.shape[-1]
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    starts = default_starts(units) if starts is None else starts
-    validate.positive_integer("starts", starts)
-    validate.positive_integer("steps", steps)
+    solver = solver or SolverOptions()
+    starts, steps = solver.starts or default_starts(units), solver.steps or STEPS
     barycenter = np.full((1, units, units), 1 / units, np.float32)
     points = np.concatenate([barycenter, random_doubly_stochastic(rng, starts - 1, units)])
 
     def batch(numbers: np.ndarray) -> PIFResult:
         pair = [(side, member[numbers]) for side, member in zip(sides, members, strict=True)]
-        a, b = (side.weights[which].astype(np.float64) for side, which in pair)
-        bounds = [take(side.spectra, which) for side, which in pair]
+        a, b = (side.weights[index].astype(np.float64) for side, index in pair)
+        bounds = [select(side.spectra, index) for side, index in pair]
         if units <= EXHAUSTIVE:
-            permutation, spread, arrived = _best_of_all(a, b)
+            permutation, spread, converged = _best_of_all(a, b)
         else:
-            permutation, spread, arrived = _best_of_starts(a, b, points, steps)
+            permutation, spread, converged = _best_of_starts(a, b, points, steps)
         distance = np.linalg.norm(a - _permuted(b, permutation), axis=(1, 2))
         identity = np.linalg.norm(a - b, axis=(1, 2))
         permutation[identity < distance] = np.arange(units)
@@ -154,17 +154,17 @@ def _solve(
         return PIFResult(
             distance=distance,
             identity=identity,
-            # Where the bound is attained, rounding could lift it above the distance.
+            # Rounding can lift an attained bound above the distance.
             lower_bound=np.minimum(bound, distance),
             permutation=permutation.astype(np.int32),
             spread=spread,
-            status=np.where(arrived, Solved.CONVERGED, Solved.EXHAUSTED).astype(np.int8),
+            status=np.where(converged, Solved.CONVERGED, Solved.EXHAUSTED).astype(np.int8),
         )
 
-    # Per start: the start, gradients and costs before and after, and copies when lanes are set
-    # aside or shared out; per pair: weights, in doubles.
-    size = pairwise.batch_size(4 * (12 * starts + 16) * units**2, memory=memory)
-    return pairwise.in_batches(batch, len(members[0]), size=size, progress=progress)
+    # Memory per start: the start, gradients and costs before and after a step, and copies for
+    # dropping searches and for mapping over devices; per pair: weights in double precision.
+    size = devices.batch_size(4 * (12 * starts + 16) * units**2, memory=solver.memory)
+    return pairwise.in_batches(batch, len(members[0]), size=size, progress=solver.progress)
 
 
 def pif_pairs(
@@ -172,49 +172,41 @@ def pif_pairs(
     w2: np.ndarray,
     *,
     key: Key,
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    solver: SolverOptions | None = None,
 ) -> PIFResult:
-    """Permutation-invariant distances of pairs: w1[m] against w2[m].
+    """Permutation-invariant distances of the pairs w1[m], w2[m].
 
     Args:
         w1, w2: recurrent weights [M, N, N].
-        key: draws the random starts; all pairs share them.
-        starts: doubly stochastic matrices that the search begins from: the barycenter, then
-            random ones; `default_starts(N)` by default. The identity is compared with what
-            they reach.
-        steps: Frank-Wolfe steps from each, at most.
-        memory: bytes that a batch of pairs may take; `pairwise.default_memory()` by default.
-        progress: called with the pairs done and all pairs.
+        key: draws the random starts, which all pairs share.
+        solver: its starts are doubly stochastic matrices, the barycenter and random ones,
+            `default_starts(N)` by default. The identity is compared with the permutations found
+            from them. Its steps are Frank-Wolfe steps.
 
     Raises:
         ValueError: other shapes, NaN or infinity, or a number below 1.
     """
     w1, w2 = checks.matched_operators("w1", w1, "w2", w2)
     every = np.arange(len(w1))
-    return _solve((_side(w1), _side(w2)), (every, every), key, starts, steps, memory, progress)
+    return _solve((_side(w1), _side(w2)), (every, every), key, solver)
 
 
 def compare_weights(
     weights: np.ndarray,
     *,
     key: Key,
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    solver: SolverOptions | None = None,
 ) -> PIFResult:
     """All pairs of a population's weights [S, N, N]: every field is [S, S], or [S, S, N].
 
     Each pair is solved once, so that distances are symmetric; `permutation[j, i]` is the inverse
-    of `permutation[i, j]`. Arguments and errors as in `pif_pairs`; fewer than two networks raise.
+    of `permutation[i, j]`. Arguments and errors are those of `pif_pairs`; fewer than two networks
+    raise `ValueError`.
     """
     weights = checks.square_matrices("weights", checks.population("weights", weights, "S N N"))
     side, networks = _side(weights), len(weights)
     pairs = pairwise.all_pairs(networks)
-    result = _solve((side, side), pairs, key, starts, steps, memory, progress)
+    result = _solve((side, side), pairs, key, solver)
     full = PIFResult(*(pairwise.square(values, networks) for values in result))
     full.permutation[np.arange(networks), np.arange(networks)] = np.arange(weights.shape[-1])
     full.permutation[pairs[1], pairs[0]] = np.argsort(result.permutation, axis=-1)
@@ -226,28 +218,23 @@ def pif_distances(
     *,
     key: Key,
     normalize: Normalize = "raw",
-    starts: int | None = None,
-    steps: int = STEPS,
-    memory: float | None = None,
-    progress: BatchCallback | None = None,
+    solver: SolverOptions | None = None,
 ) -> np.ndarray:
-    """Permutation-invariant distances between all networks of a population, [S, S]; 0 is alike.
+    """Permutation-invariant distances between all networks of a population, [S, S]; 0 means alike.
 
     Args:
         weights: recurrent weights [S, N, N].
         key: draws the random starts.
-        normalize: `raw` is |W1 - P^T W2 P|; `per_parameter` divides it by N^2, as the paper does
-            between sizes; `relative` by the mean norm (|W1| + |W2|) / 2, which growth of the
-            weights and of N leaves alone.
-        starts, steps, memory, progress: as in `pif_pairs`.
+        normalize: `raw` is |W1 - P^T W2 P|; `per_parameter` divides it by N^2, `relative` by the
+            mean norm (|W1| + |W2|) / 2, so that it does not grow with the weights or with N.
+        solver: as in `pif_pairs`.
 
     Raises:
         ValueError: another shape, NaN or infinity, fewer than two networks, or an unknown
             normalization.
     """
     validate.one_of("normalize", normalize, get_args(Normalize))
-    options = {"starts": starts, "steps": steps, "memory": memory, "progress": progress}
-    distance = compare_weights(weights, key=key, **options).distance
+    distance = compare_weights(weights, key=key, solver=solver).distance
     if normalize == "per_parameter":
         return distances_per_parameter(distance, weights)
     return relative_distances(distance, weights) if normalize == "relative" else distance

@@ -1,1 +1,1 @@
-"""Pure mathematics that the rooms above share."""
+"""Numerical algorithms shared by the other packages."""

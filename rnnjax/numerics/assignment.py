@@ -1,6 +1,5 @@
-"""Linear assignment for many cost matrices at once."""
+"""Linear assignment of many cost matrices at once."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -9,45 +8,39 @@ import numpy as np
 import optax
 import scipy.optimize
 
+from rnnjax.devices import available_cores
 from rnnjax.typing import Array
 
 __all__ = ["assign"]
 
 _SHARE = 8
-"""Matrices a thread is given at least: below that, handing them over costs more than it gains."""
+"""Smallest number of matrices per thread; with fewer a thread costs more than it saves."""
 
 
-def assign(costs: Array | np.ndarray, which: np.ndarray | None = None) -> np.ndarray:
-    """Column of every row under the assignment of least total cost: [M, N] of costs [M, N, N].
+def assign(costs: Array | np.ndarray, index: np.ndarray | None = None) -> np.ndarray:
+    """Column of every row under the assignment of least total cost, [M, N], of costs [M, N, N].
 
-    On CPU by scipy's shortest augmenting paths, in as many threads as there are cores (it lets go
-    of the interpreter's lock); on an accelerator by optax, where the costs stay on the device.
+    On CPU by scipy's shortest augmenting paths, in one thread per core (scipy releases the
+    interpreter lock); on an accelerator by optax, so that the costs stay on the device.
 
     Args:
         costs: finite costs.
-        which: numbers of the matrices to solve; [len(which), N] is returned. All by default.
+        index: indices of the matrices to solve, for a result [len(index), N]; all by default.
     """
-    which = np.arange(len(costs)) if which is None else which
+    index = np.arange(len(costs)) if index is None else index
     if isinstance(costs, jax.Array) and jax.default_backend() != "cpu":
-        return np.asarray(_on_device(costs))[which]
+        return np.asarray(_on_device(costs))[index]
     costs = np.asarray(costs)
-    columns = np.empty((len(which), costs.shape[-1]), np.int32)
+    columns = np.empty((len(index), costs.shape[-1]), np.int32)
 
     def solve(numbers: np.ndarray) -> None:
         for m in numbers:
-            columns[m] = scipy.optimize.linear_sum_assignment(costs[which[m]])[1]
+            columns[m] = scipy.optimize.linear_sum_assignment(costs[index[m]])[1]
 
-    parts = min(_cores(), max(len(which) // _SHARE, 1))
+    parts = min(available_cores(), max(len(index) // _SHARE, 1))
     with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(solve, np.array_split(np.arange(len(which)), parts)))
+        list(pool.map(solve, np.array_split(np.arange(len(index)), parts)))
     return columns
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
 
 
 @jax.jit

@@ -13,7 +13,7 @@ _FLOOR = 1e-5
 
 
 def _scalings() -> tuple[float, ...]:
-    """Of each iteration its scaling, for singular values in [_FLOOR, 1] (Chen and Chow 2014)."""
+    """Scaling of each iteration, for singular values in [_FLOOR, 1] (Chen and Chow 2014)."""
     lowest, found = _FLOOR, []
     while 1 - lowest > 1e-7:
         scaling = float(np.sqrt(3 / (1 + lowest + lowest**2)))
@@ -28,10 +28,10 @@ _SCALINGS = _scalings()
 def polar_factor(matrix: Float[Array, "N N"]) -> Float[Array, "N N"]:
     """U V^T of the matrix U S V^T: the gradient of its nuclear norm, the sum of S.
 
-    Scaled Newton-Schulz iterations, X <- s X (3 I - s^2 X^T X) / 2. They work on singular values
-    one by one, so equal ones do no harm, as they do where a decomposition is differentiated. What
-    becomes of a singular value is 1 down to 1e-5 of the Frobenius norm, falls to 0 with it below,
-    and is 0 at 0, where every number in [-1, 1] is a subgradient; the factor of 0 is 0.
+    Scaled Newton-Schulz iterations, X <- s X (3 I - s^2 X^T X) / 2. They act on each singular value
+    separately, so equal singular values cause no error, as they would in the derivative of a
+    decomposition. A singular value becomes 1 if it is above 1e-5 of the Frobenius norm; below, its
+    image falls to 0 with it, which is a subgradient at 0. The factor of a zero matrix is 0.
     """
     norm = jnp.sqrt(jnp.sum(jnp.square(matrix)))
     x = matrix / jnp.where(norm > 0, norm, 1.0)

@@ -13,6 +13,7 @@ import xarray as xr
 
 from rnnjax import metrics
 from rnnjax.cells import Cell
+from rnnjax.devices import all_devices, padded_index
 from rnnjax.population import programs
 from rnnjax.store import ResultStore, StoreError, describe, first_difference, save_parameters
 from rnnjax.sweep import Engine, Sweep, empty_results, sweep_config
@@ -265,7 +266,7 @@ class Population:
     def _trials(self, key: Key, trials: int, task: Task | None, numbers: int) -> Trial:
         """Trials for all, once it is known that `numbers` per network and step of them fit."""
         task = self._fitting(task)
-        layout, count = programs.all_devices(), positive_integer("trials", trials)
+        layout, count = all_devices(), positive_integer("trials", trials)
         programs.require_memory(self.setup, task, count, len(self), numbers, layout)
         return programs.draw_trials(task, _checked_key(key), count)
 
@@ -273,12 +274,12 @@ class Population:
         self, program: Callable[..., Any], trial: Trial, when: When
     ) -> Iterator[tuple[slice, Any]]:
         """Results of `program` for a group of networks at a time, and their rows."""
-        weights, layout = self._weights(when), programs.all_devices()
-        group = programs.group_size(layout)
+        weights, layout = self._weights(when), all_devices()
+        group = layout.group_size
         scale = jnp.asarray(self.output_scale, jnp.float32)
         for begin in range(0, len(self), group):
             rows = slice(begin, min(begin + group, len(self)))
-            index = np.minimum(np.arange(begin, begin + group), len(self) - 1)  # the last, repeated
+            index = padded_index(begin, group, len(self))
             some = jax.device_put({n: leaf[index] for n, leaf in weights.items()},
                                   layout.sharding())  # fmt: skip
             found = program(self.setup, layout, some, trial, scale)

@@ -1,4 +1,4 @@
-"""The compiled programs that ask a population what it does, and what memory they need."""
+"""Compiled programs that evaluate a population, and their memory."""
 
 import functools
 from collections.abc import Callable
@@ -8,17 +8,16 @@ import jax
 import numpy as np
 
 from rnnjax.cells import Cell
+from rnnjax.devices import Layout, free_memory, memory_budget
 from rnnjax.rollout import Trajectory, rollout
-from rnnjax.sweep import Layout, cost, default_layout
+from rnnjax.sweep import cost
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import Setup, accuracy
 from rnnjax.typing import Array, Key, Params, Scalar
 
 __all__ = [
     "activity",
-    "all_devices",
     "draw_trials",
-    "group_size",
     "losses",
     "outputs",
     "probe",
@@ -26,47 +25,36 @@ __all__ = [
 ]
 
 
-def all_devices() -> Layout:
-    """All local devices; whoever has too few was told so when training."""
-    return default_layout(len(jax.local_devices()))
-
-
-def group_size(layout: Layout) -> int:
-    """Networks per call of a program."""
-    return layout.padded(1) if layout.map_width == 1 else 8 * layout.lanes
-
-
 def require_memory(
     setup: Setup, task: Task, trials: int, networks: int, numbers: int, layout: Layout
 ) -> None:
-    """Raises `ValueError` unless `numbers` per network, trial and step fit, and the work for them.
+    """Raises `ValueError` unless a program with `numbers` per network, trial and step fits.
 
-    The networks go through the devices a group at a time; the results of all are kept by the host.
+    The devices evaluate one group of networks at a time; the host keeps the results of all.
     """
-    group = min(networks, group_size(layout))
+    group = min(networks, layout.group_size)
     results = 4 * trials * task.steps * numbers
-    at_work = min(group, layout.side_by_side or group)
-    device = at_work * cost.evaluation_bytes(setup.cell, task, trials) + group * results
+    active = min(group, layout.side_by_side or group)
+    device = active * cost.evaluation_bytes(setup.cell, task, trials) + group * results
     host = networks * results
-    on_cpu = layout.devices[0].platform == "cpu"
-    needs = {"memory": (device + host, cost.free_memory())}
-    if not on_cpu:
+    needs = {"memory": (device + host, free_memory())}
+    if not layout.on_cpu:
         needs = {
-            "device memory": (device, cost.memory_budget(layout, 1.0)),
-            "memory": (host, cost.free_memory()),
+            "device memory": (device, memory_budget(layout, 1.0)),
+            "memory": (host, free_memory()),
         }
-    for what, (needed, free) in needs.items():
+    for kind, (needed, free) in needs.items():
         if needed > free:
             raise ValueError(
                 f"trials: expected activity that fits into the {free / 2**30:.1f} GiB of free "
-                f"{what}, got {networks} networks of {setup.cell.hidden} units in {trials} trials "
+                f"{kind}, got {networks} networks of {setup.cell.hidden} units in {trials} trials "
                 f"of {task.steps} steps, {needed / 2**30:.1f} GiB"
             )
 
 
 @functools.partial(jax.jit, static_argnames=("task", "count"))
 def draw_trials(task: Task, key: Key, count: int) -> Trial:
-    """`task.batch` as one program: an accelerator compiles every operation outside of one."""
+    """`task.batch` as one program: outside of a program an accelerator compiles every operation."""
     return task.batch(key, count)
 
 

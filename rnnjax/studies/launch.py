@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 from absl import flags
 from ml_collections import config_flags
 
+from rnnjax.devices import available_cores
+
 __all__ = ["Config", "Study", "checked_workdir", "main", "run_in_parallel_on_cpu"]
 
 Config: TypeAlias = Any
@@ -125,12 +127,8 @@ def run_in_parallel_on_cpu() -> None:
     """Gives JAX one CPU device per core; must come before JAX is first used."""
     import jax
 
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        cores = os.cpu_count() or 1
     with contextlib.suppress(RuntimeError):  # JAX is in use already, on the devices it has
-        jax.config.update("jax_num_cpu_devices", cores)
+        jax.config.update("jax_num_cpu_devices", available_cores())
 
 
 def command_line(arguments: Sequence[str]) -> str:

@@ -1,18 +1,17 @@
-"""What a block costs: floating-point operations, bytes, and an estimate of time.
+"""Cost model of a block of runs: floating-point operations, memory, and time.
 
-Cells say how many products a step of theirs takes and how many numbers its gradient needs.
+The products and the stored numbers of a time step are attributes of the cell.
 """
 
 import math
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
-from rnnjax.devices import Layout
+from rnnjax.devices import Layout, free_memory, memory_budget
 from rnnjax.tasks import Task
 from rnnjax.training import Setup
 
@@ -45,8 +44,11 @@ def _parameter_bytes(setup: Setup) -> int:
 
 
 def _working_bytes(setup: Setup) -> int:
-    """A run in flight: gradient and update, and per time step what the cell keeps (of a dense
-    network drive, state and current, and two cotangents); or the evaluation's trajectory."""
+    """Memory of a run while it trains or is evaluated.
+
+    Gradient and update, and per time step the numbers that the cell keeps (in a dense network
+    drive, state and current, and two cotangents); or the trajectory of the evaluation.
+    """
     cell, batch = setup.cell, setup.recipe.batch
     training = _WORD * (
         batch * setup.task.steps * (cell.kept + _channels(cell)) + cell.in_use(batch)
@@ -57,7 +59,7 @@ def _working_bytes(setup: Setup) -> int:
 
 
 def evaluation_bytes(cell: Cell, task: Task, trials: int) -> int:
-    """What one network in a batch of trials takes, without a gradient."""
+    """Memory of one network in a batch of trials, without a gradient."""
     kept = trials * task.steps * (2 * cell.kept // 3 + _channels(cell))
     return _WORD * (kept + cell.in_use(trials))
 
@@ -67,7 +69,7 @@ def _channels(cell: Cell) -> int:
 
 
 def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
-    """Memory of a block: weights, moments and best weights of all runs, work of those in flight."""
+    """Memory of a block: weights, moments and best weights of all runs, and the active runs."""
     copies = 1 + 2 * (setup.recipe.optimizer == "adam") + (setup.recipe.stop == "threshold")
     at_rest = copies * _parameter_bytes(setup) * runs
     if layout.share == "units":  # every device holds all weights
@@ -75,31 +77,10 @@ def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
     return at_rest + min(layout.side_by_side or runs, runs) * _working_bytes(setup)
 
 
-def memory_budget(layout: Layout, share: float = 0.75) -> int:
-    """Bytes that a block may take: a share of the devices' memory, or of the free host memory."""
-    device = layout.devices[0]
-    if device.platform != "cpu":
-        stats = device.memory_stats() or {}
-        if "bytes_limit" in stats:
-            free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-            return int(share * free * len(layout.devices))
-    return int(share * free_memory())
-
-
-def free_memory() -> int:
-    """Bytes of host memory that may be taken; 4 GiB where the system does not say."""
-    try:
-        text = Path("/proc/meminfo").read_text()
-        return 1024 * int(text.partition("MemAvailable:")[2].split()[0])
-    except (OSError, IndexError):
-        return 4 * 2**30
-
-
 def runs_that_fit(setup: Setup, runs: int, layout: Layout, budget: int) -> int:
-    """The largest block of at most `runs` runs within `budget` bytes, as even blocks as can be.
+    """Size of the largest block within `budget` bytes, for blocks of about equal size.
 
-    At least one run per lane is returned, whatever the budget: whether that fits only the
-    device can say.
+    It is at most `runs`, and at least one run per lane even if the budget is smaller.
     """
     most = runs
     while most > layout.lanes and block_bytes(setup, most, layout) > budget:
@@ -109,27 +90,27 @@ def runs_that_fit(setup: Setup, runs: int, layout: Layout, budget: int) -> int:
 
 
 class Machine(NamedTuple):
-    """Two numbers that predict the time of a step well enough to plan a day."""
+    """Two numbers that predict the time of a step within a factor of 2."""
 
     flops: float
-    """Matrix-product rate of all devices together, float32 operations per second."""
+    """Rate of matrix products of all devices together, float32 operations per second."""
     step_overhead: float
-    """Seconds that a time step of the recurrence costs whatever its width, forward and back."""
+    """Time of a step of the recurrence apart from its products, forward and backward, seconds."""
 
 
 _HOST, _ACCELERATOR = Machine(1e11, 1e-5), Machine(2e13, 4e-5)
-"""Nominal: of all cores together, and of each accelerator."""
+"""Nominal values, of all cores together and of one accelerator."""
 
 
 def nominal_machine(layout: Layout) -> Machine:
-    """Round numbers for the kind of device, for choices that must not depend on the hour."""
-    if layout.devices[0].platform == "cpu":
+    """Nominal values for the kind of device, for choices that must not depend on a measurement."""
+    if layout.on_cpu:
         return _HOST
     return _ACCELERATOR._replace(flops=_ACCELERATOR.flops * len(layout.devices))
 
 
 def measure_machine(layout: Layout, size: int = 1024) -> Machine:
-    """Times a matrix product on every device; takes well under a second."""
+    """Measures the rate of matrix products on all devices, in less than a second."""
 
     @jax.jit
     def product(x):
@@ -147,10 +128,10 @@ def measure_machine(layout: Layout, size: int = 1024) -> Machine:
 
 
 def step_seconds(setup: Setup, runs: int, layout: Layout, machine: Machine) -> float:
-    """Estimated seconds for one training step of each of `runs` runs; right within a factor 2.
+    """Estimated time of one training step of `runs` runs, seconds; right within a factor of 2.
 
-    Half of the matrix-product rate is what wide networks reach; the overhead of a time step is
-    paid once per group of runs that a device maps side by side.
+    Wide networks reach half of the rate of matrix products; the overhead of a time step occurs
+    once per group of runs that a device maps side by side.
     """
     groups = -(-runs // (layout.side_by_side or runs))
     arithmetic = runs * step_flops(setup) / (0.5 * machine.flops)

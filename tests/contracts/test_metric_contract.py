@@ -1,11 +1,18 @@
-"""What every registered distance keeps: zero of itself, symmetry, its invariances, clear errors."""
+"""Every registered distance: zero of itself, symmetry, its invariances, clear errors."""
 
+import inspect
+from typing import get_args
+
+import chex
 import jax
 import numpy as np
 import pytest
 
+from rnnjax import metrics
+from rnnjax.analysis.degeneracy import DegeneracyOptions
+from rnnjax.analysis.measures import MEASURES, measures_at
 from rnnjax.metrics import METRICS
-from rnnjax.metrics.base import Metric
+from rnnjax.metrics.base import Invariance, Level, Metric, Takes
 
 KEY = jax.random.key(0)
 UNITS, NETWORKS = 9, 3
@@ -14,7 +21,7 @@ SAME = 1e-3
 
 
 def networks(metric: Metric, seed: int = 0) -> np.ndarray:
-    """A small population of what the metric takes: noisy linear systems, and their weights."""
+    """A small population in the form that the metric takes: noisy linear systems, or weights."""
     rng = np.random.default_rng(seed)
     weights = 0.9 * np.linalg.qr(rng.normal(size=(NETWORKS, UNITS, UNITS)))[0]
     weights *= rng.uniform(0.5, 1, size=(NETWORKS, UNITS, 1))
@@ -46,14 +53,44 @@ def metric(request) -> Metric:
     return METRICS[request.param]
 
 
-def test_names_are_those_of_the_registry(metric):
-    assert METRICS[metric.name] is metric
+def test_the_entry_describes_the_function(metric):
+    parameters = inspect.signature(metric.function).parameters
+    assert metric.function is getattr(metrics, f"{metric.name}_distances")
+    assert set(metric.options) <= set(parameters)
+    assert metric.level in get_args(Level)
+    assert metric.level != "features"  # that of single networks
+    assert metric.takes in get_args(Takes)
+    assert metric.invariances <= set(get_args(Invariance))
+
+
+def test_titles_differ():
+    titles = {metric.title.strip() for metric in METRICS.values()}
+    assert len(titles) == len(METRICS)
+    assert all(titles)
+
+
+def test_shared_options_are_options_of_the_comparison_and_change_distances(metric):
+    defaults, networks_ = DegeneracyOptions(), networks(metric)
+    given = {name: getattr(defaults, name) for name in metric.options}
+    expected = metric.distances(networks_, key=KEY)
+    np.testing.assert_array_equal(metric.distances(networks_, key=KEY, **given), expected)
+    for name in metric.options:
+        changed = metric.distances(networks_, key=KEY, **{name: 0.5})
+        assert np.abs(changed - expected).max() > 10 * SAME
+
+
+def test_the_metric_is_a_measure_of_its_level(metric):
+    measure = MEASURES[metric.name]
+    assert (measure.statistic, measure.variable) == ("pairs", metric.name)
+    assert measure.title == metric.title
+    assert metric.name in measures_at(metric.level)
 
 
 def test_a_matrix_of_distances(metric):
     found = metric.distances(networks(metric), key=KEY)
     assert isinstance(found, np.ndarray)
-    assert found.shape == (NETWORKS, NETWORKS)
+    chex.assert_shape(found, (NETWORKS, NETWORKS))
+    chex.assert_tree_all_finite(found)
     np.testing.assert_array_equal(found, found.T)
     np.testing.assert_array_equal(np.diagonal(found), 0)
     assert (found[np.triu_indices(NETWORKS, 1)] > 10 * SAME).all()

@@ -1,4 +1,4 @@
-"""Fixed points of networks whose rest is known by hand; Jacobians against finite differences."""
+"""Fixed points of networks against closed forms; Jacobians against finite differences."""
 
 import jax
 import numpy as np
@@ -13,8 +13,8 @@ LEAK, GAIN = 0.5, 2.0
 RATE = cells.rate(2, alpha=LEAK, inputs=1, outputs=1)
 
 
-def by_hand(recurrent):
-    """Weights of RATE with nothing but a recurrent matrix [2, 2], as a population of one."""
+def with_recurrent(recurrent):
+    """Weights of RATE that are 0 but for a recurrent matrix [2, 2], as a population of one."""
     weights = {name: np.zeros((1, *leaf.shape), "f4") for name, leaf in RATE.leaves().items()}
     weights["recurrent"][0] = recurrent
     return weights
@@ -26,8 +26,8 @@ def grid(count=9, reach=2.5):
 
 
 def test_all_nine_points_of_two_uncoupled_units_are_found():
-    # Every unit rests at 0 or where r = tanh(2 r), so the network at all nine combinations.
-    weights = by_hand(GAIN * np.eye(2))
+    # Every unit has fixed points 0 and r = tanh(2 r), so the network has all nine combinations.
+    weights = with_recurrent(GAIN * np.eye(2))
     (found,) = fixed_points(RATE, weights, grid())
     away = brentq(lambda r: np.tanh(GAIN * r) - r, 0.5, 1.0)
     assert len(found.points) == 9
@@ -36,15 +36,15 @@ def test_all_nine_points_of_two_uncoupled_units_are_found():
     np.testing.assert_allclose(np.abs(found.points[found.stable]), away, rtol=1e-9)
     assert {tuple(np.round(p / away).astype(int)) for p in found.points} == want
     assert found.stable.sum() == 4
-    assert found.arrivals.sum() <= 81
+    assert found.starts.sum() <= 81
     for point, values in zip(found.points, found.eigenvalues, strict=True):
         slopes = 1 - LEAK + LEAK * GAIN * (1 - point**2)
         np.testing.assert_allclose(values, np.sort(slopes)[::-1], rtol=1e-9)
 
 
 def test_a_ghost_is_slow_and_not_fixed():
-    # r = tanh(1.2 r + u) has three solutions up to |u| = fold; there two meet, at |r| = edge.
-    weights = by_hand([[1.2, 0.0], [0.0, 0.0]])
+    # r = tanh(1.2 r + u) has three solutions up to |u| = fold, where two merge at |r| = edge.
+    weights = with_recurrent([[1.2, 0.0], [0.0, 0.0]])
     weights["input"][0] = np.reshape([1.0, 0.0], weights["input"][0].shape)
     edge = np.sqrt(1 - 1 / 1.2)
     fold = 1.2 * edge - np.arctanh(edge)
@@ -57,13 +57,13 @@ def test_a_ghost_is_slow_and_not_fixed():
 
 
 def test_every_network_has_its_own_points():
-    both = {name: np.concatenate([by_hand(GAIN * np.eye(2))[name], by_hand(0.5 * np.eye(2))[name]])
-            for name in RATE.leaves()}  # fmt: skip
+    strong, weak = with_recurrent(GAIN * np.eye(2)), with_recurrent(0.5 * np.eye(2))
+    both = {name: np.concatenate([strong[name], weak[name]]) for name in RATE.leaves()}
     rich, poor = fixed_points(RATE, both, np.repeat(grid(), 2, axis=0))
     assert len(rich.points) == 9
     np.testing.assert_allclose(poor.points, np.zeros((1, 2)), atol=1e-9)
     assert poor.stable.all()
-    assert poor.arrivals.tolist() == [81]
+    assert poor.starts.tolist() == [81]
 
 
 @pytest.mark.parametrize("name", cells.REGISTRY)
@@ -87,8 +87,8 @@ def test_jacobians_are_finite_differences(name):
                 np.testing.assert_allclose(matrix[:, j], slope, rtol=1e-6, atol=1e-8)
 
 
-def test_visited_states_are_those_of_every_network():
-    params = {name: np.repeat(leaf, 3, axis=0) for name, leaf in by_hand(np.eye(2)).items()}
+def test_visited_states_are_states_of_each_network():
+    params = {name: np.repeat(leaf, 3, axis=0) for name, leaf in with_recurrent(np.eye(2)).items()}
     rng = np.random.default_rng(0)
     params["input"] = rng.normal(size=params["input"].shape).astype("f4")
     inputs = rng.normal(size=(4, 6, 1)).astype("f4")
@@ -117,7 +117,7 @@ def test_visited_states_are_those_of_every_network():
     ],
 )
 def test_bad_arguments_are_named(change, message):
-    options = {"cell": RATE, "params": by_hand(np.eye(2)), "starts": grid(), **change}
+    options = {"cell": RATE, "params": with_recurrent(np.eye(2)), "starts": grid(), **change}
     with pytest.raises(ValueError, match=message):
         fixed_points(options.pop("cell"), options.pop("params"), options.pop("starts"), **options)
 

@@ -1,4 +1,4 @@
-"""Reference numbers of independent packages; tests/data/README.md says which and how."""
+"""Reference values of independent packages; their origin is in tests/data/README.md."""
 
 import functools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Losses of a population by loops over single numbers, and their spread."""
+"""Losses of a population against loops over single numbers, and their spread."""
 
 import statistics
 
@@ -21,7 +21,7 @@ def test_shared_trials():
     np.testing.assert_allclose(losses(PREDICTIONS, TARGETS), expected, rtol=1e-12)
 
 
-def test_each_network_its_own_trials_and_only_the_masked_entries():
+def test_trials_of_each_network_and_a_mask():
     targets = RNG.normal(size=PREDICTIONS.shape)
     expected = []
     for y, z in zip(PREDICTIONS, targets, strict=True):
@@ -31,13 +31,13 @@ def test_each_network_its_own_trials_and_only_the_masked_entries():
     np.testing.assert_allclose(losses(PREDICTIONS, targets, MASK), expected, rtol=1e-12)
 
 
-def test_what_the_mask_leaves_out_may_be_anything():
-    silent = np.where(MASK, PREDICTIONS, np.nan)
+def test_masked_out_entries_are_ignored():
+    masked = np.where(MASK, PREDICTIONS, np.nan)
     expected = losses(PREDICTIONS, TARGETS, MASK)
-    np.testing.assert_array_equal(losses(silent, np.where(MASK, TARGETS, np.inf), MASK), expected)
+    np.testing.assert_array_equal(losses(masked, np.where(MASK, TARGETS, np.inf), MASK), expected)
 
 
-def test_a_diverged_network_is_a_result_for_itself_alone_and_named_by_the_spread():
+def test_a_diverged_network_changes_no_other_loss_and_is_named_by_the_spread():
     diverged = PREDICTIONS.astype("f8")
     diverged[2, 0, 4, 1], diverged[1] = np.nan, 1e200
     values = losses(diverged, TARGETS)
@@ -74,6 +74,6 @@ def test_bad_trials_are_refused(arguments, message):
 @pytest.mark.parametrize(
     ("values", "message"), [([1.0], "at least 2 networks"), (np.ones((2, 2)), r"shape \[S\]")]
 )
-def test_no_spread_without_a_population(values, message):
+def test_bad_losses_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         spread(values)

@@ -1,4 +1,4 @@
-"""What metrics are given is checked once, by name."""
+"""Checks of arguments return arrays, and name argument and network in errors."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +33,7 @@ def test_real_numbers_become_floating(value, dtype):
     np.testing.assert_array_equal(array, np.asarray(value))
 
 
-def test_a_good_population_passes_as_it_is():
+def test_a_valid_population_is_returned_without_a_copy():
     assert checks.population("w", ONES, "S N N") is ONES
     left, right = checks.matched_operators("a", ONES, "b", ONES + 1)
     assert left is ONES
@@ -75,7 +75,7 @@ def test_samples_of_trajectories_keep_their_order_under_their_labels():
     ("odd", "message"),
     [
         (ONES[:2], r"y: expected the samples of x, \(3, 4\), got \(2, 4\)"),
-        (ONES.reshape(4, 3, 4), "y: expected the samples of x"),  # as many, in other trials
+        (ONES.reshape(4, 3, 4), "y: expected the samples of x"),  # the same number in other trials
         (ONES[0, 0], r"y: expected shape \[samples, N\] or \[B, T, N\], got \(4,\)"),
         (ONES[..., :0], "y: expected shape"),
         (with_nan(0), "y: expected finite numbers"),

@@ -1,12 +1,14 @@
-"""Dynamical distances: closed forms, package values as upper bounds, bounds that hold."""
+"""Dynamical distances: closed forms, values of other packages as upper bounds, lower bounds."""
 
+import chex
 import jax
 import numpy as np
 import pytest
 
 from references import metrics
-from rnnjax.metrics import conjugation, dsa, pairwise
-from rnnjax.metrics.base import Solved
+from rnnjax import devices
+from rnnjax.metrics import conjugation, dsa
+from rnnjax.metrics.base import Solved, SolverOptions
 from rnnjax.metrics.conjugation import random_orthogonal, rounds
 from rnnjax.metrics.dsa import compare_operators, dsa_distances, operator_distances
 from rnnjax.metrics.spectra import lower_bound, spectra
@@ -28,7 +30,7 @@ SETS = ["dsa", "op_r6", "op_r12"]
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_no_package_and_no_longer_search_comes_closer(vectors, name):
+def test_no_package_and_no_longer_search_finds_a_shorter_distance(vectors, name):
     found = vectors[name][0].angular
     seeds = R[f"{name}_v1_angular_seeds"].min(axis=1)
     assert (found <= seeds + 1e-3).all()
@@ -55,8 +57,8 @@ def test_the_scores_agree_with_each_other_and_with_the_rotation(vectors, name):
     identity = np.eye(c.shape[-1])
     np.testing.assert_allclose(c @ np.swapaxes(c, 1, 2), np.broadcast_to(identity, c.shape),
                                atol=1e-5)  # fmt: skip
-    turned = c @ b @ np.swapaxes(c, 1, 2)
-    np.testing.assert_allclose(np.linalg.norm(a - turned, axis=(1, 2)), result.raw, atol=1e-4)
+    rotated = c @ b @ np.swapaxes(c, 1, 2)
+    np.testing.assert_allclose(np.linalg.norm(a - rotated, axis=(1, 2)), result.raw, atol=1e-4)
     np.testing.assert_allclose(result.chord, 2 * np.sin(result.angular / 2), atol=1e-9)
     na, nb = np.linalg.norm(a, axis=(1, 2)), np.linalg.norm(b, axis=(1, 2))
     np.testing.assert_allclose(
@@ -70,20 +72,20 @@ def test_bounds_hold_and_are_those_of_the_reference(vectors, name):
     assert (result.lower_bound <= result.angular).all()
     assert (result.raw_lower_bound <= result.raw).all()
     np.testing.assert_allclose(result.lower_bound, R[f"{name}_lowerbound_angular"], atol=1e-4)
-    # Not only because values are what limits them.
+    # Also before they are limited to the values.
     assert (lower_bound(spectra(a), spectra(b)) <= result.raw + 1e-5).all()
 
 
 def test_no_rotation_beats_the_bound():
-    """Against 2,000 rotations of pairs of many kinds, none of which the solver has seen."""
+    """Against 2,000 rotations of several kinds of pairs, none of which the solver starts from."""
     rng = np.random.default_rng(1)
     for order in (2, 3, 5):
         a, b = rng.normal(size=(2, 6, order, order))
         a[0], b[0] = a[0] + a[0].T, b[0] + b[0].T
         a[1], b[1] = a[1] - a[1].T, b[1] - b[1].T
         c = random_orthogonal(jax.random.key(order), 2000, order).astype(float)
-        turned = np.einsum("cij,mjk,clk->cmil", c, b, c)
-        closest = np.linalg.norm(a - turned, axis=(2, 3)).min(axis=0)
+        rotated = np.einsum("cij,mjk,clk->cmil", c, b, c)
+        closest = np.linalg.norm(a - rotated, axis=(2, 3)).min(axis=0)
         assert (lower_bound(spectra(a), spectra(b)) <= closest + 1e-6).all()
         assert (operator_distances(a, b, key=KEY).raw <= closest + 1e-4).all()
 
@@ -110,24 +112,23 @@ def test_two_routes_to_the_minimum_in_the_plane():
         assert raw == pytest.approx(grid, abs=1e-5)
 
 
-def test_never_worse_than_the_identity_even_in_one_step():
+def test_no_distance_is_longer_than_without_rotation_even_after_one_step():
     rng = np.random.default_rng(2)
     a = rng.normal(size=(4, 9, 9))
     b = a + 1e-3 * rng.normal(size=a.shape)
     for starts in (1, 2, 3):
-        result = operator_distances(a, b, key=KEY, starts=starts, steps=1)
+        result = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=starts, steps=1))
         assert (result.raw <= np.linalg.norm(a - b, axis=(1, 2)) + 1e-5).all()
     assert (result.status == Solved.EXHAUSTED).all()
 
 
-def test_population_and_pairs_agree_and_batches_do_not_matter():
+def test_population_and_pairs_agree_in_any_batches():
     operators = R["dsa_ops"].astype(float)
     i, j = np.triu_indices(4, k=1)
-    pairs = operator_distances(operators[i], operators[j], key=KEY, starts=16)
+    pairs = operator_distances(operators[i], operators[j], key=KEY, solver=SolverOptions(starts=16))
     seen = []
-    small = compare_operators(
-        operators, key=KEY, starts=16, memory=1.0, progress=lambda *at: seen.append(at)
-    )
+    one_by_one = SolverOptions(starts=16, memory=1.0, progress=lambda *at: seen.append(at))
+    small = compare_operators(operators, key=KEY, solver=one_by_one)
     assert seen == [(n, 6) for n in range(1, 7)]
     for field in ("raw", "chord", "angular", "lower_bound", "raw_lower_bound"):
         full = getattr(small, field)
@@ -160,25 +161,26 @@ def test_wasserstein_is_the_root_of_the_packages_number():
 @pytest.mark.parametrize("score", ["angular", "chord", "raw", "wasserstein"])
 def test_scores_of_a_population(score):
     states = R["traj_X"]
-    found = dsa_distances(states, key=KEY, score=score, starts=4, steps=20)
+    few = SolverOptions(starts=4, steps=20)
+    found = dsa_distances(states, key=KEY, score=score, solver=few)
     fitted = dsa.fit_operators(states)
     if score == "wasserstein":
         expected = dsa.wasserstein_distances(fitted.matrix[[0]], fitted.matrix[[3]])
     else:
         expected = getattr(
-            operator_distances(fitted.matrix[[0]], fitted.matrix[[3]], key=KEY, starts=4, steps=20),
+            operator_distances(fitted.matrix[[0]], fitted.matrix[[3]], key=KEY, solver=few),
             score,
         )
     assert found[0, 3] == found[3, 0] == pytest.approx(expected[0], abs=1e-5)
 
 
-def test_delays_may_be_left_to_held_out_error():
-    states, (held_out, solver) = R["traj_X"], jax.random.split(KEY)
+def test_several_delays_are_candidates():
+    states, (held_out, starts) = R["traj_X"], jax.random.split(KEY)
     chosen = dsa.choose_delays(states, candidates=(1, 2, 5), key=held_out)
-    options = {"starts": 4, "steps": 20}
+    few = SolverOptions(starts=4, steps=20)
     np.testing.assert_array_equal(
-        dsa_distances(states, key=KEY, delays=(1, 2, 5), **options),
-        dsa_distances(states, key=solver, delays=chosen, **options),
+        dsa_distances(states, key=KEY, delays=(1, 2, 5), solver=few),
+        dsa_distances(states, key=starts, delays=chosen, solver=few),
     )
 
 
@@ -189,46 +191,50 @@ def test_errors_name_the_argument():
     with pytest.raises(ValueError, match="a: expected square matrices"):
         operator_distances(a[:, :4], a[:, :4], key=KEY)
     with pytest.raises(ValueError, match="starts: expected an integer of at least 1"):
-        operator_distances(a, a, key=KEY, starts=0)
+        operator_distances(a, a, key=KEY, solver=SolverOptions(starts=0))
     with pytest.raises(ValueError, match="did you mean 'angular'"):
         dsa_distances(R["traj_X"], key=KEY, score="angle")
 
 
 def test_one_program_serves_every_batch(monkeypatch):
-    traced, one_pair = [], conjugation._one_pair
-    monkeypatch.setattr(conjugation, "_one_pair", lambda *a: traced.append(a) or one_pair(*a))
-    operators = np.random.default_rng(0).normal(size=(5, 4, 4))
-    compare_operators(operators, key=KEY, starts=3, steps=5, memory=3 * 4 * 30 * 16)
-    assert len(traced) == 1
+    chex.clear_trace_counter()
+    once = chex.assert_max_traces(conjugation._one_pair, n=1)
+    monkeypatch.setattr(conjugation, "_one_pair", once)
+    operators, batches = np.random.default_rng(0).normal(size=(5, 4, 4)), []
+    three_pairs = SolverOptions(
+        starts=3, steps=5, memory=3 * 4 * 30 * 16, progress=lambda *at: batches.append(at)
+    )
+    compare_operators(operators, key=KEY, solver=three_pairs)
+    assert len(batches) == 4
 
 
-def test_bordering_takes_the_same_steps(monkeypatch):
+def test_padding_with_zeros_takes_the_same_steps(monkeypatch):
     rng = np.random.default_rng(3)
     a, b = (x / np.linalg.norm(x) for x in rng.normal(size=(2, 7, 7)).astype(np.float32))
     starts = random_orthogonal(KEY, 9, 7)
     given = a[None], b[None], starts[None, :2], starts[2:], rounds(9, 12)
     plain = conjugation.conjugate(*given)
-    monkeypatch.setattr(conjugation, "bordered_order", lambda order: 32)
-    bordered = conjugation.conjugate(*given)
-    np.testing.assert_allclose(bordered.rotation, plain.rotation, atol=1e-4)
-    np.testing.assert_array_equal(bordered.stationary, plain.stationary)
+    monkeypatch.setattr(conjugation, "padded_order", lambda order: 32)
+    padded = conjugation.conjugate(*given)
+    np.testing.assert_allclose(padded.rotation, plain.rotation, atol=1e-4)
+    np.testing.assert_array_equal(padded.stationary, plain.stationary)
 
 
-def test_all_pairs_at_once_and_bordered_as_on_an_accelerator(monkeypatch):
+def test_all_pairs_at_once_and_padded_as_on_an_accelerator(monkeypatch):
     a, b = np.random.default_rng(5).normal(size=(2, 5, 7, 7))
-    apart = operator_distances(a, b, key=KEY, starts=13, steps=40)
+    apart = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=13, steps=40))
     jax.clear_caches()
-    monkeypatch.setattr(pairwise, "one_by_one", lambda: False)
-    together = operator_distances(a, b, key=KEY, starts=13, steps=40)
-    assert conjugation.bordered_order(7) == 32
+    monkeypatch.setattr(devices, "on_cpu", lambda: False)
+    together = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=13, steps=40))
+    assert conjugation.padded_order(7) == 32
     np.testing.assert_allclose(apart.angular, together.angular, atol=1e-3)
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e20])
-def test_units_do_not_matter(scale):
+def test_distances_scale_with_the_operators(scale):
     a, b = np.random.default_rng(6).normal(size=(2, 2, 4, 4))
-    here = operator_distances(a, b, key=KEY, starts=8)
-    there = operator_distances(scale * a, scale * b, key=KEY, starts=8)
+    here = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=8))
+    there = operator_distances(scale * a, scale * b, key=KEY, solver=SolverOptions(starts=8))
     np.testing.assert_allclose(there.angular, here.angular, atol=1e-5)
     np.testing.assert_allclose(there.raw, scale * here.raw, rtol=1e-4)
 
@@ -245,6 +251,6 @@ def test_slow_dynamics_are_aligned_as_well_as_fast_ones(step):
 
 
 def test_rotations_of_a_population_are_not_kept():
-    result = compare_operators(R["dsa_ops"], key=KEY, starts=2, steps=2)
+    result = compare_operators(R["dsa_ops"], key=KEY, solver=SolverOptions(starts=2, steps=2))
     assert result.rotation.size == 0
     assert result.rotation.base is None or result.rotation.base.size == 0

@@ -69,7 +69,7 @@ def test_central_differences(leaves, which):
 @pytest.mark.parametrize("apply", ROLLED.values(), ids=ROLLED)
 @pytest.mark.parametrize("leaves", [None, ["recurrent"], ["readout", "input"]])
 def test_explicit_jacobian_of_a_cell(apply, leaves):
-    """Through our own backward pass too, which forward mode could not take."""
+    """Also through a custom backward pass, which forward mode cannot differentiate."""
     gram = ntk_gram(apply, PARAMS, INPUTS, leaves=leaves)
     expected = explicit_gram(ROLLED["autodiff"], PARAMS, INPUTS, leaves or list(PARAMS))
     np.testing.assert_allclose(gram, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
@@ -79,23 +79,23 @@ def test_explicit_jacobian_of_a_cell(apply, leaves):
 def test_blocks_join_to_the_whole_and_stay_within_memory(monkeypatch):
     sizes, jacobian = [], features._jacobian
 
-    def spy(*arguments):
+    def record(*arguments):
         sizes.append(len(arguments[-1]))
         return jacobian(*arguments)
 
-    monkeypatch.setattr(features, "_jacobian", spy)
+    monkeypatch.setattr(features, "_jacobian", record)
     apply = ROLLED["auto"]
     whole = ntk_gram(apply, PARAMS, INPUTS)
     assert sizes == [6]
     each = features._bytes_per_row(apply, {}, PARAMS, jnp.asarray(INPUTS))
-    for memory, size, made in ((1, 1, 21), (4.5 * each, 4, 3)):
+    for memory, size, blocks in ((1, 1, 21), (4.5 * each, 4, 3)):
         sizes.clear()
         parts = ntk_gram(apply, PARAMS, INPUTS, memory=memory)
         np.testing.assert_allclose(parts, whole, rtol=1e-6, atol=1e-6)
-        assert sizes == [size] * made
+        assert sizes == [size] * blocks
 
 
-def test_networks_of_one_shape_share_one_program():
+def test_networks_of_the_same_shape_share_a_program():
     before = features._jacobian.programs()
     for s in range(2):
         params = {name: REFERENCE[f"ntk_{name}"][s].astype("f4") for name in "WUbR"}

@@ -1,11 +1,11 @@
-"""Linear operators of trajectories: against packages, against systems that are linear, by hand."""
+"""Linear operators of trajectories against other packages, linear systems and regressions."""
 
 import jax
 import numpy as np
 import pytest
 
 from references import metrics
-from rnnjax.metrics.operators import choose_delays, delay_errors, fit_operators
+from rnnjax.metrics.operators import Regression, choose_delays, delay_errors, fit_operators
 
 KEY = jax.random.key(0)
 X = metrics()["traj_X"]
@@ -20,8 +20,8 @@ def sorted_eigenvalues(values):
     [
         ({"delays": 1}, "dmd_full_nd1_di1_eig"),
         ({"delays": 3}, "dmd_full_nd3_di1_eig"),
-        ({"delays": 3, "rank": 6}, "dmd_rank6_nd3_eig"),
-        ({"delays": 2, "rank": 8, "ridge": 0.1}, "dmd_rank8_nd2_lamb0.1_eig"),
+        ({"delays": 3, "regression": Regression(rank=6)}, "dmd_rank6_nd3_eig"),
+        ({"delays": 2, "regression": Regression(rank=8, ridge=0.1)}, "dmd_rank8_nd2_lamb0.1_eig"),
     ],
     ids=["one delay", "three delays", "truncated", "ridge"],
 )
@@ -52,7 +52,7 @@ def spiral(key, trials=12, steps=30, units=5):
     return np.stack(states, axis=1), matrix
 
 
-def test_a_linear_system_gives_back_its_own_eigenvalues():
+def test_eigenvalues_of_a_linear_system_are_recovered():
     states, matrix = spiral(0)
     found = fit_operators(states[None], variance=None)
     np.testing.assert_allclose(
@@ -61,11 +61,11 @@ def test_a_linear_system_gives_back_its_own_eigenvalues():
     assert found.error[0] < 1e-20
 
 
-def test_rows_never_join_two_trials():
-    """Trials of a linear system in any order, or one at a time in a longer stack, are the same."""
+def test_no_row_combines_two_trials():
+    """The order of the trials of a linear system has no effect; joined trials are not linear."""
     states, _ = spiral(1)
     order = np.random.default_rng(0).permutation(len(states))
-    one, other = (fit_operators(x[None], delays=2, rank=5, variance=None)
+    one, other = (fit_operators(x[None], delays=2, regression=Regression(rank=5), variance=None)
                   for x in (states, states[order]))  # fmt: skip
     assert one.error[0] < 1e-18
     np.testing.assert_allclose(one.eigenvalues, other.eigenvalues, atol=1e-8)
@@ -74,14 +74,14 @@ def test_rows_never_join_two_trials():
 
 
 def test_the_regression_is_the_textbook_one():
-    """Against whitening by SVD and least squares, row by row, in an order of its own."""
+    """Against whitening by SVD and least squares, with rows built one by one."""
     x, delays, ridge = X[0].astype(float), 2, 0.3
     rows = [np.concatenate([trial[t], trial[t - 1]]) for trial in x for t in range(1, len(trial))]
     u, s, vt = np.linalg.svd(np.array(rows), full_matrices=False)
     whitened = u.reshape(len(x), -1, u.shape[1])
     before, after = whitened[:, :-1].reshape(-1, len(s)), whitened[:, 1:].reshape(-1, len(s))
     a = np.linalg.solve(before.T @ before + ridge * np.eye(len(s)), before.T @ after).T
-    found = fit_operators(X[:1], delays=delays, variance=None, ridge=ridge)
+    found = fit_operators(X[:1], delays=delays, variance=None, regression=Regression(ridge=ridge))
     np.testing.assert_allclose(found.singular[0], s, rtol=1e-6)
     sign = np.sign(np.sum(vt * _right_vectors(np.array(rows)), axis=1))
     np.testing.assert_allclose(found.matrix[0], sign[:, None] * a * sign, atol=1e-6)
@@ -104,7 +104,7 @@ def test_full_rank_ignores_every_linear_mixing():
     )
 
 
-def test_silent_units_add_zero_directions_and_nothing_else():
+def test_silent_units_only_add_zero_directions():
     padded = np.concatenate([X[:1], np.zeros_like(X[:1, ..., :3])], axis=-1)
     one, other = fit_operators(X[:1], variance=None), fit_operators(padded, variance=None)
     assert (other.singular[0] > 0).sum() == 16
@@ -113,7 +113,7 @@ def test_silent_units_add_zero_directions_and_nothing_else():
     np.testing.assert_allclose(nonzero, one.eigenvalues[0], atol=1e-5)
 
 
-def test_components_can_be_asked_for():
+def test_number_of_components_can_be_given():
     found = fit_operators(X, components=5, delays=2)
     assert found.shared == 5
     assert found.matrix.shape == (4, 10, 10)
@@ -133,16 +133,16 @@ def test_delays_are_chosen_by_held_out_error():
     errors = delay_errors(states, candidates=(1, 2, 3, 8), key=KEY)
     assert errors[0] > 10 * errors[1]
     assert choose_delays(states, candidates=(1, 2), key=KEY) == 2
-    # White noise has no future: the least delays overfit least, where in-sample error picks most.
+    # White noise is unpredictable: fewer delays overfit less, while in-sample error prefers more.
     noise = np.random.default_rng(0).normal(size=(2, 20, 20, 4))
     assert choose_delays(noise, candidates=(1, 2, 4, 8), key=KEY) == 1
 
 
 def test_held_out_error_is_that_of_plain_regressions():
-    """One fold after the other by least squares, on the rows that the longest embedding has."""
+    """By least squares in every fold, on the rows of the longest embedding."""
     states, candidates = X[:1], (1, 3)
     order = np.asarray(jax.random.permutation(KEY, states.shape[1]))
-    missed, offered = np.zeros(2), 0.0
+    missed, total = np.zeros(2), 0.0
     for fold in np.array_split(order, 5):
         rest = np.setdiff1d(np.arange(states.shape[1]), fold)
         for number, delays in enumerate(candidates):
@@ -156,9 +156,9 @@ def test_held_out_error_is_that_of_plain_regressions():
             weights = np.linalg.lstsq(*rows(rest), rcond=None)[0]
             before, after = rows(fold)
             missed[number] += ((after - before @ weights) ** 2).sum()
-        offered += (after**2).sum()
+        total += (after**2).sum()
     found = delay_errors(states, candidates=candidates, key=KEY, variance=None)
-    np.testing.assert_allclose(found, missed / offered, rtol=1e-6)
+    np.testing.assert_allclose(found, missed / total, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -169,13 +169,18 @@ def test_held_out_error_is_that_of_plain_regressions():
         ({"variance": 1.5}, "variance"),
         ({"variance": 0}, "variance"),
         ({"components": 17}, "components: expected at most the 16 units"),
-        ({"rank": 99}, "rank: expected at most 14"),
-        ({"ridge": -1}, "ridge"),
+        ({"regression": Regression(rank=99)}, "rank: expected at most 14"),
     ],
 )
 def test_bad_options_are_named(change, message):
     with pytest.raises(ValueError, match=message):
         fit_operators(X, **change)
+
+
+@pytest.mark.parametrize("change", [{"rank": 0}, {"ridge": -1}])
+def test_bad_regressions_are_named(change):
+    with pytest.raises(ValueError, match=f"^{next(iter(change))}: expected"):
+        Regression(**change)
 
 
 def test_bad_states_are_named():

@@ -1,7 +1,6 @@
-"""Batches of pairs join to the whole, whatever their size, and stay as small as they must."""
+"""Results in batches of any size are those of all pairs; each pair is computed once."""
 
 import itertools
-import types
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +13,14 @@ VALUES = np.random.default_rng(0).normal(size=(28, 3))
 
 
 @pytest.mark.parametrize("networks", [2, 3, 6])
-def test_every_pair_comes_once_row_by_row(networks):
+def test_all_pairs_row_by_row(networks):
     first, second = pairwise.all_pairs(networks)
     expected = list(itertools.combinations(range(networks), 2))
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == expected
 
 
 @pytest.mark.parametrize("size", [1, 5, 7, 28, 100])
-def test_batches_join_to_the_whole(size):
+def test_concatenated_batches_are_the_whole(size):
     sizes, seen = set(), []
 
     def kernel(numbers):
@@ -33,37 +32,15 @@ def test_batches_join_to_the_whole(size):
     )
     np.testing.assert_array_equal(joined["value"], VALUES)
     np.testing.assert_array_equal(joined["number"], np.arange(28))
-    assert sizes == {min(size, 28)}  # one shape for all: the last batch is filled up
+    assert sizes == {min(size, 28)}  # one shape for all: the last batch is padded
     assert seen == [(min(done + size, 28), 28) for done in range(0, 28, size)]
 
 
-def test_memory_sets_the_size_of_a_batch():
-    assert pairwise.batch_size(100, memory=1000) == 10
-    assert pairwise.batch_size(300, memory=1000) == 3
-    assert pairwise.batch_size(5000, memory=1000) == 1  # one pair must be solved
-
-
-@pytest.mark.parametrize(
-    ("platform", "stats", "expected"),
-    [
-        ("cpu", {"bytes_limit": 2**40}, 2**28),
-        ("gpu", {"bytes_limit": 2**36}, 2**33),
-        ("gpu", {"bytes_limit": 2**20}, 2**28),
-        ("gpu", None, 2**28),
-    ],
-)
-def test_batches_fill_an_accelerator(platform, stats, expected, monkeypatch):
-    device = types.SimpleNamespace(platform=platform, memory_stats=lambda: stats)
-    monkeypatch.setattr(jax, "local_devices", lambda: [device])
-    assert pairwise.default_memory() == expected
-    assert pairwise.batch_size(2**20) == expected // 2**20
-
-
 def test_kernels_are_not_tuned_on_a_gpu(monkeypatch):
-    asked = []
+    compiled = []
 
     def jit(function, *, static_argnames, compiler_options):
-        asked.append((static_argnames, compiler_options))
+        compiled.append((static_argnames, compiler_options))
         return function
 
     monkeypatch.setattr(jax, "jit", jit)
@@ -71,7 +48,7 @@ def test_kernels_are_not_tuned_on_a_gpu(monkeypatch):
     for backend in ("cpu", "gpu", "gpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
         assert double(3, times=2) == 6
-    (_, on_cpu), (static, on_gpu) = asked
+    (_, on_cpu), (static, on_gpu) = compiled
     assert static == "times"
     assert on_cpu is None
     assert on_gpu["xla_gpu_autotune_level"] == 0
@@ -84,19 +61,6 @@ def test_square_is_symmetric_and_in_the_order_of_pairs():
     assert pairwise.mean_distance(full) == 2
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 8])
-def test_items_shared_out_over_devices_are_those_of_vmap(count):
-    assert jax.local_device_count() == 2
-    items = {"a": jnp.arange(count * 3.0).reshape(count, 3), "b": jnp.arange(count)}
-
-    def function(item):
-        return item["a"] * item["b"], jnp.sum(item["a"])
-
-    shared = jax.jit(lambda items: pairwise.device_map(function, items))(items)
-    for got, expected in zip(shared, jax.vmap(function)(items), strict=True):
-        np.testing.assert_allclose(got, expected)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -106,7 +70,6 @@ def test_items_shared_out_over_devices_are_those_of_vmap(count):
         (lambda: pairwise.square(np.ones(4), 3), "values: expected 3 of them"),
         (lambda: pairwise.mean_distance(np.ones((2, 3))), r"distances: expected shape \[S, S\]"),
         (lambda: pairwise.mean_distance(np.ones((1, 1))), "networks: expected at least 2"),
-        (lambda: pairwise.batch_size(10, memory=0), "memory"),
     ],
 )
 def test_bad_calls_are_refused(call, message):

@@ -1,4 +1,4 @@
-"""CKA and Procrustes against explicit Grams and explicit rotations."""
+"""CKA and Procrustes against explicit Gram matrices and explicit rotations."""
 
 import numpy as np
 import pytest
@@ -19,17 +19,17 @@ PAIRS = {
 
 
 def explicit_cka(x, y):
-    """By the centered Grams of all samples."""
+    """By the centered Gram matrices of all samples."""
     center = np.eye(len(x)) - 1 / len(x)
     k, m = center @ x @ x.T @ center, center @ y @ y.T @ center
     return 1 - np.trace(k @ m) / np.sqrt(np.trace(k @ k) * np.trace(m @ m))
 
 
 def explicit_procrustes(x, y):
-    """By the best rotation itself, of clouds filled up with silent units."""
+    """By the best rotation, of samples padded with silent units."""
     size = max(x.shape[1], y.shape[1])
-    clouds = [np.pad(h - h.mean(0), ((0, 0), (0, size - h.shape[1]))) for h in (x, y)]
-    first, second = (cloud / np.linalg.norm(cloud) for cloud in clouds)
+    padded = [np.pad(h - h.mean(0), ((0, 0), (0, size - h.shape[1]))) for h in (x, y)]
+    first, second = (h / np.linalg.norm(h) for h in padded)
     rotation = linalg.orthogonal_procrustes(second, first)[0]
     return np.linalg.norm(first - second @ rotation)
 
@@ -47,7 +47,7 @@ def test_explicit_formulas(name, oracle):
 
 
 @pytest.mark.parametrize(("one", "many"), PAIRS.values(), ids=PAIRS)
-def test_relabelling_rotation_and_scaling_are_not_seen_and_mixing_is(one, many):
+def test_relabelling_rotation_and_scaling_change_nothing_and_mixing_does(one, many):
     x, y, wide = NETWORKS[0], NETWORKS[2], NETWORKS[3]
     expected = one(x, y)
     rotation = stats.ortho_group.rvs(8, random_state=1)

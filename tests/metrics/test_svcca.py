@@ -1,4 +1,4 @@
-"""SVCCA against packages, explicit whitening and known angles; what it does and does not see."""
+"""SVCCA against other packages, explicit whitening and known angles; its invariances."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def rng():
 
 
 def activity(rng, units, noise=0.3):
-    """[300, units] that follow what all networks share, and something of their own."""
+    """Activity [300, units] with a part that all networks share and a part of its own."""
     own = noise * rng.normal(size=(300, units)) @ rng.normal(size=(units, units))
     return SHARED @ rng.normal(size=(6, units)) + own + rng.normal(size=units)
 
@@ -77,7 +77,7 @@ def test_more_units_than_samples(rng, variance):
     assert svcca_distance(x @ isometry, y, variance=variance) == pytest.approx(expected, abs=1e-7)
 
 
-def test_relabelling_rotation_and_scaling_are_not_seen_and_mixing_is(rng):
+def test_relabelling_rotation_and_scaling_change_nothing_and_mixing_does(rng):
     x, y = activity(rng, 10), activity(rng, 10)
     rotation = stats.ortho_group.rvs(10, random_state=1)
     expected = svcca_distance(x, y)
@@ -108,7 +108,7 @@ def test_a_network_that_never_varies_is_named(rng, dtype, bits):
         svcca_distances([alive, still, alive])
 
 
-def test_as_many_dimensions_as_must_overlap_are_refused(rng):
+def test_dimensions_that_must_overlap_are_refused(rng):
     x, y = rng.normal(size=(13, 5)), rng.normal(size=(13, 7))
     assert svcca_distance(x, y, variance=1) > 0.01
     with pytest.raises(ValueError, match="y: its 7 dimensions and the 5 of x .* only 12 samples"):

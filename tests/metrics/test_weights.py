@@ -1,4 +1,4 @@
-"""Permutation-invariant distance of weights: exact optima, planted answers, packages' values."""
+"""Permutation-invariant distance of weights: exact optima, planted permutations, other packages."""
 
 import itertools
 
@@ -8,8 +8,9 @@ import pytest
 from scipy.optimize import quadratic_assignment
 
 from references import metrics
-from rnnjax.metrics import matching, pairwise
-from rnnjax.metrics.base import Solved
+from rnnjax import devices
+from rnnjax.metrics import matching
+from rnnjax.metrics.base import Solved, SolverOptions
 from rnnjax.metrics.matching import match
 from rnnjax.metrics.weights import compare_weights, default_starts, pif_distances, pif_pairs
 
@@ -27,7 +28,7 @@ def residual(w1, w2, p):
 
 
 @pytest.mark.parametrize("units", [12, 24, 64])
-def test_no_package_comes_closer(vectors, units):
+def test_no_package_finds_a_shorter_distance(vectors, units):
     found = vectors[units].distance
     assert (found <= 1.005 * R[f"w{units}_faq_best"] + 1e-6).all()
     assert (found <= R[f"w{units}_procrustes_dist"].min(axis=1) + 1e-6).all()
@@ -53,7 +54,7 @@ def test_the_distance_is_that_of_the_permutation(vectors, units):
     assert (result.lower_bound[R[f"w{units}_kind"] != "planted"] > 0).all()
 
 
-def test_seven_units_are_solved_by_trying_all():
+def test_seven_units_are_solved_exactly():
     result = pif_pairs(R["w7_W1"][None], R["w7_W2"][None], key=KEY)
     assert result.distance[0] == pytest.approx(R["w7_exact_dist"], abs=1e-9)
     np.testing.assert_array_equal(result.permutation[0], R["w7_exact_perm"])
@@ -61,8 +62,8 @@ def test_seven_units_are_solved_by_trying_all():
     assert result.status[0] == Solved.CONVERGED
 
 
-def test_the_search_finds_what_trying_all_finds():
-    """At seven units, against the oracle; and every value is that of its permutation."""
+def test_the_search_finds_the_exact_optimum_of_seven_units():
+    """Every value is that of its permutation, and the best is the exact minimum."""
     rng = np.random.default_rng(0)
     w1, w2 = rng.normal(size=(2, 4, 7, 7)).astype(np.float32)
     starts = np.full((16, 7, 7), 1 / 7, np.float32)
@@ -70,10 +71,10 @@ def test_the_search_finds_what_trying_all_finds():
     found = match(jax.numpy.asarray(w1), jax.numpy.asarray(w2), jax.numpy.asarray(starts), 30)
     exact = pif_pairs(w1, w2, key=KEY)
     for m in range(4):
-        lanes = slice(16 * m, 16 * (m + 1))
-        for value, p in zip(found.value[lanes], found.permutation[lanes], strict=True):
+        of_pair = slice(16 * m, 16 * (m + 1))
+        for value, p in zip(found.value[of_pair], found.permutation[of_pair], strict=True):
             assert value == pytest.approx((w1[m] * w2[m][p][:, p]).sum(), rel=1e-4, abs=1e-4)
-        p = found.permutation[lanes][np.argmax(found.value[lanes])]
+        p = found.permutation[of_pair][np.argmax(found.value[of_pair])]
         assert residual(w1[m], w2[m], p) == pytest.approx(exact.distance[m], rel=1e-5)
 
 
@@ -86,10 +87,10 @@ def test_no_exchange_of_two_units_helps(vectors):
         assert residual(w1[0], w2[0], exchanged) >= result.distance[0] - 1e-4
 
 
-def test_equal_starts_end_no_farther_than_scipys():
+def test_with_equal_starts_distances_are_no_longer_than_scipys():
     rng = np.random.default_rng(4)
     w1, w2 = rng.uniform(-1, 1, size=(2, 6, 24, 24))
-    ours = pif_pairs(w1, w2, key=KEY, starts=4).distance
+    ours = pif_pairs(w1, w2, key=KEY, solver=SolverOptions(starts=4)).distance
     theirs = []
     for a, b in zip(w1, w2, strict=True):
         fits = [
@@ -100,11 +101,12 @@ def test_equal_starts_end_no_farther_than_scipys():
     assert ours.mean() <= np.mean(theirs)
 
 
-def test_population_and_pairs_agree_and_batches_do_not_matter():
+def test_population_and_pairs_agree_in_any_batches():
     weights = np.random.default_rng(1).normal(size=(4, 9, 9))
     i, j = np.triu_indices(4, k=1)
-    pairs = pif_pairs(weights[i], weights[j], key=KEY, starts=8)
-    small = compare_weights(weights, key=KEY, starts=8, memory=2 * 4 * 112 * 81)
+    pairs = pif_pairs(weights[i], weights[j], key=KEY, solver=SolverOptions(starts=8))
+    two_pairs = SolverOptions(starts=8, memory=2 * 4 * 112 * 81)
+    small = compare_weights(weights, key=KEY, solver=two_pairs)
     for field in ("distance", "identity", "lower_bound", "spread"):
         full = getattr(small, field)
         np.testing.assert_array_equal(full, full.T)
@@ -130,48 +132,49 @@ def test_from_one_start_and_in_one_step_it_is_never_worse_than_the_identity():
     rng = np.random.default_rng(0)
     w1 = rng.normal(size=(3, 9, 9))
     w2 = w1 + 0.05 * rng.normal(size=w1.shape)
-    result = pif_pairs(w1, w2, key=KEY, starts=1, steps=1)
+    result = pif_pairs(w1, w2, key=KEY, solver=SolverOptions(starts=1, steps=1))
     assert (result.distance <= result.identity).all()
 
 
 def test_silent_networks():
-    zero = np.zeros((2, 9, 9))
-    assert not pif_distances(zero, key=KEY, starts=2).any()
-    with pytest.raises(ValueError, match="none in networks 0 and 1"):
-        pif_distances(zero, key=KEY, starts=2, normalize="relative")
+    zero, solver = np.zeros((2, 9, 9)), SolverOptions(starts=2)
+    assert not pif_distances(zero, key=KEY, solver=solver).any()
+    assert not pif_distances(zero, key=KEY, solver=solver, normalize="relative").any()
     one = np.concatenate([zero[:1], np.ones((1, 9, 9))])
-    assert pif_distances(one, key=KEY, starts=2, normalize="relative")[0, 1] == pytest.approx(2.0)
+    relative = pif_distances(one, key=KEY, solver=solver, normalize="relative")
+    assert relative[0, 1] == pytest.approx(2.0)
 
 
-def test_setting_lanes_aside_changes_nothing(monkeypatch):
-    """Compaction, forced at every halving, and starts given up: an odd number of both."""
+def test_dropping_searches_changes_no_permutation(monkeypatch):
+    """Compaction at every halving, and dropping after few steps, of an odd number of searches."""
     weights = np.random.default_rng(8).normal(size=(2, 5, 20, 20))
-    plain = pif_pairs(*weights, key=KEY, starts=7)
-    lanes, step = [], matching._step
-    monkeypatch.setattr(matching, "_step", lambda *a: lanes.append(len(a[2])) or step(*a))
-    monkeypatch.setattr(matching, "_WORTH", 0)
-    compact = pif_pairs(*weights, key=KEY, starts=7)
+    solver = SolverOptions(starts=7)
+    plain = pif_pairs(*weights, key=KEY, solver=solver)
+    sizes, step = [], matching._step
+    monkeypatch.setattr(matching, "_step", lambda *a: sizes.append(len(a[2])) or step(*a))
+    monkeypatch.setattr(matching, "_COMPACT_SIZE", 0)
+    compact = pif_pairs(*weights, key=KEY, solver=solver)
     np.testing.assert_array_equal(plain.permutation, compact.permutation)
     np.testing.assert_allclose(plain.spread, compact.spread, atol=1e-6)
-    assert min(lanes) < max(lanes) == 35
-    lanes.clear()
+    assert min(sizes) < max(sizes) == 35
+    sizes.clear()
     jax.clear_caches()
-    monkeypatch.setattr(pairwise, "one_by_one", lambda: False)  # as on an accelerator
-    together = pif_pairs(*weights, key=KEY, starts=7)
+    monkeypatch.setattr(devices, "on_cpu", lambda: False)  # as on an accelerator
+    together = pif_pairs(*weights, key=KEY, solver=solver)
     np.testing.assert_allclose(together.distance, plain.distance, rtol=1e-5)
-    assert set(lanes) == {35}
+    assert set(sizes) == {35}
     monkeypatch.undo()
     jax.clear_caches()
-    monkeypatch.setattr(matching, "_TRIAL", 1000)
-    assert (pif_pairs(*weights, key=KEY, starts=7).distance <= plain.distance + 1e-4).all()
+    monkeypatch.setattr(matching, "_TRIAL_STEPS", 1000)
+    assert (pif_pairs(*weights, key=KEY, solver=solver).distance <= plain.distance + 1e-4).all()
 
 
 @pytest.mark.parametrize("offset", ["diagonal", "everywhere"])
-def test_what_permutations_leave_alone_does_not_matter(offset):
+def test_a_part_that_permutations_do_not_change_has_no_effect(offset):
     w1, w2 = np.random.default_rng(9).normal(size=(2, 3, 20, 20))
     added = 30 * (np.eye(20) if offset == "diagonal" else np.ones((20, 20)))
-    plain = pif_pairs(w1, w2, key=KEY, starts=8)
-    moved = pif_pairs(w1 + added, w2 + added, key=KEY, starts=8)
+    plain = pif_pairs(w1, w2, key=KEY, solver=SolverOptions(starts=8))
+    moved = pif_pairs(w1 + added, w2 + added, key=KEY, solver=SolverOptions(starts=8))
     np.testing.assert_allclose(plain.distance, moved.distance, rtol=1e-6)
     np.testing.assert_allclose(plain.spread, moved.spread, atol=1e-3)
 
@@ -185,8 +188,8 @@ def test_errors_name_the_argument():
     with pytest.raises(ValueError, match="w2: expected the shape of w1"):
         pif_pairs(w, w[:1], key=KEY)
     with pytest.raises(ValueError, match="starts: expected an integer of at least 1"):
-        pif_pairs(w, w, key=KEY, starts=0)
+        pif_pairs(w, w, key=KEY, solver=SolverOptions(starts=0))
     with pytest.raises(ValueError, match="steps: expected an integer of at least 1"):
-        pif_pairs(w, w, key=KEY, steps=0)
+        pif_pairs(w, w, key=KEY, solver=SolverOptions(steps=0))
     with pytest.raises(ValueError, match="did you mean 'relative'"):
         pif_distances(w, key=KEY, normalize="relativ")

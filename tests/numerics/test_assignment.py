@@ -1,4 +1,4 @@
-"""Linear assignment of many matrices, by threads and by the accelerator's route."""
+"""Linear assignment of many matrices, by scipy in threads and by optax."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from rnnjax.numerics.assignment import _on_device, assign
 COSTS = np.random.default_rng(0).normal(size=(37, 5, 5)).astype(np.float32)
 
 
-def test_both_routes_find_the_least_cost_of_all_permutations():
+def test_scipy_and_optax_find_the_least_cost_of_all_permutations():
     every = np.array(list(itertools.permutations(range(5))))
     best = every[np.argmin([[cost[range(5), p].sum() for p in every] for cost in COSTS], axis=1)]
     np.testing.assert_array_equal(assign(COSTS), best)
@@ -18,6 +18,6 @@ def test_both_routes_find_the_least_cost_of_all_permutations():
     np.testing.assert_array_equal(np.asarray(_on_device(jnp.asarray(COSTS))), best)
 
 
-def test_some_of_them():
-    which = np.array([30, 2, 2])
-    np.testing.assert_array_equal(assign(COSTS, which), assign(COSTS)[which])
+def test_an_index_selects_matrices():
+    index = np.array([30, 2, 2])
+    np.testing.assert_array_equal(assign(COSTS, index), assign(COSTS)[index])

@@ -21,7 +21,7 @@ def with_singular_values(values, seed=0):
     [np.ones(6), [5, 5, 2, 2, 2, 0.1], np.geomspace(1, 3e-5, 12), [1e6] * 3, [1e-9, 3e-9, 2e-9]],
     ids=["orthogonal", "equal", "ill-conditioned", "large", "small"],
 )
-def test_it_is_that_of_the_decomposition(values):
+def test_it_is_the_factor_of_the_singular_value_decomposition(values):
     u, v, matrix = with_singular_values(values)
     np.testing.assert_allclose(POLAR(jnp.float32(matrix)), u @ v.T, atol=0.02)
     with jax.enable_x64(True):
@@ -41,7 +41,7 @@ def test_it_is_the_gradient_of_the_nuclear_norm():
     np.testing.assert_allclose(factor.ravel(), slopes, atol=1e-5)
 
 
-def test_what_is_zero_or_singular_stays_finite_and_within_the_subgradients():
+def test_zero_and_singular_matrices_have_finite_factors_within_the_subgradients():
     np.testing.assert_array_equal(POLAR(jnp.zeros((4, 4))), np.zeros((4, 4)))
     u, v, matrix = with_singular_values([3.0, 3.0, 0.0, 0.0])
     with jax.enable_x64(True):

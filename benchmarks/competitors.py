@@ -1,4 +1,4 @@
-"""What is timed: blocks of our runs in this process, and PyTorch processes beside it."""
+"""Competitors of a benchmark: blocks of our runs in this process, and PyTorch processes."""
 
 import dataclasses
 import time
@@ -10,17 +10,18 @@ import numpy as np
 from worker import Worker
 
 from rnnjax import cells, tasks
+from rnnjax.devices import memory_budget
 from rnnjax.sweep import Layout, cost
 from rnnjax.sweep.programs import advance_block, init_block, start_block
 from rnnjax.training import Hyper, Recipe, Setup, Status
 
-ENDLESS = 10**9  # optimizer steps: no run ever gets there
-LONGEST_SEGMENT = 100  # steps between two looks of the host, as in the engine
+ENDLESS = 10**9  # optimizer steps, more than any run takes
+LONGEST_SEGMENT = 100  # steps per program call, as in the engine
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What every contestant does: the flip-flop on fresh batches, Adam, float32."""
+    """The task of all competitors: the flip-flop on fresh batches, Adam, float32."""
 
     runs: int
     trials: int = 50
@@ -31,28 +32,28 @@ class Work:
     seed: int = 0
 
     def setup(self, hidden: int, alpha: float) -> Setup:
-        """Our spec of it."""
+        """The specs of our runs."""
         task = tasks.flip_flop(self.bits, self.p, self.steps)
         cell = cells.fitted(cells.rate(hidden, alpha=alpha), task)
         return Setup(task, cell, Recipe(epochs=ENDLESS, batch=self.trials))
 
 
 class Window(NamedTuple):
-    """One timed window of one contestant."""
+    """One timed window of one competitor."""
 
     rate: float
     """Run-steps per second."""
     cores: float
-    """Cores that it kept busy on average; far fewer than there are means a busy machine."""
+    """Average number of busy cores; a number far below that of all cores means other load."""
 
 
 class OurRuns:
-    """A block of runs in the sweep's own compiled programs, one segment after another."""
+    """A block of runs in the compiled programs of a sweep, one segment after another."""
 
     def __init__(self, setup: Setup, runs: int, layout: Layout, work: Work, segment: int):
         """Compiles by a first segment, which is not timed.
 
-        Where the layout wants more runs than `runs`, the others are padding that never moves.
+        If the layout needs more runs than `runs`, the others are padding that does not train.
         """
         self._setup, self._layout, self.runs = setup, layout, runs
         self.segment = segment
@@ -70,10 +71,10 @@ class OurRuns:
     def _advance(self) -> np.ndarray:
         with self._layout.context():
             self._runs, losses = advance_block(self._setup, self._layout, self._runs, self.segment)
-        return np.asarray(losses)[: self.runs]  # waits, as the engine does
+        return np.asarray(losses)[: self.runs]  # waits for the devices, as the engine does
 
     def window(self, seconds: float) -> Window:
-        """Whole segments of at least `seconds` together."""
+        """Trains whole segments for at least `seconds`."""
         begin, busy = time.perf_counter(), time.process_time()
         taken, now = 0, begin
         while now - begin < seconds:
@@ -81,7 +82,7 @@ class OurRuns:
             taken, now = taken + self._losses.size, time.perf_counter()
         busy = time.process_time() - busy
         if np.any(np.asarray(self._runs.status)[: self.runs] != Status.RUNNING):
-            raise RuntimeError("a run stopped, so that its steps cost nothing: lower the rate")
+            raise RuntimeError("a run stopped, so its steps take no time: lower the learning rate")
         return Window(taken / (now - begin), busy / (now - begin))
 
     def loss(self) -> float:
@@ -93,7 +94,7 @@ class OurRuns:
         return int(np.asarray(self._runs.step)[0])
 
     def temporary_bytes(self) -> int | None:
-        """Memory that the compiled program takes beside weights and moments, by XLA's count."""
+        """Temporary memory of the compiled program by XLA's count, without weights and moments."""
         with self._layout.context():
             lowered = advance_block.lower(self._setup, self._layout, self._runs, self.segment)
             analysis = lowered.compile().memory_analysis()
@@ -103,9 +104,9 @@ class OurRuns:
 def our_runs(
     work: Work, hidden: int, alpha: float, layout: Layout, window: float, share: float
 ) -> OurRuns:
-    """As many of the work's runs as fit in a share of memory, in segments of half a window."""
+    """As many runs as fit into a share of the memory, in segments of half a window."""
     setup = work.setup(hidden, alpha)
-    fits = cost.runs_that_fit(setup, work.runs, layout, cost.memory_budget(layout, share))
+    fits = cost.runs_that_fit(setup, work.runs, layout, memory_budget(layout, share))
     runs = layout.padded(fits)
     step = cost.step_seconds(setup, runs, layout, cost.measure_machine(layout))
     segment = min(max(1, int(0.5 * window / step)), LONGEST_SEGMENT)
@@ -120,30 +121,30 @@ class TorchPeers:
         settings = {**dataclasses.asdict(work), "device": device}
         one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._workers = [Worker("torch_peer.py", settings, one_thread) for _ in range(count)]
-        self.about = self._hear()[0]
+        self.about = self._receive()[0]
         self._losses: dict[str, float] = {}
 
-    def _tell(self, **message: Any) -> None:
+    def _send(self, **message: Any) -> None:
         for worker in self._workers:
-            worker.tell(**message)
+            worker.send(**message)
 
-    def _hear(self) -> list[dict[str, Any]]:
+    def _receive(self) -> list[dict[str, Any]]:
         try:
-            return [worker.hear() for worker in self._workers]
+            return [worker.receive() for worker in self._workers]
         except EOFError as error:
-            raise RuntimeError(f"{error}; its message is above") from None
+            raise RuntimeError(f"{error}; see its message above") from None
 
     def prepare(self, kind: str, hidden: int) -> None:
-        """Builds a new network of `kind` in every process and warms it up."""
-        self._tell(do="prepare", kind=kind, hidden=hidden)
-        self._hear()
+        """Creates a network of `kind` in every process and warms it up."""
+        self._send(do="prepare", kind=kind, hidden=hidden)
+        self._receive()
 
     def window(self, kind: str, seconds: float) -> Window:
-        """All processes together, over one window that they share."""
-        self._tell(do="window", kind=kind, seconds=seconds)
-        self._hear()  # all are warm and wait
-        self._tell(do="go")
-        answers = self._hear()
+        """Times all processes over a common window."""
+        self._send(do="window", kind=kind, seconds=seconds)
+        self._receive()  # all are warm and waiting
+        self._send(do="go")
+        answers = self._receive()
         self._losses[kind] = float(np.mean([answer["loss"] for answer in answers]))
         return Window(
             sum(answer["steps"] / answer["seconds"] for answer in answers),

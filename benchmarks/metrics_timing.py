@@ -1,4 +1,4 @@
-"""Both sides of a contest, as the parent sees them: ours in one process, peers in one per core."""
+"""Timing of one case: our distances in one process, those of the peers in one process per core."""
 
 import contextlib
 import dataclasses
@@ -6,107 +6,103 @@ import time
 from pathlib import Path
 from typing import Any
 
-import machine
 import numpy as np
-from metrics_work import ANNOUNCED, PEERS, QUICK, Contest, Work, dsa_products, pairs_of_round
+from metrics_work import PEERS, POPULATION_PAIRS, QUICK, Case, Work, dsa_products, pairs_of_round
 from script import spread
 from worker import Answer, Worker
 
+from rnnjax.devices import available_cores
 from rnnjax.metrics.pairwise import square
 
 OURS = "ours"
-SPARE = 0.5
-"""Seconds that a window takes at least; what is quick is repeated."""
+WINDOW = 0.5
+"""Shortest window, seconds; short computations are repeated."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """One timed window of one contestant."""
+    """One timed window of one competitor."""
 
     seconds: float
     """Per pair, with the whole machine."""
     cores: float
-    """Cores that it kept busy on average; far fewer than there are means a busy machine."""
+    """Average number of busy cores; a number far below that of all cores means other load."""
     idle_cores: float
-    """What its processes had kept busy since their last turn, with nothing to do."""
+    """Number of cores that its processes kept busy while they waited."""
     distances: tuple[float, ...]
-    """Reached on the window's pairs, in their order."""
+    """Distances of the pairs of the window, in their order."""
 
 
 class Ours:
-    """The process that computes our distances, or that makes the networks."""
+    """The process that trains the networks or computes our distances."""
 
     def __init__(self, stack: contextlib.ExitStack, path: Path, work: Work):
         self._work = work
         settings = {"path": str(path), "quick": work == QUICK}
         self._worker = Worker("metrics_worker.py", settings)
         stack.callback(self._worker.close)
-        self._worker.hear()
+        self._worker.receive()
 
     def make(self, networks: int) -> Answer:
-        """Trains so many and writes the file at the path."""
-        return self._worker.ask(do="make", networks=networks)
+        """Trains `networks` networks and writes the file."""
+        return self._worker.request(do="make", networks=networks)
 
-    def first(self, contest: Contest, networks: int) -> Answer:
+    def first(self, case: Case, networks: int) -> Answer:
         """All pairs of the first `networks`, from a cold start."""
-        return self._worker.ask(do="first", contest=contest.name, networks=networks)
+        return self._worker.request(do="first", case=case.name, networks=networks)
 
-    def window(
-        self, contest: Contest, pairs: np.ndarray | None, seconds: float, seed: int
-    ) -> Window:
-        """These pairs, or all. SVCCA is only ever asked for all, since pairs share their work."""
-        shared = contest.metric == "svcca"
-        asked = None if pairs is None or shared else pairs.tolist()
-        request = {"contest": contest.name, "pairs": asked}
-        answer = self._worker.ask(do="window", seconds=seconds, seed=seed, **request)
+    def window(self, case: Case, pairs: np.ndarray | None, seconds: float, seed: int) -> Window:
+        """Times these pairs, or all. SVCCA is timed on all, since its pairs share computations."""
+        shared = case.metric == "svcca"
+        sent = None if pairs is None or shared else pairs.tolist()
+        request = {"case": case.name, "pairs": sent}
+        answer = self._worker.request(do="window", seconds=seconds, seed=seed, **request)
         distances = np.array(answer["distances"])
         each = answer["seconds"] / (answer["times"] * len(distances))
         if pairs is not None and shared:
             first, second = pairs.T
             distances = square(distances, self._work.contestants)[first, second]
-        told = tuple(distances.tolist())
-        return Window(each, answer["cores"], answer["idle_cores"], told)
+        reached = tuple(distances.tolist())
+        return Window(each, answer["cores"], answer["idle_cores"], reached)
 
     def peak_bytes(self) -> int:
         """Largest memory so far."""
-        return self._worker.ask(do="facts")["peak_bytes"]
+        return self._worker.request(do="facts")["peak_bytes"]
 
 
 class Peers:
-    """Single-threaded processes of one Python, which all do an equal share of the pairs."""
+    """Single-threaded processes of one Python, each with an equal share of the pairs."""
 
     def __init__(self, stack: contextlib.ExitStack, path: Path, work: Work, python: str):
         settings = {"path": str(path), "work": dataclasses.asdict(work), "python": python}
-        self._workers = [Worker("metrics_peer.py", settings) for _ in range(machine.cores())]
+        self._workers = [Worker("metrics_peer.py", settings) for _ in range(available_cores())]
         for worker in self._workers:
             stack.callback(worker.close)
-        about = self._hear()[0]
+        about = self._receive()[0]
         self.versions, self.python = about["versions"], about["python"]
         self.absent = {
-            peer: f"{PEERS[peer]} is not complete here: no module {', '.join(missing)}"
+            peer: f"{PEERS[peer]} is not installed completely: no module {', '.join(missing)}"
             for peer, missing in about["lacks"].items()
         }
 
-    def _hear(self) -> list[Answer]:
-        return [worker.hear() for worker in self._workers]
+    def _receive(self) -> list[Answer]:
+        return [worker.receive() for worker in self._workers]
 
-    def prepare(self, peer: str, contest: Contest) -> None:
-        """Imports and warms the peer up in every process."""
+    def prepare(self, peer: str, case: Case) -> None:
+        """Imports and warms up the peer in every process."""
         for worker in self._workers:
-            worker.tell(do="prepare", peer=peer, contest=contest.name)
-        self._hear()
+            worker.send(do="prepare", peer=peer, case=case.name)
+        self._receive()
 
-    def window(
-        self, peer: str, contest: Contest, pairs: np.ndarray, seconds: float, seed: int
-    ) -> Window:
-        """Wall time until the last process has ended, over the pairs that all have done."""
+    def window(self, peer: str, case: Case, pairs: np.ndarray, seconds: float, seed: int) -> Window:
+        """Wall time until the last process has ended, over the number of pairs of all processes."""
         count = len(self._workers)
         shares = [pairs[start::count].tolist() for start in range(count)]
         begin = time.perf_counter()
         for worker, share in zip(self._workers, shares, strict=True):
-            request = {"peer": peer, "contest": contest.name, "pairs": share}
-            worker.tell(do="window", seconds=seconds, seed=seed, **request)
-        answers = self._hear()
+            request = {"peer": peer, "case": case.name, "pairs": share}
+            worker.send(do="window", seconds=seconds, seed=seed, **request)
+        answers = self._receive()
         wall = time.perf_counter() - begin
         done = sum(a["times"] * len(share) for a, share in zip(answers, shares, strict=True))
         distances = np.zeros(len(pairs))
@@ -120,29 +116,29 @@ class Peers:
         )
 
 
-def time_contest(
-    contest: Contest, work: Work, ours: Ours, peers: Peers | None, repeats: int, spare: float
+def time_case(
+    case: Case, work: Work, ours: Ours, peers: Peers | None, repeats: int, window: float
 ) -> dict[str, Any]:
-    """The windows of every contestant on the same pairs, round by round; ours alone on all."""
-    first = ours.first(contest, work.contestants)
-    count = contest.per_core * machine.cores()
+    """Windows of all competitors on the same pairs, round by round; ours also on all pairs."""
+    first = ours.first(case, work.contestants)
+    count = case.per_core * available_cores()
     rounds = [pairs_of_round(work.contestants, count, turn) for turn in range(repeats)]
-    ours.window(contest, rounds[0], 0.0, 0)  # compiles for this number of pairs
-    timed = [peer for peer in contest.peers if peers is not None and peer not in peers.absent]
+    ours.window(case, rounds[0], 0.0, 0)  # compiles for this number of pairs
+    timed = [peer for peer in case.peers if peers is not None and peer not in peers.absent]
     if peers is not None:
         for peer in timed:
-            peers.prepare(peer, contest)
+            peers.prepare(peer, case)
     windows: dict[str, list[Window]] = {name: [] for name in (OURS, *timed)}
     whole: list[Window] = []
     for turn, pairs in enumerate(rounds):
-        windows[OURS].append(ours.window(contest, pairs, spare, turn))
+        windows[OURS].append(ours.window(case, pairs, window, turn))
         if peers is not None:
             for peer in timed:
-                windows[peer].append(peers.window(peer, contest, pairs, spare, turn))
-        if contest.metric != "svcca":
-            whole.append(ours.window(contest, None, spare, turn))
+                windows[peer].append(peers.window(peer, case, pairs, window, turn))
+        if case.metric != "svcca":
+            whole.append(ours.window(case, None, window, turn))
     return {
-        "contest": contest,
+        "case": case,
         "first": first,
         "pairs": np.concatenate(rounds),
         "windows": windows,
@@ -150,12 +146,12 @@ def time_contest(
     }
 
 
-def _told(windows: list[Window], all_seconds: float) -> dict[str, Any]:
-    """One contestant's times and distances; `all_seconds`: per pair where all are asked for."""
+def _summarize(windows: list[Window], all_seconds: float) -> dict[str, Any]:
+    """Times and distances of a competitor; `all_seconds` is the time per pair for all pairs."""
     seconds = [window.seconds for window in windows]
     return {
         "seconds_per_pair": {**spread(seconds), "repeats": seconds},
-        "extrapolated_seconds": {str(ANNOUNCED): all_seconds * ANNOUNCED},
+        "extrapolated_seconds": {str(POPULATION_PAIRS): all_seconds * POPULATION_PAIRS},
         "mean_distance": float(np.mean([window.distances for window in windows])),
         "cores_busy": spread([window.cores for window in windows]),
         "idle_cores": spread([window.idle_cores for window in windows]),
@@ -163,19 +159,19 @@ def _told(windows: list[Window], all_seconds: float) -> dict[str, Any]:
 
 
 def summary(row: dict[str, Any], absent: dict[str, str], product_peak: float) -> dict[str, Any]:
-    """Medians and ranges of one contest, set against the peers and the floor."""
-    contest: Contest = row["contest"]
+    """Medians and ranges of one case, with ratios to the peers and to the floor."""
+    case: Case = row["case"]
     windows: dict[str, list[Window]] = row["windows"]
     seconds = {name: np.array([w.seconds for w in all_]) for name, all_ in windows.items()}
     reached = {name: np.concatenate([w.distances for w in all_]) for name, all_ in windows.items()}
     whole = [window.seconds for window in row["whole"]]
     found: dict[str, Any] = {
-        "contest": contest.name,
-        "metric": contest.metric,
+        "contest": case.name,
+        "metric": case.metric,
         "pairs_per_window": len(row["pairs"]) // len(windows[OURS]),
-        "skipped": {peer: absent[peer] for peer in contest.peers if peer in absent},
+        "skipped": {peer: absent[peer] for peer in case.peers if peer in absent},
         OURS: {
-            **_told(windows[OURS], float(np.median(whole))),
+            **_summarize(windows[OURS], float(np.median(whole))),
             "seconds_per_pair_of_all": {**spread(whole), "repeats": whole},
             "first_call_seconds": row["first"]["seconds"],
             "all_pairs": row["first"]["pairs"],
@@ -184,14 +180,14 @@ def summary(row: dict[str, Any], absent: dict[str, str], product_peak: float) ->
             "solver": row["first"]["solver"],
         },
     }
-    if contest.metric == "dsa":
-        found |= {key: getattr(contest, key) for key in ("rank", "components", "delays")}
-        found["floor"] = _floor(contest.rank, np.array(whole), product_peak)
+    if case.metric == "dsa":
+        found |= {key: getattr(case, key) for key in ("rank", "components", "delays")}
+        found["floor"] = _floor(case.rank, np.array(whole), product_peak)
     peers = [name for name in windows if name != OURS]
     for peer in peers:
         gap = reached[OURS] - reached[peer]
         found[peer] = {
-            **_told(windows[peer], float(np.median(seconds[peer]))),
+            **_summarize(windows[peer], float(np.median(seconds[peer]))),
             "ours_minus_theirs": spread(gap),
             "largest_difference": float(np.abs(gap).max()),
             "pairs_where_ours_is_longer": int(np.sum(gap > 1e-3)),
@@ -205,7 +201,7 @@ def summary(row: dict[str, Any], absent: dict[str, str], product_peak: float) ->
 
 
 def _floor(rank: int, seconds: np.ndarray, product_peak: float) -> dict[str, Any]:
-    """The solver's matrix products at the best measured rate."""
+    """Time of the matrix products of the solver at the best measured rate."""
     products = dsa_products(rank)
     flops = 2.0 * rank**3 * products
     floor = flops / product_peak
