@@ -3,14 +3,15 @@ import pytest
 
 from learning_curves import cost, latent
 from populations import without
-from rnnjax.report import render_html, render_markdown
+from rnnjax.analysis import Resampling
+from rnnjax.report import Provenance, render_html, render_markdown
 from rnnjax.studies.latent.page import latent_page
 
 MADE = {
-    "settings": {"cell": {"rank": 1}},
-    "command": "python experiments/latent.py",
-    "versions": {"jax": "0.10.2"},
-    "resamples": 200,
+    "provenance": Provenance(
+        "python experiments/latent.py", {"cell": {"rank": 1}}, {"jax": "0.10.2"}, 30.0
+    ),
+    "resampling": Resampling(resamples=200),
 }
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -33,7 +34,7 @@ def small(data):
 
 @pytest.fixture(scope="module")
 def page(data):
-    return latent_page(data, cost(), elapsed_seconds=30.0, **MADE)
+    return latent_page(data, cost(), **MADE)
 
 
 def test_lead_is_in_numbers(page):

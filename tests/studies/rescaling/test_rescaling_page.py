@@ -4,15 +4,15 @@ import xarray as xr
 from learning_curves import planted
 from populations import without
 from rnnjax.analysis import Resampling
-from rnnjax.report import render_html, render_markdown
+from rnnjax.report import Provenance, render_html, render_markdown
 from rnnjax.studies.rescaling.analysis import slowdown
 from rnnjax.studies.rescaling.page import rescaling_page
 
 MADE = {
-    "settings": {"cell": {"alpha": 0.5}},
-    "command": "python experiments/rescaling.py",
-    "versions": {"jax": "0.10.2"},
-    "resamples": 200,
+    "provenance": Provenance(
+        "python experiments/rescaling.py", {"cell": {"alpha": 0.5}}, {"jax": "0.10.2"}, 452.0
+    ),
+    "resampling": Resampling(resamples=200),
 }
 
 
@@ -33,7 +33,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def page(data):
-    return rescaling_page(data, elapsed_seconds=452.0, **MADE)
+    return rescaling_page(data, **MADE)
 
 
 def test_lead_answers_with_numbers(page, data):

@@ -4,7 +4,7 @@ import xarray as xr
 
 from populations import without
 from rnnjax.analysis import Resampling, power_law
-from rnnjax.report import render_html, render_markdown
+from rnnjax.report import Provenance, render_html, render_markdown
 from rnnjax.studies.width_transfer.analysis import (
     best_rate_scaling,
     exponent_difference,
@@ -14,10 +14,13 @@ from rnnjax.studies.width_transfer.page import transfer_page
 from width_sweeps import Law, transfer_sweep
 
 MADE = {
-    "settings": {"cells": ["standard", "mup"]},
-    "command": "python experiments/width_transfer.py",
-    "versions": {"jax": "0.10.2"},
-    "resamples": 100,
+    "provenance": Provenance(
+        "python experiments/width_transfer.py",
+        {"cells": ["standard", "mup"]},
+        {"jax": "0.10.2"},
+        4000.0,
+    ),
+    "resampling": Resampling(resamples=100),
 }
 CARRY = "Does the learning rate carry over?"
 
@@ -46,7 +49,7 @@ def fits(data):
 
 @pytest.fixture(scope="module")
 def page(data):
-    return transfer_page(data, elapsed_seconds=4000.0, **MADE)
+    return transfer_page(data, **MADE)
 
 
 def test_lead_gives_the_verdict_of_every_rule_with_its_numbers(page, fits):
