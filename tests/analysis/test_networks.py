@@ -1,4 +1,4 @@
-"""Measures of a population against loops over its networks; trends against planted slopes."""
+"""Measures of a population against loops over its networks."""
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +9,10 @@ import xarray as xr
 import tiny
 from oracles import scores
 from rnnjax import Population, Status, cells, metrics
-from rnnjax.analysis import level_trend, measure_population
-from rnnjax.analysis.measures import converged_only, level_series
+from rnnjax.analysis import measure_population
 from rnnjax.parametrization import MuPAdam
 from rnnjax.rollout import rollout
 from rnnjax.training import Hyper, Recipe, Setup, initial_params
-from trained_levels import made
 
 KEY = jax.random.key(2)
 SETUP = Setup(
@@ -82,42 +80,6 @@ def test_measures_are_those_of_every_network(population):
     last = found.isel(seed=2)
     for name in ("loss", "weight_change", "kernel_alignment", "near_zero_share", "effective_rank"):
         assert np.isnan(float(last[name])), name
-
-
-def test_trends_are_planted_slopes_with_student_intervals():
-    seeds = np.array([[0.0], [5.0], [9.0]])
-    values = seeds + 0.3 * np.arange(4) + np.array([[0.0], [0.01], [-0.01]]) * np.arange(4)
-    fit = level_trend(values)
-    assert float(fit["slope"]) == pytest.approx(0.3)
-    half = 4.302653 * 0.01 / np.sqrt(3)  # Student's t at 0.975 with two degrees of freedom
-    assert float(fit["high"]) - 0.3 == pytest.approx(half, rel=1e-5)
-    assert (fit["verdict"], fit["seeds"]) == ("rises", 3)
-    assert level_trend(-values)["verdict"] == "falls"
-    assert level_trend(np.outer([1.0, -1.0, 0.5, -0.4], np.arange(3)))["verdict"] == "undecided"
-    holes = values.copy()
-    holes[0, 1:] = np.nan  # one value gives no slope
-    assert level_trend(holes)["verdict"] == "too few seeds"
-    holes[0, 3] = values[0, 3]
-    assert float(level_trend(holes)["slope"]) == pytest.approx(0.3)
-    for bad in (values[0], values[:, :1]):
-        with pytest.raises(ValueError, match="^values: expected shape"):
-            level_trend(bad)
-
-
-def test_series_hold_one_setting_at_a_time_in_its_order():
-    settings = [{"l1": 0.1}, {}, {"nuclear": 0.2}, {"l1": 0.01}]
-    both = xr.concat([made(settings), made([{}], task="sine_wave")], "condition")
-    first, second, alone = level_series(both)
-    assert (first.name, first.levels) == ("l1", (0.0, 0.01, 0.1))
-    assert first.data["l1"].values.tolist() == [0.0, 0.01, 0.1]
-    assert set(first.data["nuclear"].values.tolist()) == {0.0}
-    assert (second.name, second.levels) == ("nuclear", (0.0, 0.2))
-    assert (alone.name, alone.levels, alone.labels["task"]) == (None, (), "sine_wave")
-    gammas = made([{"gamma": 2.0}, {"gamma": 0.5}], missed=1)
-    assert level_series(gammas)[0].levels == (0.5, 2.0)
-    kept = converged_only(gammas, "loss")
-    assert np.isnan(kept.values[-1, 0])
-    assert kept.notnull().sum() == 7
 
 
 def test_bad_arguments_are_named(population):

@@ -1,35 +1,24 @@
-import io
+"""Figures of sweeps: critical rates, loss curves and success maps."""
+
 from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 import rnnjax.plots
+from drawings import EMPTY, drawn, labels, legends, panels, texts, titles
 from populations import sweep, without
-from rnnjax.analysis import Resampling, power_law, success_density
+from rnnjax.analysis import (
+    Resampling,
+    best_learning_rates,
+    critical_learning_rate,
+    power_law,
+    success_density,
+)
 from rnnjax.plots import critical_rates, loss_curves, success_maps
-from rnnjax.plots.style import name_condition, plain_number, plain_numbers, signed
-from rnnjax.studies.collapse.figures import steps_to_criterion
 
-FIGURES = (critical_rates, loss_curves, steps_to_criterion, success_maps)
+FIGURES = (critical_rates, loss_curves, success_maps)
 THIRTEEN = np.round(np.geomspace(10, 10000, 13)).astype(int)
-
-
-def drawn(figure: Figure) -> bytes:
-    """Draws for good: layout faults and missing glyphs are warnings, and warnings are errors."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=40)
-    return buffer.getvalue()
-
-
-def titles(figure: Figure) -> list[str]:
-    return [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
-
-
-def legends(figure: Figure) -> list[str]:
-    found = [axes.get_legend() for axes in figure.axes]
-    return [text.get_text() for legend in found if legend for text in legend.get_texts()]
 
 
 @pytest.fixture(scope="module")
@@ -37,32 +26,92 @@ def data():
     return sweep()
 
 
-@pytest.mark.parametrize("draw", FIGURES)
-def test_every_figure_draws_two_tasks_and_optimizers(draw, data):
-    figure = draw(data)
-    assert isinstance(figure, Figure)
-    assert drawn(figure).startswith(b"\x89PNG")
+def test_critical_rates_lie_within_their_brackets(data):
+    first, second = panels(drawn(critical_rates(data)))
+    assert first.get_ylim() == second.get_ylim()
+    assert first.get_xscale() == first.get_yscale() == "log"
+    for axes, task in ((first, "delayed_cue"), (second, "delayed_match")):
+        assert len(axes.containers) == 2  # an optimizer each
+        for bars, optimizer in zip(axes.containers, ("adam", "sgd"), strict=True):
+            found = critical_learning_rate(data.sel(task=task, optimizer=optimizer))
+            found = found.isel(hidden=(found["censored"] == "none").values)
+            middle = np.sqrt(found["lower"] * found["upper"])
+            np.testing.assert_allclose(bars[0].get_ydata(), middle)
+
+
+def test_loss_curves_are_means_over_seeds_at_the_best_rates(data):
+    best = best_learning_rates(data)
+    figure = drawn(loss_curves(data))
+    for axes, title in zip(panels(figure), titles(figure), strict=True):
+        assert len(axes.lines) == len(axes.collections) == data.sizes["hidden"]
+        task = "delayed_cue" if "cue" in title else "delayed_match"
+        here = {"task": task, "optimizer": "adam" if "Adam" in title else "sgd"}
+        rate = float(best["rate"].sel(here).isel(hidden=0))
+        curve = data["loss"].sel(here).isel(hidden=0).sel(learning_rate=rate).mean("seed")
+        line = axes.lines[0]
+        np.testing.assert_allclose(line.get_ydata()[0], curve[0], rtol=1e-5)
+        assert line.get_xdata()[0] == data["step"][0]
+        assert line.get_ydata()[-1] < line.get_ydata()[0]
+
+
+def test_maps_keep_the_densities_and_mark_the_critical_rates(data):
+    axes = panels(drawn(success_maps(data)))[0]
+    here = {"task": "delayed_cue", "optimizer": "adam"}
+    want = success_density(data.sel(here)).transpose("learning_rate", "hidden")
+    np.testing.assert_array_equal(axes.get_images()[0].get_array(), want)
+    rates = critical_learning_rate(data.sel(here))["rate"].values
+    rows = [np.flatnonzero(data["learning_rate"] == rate)[0] for rate in rates]
+    assert [line.get_ydata()[0] for line in axes.lines] == [row + 0.5 for row in rows]
 
 
 @pytest.mark.parametrize("draw", FIGURES)
-def test_every_figure_draws_one_condition_of_an_unlabelled_sweep(draw, data):
-    drawn(
-        draw(
-            data.sel(task="delayed_cue", optimizer="adam", drop=True).assign_coords(criterion=0.75)
-        )
-    )
+def test_one_condition_is_one_panel_without_a_title(draw, data):
+    one = data.sel(task="delayed_cue", optimizer="adam", drop=True).assign_coords(criterion=0.75)
+    figure = drawn(draw(one))
+    (axes,) = panels(figure)
+    assert titles(figure) == []
+    same = panels(draw(data.sel(task=["delayed_cue"], optimizer=["adam"])))[0]
+    assert len(axes.lines) == len(same.lines) > 0
+    for line, other in zip(axes.lines, same.lines, strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), other.get_xydata())
 
 
-@pytest.mark.parametrize("draw", FIGURES)
-def test_every_figure_draws_thirteen_sizes(draw):
-    wide = sweep(tasks=("delayed_cue",), sizes=THIRTEEN, rates=10.0 ** np.arange(-5, 0))
-    drawn(draw(wide))
+@pytest.fixture(scope="module")
+def wide():
+    return sweep(tasks=("delayed_cue",), sizes=THIRTEEN, rates=10.0 ** np.arange(-5, 0))
 
 
-@pytest.mark.parametrize("draw", FIGURES)
+def test_thirteen_sizes_are_every_second_tick_of_a_log_axis(wide):
+    (axes,) = panels(drawn(critical_rates(wide)))
+    assert labels(axes) == [str(size) for size in THIRTEEN[::2]]
+    assert axes.get_xlim()[0] < 10 < 10000 < axes.get_xlim()[1]
+
+
+def test_thirteen_sizes_have_a_curve_and_a_column_each(wide):
+    for axes in panels(drawn(loss_curves(wide))):
+        named = [text.get_text().split(":")[0] for text in axes.get_legend().get_texts()]
+        assert named == [str(size) for size in THIRTEEN]
+    for axes in panels(drawn(success_maps(wide))):
+        assert labels(axes) == [str(size) for size in THIRTEEN]
+        assert axes.get_images()[0].get_array().shape == (5, 13)
+
+
+@pytest.mark.parametrize("draw", [critical_rates, loss_curves])
 @pytest.mark.parametrize("tasks", [["delayed_cue"], []])
-def test_every_figure_draws_a_sweep_in_progress(draw, tasks, data):
-    drawn(draw(without(data, data["task"].isin(tasks))))
+def test_panels_without_runs_are_labelled_empty(draw, tasks, data):
+    figure = drawn(draw(without(data, data["task"].isin(tasks))))
+    for axes, title in zip(panels(figure), titles(figure), strict=True):
+        assert (EMPTY in texts(axes)) == ("cue" not in title or not tasks), title
+
+
+@pytest.mark.parametrize("tasks", [["delayed_cue"], []])
+def test_rates_that_were_not_run_stay_hatched(tasks, data):
+    figure = drawn(success_maps(without(data, data["task"].isin(tasks))))
+    for axes, title in zip(panels(figure), titles(figure), strict=True):
+        run = "cue" in title and tasks
+        assert np.ma.getmaskarray(axes.get_images()[0].get_array()).all() == (not run)
+        assert axes.patches[0].get_hatch() == "////"
+    assert "not run" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_an_extra_dimension_is_a_condition(data):
@@ -90,23 +139,19 @@ def test_panels_are_named_task_by_task(data):
 
 
 def test_critical_rates_state_exponent_interval_and_points(data):
-    texts = legends(critical_rates(data))
-    assert any(text.startswith("Adam: β = -") and "of 6 sizes" in text for text in texts)
+    entries = legends(critical_rates(data))
+    assert any(entry.startswith("Adam: β = -") and "of 6 sizes" in entry for entry in entries)
 
 
 def test_curves_name_size_and_rate_and_mark_failures(data):
     failed = data.sel(task=["delayed_cue"], optimizer=["adam"]).copy(deep=True)
     failed["accuracy_decision"][:, :, 0] = 0.5
-    texts = legends(loss_curves(failed))
-    assert texts[0].startswith("10: ")
-    assert texts[0].endswith("(failed)")
-    assert not any(text.endswith("(failed)") for text in texts[1:])
-
-
-def test_maps_keep_the_densities(data):
-    image = success_maps(data).axes[0].get_images()[0].get_array()
-    expected = success_density(data).isel(task=0, optimizer=0).transpose("learning_rate", "hidden")
-    np.testing.assert_array_equal(image, expected)
+    figure = loss_curves(failed)
+    entries = legends(figure)
+    assert entries[0].startswith("10: ")
+    marked = [entry.endswith("(failed)") for entry in entries]
+    assert marked == [True] + [False] * 5
+    assert [line.get_linestyle() == ":" for line in panels(figure)[0].lines] == marked
 
 
 def test_a_given_fit_is_used(data):
@@ -118,30 +163,3 @@ def test_a_given_fit_is_used(data):
 def test_pyplot_is_left_alone():
     sources = Path(rnnjax.plots.__file__).parent.glob("*.py")
     assert not [path.name for path in sources if "matplotlib.pyplot" in path.read_text()]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (10**-1.5, "0.03"),
-        (1.0, "1"),
-        (0.001, "0.001"),
-        (1e-4, "10⁻⁴"),
-        (10**-3.5, "3\N{MULTIPLICATION SIGN}10⁻⁴"),
-        (178, "200"),
-        (1e5, "10⁵"),
-    ],
-)
-def test_plain_numbers(value, text):
-    assert plain_number(value) == text
-
-
-def test_different_values_get_different_texts():
-    assert plain_numbers([0.1, 10**-0.9]) == ["0.1", "0.13"]
-    assert plain_numbers([]) == []
-
-
-def test_names():
-    assert name_condition({"task": "flip_flop", "optimizer": "sgd"}) == "Flip flop, SGD"
-    assert name_condition({"init": "xavier"}) == "init = xavier"
-    assert [signed(value) for value in (-0.001, 0.5, -1.0)] == ["0.00", "+0.50", "-1.00"]

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from rnnjax.report import Page, Picture, Section, Table, render_html, render_markdown, write_report
 from rnnjax.report import write as write_module
-from rnnjax.report.page import TextBlock, blocks
+from rnnjax.report.page import TextBlock, text_blocks
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 16
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>'
@@ -87,12 +87,12 @@ def test_markdown(page):
 
 
 def test_text_blocks():
-    assert blocks("one\ntwo\n\n- a\n- b\n\n    x\n     y\n") == (
+    assert text_blocks("one\ntwo\n\n- a\n- b\n\n    x\n     y\n") == (
         TextBlock("text", ("one two",)),
         TextBlock("list", ("a", "b")),
         TextBlock("code", ("x", " y")),
     )
-    assert blocks("") == ()
+    assert text_blocks("") == ()
 
 
 def test_written_files(page, tmp_path):

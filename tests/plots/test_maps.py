@@ -1,0 +1,52 @@
+"""Maps of networks and of fixed points show the positions they were given."""
+
+import numpy as np
+import pytest
+
+from compared_levels import comparison
+from drawings import EMPTY, drawn, panels, texts, titles
+from rnnjax.analysis import embedding
+from rnnjax.analysis.attractors import Attractors
+from rnnjax.dynamics import FixedPoints
+from rnnjax.plots import fixed_point_maps, network_maps
+
+
+def test_maps_hold_every_network_on_one_scale():
+    found = comparison(missed=9)
+    figure = drawn(network_maps([found]))
+    counts = [len(axes.lines[0].get_xdata()) if axes.lines else 0 for axes in figure.axes]
+    assert counts == [10, 10, 0]  # one network has no distances
+    assert texts(figure.axes[2]) == [EMPTY]
+    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+    for axes, data in zip(figure.axes[:2], found.data, strict=False):
+        np.testing.assert_allclose(axes.lines[0].get_xydata(), embedding(data["dsa"].values))
+
+
+def test_fixed_points_are_told_apart():
+    points = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [2.0, 0, 0]])
+    fixed, stable = np.array([True, True, False, True]), np.array([True, False, False, True])
+    one = FixedPoints(points, np.zeros(4), np.zeros((4, 3), complex), fixed, stable, np.ones(4))
+    visited = np.random.default_rng(0).normal(size=(1, 20, 3))
+    given = Attractors(
+        np.array([5]),
+        [one],
+        np.eye(3)[None],
+        np.zeros((1, 3)),
+        visited,
+        np.full((1, 3), 1 / 3),
+        [np.zeros((4, 2))],
+    )
+    figure = drawn(fixed_point_maps({"Flip flop": given}))
+    by_name = {line.get_label(): line for line in figure.axes[0].lines}
+    assert sorted(by_name) == ["slow", "stable", "unstable", "visited"]
+    np.testing.assert_allclose(by_name["stable"].get_xdata(), [1, 2])
+    np.testing.assert_allclose(by_name["unstable"].get_ydata(), [1])
+    assert by_name["unstable"].get_markerfacecolor() == "white"
+    np.testing.assert_allclose(by_name["visited"].get_xydata(), visited[0, :, :2])
+    assert panels(figure)[0].get_xlabel() == "PC 1 (33%)"
+    assert titles(figure) == ["Flip flop\nseed 5"]
+
+
+def test_at_least_one_population_is_needed():
+    with pytest.raises(ValueError, match="^populations: expected at least one"):
+        fixed_point_maps({})

@@ -1,0 +1,64 @@
+"""Steps to the criterion against network size show the medians and exponents of the fit."""
+
+import numpy as np
+import pytest
+
+from drawings import EMPTY, drawn, labels, legends, panels, texts, titles
+from populations import sweep, without
+from rnnjax.analysis import steps_scaling
+from rnnjax.studies.collapse.figures import steps_to_criterion
+
+THIRTEEN = np.round(np.geomspace(10, 10000, 13)).astype(int)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return sweep()
+
+
+def points(axes):
+    return [line for line in axes.lines if line.get_marker() == "o"]
+
+
+def test_points_are_the_steps_of_every_rate(data):
+    figure = drawn(steps_to_criterion(data))
+    assert len(titles(figure)) == 4
+    axes, fit = panels(figure)[0], steps_scaling(data).isel(task=0, optimizer=0)
+    learned = fit.isel(learning_rate=fit["steps"].notnull().any("hidden").values)
+    found = [line.get_ydata() for line in points(axes)]
+    np.testing.assert_array_equal(found, learned["steps"].transpose("learning_rate", "hidden"))
+    assert len(axes.get_legend().get_texts()) == learned.sizes["learning_rate"]
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+
+
+def test_the_legend_states_exponent_and_interval(data):
+    fit = steps_scaling(data)
+    fit["exponent"] = fit["exponent"] * 0 + 7
+    assert any(": +7.00 [" in entry for entry in legends(steps_to_criterion(data, fit=fit)))
+
+
+def test_an_unlabelled_sweep_is_one_panel(data):
+    one = data.sel(task="delayed_cue", optimizer="adam", drop=True).assign_coords(criterion=0.75)
+    figure = drawn(steps_to_criterion(one))
+    assert titles(figure) == []
+    assert len(points(panels(figure)[0])) == len(points(panels(steps_to_criterion(data))[0]))
+
+
+def test_thirteen_sizes_are_every_second_tick():
+    wide = sweep(tasks=("delayed_cue",), sizes=THIRTEEN, rates=10.0 ** np.arange(-5, 0))
+    for axes in panels(drawn(steps_to_criterion(wide))):
+        assert labels(axes) == [str(size) for size in THIRTEEN[::2]]
+
+
+@pytest.mark.parametrize("tasks", [["delayed_cue"], []])
+def test_panels_without_runs_are_labelled_empty(tasks, data):
+    figure = drawn(steps_to_criterion(without(data, data["task"].isin(tasks))))
+    for axes, title in zip(panels(figure), titles(figure), strict=True):
+        assert (EMPTY in texts(axes)) == ("cue" not in title or not tasks), title
+
+
+def test_a_missing_variable_is_named(data):
+    with pytest.raises(ValueError, match="variable 'steps_to_criterion'"):
+        steps_to_criterion(data[["status"]])
+    with pytest.raises(ValueError, match="dimension 'hidden'"):
+        steps_to_criterion(data.isel(hidden=0))
