@@ -1,6 +1,7 @@
 """Whether a learning rate carries over from small networks to large ones: best rates against size.
 
-The critical rate has its own law, `power_law`; what is said here of a fit holds for both.
+Verdicts, shifts and differences apply to fits of best rates, `best_rate_scaling`, and of critical
+rates, `power_law`.
 """
 
 from typing import NamedTuple
@@ -42,7 +43,7 @@ class Edges(NamedTuple):
 
 
 def _edges(run: np.ndarray, log_rates: np.ndarray) -> Edges:
-    """The edges about every rate that was `run` `[H, L]`."""
+    """The edges around every rate that was `run` `[H, L]`."""
     lower, upper = np.full(run.shape, np.nan), np.full(run.shape, np.nan)
     for row, below, above in zip(run, lower, upper, strict=True):
         rates = log_rates[row]
@@ -95,7 +96,7 @@ _SAMPLES = ("exponent_samples", "intercept_samples")
 
 
 def _counts(found: xr.Dataset, trained: xr.DataArray, run: xr.DataArray) -> xr.Dataset:
-    """Why a size is left out, and which sizes are not."""
+    """Reasons for leaving sizes out, and the range of those used."""
     lower, upper = found["lower"], found["upper"]
     used = (lower > 0) & np.isfinite(upper)
     edges = xr.where(np.isinf(upper), "above", xr.where(lower == 0, "below", "none"))
@@ -125,17 +126,17 @@ def best_rate_scaling(
 
     The best rate is that of `best_learning_rates`: the lowest held-out loss, averaged over seeds,
     a diverged seed counting as infinite. A best rate at either end of the rates run is censored;
-    one at which fewer than `level` of the seeds learned is no rate that trains. Neither enters the
-    fit, and each is counted.
+    one at which fewer than `level` of the seeds learned is untrained. Neither enters the fit, and
+    each is counted.
 
-    The best rate of a grid is known to half a step on either side: were the curves of loss against
-    log rate the same at all sizes but for a shift, then, whatever their shape, the shifts that
-    give one best rate would span exactly one step. The interval covers seeds and grid spacing as
-    that of `power_law` does: each resample reweights the seeds of each width, finds the best rates
-    anew, draws each log-uniformly within half a step, and refits; the percentiles are widened to
-    hold every slope whose line passes through all observed brackets. In simulated sweeps of 3 or 6
-    seeds the 95% interval holds the slope in 94% or more on grids of a quarter or half a decade; in
-    as few as 86% where the seeds' own best rates spread over many steps of a finer grid.
+    The best rate on a grid is known to half a step on either side: if the curves of loss against
+    log rate differ between sizes by a shift alone, the shifts that give one best rate span exactly
+    one step, whatever the shape. The interval covers seeds and grid spacing as that of `power_law`
+    does: each resample reweights the seeds of each width, finds the best rates again, draws each
+    log-uniformly within half a step, and refits; the percentiles are widened to include every slope
+    whose line passes through all observed brackets. In simulated sweeps of 3 or 6 seeds the 95%
+    interval contains the slope in 94% or more on grids of a quarter or half a decade; in as few as
+    86% where the best rates of single seeds spread over many steps of a finer grid.
 
     Returns a Dataset over the remaining dimensions: `exponent`, `intercept`, `exponent_low`,
     `exponent_high`, `scatter_low`, `scatter_high`, `points_used`, `points_censored`,
@@ -198,11 +199,12 @@ def best_rate_scaling(
 
 
 def transfer_verdict(fit: xr.Dataset, margin: float = 0.5) -> xr.DataArray:
-    """What the interval of a fit's exponent says of the rate, over the fit's conditions.
+    """Whether a rate falls, rises or stays, from the interval of its exponent.
 
-    `"falls"` or `"rises"` where it excludes 0; `"stays"` where it holds 0 and excludes every
-    change of `margin` decades or more per decade of N, as an equivalence test does; otherwise,
-    and without a fit, `"undecided"`. `fit` is that of `best_rate_scaling` or `power_law`.
+    `"falls"` or `"rises"` where the interval excludes 0; `"stays"` where it contains 0 and excludes
+    every change of `margin` decades or more per decade of N, as an equivalence test does;
+    otherwise, and without a fit, `"undecided"`. `fit` is that of `best_rate_scaling` or
+    `power_law`; its conditions remain as dimensions.
     """
     finite_positive("margin", margin)
     # Brackets of a regular grid touch: an interval may end at 0 itself, but for rounding.
@@ -214,7 +216,7 @@ def transfer_verdict(fit: xr.Dataset, margin: float = 0.5) -> xr.DataArray:
 
 
 def rate_shift(fit: xr.Dataset) -> xr.Dataset:
-    """By how many decades a fitted rate moves from the smallest to the largest size of its fit.
+    """Decades by which a fitted rate moves from the smallest to the largest size of its fit.
 
     Returns `shift`, `shift_low` and `shift_high` over the conditions of `fit`, which is that of
     `best_rate_scaling` or `power_law`.
@@ -230,26 +232,27 @@ def exponent_difference(
     """Exponents minus that of `reference` along `dim`, with intervals.
 
     The intervals of the two exponents are combined as for independent estimates (Zou and Donner
-    2008): each end lies as far from the difference as the root of the sum of the squared arms. The
-    rules share seeds, that is data; where this makes their networks alike, the interval is too
-    wide, not too narrow. Resamples are not subtracted one by one, since all conditions of a fit
-    draw their places within the grid alike, and the grid would cancel.
+    2008): the distance of each end from the difference is the root of the sum of squares of the
+    distances of the two exponents from their ends. The rules share seeds, and so training data;
+    where this correlates their networks, the interval is too wide, not too narrow. Resamples are
+    not subtracted one by one, since all conditions of a fit draw the same places within the grid,
+    and the grid would cancel.
 
     Returns `difference`, `difference_low`, `difference_high` for the other labels of `dim`. Raises
-    `ValueError` if `reference` is none of them.
+    `ValueError` if `reference` is not among the labels.
     """
     require(fit, variables=["exponent_low", "exponent_high"], dims=[dim])
     one_of("reference", reference, [str(label) for label in fit[dim].values])
     base, others = fit.sel({dim: reference}, drop=True), fit.sel({dim: fit[dim] != reference})
     difference = others["exponent"] - base["exponent"]
 
-    def arm(part: xr.Dataset, end: str) -> xr.DataArray:
-        """From the exponent to an end of its interval; never on its wrong side."""
+    def distance(part: xr.Dataset, end: str) -> xr.DataArray:
+        """Distance from the exponent to an end of its interval; 0 for an end on the wrong side."""
         sign = 1 if end == "exponent_high" else -1
         return (sign * (part[end] - part["exponent"])).clip(min=0)
 
-    low = np.hypot(arm(others, "exponent_low"), arm(base, "exponent_high"))
-    high = np.hypot(arm(others, "exponent_high"), arm(base, "exponent_low"))
+    low = np.hypot(distance(others, "exponent_low"), distance(base, "exponent_high"))
+    high = np.hypot(distance(others, "exponent_high"), distance(base, "exponent_low"))
     return xr.Dataset(
         {
             "difference": difference,
