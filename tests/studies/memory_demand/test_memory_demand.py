@@ -93,9 +93,7 @@ def test_the_sufficient_history_is_the_first_of_the_plateau():
         return np.array(means)[:, None] + np.zeros(3)
 
     assert sufficient_history(curve(1.0, 0.5, 0.1, 0.11, 0.1), 0.05) == 2
-    assert (
-        sufficient_history(curve(1.0, 0.5, 0.14, 0.1, 0.2), 0.05) == 2
-    )  # tolerated
+    assert sufficient_history(curve(1.0, 0.5, 0.14, 0.1, 0.2), 0.05) == 2  # tolerated
     assert sufficient_history(curve(1.0, 0.5, 0.15, 0.1, 0.2), 0.05) == 3
     assert sufficient_history(curve(0.1, 0.2, 0.3), 0.05) == 0
     assert sufficient_history(curve(0.3, 0.2, 0.1), 0.05, negligible=0.11) == 1
