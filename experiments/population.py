@@ -1,4 +1,4 @@
-"""Populations trained to their thresholds: how many epochs they need, and what they answer.
+"""Populations trained to their thresholds: how many epochs they need, and their outputs.
 
     python experiments/population.py --workdir=runs/population
 

@@ -3,7 +3,7 @@
     python experiments/summary.py --workdir=runs/summary
 
 Reads runs/task_complexity, runs/feature_learning, runs/network_size and runs/regularization, or
-what `--config.task_complexity=...` and the like say. Settings: experiments/configs/summary.py.
+the folders given as `--config.task_complexity=...`. Settings: experiments/configs/summary.py.
 """
 
 from pathlib import Path

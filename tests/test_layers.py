@@ -1,9 +1,13 @@
-"""Imports run strictly downward through the floors of DESIGN, and heavy guests stay in their rooms.
+"""The floors of the package: imports run downward, third-party packages stay where they belong, the
+core names no study, and functions stay small.
 
-The checker reads the source, so that an import inside a function counts too.
+The checks read the source, so that an import inside a function counts too.
 """
 
 import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,29 +18,61 @@ ROOT = Path(rnnjax.__file__).parent.parent
 
 FLOORS = {
     "typing": 0, "validate": 0,
-    "numerics": 1,
-    "tasks": 2, "parametrization": 2, "metrics": 2,
-    "cells": 3,
-    "rollout": 4,
-    "dynamics": 5, "training": 5,
-    "store": 6,
-    "sweep": 7,
-    "population": 8,
-    "analysis": 9, "plots": 9.5,  # figures are drawn of what the analyses return
-    "report": 10,
-    "": 11,  # the face, rnnjax/__init__.py: it may show everything, and no room may look at it
+    "devices": 1,
+    "numerics": 2,
+    "tasks": 3, "parametrization": 3, "metrics": 3,
+    "cells": 4,
+    "rollout": 5,
+    "dynamics": 6, "training": 6,
+    "store": 7,
+    "sweep": 8,
+    "population": 9,
+    "analysis": 10,
+    "plots": 11,
+    "report": 12,
+    "studies": 13,
+    "": 14,  # rnnjax/__init__.py, which imports from every floor and is imported by studies alone
 }  # fmt: skip
 
 GUESTS = {
-    "matplotlib": ("plots", "report"),
-    "jinja2": ("report",),
-    "ml_collections": (),
-    "absl": (),
+    "matplotlib": ("plots", "report", "studies"),
+    "jinja2": ("report", "studies"),
+    "ml_collections": ("studies",),
+    "absl": ("studies",),
     "torch": (),
     "orbax": ("store",),
     "zarr": ("store",),
 }
-"""Package -> the only rooms that may know it."""
+"""Third-party package -> the only parts of the package that may import it."""
+
+SHARED = {"papers": 0, "launch": 0, "fits": 1, "pages": 1, "grids": 2}
+"""Files beside the folders of studies, below all of them."""
+
+STUDY = {
+    "config": 0,
+    "analysis": 1, "cost": 1,  # cost: time and memory of an epoch (latent)
+    "figures": 2, "coordinates": 2,  # coordinates: a section with its figure (width_transfer)
+    "tables": 2, "findings": 2,  # tables and sentences of a page (collapse)
+    "page": 3,
+    "study": 4,
+}  # fmt: skip
+"""Files of a study's folder."""
+
+SEVERAL = {"degeneracy"}
+"""Folders of several studies: their files are named after factors, in an order of their own."""
+
+NAMES = (
+    "feature_learning", "lr_collapse", "memory_demand", "network_size", "regularization",
+    "rescaling", "task_complexity", "width_transfer",
+)  # fmt: skip
+WORDS = re.compile(
+    rf"\b(?:stud(?:y|ies)|papers?|presets?|appendix|appendices|{'|'.join(NAMES)})\b|\bfigs?\.",
+    re.IGNORECASE,
+)
+"""Words that belong to studies."""
+
+LINES, PARAMETERS = 60, 8
+"""Longest function, and most parameters of a public function outside classes."""
 
 
 def modules(root: Path) -> dict[str, str]:
@@ -62,31 +98,101 @@ def imported(source: str, known: set[str]) -> list[str]:
     return names
 
 
-def room(module: str) -> str:
-    return [*module.split("."), ""][1]
+def part(module: str, depth: int = 1) -> str:
+    """The part of the package that a module belongs to; empty for a package's own file."""
+    return [*module.split("."), "", "", ""][depth]
+
+
+def runs_downward(module: str, name: str) -> bool:
+    """Whether `module` may import `name`, both of the package."""
+    here, there = part(module), part(name)
+    if here == "studies" == there:
+        return study_runs_downward(module, name)
+    if here == there or (here == "studies" and there == ""):  # a study uses the package as a user
+        return True
+    return FLOORS[there] < FLOORS[here]
+
+
+def study_runs_downward(module: str, name: str) -> bool:
+    """The same within studies."""
+    here, there = part(module, 2), part(name, 2)
+    if there in SHARED:
+        return here not in SHARED or SHARED[there] < SHARED[here]
+    if here != there:  # another study, or a folder from below
+        return False
+    return here in SEVERAL or STUDY[part(name, 3)] < STUDY[part(module, 3)]
 
 
 def violations(sources: dict[str, str]) -> list[str]:
-    """Every import that does not run downward, or names a guest that has no business there."""
+    """Every import that does not run downward, or of a package that does not belong there."""
     found = []
     for module, source in sources.items():
         for name in imported(source, set(sources)):
             top = name.split(".")[0]
             if top == "rnnjax":
-                here, there = room(module), room(name)
-                if here != there and not FLOORS[there] < FLOORS[here]:
-                    found.append(f"{module} (floor {FLOORS[here]}) imports {name}")
-            elif room(module) not in GUESTS.get(top, (room(module),)):
+                if not runs_downward(module, name):
+                    found.append(f"{module} imports {name}")
+            elif part(module) not in GUESTS.get(top, (part(module),)):
                 found.append(f"{module} imports {name}")
     return found
 
 
-def test_every_room_has_a_floor():
-    assert {room(module) for module in modules(ROOT)} <= set(FLOORS)
+def core_files(root: Path) -> dict[str, str]:
+    """Path -> text, of every file of the core, templates included."""
+    files = (file for file in sorted((root / "rnnjax").rglob("*")) if file.is_file())
+    core = [f for f in files if "studies" not in f.parts and "__pycache__" not in f.parts]
+    return {str(file.relative_to(root)): file.read_text() for file in core}
+
+
+def mentions(files: dict[str, str]) -> list[str]:
+    """Lines with a word that belongs to studies."""
+    return [
+        f"{file}:{number}: {line.strip()}"
+        for file, text in files.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if WORDS.search(line)
+    ]
+
+
+def oversized(source: str) -> list[str]:
+    """Functions with too many lines, and public ones outside classes with too many parameters."""
+    tree, found = ast.parse(source), []
+    outside = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if lines > LINES:
+            found.append(f"{node.name}: {lines} lines")
+        given = node.args
+        count = len(given.posonlyargs + given.args + given.kwonlyargs)
+        if id(node) in outside and not node.name.startswith("_") and count > PARAMETERS:
+            found.append(f"{node.name}: {count} parameters")
+    return found
+
+
+def test_every_part_has_a_floor():
+    assert {part(module) for module in modules(ROOT)} <= set(FLOORS)
+
+
+def test_every_file_of_a_study_has_a_place():
+    for module in modules(ROOT):
+        folder, file = part(module, 2), part(module, 3)
+        if part(module) == "studies" and file and folder not in SEVERAL:
+            assert file in STUDY, module
 
 
 def test_imports_run_downward():
     assert violations(modules(ROOT)) == []
+
+
+def test_the_core_names_no_study_and_no_paper():
+    assert mentions(core_files(ROOT)) == []
+
+
+def test_functions_are_small():
+    found = {module: oversized(source) for module, source in modules(ROOT).items()}
+    assert {module: names for module, names in found.items() if names} == {}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +204,7 @@ def test_imports_run_downward():
         "from rnnjax import rollout",
         "import rnnjax",
         "from rnnjax.parametrization.base import Leaf",  # sideways: tasks and rules share a floor
+        "from rnnjax.studies.papers import COLLAPSE_PAPER",
         "import matplotlib.pyplot as plt",
         "from absl import flags",
     ],
@@ -105,13 +212,60 @@ def test_imports_run_downward():
 def test_the_checker_catches(planted):
     sources = modules(ROOT)
     sources["rnnjax.tasks.planted"] = planted
+    found = violations(sources)
+    assert len(found) == 1
+    assert found[0].startswith("rnnjax.tasks.planted imports")
+
+
+@pytest.mark.parametrize(
+    ("module", "planted"),
+    [
+        ("latent.config", "from rnnjax.studies.latent import page"),
+        ("latent.analysis", "from rnnjax.studies.latent.figures import latent_cost"),
+        ("latent.study", "from rnnjax.studies.rescaling.analysis import slowdown"),
+        ("degeneracy.tasks", "from rnnjax.studies.latent.config import get_config"),
+        ("fits", "from rnnjax.studies.latent.page import latent_page"),
+        ("papers", "from rnnjax.studies.grids import cached"),
+    ],
+)
+def test_the_checker_catches_inside_studies(module, planted):
+    sources = {**modules(ROOT), f"rnnjax.studies.{module}": planted}
     assert len(violations(sources)) == 1
 
 
-def test_importing_the_library_changes_no_setting_and_starts_no_backend():
-    import subprocess
-    import sys
+@pytest.mark.parametrize(
+    "planted",
+    [
+        '"""As in study 1."""',
+        "# The Paper gives 0.06.",
+        "# see Fig. 3",
+        '"""Appendix C"""',
+        "preset = 1",
+        "import rnnjax.studies.papers",
+        'name = "memory_demand"',
+    ],
+)
+def test_a_word_of_a_study_in_the_core_is_found(planted):
+    found = mentions({**core_files(ROOT), "rnnjax/tasks/planted.py": planted})
+    assert [line for line in found if "planted" in line] == [
+        f"rnnjax/tasks/planted.py:1: {planted}"
+    ]
 
+
+def test_words_within_words_are_no_mention():
+    plain = "figure = steady + configure  # a studied wallpaper"
+    assert mentions({"rnnjax/tasks/planted.py": plain}) == []
+
+
+def test_an_oversized_function_is_found():
+    body = "\n    pass" * LINES
+    assert oversized(f"def long():{body}") == [f"long: {LINES + 1} lines"]
+    many = ", ".join(f"a{i}" for i in range(PARAMETERS + 1))
+    assert oversized(f"def wide({many}): ...") == [f"wide: {PARAMETERS + 1} parameters"]
+    assert oversized(f"def _private({many}): ...\nclass A:\n    def method({many}): ...") == []
+
+
+def test_importing_the_library_changes_no_setting_and_starts_no_backend():
     script = """
 import jax
 before = dict(jax.config.values)
@@ -121,7 +275,8 @@ changed = [k for k, v in jax.config.values.items() if k in before and before[k] 
 assert not changed, changed
 assert not xla_bridge.backends_are_initialized()
 import sys
-heavy = {"matplotlib", "jinja2", "ml_collections", "absl.flags"} & set(sys.modules)
+heavy = {"matplotlib", "jinja2", "ml_collections", "absl.flags", "rnnjax.studies"}
+heavy &= set(sys.modules)
 assert heavy <= {"absl.flags"}, heavy
 """
     done = subprocess.run(

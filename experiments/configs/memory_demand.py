@@ -1,11 +1,11 @@
-"""Memory demand (study 2, Fig. 9): how long a history predicts the next target?
+"""Memory demand (degeneracy paper, Fig. 9): how long a history predicts the next target?
 
     python experiments/memory_demand.py --config=smoke     # seconds; checks the installation
     python experiments/memory_demand.py                    # laptop: minutes on 2 cores
     python experiments/memory_demand.py --config=paper     # more initializations and steps
 
 Any field is a flag: `--config.tasks=sine_wave --config.initializations=10`.
-Settings and what they mean: rnnjax/studies/memory_demand/config.py.
+Settings and their meaning: rnnjax/studies/memory_demand/config.py.
 """
 
 from rnnjax.studies.memory_demand.config import get_config

@@ -1,4 +1,4 @@
-"""Degeneracy against structural regularization (study 2, Figs. 8, 14-15, 24-25).
+"""Degeneracy against structural regularization (degeneracy paper, Figs. 8, 14-15, 24-25).
 
     python experiments/regularization.py --config=smoke    # seconds; checks the installation
     python experiments/regularization.py                   # laptop: 34 minutes, contended
@@ -6,7 +6,7 @@
 
 Give each preset a folder of its own: `--workdir=runs/regularization_paper`.
 Any field is a flag: `--config.tasks=flip_flop --config.l1=0,1e-4`.
-Settings and what they mean: rnnjax/studies/degeneracy/config.py.
+Settings and their meaning: rnnjax/studies/degeneracy/config.py.
 """
 
 from rnnjax.studies.degeneracy.config import regularization as get_config

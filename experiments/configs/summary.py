@@ -1,10 +1,10 @@
-"""Table 1 of study 2 from the workdirs of its four factors.
+"""Table 1 of the degeneracy paper from the workdirs of its four factors.
 
     python experiments/summary.py
     python experiments/summary.py --config.network_size=runs/my_widths --workdir=runs/my_summary
 
 The fields are the workdirs of the studies.
-Settings and what they mean: rnnjax/studies/degeneracy/config.py.
+Settings and their meaning: rnnjax/studies/degeneracy/config.py.
 """
 
 from rnnjax.studies.degeneracy.config import table1 as get_config

@@ -1,4 +1,4 @@
-"""Degeneracy against task complexity (study 2, Figs. 3-5 and 11).
+"""Degeneracy against task complexity (degeneracy paper, Figs. 3-5 and 11).
 
     python experiments/task_complexity.py --config=smoke     # seconds; checks the installation
     python experiments/task_complexity.py                    # laptop: 44 minutes, contended
@@ -7,7 +7,7 @@
 
 Give each preset a folder of its own: `--workdir=runs/pair`.
 Any field is a flag: `--config.tasks=flip_flop --config.channels.flip_flop=2,4`.
-Settings and what they mean: rnnjax/studies/degeneracy/config.py.
+Settings and their meaning: rnnjax/studies/degeneracy/config.py.
 """
 
 from rnnjax.studies.degeneracy.config import task_complexity as get_config

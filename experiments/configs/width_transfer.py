@@ -5,7 +5,7 @@
     python experiments/width_transfer.py --config=paper   # wide networks; an accelerator
 
 Any field is a flag: `--config.rules=standard,mup --config.hidden=32,128,512 --config.seeds=8`.
-Settings and what they mean: rnnjax/studies/width_transfer/config.py.
+Settings and their meaning: rnnjax/studies/width_transfer/config.py.
 """
 
 from rnnjax.studies.width_transfer.config import get_config

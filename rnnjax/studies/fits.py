@@ -1,4 +1,4 @@
-"""Fits of several studies in words: a condition's power law, exponents, a printed setup."""
+"""Power laws of several studies: the fit of a condition, and its words in a report."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -6,19 +6,21 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from rnnjax.plots.style import name_value
-from rnnjax.report.page import Table
+from rnnjax.plots.style import name_condition, name_value
 from rnnjax.report.wording import number, task_name
 
-__all__ = ["Finding", "exponent_range", "setup_table", "where"]
+__all__ = ["Finding", "condition_text", "exponent_range", "row_name"]
 
 
 class Finding(NamedTuple):
-    """One condition: its coordinates, its power law, and its critical rates over `hidden`."""
+    """The power law of one condition."""
 
     labels: Mapping[str, object]
+    """Coordinates of the condition."""
     fit: xr.Dataset
+    """Its fit."""
     critical: xr.Dataset
+    """The rates that were fitted, along `hidden`."""
 
     @property
     def exponent(self) -> float:
@@ -41,11 +43,11 @@ class Finding(NamedTuple):
         return self.interval[1] < 0
 
     def censored(self, kind: str) -> int:
-        """How many sizes are censored as `kind`, `"above"` or `"below"`."""
+        """Number of sizes censored as `kind`, `"above"` or `"below"`."""
         return int((self.critical["censored"] == kind).sum())
 
 
-def where(labels: Mapping[str, object]) -> str:
+def condition_text(labels: Mapping[str, object]) -> str:
     """A condition within a sentence: `delayed cue discrimination under Adam, init = xavier`."""
     parts = [task_name(labels["task"])] if "task" in labels else []
     if "optimizer" in labels:
@@ -54,14 +56,13 @@ def where(labels: Mapping[str, object]) -> str:
     return ", ".join([" ".join(parts) or "this sweep", *extra])
 
 
-def setup_table(paper: Mapping[str, str], ours: Mapping[str, str]) -> Table:
-    """A paper's experimental setup beside ours, row by row; empty where `ours` lacks one."""
-    rows = tuple((name, value, ours.get(name, "")) for name, value in paper.items())
-    return Table(("setup", "paper", "here"), rows, align="lll")
+def row_name(labels: Mapping[str, object]) -> str:
+    """A condition in the first column of a table."""
+    return name_condition(labels) or "all runs"
 
 
 def exponent_range(fits: Sequence[xr.Dataset]) -> str:
-    """The exponents of several fits, and how many of their intervals lie above zero."""
+    """The range of several exponents, and the number of their intervals that lie above zero."""
     known = [fit for fit in fits if not np.isnan(float(fit["exponent_low"]))]
     if not known:
         return "no fit"

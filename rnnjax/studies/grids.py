@@ -1,28 +1,32 @@
-"""What the studies that train a grid share: names, costs, and train-then-report."""
+"""Shared by the studies that train a grid: settings, costs, cached values, and the run itself."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import xarray as xr
 
 import rnnjax
+from rnnjax.devices import Layout, default_layout
 from rnnjax.report import Page, Provenance, write_report
 from rnnjax.store import digest, versions, write_atomically
 from rnnjax.studies.launch import Config, checked_workdir
-from rnnjax.sweep import cost, default_layout, plan
+from rnnjax.sweep import cost, plan
+from rnnjax.training import Setup
 
 __all__ = [
     "ARMS",
+    "CostModel",
     "cached",
     "cost_text",
     "device_name",
     "named",
     "provenance",
     "task_options",
+    "text_table",
     "train_and_report",
     "training_seconds",
 ]
@@ -32,28 +36,28 @@ ARMS = {
     "uniform": {"init": "uniform", "bias": True},
     "xavier": {"init": "xavier", "bias": True},
 }
-"""Arms of the standard rule in the collapse study: initial weights, and whether with biases."""
+"""Arms of the standard rule: initial weights, and whether there are biases."""
 
 SECONDS_TO_COMPILE = 4  # one program, on a laptop's core
 
 
 def named(values: Iterable[str]) -> list[str]:
-    """The flag `--config.tasks=a,b` arrives as one string."""
+    """Names of a setting, split at commas: the flag `--config.tasks=a,b` gives one string."""
     return [name.strip() for value in values for name in value.split(",")]
 
 
 def task_options(config: Config, task: str) -> dict[str, Any]:
-    """What the config says of a task's times."""
+    """Options of a task in the config."""
     return config[task].to_dict() if task in config else {}
 
 
 def training_seconds(store: Path) -> float:
-    """Seconds of training that the store's results took, over all the calls that made them."""
+    """Seconds of training of a store's results, over all calls that computed them."""
     return sum(json.loads(file.read_text())["seconds"] for file in store.glob("blocks/*.json"))
 
 
 def device_name() -> str:
-    """The devices that results of this process come from."""
+    """Number and kind of the devices of this process."""
     devices = jax.local_devices()
     kind = devices[0].device_kind
     info = Path("/proc/cpuinfo")
@@ -63,9 +67,9 @@ def device_name() -> str:
 
 
 def cached(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]) -> Any:
-    """The value of `name` in `file` for the inputs `of`; `compute()`, then written, if it has none.
+    """The value of `name` for the inputs `of`, read from `file` or else computed and written there.
 
-    `of` is everything that the value depends on. Values of other inputs stay in the file.
+    `of` holds everything that the value depends on. Values of other inputs stay in the file.
     """
     known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     key = f"{name} {digest(of)[:12]}"
@@ -75,8 +79,47 @@ def cached(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]
     return known[key]["value"]
 
 
+class CostModel(NamedTuple):
+    """Devices of this process and their measured speed, from which `--dry_run` estimates costs."""
+
+    layout: Layout
+    machine: cost.Machine
+
+    @classmethod
+    def measure(cls) -> "CostModel":
+        """The model of all devices; timing them takes well under a second."""
+        layout = default_layout()
+        return cls(layout, cost.measure_machine(layout))
+
+    def step_seconds(self, setup: Setup, runs: int) -> float:
+        """Estimated seconds of one training step of each of `runs` runs."""
+        return cost.step_seconds(setup, runs, self.layout, self.machine)
+
+    def block_bytes(self, setup: Setup, runs: int) -> int:
+        """Estimated memory of a block of `runs` runs."""
+        return cost.block_bytes(setup, runs, self.layout)
+
+    @property
+    def devices(self) -> str:
+        """`2 cpu device(s) of 400 GFLOP/s together (accurate to a factor of 2)`."""
+        return (
+            f"{len(self.layout.devices)} {self.layout.devices[0].platform} device(s) of "
+            f"{self.machine.flops / 1e9:,.0f} GFLOP/s together (accurate to a factor of 2)"
+        )
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns as wide as their longest cell; the first column is flush left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]))
+    return "\n".join(lines)
+
+
 def _label(sweep: rnnjax.Sweep, place: Sequence[int]) -> str:
-    """The places on the sweep's static axes other than the width, as words."""
+    """The values on the sweep's static axes other than the width, as words."""
     axes = zip(sweep.static_axes, place, strict=False)
     return " ".join(str(axis.labels[i]) for axis, i in axes if axis.name != "hidden")
 
@@ -84,41 +127,37 @@ def _label(sweep: rnnjax.Sweep, place: Sequence[int]) -> str:
 def cost_text(
     sweep: rnnjax.Sweep, *, wanted: np.ndarray | None = None, bisect: bool = False
 ) -> str:
-    """What `--dry_run` says: networks, programs, estimated time and memory."""
-    layout = default_layout()
-    machine = cost.measure_machine(layout)
-    blocks = plan(sweep, layout, rnnjax.Engine(), wanted)
-    programs = {(block.setup, block.size) for block in blocks}
+    """Networks, programs, and estimated time and memory of a sweep, as `--dry_run` prints them."""
+    model = CostModel.measure()
+    blocks = plan(sweep, model.layout, rnnjax.Engine(), wanted)
     # A bisection trains about eight of the rates on its grid.
     share = min(1.0, 8 / len(sweep.axis("learning_rate").values)) if bisect else 1.0
-    labels = [_label(sweep, block.cells[0]) or block.setup.task.name for block in blocks]
-    width = max(map(len, labels))
-    lines = [f"{'':<{width}} {'N':>8} {'networks':>9} {'minutes':>8} {'MB':>8}"]
+    rows = [("", "N", "networks", "minutes", "MB")]
     minutes, networks = 0.0, 0
-    for label, block in zip(labels, blocks, strict=True):
+    for block in blocks:
         setup, runs = block.setup, round(block.runs * share)
-        took = cost.step_seconds(setup, runs, layout, machine) * setup.recipe.steps / 60
+        took = model.step_seconds(setup, runs) * setup.recipe.steps / 60
         minutes, networks = minutes + took, networks + runs
-        memory = cost.block_bytes(setup, block.size, layout) / 1e6
-        lines.append(
-            f"{label:<{width}} {setup.cell.hidden:>8} {runs:>9} {took:>8.2f} {memory:>8.0f}"
-        )
+        label = _label(sweep, block.cells[0]) or setup.task.name
+        memory = model.block_bytes(setup, block.size) / 1e6
+        rows.append((label, f"{setup.cell.hidden}", f"{runs}", f"{took:.2f}", f"{memory:.0f}"))
+    programs = {(block.setup, block.size) for block in blocks}
     compiling = len(programs) * SECONDS_TO_COMPILE / 60
-    lines.append(
+    lines = [
+        text_table(rows),
         f"{networks:,} networks x {blocks[0].setup.recipe.steps:,} steps in {len(programs)} "
         f"programs: about {minutes + compiling:.1f} minutes, {compiling:.1f} of them compiling, on "
-        f"{len(layout.devices)} {layout.devices[0].platform} device(s) of "
-        f"{machine.flops / 1e9:,.0f} GFLOP/s together (right within a factor 2)"
-    )
+        f"{model.devices}",
+    ]
     if any(block.setup.recipe.stop == "threshold" for block in blocks):
-        lines.append("That is the most: networks stop at their threshold.")
+        lines.append("This is an upper bound: networks stop at their threshold.")
     if bisect:
-        lines.append("A bisection chooses as it goes; it was counted as 8 rates per condition.")
+        lines.append("A bisection chooses its rates as it runs; 8 rates per condition are counted.")
     return "\n".join(lines)
 
 
 def provenance(config: Config, command: str, seconds: float | None) -> Provenance:
-    """How a page of this process came about; `seconds` is the time that the computation took."""
+    """Provenance of a page written by this process; `seconds` is the time of the computation."""
     about = {"devices": device_name(), **versions()}
     return Provenance(command, config.to_dict(), about, seconds)
 
@@ -134,7 +173,17 @@ def train_and_report(
     command: str,
     wanted: np.ndarray | None = None,
 ) -> xr.Dataset | None:
-    """Trains what the workdir lacks and writes its report; a dry run only prints the cost.
+    """Trains the runs that the workdir lacks and writes the report; a dry run prints the cost.
+
+    Args:
+        study: name beside the progress bar.
+        sweep: the runs.
+        workdir: folder of the store and the report.
+        make_page: page from results and provenance.
+        config: settings, which the page lists.
+        dry_run: only print the cost.
+        command: the command, as it can be given again.
+        wanted: part of the sweep to train, `[*sweep.shape]`; all by default.
 
     Raises `ValueError` for a workdir that is in use, damaged, or of another config.
     """

@@ -1,12 +1,16 @@
-"""What every study's script shares: flags, devices, and how errors and Ctrl-C end.
+"""Command line of a study: flags, devices, and how errors and Ctrl-C end.
 
-A script declares its `Study` and calls `main`; the work is in the study's `run`, which notebooks
-and tests call directly.
+A script under experiments/ declares its `Study` and calls `main`. The work is done by the study's
+`run`, which notebooks and tests call directly.
 """
 
+import ast
 import contextlib
+import importlib.util
+import inspect
 import logging
 import os
+import re
 import shlex
 import sys
 import warnings
@@ -18,13 +22,16 @@ from absl import flags
 from ml_collections import config_flags
 
 from rnnjax.devices import available_cores
+from rnnjax.validate import one_of
 
 __all__ = ["Config", "Study", "checked_workdir", "main", "run_in_parallel_on_cpu"]
 
 Config: TypeAlias = Any
-"""An `ml_collections.ConfigDict`; what its fields are only its file tells."""
+"""An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
 
 FAILED, INTERRUPTED = 2, 130
+
+_FLAGS = ("config", "workdir", "dry_run", "help")
 
 
 class Study(NamedTuple):
@@ -32,6 +39,7 @@ class Study(NamedTuple):
 
     name: str
     config_file: Path
+    """A file with `get_config(preset)`; its docstring lists the presets."""
     run: Callable[..., object]
     """Called as `run(config, workdir, dry_run=..., command=...)`."""
 
@@ -45,76 +53,135 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> None:
         warnings.showwarning = _warn_in_one_line
         study.run(config, workdir, dry_run=dry_run, command=command_line(arguments))
     except KeyboardInterrupt:
-        # What zarr was writing is given up, which asyncio would report after our last line.
+        # Zarr abandons the write in progress; asyncio would report that after our last line.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         print(
-            "\nInterrupted. What was finished is kept; to go on, give the same command again:"
+            "\nInterrupted. Finished results are kept; to continue, give the same command again:"
             f"\n  {command_line(arguments)}",
             file=sys.stderr,
         )
         sys.exit(INTERRUPTED)
     except (ValueError, OSError) as error:
-        if os.environ.get("RNNJAX_TRACEBACK"):
-            raise
         _fail(error)
 
 
 def _parse(study: Study, arguments: list[str]) -> tuple[Config, Path, bool]:
-    arguments = _with_preset(arguments, study.config_file)
+    name, arguments = _split_config(arguments)
     values = flags.FlagValues()
-    default = Path("runs") / study.name
-    flags.DEFINE_string(
-        "workdir", str(default), "Folder of results and report.", flag_values=values
-    )
-    flags.DEFINE_bool(
-        "dry_run", False, "Say what would be computed, and what it would cost.", flag_values=values
-    )
-    flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
+    flags.DEFINE_string("workdir", f"runs/{study.name}", "", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "", flag_values=values)
+    flags.DEFINE_bool("help", False, "", short_name="h", flag_values=values)
     try:
-        config_flags.DEFINE_config_file(
-            "config", str(study.config_file), "A preset, or a config file with :preset.",
-            flag_values=values, lock_config=True, sys_argv=arguments,
-        )  # fmt: skip
+        config = _load_config(study, name)
+        config_flags.DEFINE_config_dict(
+            "config", config, flag_values=values, lock_config=True, sys_argv=arguments
+        )
         rest = values(arguments)
-        given = values.flag_values_dict()
-        given["config"].to_dict()  # a file that failed to load says so only when used
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    except flags.UnrecognizedFlagError as error:
+        _fail(ValueError(_unknown_flag(error.flagname)))
+    except flags.IllegalFlagValueError as error:
+        _fail(ValueError(_illegal_value(str(error))))
+    except (AttributeError, KeyError) as error:
+        _fail(ValueError(_unknown_setting(str(error))))
+    except TypeError as error:
+        _fail(ValueError(f"config: {error}"))
+    except (flags.Error, ValueError) as error:
         _fail(error)
-    if given["help"]:
-        print(f"python experiments/{study.name}.py [flags]\n\n{values.get_help()}")
-        print(f"Presets and fields of --config are in {study.config_file}.")
+    if values["help"].value:
+        print(_help(study))
         sys.exit(0)
     if len(rest) > 1:
         _fail(ValueError(f"expected flags only, got {' '.join(rest[1:])!r}"))
-    return given["config"], Path(given["workdir"]), given["dry_run"]
+    return values["config"].value, Path(values["workdir"].value), values["dry_run"].value
 
 
-def _with_preset(arguments: list[str], config_file: Path) -> list[str]:
-    """`--config=smoke` and `--config smoke` become `--config=FILE:smoke`."""
-    full = list(arguments)
-    for i, argument in enumerate(full):
-        name, equals, value = argument.partition("=")
-        if name not in ("--config", "-config"):
+def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The value of the last `--config=VALUE` or `--config VALUE`, and the other arguments."""
+    found, others = None, []
+    remaining = iter(arguments)
+    for argument in remaining:
+        flag, equals, value = argument.partition("=")
+        if flag not in ("--config", "-config"):
+            others.append(argument)
             continue
-        if not equals and i + 1 < len(full):
-            value = full[i + 1]
-        if value and ".py" not in value and os.sep not in value:
-            replacement = f"{config_file}:{value}"
-            if equals:
-                full[i] = f"--config={replacement}"
-            else:
-                full[i + 1] = replacement
-    return full
+        found = value if equals else next(remaining, "")
+        if not found:
+            _fail(ValueError("config: expected a preset or a config file, got no value"))
+    return found, others
+
+
+def _load_config(study: Study, name: str | None) -> Config:
+    """The config of a preset, or of another file, as `FILE` or `FILE:preset`."""
+    given = name is not None and (".py" in name or os.sep in name)
+    file, _, preset = name.partition(":") if given else (study.config_file, "", name)
+    try:
+        get_config = _load_function(Path(file))
+        return get_config(preset) if preset else get_config()
+    except ValueError:
+        raise
+    except Exception as error:  # whatever a file of the user raises
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"config: expected a config file, got {file} ({reason})") from error
+
+
+def _load_function(file: Path) -> Callable[..., Config]:
+    spec = importlib.util.spec_from_file_location("_config", file)
+    if spec is None or spec.loader is None:
+        raise ImportError("not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config
+
+
+def _help(study: Study) -> str:
+    """Presets, as the docstring of the config file lists them, then flags and settings."""
+    presets = ast.get_docstring(ast.parse(study.config_file.read_text())) or ""
+    settings = inspect.getsourcefile(_load_function(study.config_file))
+    return f"""{presets}
+
+Flags:
+  --config=PRESET       a preset, or a config file of your own, as FILE.py or FILE.py:PRESET
+  --config.FIELD=VALUE  changes one setting; fields and their meaning are in
+                        {settings}
+  --workdir=FOLDER      results and report (default: runs/{study.name})
+  --dry_run             prints what would be computed and its cost, and computes nothing
+  --help, -h            prints this text
+
+RNNJAX_TRACEBACK=1 in the environment shows where an error was raised."""
+
+
+def _unknown_flag(name: str) -> str:
+    try:
+        one_of("flag", name, _FLAGS)
+    except ValueError as error:
+        return str(error)
+    return f"flag: expected a value, got none for {name!r}"
+
+
+def _illegal_value(message: str) -> str:
+    """`config.seeds: expected an integer, got 'two'` from the message of absl."""
+    found = re.match(r"flag --([\w.]+)=(.*?): (.*)", message, re.DOTALL)
+    if found is None:
+        return message
+    name, value, reason = found.groups()
+    kinds = {"int()": "an integer", "float": "a number", "oolean": "true or false"}
+    kind = next((kind for sign, kind in kinds.items() if sign in reason), "a value of its type")
+    return f"{name}: expected {kind}, got {value!r}"
+
+
+def _unknown_setting(message: str) -> str:
+    """`config: expected a setting, got 'seedz' (did you mean 'seeds'?)`, from ml_collections."""
+    found = re.findall(r"['\"](\w+)['\"]", message.replace("\\", ""))
+    if not found:
+        return f"config: {message}"
+    hint = f" (did you mean {found[1]!r}?)" if "Did you mean" in message else ""
+    return f"config: expected the name of a setting, got {found[0]!r}{hint}"
 
 
 def _fail(error: BaseException) -> NoReturn:
-    # A config file's own error comes wrapped in its traceback; the last line is what it said.
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    wrapped = any(line.startswith("Traceback") for line in lines)
-    text = lines[-1].partition("Error: ")[2] if wrapped else " ".join(lines)
-    if isinstance(error, AttributeError):  # an unknown field of the config, quoted twice over
-        text = "config: unknown field " + text.strip("'\"").replace("\\'", "'").replace("\\n", ". ")
-    text = text or type(error).__name__
+    if os.environ.get("RNNJAX_TRACEBACK"):
+        raise error
+    text = " ".join(str(error).split()) or type(error).__name__
     print(f"error: {text}", file=sys.stderr)
     sys.exit(FAILED)
 
@@ -124,22 +191,22 @@ def _warn_in_one_line(message, category, filename, lineno, file=None, line=None)
 
 
 def run_in_parallel_on_cpu() -> None:
-    """Gives JAX one CPU device per core; must come before JAX is first used."""
+    """Gives JAX one CPU device per core; takes effect only before JAX is first used."""
     import jax
 
-    with contextlib.suppress(RuntimeError):  # JAX is in use already, on the devices it has
+    with contextlib.suppress(RuntimeError):  # JAX is in use already and keeps its devices
         jax.config.update("jax_num_cpu_devices", available_cores())
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command that was given, as it can be given again."""
+    """The command, as it can be given again."""
     return shlex.join(["python", *arguments])
 
 
 def checked_workdir(workdir: Path) -> Path:
-    """`workdir`, if it is new, empty, or a study's own; raises `ValueError` otherwise.
+    """`workdir`, if it is new, empty, or holds an earlier run; raises `ValueError` otherwise.
 
-    Nothing is made yet: a refused run leaves no trace.
+    Nothing is created here, so that a refused run leaves no trace.
     """
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"workdir: expected a folder, got the file {workdir}")

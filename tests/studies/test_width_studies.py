@@ -94,9 +94,9 @@ def test_bad_input_is_one_line_and_touches_nothing(name, flags, words, tmp_path,
 def test_dry_run_counts_only_the_rates_and_widths_that_a_rule_is_tried_at(tmp_path, capsys):
     new = f"--workdir={tmp_path / 'new'}"
     assert call("width_transfer", "--dry_run", "--config.rules=standard,gru", new) == 0
-    said = capsys.readouterr().out
-    assert f"{5 * 13 * 6 + 4 * 13 * 6:,} networks x 300 steps" in said
-    assert "gru" in said
+    printed = capsys.readouterr().out
+    assert f"{5 * 13 * 6 + 4 * 13 * 6:,} networks x 300 steps" in printed
+    assert "gru" in printed
     assert not (tmp_path / "new").exists()
 
 

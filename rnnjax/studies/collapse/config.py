@@ -1,18 +1,17 @@
-"""Learning-rate collapse (study 1, Figs 1B-3, Tables 1-2): largest trainable rate against width."""
+"""Settings of the learning-rate collapse: largest trainable rate against width."""
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from rnnjax.studies.papers import COLLAPSE_WIDTHS
 from rnnjax.sweep import log_rates, log_widths
 from rnnjax.validate import one_of
 
 PRESETS = ("smoke", "laptop", "bisect", "paper")
 
-PAPER_WIDTHS = (10, 17, 31, 56, 100, 177, 316, 562, 1000, 1778, 3162, 5623, 10000)
-
 
 def get_config(preset: str = "laptop") -> ConfigDict:
-    """The settings of a preset; `laptop` is the base that the others change."""
+    """Settings of a preset; the others change those of `laptop`."""
     one_of("preset", preset, PRESETS)
     config = _laptop()
     if preset == "smoke":
@@ -23,7 +22,7 @@ def get_config(preset: str = "laptop") -> ConfigDict:
         config.update(hidden=log_widths(10, 317), learning_rates=log_rates(1e-4, 1, 10))
     elif preset == "paper":
         config.update(tasks=("flip_flop", "delayed_match", "delayed_cue"), seeds=10, epochs=5000)
-        config.update(hidden=PAPER_WIDTHS, learning_rates=log_rates(1e-5, 1e-1, 1))
+        config.update(hidden=COLLAPSE_WIDTHS, learning_rates=log_rates(1e-5, 1e-1, 1))
     return config
 
 
@@ -36,7 +35,7 @@ def _laptop() -> ConfigDict:
     config.seeds = 4  # seeds 0 .. seeds-1
 
     # Initial weights, and whether there are biases: xavier, gaussian or uniform. The paper does not
-    # say; its group's public code has xavier with biases for the delayed tasks, and gaussian
+    # state them; its group's public code has xavier with biases for the delayed tasks, and gaussian
     # without for the flip-flop. The choice decides the result, and xavier became the default after
     # gaussian had shown no collapse at these widths: see docs/collapse.md.
     config.arm = "xavier"
@@ -45,15 +44,15 @@ def _laptop() -> ConfigDict:
     config.epochs = 400  # one epoch is one step
     config.batch = 50
     config.data = "fresh"
-    config.reduction = "mean"  # over outputs; "sum" is Eq. 3 as written
+    config.reduction = "mean"  # over outputs; "sum" is Eq. 3 of the paper as written
     config.eps = 1e-8  # Adam's
     config.clip = placeholder(float)  # largest gradient norm; none by default
     config.evaluation_trials = 200
 
     config.level = 0.5  # success density that makes a rate trainable
-    config.bisect = False  # train only what pins the critical rates down on the grid above
+    config.bisect = False  # train only the runs that locate the critical rates on the grid above
 
-    # `steps` fixes the length of a trial; the delay then takes what the rest leaves.
+    # `steps` fixes the length of a trial; the delay then fills what cue and response leave.
     config.delayed_cue = ConfigDict({"cue": 6, "delay": 20, "response": 10})
     config.delayed_cue.steps = placeholder(int)
     config.delayed_match = ConfigDict({"cue": 6, "delay": 20, "response": 10})

@@ -1,4 +1,4 @@
-"""Steps to the criterion against network size at fixed learning rates."""
+"""Steps to the criterion against network size, at fixed learning rates."""
 
 import numpy as np
 import xarray as xr
@@ -20,7 +20,7 @@ from rnnjax.plots.style import (
 __all__ = ["steps_to_criterion"]
 
 _MOST_RATES = 9
-"""On finer grids only the rates with an exponent are drawn."""
+"""With more rates than this, only those with an exponent are drawn."""
 
 _WITHIN = ("hidden", "learning_rate", "seed", "step", "resample")
 
@@ -46,9 +46,9 @@ def _draw_rates(axes: Axes, part: xr.Dataset) -> None:
         if np.isnan(steps).all():
             continue
         axes.plot(sizes, steps, "o", ms=4, color=color)
-        reach = sizes[~np.isnan(steps)]
-        fitted = 10 ** (float(line["intercept"]) + float(line["exponent"]) * np.log10(reach))
-        axes.plot(reach, fitted, color=color, lw=1.3, label=_label(name, line))
+        fitted = sizes[~np.isnan(steps)]
+        power = 10 ** (float(line["intercept"]) + float(line["exponent"]) * np.log10(fitted))
+        axes.plot(fitted, power, color=color, lw=1.3, label=_label(name, line))
 
 
 def steps_to_criterion(
@@ -56,9 +56,9 @@ def steps_to_criterion(
 ) -> Figure:
     """Steps until `level` of the seeds reached the criterion against size, a line per rate.
 
-    One panel per condition; the legend gives each rate's exponent with its 95% interval (no line
-    below three sizes). `fit` reuses a `steps_scaling` already computed. Raises `ValueError` for
-    missing variables or dimensions.
+    One panel per condition; the legend gives the exponent of each rate with its 95% interval (no
+    line below three sizes). `fit`: a `steps_scaling` of the dataset, computed if not given. Raises
+    `ValueError` for missing variables or dimensions.
     """
     require(dataset, variables=["steps_to_criterion"], dims=["hidden", "learning_rate", "seed"])
     fit = steps_scaling(dataset, level) if fit is None else fit

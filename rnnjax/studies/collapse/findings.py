@@ -1,4 +1,4 @@
-"""The fitted exponents in sentences; neutral where the data do not decide."""
+"""The fitted exponents in sentences, neutral where the data are undecided."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import xarray as xr
 
 from rnnjax.plots.style import plain_number
 from rnnjax.report.wording import number, size_text
-from rnnjax.studies.fits import Finding, where
+from rnnjax.studies.fits import Finding, condition_text
 
 __all__ = ["describe", "lead", "speed_text"]
 
@@ -23,7 +23,7 @@ def _ends(finding: Finding) -> str:
 
 
 def _unfitted(finding: Finding) -> str:
-    used, place = int(finding.fit["points_used"]), where(finding.labels)
+    used, place = int(finding.fit["points_used"]), condition_text(finding.labels)
     reasons = []
     if above := finding.censored("above"):
         reasons.append(f"{above} still trained at the largest rate tried")
@@ -39,7 +39,7 @@ def _unfitted(finding: Finding) -> str:
 
 def describe(finding: Finding) -> str:
     """One sentence with the numbers of one condition."""
-    place = where(finding.labels)
+    place = condition_text(finding.labels)
     if not finding.started:
         return f"In {place} no run has finished yet."
     if np.isnan(finding.exponent):
@@ -57,23 +57,22 @@ def describe(finding: Finding) -> str:
     )
 
 
-def lead(findings: Sequence[Finding], partial: bool) -> str:
-    """The finding in plain words: the clearest fall with its numbers, then how general it is."""
-    prefix = "Partial results, the sweep is not complete. " if partial else ""
+def lead(findings: Sequence[Finding]) -> str:
+    """The first fall with its numbers, then how many conditions agree; empty before any run."""
     started = [finding for finding in findings if finding.started]
     if not started:
-        return prefix + "No run has finished yet."
+        return ""
     fitted = [finding for finding in started if not np.isnan(finding.exponent)]
     falling = [finding for finding in fitted if finding.fell]
-    # The first in the sweep's own order: picking the steepest would flatter the result.
+    # The first in the order of the sweep: choosing the steepest would exaggerate the result.
     first = (falling or fitted or started)[0]
     sentence = describe(first)
     if len(started) == 1:
-        return prefix + sentence
+        return sentence
     if not fitted:
-        return prefix + sentence + f" None of the {len(started)} conditions gives an exponent."
+        return f"{sentence} None of the {len(started)} conditions gives an exponent."
     return (
-        f"{prefix}{sentence} The interval lies below zero in {len(falling)} of {len(started)} "
+        f"{sentence} The interval lies below zero in {len(falling)} of {len(started)} "
         f"conditions{_missing_fits(len(started) - len(fitted))}."
     )
 
@@ -83,14 +82,14 @@ def _missing_fits(count: int) -> str:
 
 
 def speed_text(speed: xr.Dataset) -> str:
-    """Whether larger networks needed more steps at a fixed rate, counted over the fitted rates."""
+    """Number of fitted rates at which larger networks needed more steps, and fewer."""
     low, high = speed["exponent_low"], speed["exponent_high"]
     fits = int((speed["exponent"].notnull() & low.notnull()).sum())
     if not fits:
-        return "No learning rate was reached by three sizes, so no exponent can be given."
+        return "At no learning rate did three sizes reach the criterion, so there is no exponent."
     slower, faster = int((low > 0).sum()), int((high < 0).sum())
     return (
         f"At a fixed learning rate, {fits} lines could be fitted. Larger networks needed more "
         f"steps in {slower} of them and fewer in {faster} (whole 95% interval above or below "
-        f"zero); the other {fits - slower - faster} do not decide."
+        f"zero); the other {fits - slower - faster} are undecided."
     )

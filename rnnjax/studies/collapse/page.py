@@ -1,4 +1,4 @@
-"""The report of study 1: does the largest trainable learning rate fall with network size?"""
+"""Page on the learning-rate collapse: does the largest trainable rate fall with network size?"""
 
 from collections.abc import Mapping
 
@@ -16,27 +16,20 @@ from rnnjax.analysis import (
 from rnnjax.plots import critical_rates, loss_curves, success_maps
 from rnnjax.plots.style import plain_number
 from rnnjax.report.page import Page, Picture, Section
-from rnnjax.report.provenance import (
-    Provenance,
-    criterion_text,
-    incomplete,
-    runs_section,
-    settings_section,
-    steps_taken,
-)
+from rnnjax.report.provenance import Provenance, criterion_text, incomplete, steps_taken
 from rnnjax.report.wording import bullets
 from rnnjax.studies.collapse.figures import steps_to_criterion
 from rnnjax.studies.collapse.findings import describe, lead, speed_text
 from rnnjax.studies.collapse.tables import (
     best_rate_table,
-    conditions_table,
     exponent_table,
     literal_table,
     paper_table,
     speed_table,
 )
 from rnnjax.studies.fits import Finding
-from rnnjax.studies.papers import PAPER
+from rnnjax.studies.pages import setup_table, sweep_page
+from rnnjax.studies.papers import COLLAPSE_PAPER, COLLAPSE_SETUP
 
 __all__ = ["collapse_page"]
 
@@ -48,7 +41,7 @@ def _findings(dataset: xr.Dataset, fit: xr.Dataset, critical: xr.Dataset) -> lis
 
 
 def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
-    """Our experimental conditions under the names of the paper's."""
+    """Our setup, with the row names of the paper's."""
     sizes, rates = dataset["hidden"].values, np.sort(dataset["learning_rate"].values)
     spacing = np.diff(np.log10(rates)).min() if len(rates) > 1 else np.nan
     span = f"from {plain_number(float(rates[0]))} to {plain_number(float(rates[-1]))}"
@@ -71,20 +64,18 @@ def _collapse_section(findings: list[Finding], figure: Picture, level: float) ->
     return Section("Largest trainable learning rate", text, (exponent_table(findings),), (figure,))
 
 
-def _caveats(steps: str) -> str:
-    return bullets(
-        [
-            f"The critical rate depends on the number of steps ({steps} here): a network that is "
-            "lost at a high rate may recover later, and one that is slow at a low rate may arrive.",
-            "The grid decides part of the exponent. Whole decades and a ceiling on the rates bias "
-            "it, in either direction; censored sizes are therefore left out and counted.",
-            "The intervals cover seeds and grid spacing under a power law. They do not cover the "
-            "choice of initialization, task timing, loss reduction or success criterion.",
-            "An exponent holds for the sizes it was fitted to; the slope may change beyond them.",
-            "The two intervals answer different questions: where the one from scatter is much "
-            "wider, a power law describes the points badly.",
-        ]
-    )
+def _caveats(steps: str) -> list[str]:
+    return [
+        f"The critical rate depends on the number of steps ({steps} here): a network that fails "
+        "at a high rate may recover later, and one that learns slowly at a low rate may succeed.",
+        "The exponent depends on the grid. Whole decades and a ceiling on the rates bias it, in "
+        "either direction; censored sizes are therefore left out and counted.",
+        "The intervals cover seeds and grid spacing under a power law. They do not cover the "
+        "choice of initialization, task timing, loss reduction or success criterion.",
+        "An exponent holds for the sizes it was fitted to; the slope may change beyond them.",
+        "The two intervals answer different questions: where the one from scatter is much "
+        "wider, a power law describes the points badly.",
+    ]
 
 
 def collapse_page(
@@ -95,17 +86,23 @@ def collapse_page(
     level: float = 0.5,
     resampling: Resampling = Resampling(),
 ) -> Page:
-    """Study 1's report from a sweep's dataset: figures, tables, and the paper beside them.
+    """The page on a sweep over sizes and rates: figures, tables, and the paper beside them.
 
-    `pending` marks a sweep still in progress; a size without any finished run
-    marks the page as partial by itself. Raises `ValueError` for missing variables or dimensions.
+    Args:
+        dataset: results of the sweep.
+        provenance: how they were computed.
+        pending: whether the sweep is still running; a size without a finished run also marks the
+            page as partial.
+        level: fraction of seeds that must learn at the critical rate.
+        resampling: settings of the intervals.
+
+    Raises `ValueError` for missing variables or dimensions.
     """
     dataset = dataset.sortby(["hidden", "learning_rate"])
     fit = power_law(dataset, level, resampling=resampling)
     findings = _findings(dataset, fit, critical_learning_rate(dataset, level))
     speed = steps_scaling(dataset, level, resampling=resampling)
     steps = steps_taken(dataset)
-    partial = pending or incomplete(dataset)
     sections = (
         _collapse_section(findings, _fit_picture(dataset, level, fit), level),
         _map_section(dataset, level),
@@ -118,17 +115,12 @@ def collapse_page(
         ),
         _paper_section(findings, _ours(dataset, steps)),
         _literal_section(dataset, level, resampling),
-        Section("What these numbers do not say", _caveats(steps)),
-        runs_section(dataset),
-        settings_section(provenance.settings),
     )
-    return Page(
-        "Learning-rate collapse",
-        lead(findings, partial),
-        sections,
-        subtitle=f"After “{PAPER}”" + (" (partial results)" if partial else ""),
-        provenance=provenance.rows(),
-    )
+    return sweep_page(
+        "Learning-rate collapse", lead(findings), sections, dataset, provenance,
+        subtitle=f"After “{COLLAPSE_PAPER}”", caveats=_caveats(steps),
+        partial=pending or incomplete(dataset),
+    )  # fmt: skip
 
 
 def _fit_picture(dataset: xr.Dataset, level: float, fit: xr.Dataset) -> Picture:
@@ -147,7 +139,7 @@ def _speed_picture(dataset: xr.Dataset, level: float, speed: xr.Dataset) -> Pict
         steps_to_criterion(dataset, level=level, fit=speed),
         "steps_to_criterion",
         "Training steps until enough seeds reached the success criterion, where enough did, "
-        "with a power law at each rate that at least three sizes reached.",
+        "with a power law at each rate at which at least three sizes did.",
     )
 
 
@@ -173,7 +165,8 @@ def _curve_section(dataset: xr.Dataset, level: float) -> Section:
 
 
 def _paper_section(findings: list[Finding], ours: Mapping[str, str]) -> Section:
-    return Section("Paper versus here", "", (paper_table(findings), conditions_table(ours)))
+    setup = setup_table(COLLAPSE_SETUP, ours, heading="")
+    return Section("Paper versus here", "", (paper_table(findings), setup))
 
 
 def _literal_section(dataset: xr.Dataset, level: float, resampling: Resampling) -> Section:
@@ -181,9 +174,9 @@ def _literal_section(dataset: xr.Dataset, level: float, resampling: Resampling) 
         "The paper calls a run successful if its accuracy exceeds 0.5. That criterion is unsafe: a "
         "network that ignores the cue already scores above 0.5 when accuracy is a correlation "
         "(pearson) or is taken over all time steps (matching), and half of them do by chance when "
-        "it is the decision in the response period. A stricter accuracy is no cure: a network that "
-        "has learned nothing echoes two cues differently, and both signs are right with "
-        "probability 1/4, so that 1 is a common accuracy of failed networks. Here a run must also "
+        "it is the decision in the response period. A higher threshold does not help: a network "
+        "that has learned nothing responds differently to two cues, and both signs are right with "
+        "probability 1/4, so that failed networks often have accuracy 1. Here a run must also "
         "beat the best answer that ignores the input. From the same runs accuracy alone would give:"
     )
     return Section(

@@ -21,7 +21,7 @@ from rnnjax.validate import fraction, one_of, positive_integer
 
 
 def build_sweep(config: Config) -> rnnjax.Sweep:
-    """The population that a config describes; raises `ValueError` for what makes no sense."""
+    """The sweep of a config; raises `ValueError` for invalid settings."""
     one_of("arm", config.arm, ARMS)
     seeds = positive_integer("seeds", config.seeds)
     tasks = [rnnjax.tasks.make(name, **task_options(config, name)) for name in named(config.tasks)]
@@ -49,10 +49,11 @@ def run(
     dry_run: bool = False,
     command: str = "rnnjax.studies.collapse.study.run(config, workdir)",
 ) -> xr.Dataset | None:
-    """Trains what the workdir lacks and writes its report; with `dry_run` only says the cost.
+    """Trains the runs that the workdir lacks and writes the report.
 
-    `command` is what the report names as its origin. Raises `ValueError` for a config that makes
-    no sense and for a workdir that is in use, damaged, or of another config.
+    With `dry_run`, only prints the cost. `command` is the command that the report lists. Raises
+    `ValueError` for invalid settings and for a workdir that is in use, damaged, or of another
+    config.
     """
     sweep = build_sweep(config)
     fraction("level", config.level, open_below=True)
@@ -70,7 +71,7 @@ def run(
         write_report(collapse_page(results, about, level=config.level), workdir)
 
     def report_finished_tasks(results: xr.Dataset) -> None:
-        """A first report as soon as a task is complete, not only at the end."""
+        """Writes a report whenever a task is complete, not only at the end."""
         nonlocal reported
         pending = (results["status"] == rnnjax.Status.PENDING).any(
             set(results["status"].dims) - {"task"}

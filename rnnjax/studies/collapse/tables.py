@@ -1,4 +1,4 @@
-"""The tables of study 1."""
+"""Tables of the page on the learning-rate collapse."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,15 +6,14 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.analysis import Resampling, iterate_conditions, power_law
-from rnnjax.plots.style import name_condition, plain_number, signed
+from rnnjax.plots.style import plain_number, signed
 from rnnjax.report.page import Table
 from rnnjax.report.wording import exponent_text, number
-from rnnjax.studies.fits import Finding
-from rnnjax.studies.papers import CONDITIONS, paper_best_rate, paper_exponent
+from rnnjax.studies.fits import Finding, row_name
+from rnnjax.studies.papers import paper_best_rate, paper_exponent
 
 __all__ = [
     "best_rate_table",
-    "conditions_table",
     "exponent_table",
     "literal_table",
     "paper_table",
@@ -22,10 +21,6 @@ __all__ = [
 ]
 
 DEFINITIONS = ("decision", "matching", "pearson")
-
-
-def _name(labels: Mapping[str, object]) -> str:
-    return name_condition(labels) or "all runs"
 
 
 def _range(low: float, high: float) -> str:
@@ -37,14 +32,14 @@ def _interval(low: float, high: float) -> str:
 
 
 def exponent_table(findings: Sequence[Finding]) -> Table:
-    """Exponent, both intervals, points used and censored, and the range of the fit."""
+    """Exponent, both intervals, sizes used and censored, and the range of the fit."""
     rows = []
     for finding in findings:
         fit = finding.fit
         missing = np.isnan(finding.exponent)
         rows.append(
             (
-                _name(finding.labels),
+                row_name(finding.labels),
                 "no fit" if missing else number(finding.exponent),
                 _interval(*finding.interval),
                 _interval(float(fit["scatter_low"]), float(fit["scatter_high"])),
@@ -72,7 +67,7 @@ def exponent_table(findings: Sequence[Finding]) -> Table:
 
 
 def paper_table(findings: Sequence[Finding]) -> Table:
-    """The paper's exponents beside ours."""
+    """Exponents of the paper beside ours."""
     rows = []
     for finding in findings:
         reported = paper_exponent(finding.labels)
@@ -83,7 +78,7 @@ def paper_table(findings: Sequence[Finding]) -> Table:
             inside = "yes" if low <= -reported <= high else "no"
         rows.append(
             (
-                _name(finding.labels),
+                row_name(finding.labels),
                 "" if reported is None else number(-reported),
                 exponent_text(finding.fit) if finding.started else "not run yet",
                 inside,
@@ -97,14 +92,8 @@ def paper_table(findings: Sequence[Finding]) -> Table:
     return Table(columns, tuple(rows), caption)
 
 
-def conditions_table(ours: Mapping[str, str]) -> Table:
-    """The paper's experimental conditions beside ours, row by row."""
-    rows = tuple((name, paper, ours.get(name, "")) for name, paper in CONDITIONS.items())
-    return Table(("", "paper", "here"), rows, align="lll")
-
-
 def literal_table(dataset: xr.Dataset, level: float, resampling: Resampling) -> Table:
-    """The exponents that accuracy alone would give: above the criterion, and above 0.5."""
+    """Exponents with accuracy alone as the criterion: above the task's threshold, and above 0.5."""
     present = [name for name in DEFINITIONS if f"accuracy_{name}" in dataset]
     fits = [power_law(dataset, level, name, 0.5, resampling=resampling) for name in present]
     if "decision" in present:
@@ -117,7 +106,7 @@ def literal_table(dataset: xr.Dataset, level: float, resampling: Resampling) -> 
             used = int(fit["points_used"])
             total = used + int(fit["points_censored"])
             cells.append(f"{exponent_text(fit)}, {used} of {total}" if total else "not run yet")
-        rows.append((_name(parts[0][0]), *cells))
+        rows.append((row_name(parts[0][0]), *cells))
     caption = (
         "Exponent (95% interval), sizes used of sizes run. A size drops out when enough seeds "
         "still “succeed” at the largest rate tried."
@@ -140,7 +129,7 @@ def _rate_cell(best: xr.Dataset, labels: Mapping[str, object]) -> str:
 
 
 def best_rate_table(best: xr.Dataset) -> Table:
-    """Table 1's form: a row per size, a column per condition."""
+    """Best rates in the form of the paper's Table 1: a row per size, a column per condition."""
     parts = list(iterate_conditions(best, ("hidden",)))
     rows = tuple(
         (str(size), *(_rate_cell(part.sel(hidden=size), labels) for labels, part in parts))
@@ -149,15 +138,15 @@ def best_rate_table(best: xr.Dataset) -> Table:
     caption = (
         "Of the rates run, the one with the lowest held-out loss, averaged over seeds; a diverged "
         "seed rules a rate out. † lowest among failures: too few of the seeds learned at "
-        "that rate. In brackets, the paper's Table 1 where it has that size; its DMT-Adam rate of "
-        "0.1 at N = 3162 looks like such a lowest among failures. “none”: not run, or every rate "
-        "diverged."
+        "that rate. In brackets, the paper's Table 1 where it has that size; its rate of 0.1 for "
+        "delayed matching under Adam at N = 3162 may be such a lowest among failures. “none”: "
+        "not run, or every rate diverged."
     )
-    return Table(("N", *(_name(labels) for labels, _ in parts)), rows, caption)
+    return Table(("N", *(row_name(labels) for labels, _ in parts)), rows, caption)
 
 
 def speed_table(speed: xr.Dataset) -> Table:
-    """The exponent of steps to the criterion at each rate that could be fitted."""
+    """Exponents of the steps to the criterion, at each rate with a fit."""
     rows = []
     for labels, part in iterate_conditions(speed, ("hidden",)):
         if np.isnan(float(part["exponent"])):
@@ -166,7 +155,7 @@ def speed_table(speed: xr.Dataset) -> Table:
         place = {name: value for name, value in labels.items() if name != "learning_rate"}
         rows.append(
             (
-                _name(place),
+                row_name(place),
                 plain_number(float(part["learning_rate"]), 2),
                 signed(float(part["exponent"])),
                 "none" if np.isnan(low) else f"{signed(low)} to {signed(high)}",

@@ -1,4 +1,4 @@
-"""Training in the latent space (study 1, Fig. 5, Table 4): does size matter, what does it cost?"""
+"""Settings of training in the latent space: does size matter, and what does it cost?"""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ PRESETS = ("smoke", "laptop", "paper")
 
 
 def get_config(preset: str = "laptop") -> ConfigDict:
-    """The settings of a preset; `laptop` is the base that the others change."""
+    """Settings of a preset; the others change those of `laptop`."""
     one_of("preset", preset, PRESETS)
     config: Any = _laptop()
     if preset == "smoke":
@@ -43,7 +43,7 @@ def _laptop() -> ConfigDict:
     config.eps = 1e-8  # Adam's
     config.evaluation_trials = 50
 
-    # What one epoch of one network costs, in a process of its own that has all devices.
+    # The cost of one epoch of one network, measured in a separate process that has all devices.
     config.cost_hidden = (1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
     config.cost_repeats = 5
     config.cost_epochs = 5  # per repeat

@@ -1,4 +1,4 @@
-"""What one training epoch of one network costs, measured in a process of its own."""
+"""Cost of one training epoch of one network, measured in a separate process."""
 
 import concurrent.futures
 import dataclasses
@@ -19,16 +19,16 @@ __all__ = ["EpochCost", "epoch_cost"]
 
 
 class EpochCost(TypedDict):
-    """Seconds per epoch of every repeat, and the largest memory that the process took."""
+    """Seconds per epoch of every repeat, and the peak memory of the process in bytes."""
 
     seconds: list[float]
     peak_bytes: int
 
 
 def epoch_cost(setup: Setup, *, repeats: int, epochs: int) -> EpochCost:
-    """Times `repeats` times `epochs` epochs of one network that has all devices to itself.
+    """Times `repeats` times `epochs` epochs of one network on all devices.
 
-    In a new process, so that the memory is that of this network and of nothing before it.
+    Runs in a new process, so that the memory is that of this network alone.
     """
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
@@ -50,11 +50,11 @@ def _measure(setup: Setup, repeats: int, epochs: int) -> EpochCost:
 
 
 def _peak_bytes() -> int:
-    """Largest memory so far: of the accelerator, or of this process."""
+    """Peak memory of the accelerator, or of this process, in bytes."""
     device = jax.local_devices()[0]
     if device.platform != "cpu":
         return int((device.memory_stats() or {}).get("peak_bytes_in_use", 0))
-    # The kernel's figure for this program alone; getrusage would count its parent's too.
+    # The kernel's count for this process alone; getrusage would include its parent's.
     status = Path("/proc/self/status")
     if status.exists():
         return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])

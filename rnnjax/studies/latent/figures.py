@@ -1,4 +1,4 @@
-"""Training in the latent space: learning curves, accuracy and cost against size (paper, Fig. 5)."""
+"""Training in the latent space: learning curves, accuracy and cost by size (paper: Fig. 5)."""
 
 import numpy as np
 import xarray as xr
@@ -22,19 +22,17 @@ from rnnjax.plots.style import (
     size_ticks,
     tidy,
 )
+from rnnjax.studies.papers import LATENT_EPOCH_SECONDS
 
 __all__ = ["latent_accuracy", "latent_cost", "latent_curves"]
 
 _INNER = ("hidden", "learning_rate", "seed", "step")
 
-_EPOCH = 0.25
-"""Seconds per epoch of most networks of the paper (caption of Fig. 5)."""
-
 _KINDS = ("pearson", "decision")
 
 
 def latent_curves(dataset: xr.Dataset, *, window: int = 10) -> Figure:
-    """Training loss against step, one curve for each network size (Fig. 5A).
+    """Training loss against step, one curve for each network size (paper: Fig. 5A).
 
     A column per learning rate, a row per task or other condition. Line: mean over seeds of the
     moving average over `window` steps, band: their range. Raises `ValueError` for missing
@@ -60,13 +58,13 @@ def latent_curves(dataset: xr.Dataset, *, window: int = 10) -> Figure:
 
 
 def _size_axis(axes: Axes, sizes: np.ndarray) -> None:
-    """Marks every size, and names those that are far enough apart for their labels."""
+    """A tick at every size, and labels where they are far enough apart."""
     apart = (sizes[-1] / sizes[0]) ** 0.18
-    named: list[int] = []
+    labelled: list[int] = []
     for size in sizes.tolist():
-        if not named or size >= named[-1] * apart:
-            named.append(size)
-    size_ticks(axes, named)
+        if not labelled or size >= labelled[-1] * apart:
+            labelled.append(size)
+    size_ticks(axes, labelled)
     axes.xaxis.set_minor_locator(FixedLocator([float(size) for size in sizes]))
 
 
@@ -83,7 +81,7 @@ def _draw_accuracy(axes: Axes, part: xr.Dataset) -> None:
         if np.isnan(mean).all():
             continue
         color = CONDITION_COLORS[rate % len(CONDITION_COLORS)]
-        # Series at one size would hide each other's bars.
+        # Shifted, so that the bars of one size do not overlap.
         shift = 1.05 ** (number - (len(series) - 1) / 2)
         axes.errorbar(
             part["hidden"].values * shift,
@@ -102,7 +100,7 @@ def _draw_accuracy(axes: Axes, part: xr.Dataset) -> None:
 
 
 def latent_accuracy(dataset: xr.Dataset) -> Figure:
-    """Accuracy after training against network size (Fig. 5B), one panel per task.
+    """Accuracy after training against network size (paper: Fig. 5B), one panel per task.
 
     Filled: correlation of output and target, the paper's accuracy (`pearson`); open: fraction of
     right choices in the response period (`decision`). Mean over seeds and their range. Raises
@@ -131,7 +129,7 @@ def latent_accuracy(dataset: xr.Dataset) -> Figure:
 
 
 def _guide(axes: Axes, sizes: np.ndarray, values: np.ndarray) -> None:
-    """A line of slope one through the last point that was measured."""
+    """A line of slope one through the last point."""
     x = np.array([sizes[0], sizes[-1]], float)
     axes.plot(x, values[-1] * x / sizes[-1], color=GREY, lw=0.9, ls=":", label="proportional to N")
 
@@ -155,7 +153,7 @@ def _draw_cost(axes: Axes, cost: xr.Dataset, name: str, scale: float) -> bool:
 
 
 def latent_cost(cost: xr.Dataset) -> Figure:
-    """Seconds per epoch and peak memory against network size on log-log axes (Fig. 5C).
+    """Seconds per epoch and peak memory against network size, on logarithmic axes (paper: Fig. 5C).
 
     `cost` has, along `hidden`, `seconds_per_epoch` (with `seconds_per_epoch_low` and `_high`, drawn
     as a bar, if present) and `peak_bytes`, each NaN where not measured. Dotted: proportional to N,
@@ -173,7 +171,8 @@ def latent_cost(cost: xr.Dataset) -> Figure:
         if not _draw_cost(axes, ordered, name, scale):
             continue
         if name == "seconds_per_epoch":
-            axes.axhline(_EPOCH, color=GREY, lw=0.9, ls="--", label="paper: 250 ms")
+            paper = f"paper: {1e3 * LATENT_EPOCH_SECONDS:g} ms"
+            axes.axhline(LATENT_EPOCH_SECONDS, color=GREY, lw=0.9, ls="--", label=paper)
         _size_axis(axes, ordered["hidden"].values)
         log_ticks(axes, "y")
         axes.set_xlabel(UNITS["hidden"])

@@ -1,4 +1,4 @@
-"""The report on training in the latent space: is learning the same at every network size?"""
+"""Page on training in the latent space: is learning the same at every network size?"""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,51 +13,36 @@ from rnnjax.analysis import (
     loss_scaling,
     require,
 )
-from rnnjax.plots.style import name_condition, plain_number
+from rnnjax.plots.style import plain_number
 from rnnjax.report.page import Page, Picture, Section, Table
-from rnnjax.report.provenance import (
-    Provenance,
-    incomplete,
-    runs_section,
-    settings_section,
-    steps_taken,
-)
+from rnnjax.report.provenance import Provenance, incomplete, steps_taken
 from rnnjax.report.wording import (
-    bullets,
     duration,
     exponent_text,
     listed_rates,
     listed_sizes,
     listed_tasks,
+    size_text,
     task_name,
 )
-from rnnjax.studies.fits import exponent_range, setup_table
+from rnnjax.studies.fits import exponent_range, row_name
 from rnnjax.studies.latent.figures import latent_accuracy, latent_cost, latent_curves
-from rnnjax.studies.papers import PAPER
+from rnnjax.studies.pages import setup_table, sweep_page
+from rnnjax.studies.papers import (
+    COLLAPSE_PAPER,
+    LATENT_CLAIMS,
+    LATENT_EPOCH_SECONDS,
+    LATENT_EPOCHS,
+    LATENT_LARGEST,
+    LATENT_SETUP,
+)
 
 __all__ = ["latent_page"]
-
-SETUP: Mapping[str, str] = {
-    "network": "“a rank-one RNN” (appendix A)",
-    "task": "not stated",
-    "network sizes": "1000, 3000, 5000, 10000, 30000, 100000",
-    "learning rates": "0.01, 0.1",
-    "seeds": "5",
-    "training steps": "500 epochs",
-}
-"""Table 4 of the paper, and its text."""
-
-EPOCHS, LARGEST = 500, 100_000
-"""Training epochs and largest network of the paper."""
 
 TARGETS = (0.5, 0.2, 0.1)
 """Shares of the blind loss, that of the best answer which ignores the input."""
 
 _GIB = 2.0**30
-
-
-def _size(size: object) -> str:
-    return f"N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{size}"
 
 
 def _place(labels: Mapping[str, object]) -> str:
@@ -86,7 +71,7 @@ def _curves_sentence(dataset: xr.Dataset, distance: xr.Dataset) -> str:
     chance = float(part["chance"])
     beside = "" if np.isnan(chance) else f", where seeds alone would give up to {chance:.2f}"
     return (
-        f"From {_size(sizes[0])} to {sizes[-1]} learning curves stay within a factor "
+        f"From {size_text(sizes[0])} to {sizes[-1]} learning curves stay within a factor "
         f"{float(part['factor']):.2f} of that of the smallest network (compared at steps {steps}); "
         f"they are farthest apart {_place(labels)}, step {float(part['step']):.0f}{beside}."
     )
@@ -99,10 +84,10 @@ def _all_fits(scaling: xr.Dataset) -> list[xr.Dataset]:
 def _speed_sentence(scaling: xr.Dataset) -> str:
     fits = [fit for fit in _all_fits(scaling) if not np.isnan(float(fit["exponent_low"]))]
     if not fits:
-        return "No loss was reached by three sizes, so that no exponent can be given."
-    holding = sum(float(fit["exponent_low"]) <= 0 <= float(fit["exponent_high"]) for fit in fits)
+        return "No loss was reached at three sizes, so there is no exponent."
+    containing = sum(float(fit["exponent_low"]) <= 0 <= float(fit["exponent_high"]) for fit in fits)
     return f"The steps to a loss against N: {exponent_range(fits)}" + (
-        f" fits, and holding zero in {holding}." if len(fits) > 1 else "."
+        f" fits, and containing zero in {containing}." if len(fits) > 1 else "."
     )
 
 
@@ -111,10 +96,10 @@ def _cost_sentence(cost: xr.Dataset) -> str:
     if not seconds.size:
         return ""
     first, last = seconds.isel(hidden=0), seconds.isel(hidden=-1)
-    text = f"An epoch takes {_seconds(float(first))} at {_size(int(first['hidden']))}"
+    text = f"An epoch takes {_seconds(float(first))} at {size_text(int(first['hidden']))}"
     if seconds.size > 1:
-        text += f" and {_seconds(float(last))} at {_size(int(last['hidden']))}"
-    return f"{text} (paper: 250 ms for most sizes)."
+        text += f" and {_seconds(float(last))} at {size_text(int(last['hidden']))}"
+    return f"{text} (paper: {_seconds(LATENT_EPOCH_SECONDS)} for most sizes)."
 
 
 def _seconds(value: float) -> str:
@@ -126,17 +111,15 @@ def _lead(
     distance: xr.Dataset,
     scaling: xr.Dataset,
     cost: xr.Dataset,
-    partial: bool,
 ) -> str:
-    prefix = "Partial results, the sweep is not complete. " if partial else ""
     if not bool(finished(dataset).any()):
-        return prefix + "No run has finished yet."
+        return ""
     sentences = [
         _curves_sentence(dataset, distance),
         _speed_sentence(scaling),
         _cost_sentence(cost),
     ]
-    return prefix + " ".join(filter(None, sentences))
+    return " ".join(filter(None, sentences))
 
 
 def _distance_table(distance: xr.Dataset) -> Table:
@@ -146,7 +129,7 @@ def _distance_table(distance: xr.Dataset) -> Table:
         factor, chance = float(part["factor"]), float(part["chance"])
         rows.append(
             (
-                name_condition(place) or "all runs",
+                row_name(place),
                 plain_number(float(part["learning_rate"]), 2),
                 f"{float(part['step']):.0f}",
                 "none" if np.isnan(factor) else f"{factor:.2f}",
@@ -175,7 +158,7 @@ def _scaling_table(scaling: xr.Dataset) -> Table:
             ends = f"{float(steps[0]):.0f} to {float(steps[-1]):.0f}"
         rows.append(
             (
-                name_condition(place) or "all runs",
+                row_name(place),
                 plain_number(float(part["learning_rate"]), 2),
                 f"{float(part['target']):.0%}",
                 exponent_text(part),
@@ -186,8 +169,8 @@ def _scaling_table(scaling: xr.Dataset) -> Table:
     columns = ("condition", "rate", "loss", "exponent", "steps", "sizes used / not")
     caption = (
         "Exponent (95% interval over seeds) of the steps to a training loss against N; the loss in "
-        "percent of the blind loss, that of the best answer that ignores the input. Steps: from "
-        "the smallest to the largest size whose seeds arrived, half of them at least."
+        "percent of the blind loss, that of the best answer that ignores the input. Steps: at the "
+        "smallest and the largest size at which at least half of the seeds reached the loss."
     )
     return Table(columns, tuple(rows), caption)
 
@@ -202,24 +185,26 @@ def _cost_table(cost: xr.Dataset) -> Table:
             (
                 str(size),
                 _seconds(seconds) if known else "not measured",
-                duration(EPOCHS * seconds) if known else "",
+                duration(LATENT_EPOCHS * seconds) if known else "",
                 "not measured" if np.isnan(memory) else f"{memory / _GIB:.2f} GiB",
             )
         )
     caption = (
-        "Of a process that trains one network, with nothing subtracted: the memory includes that "
-        "of Python and its libraries."
+        "Measured in a process that trains one network; the memory includes that of Python and its "
+        "libraries."
     )
-    return Table(("N", "per epoch", f"{EPOCHS} epochs", "peak memory"), tuple(rows), caption)
+    return Table(("N", "per epoch", f"{LATENT_EPOCHS} epochs", "peak memory"), tuple(rows), caption)
 
 
 def _hundred_epochs(cost: xr.Dataset) -> str:
-    """At the paper's largest size, or the nearest one measured."""
+    """Time of 100 epochs at the paper's largest size, or the nearest one measured."""
     seconds = cost["seconds_per_epoch"].dropna("hidden")
     if not seconds.size:
         return "not measured"
-    nearest = seconds.isel(hidden=np.abs(np.log(seconds["hidden"].values / LARGEST)).argmin())
-    return f"100 epochs at {_size(int(nearest['hidden']))}: {duration(100 * float(nearest))}"
+    nearest = seconds.isel(
+        hidden=np.abs(np.log(seconds["hidden"].values / LATENT_LARGEST)).argmin()
+    )
+    return f"100 epochs at {size_text(int(nearest['hidden']))}: {duration(100 * float(nearest))}"
 
 
 def _epoch_range(cost: xr.Dataset) -> str:
@@ -242,16 +227,13 @@ def _factor_text(distance: xr.Dataset) -> str:
 
 
 def _claims_table(distance: xr.Dataset, scaling: xr.Dataset, cost: xr.Dataset) -> Table:
-    rows = (
-        ("learning curves of all sizes", "“nearly identical”", _factor_text(distance)),
-        ("steps to a loss against N", "", exponent_range(_all_fits(scaling))),
-        ("time per epoch", "about 250 ms; more at N = 100000", _epoch_range(cost)),
-        (
-            "training at N = 100000",
-            "“within about a minute”, of the order of 100 epochs",
-            _hundred_epochs(cost),
-        ),
-    )
+    ours = {
+        "learning curves of all sizes": _factor_text(distance),
+        "steps to a loss against N": exponent_range(_all_fits(scaling)),
+        "time per epoch": _epoch_range(cost),
+        f"training at N = {LATENT_LARGEST}": _hundred_epochs(cost),
+    }
+    rows = tuple((name, LATENT_CLAIMS.get(name, ""), text) for name, text in ours.items())
     caption = "Claims of Fig. 5 and section 3.4 beside the same numbers here."
     return Table(("claim", "paper", "here"), rows, caption, align="lll")
 
@@ -268,30 +250,26 @@ def _ours(dataset: xr.Dataset, settings: Mapping[str, object]) -> dict[str, str]
     }
 
 
-def _caveats() -> str:
-    return bullets(
-        [
-            "These are networks of rank K trained from the start, K numbers evolving in place of "
-            "N. Nothing here says that a network of full rank of the same size would learn so.",
-            "The latent equations are no approximation: with W = m nᵀ / N, one leak for all "
-            "neurons and κ(0) = nᵀ r(0) / N, κ = nᵀ r / N holds at every step. The readout `rates` "
-            "is W_out r, the whole network's; `latent` is C κ, that of W_out = C nᵀ / N.",
-            "The paper's Eqs. 10 and 11, W = m nᵀ and κ = nᵀ r, lack the factors 1/N of its "
-            "Eq. 12: taken at their word, they differ by a factor N. Eqs. 7 to 9 are consistent, "
-            "and used here.",
-            "A readout of κ itself has no more dimensions than K. With K = 1, as the paper's "
-            "appendix says, all outputs would be multiples of one number, which cannot do the "
-            "3-bit flip-flop; it needs K = 3.",
-            "Every sum over neurons is an average over N draws of the same distribution, so that "
-            "curves must approach a limit, and sizes differ by terms that shrink as 1/√N. That "
-            "holds for entries of m, n and the input weights of order one. Other scales "
-            "of the initial weights need not give coinciding curves.",
-            "“By chance” exchanges sizes, and says how far seeds alone would drive curves apart. "
-            "To stay below it shows no difference; it does not show that there is none.",
-            "The intervals cover seeds. Times hold for the machine they were measured on, and "
-            "for one network at a time.",
-        ]
-    )
+_CAVEATS = [
+    "These are networks of rank K from the start of training, with K variables in place of N. A "
+    "network of full rank of the same size need not learn in the same way.",
+    "The latent equations are no approximation: with W = m nᵀ / N, one leak for all neurons and "
+    "κ(0) = nᵀ r(0) / N, κ = nᵀ r / N holds at every step. The readout `rates` is W_out r, the "
+    "whole network's; `latent` is C κ, that of W_out = C nᵀ / N.",
+    "The paper's Eqs. 10 and 11, W = m nᵀ and κ = nᵀ r, lack the factors 1/N of its Eq. 12: read "
+    "literally, they differ by a factor N. Eqs. 7 to 9 are consistent, and used here.",
+    "A readout of κ itself has no more dimensions than K. With K = 1, as in the paper's appendix, "
+    "all outputs would be multiples of one number, which cannot solve the 3-bit flip-flop; it "
+    "needs K = 3.",
+    "Every sum over neurons is an average over N draws of the same distribution, so that curves "
+    "must approach a limit, and sizes differ by terms that shrink as 1/√N. That holds for entries "
+    "of m, n and the input weights of order one. Other scales of the initial weights need not "
+    "give coinciding curves.",
+    "“By chance” exchanges sizes, and estimates how far apart seeds alone would drive the curves. "
+    "A factor below it shows no difference; it does not show that there is none.",
+    "The intervals cover seeds. Times hold for the machine they were measured on, and for one "
+    "network at a time.",
+]
 
 
 def _curve_section(dataset: xr.Dataset, distance: xr.Dataset, window: int) -> Section:
@@ -333,11 +311,19 @@ def latent_page(
     window: int = 10,
     resampling: Resampling = Resampling(),
 ) -> Page:
-    """The report on training in the latent space: whether size matters, and what it costs.
+    """The page on training in the latent space: whether size matters, and what it costs.
 
-    `cost` has `seconds_per_epoch` and `peak_bytes` along `hidden`, NaN where not measured, and may
-    have `seconds_per_epoch_low` and `_high`. `pending` marks a sweep still in progress. `targets`
-    are shares of the blind loss. Raises `ValueError` for missing variables or dimensions.
+    Args:
+        dataset: results of the sweep.
+        cost: `seconds_per_epoch` and `peak_bytes` along `hidden`, NaN where not measured, and
+            perhaps `seconds_per_epoch_low` and `_high`.
+        provenance: how they were computed.
+        pending: whether the sweep is still running.
+        targets: training losses to reach, as shares of the blind loss.
+        window: steps over which training losses are averaged.
+        resampling: settings of the intervals.
+
+    Raises `ValueError` for missing variables or dimensions.
     """
     require(dataset, variables=["final_loss", "blind_loss", "steps_taken", "status"])
     require(cost, variables=["seconds_per_epoch", "peak_bytes"], dims=["hidden"])
@@ -346,7 +332,6 @@ def latent_page(
     scaling = loss_scaling(
         dataset, targets=targets, of_blind=True, window=window, resampling=resampling
     )
-    partial = pending or incomplete(dataset)
     sections = (
         _curve_section(dataset, distance, window),
         Section("Steps to a loss", "", (_scaling_table(scaling),)),
@@ -357,17 +342,12 @@ def latent_page(
             "",
             (
                 _claims_table(distance, scaling, cost),
-                setup_table(SETUP, _ours(dataset, provenance.settings)),
+                setup_table(LATENT_SETUP, _ours(dataset, provenance.settings)),
             ),
         ),
-        Section("What these numbers do not say", _caveats()),
-        runs_section(dataset),
-        settings_section(provenance.settings),
     )
-    return Page(
-        "Training in the latent space",
-        _lead(dataset, distance, scaling, cost, partial),
-        sections,
-        subtitle=f"After “{PAPER}”, section 3.4" + (" (partial results)" if partial else ""),
-        provenance=provenance.rows(),
-    )
+    return sweep_page(
+        "Training in the latent space", _lead(dataset, distance, scaling, cost), sections, dataset,
+        provenance, subtitle=f"After “{COLLAPSE_PAPER}”, section 3.4", caveats=_CAVEATS,
+        partial=pending or incomplete(dataset),
+    )  # fmt: skip

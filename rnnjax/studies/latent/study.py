@@ -21,7 +21,7 @@ from rnnjax.validate import positive_integer
 
 
 def build_sweep(config: Config) -> rnnjax.Sweep:
-    """The population that a config describes; raises `ValueError` for what makes no sense."""
+    """The sweep of a config; raises `ValueError` for invalid settings."""
     seeds = positive_integer("seeds", config.seeds)
     task = rnnjax.tasks.make(config.task, **task_options(config, config.task))
     if config.readout == "latent" and config.rank < task.outputs:
@@ -49,17 +49,17 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
 
 
 def measure_costs(setups: dict[int, Setup], config: Config, workdir: Path) -> xr.Dataset:
-    """Seconds and peak memory of an epoch at each size; what the workdir has is not redone."""
+    """Seconds and peak memory of an epoch at each size; those in the workdir are read."""
     how = {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
 
-    def measured(size: int) -> EpochCost:
+    def measure(size: int) -> EpochCost:
         print(f"timing an epoch at N = {size:,}", file=sys.stderr)
         return epoch_cost(setups[size], **how)
 
     found = []
     for size, setup in setups.items():
         of = {**how, "setup": describe(setup), "devices": device_name(), "jax": versions()["jax"]}
-        compute = functools.partial(measured, size)
+        compute = functools.partial(measure, size)
         found.append(cached(workdir / "cost.json", f"N={size}", of, compute))
     seconds = np.array([cost["seconds"] for cost in found])
     values = {
@@ -72,7 +72,7 @@ def measure_costs(setups: dict[int, Setup], config: Config, workdir: Path) -> xr
 
 
 def _sized_setups(config: Config, sweep: rnnjax.Sweep) -> dict[int, Setup]:
-    """What an epoch is timed of, by size."""
+    """The setups whose epochs are timed, by size."""
     for name in ("cost_repeats", "cost_epochs"):
         positive_integer(name, config[name])
     sizes = sorted(positive_integer("cost_hidden", size) for size in config.cost_hidden)
@@ -90,11 +90,11 @@ def run(
     dry_run: bool = False,
     command: str = "rnnjax.studies.latent.study.run(config, workdir)",
 ) -> xr.Dataset | None:
-    """Trains what the workdir lacks, times an epoch at each size, and writes the report.
+    """Trains the runs that the workdir lacks, times an epoch at each size, and writes the report.
 
-    With `dry_run` only says the cost of training. `command` is what the report names as its
-    origin. Raises `ValueError` for a config that makes no sense and for a workdir that is in use,
-    damaged, or of another config.
+    With `dry_run`, only prints the cost of training. `command` is the command that the report
+    lists. Raises `ValueError` for invalid settings and for a workdir that is in use, damaged, or of
+    another config.
     """
     sweep = build_sweep(config)
     setups = _sized_setups(config, sweep)

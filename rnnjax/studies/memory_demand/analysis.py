@@ -1,5 +1,6 @@
-"""Memory demand of a task: how long a window of its past predicts the next target (study 2, C)."""
+"""Memory demand of a task: the length of the past that predicts its next target."""
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -11,22 +12,83 @@ import numpy as np
 import optax
 import xarray as xr
 
-from rnnjax.sweep import Layout, default_layout
+from rnnjax.devices import Layout, default_layout
 from rnnjax.tasks import Task, Trial
 from rnnjax.typing import Array, Bool, Float, Int, Key, Scalar
 from rnnjax.validate import finite_positive, fraction, instance_of, one_of, positive_integer, whole
 
-__all__ = ["checked_histories", "enough", "memory_demand"]
+__all__ = [
+    "PredictorOptions",
+    "Window",
+    "checked_histories",
+    "memory_demand",
+    "sufficient_history",
+]
 
-WINDOWS = ("inputs", "targets")
+HISTORIES = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30)
+"""Lengths of the window, unless others are given."""
+
+FEATURES = ("inputs", "targets")
 BEFORE = ("first", "silence")
 
-# Share of the targets' variance below which a difference is the perceptrons', not the task's.
+# Share of the targets' variance below which a difference is attributed to the perceptrons.
 _NEGLIGIBLE = 1e-3
 
 
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """The part of the past that the predictors receive.
+
+    Raises `ValueError` for an unknown name or a lead other than 0 and 1.
+    """
+
+    features: str = "inputs"
+    """`inputs`: x alone; `targets`: y too, before the current step."""
+    lead: int = 0
+    """0 for windows that end at x_t, as in the paper; 1 for x_{t+1}, on which y_{t+1} may depend,
+    since targets of this package respond to the input of their own step."""
+    before: str = "first"
+    """The entries before the trial: its `first` step repeated, or `silence`, whose end marks the
+    time in the trial even where the task does not."""
+
+    def __post_init__(self):
+        one_of("features", self.features, FEATURES)
+        one_of("before", self.before, BEFORE)
+        if whole("lead", self.lead) > 1:
+            raise ValueError(f"lead: expected 0 or 1, got {self.lead}")
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictorOptions:
+    """Size and training of the predictors. Raises `ValueError` for numbers out of range."""
+
+    initializations: int = 5
+    """Perceptrons for every h."""
+    units: int = 64
+    """Rectified units of each."""
+    steps: int = 5000
+    """Steps of Adam, with a rate that falls to 0 as a cosine."""
+    batch: int = 256
+    """Windows per step."""
+    learning_rate: float = 3e-3
+    """Rate of the first step."""
+    trials: int = 1024
+    """Training trials; a quarter as many are held out."""
+    tolerance: float = 0.05
+    """Share of the fall in error that the sufficient history may lack."""
+    seed: int = 0
+    """Seed of trials, weights and batches."""
+
+    def __post_init__(self):
+        for name in ("initializations", "units", "steps", "batch", "trials"):
+            positive_integer(name, getattr(self, name))
+        finite_positive("learning_rate", self.learning_rate)
+        fraction("tolerance", self.tolerance)
+        whole("seed", self.seed)
+
+
 class _Spec(NamedTuple):
-    """What one compiled program trains predictors of."""
+    """The static part of a program that trains predictors."""
 
     layout: Layout
     units: int
@@ -50,99 +112,50 @@ class _Samples(NamedTuple):
     """Windows, the targets at their ends, and those that follow."""
 
     past: Float[Array, "B P C"]
-    """What windows are cut from: every trial and what fills the time before it; the window of step
-    t starts at row t."""
+    """Every trial, preceded by the entries before it; the window of step t starts at row t."""
     now: Float[Array, "B T O"]
-    """The target that every predictor sees, y_t."""
+    """The current target y_t, which every predictor receives."""
     following: Float[Array, "B T O"]
     """The target to be predicted, y_{t+1}."""
 
 
 def memory_demand(
     task: Task,
-    histories: Sequence[int] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30),
-    *,
-    window: str = "inputs",
-    lead: int = 0,
-    before: str = "first",
-    initializations: int = 5,
-    units: int = 64,
-    steps: int = 5000,
-    batch: int = 256,
-    learning_rate: float = 3e-3,
-    trials: int = 1024,
-    tolerance: float = 0.05,
-    seed: int = 0,
+    histories: Sequence[int] = HISTORIES,
+    window: Window = Window(),
+    options: PredictorOptions = PredictorOptions(),
 ) -> xr.Dataset:
-    """Held-out error of predicting y_{t+1} from h steps of the past, and the h that is enough.
+    """Held-out error of predicting y_{t+1} from h steps of the past, and the sufficient h.
 
-    The features are `[x_{t-h+1}, ..., x_t; y_t]` (study 2, appendix C), inputs standardized. A
+    The features are `[x_{t-h+1}, ..., x_t; y_t]` (appendix C of the paper), inputs standardized. A
     two-layer perceptron is trained on them for every h and initialization, all in one program. The
-    demand is the smallest h whose error exceeds the best by no more than `tolerance` of the fall
-    from the first h to the best, two standard errors of the best, or a thousandth of the targets'
-    variance.
+    demand is the smallest h whose error exceeds the lowest by no more than `options.tolerance` of
+    the fall from the first h to the best, two standard errors of the best, or a thousandth of the
+    targets' variance.
 
     Args:
-        task: what is asked.
+        task: the task.
         histories: lengths h of the window, ascending, the first at least 1.
-        window: `inputs`, or `targets`, which adds `y_{t-h+1}, ..., y_{t-1}`.
-        lead: 0 for windows that end at x_t, as the paper writes it. 1 for x_{t+1}: targets of this
-            package answer the input of their own step, so that y_{t+1} may depend on x_{t+1}.
-        before: what fills windows that reach back before the trial: its `first` step again, or
-            `silence`, whose end is a clock that the task need not have.
-        initializations: perceptrons per h.
-        units: rectifiers of each.
-        steps: Adam's steps, on a rate that falls to 0 as a cosine.
-        batch: windows per step.
-        learning_rate: Adam's first rate.
-        trials: trials to train on; a quarter as many are held out.
-        tolerance: see above.
-        seed: decides trials, weights and batches.
+        window: further features, and the end of the window.
+        options: size and training of the perceptrons.
 
     Returns:
-        `error` over `history` and `initialization`; `demand`, and whether it is `censored`, being
-        the last of several histories, so that a longer one might be asked for; `variance` of the
+        `error` over `history` and `initialization`; `demand`, and whether it is `censored`, that
+        is, the last of several histories, so that a longer one may be needed; `variance` of the
         targets.
 
     Raises:
-        ValueError: histories that do not ascend, are longer than the trial, or numbers out of
-            range.
+        ValueError: histories that do not ascend or are longer than the trial.
     """
     instance_of("task", task, Task)
     lengths = checked_histories(task, histories)
-    one_of("window", window, WINDOWS)
-    one_of("before", before, BEFORE)
-    if whole("lead", lead) > 1:
-        raise ValueError(f"lead: expected 0 or 1, got {lead}")
-    fraction("tolerance", tolerance)
-    finite_positive("learning_rate", learning_rate)
-    layout, count = default_layout(), positive_integer("initializations", initializations)
-    spec = _Spec(
-        layout,
-        positive_integer("units", units),
-        positive_integer("batch", batch),
-        positive_integer("steps", steps),
-        learning_rate,
-    )
-    key = jax.random.key(whole("seed", seed))
-    drawn = task.batch(jax.random.fold_in(key, 0), positive_integer("trials", trials))
-    kept = task.batch(jax.random.fold_in(key, 1), max(trials // 4, 1))
-    # Raw inputs, such as frequencies to 30, would swamp the rest.
-    mean = jnp.mean(drawn.inputs, axis=(0, 1), keepdims=True)
-    spread = jnp.std(drawn.inputs, axis=(0, 1), keepdims=True)
-    scale = jnp.where(spread > 0, spread, 1.0)
-    train, held = (
-        _samples(trial, mean, scale, longest=lengths[-1], lead=lead, window=window, before=before)
-        for trial in (drawn, kept)
-    )
-    runs = len(lengths) * count
-    order = np.minimum(np.arange(layout.padded(runs)), runs - 1)  # the last one fills the lanes
-    kept_rows = np.arange(lengths[-1]) >= lengths[-1] - np.array(lengths)[:, None]
-    keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.fold_in(key, 2)))(order)
-    errors = _errors(spec, train, held, jnp.asarray(kept_rows[order // count]), keys)
-    error = np.asarray(errors, np.float64)[:runs].reshape(len(lengths), count)
+    key = jax.random.key(options.seed)
+    drawn = task.batch(jax.random.fold_in(key, 0), options.trials)
+    kept = task.batch(jax.random.fold_in(key, 1), max(options.trials // 4, 1))
+    train, held = _windows(drawn, kept, lengths[-1], window)
+    error = _held_out_errors(train, held, lengths, options, jax.random.fold_in(key, 2))
     variance = float(np.var(np.asarray(kept.targets), axis=(0, 1)).mean())
-    place = enough(error, tolerance, _NEGLIGIBLE * variance)
+    place = sufficient_history(error, options.tolerance, _NEGLIGIBLE * variance)
     return xr.Dataset(
         {
             "error": (("history", "initialization"), error),
@@ -150,8 +163,32 @@ def memory_demand(
             "censored": ((), 0 < place == len(lengths) - 1),
             "variance": ((), variance),
         },
-        {"history": lengths, "initialization": np.arange(count)},
+        {"history": lengths, "initialization": np.arange(options.initializations)},
     )
+
+
+def _windows(drawn: Trial, kept: Trial, longest: int, window: Window) -> tuple[_Samples, _Samples]:
+    """Samples of the training and of the held-out trials, standardized by the training inputs."""
+    # Raw inputs, such as frequencies to 30, would dominate the other features.
+    mean = jnp.mean(drawn.inputs, axis=(0, 1), keepdims=True)
+    spread = jnp.std(drawn.inputs, axis=(0, 1), keepdims=True)
+    scale = jnp.where(spread > 0, spread, 1.0)
+    train, held = (_samples(trial, mean, scale, longest, window) for trial in (drawn, kept))
+    return train, held
+
+
+def _held_out_errors(
+    train: _Samples, held: _Samples, lengths: list[int], options: PredictorOptions, key: Key
+) -> np.ndarray:
+    """Held-out error of every predictor, [histories, initializations]."""
+    layout, count = default_layout(), options.initializations
+    spec = _Spec(layout, options.units, options.batch, options.steps, options.learning_rate)
+    runs = len(lengths) * count
+    order = np.minimum(np.arange(layout.padded(runs)), runs - 1)  # the last run pads the lanes
+    rows = np.arange(lengths[-1]) >= lengths[-1] - np.array(lengths)[:, None]
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(order)
+    errors = _errors(spec, train, held, jnp.asarray(rows[order // count]), keys)
+    return np.asarray(errors, np.float64)[:runs].reshape(len(lengths), count)
 
 
 def checked_histories(task: Task, histories: Sequence[int]) -> list[int]:
@@ -167,8 +204,12 @@ def checked_histories(task: Task, histories: Sequence[int]) -> list[int]:
     return lengths
 
 
-def enough(error: np.ndarray, tolerance: float, negligible: float = 0.0) -> int:
-    """Index of the first history whose mean error [H, initializations] is as good as the best's."""
+def sufficient_history(error: np.ndarray, tolerance: float, negligible: float = 0.0) -> int:
+    """Index of the first history with a mean error about as low as the lowest.
+
+    The mean of `error` [histories, initializations] may exceed the lowest by `tolerance` of the
+    fall from the first history, by two standard errors of the lowest, or by `negligible`.
+    """
     means, count = error.mean(1), error.shape[1]
     best = int(means.argmin())
     noise = 2 * error[best].std(ddof=1) / np.sqrt(count) if count > 1 else 0.0
@@ -176,16 +217,14 @@ def enough(error: np.ndarray, tolerance: float, negligible: float = 0.0) -> int:
     return int(np.argmax(means <= means[best] + allowed))
 
 
-def _samples(
-    trial: Trial, mean: Array, scale: Array, *, longest: int, lead: int, window: str, before: str
-) -> _Samples:
-    """Inputs are standardized by `mean` and `scale`, those of the trials to train on."""
+def _samples(trial: Trial, mean: Array, scale: Array, longest: int, window: Window) -> _Samples:
+    """The samples of `trial`, with inputs standardized by `mean` and `scale`."""
     inputs, targets = trial.inputs, trial.targets
     steps = targets.shape[1]
-    filled = int(before == "first")  # else zeros
+    lead, filled = window.lead, int(window.before == "first")  # else zeros
     past = jnp.concatenate([filled * inputs[:, :1].repeat(longest - 1, axis=1), inputs], axis=1)
     past = (past - mean) / scale
-    if window == "targets":  # beside the input of step s the target of step s - lead
+    if window.features == "targets":  # beside the input of step s the target of step s - lead
         earlier = targets[:, :1].repeat(longest - 1 + lead, axis=1)
         answers = jnp.concatenate([filled * earlier, targets], axis=1)[:, : past.shape[1]]
         past = jnp.concatenate([past, answers], axis=-1)
@@ -195,7 +234,7 @@ def _samples(
 def _features(
     samples: _Samples, rows: Bool[Array, " H"], which: Int[Array, " B"]
 ) -> tuple[Array, Array]:
-    """Features and targets of the samples numbered `which`, with the older rows blanked."""
+    """Features and targets of the samples numbered `which`; rows not in `rows` are zero."""
     times = samples.now.shape[1]
     trial, time = which // times, which % times
     at = time[:, None] + jnp.arange(len(rows))[None]
@@ -209,7 +248,7 @@ def _features(
 def _errors(
     spec: _Spec, train: _Samples, held: _Samples, rows: Bool[Array, "S H"], keys: Key
 ) -> Float[Array, " S"]:
-    """Held-out error of every predictor, each trained on the rows of the window that it sees."""
+    """Held-out error of every predictor, each trained on its own `rows` of the window."""
     return spec.layout.map(lambda run: _error(spec, train, held, *run), (rows, keys))
 
 
@@ -218,14 +257,14 @@ def _error(
 ) -> Scalar:
     outputs = train.now.shape[-1]
     model = _Predictor(spec.units, outputs)
-    initial_params, drawing = jax.random.split(key)
+    weights_key, batches_key = jax.random.split(key)
     features, _ = _features(train, rows, jnp.zeros(1, int))
-    params: Any = model.init(initial_params, features)
-    # The initial weights are those of a network with no more inputs than it sees.
+    params: Any = model.init(weights_key, features)
+    # Initial weights as for a network whose only inputs are its own rows.
     width = train.past.shape[-1]
-    seen, all_of_them = jnp.sum(rows) * width + outputs, features.shape[-1]
+    used, total = jnp.sum(rows) * width + outputs, features.shape[-1]
     first = params["params"]["Dense_0"]
-    first["kernel"] = first["kernel"] * jnp.sqrt(all_of_them / seen)
+    first["kernel"] = first["kernel"] * jnp.sqrt(total / used)
     optimizer = optax.adam(optax.cosine_decay_schedule(spec.learning_rate, spec.steps))
 
     def objective(params: Any, which: Array, samples: _Samples) -> Scalar:
@@ -233,9 +272,9 @@ def _error(
         predicted: Any = model.apply(params, features)
         return jnp.mean(jnp.square(predicted - wanted))
 
-    def step(carried, number):
-        params, state = carried
-        draw = jax.random.fold_in(drawing, number)
+    def step(carry, number):
+        params, state = carry
+        draw = jax.random.fold_in(batches_key, number)
         count = train.now.shape[0] * train.now.shape[1]
         which = jax.random.randint(draw, (spec.batch,), 0, count)
         change, state = optimizer.update(jax.grad(objective)(params, which, train), state)

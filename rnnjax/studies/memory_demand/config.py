@@ -1,4 +1,4 @@
-"""Memory demand (study 2, Fig. 9): how long a history predicts the next target?"""
+"""Settings of memory demand: how long a history predicts the next target?"""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ PRESETS = ("smoke", "laptop", "paper")
 
 
 def get_config(preset: str = "laptop") -> ConfigDict:
-    """The settings of a preset; `laptop` is the base that the others change."""
+    """Settings of a preset; the others change those of `laptop`."""
     one_of("preset", preset, PRESETS)
     config: Any = _laptop()
     if preset == "smoke":
@@ -24,14 +24,14 @@ def get_config(preset: str = "laptop") -> ConfigDict:
 def _laptop() -> ConfigDict:
     config = ConfigDict()
     config.tasks = ("flip_flop", "sine_wave", "path_integration", "delayed_discrimination")
-    config.histories = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30)
+    config.histories = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30)  # steps
     config.initializations = 5  # perceptrons per history, task and window
     config.units = 64
     config.steps = 5000
     config.batch = 256  # windows per step
     config.learning_rate = 3e-3  # falls to 0 as a cosine
-    config.trials = 1024  # to train on; a quarter as many are held out
-    config.tolerance = 0.05  # share of the fall in error that may be missing
+    config.trials = 1024  # for training; a quarter as many are held out
+    config.tolerance = 0.05  # share of the fall in error that a sufficient history may lack
     config.seed = 0
 
     config.flip_flop = ConfigDict({"bits": 3, "p": 0.3, "steps": 100})

@@ -1,4 +1,4 @@
-"""Memory demand: prediction error against the length of the window (study 2, Fig. 9)."""
+"""Memory demand: prediction error against the length of the window (paper: Fig. 9)."""
 
 import numpy as np
 import xarray as xr
@@ -22,8 +22,8 @@ def memory_curves(dataset: xr.Dataset) -> Figure:
     """Held-out error against history length h, a panel per task, a line per kind of window.
 
     Line: mean over initializations; band: their range; ring: the demand. `dataset` has `error`
-    over `task`, `variant`, `history` and `initialization`, and `demand` over the first two, as
-    joined from `rnnjax.analysis.memory_demand`. Raises `ValueError` where one is missing.
+    over `task`, `variant`, `history` and `initialization`, and `demand` over the first two: those
+    of `memory_demand`, combined. Raises `ValueError` for missing variables or dimensions.
     """
     dims = ["task", "variant", "history", "initialization"]
     require(dataset, variables=["error", "demand"], dims=dims)

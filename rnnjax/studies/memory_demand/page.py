@@ -1,4 +1,4 @@
-"""The report on memory demand: how long a history each task's next target asks for."""
+"""Page on memory demand: how long a history the next target of each task depends on."""
 
 import numpy as np
 import xarray as xr
@@ -14,11 +14,11 @@ from rnnjax.studies.papers import DEGENERACY_PAPER
 __all__ = ["memory_page"]
 
 PRINTED = "as printed"
-"""The variant whose features are those of the paper."""
+"""The variant with the features of the paper."""
 
 
 def _demand(part: xr.Dataset) -> str:
-    """`26`, or `at least 30` where no longer history was tried."""
+    """`26`, or `at least 30` where the longest history was the best."""
     return f"{'at least ' if part['censored'] else ''}{int(part['demand'])}"
 
 
@@ -68,29 +68,26 @@ def _demand_table(dataset: xr.Dataset) -> Table:
 def _reading() -> str:
     return bullets(
         [
-            "Targets of this package answer the input of their own step. The paper's features end "
-            "at x_t, one step before the target they predict: whatever arrives at t + 1 cannot be "
-            "known from them, and can set a floor that windows to x_{t+1} do not have.",
-            "Every window also holds y_t, which may be a memory in itself: a task whose answers "
-            "persist shows only the steps at which they change.",
-            "Where the input is constant, more of it says nothing more; past targets may.",
-            "Silence before the trial ends where the trial begins: a window that reaches back so "
-            "far tells the time, whether or not the task asks for it. The first step repeated "
-            "does not, where the input is constant.",
-            "Error can rise with h: more inputs, the same number of trials.",
+            "Targets of this package respond to the input of their own step. The paper's features "
+            "end at x_t, one step before the target they predict: the input at t + 1 is unknown to "
+            "them, which can set a lowest error that windows up to x_{t+1} do not have.",
+            "Every window also contains y_t, which may itself act as a memory: where targets "
+            "persist, the error reflects only the steps at which they change.",
+            "Where the input is constant, a longer history of it adds nothing; past targets may.",
+            "Silence before the trial ends where the trial begins: a window that reaches back that "
+            "far reveals the time within the trial, whether or not the task depends on it. The "
+            "first step repeated does not, where the input is constant.",
+            "The error can rise with h: more inputs, the same number of trials.",
         ]
     )
 
 
-def memory_page(
-    dataset: xr.Dataset,
-    provenance: Provenance,
-) -> Page:
-    """The report on memory demand beside the paper's numbers.
+def memory_page(dataset: xr.Dataset, provenance: Provenance) -> Page:
+    """The page on memory demand beside the paper's numbers.
 
     `dataset` has `error`, `demand`, `censored` and `variance` over `task` and `variant` (see
-    `rnnjax.plots.memory_curves`), one variant being `as printed`, and the coordinate `paper` over
-    `task`, NaN where the paper has no number for it. Raises `ValueError` for what is missing.
+    `memory_curves`), one variant being `as printed`, and the coordinate `paper` over `task`, NaN
+    where the paper has no number. Raises `ValueError` for missing variables, dimensions or variant.
     """
     require(
         dataset,

@@ -1,6 +1,8 @@
-"""Memory demand of study 2's tasks: prediction of the next target from windows of the past."""
+"""Memory demand of a task: prediction of the next target from windows of the past."""
 
+import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +15,27 @@ from rnnjax.report import write_report
 from rnnjax.store import describe
 from rnnjax.studies.grids import cached, named, provenance, task_options
 from rnnjax.studies.launch import Config, checked_workdir
-from rnnjax.studies.memory_demand.analysis import checked_histories, memory_demand
+from rnnjax.studies.memory_demand.analysis import (
+    PredictorOptions,
+    Window,
+    checked_histories,
+    memory_demand,
+)
 from rnnjax.studies.memory_demand.config import get_config
 from rnnjax.studies.memory_demand.page import memory_page
 from rnnjax.studies.papers import MEMORY_DEMAND
+from rnnjax.tasks import Task
 
-VARIANTS = {
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "as printed": {"window": "inputs", "lead": 0},
     "with past targets": {"window": "targets", "lead": 0},
     "with next input": {"window": "inputs", "lead": 1},
     "silence before": {"window": "inputs", "lead": 0, "before": "silence"},
 }
-"""Kinds of window: the paper's own, one that holds past targets, one that holds the input that
-the predicted target answers, and the paper's own with silence, not the first step, before the
-trial."""
+"""Kinds of window, as cached values name them: that of the paper; with past targets; with the input
+that the predicted target responds to; and that of the paper with silence before the trial."""
 
-_OPTIONS = (
-    "histories", "initializations", "units", "steps", "batch", "learning_rate", "trials",
-    "tolerance", "seed",
-)  # fmt: skip
+_OPTIONS = tuple(field.name for field in dataclasses.fields(PredictorOptions))
 
 
 def run(
@@ -43,48 +47,69 @@ def run(
 ) -> xr.Dataset | None:
     """Trains the predictors that the workdir lacks and writes the report.
 
-    With `dry_run` only says how many there are. Raises `ValueError` for a config that makes no
-    sense and for a workdir that is something else.
+    With `dry_run`, only prints their number. `command` is the command that the report lists. Raises
+    `ValueError` for invalid settings and for a workdir that holds something else.
     """
     workdir = checked_workdir(Path(workdir))
     tasks = {
         name: rnnjax.tasks.make(name, **task_options(config, name)) for name in named(config.tasks)
     }
-    options = {name: config[name] for name in _OPTIONS}
+    options = PredictorOptions(**{name: config[name] for name in _OPTIONS})
     for task in tasks.values():
         checked_histories(task, config.histories)
     if dry_run:
         count = len(tasks) * len(VARIANTS)
-        each = len(config.histories) * config.initializations
-        print(f"{count} programs of {each} predictors x {config.steps:,} steps each")
+        each = len(config.histories) * options.initializations
+        print(f"{count} programs of {each} predictors x {options.steps:,} steps each")
         return None
+    dataset, seconds = measure_demands(tasks, config.histories, options, workdir)
+    dataset = dataset.assign_coords(paper=("task", _printed_demands(config, list(tasks))))
+    write_report(memory_page(dataset, provenance(config, command, seconds)), workdir)
+    print(f"Report: {workdir / 'report.html'}")
+    return dataset
+
+
+def cache_inputs(
+    task: Task, histories: Sequence[int], options: PredictorOptions, variant: str
+) -> dict[str, Any]:
+    """Everything that the cached errors of a task and a kind of window depend on."""
+    settings = describe({"histories": histories, **dataclasses.asdict(options)})
+    return {"task": describe(task), **settings, **VARIANTS[variant]}
+
+
+def measure_demands(
+    tasks: Mapping[str, Task], histories: Sequence[int], options: PredictorOptions, workdir: Path
+) -> tuple[xr.Dataset, float]:
+    """Errors and demands over `task` and `variant`, and the seconds they took.
+
+    Values that the workdir has are read.
+    """
     cache = workdir / "store" / "memory_demand.json"
     cases = [(name, variant) for name in tasks for variant in VARIANTS]
     found: dict[tuple[str, str], Any] = {}
     for name, variant in tqdm(cases, "predictors", mininterval=0.5, delay=1):
-        asked = {"task": describe(tasks[name]), **describe(options), **VARIANTS[variant]}
+        inputs = cache_inputs(tasks[name], histories, options, variant)
 
-        def compute(task=tasks[name], window=VARIANTS[variant]) -> dict[str, Any]:
+        def compute(task=tasks[name], chosen=VARIANTS[variant]) -> dict[str, Any]:
             begin = time.time()
-            measured = memory_demand(task, **options, **window)
+            window = Window(chosen["window"], chosen["lead"], chosen.get("before", "first"))
+            measured = memory_demand(task, histories, window, options)
             cache.parent.mkdir(parents=True, exist_ok=True)
             return {"seconds": time.time() - begin, **measured.to_dict()}
 
-        found[name, variant] = cached(cache, f"{name} {variant}", asked, compute)
+        found[name, variant] = cached(cache, f"{name} {variant}", inputs, compute)
+    rows = [[xr.Dataset.from_dict(found[name, kind]) for kind in VARIANTS] for name in tasks]
+    dataset = xr.combine_nested(rows, ["task", "variant"])
     seconds = sum(value["seconds"] for value in found.values())
-    dataset = xr.combine_nested(
-        [[xr.Dataset.from_dict(found[name, variant]) for variant in VARIANTS] for name in tasks],
-        ["task", "variant"],
-    ).assign_coords(task=list(tasks), variant=list(VARIANTS))
+    return dataset.assign_coords(task=list(tasks), variant=list(VARIANTS)), seconds
+
+
+def _printed_demands(config: Config, tasks: Sequence[str]) -> list[float]:
+    """The paper's demands; NaN for a task with other options than those of `laptop`."""
     ours = get_config()
-    papers = [
+    return [
         MEMORY_DEMAND.get(name, np.nan)
         if task_options(config, name) == task_options(ours, name)
         else np.nan
         for name in tasks
     ]
-    dataset = dataset.assign_coords(paper=("task", papers))
-    page = memory_page(dataset, provenance(config, command, seconds))
-    write_report(page, workdir)
-    print(f"Report: {workdir / 'report.html'}")
-    return dataset

@@ -1,9 +1,9 @@
 """Do larger networks learn more slowly, and does Adam's eps explain it?
 
 Under a rule that divides weights by N in the forward pass, gradients of the raw weights shrink as
-1/N^2 and sink to the eps of Adam's denominator, 1e-8 by default. Two arms tell that from a slowness
-of large networks as such: eps the same at every width ("torch"), and eps shrinking with the
-gradients ("scaled").
+1/N^2 and fall to the eps of Adam's denominator, 1e-8 by default. Two arms separate this effect from
+a slow-down of large networks themselves: eps the same at every width ("torch"), and eps shrinking
+with the gradients ("scaled").
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,18 @@ from rnnjax.analysis.curves import WINDOW
 from rnnjax.analysis.regression import Resampling, percentile_interval
 from rnnjax.analysis.schema import require
 from rnnjax.analysis.speed import finite_steps, fit_steps, quantile_steps, target_steps
+from rnnjax.studies.papers import SOLVED_LOSS
 
 __all__ = ["slowdown", "verdict"]
 
 ARMS = ("torch", "scaled")
 """Labels of the arms: eps as in PyTorch, and eps scaled with the gradients."""
 
-TARGETS = (0.3, 0.1, 0.06)
-"""Training losses to reach. The paper gives 0.06 for the 3-bit flip-flop: accuracy above 90 %."""
+TARGETS = (0.3, 0.1, SOLVED_LOSS)
+"""Training losses to reach."""
 
 NEGLIGIBLE = 0.05
-"""An exponent of at most this is no slow-down: 12 % more steps for ten times the neurons."""
+"""An exponent of at most this counts as no slow-down: 12 % more steps for ten times the units."""
 
 
 def verdict(
@@ -34,7 +35,7 @@ def verdict(
     difference: Sequence[float],
     negligible: float = NEGLIGIBLE,
 ) -> str:
-    """What the intervals (low, high) of the two arms' exponents, and of their difference, say.
+    """The verdict on the intervals (low, high) of the exponents of both arms and their difference.
 
     An exponent *grows* where its interval lies above zero and does not end below `negligible`.
 
@@ -85,10 +86,10 @@ def slowdown(
 
     Returns a Dataset over `learning_rate`, `target` and the remaining dimensions. Along `arms` too:
     `exponent`, `intercept`, `exponent_low`, `exponent_high`, `scatter_low`, `scatter_high`,
-    `points_used`, `points_missing` (run, but too few arrived), `steps` (with `hidden`) and
-    `run_steps` (with `hidden` and `seed`; NaN if never). Without it: `difference`,
+    `points_used`, `points_missing` (run, but too few seeds reached the target), `steps` (with
+    `hidden`) and `run_steps` (with `hidden` and `seed`; NaN if never). Without it: `difference`,
     `difference_low`, `difference_high`, `hidden_min`, `hidden_max` of the fit, and `verdict` (see
-    there; by `negligible`). Raises `ValueError` for missing dimensions or arms.
+    that function). Raises `ValueError` for missing dimensions or arms.
     """
     require(dataset, dims=[arms, "hidden", "learning_rate"])
     lacking = [name for name in ARMS if name not in dataset[arms].values]
@@ -106,10 +107,10 @@ def slowdown(
         hidden_min=fit["hidden_min"].isel({arms: 0}, drop=True),
         hidden_max=fit["hidden_max"].isel({arms: 0}, drop=True),
     )
-    return _compared(fit, arms, negligible, resampling.confidence).drop_vars("exponent_samples")
+    return _compare_arms(fit, arms, negligible, resampling.confidence).drop_vars("exponent_samples")
 
 
-def _compared(fit: xr.Dataset, arms: str, negligible: float, confidence: float) -> xr.Dataset:
+def _compare_arms(fit: xr.Dataset, arms: str, negligible: float, confidence: float) -> xr.Dataset:
     """`fit` with the difference of its two arms and the verdict."""
     torch, scaled = (fit.sel({arms: name}, drop=True) for name in ARMS)
     low, high = xr.apply_ufunc(
@@ -121,11 +122,11 @@ def _compared(fit: xr.Dataset, arms: str, negligible: float, confidence: float) 
         output_dtypes=[float, float],
     )
 
-    def say(*ends: float) -> str:
+    def classify(*ends: float) -> str:
         return verdict(ends[0:2], ends[2:4], ends[4:6], negligible)
 
-    said = xr.apply_ufunc(
-        say,
+    verdicts = xr.apply_ufunc(
+        classify,
         *(part[f"exponent_{end}"] for part in (torch, scaled) for end in ("low", "high")),
         low,
         high,
@@ -136,5 +137,5 @@ def _compared(fit: xr.Dataset, arms: str, negligible: float, confidence: float) 
         difference=torch["exponent"] - scaled["exponent"],
         difference_low=low,
         difference_high=high,
-        verdict=said.astype(str),
+        verdict=verdicts.astype(str),
     )

@@ -1,4 +1,4 @@
-"""Weights divided by N (study 1, Fig. 4, Table 3): are larger networks slower, and why?"""
+"""Settings of networks with weights divided by N: are larger networks slower, and why?"""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ PRESETS = ("smoke", "laptop", "paper")
 
 
 def get_config(preset: str = "laptop") -> ConfigDict:
-    """The settings of a preset; `laptop` is the base that the others change."""
+    """Settings of a preset; the others change those of `laptop`."""
     one_of("preset", preset, PRESETS)
     config: Any = _laptop()
     if preset == "smoke":
@@ -31,7 +31,7 @@ def _laptop() -> ConfigDict:
 
     # Adam's epsilon: PyTorch's 1e-8 for every weight, or scaled by N as the gradients are.
     config.eps_scalings = ("torch", "scaled")
-    config.inits = ("gaussian",)  # N(0, 1) before the division; uniform: as torch's nn.Linear
+    config.inits = ("gaussian",)  # N(0, 1) before the division; uniform: as in PyTorch's nn.Linear
     config.alpha = 0.5  # dt / tau
     config.bias = False
 

@@ -1,4 +1,4 @@
-"""Networks with weights divided by N: learning curves, and the steps to a loss (paper, Fig. 4)."""
+"""Networks with weights divided by N: learning curves (paper: Fig. 4), and steps to a loss."""
 
 from collections.abc import Mapping
 
@@ -26,20 +26,18 @@ from rnnjax.plots.style import (
     size_ticks,
     tidy,
 )
+from rnnjax.studies.papers import SOLVED_LOSS
 from rnnjax.studies.rescaling.analysis import slowdown
 
 __all__ = ["arm_name", "rescaling_curves", "slowdown_figure"]
 
 _ARMS = {"torch": "eps fixed", "scaled": "eps scaled with N"}
 
-SOLVED = 0.06
-"""Loss at which, in the paper, networks solve the 3-bit flip-flop (accuracy above 90 %)."""
-
 _INNER = ("hidden", "learning_rate", "seed", "step", "target")
 
 
 def arm_name(label: object) -> str:
-    """An arm of `eps_scaling` for a reader."""
+    """Name of an arm of `eps_scaling` in a report."""
     return _ARMS.get(str(label), name_value(label))
 
 
@@ -50,9 +48,9 @@ def _row_name(labels: Mapping[str, object], arms: str) -> str:
 
 
 def rescaling_curves(
-    dataset: xr.Dataset, *, arms: str = "eps_scaling", window: int = 50, solved: float = SOLVED
+    dataset: xr.Dataset, *, arms: str = "eps_scaling", window: int = 50, solved: float = SOLVED_LOSS
 ) -> Figure:
-    """Training loss against step, one curve for each network size (Fig. 4).
+    """Training loss against step, one curve for each network size (paper: Fig. 4).
 
     A column per learning rate, a row per arm and other condition. Line: mean over seeds of the
     moving average over `window` steps, band: their range, both up to the step at which the first
@@ -93,7 +91,7 @@ def _arm_text(name: str, arm: xr.Dataset) -> str:
 
 
 def _draw_arm(axes: Axes, arm: xr.Dataset, shift: float, color: str, marker: str) -> None:
-    """Steps that enough seeds needed, every run behind them, and the power law."""
+    """Steps by which enough seeds reached the loss, every run behind them, and the power law."""
     sizes, steps = arm["hidden"].values, arm["steps"].values
     runs = arm["run_steps"].transpose("hidden", "seed").values
     axes.plot(sizes * shift, runs, ".", ms=3, color=color, alpha=0.35, zorder=1)
@@ -126,7 +124,7 @@ def _draw_slowdown(axes: Axes, part: xr.Dataset, arms: str) -> bool:
 
 
 def _make_room(axes: Axes) -> None:
-    """Lifts the top of a logarithmic axis, for the text above the points, and marks it."""
+    """Raises the top of a logarithmic axis, for the text above the points, and sets its ticks."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * (high / low) ** 0.4)
     log_ticks(axes, "y")
@@ -138,10 +136,10 @@ def slowdown_figure(
     """Steps to a training loss against network size in the two arms, with their power laws.
 
     A column per learning rate at which any run reached a target, a row per target (and other
-    condition). Open marks: steps by which half of the seeds arrived, dots: every run that did;
-    lines: power laws over the sizes that enough seeds of both arms brought there, with their
-    exponents and 95% intervals. `fit` reuses a `slowdown` already computed. Raises `ValueError`
-    for missing variables or dimensions.
+    condition). Open marks: steps by which half of the seeds reached it; dots: every run that did;
+    lines: power laws over the sizes at which half of the seeds of both arms reached it, with their
+    exponents and 95% intervals. `fit`: a `slowdown` of the dataset, computed if not given. Raises
+    `ValueError` for missing variables or dimensions.
     """
     fit = slowdown(dataset, arms=arms) if fit is None else fit
     others = [name for name in fit["run_steps"].dims if name != "learning_rate"]

@@ -1,4 +1,4 @@
-"""The report on weights divided by N: do larger networks learn more slowly, by Adam's eps?"""
+"""Page on weights divided by N: do larger networks learn more slowly, and is it Adam's eps?"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -14,65 +14,49 @@ from rnnjax.analysis import (
     require,
     steps_to_loss,
 )
-from rnnjax.plots.style import name_condition, plain_number
+from rnnjax.plots.style import plain_number
 from rnnjax.report.page import Page, Picture, Section, Table
-from rnnjax.report.provenance import (
-    Provenance,
-    incomplete,
-    runs_section,
-    settings_section,
-    steps_taken,
+from rnnjax.report.provenance import Provenance, incomplete, steps_taken
+from rnnjax.report.wording import exponent_text, listed_rates, listed_sizes, listed_tasks, number
+from rnnjax.studies.fits import condition_text, exponent_range, row_name
+from rnnjax.studies.pages import setup_table, sweep_page
+from rnnjax.studies.papers import (
+    COLLAPSE_PAPER,
+    RESCALING_OUTCOMES,
+    RESCALING_SETUP,
+    RESCALING_SLOWDOWN,
+    SOLVED_ACCURACY,
+    SOLVED_LOSS,
 )
-from rnnjax.report.wording import (
-    bullets,
-    exponent_text,
-    listed_rates,
-    listed_sizes,
-    listed_tasks,
-    number,
-)
-from rnnjax.studies.fits import exponent_range, setup_table, where
-from rnnjax.studies.papers import PAPER
-from rnnjax.studies.rescaling.analysis import slowdown
-from rnnjax.studies.rescaling.figures import SOLVED, arm_name, rescaling_curves, slowdown_figure
+from rnnjax.studies.rescaling.analysis import ARMS, slowdown
+from rnnjax.studies.rescaling.figures import arm_name, rescaling_curves, slowdown_figure
 
 __all__ = ["rescaling_page"]
 
-SETUP: Mapping[str, str] = {
-    "task": "3-bit flip-flop",
-    "network sizes": "500, 1000, 3000, 5000",
-    "learning rates": "0.01, 0.1, 1",
-    "seeds": "5",
-    "training steps": "2000 epochs",
-    "eps of Adam": "PyTorch's default, 10⁻⁸",
-}
-"""Table 3 of the paper, and its text."""
-
-CLAIMS: Mapping[float, str] = {0.01: "trains", 0.1: "trains", 1.0: "fails at every size"}
-"""What Fig. 4 shows at each learning rate."""
-
-_SAID = {
-    "eps": "the slow-down of larger networks is Adam's eps",
-    "eps in part": "the slow-down of larger networks is Adam's eps, at least in part",
+_SENTENCES = {
+    "eps": "the slow-down of larger networks is due to Adam's eps",
+    "eps in part": "the slow-down of larger networks is due to Adam's eps, at least in part",
     "structural in part": "the slow-down of larger networks is structural, at least in part",
-    "structural": "the slow-down of larger networks is structural, not Adam's eps",
-    "both": "the slow-down of larger networks is partly Adam's eps and partly structural",
+    "structural": "the slow-down of larger networks is structural, not due to Adam's eps",
+    "both": "the slow-down of larger networks is partly due to Adam's eps and partly structural",
     "none": "larger networks do not learn more slowly, so that there is nothing to explain",
-    "undecided": "the data do not decide whether larger networks learn more slowly, and why",
+    "undecided": "the data do not decide whether and why larger networks learn more slowly",
 }
 
 
 class Answer(NamedTuple):
-    """One condition and rate: its coordinates, and the fit at one target."""
+    """The verdict on one condition and learning rate."""
 
     labels: Mapping[str, object]
+    """Coordinates of the condition."""
     rate: float
     fit: xr.Dataset
+    """The fit at one target, along `arms`."""
     arms: str
 
     @property
     def verdict(self) -> str:
-        """What `slowdown` says."""
+        """The verdict of `slowdown`."""
         return str(self.fit["verdict"].item())
 
     def arm(self, name: str) -> xr.Dataset:
@@ -81,7 +65,7 @@ class Answer(NamedTuple):
 
 
 def _main_target(fit: xr.Dataset, arms: str) -> xr.Dataset:
-    """The lowest of the targets that let most sizes enter, the same ones in both arms."""
+    """The fit at the lowest of the targets with the most sizes in both arms."""
     used = fit["points_used"].min(arms)
     chosen = fit["target"].where(used == used.max()).min()
     return fit.sel(target=chosen)
@@ -104,12 +88,12 @@ def _difference(fit: xr.Dataset) -> str:
 
 def _sentence(answer: Answer) -> str:
     fit = answer.fit
-    place = f"In {where(answer.labels)}, at" if answer.labels else "At"
-    torch, scaled = (exponent_text(answer.arm(name)) for name in ("torch", "scaled"))
+    place = f"In {condition_text(answer.labels)}, at" if answer.labels else "At"
+    torch, scaled = (exponent_text(answer.arm(name)) for name in ARMS)
     return (
-        f"{place} learning rate {plain_number(answer.rate, 2)} {_SAID[answer.verdict]}: "
+        f"{place} learning rate {plain_number(answer.rate, 2)} {_SENTENCES[answer.verdict]}: "
         f"from N = {int(fit['hidden_min'])} to {int(fit['hidden_max'])} the steps to a loss of "
-        f"{float(fit['target']):g} go as N^{torch} with fixed eps and as N^{scaled} with eps "
+        f"{float(fit['target']):g} scale as N^{torch} with fixed eps and as N^{scaled} with eps "
         f"scaled like the gradients, a difference of {_difference(fit)}; 95% intervals over seeds."
     )
 
@@ -125,27 +109,24 @@ def _unfitted(answers: Sequence[Answer]) -> list[str]:
     ]
 
 
-def _lead(answers: Sequence[Answer], started: bool, partial: bool) -> str:
-    """The answer at each rate of the first condition, and how many rates of all agree."""
-    prefix = "Partial results, the sweep is not complete. " if partial else ""
-    if not started:
-        return prefix + "No run has finished yet."
+def _lead(answers: Sequence[Answer]) -> str:
+    """The answer at each rate of the first condition, and the number of each verdict over all."""
     first = [answer for answer in answers if answer.labels == answers[0].labels]
     fitted = [answer for answer in first if answer.verdict != "unfitted"]
-    text = prefix + " ".join([*map(_sentence, fitted), *_unfitted(first)])
+    text = " ".join([*map(_sentence, fitted), *_unfitted(first)])
     if len(first) < len(answers):
-        said = [answer.verdict for answer in answers]
-        counts = ", ".join(f"{name} {said.count(name)}" for name in dict.fromkeys(said))
+        verdicts = [answer.verdict for answer in answers]
+        counts = ", ".join(f"{name} {verdicts.count(name)}" for name in dict.fromkeys(verdicts))
         text += f" Over all {len(answers)} conditions and rates: {counts}."
     return text
 
 
 def _agreement(fit: xr.Dataset, arms: str) -> str:
-    """Whether the choice of the target matters."""
+    """Whether the verdict depends on the target."""
     split = []
     for _, part in iterate_conditions(fit, ("hidden", "seed", "target", arms)):
-        said = set(part["verdict"].values.tolist()) - {"unfitted"}
-        if len(said) > 1:
+        verdicts = set(part["verdict"].values.tolist()) - {"unfitted"}
+        if len(verdicts) > 1:
             split.append(float(part["learning_rate"]))
     if not split:
         return "No verdict depends on which of the losses is taken."
@@ -156,12 +137,12 @@ def _agreement(fit: xr.Dataset, arms: str) -> str:
 def _slowdown_table(fit: xr.Dataset, arms: str) -> Table:
     rows = []
     for labels, part in iterate_conditions(fit, ("hidden", "seed", arms)):
-        torch, scaled = (part.sel({arms: name}) for name in ("torch", "scaled"))
+        torch, scaled = (part.sel({arms: name}) for name in ARMS)
         place = {k: v for k, v in labels.items() if k not in ("learning_rate", "target")}
         missing = np.isnan(float(part["difference_low"]))
         rows.append(
             (
-                name_condition(place) or "all runs",
+                row_name(place),
                 plain_number(float(part["learning_rate"]), 2),
                 f"{float(part['target']):g}",
                 exponent_text(torch),
@@ -194,16 +175,16 @@ def _slowdown_table(fit: xr.Dataset, arms: str) -> Table:
 
 
 def _ratio_table(ratios: xr.Dataset, arms: str) -> Table:
-    """Loss of the largest size over that of the smallest, at fixed steps."""
+    """Loss of the largest size relative to that of the smallest, at fixed steps."""
     sizes = ratios["hidden"].values
     last = ratios.isel(hidden=-1)
     rows = []
     for labels, part in iterate_conditions(last, (arms,)):
         place = {k: v for k, v in labels.items() if k not in ("learning_rate", "step")}
-        cells = [_ratio_cell(part.sel({arms: name})) for name in ("torch", "scaled")]
+        cells = [_ratio_cell(part.sel({arms: name})) for name in ARMS]
         rows.append(
             (
-                name_condition(place) or "all runs",
+                row_name(place),
                 plain_number(float(part["learning_rate"]), 2),
                 f"{float(part['step']):.0f}",
                 *cells,
@@ -223,9 +204,9 @@ def _ratio_cell(part: xr.Dataset) -> str:
 
 
 def _solved(dataset: xr.Dataset, arms: str, window: int) -> dict[float, str]:
-    """Rate -> how many of the runs reached the paper's loss, arm by arm."""
+    """Number of runs that reached the paper's loss, by rate and arm."""
     done = finished(dataset)
-    arrived = steps_to_loss(dataset, SOLVED, window).notnull() & done
+    arrived = steps_to_loss(dataset, SOLVED_LOSS, window).notnull() & done
     texts = {}
     for rate in dataset["learning_rate"].values.tolist():
         parts = []
@@ -238,12 +219,14 @@ def _solved(dataset: xr.Dataset, arms: str, window: int) -> dict[float, str]:
 
 
 def _accuracy_text(dataset: xr.Dataset) -> str:
-    """The accuracy of runs whose held-out loss lies about the paper's."""
+    """The accuracy of runs with a held-out loss near the paper's."""
     loss = dataset["final_loss"]
-    near = dataset["accuracy_decision"].where((loss > SOLVED / 1.5) & (loss < SOLVED * 1.5))
+    near = dataset["accuracy_decision"].where(
+        (loss > SOLVED_LOSS / 1.5) & (loss < SOLVED_LOSS * 1.5)
+    )
     count = int(near.notnull().sum())
     if not count:
-        return f"no run ended with a held-out loss within a factor 1.5 of {SOLVED:g}"
+        return f"no run ended with a held-out loss within a factor 1.5 of {SOLVED_LOSS:g}"
     low, high = float(near.min()), float(near.max())
     return f"decision accuracy {low:.2f} to {high:.2f} in {count} runs that ended near it"
 
@@ -251,18 +234,14 @@ def _accuracy_text(dataset: xr.Dataset) -> str:
 def _claims_table(dataset: xr.Dataset, answers: Sequence[Answer], arms: str, window: int) -> Table:
     rows = []
     for rate, count in _solved(dataset, arms, window).items():
-        said = next((text for known, text in CLAIMS.items() if np.isclose(rate, known)), "")
-        rows.append((f"runs at rate {plain_number(rate, 2)} that reach {SOLVED:g}", said, count))
-    for label in ("torch", "scaled"):
-        paper = "yes, “a structural limitation”" if label == "torch" else "not tried"
-        rows.append(
-            (
-                f"larger networks slower, {arm_name(label)}",
-                paper,
-                exponent_range([answer.arm(label) for answer in answers]),
-            )
-        )
-    rows.append((f"accuracy at a loss of {SOLVED:g}", "above 90%", _accuracy_text(dataset)))
+        name = f"runs at rate {plain_number(rate, 2)} that reach {SOLVED_LOSS:g}"
+        outcomes = RESCALING_OUTCOMES.items()
+        rows.append((name, next((t for r, t in outcomes if np.isclose(rate, r)), ""), count))
+    for label, paper in RESCALING_SLOWDOWN.items():
+        exponents = exponent_range([answer.arm(label) for answer in answers])
+        rows.append((f"larger networks slower, {arm_name(label)}", paper, exponents))
+    accuracy = f"accuracy at a loss of {SOLVED_LOSS:g}"
+    rows.append((accuracy, SOLVED_ACCURACY, _accuracy_text(dataset)))
     caption = "Claims of Fig. 4 and section 3.3 beside the same numbers here."
     return Table(("claim", "paper", "here"), tuple(rows), caption, align="lll")
 
@@ -278,32 +257,30 @@ def _ours(dataset: xr.Dataset, arms: str) -> dict[str, str]:
     }
 
 
-def _caveats(window: int) -> str:
-    return bullets(
-        [
-            "The exponents hold for the sizes they were fitted to. Eps matters once gradients fall "
-            "below it, which happens at some size and not gradually: beyond the sizes tried, its "
-            "share may be larger.",
-            "Sizes that did not reach a loss in the steps given are left out in both arms, and "
-            "counted. Where they are the largest ones, the exponent understates the slow-down.",
-            "The losses are averaged over outputs, as PyTorch's MSELoss does; under the paper's "
-            "Eq. 3, which sums over them, its 0.06 would be 0.02 here.",
-            "The intervals cover seeds. They do not cover the initialization, the task's timing or "
-            "the batch size.",
-            "Every size is compared at the same learning rate, as in the paper. How large networks "
-            "do at a rate of their own is another question.",
-            f"Training losses are averaged over {window} steps, or a quarter of those taken while "
-            "that is fewer, and read at the middle of the window.",
-        ]
-    )
+def _caveats(window: int) -> list[str]:
+    return [
+        "The exponents hold for the sizes they were fitted to. Eps matters once gradients fall "
+        "below it, which happens abruptly at some size: beyond the sizes tried, its effect may be "
+        "larger.",
+        "Sizes that did not reach a loss within the training steps are left out in both arms, and "
+        "counted. Where they are the largest ones, the exponent understates the slow-down.",
+        "The losses are averaged over outputs, as PyTorch's MSELoss does; under the paper's "
+        f"Eq. 3, which sums over them, its {SOLVED_LOSS:g} would be {SOLVED_LOSS / 3:g} here.",
+        "The intervals cover seeds. They do not cover the initialization, the task's timing or "
+        "the batch size.",
+        "Every size is compared at the same learning rate, as in the paper. How large networks "
+        "learn at their own best rate is another question.",
+        f"Training losses are averaged over {window} steps, or over a quarter of the steps taken "
+        "where that is fewer, and assigned to the middle of the window.",
+    ]
 
 
 def _curve_section(dataset: xr.Dataset, arms: str, window: int) -> Section:
     picture = Picture(
-        rescaling_curves(dataset, arms=arms, window=window, solved=SOLVED),
+        rescaling_curves(dataset, arms=arms, window=window),
         "rescaling_curves",
         f"Training loss (moving average over {window} steps): mean over seeds and their range, up "
-        f"to the step at which a seed stopped. Dashed: {SOLVED:g}. (Paper: Fig. 4.)",
+        f"to the step at which a seed stopped. Dashed: {SOLVED_LOSS:g}. (Paper: Fig. 4.)",
     )
     return Section("Learning curves", "", (), (picture,))
 
@@ -311,15 +288,15 @@ def _curve_section(dataset: xr.Dataset, arms: str, window: int) -> Section:
 def _slowdown_section(dataset: xr.Dataset, fit: xr.Dataset, arms: str) -> Section:
     text = (
         "With weights divided by N, the gradients of the raw recurrent weights shrink as 1/N² and, "
-        "near N = 1000, sink to the eps (PyTorch's: 10⁻⁸) that Adam adds to its denominator: its "
-        "steps then shrink, whatever the network could learn. In the second arm eps shrinks "
-        "likewise. A slow-down that is structural must show there too.\n\n"
+        "near N = 1000, fall to the eps (PyTorch's: 10⁻⁸) that Adam adds to its denominator: its "
+        "steps then shrink, whatever the network could learn. In the second arm eps shrinks with "
+        "the gradients; a structural slow-down must appear there too.\n\n"
     )
     picture = Picture(
         slowdown_figure(dataset, arms=arms, fit=fit),
         "slowdown",
-        "Steps to a training loss against size. Open marks: half of the seeds arrived; dots: every "
-        "run that did. Lines: power laws over the sizes that arrived in both arms.",
+        "Steps to a training loss against size. Open marks: half of the seeds reached it; dots: "
+        "every run that did. Lines: power laws over the sizes that reached it in both arms.",
     )
     table = _slowdown_table(fit, arms)
     return Section("Steps to a loss", text + _agreement(fit, arms), (table,), (picture,))
@@ -335,17 +312,23 @@ def rescaling_page(
     window: int = 50,
     resampling: Resampling = Resampling(),
 ) -> Page:
-    """The report on rescaled networks: whether the slow-down is structural or Adam's eps.
+    """The page on rescaled networks: whether the slow-down is structural or due to Adam's eps.
 
-    `dataset` has the arms `torch` and `scaled` along `arms`, with paired seeds. `pending` marks a
-    sweep still in progress. `targets` are the training losses to reach (by default those of
-    `slowdown`). Raises `ValueError` for missing variables, dimensions or arms.
+    Args:
+        dataset: results of the sweep, with the arms `torch` and `scaled` of paired seeds.
+        provenance: how they were computed.
+        pending: whether the sweep is still running.
+        arms: dimension of the arms.
+        targets: training losses to reach (by default those of `slowdown`).
+        window: steps over which training losses are averaged.
+        resampling: settings of the intervals.
+
+    Raises `ValueError` for missing variables, dimensions or arms.
     """
     require(dataset, variables=["final_loss", "accuracy_decision", "steps_taken", "status"])
     dataset = dataset.sortby(["hidden", "learning_rate"])
     fit = slowdown(dataset, targets=targets, arms=arms, window=window, resampling=resampling)
     answers = _answers(fit, arms)
-    partial = pending or incomplete(dataset)
     ratios = loss_ratio(dataset, window=window, resampling=resampling)
     sections = (
         _curve_section(dataset, arms, window),
@@ -356,17 +339,13 @@ def rescaling_page(
             "",
             (
                 _claims_table(dataset, answers, arms, window),
-                setup_table(SETUP, _ours(dataset, arms)),
+                setup_table(RESCALING_SETUP, _ours(dataset, arms)),
             ),
         ),
-        Section("What these numbers do not say", _caveats(window)),
-        runs_section(dataset),
-        settings_section(provenance.settings),
     )
-    return Page(
-        "Weights divided by N",
-        _lead(answers, bool(finished(dataset).any()), partial),
-        sections,
-        subtitle=f"After “{PAPER}”, section 3.3" + (" (partial results)" if partial else ""),
-        provenance=provenance.rows(),
-    )
+    lead = _lead(answers) if bool(finished(dataset).any()) else ""
+    return sweep_page(
+        "Weights divided by N", lead, sections, dataset, provenance,
+        subtitle=f"After “{COLLAPSE_PAPER}”, section 3.3", caveats=_caveats(window),
+        partial=pending or incomplete(dataset),
+    )  # fmt: skip

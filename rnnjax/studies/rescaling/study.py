@@ -13,7 +13,7 @@ from rnnjax.validate import positive_integer
 
 
 def build_sweep(config: Config) -> rnnjax.Sweep:
-    """The population that a config describes; raises `ValueError` for what makes no sense."""
+    """The sweep of a config; raises `ValueError` for invalid settings."""
     seeds = positive_integer("seeds", config.seeds)
     inits, scalings = named(config.inits), named(config.eps_scalings)
     if sorted(scalings) != ["scaled", "torch"]:
@@ -48,10 +48,11 @@ def run(
     dry_run: bool = False,
     command: str = "rnnjax.studies.rescaling.study.run(config, workdir)",
 ) -> xr.Dataset | None:
-    """Trains what the workdir lacks and writes its report; with `dry_run` only says the cost.
+    """Trains the runs that the workdir lacks and writes the report.
 
-    `command` is what the report names as its origin. Raises `ValueError` for a config that makes
-    no sense and for a workdir that is in use, damaged, or of another config.
+    With `dry_run`, only prints the cost. `command` is the command that the report lists. Raises
+    `ValueError` for invalid settings and for a workdir that is in use, damaged, or of another
+    config.
     """
     return train_and_report(
         "rescaling", build_sweep(config), workdir, rescaling_page, config,

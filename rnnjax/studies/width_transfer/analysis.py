@@ -1,6 +1,7 @@
 """Whether a learning rate carries over from small networks to large ones: best rates against size.
 
-The critical rate has its own law, `power_law`; what is said here of a fit holds for both.
+Verdicts, shifts and differences apply to fits of best rates, `best_rate_scaling`, and of critical
+rates, `power_law`.
 """
 
 from collections.abc import Callable
@@ -42,7 +43,7 @@ class Edges(NamedTuple):
 
 
 def _edges(run: np.ndarray, log_rates: np.ndarray) -> Edges:
-    """The edges about every rate that was `run` `[H, L]`."""
+    """The edges around every rate that was `run` `[H, L]`."""
     lower, upper = np.full(run.shape, np.nan), np.full(run.shape, np.nan)
     for row, below, above in zip(run, lower, upper, strict=True):
         rates = log_rates[row]
@@ -95,7 +96,7 @@ _SAMPLES = ("exponent_samples", "intercept_samples")
 
 
 def _counts(found: xr.Dataset, trained: xr.DataArray, run: xr.DataArray) -> xr.Dataset:
-    """Why a size is left out, and which sizes are not."""
+    """Reasons for leaving sizes out, and the range of those used."""
     lower, upper = found["lower"], found["upper"]
     used = (lower > 0) & np.isfinite(upper)
     edges = xr.where(np.isinf(upper), "above", xr.where(lower == 0, "below", "none"))
@@ -183,11 +184,12 @@ def _condition_fit(
 
 
 def transfer_verdict(fit: xr.Dataset, margin: float = 0.5) -> xr.DataArray:
-    """What the interval of a fit's exponent says of the rate, over the fit's conditions.
+    """Whether a rate falls, rises or stays, from the interval of its exponent.
 
-    `"falls"` or `"rises"` where it excludes 0; `"stays"` where it holds 0 and excludes every
-    change of `margin` decades or more per decade of N, as an equivalence test does; otherwise,
-    and without a fit, `"undecided"`. `fit` is that of `best_rate_scaling` or `power_law`.
+    `"falls"` or `"rises"` where the interval excludes 0; `"stays"` where it contains 0 and excludes
+    every change of `margin` decades or more per decade of N, as an equivalence test does;
+    otherwise, and without a fit, `"undecided"`. `fit` is that of `best_rate_scaling` or
+    `power_law`; its conditions remain as dimensions.
     """
     finite_positive("margin", margin)
     # Brackets of a regular grid touch: an interval may end at 0 itself, but for rounding.
@@ -199,7 +201,7 @@ def transfer_verdict(fit: xr.Dataset, margin: float = 0.5) -> xr.DataArray:
 
 
 def rate_shift(fit: xr.Dataset) -> xr.Dataset:
-    """By how many decades a fitted rate moves from the smallest to the largest size of its fit.
+    """Decades by which a fitted rate moves from the smallest to the largest size of its fit.
 
     Returns `shift`, `shift_low` and `shift_high` over the conditions of `fit`, which is that of
     `best_rate_scaling` or `power_law`.
@@ -215,26 +217,27 @@ def exponent_difference(
     """Exponents minus that of `reference` along `dim`, with intervals.
 
     The intervals of the two exponents are combined as for independent estimates (Zou and Donner
-    2008): each end lies as far from the difference as the root of the sum of the squared arms. The
-    rules share seeds, that is data; where this makes their networks alike, the interval is too
-    wide, not too narrow. Resamples are not subtracted one by one, since all conditions of a fit
-    draw their places within the grid alike, and the grid would cancel.
+    2008): the distance of each end from the difference is the root of the sum of squares of the
+    distances of the two exponents from their ends. The rules share seeds, and so training data;
+    where this correlates their networks, the interval is too wide, not too narrow. Resamples are
+    not subtracted one by one, since all conditions of a fit draw the same places within the grid,
+    and the grid would cancel.
 
     Returns `difference`, `difference_low`, `difference_high` for the other labels of `dim`. Raises
-    `ValueError` if `reference` is none of them.
+    `ValueError` if `reference` is not among the labels.
     """
     require(fit, variables=["exponent_low", "exponent_high"], dims=[dim])
     one_of("reference", reference, [str(label) for label in fit[dim].values])
     base, others = fit.sel({dim: reference}, drop=True), fit.sel({dim: fit[dim] != reference})
     difference = others["exponent"] - base["exponent"]
 
-    def arm(part: xr.Dataset, end: str) -> xr.DataArray:
-        """From the exponent to an end of its interval; never on its wrong side."""
+    def distance(part: xr.Dataset, end: str) -> xr.DataArray:
+        """Distance from the exponent to an end of its interval; 0 for an end on the wrong side."""
         sign = 1 if end == "exponent_high" else -1
         return (sign * (part[end] - part["exponent"])).clip(min=0)
 
-    low = np.hypot(arm(others, "exponent_low"), arm(base, "exponent_high"))
-    high = np.hypot(arm(others, "exponent_high"), arm(base, "exponent_low"))
+    low = np.hypot(distance(others, "exponent_low"), distance(base, "exponent_high"))
+    high = np.hypot(distance(others, "exponent_high"), distance(base, "exponent_low"))
     return xr.Dataset(
         {
             "difference": difference,

@@ -1,4 +1,4 @@
-"""Which width rule lets one learning rate serve every width? Loss against rate against width."""
+"""Settings of width transfer: under which width rule does one learning rate suit every width?"""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ PRESETS = ("smoke", "laptop", "paper")
 
 
 def get_config(preset: str = "laptop") -> ConfigDict:
-    """The settings of a preset; `laptop` is the base that the others change."""
+    """Settings of a preset; the others change those of `laptop`."""
     one_of("preset", preset, PRESETS)
     config: Any = _laptop()
     if preset == "smoke":
@@ -37,8 +37,8 @@ def _laptop() -> ConfigDict:
     config.learning_rates = log_rates(1e-4, 10, 4)  # quarter decades
     config.seeds = 6  # seeds 0 .. seeds-1
 
-    # Every rule is tried at the rates from its `lowest` to its `highest`, which hold its best and
-    # its critical rate; and at widths up to its `widest`, since a GRU costs three times as much.
+    # Every rule is trained at the rates from its `lowest` to its `highest`, which contain its best
+    # and its critical rate, and at widths up to its `widest`: a GRU costs three times as much.
     config.lowest = ConfigDict(
         {"standard": 5e-4, "inverse_width": 0.03, "mup": 0.03, "latent": 3e-3, "gru": 1e-3}
     )
@@ -49,7 +49,7 @@ def _laptop() -> ConfigDict:
         {"standard": 10**6, "inverse_width": 10**6, "mup": 10**6, "latent": 10**6, "gru": 256}
     )
 
-    config.arm = "xavier"  # the standard rule's initial weights, as in lr_collapse
+    config.arm = "xavier"  # initial weights of the standard rule, as in lr_collapse
     config.bias = True  # whether networks (GRUs always) have biases
     config.rank = 1  # of the latent network
     config.eps_scaling = "scaled"  # Adam's epsilon follows the gradients under the 1/N rules
@@ -63,7 +63,7 @@ def _laptop() -> ConfigDict:
     config.level = 0.5  # success density that makes a rate trainable
     config.keep_parameters = False
 
-    # The coordinate check of every rule, which shows what its first steps change.
+    # The coordinate check of every rule: how much its first training steps change.
     config.coordinates = ConfigDict({"widths": (256, 512, 1024, 2048), "seeds": 8, "steps": 4})
     config.coordinates.learning_rate = 3e-3
 

@@ -13,12 +13,12 @@ __all__ = ["coordinate_section"]
 
 
 def coordinate_section(checks: xr.Dataset) -> Section:
-    """Why rates move: what a few training steps change, against width."""
+    """Why rates move: how much a few training steps change, against width."""
     steps, rate = int(checks["step"].max()), float(checks.attrs["learning_rate"])
     text = (
         f"After {steps} training steps at rate {plain_number(rate, 2)}: root mean square of the "
         "firing rates, of their change, and of the change of the output, on held-out trials. Where "
-        "changes grow with N, large networks are thrown further by the same rate."
+        "changes grow with N, the same rate moves large networks further."
     )
     rows = tuple(
         (name_condition(labels), *(_slope_cell(part, name) for name in MEASURES))

@@ -37,7 +37,7 @@ __all__ = ["rates_against_width", "transfer_curves"]
 
 _WITHIN = ("hidden", "learning_rate", "seed", "step")
 _HIGHEST = 10.0
-"""The loss axis ends at this many times the loss of the best answer that ignores the input."""
+"""End of the loss axis, in multiples of the loss of the best answer that ignores the input."""
 
 _LEGEND_COLUMNS = 5
 
@@ -48,7 +48,7 @@ def _losses(dataset: xr.Dataset) -> xr.DataArray:
 
 
 def _limits(loss: xr.DataArray, blind: xr.DataArray) -> tuple[float, float]:
-    """The loss axis of all panels."""
+    """Limits of the loss axis of all panels."""
     values = loss.values[np.isfinite(loss.values)]
     values = np.concatenate([values, blind.values[np.isfinite(blind.values)]])
     top = min(values.max(), _HIGHEST * float(blind.max()))
@@ -60,7 +60,7 @@ def _draw_width(axes: Axes, part: xr.Dataset, top: float, color: tuple, shift: f
     loss = part["shown"].transpose("learning_rate", "seed").values
     run = ~np.isnan(loss).all(-1)
     rates, loss = part["learning_rate"].values[run], loss[run]
-    # Far enough above the axis that a curve which leaves it is seen to rise.
+    # Far enough above the axis that a curve visibly rises where it leaves it.
     beyond = np.where(np.isinf(loss), 3 * top, loss)
     middle = np.nanmedian(beyond, -1)
     axes.plot(rates, middle, color=color, lw=1.4)
@@ -80,8 +80,8 @@ def _draw_width(axes: Axes, part: xr.Dataset, top: float, color: tuple, shift: f
         axes.plot(best, middle[rates == best], "o", ms=6, mfc=fill, mec=color, zorder=3)
 
 
-def _key(sizes: list[int], colors: list, loss: xr.DataArray) -> list[Artist]:
-    """The legend: sizes, then the marks."""
+def _legend_handles(sizes: list[int], colors: list, loss: xr.DataArray) -> list[Artist]:
+    """Entries of the legend: sizes, then the marks."""
     marks: list[tuple[str, dict]] = [
         ("best rate", {"marker": "o", "ls": "", "color": GREY}),
         ("best among failures", {"marker": "o", "ls": "", "mec": GREY, "mfc": "white"}),
@@ -123,7 +123,7 @@ def transfer_curves(
     """Held-out loss after training against learning rate, a curve per width, on common axes.
 
     One panel per condition (width rule, task, ...). Line: median over seeds, band: their range.
-    Where seeds diverged their loss is infinite: the curve leaves the top, with a triangle there.
+    Where seeds diverged their loss is infinite: the curve leaves the top, marked by a triangle.
     Circles mark `best_learning_rates`, which average over seeds; open ones are best among failures.
     Raises `ValueError` for missing variables or dimensions.
     """
@@ -154,7 +154,7 @@ def transfer_curves(
         panel.axes.set_xlabel(UNITS["learning_rate"] if panel.last_row else "")
         panel.axes.set_ylabel("held-out loss" if panel.first_column else "")
     figure.legend(
-        handles=_key(sizes, colors, shown),
+        handles=_legend_handles(sizes, colors, shown),
         loc="outside lower center",
         ncols=_LEGEND_COLUMNS if figure.get_figwidth() > 6 else 2,
         fontsize=SMALL,
@@ -178,9 +178,9 @@ def rates_against_width(
     Three panels for each task: the best rate, the critical one, and the critical one up to the
     first failure; colors are the other conditions. Bar: the bracket, for the best rate
     half a grid step on either side, for a critical rate from it to the next larger rate tried;
-    open arrows: censored at the grid's edge and not fitted; line and band: the power law and the
-    95% range of its refits. `best`, `critical` and `first` reuse a `best_rate_scaling` and
-    `power_law`s already computed with the same arguments. Raises `ValueError` for missing
+    open arrows: censored at the edge of the grid and not fitted; line and band: the power law and
+    the 95% range of its refits. `best`, a `best_rate_scaling`, and `critical` and `first`, of
+    `power_law`, are computed with the other arguments if not given. Raises `ValueError` for missing
     variables or dimensions.
     """
     require(dataset, dims=_WITHIN[:3])

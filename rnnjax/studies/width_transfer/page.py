@@ -1,4 +1,4 @@
-"""The report on width transfer: under which rule does a learning rate hold at every width?"""
+"""Page on width transfer: under which rule does one learning rate suit every width?"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, get_args
@@ -10,15 +10,10 @@ from rnnjax.analysis import Resampling, critical_learning_rate, iterate_conditio
 from rnnjax.analysis.success import Edge
 from rnnjax.plots.style import name_condition, name_value, plain_number
 from rnnjax.report.page import Page, Picture, Section, Table
-from rnnjax.report.provenance import (
-    Provenance,
-    criterion_text,
-    runs_section,
-    settings_section,
-    steps_taken,
-)
+from rnnjax.report.provenance import Provenance, criterion_text, steps_taken
 from rnnjax.report.wording import bullets, exponent_text, number, with_interval
-from rnnjax.studies.fits import Finding, where
+from rnnjax.studies.fits import Finding, condition_text, row_name
+from rnnjax.studies.pages import sweep_page
 from rnnjax.studies.width_transfer.analysis import (
     best_rate_scaling,
     exponent_difference,
@@ -45,7 +40,7 @@ _PLURAL = {"falls": "both rates fall", "rises": "both rates rise", "stays": "nei
 
 
 class Transfer(NamedTuple):
-    """One rate of one condition: its fit, its rates over `hidden`, and what they say."""
+    """One kind of rate of one condition: its fit, its shift in decades, and the verdict."""
 
     finding: Finding
     shift: xr.Dataset
@@ -53,17 +48,17 @@ class Transfer(NamedTuple):
 
     @property
     def fitted(self) -> bool:
-        """Whether there is a line."""
+        """Whether there is an exponent."""
         return not np.isnan(self.finding.exponent)
 
     @property
     def untrained(self) -> int:
-        """How many sizes were left out because too few seeds learned at the best rate."""
+        """Number of sizes left out because too few seeds learned at the best rate."""
         return self.finding.censored("untrained")
 
 
 class Rule(NamedTuple):
-    """The rates of one condition."""
+    """The three kinds of rates of one condition."""
 
     best: Transfer
     critical: Transfer
@@ -83,7 +78,31 @@ class Rule(NamedTuple):
     @property
     def name(self) -> str:
         """The condition in tables."""
-        return name_condition(self.labels) or "all runs"
+        return row_name(self.labels)
+
+
+class Fits(NamedTuple):
+    """The fits of the three kinds of rates, over all conditions."""
+
+    best: xr.Dataset
+    critical: xr.Dataset
+    first: xr.Dataset
+
+
+def _fit(dataset: xr.Dataset, level: float, resampling: Resampling) -> Fits:
+    return Fits(
+        best_rate_scaling(dataset, level, resampling=resampling),
+        power_law(dataset, level, resampling=resampling),
+        power_law(dataset, level, resampling=resampling, edge="first"),
+    )
+
+
+def _rules(dataset: xr.Dataset, fits: Fits, level: float, margin: float) -> list[Rule]:
+    edges = (critical_learning_rate(dataset, level, edge=edge) for edge in get_args(Edge))
+    pairs = zip(fits, (fits.best, *edges), strict=True)
+    return [
+        Rule(*rates) for rates in zip(*(_transfers(*pair, margin) for pair in pairs), strict=True)
+    ]
 
 
 def _transfers(fit: xr.Dataset, rates: xr.Dataset, margin: float) -> list[Transfer]:
@@ -92,8 +111,8 @@ def _transfers(fit: xr.Dataset, rates: xr.Dataset, margin: float) -> list[Transf
     found = []
     pairs = zip(iterate_conditions(fit, within), iterate_conditions(rates, within), strict=True)
     for (labels, law), (_, part) in pairs:
-        said = str(verdict.sel(labels).item())
-        found.append(Transfer(Finding(labels, law, part), shift.sel(labels), said))
+        finding = Finding(labels, law, part)
+        found.append(Transfer(finding, shift.sel(labels), str(verdict.sel(labels).item())))
     return found
 
 
@@ -101,14 +120,14 @@ def _place(labels: Mapping[str, object]) -> str:
     """A condition within a sentence: `under muP`, `in GRUs, delayed matching under Adam`."""
     others = {name: value for name, value in labels.items() if name != "cell"}
     if "cell" not in labels:
-        return f"in {where(others)}"
+        return f"in {condition_text(others)}"
     cell = str(labels["cell"])
     rule = _PLACES.get(cell, f"under {name_value(cell)}")
-    return f"{rule}, {where(others)}" if others else rule
+    return f"{rule}, {condition_text(others)}" if others else rule
 
 
 def _sizes(fit: xr.Dataset) -> str:
-    """`3 of 5`: how many sizes were used of those run."""
+    """`3 of 5`: sizes used of those run."""
     names = ("points_used", "points_censored", "points_untrained")
     return f"{int(fit['points_used'])} of {sum(int(fit[name]) for name in names if name in fit)}"
 
@@ -142,31 +161,30 @@ def _clause(name: str, transfer: Transfer) -> str:
 
 
 def _verdict(rule: Rule) -> str:
-    """One sentence: what both rates of a rule do."""
+    """One sentence on how the rates of a rule change with size."""
     place, (best, critical, first) = _place(rule.labels), rule
     if not rule.started:
-        said = "no run has finished yet"
+        text = "no run has finished yet"
     elif best.verdict == critical.verdict and best.verdict in _PLURAL:
         both = f"best: {_numbers(best)}; critical: {_numbers(critical)}"
-        said = f"{_PLURAL[best.verdict]} ({both})"
+        text = f"{_PLURAL[best.verdict]} ({both})"
     else:
-        said = f"{_clause('best', best)}, and {_clause('critical', critical)}"
+        text = f"{_clause('best', best)}, and {_clause('critical', critical)}"
     if rule.started and first.verdict != critical.verdict:
-        said += f"; up to its first failure {_clause('critical', first)}"
-    return f"{place[:1].upper()}{place[1:]} {said}."
+        text += f"; up to its first failure {_clause('critical', first)}"
+    return f"{place[:1].upper()}{place[1:]} {text}."
 
 
-def _lead(rules: Sequence[Rule], partial: bool, margin: float) -> str:
-    prefix = "Partial results, the sweep is not complete. " if partial else ""
+def _lead(rules: Sequence[Rule], margin: float) -> str:
     if not any(rule.started for rule in rules):
-        return prefix + "No run has finished yet."
+        return ""
     sentences = [_verdict(rule) for rule in rules]
     if any(rate.verdict == "stays" for rule in rules for rate in rule):
         sentences.append(
             f"A rate counts as staying if a change of {margin:g} decades per decade of N is "
             "excluded."
         )
-    return prefix + " ".join(sentences)
+    return " ".join(sentences)
 
 
 def _shift_text(transfer: Transfer) -> str:
@@ -178,7 +196,7 @@ def _shift_text(transfer: Transfer) -> str:
 
 
 def _movement(name: str, transfer: Transfer) -> str:
-    """How far a rate moves along its line, from the smallest to the largest size fitted."""
+    """The rate on the fitted line at the smallest and the largest size, and the decades between."""
     fit = transfer.finding.fit
     if not transfer.fitted:
         return f"{name} rate: {_unfitted(transfer)}"
@@ -192,20 +210,16 @@ def _movement(name: str, transfer: Transfer) -> str:
 
 
 def _transfer_section(
-    rules: Sequence[Rule],
-    differences: Table | None,
-    figure: Picture,
-    success: str,
-    level: float,
-    margin: float,
+    dataset: xr.Dataset, fits: Fits, rules: Sequence[Rule], level: float, margin: float
 ) -> Section:
+    success = criterion_text(dataset)
     text = (
         "The best learning rate has the lowest held-out loss, averaged over seeds; the critical "
         f"rate is the largest at which at least {level:.0%} of the seeds learn ({success}); to "
         "first failure, the largest below the first rate at which fewer do, so that recoveries by "
         "luck at higher rates do not count. A "
         "power law, rate = 10^a · N^slope, is fitted to each. A rate falls or rises if the "
-        "whole interval of its slope lies below or above zero; it stays if the interval holds "
+        "whole interval of its slope lies below or above zero; it stays if the interval contains "
         f"zero and lies within ±{margin:g}, so that a change of {margin:g} decades per decade of N "
         "is excluded; otherwise the data do not decide.\n\n"
     )
@@ -216,7 +230,9 @@ def _transfer_section(
             if rule.started
         ]
     )
+    differences = _difference_table(fits)
     tables = (_slope_table(rules), *([differences] if differences else []))
+    figure = _rates_picture(dataset, level, fits)
     return Section("Does the learning rate carry over?", text, tables, (figure,))
 
 
@@ -263,12 +279,13 @@ def _slope_table(rules: Sequence[Rule]) -> Table:
     return Table(columns, tuple(rows), caption, align="ll" + "r" * 6 + "l")
 
 
-def _difference_table(best: xr.Dataset, *critical: xr.Dataset) -> Table | None:
-    """Slopes minus those of the reference rule, if it is there and others are."""
+def _difference_table(fits: Fits) -> Table | None:
+    """Slopes minus those of the reference rule; None without it or without others."""
+    best = fits.best
     labels = [str(cell) for cell in best["cell"].values] if "cell" in best.dims else []
     if REFERENCE not in labels or len(labels) < 2:
         return None
-    found = [iterate_conditions(exponent_difference(fit, REFERENCE)) for fit in (best, *critical)]
+    found = [iterate_conditions(exponent_difference(fit, REFERENCE)) for fit in fits]
     rows = tuple(
         (name_condition(parts[0][0]), *(_difference_text(part) for _, part in parts))
         for parts in zip(*found, strict=True)
@@ -298,7 +315,7 @@ def _best_cell(part: xr.Dataset) -> str:
 
 
 def _best_table(rules: Sequence[Rule]) -> Table:
-    """Best rate and the loss it reaches: a row per size, a column per rule."""
+    """Best rates and their losses: a row per size, a column per rule."""
     sizes = rules[0].best.finding.fit["hidden"].values.tolist()
     rows = tuple(
         (str(size), *(_best_cell(rule.best.finding.fit.sel(hidden=size)) for rule in rules))
@@ -313,7 +330,7 @@ def _best_table(rules: Sequence[Rule]) -> Table:
 
 
 def _loss_text(rules: Sequence[Rule]) -> str:
-    """Who reaches the lowest loss at the largest size that every started rule was run at."""
+    """The rules in order of their lowest loss, at the largest size at which all have runs."""
     started = [rule for rule in rules if rule.started]
     losses = {rule.name: rule.best.finding.fit["loss"] for rule in started}
     known = [loss["hidden"].values[loss.notnull().values] for loss in losses.values()]
@@ -329,25 +346,23 @@ def _loss_text(rules: Sequence[Rule]) -> str:
     )
 
 
-def _caveats(dataset: xr.Dataset, margin: float) -> str:
+def _caveats(dataset: xr.Dataset, margin: float) -> list[str]:
     rates = np.sort(dataset["learning_rate"].values)
     spacing = np.diff(np.log10(rates)).max() if len(rates) > 1 else np.nan
-    return bullets(
-        [
-            f"Best and critical rates depend on the number of steps ({steps_taken(dataset)} here): "
-            "a network that is slow at a low rate may arrive later, and one that is lost at a high "
-            "rate may recover.",
-            f"Rates were tried in steps of {spacing:.2g} decades, with {dataset.sizes['seed']} "
-            "seeds each. The intervals cover both under a power law, which the true dependence "
-            "need not follow.",
-            "One task, one initialization and one optimizer per condition; the sizes are those "
-            "fitted, and a slope may change beyond them.",
-            f"“Stays” means within ±{margin:g}, a margin chosen, not measured; a narrower margin "
-            "needs more sizes, seeds or rates.",
-            "The same learning rate means different step sizes under different rules: compare "
-            "slopes, not rates.",
-        ]
-    )
+    return [
+        f"Best and critical rates depend on the number of steps ({steps_taken(dataset)} here): a "
+        "network that learns slowly at a low rate may succeed later, and one that fails at a high "
+        "rate may recover.",
+        f"Rates were tried in steps of {spacing:.2g} decades, with {dataset.sizes['seed']} "
+        "seeds each. The intervals cover both under a power law, which the true dependence "
+        "need not follow.",
+        "One task, one initialization and one optimizer per condition; the sizes are those "
+        "fitted, and a slope may change beyond them.",
+        f"“Stays” means within ±{margin:g}, a margin chosen, not measured; a narrower margin "
+        "needs more sizes, seeds or rates.",
+        "The same learning rate means different step sizes under different rules: compare "
+        "slopes, not rates.",
+    ]
 
 
 def transfer_page(
@@ -360,61 +375,43 @@ def transfer_page(
     margin: float = 0.5,
     resampling: Resampling = Resampling(),
 ) -> Page:
-    """The report on width transfer from a sweep's dataset with a width rule per `cell`.
+    """The page on width transfer from a sweep with a width rule per `cell`.
 
-    `coordinates` holds the coordinate checks of the rules, along `cell`.
-    `pending` marks a sweep still in progress; a rule without any finished run
-    marks the page as partial by itself, a size does not, since rules may be run at sizes of their
-    own. `margin` is that of `transfer_verdict`. Raises `ValueError` for missing variables or
-    dimensions.
+    Args:
+        dataset: results of the sweep.
+        provenance: how they were computed.
+        pending: whether the sweep is still running. A rule without a finished run also marks the
+            page as partial; a size does not, since rules may be run at sizes of their own.
+        coordinates: coordinate checks of the rules, along `cell`.
+        level: fraction of seeds that must learn at the critical rate.
+        margin: that of `transfer_verdict`.
+        resampling: settings of the intervals.
+
+    Raises `ValueError` for missing variables or dimensions.
     """
     dataset = dataset.sortby(["hidden", "learning_rate"])
-    best = best_rate_scaling(dataset, level, resampling=resampling)
-    critical = power_law(dataset, level, resampling=resampling)
-    first = power_law(dataset, level, resampling=resampling, edge="first")
-    last_edge, first_edge = (
-        critical_learning_rate(dataset, level, edge=edge) for edge in get_args(Edge)
-    )
-    pairs = ((best, best), (critical, last_edge), (first, first_edge))
-    rules = [
-        Rule(*rates) for rates in zip(*(_transfers(*pair, margin) for pair in pairs), strict=True)
+    fits = _fit(dataset, level, resampling)
+    rules = _rules(dataset, fits, level, margin)
+    curves = (_curves_picture(dataset, level),)
+    sections = [
+        _transfer_section(dataset, fits, rules, level, margin),
+        Section("Loss against learning rate", _loss_text(rules), (_best_table(rules),), curves),
     ]
-    partial = pending or not all(rule.started for rule in rules)
-    sections = (
-        _transfer_section(
-            rules,
-            _difference_table(best, critical, first),
-            _rates_picture(dataset, level, best, critical, first),
-            criterion_text(dataset),
-            level,
-            margin,
-        ),
-        Section(
-            "Loss against learning rate",
-            _loss_text(rules),
-            (_best_table(rules),),
-            (_curves_picture(dataset, level),),
-        ),
-        *([] if coordinates is None else [coordinate_section(coordinates)]),
-        Section("What these numbers do not say", _caveats(dataset, margin)),
-        runs_section(dataset),
-        settings_section(provenance.settings),
-    )
-    return Page(
-        "Width transfer",
-        _lead(rules, partial, margin),
-        sections,
-        subtitle="Best and critical learning rates against network size"
-        + (" (partial results)" if partial else ""),
-        provenance=provenance.rows(),
-    )
+    if coordinates is not None:
+        sections.append(coordinate_section(coordinates))
+    return sweep_page(
+        "Width transfer", _lead(rules, margin), sections, dataset, provenance,
+        subtitle="Best and critical learning rates against network size",
+        caveats=_caveats(dataset, margin),
+        partial=pending or not all(rule.started for rule in rules),
+    )  # fmt: skip
 
 
-def _rates_picture(
-    dataset: xr.Dataset, level: float, best: xr.Dataset, critical: xr.Dataset, first: xr.Dataset
-) -> Picture:
+def _rates_picture(dataset: xr.Dataset, level: float, fits: Fits) -> Picture:
     return Picture(
-        rates_against_width(dataset, level=level, best=best, critical=critical, first=first),
+        rates_against_width(
+            dataset, level=level, best=fits.best, critical=fits.critical, first=fits.first
+        ),
         "rates_against_width",
         "Best and critical learning rate against network size. Bars: half a grid step on either "
         "side of the best rate; from a critical rate to the next larger rate tried. Open "

@@ -24,7 +24,7 @@ RULES = ("standard", "inverse_width", "mup", "latent", "gru")
 
 
 def rule_cells(config: Config) -> dict[str, Cell]:
-    """The cell that stands for each rule; raises `ValueError` for what makes no sense."""
+    """The cell of each rule; raises `ValueError` for invalid settings."""
     one_of("arm", config.arm, ARMS)
     one_of("optimizer", config.optimizer, ("adam", "sgd"))
     inverse = InverseWidth(eps_scaling=config.eps_scaling)
@@ -41,7 +41,7 @@ def rule_cells(config: Config) -> dict[str, Cell]:
 
 
 def build_sweep(config: Config) -> rnnjax.Sweep:
-    """The population that a config describes; raises `ValueError` for what makes no sense."""
+    """The sweep of a config; raises `ValueError` for invalid settings."""
     seeds = positive_integer("seeds", config.seeds)
     return rnnjax.Sweep(
         task=rnnjax.tasks.make(config.task, **task_options(config, config.task)),
@@ -60,7 +60,7 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
 
 
 def wanted_runs(sweep: rnnjax.Sweep, config: Config) -> np.ndarray:
-    """The part of the grid that is trained: each rule at its own rates and widths."""
+    """Mask of the runs that are trained, each rule at its own rates and widths."""
     wanted = np.zeros(sweep.shape, bool)
     rates = np.array(sweep.axis("learning_rate").values)
     widths = np.array(sweep.axis("hidden").values)
@@ -77,26 +77,26 @@ def wanted_runs(sweep: rnnjax.Sweep, config: Config) -> np.ndarray:
 
 
 def check_coordinates(config: Config, sweep: rnnjax.Sweep, workdir: Path) -> xr.Dataset:
-    """The coordinate check of every rule; one that the workdir has is not redone."""
+    """The coordinate check of every rule; those in the workdir are read."""
     how, task = config.coordinates.to_dict(), sweep.task
     assert task is not None
 
-    def checked(name: str, cell: Cell) -> dict[str, Any]:
+    def check(name: str, cell: Cell) -> dict[str, Any]:
         print(f"coordinate check: {name}", file=sys.stderr)
         return coordinate_check(task, cell, sweep.recipe, **how).to_dict()
 
     rules, found = sweep.axis("cell"), []
     for name, cell in zip(rules.labels, rules.values, strict=True):
         of = describe({"task": task, "cell": cell, "recipe": sweep.recipe, "how": how})
-        compute = functools.partial(checked, name, cell)
+        compute = functools.partial(check, name, cell)
         value = cached(workdir / "coordinates.json", name, of, compute)
         found.append(xr.Dataset.from_dict(value))
     labels = xr.DataArray(list(rules.labels), dims="cell", name="cell")
     return xr.concat(found, labels, combine_attrs="identical")  # type: ignore[reportReturnType]
 
 
-def _require_coordinates(config: Config, sweep: rnnjax.Sweep) -> None:
-    """Raises `ValueError` now for what the coordinate check would refuse after the training."""
+def _validate_coordinates(config: Config, sweep: rnnjax.Sweep) -> None:
+    """Raises `ValueError` before the training for invalid settings of the coordinate check."""
     how = config.coordinates
     if len(set(how.widths)) < 2:
         raise ValueError(
@@ -117,14 +117,15 @@ def run(
     dry_run: bool = False,
     command: str = "rnnjax.studies.width_transfer.study.run(config, workdir)",
 ) -> xr.Dataset | None:
-    """Trains what the workdir lacks and writes its report; with `dry_run` only says the cost.
+    """Trains the runs that the workdir lacks and writes the report.
 
-    `command` is what the report names as its origin. Raises `ValueError` for a config that makes
-    no sense and for a workdir that is in use, damaged, or of another config.
+    With `dry_run`, only prints the cost. `command` is the command that the report lists. Raises
+    `ValueError` for invalid settings and for a workdir that is in use, damaged, or of another
+    config.
     """
     level = fraction("level", config.level, open_below=True)
     sweep = build_sweep(config)
-    _require_coordinates(config, sweep)
+    _validate_coordinates(config, sweep)
 
     def page(results: xr.Dataset, about: Provenance) -> Page:
         checks = check_coordinates(config, sweep, Path(workdir))

@@ -6,29 +6,22 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import launch
-import lr_collapse
 import pytest
-from configs.lr_collapse import PRESETS, get_config
 
+import commands
 import rnnjax
 from rnnjax.store import load_results
+from rnnjax.studies import launch
 from rnnjax.studies.collapse import study
 
-SCRIPT = Path(lr_collapse.__file__)
-STUDY = launch.Study("lr_collapse", SCRIPT.parent / "configs/lr_collapse.py", lr_collapse.run)
+SCRIPT = commands.EXPERIMENTS / "lr_collapse.py"
+CONFIG = commands.EXPERIMENTS / "configs" / "lr_collapse.py"
 NETWORKS = {"smoke": 24, "laptop": 2 * 2 * 6 * 9 * 4, "bisect": 2 * 7 * 41 * 8, "paper": 3900}
 
 
 def call(*flags):
-    """Runs the script's main in this process; returns its exit code."""
-    try:
-        launch.main(STUDY, [str(SCRIPT), *flags])
-    except SystemExit as end:
-        return end.code
-    return 0
+    return commands.call("lr_collapse", *flags)
 
 
 def fingerprint(folder):
@@ -44,9 +37,10 @@ def finished(tmp_path_factory):
     return workdir
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", NETWORKS)
 def test_every_preset_describes_a_sweep(preset):
-    assert study.build_sweep(get_config(preset)).size == NETWORKS[preset]
+    config = commands.settings("lr_collapse", preset)
+    assert study.build_sweep(config).size == NETWORKS[preset]
 
 
 @pytest.mark.slow
@@ -178,7 +172,7 @@ launch.main(launch.Study("lr_collapse", config, run), ["study", "--config=smoke"
 
 def test_ctrl_c_in_the_middle_of_a_write_ends_with_the_command_to_give_again(tmp_path):
     ended = subprocess.run(
-        [sys.executable, "-c", ABANDONED, str(STUDY.config_file)],
+        [sys.executable, "-c", ABANDONED, str(CONFIG)],
         cwd=tmp_path, capture_output=True, text=True,
         timeout=120,
     )  # fmt: skip

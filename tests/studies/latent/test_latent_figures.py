@@ -1,41 +1,53 @@
+"""Figures of latent training show the losses, accuracies and costs they were given."""
+
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from test_figures import drawn, titles
 
+from drawings import EMPTY, drawn, labels, panels, texts, titles
 from learning_curves import cost, latent
 from populations import without
+from rnnjax.analysis import smoothed_loss
 from rnnjax.studies.latent.figures import latent_accuracy, latent_cost, latent_curves
 
 FIGURES = (latent_curves, latent_accuracy)
-PAPER = (1000, 3000, 5000, 10000, 30000, 100000)
+SIZES = (1000, 3000, 5000, 10000, 30000, 100000)
 
 
 @pytest.fixture(scope="module")
 def data():
-    return latent(sizes=PAPER, seeds=3, total=100)
+    return latent(sizes=SIZES, seeds=3, total=100)
 
 
 @pytest.mark.parametrize("draw", FIGURES)
-def test_every_figure_draws_with_and_without_tasks(draw, data):
-    assert titles(draw(data))[0].startswith("Flip flop")
-    drawn(draw(data))
-    drawn(draw(data.isel(task=0, drop=True).assign_coords(criterion=0.9)))
+def test_one_task_alone_is_its_panel_without_the_task_in_the_title(draw, data):
+    both = drawn(draw(data))
+    alone = drawn(draw(data.isel(task=0, drop=True).assign_coords(criterion=0.9)))
+    assert titles(both)[0].startswith("Flip flop")
+    assert not any("Flip flop" in title for title in titles(alone))
+    assert len(panels(alone)) == len(panels(both)) // 2
+    for one, other in zip(panels(alone), panels(both), strict=False):
+        assert len(one.lines) == len(other.lines)
+        np.testing.assert_allclose(one.lines[0].get_ydata(), other.lines[0].get_ydata())
 
 
 @pytest.mark.parametrize("draw", FIGURES)
 @pytest.mark.parametrize("tasks", [["delayed_cue"], []])
-def test_every_figure_draws_a_sweep_in_progress(draw, tasks, data):
-    figure = draw(without(data, data["task"].isin(tasks)))
-    drawn(figure)
-    assert "nothing to show yet" in [text.get_text() for axes in figure.axes for text in axes.texts]
+def test_panels_without_runs_are_labelled_empty(draw, tasks, data):
+    figure = drawn(draw(without(data, data["task"].isin(tasks))))
+    for axes, title in zip(panels(figure), titles(figure), strict=True):
+        empty = "cue" not in title or not tasks
+        assert (EMPTY in texts(axes)) == empty, title
+        assert bool(axes.lines) != empty
 
 
-def test_every_figure_draws_one_size(data):
-    for draw in FIGURES:
-        drawn(draw(data.isel(hidden=[2])))
-    drawn(latent_cost(cost((1000,))))
+def test_one_size_is_one_curve_and_one_tick(data):
+    one = data.isel(hidden=[2])
+    assert [len(axes.lines) for axes in panels(drawn(latent_curves(one)))] == [1] * 4
+    for axes in panels(drawn(latent_accuracy(one))):
+        assert labels(axes) == ["5000"]
+    assert labels(drawn(latent_cost(cost((1000,)))).axes[0]) == ["1000"]
 
 
 def test_a_missing_variable_is_a_clear_error(data):
@@ -51,7 +63,10 @@ def test_curves_have_a_row_per_task_and_a_column_per_rate(data):
     figure = latent_curves(data)
     rows = [f"{task}, rate {rate}" for task in ("Flip flop", "Delayed cue") for rate in (0.01, 0.1)]
     assert titles(figure) == rows
-    assert all(len(axes.lines) == len(PAPER) for axes in figure.axes)
+    assert all(len(axes.lines) == len(SIZES) for axes in figure.axes)
+    means = smoothed_loss(data.sel(task="delayed_cue", learning_rate=0.1), 10).mean("seed")
+    for line, size in zip(figure.axes[3].lines, SIZES, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), means.sel(hidden=size))
 
 
 def test_accuracy_shows_means_over_finished_seeds(data):
@@ -94,4 +109,4 @@ def test_cost_that_was_not_measured():
     figure = latent_cost(half)
     drawn(figure)
     assert figure.axes[0].lines[0].get_xdata().tolist() == [1000, 10000, 100000]
-    assert [text.get_text() for text in figure.axes[1].texts] == ["nothing to show yet"]
+    assert texts(figure.axes[1]) == [EMPTY]

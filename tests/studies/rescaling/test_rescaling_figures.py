@@ -1,8 +1,10 @@
+"""Figures of rescaled networks show the losses and exponents they were given."""
+
 import numpy as np
 import pytest
 import xarray as xr
-from test_figures import drawn, titles
 
+from drawings import EMPTY, drawn, panels, texts, titles
 from learning_curves import planted
 from populations import without
 from rnnjax.analysis import Resampling, smoothed_loss
@@ -12,12 +14,8 @@ from rnnjax.studies.rescaling.figures import rescaling_curves, slowdown_figure
 FIGURES = (rescaling_curves, slowdown_figure)
 
 
-def texts(figure):
-    return [text.get_text() for axes in figure.axes for text in axes.texts]
-
-
 def lines(axes):
-    """The lines that hold data, as opposed to the dashed one across."""
+    """The solid lines: curves of losses, without the dashed line across."""
     return [line for line in axes.lines if line.get_linestyle() == "-"]
 
 
@@ -27,29 +25,36 @@ def data():
 
 
 @pytest.mark.parametrize("draw", FIGURES)
-def test_every_figure_draws(draw, data):
-    assert drawn(draw(data)).startswith(b"\x89PNG")
+def test_before_the_first_run_every_panel_is_labelled_empty(draw, data):
+    for axes in panels(drawn(draw(without(data, data["seed"] < 0)))):
+        assert texts(axes) == [EMPTY]
+        assert not axes.lines
 
 
-@pytest.mark.parametrize("draw", FIGURES)
-@pytest.mark.parametrize("keep", ["none", "torch"])
-def test_every_figure_draws_a_sweep_in_progress(draw, keep, data):
-    figure = draw(without(data, data["eps_scaling"] == keep))
-    drawn(figure)
-    assert "nothing to show yet" in texts(figure) or keep == "torch"
+def test_an_arm_without_runs_has_no_curves_and_no_fit(data):
+    half = without(data, data["eps_scaling"] == "torch")
+    above, below = np.split(np.array(panels(drawn(rescaling_curves(half)))), 2)
+    assert [len(lines(axes)) for axes in above] == [4, 4, 4]
+    assert [texts(axes) for axes in below] == [[EMPTY]] * 3
+    for axes in panels(drawn(slowdown_figure(half))):
+        assert texts(axes)[1] == "eps scaled with N: no fit"
 
 
-@pytest.mark.parametrize("draw", FIGURES)
-def test_every_figure_draws_one_size_and_one_rate(draw, data):
-    drawn(draw(data.isel(hidden=[0], learning_rate=[1])))
+def test_one_size_and_one_rate_are_one_curve_without_a_fit(data):
+    one = data.isel(hidden=[0], learning_rate=[1])
+    assert [len(lines(axes)) for axes in panels(drawn(rescaling_curves(one)))] == [1, 1]
+    for axes in panels(drawn(slowdown_figure(one))):
+        assert [text.split(": ")[1] for text in texts(axes)] == ["no fit"] * 2
 
 
 @pytest.mark.parametrize("draw", FIGURES)
 def test_another_dimension_is_in_the_titles(draw, data):
     one = data.sel(learning_rate=[0.1])
-    both = xr.concat([one, one], xr.Variable("init", ["gaussian", "torch"]))
-    assert any(title.startswith("init = gaussian, ") for title in titles(draw(both)))
-    drawn(draw(both))
+    both = drawn(draw(xr.concat([one, one], xr.Variable("init", ["gaussian", "torch"]))))
+    found = titles(both)
+    assert len(found) == 2 * len(panels(draw(one)))
+    for label in ("gaussian", "torch"):
+        assert sum(title.startswith(f"init = {label}, ") for title in found) == len(found) / 2
 
 
 @pytest.mark.parametrize("draw", FIGURES)
@@ -98,7 +103,7 @@ def test_slowdown_states_exponents_and_leaves_out_rates_without_arrivals(data):
         f"loss {target}, rate {rate}" for target in ("0.1", "0.06") for rate in ("0.01", "0.1")
     ]
     torch = fit["exponent"].sel(eps_scaling="torch", target=0.1, learning_rate=0.01)
-    assert texts(figure)[0].startswith(f"eps fixed: {float(torch):+.2f} [")
+    assert texts(figure.axes[0])[0].startswith(f"eps fixed: {float(torch):+.2f} [")
 
 
 def test_slowdown_marks_the_steps_of_the_fit(data):

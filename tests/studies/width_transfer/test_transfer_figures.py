@@ -1,9 +1,10 @@
-import io
+"""Figures of width transfer show the losses, rates and slopes they were given."""
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from drawings import EMPTY, drawn, panels, texts, titles
 from populations import without
 from rnnjax.analysis import Resampling, power_law
 from rnnjax.plots import coordinate_check
@@ -11,17 +12,6 @@ from rnnjax.plots.style import name_condition, name_value
 from rnnjax.studies.width_transfer.analysis import best_rate_scaling
 from rnnjax.studies.width_transfer.figures import rates_against_width, transfer_curves
 from width_sweeps import BLIND, QUARTER_DECADES, WIDTHS, Law, transfer_sweep
-
-
-def drawn(figure):
-    """Draws for good: layout faults and missing glyphs are warnings, and warnings are errors."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=40)
-    return figure
-
-
-def titles(figure):
-    return [axes.get_title(loc="left") for axes in figure.axes]
 
 
 def legends(axes):
@@ -51,14 +41,45 @@ def data():
     return transfer_sweep()
 
 
+@pytest.fixture(scope="module")
+def small(data):
+    """Two rules."""
+    return data.isel(cell=[1, 2])
+
+
 @pytest.mark.parametrize("draw", [transfer_curves, quick_rates])
-def test_every_figure_draws_every_kind_of_sweep(draw, data):
-    small = data.isel(cell=[1, 2])
-    drawn(draw(small.isel(cell=0, drop=True)))
-    drawn(draw(without(small, small["cell"] == "mup_adam")))
-    drawn(draw(without(small, small["seed"] < 0)))
+def test_before_the_first_run_every_panel_is_labelled_empty(draw, small):
+    for axes in panels(drawn(draw(without(small, small["seed"] < 0)))):
+        assert texts(axes) == [EMPTY]
+        assert sum(len(line.get_xdata()) for line in axes.lines) == 0
+
+
+def test_a_rule_without_runs_is_an_empty_panel_and_has_no_fit(small):
+    half = without(small, small["cell"] == "mup_adam")
+    without_runs, with_runs = panels(drawn(transfer_curves(half)))
+    assert (texts(without_runs), texts(with_runs)) == ([EMPTY], [])
+    assert len(colored(with_runs, 1.4)) == len(WIDTHS)
+    for axes in panels(drawn(quick_rates(half))):
+        without_fit, with_fit = legends(axes)
+        assert without_fit == "Inverse width: no fit, 0 of 0 sizes"
+        assert with_fit.startswith("muP Adam: β = ")
+
+
+def test_a_sweep_without_rules_is_the_panel_of_its_rule(small):
+    alone = drawn(transfer_curves(small.isel(cell=0, drop=True)))
+    assert titles(alone) == []
+    (axes,), (first, _) = panels(alone), panels(transfer_curves(small))
+    for one, other in zip(colored(axes, 1.4), colored(first, 1.4), strict=True):
+        np.testing.assert_array_equal(one.get_xdata(), other.get_xdata())
+    assert len(panels(drawn(quick_rates(small.isel(cell=0, drop=True))))) == 3
+
+
+def test_tasks_are_rows(small):
     task = xr.Variable("task", ["delayed_cue", "flip_flop"])
-    drawn(draw(xr.concat([small, small], task, coords="minimal")))
+    both = xr.concat([small, small], task, coords="minimal")
+    tasks = [title.split(",")[0] for title in titles(drawn(transfer_curves(both)))]
+    assert sorted(tasks) == ["Delayed cue", "Delayed cue", "Flip flop", "Flip flop"]
+    assert len(panels(drawn(quick_rates(both)))) == 2 * 3
 
 
 @pytest.mark.parametrize("draw", [transfer_curves, rates_against_width])
@@ -228,10 +249,15 @@ def test_coordinate_check_leaves_out_what_is_not_finite(check):
     nothing = check.copy(deep=True)
     for name in ("activation", "activation_change", "output_change"):
         nothing[name][:] = np.nan
-    drawn(coordinate_check(nothing))
+    finite = [
+        np.isfinite(line.get_ydata()).any()
+        for axes in drawn(coordinate_check(nothing)).axes
+        for line in axes.lines
+    ]
+    assert not any(finite)
 
 
-def test_what_hardly_varies_looks_so(check):
+def test_a_small_variation_spans_little_of_the_axis(check):
     low, high = coordinate_check(check).axes[0].get_ylim()
     assert high / low >= 9.99
 

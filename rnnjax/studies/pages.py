@@ -1,0 +1,57 @@
+"""Parts that the pages of several studies share."""
+
+from collections.abc import Mapping, Sequence
+
+import xarray as xr
+
+from rnnjax.report.page import Page, Section, Table
+from rnnjax.report.provenance import Provenance, runs_section, settings_section
+from rnnjax.report.wording import bullets
+
+__all__ = ["setup_table", "sweep_page"]
+
+PARTIAL = "Partial results, the sweep is not complete. "
+NOTHING_YET = "No run has finished yet."
+
+
+def sweep_page(
+    title: str,
+    lead: str,
+    sections: Sequence[Section],
+    dataset: xr.Dataset,
+    provenance: Provenance,
+    *,
+    subtitle: str,
+    caveats: Sequence[str],
+    partial: bool,
+) -> Page:
+    """A page on a sweep: its own sections, then caveats, how the runs ended, and the settings.
+
+    Args:
+        title: heading of the page.
+        lead: the finding; empty before the first run has ended.
+        sections: figures and tables of the study.
+        dataset: results of the sweep.
+        provenance: how the results were computed.
+        subtitle: line below the title.
+        caveats: limits of the numbers, one line each.
+        partial: whether runs are missing; subtitle and lead then state it.
+    """
+    return Page(
+        title,
+        (PARTIAL if partial else "") + (lead or NOTHING_YET),
+        (
+            *sections,
+            Section("What these numbers do not say", bullets(caveats)),
+            runs_section(dataset),
+            settings_section(provenance.settings),
+        ),
+        subtitle=subtitle + (" (partial results)" if partial else ""),
+        provenance=provenance.rows(),
+    )
+
+
+def setup_table(paper: Mapping[str, str], ours: Mapping[str, str], heading: str = "setup") -> Table:
+    """The setup of a paper beside ours, row by row; empty where `ours` has no such row."""
+    rows = tuple((name, value, ours.get(name, "")) for name, value in paper.items())
+    return Table((heading, "paper", "here"), rows, align="lll")
