@@ -1,6 +1,5 @@
 """Cells: frozen specs of recurrent networks; `make` builds one by its registered name."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -63,4 +62,4 @@ def fitted(cell: Cell, task: Task) -> Cell:
     """
     instance_of("task", task, Task)
     instance_of("cell", cell, Cell)
-    return dataclasses.replace(cell, inputs=task.inputs, outputs=task.outputs)  # type: ignore[type-var]
+    return cell.replace(inputs=task.inputs, outputs=task.outputs)

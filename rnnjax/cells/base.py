@@ -1,7 +1,8 @@
 """The cell contract: a frozen spec of one network, its methods pure functions of its weights."""
 
 import abc
-from typing import ClassVar
+import dataclasses
+from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
@@ -23,6 +24,11 @@ class Cell(abc.ABC):
     inputs: int
     outputs: int
     parametrization: Parametrization
+
+    def replace(self, **fields: Any) -> Self:
+        """The same cell with other `fields`, such as `cell.replace(hidden=128)`."""
+        spec: Any = self
+        return dataclasses.replace(spec, **fields)
 
     @abc.abstractmethod
     def leaves(self) -> dict[str, Leaf]:

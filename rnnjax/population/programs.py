@@ -1,4 +1,4 @@
-"""The compiled programs that ask a population what it does, and what memory they need."""
+"""Compiled programs for the activity of a population, and the memory that they need."""
 
 import functools
 from collections.abc import Callable
@@ -39,14 +39,14 @@ def group_size(layout: Layout) -> int:
 def require_memory(
     setup: Setup, task: Task, trials: int, networks: int, numbers: int, layout: Layout
 ) -> None:
-    """Raises `ValueError` unless `numbers` per network, trial and step fit, and the work for them.
+    """Raises `ValueError` unless `numbers` per network, trial and step fit into memory.
 
-    The networks go through the devices a group at a time; the results of all are kept by the host.
+    The devices compute one group of networks after another; the host keeps all results.
     """
     group = min(networks, group_size(layout))
     results = 4 * trials * task.steps * numbers
-    at_work = min(group, layout.side_by_side or group)
-    device = at_work * cost.evaluation_bytes(setup.cell, task, trials) + group * results
+    in_flight = min(group, layout.side_by_side or group)
+    device = in_flight * cost.evaluation_bytes(setup.cell, task, trials) + group * results
     host = networks * results
     on_cpu = layout.devices[0].platform == "cpu"
     needs = {"memory": (device + host, cost.free_memory())}
@@ -55,18 +55,18 @@ def require_memory(
             "device memory": (device, cost.memory_budget(layout, 1.0)),
             "memory": (host, cost.free_memory()),
         }
-    for what, (needed, free) in needs.items():
+    for kind, (needed, free) in needs.items():
         if needed > free:
             raise ValueError(
                 f"trials: expected activity that fits into the {free / 2**30:.1f} GiB of free "
-                f"{what}, got {networks} networks of {setup.cell.hidden} units in {trials} trials "
+                f"{kind}, got {networks} networks of {setup.cell.hidden} units in {trials} trials "
                 f"of {task.steps} steps, {needed / 2**30:.1f} GiB"
             )
 
 
 @functools.partial(jax.jit, static_argnames=("task", "count"))
 def draw_trials(task: Task, key: Key, count: int) -> Trial:
-    """`task.batch` as one program: an accelerator compiles every operation outside of one."""
+    """`task.batch` as one program, so that an accelerator compiles one in place of many."""
     return task.batch(key, count)
 
 
@@ -81,9 +81,9 @@ def activity(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: 
 
     def one(params: Params) -> tuple[Array, Array]:
         cell = setup.cell
-        found, rest = _run(setup, params, trial, scale), cell.initial_state(params)
-        rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, found.states, trial.inputs, rest)
-        return rates, found.outputs
+        run, rest = _run(setup, params, trial, scale), cell.initial_state(params)
+        rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, run.states, trial.inputs, rest)
+        return rates, run.outputs
 
     return layout.map(one, params)
 
@@ -99,15 +99,15 @@ def losses(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Sc
     """Losses [S]."""
 
     def one(params: Params) -> Array:
-        answers = _run(setup, params, trial, scale).outputs
-        return accuracy.mean_squared_error(answers, trial.targets, setup.recipe.reduction)
+        outputs = _run(setup, params, trial, scale).outputs
+        return accuracy.mean_squared_error(outputs, trial.targets, setup.recipe.reduction)
 
     return layout.map(one, params)
 
 
 @functools.lru_cache(maxsize=64)
 def probe(cell: Cell, scale: float, times: tuple[int, ...]) -> Callable[[Any, Array], Array]:
-    """Outputs at some steps; one function per argument, so that programs are compiled once."""
+    """Function of the outputs at some steps; cached, so that its programs are compiled once."""
 
     def apply(params: Params, inputs: Array) -> Array:
         return rollout(cell, params, inputs, output_scale=scale).outputs[:, np.array(times)]

@@ -51,7 +51,7 @@ def _working_bytes(setup: Setup) -> int:
     training = _WORD * (
         batch * setup.task.steps * (cell.kept + _channels(cell)) + cell.in_use(batch)
     )
-    trials = max(setup.evaluation_trials, setup.recipe.watched * setup.recipe.validation_trials)
+    trials = max(setup.evaluation_trials, setup.recipe.validates * setup.recipe.validation_trials)
     evaluation = evaluation_bytes(cell, setup.task, trials)
     return 2 * _parameter_bytes(setup) + max(training, evaluation)
 
