@@ -51,14 +51,14 @@ REGISTRY: dict[str, Callable[..., Cell]] = {
 
 
 def make(name: str, **options: Any) -> Cell:
-    """Builds the cell registered as `name`; an unknown name is answered with the nearest one."""
+    """Builds the cell registered as `name`; the error for an unknown name suggests one."""
     return REGISTRY[one_of("cell", name, REGISTRY)](**options)
 
 
 def fitted(cell: Cell, task: Task) -> Cell:
     """The same cell with as many inputs and outputs as `task` has channels.
 
-    Raises `ValueError` for what is not a cell or not a task.
+    Raises `ValueError` for arguments of other types.
     """
     instance_of("task", task, Task)
     instance_of("cell", cell, Cell)

@@ -1,6 +1,6 @@
-"""What a block costs: floating-point operations, bytes, and an estimate of time.
+"""Cost model of a block: floating-point operations, bytes, and an estimate of time.
 
-Cells say how many products a step of theirs takes and how many numbers its gradient needs.
+Cells define the number of multiply-adds of a step and of numbers stored for its gradient.
 """
 
 import math
@@ -35,7 +35,7 @@ _WORD = 4  # bytes of a float32
 def step_flops(setup: Setup) -> int:
     """Operations of one training step of one run; 6 B T N (N + I + O) for dense networks.
 
-    The backward pass takes twice the forward pass, a product two operations.
+    The backward pass counts as two forward passes, a multiply-add as two operations.
     """
     return 6 * setup.recipe.batch * setup.task.steps * setup.cell.products
 
@@ -45,8 +45,8 @@ def _parameter_bytes(setup: Setup) -> int:
 
 
 def _working_bytes(setup: Setup) -> int:
-    """A run in flight: gradient and update, and per time step what the cell keeps (of a dense
-    network drive, state and current, and two cotangents); or the evaluation's trajectory."""
+    """Bytes of one run in progress: gradient and update, and per time step the numbers that the
+    cell stores, or the evaluation's trajectory."""
     cell, batch = setup.cell, setup.recipe.batch
     training = _WORD * (
         batch * setup.task.steps * (cell.kept + _channels(cell)) + cell.in_use(batch)
@@ -57,7 +57,7 @@ def _working_bytes(setup: Setup) -> int:
 
 
 def evaluation_bytes(cell: Cell, task: Task, trials: int) -> int:
-    """What one network in a batch of trials takes, without a gradient."""
+    """Bytes of one network in a batch of trials, without a gradient."""
     kept = trials * task.steps * (2 * cell.kept // 3 + _channels(cell))
     return _WORD * (kept + cell.in_use(trials))
 
@@ -109,20 +109,20 @@ def runs_that_fit(setup: Setup, runs: int, layout: Layout, budget: int) -> int:
 
 
 class Machine(NamedTuple):
-    """Two numbers that predict the time of a step well enough to plan a day."""
+    """Two numbers that predict the time of a training step within a factor of 2."""
 
     flops: float
     """Matrix-product rate of all devices together, float32 operations per second."""
     step_overhead: float
-    """Seconds that a time step of the recurrence costs whatever its width, forward and back."""
+    """Seconds per time step of the recurrence that do not depend on width, forward and backward."""
 
 
 _HOST, _ACCELERATOR = Machine(1e11, 1e-5), Machine(2e13, 4e-5)
-"""Nominal: of all cores together, and of each accelerator."""
+"""Nominal rates of all cores together, and of each accelerator."""
 
 
 def nominal_machine(layout: Layout) -> Machine:
-    """Round numbers for the kind of device, for choices that must not depend on the hour."""
+    """Round numbers for the kind of device, for choices that must be reproducible."""
     if layout.devices[0].platform == "cpu":
         return _HOST
     return _ACCELERATOR._replace(flops=_ACCELERATOR.flops * len(layout.devices))
@@ -147,10 +147,10 @@ def measure_machine(layout: Layout, size: int = 1024) -> Machine:
 
 
 def step_seconds(setup: Setup, runs: int, layout: Layout, machine: Machine) -> float:
-    """Estimated seconds for one training step of each of `runs` runs; right within a factor 2.
+    """Estimated seconds for one training step of each of `runs` runs, within a factor of 2.
 
-    Half of the matrix-product rate is what wide networks reach; the overhead of a time step is
-    paid once per group of runs that a device maps side by side.
+    Wide networks reach about half of the matrix-product rate. The overhead of a time step counts
+    once per group of runs that a device maps side by side.
     """
     groups = -(-runs // (layout.side_by_side or runs))
     arithmetic = runs * step_flops(setup) / (0.5 * machine.flops)

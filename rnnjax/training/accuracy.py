@@ -3,8 +3,8 @@
 The accuracies differ in the score of a failed network. A network that ignores the cue in delayed
 cue discrimination scores 0.5 in `decision`, but about 0.85 in `matching` and 0.64 in `pearson`. An
 untrained network scores 1 in `decision` with probability 1/4: its outputs differ between the two
-cues, and both may have the right sign by chance. `blind_loss` tells such a network from a trained
-one.
+cues, and both may have the right sign by chance. `blind_loss` distinguishes such a network
+from a trained one.
 """
 
 from typing import Literal
