@@ -129,7 +129,8 @@ def make_networks(work: Work, networks: int, path: Path) -> dict[str, Any]:
         gamma=np.ones(networks),
     )
     block = train_block(setup, hyper, default_layout(), size=networks, segment=100)
-    arrays = _arrays(work, setup, block.params)
+    assert block.weights is not None
+    arrays = _arrays(work, setup, block.weights.trained)
     np.savez(path, allow_pickle=False, **arrays)
     loss = block.values["final_loss"]
     return {

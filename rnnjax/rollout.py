@@ -1,4 +1,4 @@
-"""A cell through time: one network, an explicit batch of trials, outputs and states out.
+"""Rollout of one network over a batch of trials.
 
 Plain reverse-mode differentiation of a scan adds an [N, N] weight gradient at every time step.
 For an `AdditiveCell` the kernel `hoisted` carries only the cotangent of the state backwards,
@@ -8,7 +8,7 @@ For an `AdditiveCell` the kernel `hoisted` carries only the cotangent of the sta
     lambda_{t-1} = (d update / d state)^T g_t + emit'(s_{t-1}) * (W^T delta_t),
 
 stacks the delta_t, and forms  dW = sum_{b,t} delta_t emit(s_{t-1})^T  as one product
-[N, BT] x [BT, N] after the scan. It equals `autodiff` to rounding.
+[N, BT] x [BT, N] after the scan. It equals `autodiff` up to rounding.
 """
 
 import functools
@@ -27,12 +27,12 @@ Kernel = Literal["auto", "hoisted", "autodiff"]
 
 
 class Trajectory(NamedTuple):
-    """What a network does in a batch of trials."""
+    """Outputs and states of a network in a batch of trials."""
 
     outputs: Float[Array, "B T O"]
     """The readout at every step."""
     states: Float[Array, "B T N"]
-    """The state after every step; the state before the first one is not among them."""
+    """The state after every step, without the initial state."""
 
 
 def rollout(
@@ -47,14 +47,14 @@ def rollout(
     """Runs `cell` over a batch of trials.
 
     Args:
-        cell: the network's spec.
+        cell: the network.
         params: its raw weights.
-        inputs: what it sees, time on axis -2.
+        inputs: the inputs of every trial.
         initial: states before the first step; the cell's own by default.
         output_scale: factor on the readout, before its bias.
         kernel: `hoisted` for the fast weight gradient (additive cells), `autodiff` for plain
-            differentiation, which forward mode and Jacobians need; `auto` is `hoisted` for
-            additive cells, a cell's own kernel where it has one, and `autodiff` for others.
+            differentiation, which forward mode and Jacobians require; `auto` is `hoisted` for
+            additive cells, the cell's own kernel for unrolled cells, and `autodiff` for others.
 
     Raises:
         ValueError: inputs of another shape, an unknown kernel, or `hoisted` for another cell.
@@ -69,10 +69,10 @@ def rollout(
         rest = cell.initial_state(params)
         initial = jnp.broadcast_to(rest, (inputs.shape[0], *rest.shape))
     else:
-        wanted = (inputs.shape[0], *jax.eval_shape(cell.initial_state, params).shape)
-        if initial.shape != wanted:
+        expected = (inputs.shape[0], *jax.eval_shape(cell.initial_state, params).shape)
+        if initial.shape != expected:
             hint = " (see cell.project)" if isinstance(cell, UnrolledCell) else ""
-            raise ValueError(f"initial: expected shape {wanted}{hint}, got {initial.shape}")
+            raise ValueError(f"initial: expected shape {expected}{hint}, got {initial.shape}")
 
     if isinstance(cell, UnrolledCell) and kernel == "auto":
         states: Array = cell.unroll(params, inputs, initial)
@@ -105,7 +105,7 @@ def _additive_states(cell: AdditiveCell, weights: Array, drive: Array, initial: 
 
 
 def _forward(cell: AdditiveCell, weights: Array, drive: Array, initial: Array):
-    """States and what the backward pass needs: the currents are kept, their slopes are not."""
+    """States, and the residuals of the backward pass: currents, not their derivatives."""
     transposed = weights.T
 
     def advance(state, drive_t):

@@ -1,4 +1,4 @@
-"""Aliases for annotations, and the axis legend that every shape in rnnjax is written in.
+"""Aliases for annotations, and the letters of all axes.
 
 | letter | axis                                         |
 |--------|----------------------------------------------|
@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Complex, Float, Int, PRNGKeyArray
 __all__ = ["Array", "Bool", "Complex", "Float", "Int", "Key", "Params", "Scalar"]
 
 Key: TypeAlias = PRNGKeyArray
-"""A typed key made by `jax.random.key`."""
+"""A typed key, as `jax.random.key` returns."""
 
 Scalar: TypeAlias = Float[Array, ""]
 """A traced or concrete floating-point number."""

@@ -1,4 +1,4 @@
-"""Checks of arguments: each raises a `ValueError` that names argument, expectation and value."""
+"""Checks of arguments: each raises a `ValueError` with name, expectation and value."""
 
 import difflib
 import math
@@ -44,7 +44,7 @@ def _is_number(value: Any) -> bool:
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer above the largest float
         return False
 
 
@@ -77,7 +77,7 @@ def fraction(name: str, value: Any, *, open_below: bool = False) -> float:
 
 
 def learning_rate(name: str, value: Any) -> float:
-    """Returns `value` if it is a rate above zero and finite in single precision too."""
+    """Returns `value` if it is a positive number within the range of single precision."""
     rate = finite_positive(name, value)
     if not 2.0**-126 <= rate < 2.0**128:
         raise _fail(name, "a number within the range of float32", value)

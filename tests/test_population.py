@@ -62,7 +62,7 @@ def test_members_are_the_networks_trained_alone(population):
                 leaf.shape, initial_params(population.cell, seed)[name].shape
             )
         there = population.results.isel(seed=row)
-        np.testing.assert_array_equal(there["held_out_loss"], alone.held_out)
+        np.testing.assert_array_equal(there["held_out_loss"], alone.held_out_loss)
         assert float(there["final_loss"]) == alone.results["final_loss"]
         assert population.status[row] == alone.status
         assert population.output_scale == alone.output_scale == 0.5
@@ -164,7 +164,7 @@ def test_one_condition_of_a_sweep(tmp_path):
     sweep = rnnjax.Sweep(TASK, cells.rate(), tiny.recipe(), axes, tiny.TRIALS)
     everything = np.ones(sweep.shape, bool)
     everything[1, 1, 0] = False
-    rnnjax.run_sweep(sweep, tmp_path / "sweep", keep_parameters=True, wanted=everything)
+    rnnjax.run_sweep(sweep, tmp_path / "sweep", keep_parameters=True, mask=everything)
     half = load_population(tmp_path / "sweep", hidden=6, learning_rate=0.2)
     assert half.seeds.tolist() == [5]  # the finished one
     whole = load_population(tmp_path / "sweep", hidden=6, learning_rate=0.1)
@@ -182,10 +182,9 @@ def test_one_condition_of_a_sweep(tmp_path):
     both = whole[::-1]
     assert both.seeds.tolist() == [5, 2]
     np.testing.assert_array_equal(both.params["readout"], whole.params["readout"][::-1])
-    coarse = dict(whole.results["step"].attrs, points=7)
-    other_losses = whole.results.assign_coords(step=("step", whole.results["step"].data, coarse))
+    coarse = whole.recorded._replace(points=7)
     with pytest.raises(ValueError, match="got losses.points = 500 and 7"):
-        whole[1:].join(dataclasses.replace(whole[:1], results=other_losses.isel(seed=[0])))
+        whole[1:].join(dataclasses.replace(whole[:1], recorded=coarse))
     both = whole[1:].join(whole[:1])
     assert both.seeds.tolist() == [5, 2]
     np.testing.assert_array_equal(both.losses(KEY, 2), whole.losses(KEY, 2)[::-1])
@@ -233,7 +232,7 @@ def test_a_population_needs_no_store_and_its_settings_no_program(population):
         ({"l1": -1}, "l1: expected a finite number of at least 0"),
         ({"nuclear": 0.1}, "nuclear: expected 0, or a recipe with penalties"),
         ({"learning_rate": math.nan}, "learning_rate: expected"),
-        ({"cell": cells.rate(6)}, "gamma: expected a rule that knows it"),
+        ({"cell": cells.rate(6)}, "gamma: expected a rule that defines it"),
         ({"cell": cells.gru(6), "gamma": 1.0}, "cell 'gru': it has no connectivity"),
         ({"recipe": 3}, "recipe: expected a Recipe"),
         ({"task": "flip_flop"}, "task: expected a Task"),
@@ -278,11 +277,11 @@ def test_a_spec_of_ones_own_is_found_or_asked_for(store, population, tmp_path):
     copy["config"]["cell"]["type"] = "Strange"
     copy["hash"] = rnnjax.store.digest(copy["config"])
     (tmp_path / "manifest.json").write_text(json.dumps(copy))
-    with pytest.raises(StoreError, match="cannot be built here: 'Strange' .*needs its module"):
+    with pytest.raises(StoreError, match="cannot be rebuilt: 'Strange' .*import the module"):
         load_population(tmp_path)
     copy["config"]["cell"]["type"] = "Current"
     copy["config"]["recipe"]["momentum"] = 0.9
     copy["hash"] = rnnjax.store.digest(copy["config"])
     (tmp_path / "manifest.json").write_text(json.dumps(copy))
-    with pytest.raises(StoreError, match="cannot be built here: .*momentum"):
+    with pytest.raises(StoreError, match="cannot be rebuilt: .*momentum"):
         load_population(tmp_path)

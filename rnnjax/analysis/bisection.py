@@ -78,7 +78,7 @@ def bisect_critical_rates(
     wanted = np.zeros(sweep.shape, bool)
     found = None
     while True:
-        new = run_sweep(sweep, store, wanted=wanted, progress=progress, engine=engine)
+        new = run_sweep(sweep, store, mask=wanted, progress=progress, engine=engine)
         found = new if found is None else _merged(found, new)
         density = success_density(found, accuracy, threshold)
         wanted = _wanted(sweep, density, finished(found), level, stride)

@@ -1,6 +1,5 @@
 """Cells: frozen specs of recurrent networks; `make` builds one by its registered name."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -52,15 +51,15 @@ REGISTRY: dict[str, Callable[..., Cell]] = {
 
 
 def make(name: str, **options: Any) -> Cell:
-    """Builds the cell registered as `name`; an unknown name is answered with the nearest one."""
+    """Builds the cell registered as `name`; the error for an unknown name suggests one."""
     return REGISTRY[one_of("cell", name, REGISTRY)](**options)
 
 
 def fitted(cell: Cell, task: Task) -> Cell:
     """The same cell with as many inputs and outputs as `task` has channels.
 
-    Raises `ValueError` for what is not a cell or not a task.
+    Raises `ValueError` for arguments of other types.
     """
     instance_of("task", task, Task)
     instance_of("cell", cell, Cell)
-    return dataclasses.replace(cell, inputs=task.inputs, outputs=task.outputs)  # type: ignore[type-var]
+    return cell.replace(inputs=task.inputs, outputs=task.outputs)

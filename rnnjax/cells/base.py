@@ -1,7 +1,8 @@
 """The cell contract: a frozen spec of one network, its methods pure functions of its weights."""
 
 import abc
-from typing import ClassVar
+import dataclasses
+from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
@@ -15,7 +16,7 @@ class Cell(abc.ABC):
     """One recurrent network, for one trial; subclasses are frozen dataclasses.
 
     A subclass gives the fields `hidden`, `inputs`, `outputs`, `parametrization` and the methods
-    `leaves`, `step` and `readout`. Batching over trials is `rollout`'s work, over runs the sweep's.
+    `leaves`, `step` and `readout`. `rollout` batches over trials, sweeps batch over runs.
     """
 
     name: ClassVar[str]
@@ -23,6 +24,11 @@ class Cell(abc.ABC):
     inputs: int
     outputs: int
     parametrization: Parametrization
+
+    def replace(self, **fields: Any) -> Self:
+        """The same cell with other `fields`, such as `cell.replace(hidden=128)`."""
+        spec: Any = self
+        return dataclasses.replace(spec, **fields)
 
     @abc.abstractmethod
     def leaves(self) -> dict[str, Leaf]:
@@ -40,27 +46,27 @@ class Cell(abc.ABC):
 
     @property
     def products(self) -> int:
-        """Multiplications and additions, in pairs, of one step of one trial; counts cost."""
+        """Multiply-adds of one step of one trial, for estimates of time."""
         return self.hidden * (self.hidden + self.inputs + self.outputs)
 
     @property
     def kept(self) -> int:
-        """Numbers kept per trial and time step for the gradient; counts memory."""
+        """Numbers stored per trial and time step for the gradient, for estimates of memory."""
         return 6 * self.hidden
 
     def in_use(self, trials: int) -> int:
-        """Numbers held at a time, beside those kept, by a batch of `trials`; counts memory."""
+        """Numbers stored temporarily by a batch of `trials`, for estimates of memory."""
         return 0
 
     def rule(self, name: str, optimizer: str | None = None) -> LeafRule:
-        """The width rule in force for the leaf `name`."""
+        """The width rule of the leaf `name`."""
         optimizer = optimizer or self.parametrization.optimizers[0]
         return self.parametrization.rule(
             self.leaves()[name], hidden=self.hidden, optimizer=optimizer
         )
 
     def effective(self, params: Params, name: str) -> Array:
-        """The weight `name` as it acts: its multiplier times the raw leaf."""
+        """The effective weight `name`: its multiplier times the raw leaf."""
         multiplier = self.rule(name).multiplier
         return params[name] if multiplier == 1.0 else multiplier * params[name]
 
@@ -73,11 +79,11 @@ class Cell(abc.ABC):
         return jnp.zeros(self.hidden, next(iter(params.values())).dtype)
 
     def emit(self, state: Array) -> Array:
-        """What units send to others and to the readout; here their state."""
+        """Signal of the units to other units and the readout; here their state."""
         return state
 
     def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Array:
-        """What does not depend on the state, for all times at once; here the inputs themselves."""
+        """Terms that do not depend on the state, for all times at once; here the inputs."""
         return inputs
 
     def rates(
@@ -94,8 +100,8 @@ class Cell(abc.ABC):
 class AdditiveCell(Cell):
     """A cell of the form  state' = update(state, W emit(state) + drive),  W its connectivity.
 
-    `update` and `emit` act element by element and read no weights. That is what lets `rollout`
-    form the gradient of W as one matrix product over trials and time.
+    `update` and `emit` act element by element and use no weights. Therefore `rollout` can form the
+    gradient of W as one matrix product over trials and time.
     """
 
     @abc.abstractmethod
@@ -107,14 +113,14 @@ class AdditiveCell(Cell):
         """The effective recurrent weights, [to, from]."""
 
     def step(self, params: Params, state: Array, drive: Array) -> Array:
-        """The next state [N]; one network, one trial, one step."""
+        """The next state [N]."""
         return self.update(state, self.connectivity(params) @ self.emit(state) + drive)
 
 
 class UnrolledCell(Cell):
-    """A cell that runs through time by a kernel of its own; `step` remains its definition.
+    """A cell with its own kernel for whole trials; `step` remains its definition.
 
-    Where the ambient mesh has an axis "units" the kernel should share its units over it.
+    Under a mesh with an axis "units" the kernel should divide the units among its devices.
     """
 
     @abc.abstractmethod

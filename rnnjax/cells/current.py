@@ -1,4 +1,4 @@
-"""The network written for its units' currents, and its equivalence to the firing-rate network."""
+"""The current-based network, and its equivalence to the firing-rate network."""
 
 import dataclasses
 from typing import NamedTuple
@@ -37,7 +37,7 @@ class Current(DenseCell):
         return (1 - self.tau) * state + self.tau * current
 
     def emit(self, state: Array) -> Array:
-        """The firing rate of a unit, tanh of its current."""
+        """Firing rates, tanh of the currents."""
         return jnp.tanh(state)
 
     def rates(
@@ -57,13 +57,13 @@ def current(
     init: str | None = None,
     parametrization: Parametrization | None = None,
 ) -> Current:
-    """The current-based network (study 2, appendix H; its muP network).
+    """The current-based network, h' = h + tau (-h + W tanh(h) + W_in u + b).
 
     Args:
         hidden: number of units, N.
         inputs: number of input channels, I.
         outputs: number of output channels, O.
-        tau: step size over time constant, in (0, 1], study 2's tau.
+        tau: step size over time constant, in (0, 1].
         bias: whether the units and the readout have biases.
         init: arm of the standard rule: `gaussian` (default), `xavier` or `uniform`.
         parametrization: another width rule, in place of the standard one.
@@ -75,7 +75,7 @@ def current(
 
 
 class Equivalent(NamedTuple):
-    """A cell of the other type with the same weights, and what to run it on."""
+    """A cell of the other type with the same weights, its inputs and its initial state."""
 
     cell: Cell
     inputs: Float[Array, "B T I"]
@@ -85,16 +85,17 @@ class Equivalent(NamedTuple):
 def as_current(
     cell: Rate, params: Params, inputs: Float[Array, "B T I"], initial: Float[Array, "B N"]
 ) -> Equivalent:
-    """The current-based network that a rate network is (Miller and Fumarola 2012, v = W r + I).
+    """The current-based network, v = W r + I, equivalent to a rate network.
 
-    With I_t = W_in u_t + b the currents obey, exactly at every Euler step,
+    With I_t = W_in u_t + b the currents obey, exactly at every Euler step (Miller and Fumarola
+    2012),
 
         v_{t+1} = (1 - alpha) v_t + alpha W tanh(v_t) + I_{t+1} - (1 - alpha) I_t,
 
-    the current network with the same weights, tau = alpha, driven by the inputs
-    (u_{t+1} - (1 - alpha) u_t) / alpha and begun at v_0 = W r_0 + I_0. Its T - 1 states are
-    v_1 .. v_{T-1}, and the firing rates r_1 .. r_T are `leaky(alpha, tanh(v_0 .. v_{T-1}), r_0)`,
-    so that the rate network's output is the same leaky filter of W_out tanh(v).
+    the current-based network with the same weights, tau = alpha, inputs
+    (u_{t+1} - (1 - alpha) u_t) / alpha and initial state v_0 = W r_0 + I_0. Its T - 1 states are
+    v_1 .. v_{T-1}. The firing rates r_1 .. r_T are `leaky(alpha, tanh(v_0 .. v_{T-1}), r_0)`, and
+    the rate network's output is the same leaky filter of W_out tanh(v).
 
     Raises `ValueError` for another cell, or arrays of another shape.
     """
@@ -103,10 +104,10 @@ def as_current(
     sharpened = (inputs[:, 1:] - (1 - cell.alpha) * inputs[:, :-1]) / cell.alpha
     first = jax.vmap(cell.drive, in_axes=(None, 0))(params, inputs[:, :1])[:, 0]
     begin = initial @ cell.connectivity(params).T + first
-    twin = Current(
+    equivalent = Current(
         cell.hidden, cell.inputs, cell.outputs, cell.alpha, cell.bias, cell.parametrization
     )
-    return Equivalent(twin, sharpened, begin)
+    return Equivalent(equivalent, sharpened, begin)
 
 
 def as_rate(
@@ -116,11 +117,11 @@ def as_rate(
     initial: Float[Array, "B N"],
     first: Float[Array, "B I"],
 ) -> Equivalent:
-    """The rate network that a current-based network is; the inverse of `as_current`.
+    """The rate network equivalent to a current-based network; the inverse of `as_current`.
 
-    The inputs are filtered, u_{t+1} = (1 - tau) u_t + tau w_t, from u_0 = `first`, which is free:
-    T inputs become T + 1. The rates before the first step solve W r_0 = h_0 - W_in u_0 - b, in the
-    least-squares sense where W is singular; the map is exact where a solution exists.
+    The inputs w_t are filtered, u_{t+1} = (1 - tau) u_t + tau w_t, from any u_0 = `first`: T inputs
+    become T + 1. The rates before the first step solve W r_0 = h_0 - W_in u_0 - b, in the
+    least-squares sense where W is singular; the equivalence is exact where a solution exists.
 
     Raises `ValueError` for another cell, or arrays of another shape.
     """
@@ -132,16 +133,18 @@ def as_rate(
     smooth = jnp.concatenate([first[:, None], filtered], axis=1)
     drive = jax.vmap(cell.drive, in_axes=(None, 0))(params, first[:, None])[:, 0]
     begin = jnp.linalg.lstsq(cell.connectivity(params), (initial - drive).T)[0].T
-    twin = Rate(cell.hidden, cell.inputs, cell.outputs, cell.tau, cell.bias, cell.parametrization)
-    return Equivalent(twin, smooth, begin)
+    equivalent = Rate(
+        cell.hidden, cell.inputs, cell.outputs, cell.tau, cell.bias, cell.parametrization
+    )
+    return Equivalent(equivalent, smooth, begin)
 
 
 def _require_trials(cell: DenseCell, inputs: Array, initial: Array) -> None:
     if inputs.ndim != 3 or inputs.shape[-1] != cell.inputs:
         raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {inputs.shape}")
     if initial.shape != (len(inputs), cell.hidden):
-        wanted = (len(inputs), cell.hidden)
-        raise ValueError(f"initial: expected shape {wanted}, got {initial.shape}")
+        expected = (len(inputs), cell.hidden)
+        raise ValueError(f"initial: expected shape {expected}, got {initial.shape}")
 
 
 def leaky(alpha: float, values: Float[Array, "T N"], initial: Float[Array, " N"]) -> Array:

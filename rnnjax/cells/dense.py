@@ -1,4 +1,4 @@
-"""What networks of tanh units share: checks, input drive and readout; and the dense ones W."""
+"""Base classes of networks of tanh units, and of those with a full recurrent matrix."""
 
 from rnnjax.cells.base import AdditiveCell, Cell
 from rnnjax.parametrization import Leaf, Parametrization, Standard
@@ -9,7 +9,7 @@ __all__ = ["DenseCell", "TanhCell", "chosen_rule"]
 
 
 class TanhCell(Cell):
-    """A network with input weights, a readout of what its units emit, and perhaps biases."""
+    """A network of tanh units with input weights, a linear readout, and optional biases."""
 
     bias: bool
 
@@ -57,7 +57,7 @@ class DenseCell(TanhCell, AdditiveCell):
 
 
 def chosen_rule(init: str | None, parametrization: Parametrization | None) -> Parametrization:
-    """The rule that a factory was asked for: one of its own, or an arm of the standard rule.
+    """The rule of a factory's arguments: a given one, or an arm of the standard rule.
 
     Raises `ValueError` where both are given.
     """

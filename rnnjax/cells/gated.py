@@ -16,10 +16,10 @@ __all__ = ["GRU", "LSTM", "Gated", "gru", "lstm"]
 
 
 class Gated(Cell):
-    """A cell of flax, its weights named, drawn and scaled as ours.
+    """A cell of flax, with weights that are drawn and scaled by a width rule.
 
-    The weights of flax's dense layer `hz` are the leaves `hz` [N, N] and, where flax gives it one,
-    `hz_bias` [N]. Layers from the state begin with h, layers from the inputs with i.
+    The weights of flax's dense layer `hz` are the leaves `hz` [N, N] and, where flax uses a bias,
+    `hz_bias` [N]. Names of layers from the state begin with h, from the inputs with i.
     """
 
     biased: tuple[str, ...]
@@ -29,7 +29,7 @@ class Gated(Cell):
 
     @abc.abstractmethod
     def _advance(self, layers: Params, state: Array, inputs: Array) -> Array:
-        """The next state by flax's cell, from weights in flax's own form."""
+        """The next state by flax's cell, from weights in flax's layout."""
 
     def __post_init__(self):
         positive_integer("hidden", self.hidden)
@@ -52,12 +52,12 @@ class Gated(Cell):
 
     @property
     def products(self) -> int:
-        """Those of all gates, and of the readout."""
+        """Multiply-adds of all gates and of the readout."""
         return self.hidden * (len(self.gates) * (self.hidden + self.inputs) + self.outputs)
 
     @property
     def kept(self) -> int:
-        """Currents and values of all gates, beside the state."""
+        """Currents and values of all gates, and the state."""
         return (4 * len(self.gates) + 4) * self.hidden
 
     def step(self, params: Params, state: Array, drive: Array) -> Array:

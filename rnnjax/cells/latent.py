@@ -4,13 +4,14 @@ With kappa = (1/N) n^T r and r' = (1 - a) r + a tanh(m kappa + W_in u + b),
 
     kappa' = (1 - a) kappa + (a/N) n^T tanh(m kappa + W_in u + b)
 
-closes in K variables for any a, if kappa_0 = (1/N) n^T r_0 (study 1, Eqs. 7 to 9). The output
-z = W_out r obeys the same recursion: W_out is O more rows below n^T / N.
+is closed in K variables for any a, if kappa_0 = (1/N) n^T r_0. The output z = W_out r obeys the
+same recursion, with W_out as O more rows below n^T / N.
 """
 
 import dataclasses
 from typing import Literal, get_args
 
+import einops
 import jax
 import jax.numpy as jnp
 
@@ -49,27 +50,27 @@ class Latent(LowRankWeights, UnrolledCell):
 
     @property
     def _keep(self) -> tuple[float, ...]:
-        """What each state variable keeps of itself in a step."""
+        """Factor (1 - alpha, or 0) on each state variable in a step."""
         keep = 1 - self.alpha
         rows = {"rates": self.outputs * (keep,), "latent": (), "activation": self.outputs * (0.0,)}
         return (*self.rank * (keep,), *rows[self.readout_from])
 
     @property
     def products(self) -> int:
-        """N (2K + I), and N O for outputs read from the units; a tanh counts as 16 products."""
+        """N (2K + I), and N O for outputs read from the units; one tanh counts as 16."""
         return self.hidden * (self.rank + self.inputs + len(self._keep) + 16)
 
     @property
     def kept(self) -> int:
-        """The state, its cotangent and what is made of both; nothing of the size of N."""
+        """The state, its cotangent and their products; nothing of size N."""
         return 4 * (len(self._keep) + self.inputs + self.outputs)
 
     def in_use(self, trials: int) -> int:
-        """Three tiles: the units' currents, rates and cotangents."""
+        """Three tiles of units: currents, rates and cotangents."""
         return 3 * min(self.hidden * trials, latent_kernel.tile_elements())
 
     def _entering(self, params: Params) -> Float[Array, "F N"]:
-        """m^T, W_in^T, and b as one row more."""
+        """m^T, W_in^T, and b as a last row."""
         rows = [self.effective(params, name).T for name in ("embedding", "input")]
         if self.bias:
             rows.append(self.effective(params, "bias")[None, :])
@@ -83,11 +84,11 @@ class Latent(LowRankWeights, UnrolledCell):
         return jnp.concatenate([encoding, self.effective(params, "readout")])
 
     def initial_state(self, params: Params) -> Float[Array, " D"]:
-        """The projection of rest: zero."""
+        """The projection of r(0) = 0."""
         return jnp.zeros(len(self._keep), params["encoding"].dtype)
 
     def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T I"]:
-        """The inputs themselves: W_in u would be as large as the rates."""
+        """The inputs themselves, since W_in u is as large as the rates."""
         return inputs
 
     def step(self, params: Params, state: Array, drive: Array) -> Array:
@@ -100,14 +101,14 @@ class Latent(LowRankWeights, UnrolledCell):
     def unroll(
         self, params: Params, inputs: Float[Array, "B T I"], initial: Float[Array, "B D"]
     ) -> Float[Array, "T B D"]:
-        """States after every step, by the kernel in tiles of units."""
-        drive = jnp.moveaxis(inputs, 0, 2)
+        """States after every step, computed in tiles of units."""
+        drive = einops.rearrange(inputs, "trial time input -> time input trial")
         if self.bias:
             drive = jnp.concatenate([drive, jnp.ones_like(drive[:, :1])], axis=1)
         states = latent_kernel.run(
             self._entering(params), self._leaving(params), drive, initial.T, self._keep
         )
-        return jnp.swapaxes(states, 1, 2)
+        return einops.rearrange(states, "time state trial -> time trial state")
 
     def readout(
         self, params: Params, state: Array, scale: float | Scalar = 1.0
@@ -123,9 +124,9 @@ class Latent(LowRankWeights, UnrolledCell):
         return states[..., : self.rank]
 
     def project(self, params: Params, rates: Float[Array, "... N"]) -> Float[Array, "... D"]:
-        """The state from which a network with these firing rates goes on: n^T r / N and W_out r.
+        """The state of a network with these firing rates: n^T r / N and W_out r.
 
-        With `activation` the outputs depend on no earlier rates, and W_out r is never read.
+        With `activation` outputs do not depend on earlier rates, and W_out r has no effect.
         """
         return rates @ self._leaving(params).T
 
@@ -138,10 +139,10 @@ class Latent(LowRankWeights, UnrolledCell):
         *,
         rates_before: Float[Array, " N"] | None = None,
     ) -> Float[Array, "T N"]:
-        """Firing rates along a trajectory, rebuilt by running the leak from r(0).
+        """Firing rates along a trajectory, integrated from r(0).
 
-        r(0) is `rates_before`, or else the smallest one whose projection is `initial`: rest,
-        where that is zero.
+        r(0) is `rates_before`; by default the smallest one whose projection is `initial`, which is
+        0 where that is 0.
         """
         if rates_before is None:
             rows = self.rank if self.readout_from == "activation" else len(self._keep)
@@ -167,10 +168,10 @@ def latent(
     readout: Readout = "rates",
     parametrization: Parametrization | None = None,
 ) -> Latent:
-    """The network of `low_rank` reduced to its latent variables (study 1, Eqs. 7 to 9).
+    """The network of `low_rank` reduced to its K latent variables.
 
-    Costs order N per step and keeps nothing of the size of N over time. Under a mesh with an
-    axis "units" (`jax.set_mesh`) the devices of that axis share the units. Sweeps set `hidden`,
+    A step costs order N, and nothing of size N is stored over time. Under a mesh with an axis
+    "units" (`jax.set_mesh`) the devices of that axis share the units. Sweeps set `hidden`,
     `inputs` and `outputs` to fit their axes and tasks.
 
     Args:

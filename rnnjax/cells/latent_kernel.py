@@ -1,21 +1,23 @@
-"""A recursion in a few variables through very many units that are never stored over time.
+"""A recursion in a few variables through many units, whose activity is not stored over time.
 
     s_{t+1} = keep s_t + (1 - keep) E p_t,    p_t = tanh(A^T [kappa_t; v_t]),
 
-with kappa the first K rows of the state s [D, B], v the drive [F - K, B], A [F, N] what enters
-the units and E [D, N] what leaves them. The cotangent of the state runs backwards as
+with kappa the first K rows of the state s [D, B], v the drive [F - K, B], A [F, N] the weights into
+the units and E [D, N] the weights out of them. The cotangent of the state runs backwards as
 
     q_t = (1 - keep) lambda_{t+1},    delta_t = (E^T q_t) * (1 - p_t^2),
     lambda_t = sbar_t + keep lambda_{t+1} + [A_kappa delta_t; 0],
 
-and dA = sum_t [kappa_t; v_t] delta_t^T, dE = sum_t q_t p_t^T, dv_t = A_v delta_t. Only s is kept
-over time; p is computed again on the way back. Both ways the units are taken a tile at a time,
-and [tile, B] stays in cache: twice B T N evaluations of tanh are the floor, and most of the cost.
+and dA = sum_t [kappa_t; v_t] delta_t^T, dE = sum_t q_t p_t^T, dv_t = A_v delta_t. Only s is stored
+over time; p is computed again in the backward pass. Both passes take the units tile by tile, so
+that [tile, B] stays in cache. The minimum of 2 B T N evaluations of tanh is most of the cost.
 """
 
 import functools
-from typing import Any
+from typing import Any, cast
 
+import chex
+import einops
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
@@ -25,14 +27,14 @@ from rnnjax.typing import Array, Float
 __all__ = ["AXIS", "run", "tile_elements"]
 
 AXIS = "units"
-"""Mesh axis over which the units are shared, where the ambient mesh has it."""
+"""Mesh axis whose devices share the units."""
 
 _CACHED = 2**16
 _RESIDENT = 2**24
-"""Elements of one [tile, B]: two of them stay in a core's cache, or in an accelerator's memory."""
+"""Elements of one [tile, B]: two tiles fit into a core's cache, or an accelerator's memory."""
 
 _LISTED = 16
-"""Sums of at most so many terms are written out, to be fused with tanh, and not made products."""
+"""Sums of at most so many terms are written out, not matrix products, to be fused with tanh."""
 
 
 def run(
@@ -42,11 +44,14 @@ def run(
     initial: Float[Array, "D B"],
     keep: tuple[float, ...],
 ) -> Float[Array, "T D B"]:
-    """States after every step; `keep` has the share of itself that each state variable keeps.
+    """States after every step; `keep` is the factor on each state variable in a step.
 
     Where the ambient mesh (`jax.set_mesh`) has an axis "units", its devices share the units and
-    sum what leaves them once per time step.
+    sum their contributions once per time step.
     """
+    chex.assert_shape(initial, (len(keep), None))
+    chex.assert_shape(leaving, (len(keep), entering.shape[1]))
+    chex.assert_shape(drive, (None, None, initial.shape[1]))
     shards = jax.sharding.get_abstract_mesh().shape.get(AXIS, 1)
     units, trials = leaving.shape[1], initial.shape[1]
     tile = _ceil(units, shards * _ceil(units * trials, shards * tile_elements()))
@@ -54,13 +59,13 @@ def run(
 
     def tiled(weights: Array) -> Array:
         padded = jnp.pad(weights, ((0, 0), (0, count * tile - units)))
-        return jnp.swapaxes(padded.reshape(-1, count, tile), 0, 1)  # [tiles, F or D, tile]
+        return einops.rearrange(padded, "row (tile unit) -> tile row unit", tile=count)
 
     return _states(keep, tiled(entering), tiled(leaving), drive, initial)
 
 
 def tile_elements() -> int:
-    """The most elements of one [tile, B] on this backend."""
+    """Largest number of elements of one [tile, B] on this backend."""
     return _CACHED if jax.default_backend() == "cpu" else _RESIDENT
 
 
@@ -69,10 +74,11 @@ def _ceil(whole: int, part: int) -> int:
 
 
 def _shared(function: Any, split_in: tuple[bool, ...], split_out: Any) -> Any:
-    """`function`, on every device of the units' axis if there is one, and how to sum over it.
+    """Runs `function` on every device of the units' axis, if there is one.
 
-    `function` takes that sum as its first argument; the arguments in `split_in` and the results
-    in `split_out` are split along their first axis, the others are on every device.
+    The first argument of `function` is then the sum over that axis, else the identity. Arguments in
+    `split_in` and results in `split_out` are split along their first axis; every device holds the
+    others.
     """
     if AXIS not in jax.sharding.get_abstract_mesh().shape:
         return functools.partial(function, lambda part: part)
@@ -86,11 +92,12 @@ def _shared(function: Any, split_in: tuple[bool, ...], split_out: Any) -> Any:
     )
 
 
-def _mixed(weights: Array, rows: Array) -> Float[Array, "tile B"]:
+def _combine(weights: Array, rows: Array) -> Float[Array, "tile B"]:
     """weights^T rows."""
     if len(weights) > _LISTED:
         return weights.T @ rows
-    return sum(w[:, None] * row[None, :] for w, row in zip(weights, rows, strict=True))  # type: ignore[return-value]
+    terms = (w[:, None] * row[None, :] for w, row in zip(weights, rows, strict=True))
+    return cast(Array, sum(terms))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -104,7 +111,7 @@ def _states(
 def _forward(
     keep: tuple[float, ...], entering: Array, leaving: Array, drive: Array, initial: Array
 ):
-    """States, and what the backward pass needs."""
+    """States, and the residuals of the backward pass."""
 
     def forward(total, entering, leaving, drive, initial):
         kept = jnp.asarray(keep, initial.dtype)[:, None]
@@ -115,7 +122,7 @@ def _forward(
 
             def add(summed, weights):
                 a, e = weights
-                return summed + e @ jnp.tanh(_mixed(a, rows)), None
+                return summed + e @ jnp.tanh(_combine(a, rows)), None
 
             summed, _ = jax.lax.scan(add, jnp.zeros_like(state), (entering, leaving))
             state = kept * state + (1 - kept) * total(summed)
@@ -144,9 +151,9 @@ def _backward(keep: tuple[float, ...], residuals, cotangents: Array):
 
             def add(summed, weights):
                 (to_latent, to_drive), (a, e, a_slope, e_slope) = summed, weights
-                p = jnp.tanh(_mixed(a, rows))
-                delta = _mixed(e, pulled) * (1 - p * p)
-                # Two products, so that where nothing asks for the drive's the compiler drops it.
+                p = jnp.tanh(_combine(a, rows))
+                delta = _combine(e, pulled) * (1 - p * p)
+                # Two products, so that the compiler drops the second where it is not used.
                 summed = to_latent + a[:latent] @ delta, to_drive + a[latent:] @ delta
                 return summed, (a_slope + rows @ delta.T, e_slope + pulled @ p.T)
 

@@ -1,4 +1,4 @@
-"""The rate network with connectivity of rank K, by thin products or with its matrix formed."""
+"""The rate network with connectivity of rank K, by thin products or with a full matrix."""
 
 import dataclasses
 
@@ -13,12 +13,12 @@ from rnnjax.validate import positive_integer
 __all__ = ["DenseLowRank", "LowRank", "LowRankWeights", "low_rank"]
 
 _LARGEST = 20_000
-"""Units of the largest connectivity matrix that is formed, 1.6 GB in single precision."""
+"""Largest number of units with a full connectivity matrix, 1.6 GB in single precision."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LowRankWeights(TanhCell):
-    """The weights of a network of rank K, and W."""
+    """The weights of a network of rank K."""
 
     hidden: int = 64
     inputs: int = 1
@@ -54,7 +54,7 @@ class LowRankWeights(TanhCell):
         return leaves
 
     def connectivity(self, params: Params) -> Float[Array, "N N"]:
-        """W = (1/N) m n^T, [to, from] (study 1, Eq. 7).
+        """W = (1/N) m n^T, [to, from]; the factor 1/N is that of the default width rule.
 
         Raises `ValueError` for more than 20,000 units.
         """
@@ -86,7 +86,7 @@ class LowRank(LowRankWeights):
 
 @dataclasses.dataclass(frozen=True)
 class DenseLowRank(LowRankWeights, AdditiveCell):
-    """The same network with W formed: order N^2 work, the baseline for benchmarks."""
+    """The same network with a full matrix W: work of order N^2, for comparison."""
 
     name = "low_rank_dense"
 
@@ -105,10 +105,10 @@ def low_rank(
     bias: bool = False,
     parametrization: Parametrization | None = None,
 ) -> LowRank:
-    """The rate network with W = (1/N) m n^T, which is never formed (study 1, Eqs. 1, 2 and 7).
+    """The rate network with W = (1/N) m n^T, computed by two thin products.
 
     Sweeps set `hidden`, `inputs` and `outputs` to fit their axes and tasks. `latent` is the same
-    network in K + O variables, and far cheaper.
+    network in K + O variables, and much faster.
 
     Args:
         hidden: number of units, N.

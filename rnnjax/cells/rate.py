@@ -1,4 +1,4 @@
-"""The leaky firing-rate network of study 1, Euler-discretized."""
+"""The leaky firing-rate network, Euler-discretized."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def rate(
     init: str | None = None,
     parametrization: Parametrization | None = None,
 ) -> Rate:
-    """The leaky rate network (study 1, Eqs. 1 and 2).
+    """The leaky rate network, tau dr/dt = -r + tanh(W r + W_in u + b), with alpha = dt / tau.
 
     Sweeps set `hidden`, `inputs` and `outputs` to fit their axes and tasks.
 

@@ -1,4 +1,4 @@
-"""Width rules, one table: how weights are drawn, used and trained at every width."""
+"""Width rules: scales of initial weights, of weights in use and of learning rates, by width."""
 
 from typing import Any
 
@@ -34,5 +34,5 @@ REGISTRY: dict[str, type[Parametrization]] = {
 
 
 def make(name: str, **options: Any) -> Parametrization:
-    """Builds the rule registered as `name`; an unknown name is answered with the nearest one."""
+    """Builds the rule registered as `name`; the error for an unknown name suggests one."""
     return REGISTRY[one_of("parametrization", name, REGISTRY)](**options)

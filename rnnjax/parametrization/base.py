@@ -1,9 +1,9 @@
-"""Width rules: for every leaf of a network its scale at birth, in use, and in learning.
+"""Width rules: for every leaf its initial scale, its multiplier, and its learning rate.
 
-This is the abc of Tensor Programs (Yang and Hu 2021): `a` is the forward multiplier, `b` the
+These are the a, b and c of abc-parametrizations (Yang and Hu 2021): `a` is the multiplier, `b` the
 scale of the initial weights, `c` the factor of the learning rate. Adam adds a fourth number, its
-epsilon, since it is scale free only far above it. gamma is the strength of feature learning: it
-divides the output, and the rates make up for it.
+epsilon: its steps do not depend on the scale of gradients only where these are far above epsilon.
+gamma is the strength of feature learning: it divides the output, and learning rates compensate.
 """
 
 import abc
@@ -17,23 +17,23 @@ from rnnjax.typing import Array, Key, Params
 __all__ = ["Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
 
 Role = Literal["recurrent", "input", "bias", "readout", "latent_readout", "readout_bias"]
-"""What a weight connects. Width enters by the fan: `recurrent` N -> N, `input` and `bias` into N,
-`readout` out of N, `latent_readout` from K latent variables, `readout_bias` none."""
+"""Kind of connection: `recurrent` N -> N, `input` and `bias` into N, `readout` out of N,
+`latent_readout` from K latent variables, `readout_bias` into the outputs."""
 
 
 class Leaf(NamedTuple):
-    """What a cell declares of one of its weights."""
+    """Declaration of one weight by a cell."""
 
     role: Role
-    """Which part the weight plays; rules are written per role."""
+    """Kind of connection; rules are written per role."""
     shape: tuple[int, ...]
     """The shape of the weight, [fan_out, fan_in] for a matrix."""
     fan_in: int
-    """Number of terms in the sum that the weight enters (for a bias: its partner's)."""
+    """Number of terms in the sum that the weight enters; for a bias, that of its weight matrix."""
 
 
 class LeafRule(NamedTuple):
-    """How one weight is drawn, used and trained."""
+    """Width rule of one weight."""
 
     distribution: Literal["normal", "uniform", "zeros"]
     scale: float
@@ -59,27 +59,27 @@ class LeafRule(NamedTuple):
 
 
 class Parametrization(abc.ABC):
-    """One row of the table of width rules; subclasses are frozen dataclasses."""
+    """A width rule for every leaf of a network; subclasses are frozen dataclasses."""
 
     name: str
     """The name under which the rule is registered and labelled."""
     optimizers: tuple[str, ...] = ("adam", "sgd")
-    """The optimizers that the rule is made for; others are refused."""
+    """The optimizers that the rule supports."""
     output_gamma: int = 0
-    """Power of gamma on the readout, before its bias; 0 where the rule knows no gamma."""
+    """Power of gamma on the readout, before its bias; 0 for rules without gamma."""
 
     @abc.abstractmethod
     def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:
         """The rule for one leaf of a network of `hidden` units trained with `optimizer`.
 
-        Only rates and epsilons may depend on the optimizer: a network exists before it is trained.
+        Only learning rates and epsilons may depend on the optimizer, not the initial weights.
         """
 
 
 def initialize(
     key: Key, leaves: dict[str, Leaf], parametrization: Parametrization, hidden: int
 ) -> Params:
-    """Draws every leaf with its own key, folded in by position, so that leaves are independent."""
+    """Draws every leaf with its own key, folded in by its position."""
     optimizer = parametrization.optimizers[0]
     return {
         name: parametrization.rule(leaf, hidden=hidden, optimizer=optimizer).sample(

@@ -1,4 +1,4 @@
-"""Weights of order one, divided by the width where they are used (study 1, Eq. 15)."""
+"""The inverse-width rule: raw weights of order one, divided by the width in the forward pass."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ __all__ = ["EPS_SCALINGS", "InverseWidth", "eps_factor"]
 EPS_SCALINGS = ("torch", "scaled")
 
 _GRADIENT_POWER: dict[Role, int] = {"recurrent": 2, "input": 1, "bias": 1, "readout": 1}
-"""Gradients of raw weights under a 1/N rule fall as this power of N; others do not fall."""
+"""Gradients of raw weights under a 1/N rule fall as this power of N; others do not depend on N."""
 
 
 def eps_factor(leaf: Leaf, hidden: int, scaling: str) -> float:
@@ -22,14 +22,14 @@ def eps_factor(leaf: Leaf, hidden: int, scaling: str) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class InverseWidth(Parametrization):
-    """W / N and W_out / N with raw weights of order one and one learning rate for all.
+    """W / N and W_out / N, with raw weights of order one and one learning rate.
 
-    The recurrent weights and the readout are divided by N in the forward pass (study 1, Eq. 15);
-    input weights and biases are not. Initial raw weights are N(0, 1) in the arm `gaussian`, and
-    uniform in +-1/sqrt(fan_in), PyTorch's for linear layers, in the arm `uniform`; the readout's
-    bias starts at 0. `eps_scaling` decides Adam's epsilon: the recipe's own for every weight
-    (`torch`), or divided by N^2 for recurrent and by N for other hidden weights (`scaled`), as
-    their gradients are. Raises `ValueError` for another arm or scaling.
+    The recurrent weights and the readout are divided by N in the forward pass; input weights and
+    biases are not. Initial raw weights are N(0, 1) in the arm `gaussian`, and uniform in
+    +-1/sqrt(fan_in), as in PyTorch's linear layers, in the arm `uniform`; the readout's bias starts
+    at 0. Adam's epsilon is the recipe's for every weight (`eps_scaling="torch"`), or divided by N^2
+    for recurrent and by N for other hidden weights, as their gradients are (`"scaled"`). Raises
+    `ValueError` for another arm or scaling.
     """
 
     init: Literal["gaussian", "uniform"] = "gaussian"

@@ -1,4 +1,4 @@
-"""The maximal-update rule: at any width, activations and their change are of order one."""
+"""Maximal-update rules: activations and their changes are of order one at every width."""
 
 import dataclasses
 import math
@@ -11,12 +11,12 @@ from rnnjax.validate import one_of
 __all__ = ["MuPAdam", "MuPSGD"]
 
 _READOUT_BIAS = LeafRule("zeros", 0.0)
-"""Its gradient carries neither 1/N nor 1/gamma: its rate is eta0 itself."""
+"""Its gradient has no factor 1/N or 1/gamma: its learning rate is eta0."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MuPAdam(Parametrization):
-    """muP for Adam (study 2, appendix G, Eqs. 4-6): J/N with J ~ N(0, N), rate gamma eta0.
+    """muP for Adam (after Yang et al. 2021): J/N with J ~ N(0, N), learning rate gamma eta0.
 
     | leaf        | initial  | multiplier  | rate       |
     |-------------|----------|-------------|------------|
@@ -24,9 +24,9 @@ class MuPAdam(Parametrization):
     | input, bias | N(0, 1)  | 1           | gamma eta0 |
     | readout     | N(0, 1)  | 1/(gamma N) | gamma eta0 |
 
-    The 1/gamma is applied by `rollout(..., output_scale=)`, since gamma is traced. With
+    `rollout(..., output_scale=)` applies the factor 1/gamma, since gamma is traced. With
     `eps_scaling="scaled"` Adam's epsilon falls with the gradients, as 1/N^2 for J and 1/N for the
-    rest, and as 1/gamma; `torch` leaves it, and the largest networks learn more slowly.
+    rest, and as 1/gamma; with `"torch"` it is constant, and very large networks learn more slowly.
     Raises `ValueError` for another scaling.
     """
 
@@ -55,7 +55,7 @@ class MuPAdam(Parametrization):
 
 @dataclasses.dataclass(frozen=True)
 class MuPSGD(Parametrization):
-    """muP for gradient descent (study 2, appendix G, Eqs. 1-3): J/sqrt(N), rate gamma^2 N eta0.
+    """muP for gradient descent (after Yang and Hu 2021): J/sqrt(N), learning rate gamma^2 N eta0.
 
     | leaf        | initial  | multiplier  | rate           |
     |-------------|----------|-------------|----------------|
@@ -63,7 +63,8 @@ class MuPSGD(Parametrization):
     | input, bias | N(0, 1)  | 1           | gamma^2 N eta0 |
     | readout     | N(0, 1)  | 1/(gamma N) | gamma^2 N eta0 |
 
-    A readout of K latent variables has no width in its gradient: its rate is gamma^2 eta0.
+    The gradient of a readout from K latent variables does not depend on N: its learning rate is
+    gamma^2 eta0.
     """
 
     name = "mup_sgd"

@@ -1,4 +1,4 @@
-"""The standard rule: weights of order 1/sqrt(N), one learning rate for all; and its gamma-trick."""
+"""The standard rule, weights of order 1/sqrt(N) and one learning rate, without and with gamma."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ __all__ = ["INITIALIZATIONS", "GammaTrick", "Standard"]
 
 
 def _fan(leaf: Leaf, hidden: int) -> int:
-    """N, except for what reads the latent variables, whose number does not grow with N."""
+    """N, or K for a readout from K latent variables."""
     return leaf.fan_in if leaf.role == "latent_readout" else hidden
 
 
@@ -38,15 +38,15 @@ INITIALIZATIONS = {"gaussian": _gaussian, "uniform": _uniform, "xavier": _xavier
 
 @dataclasses.dataclass(frozen=True)
 class Standard(Parametrization):
-    """The rule of study 1, in three arms that differ in the initial weights alone.
+    """Weights of order 1/sqrt(N), in three arms that differ in the initial weights only.
 
     * `gaussian`: every weight N(0, 1/N), the input weights too; biases, if any, start at 0.
     * `xavier`: uniform with half-width sqrt(6 / (fan_in + fan_out)); biases uniform in
       +-1/sqrt(fan_in), the hidden bias with the fan-in of the inputs, hence of order one.
     * `uniform`: everything uniform in +-1/sqrt(N), as in PyTorch's `nn.RNN`.
 
-    The arm decides SGD's exponent: the mean square activity is of order 1 in `gaussian` and of
-    order N in `xavier`. Raises `ValueError` for another arm.
+    The squared norm of the activity is of order 1 in `gaussian` and of order N in `xavier` with
+    biases; SGD's largest stable rate depends on N accordingly. Raises `ValueError` for another arm.
     """
 
     init: str = "gaussian"
@@ -63,13 +63,13 @@ class Standard(Parametrization):
 
 @dataclasses.dataclass(frozen=True)
 class GammaTrick(Standard):
-    """The standard rule with the output divided by gamma, and rates that make up for it.
+    """The standard rule with the output divided by gamma, and rates that compensate.
 
-    Rates are gamma eta under Adam and gamma^2 eta under SGD (study 2, appendix on the standard
-    parametrization); the readout's bias, which gamma does not reach, keeps eta. Larger gamma is
-    richer learning, as under muP. The paper's text multiplies the output by gamma:
-    `output="multiply"`, which leaves the rates as they are, so that they no longer make up for it.
-    `eps_scaling="scaled"` moves Adam's epsilon with the gradients, which go as the output.
+    Learning rates are gamma eta under Adam and gamma^2 eta under SGD; the readout's bias, which is
+    not divided by gamma, keeps eta. Larger gamma means more feature learning, as under muP. With
+    `output="multiply"` the output is multiplied by gamma with the same rates, which then do not
+    compensate. With `eps_scaling="scaled"` Adam's epsilon has the factor of the output, as the
+    gradients do.
     """
 
     output: Literal["divide", "multiply"] = "divide"

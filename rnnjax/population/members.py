@@ -1,4 +1,4 @@
-"""A population: its networks before and after training, and what they do when asked."""
+"""Populations: networks of one condition before and after training, and their activity."""
 
 import dataclasses
 import math
@@ -15,19 +15,16 @@ from rnnjax import metrics
 from rnnjax.cells import Cell
 from rnnjax.devices import all_devices, padded_index
 from rnnjax.population import programs
-from rnnjax.store import ResultStore, StoreError, describe, first_difference, save_parameters
-from rnnjax.sweep import Engine, Sweep, empty_results, sweep_config
+from rnnjax.store import ResultStore, StoreError, Weights, describe, first_difference
+from rnnjax.sweep import Engine, LossRecord, Sweep, empty_results, sweep_config
 from rnnjax.tasks import Task, Trial
-from rnnjax.training import Hyper, Recipe, Setup, Status, output_scale
+from rnnjax.training import SETTINGS, Hyper, Recipe, Setup, Status, output_scale, setting_values
 from rnnjax.typing import Bool, Float, Int, Key, Params
 from rnnjax.validate import instance_of, one_of, positive_integer
 
 __all__ = ["Activity", "Population", "condition_sweep"]
 
 When = Literal["trained", "initial"]
-
-_SETTINGS = ("learning_rate", "gamma", "l1", "nuclear")
-"""What makes a condition besides its setup."""
 
 
 def _checked_key(key: Any) -> Key:
@@ -37,12 +34,12 @@ def _checked_key(key: Any) -> Key:
 
 
 class Activity(NamedTuple):
-    """What every network of a population did in the same trials."""
+    """Activity of every network of a population in the same trials."""
 
     rates: Float[np.ndarray, "S B T N"]
     """Firing rates."""
     outputs: Float[np.ndarray, "S B T O"]
-    """The readouts, gamma included."""
+    """The readouts, with the factor that gamma puts on them."""
     trial: Trial
     """The trials, [B, T, ...]."""
 
@@ -51,34 +48,36 @@ class Activity(NamedTuple):
 class Population:
     """Networks of one condition, before and after training; see `train_population`.
 
-    Arrays lead with the axis of the networks, S. What a diverged network does means nothing, finite
-    or not: take `converged`, or `where`, before comparing.
+    The axis of the networks, S, is the first of every array. Activity of a diverged network is
+    meaningless, finite or not: take `converged`, or `where`, before comparing.
     """
 
     setup: Setup
-    """Task, cell (fitted to the task), recipe: what all networks share."""
+    """Task, cell (fitted to the task) and recipe of all networks."""
     hyper: Hyper
-    """Their traced settings: `seed` [S], the others one number."""
+    """Their traced settings: `seed` [S], the others one number each."""
     initial: Params
     """Raw weights before training, each leaf [S, ...]."""
     params: Params
-    """Raw weights after it."""
+    """Raw weights after training."""
     results: xr.Dataset
     """Status, losses and accuracies over `seed`, as in a sweep (`rnnjax.sweep.FIELDS`)."""
+    recorded: LossRecord = LossRecord()
+    """Which training losses `results` keeps."""
 
     @property
     def task(self) -> Task:
-        """What they were trained on."""
+        """The task of training."""
         return self.setup.task
 
     @property
     def cell(self) -> Cell:
-        """What they are."""
+        """The cell, fitted to the task."""
         return self.setup.cell
 
     @property
     def recipe(self) -> Recipe:
-        """How they were trained."""
+        """The training recipe."""
         return self.setup.recipe
 
     @property
@@ -88,12 +87,12 @@ class Population:
 
     @property
     def status(self) -> tuple[Status, ...]:
-        """How every network's training ended."""
+        """State of every network at the end of training."""
         return tuple(Status(int(value)) for value in self.results["status"].values)
 
     @property
     def output_scale(self) -> float:
-        """What the readouts are multiplied by, `rollout(..., output_scale=)`: 1, but for gamma."""
+        """Factor on the readouts (`rollout(..., output_scale=)`); 1 unless gamma changes it."""
         return float(output_scale(self.cell, float(self.hyper.gamma)))
 
     def __len__(self) -> int:
@@ -108,16 +107,17 @@ class Population:
         )
 
     def _settings(self) -> str:
-        return " ".join(f"{name}={getattr(self.hyper, name):g}" for name in _SETTINGS)
+        values = setting_values(self.hyper)
+        return " ".join(f"{name}={value:g}" for name, value in values.items())
 
     @property
     def converged(self) -> "Population":
-        """Those that met the recipe's stopping rule; raises `ValueError` if there are none."""
+        """Networks that met the recipe's stopping rule; raises `ValueError` if there are none."""
         return self.where(self.results["status"].values == Status.CONVERGED)
 
     @property
     def left_out(self) -> dict[int, Status]:
-        """Seeds of the networks that are not in `converged`, and how they ended."""
+        """Seeds of the networks that are not in `converged`, with their status."""
         ended = zip(self.seeds.tolist(), self.status, strict=True)
         return {seed: status for seed, status in ended if status != Status.CONVERGED}
 
@@ -144,7 +144,7 @@ class Population:
             raise ValueError(f"rows: expected at least one of {len(self)} networks, got {rows}")
         return self._rows(chosen)
 
-    __iter__ = None  # or Python would try indices
+    __iter__ = None  # without this Python iterates over integer indices
 
     def _rows(self, rows: np.ndarray) -> "Population":
         return dataclasses.replace(
@@ -161,10 +161,10 @@ class Population:
         Raises `ValueError` if a condition differs, naming the first field that does, or if two
         networks have the same seed.
         """
-        mine = self._condition()
+        condition = self._condition()
         for other in others:
             instance_of("others", other, Population)
-            if difference := first_difference(mine, other._condition()):
+            if difference := first_difference(condition, other._condition()):
                 field, here, there = difference
                 raise ValueError(
                     f"others: expected populations of one condition, got {field} = {here!r} and "
@@ -187,10 +187,9 @@ class Population:
         )
 
     def _condition(self) -> dict[str, Any]:
-        """All that the networks have in common, as plain data."""
-        settings = {name: float(getattr(self.hyper, name)) for name in _SETTINGS}
-        recorded = self.results["step"].attrs if "step" in self.results.coords else {}
-        return {**describe(self.setup), **settings, "losses": describe(recorded)}
+        """Everything that the networks share, as plain data."""
+        settings = {name: float(value) for name, value in setting_values(self.hyper).items()}
+        return {**describe(self.setup), **settings, "losses": self.recorded._asdict()}
 
     def _weights(self, when: str) -> Params:
         one_of("when", when, ("trained", "initial"))
@@ -207,14 +206,14 @@ class Population:
     def trajectories(
         self, key: Key, trials: int, *, task: Task | None = None, when: When = "trained"
     ) -> Activity:
-        """Every network in the same trials, `task.batch(key, trials)`.
+        """Activity of every network in the same trials, `task.batch(key, trials)`.
 
         Args:
             key: decides the trials.
-            trials: how many, B.
-            task: another task of as many channels, such as `population.task.stretched(2)`; their
-                own by default.
-            when: with trained or with initial weights.
+            trials: number of trials, B.
+            task: another task with the same channels, such as `population.task.stretched(2)`; the
+                task of training by default.
+            when: `trained` or `initial` weights.
 
         Raises:
             ValueError: a task of other channels, no trials, or activity that does not fit into
@@ -242,10 +241,10 @@ class Population:
     def losses(
         self, key: Key, trials: int, *, task: Task | None = None, when: When = "trained"
     ) -> Float[np.ndarray, " S"]:
-        """Every network's loss on the same trials, reduced as in training, penalties apart.
+        """Every network's loss on the same trials, reduced as in training, without penalties.
 
-        With `task=population.task.stretched(2)`, the out-of-distribution loss of study 2. The
-        other arguments are those of `trajectories`; a diverged network has NaN.
+        With `task=population.task.stretched(2)` it is an out-of-distribution loss. The arguments
+        are those of `trajectories`; the loss of a diverged network may be NaN.
         """
         trial = self._trials(key, trials, task, 0)
         found = np.empty(len(self), np.float32)
@@ -254,7 +253,7 @@ class Population:
         return found
 
     def _fitting(self, task: Task | None) -> Task:
-        """`task`, or their own; raises unless the networks have its channels."""
+        """`task`, or the task of training; raises `ValueError` unless it fits the networks."""
         task = instance_of("task", self.task if task is None else task, Task)
         if (task.inputs, task.outputs) != (self.cell.inputs, self.cell.outputs):
             raise ValueError(
@@ -264,7 +263,7 @@ class Population:
         return task
 
     def _trials(self, key: Key, trials: int, task: Task | None, numbers: int) -> Trial:
-        """Trials for all, once it is known that `numbers` per network and step of them fit."""
+        """Draws the trials; raises `ValueError` unless `numbers` per network and step fit."""
         task = self._fitting(task)
         layout, count = all_devices(), positive_integer("trials", trials)
         programs.require_memory(self.setup, task, count, len(self), numbers, layout)
@@ -295,21 +294,21 @@ class Population:
         leaves: Sequence[str] | None = None,
         when: When = "trained",
     ) -> Float[np.ndarray, "S R R"]:
-        """Tangent kernels of all networks on one probe: R = trials x times x outputs.
+        """Tangent kernels of all networks on the same trials: R = trials x times x outputs.
 
-        See `rnnjax.metrics.features.ntk_gram`, whose gradients are here those of raw weights.
+        See `rnnjax.metrics.features.ntk_gram`; the gradients are those of raw weights.
 
         Args:
-            key: decides the probe's trials; take the same before and after training.
-            trials: how many.
-            times: steps of each trial that are probed, the last of as many equal parts.
-            task: whose trials; their own task by default.
+            key: decides the trials.
+            trials: number of trials.
+            times: number of steps of each trial, the last ones of as many equal parts.
+            task: the task of the trials; the task of training by default.
             leaves: names of the weights to differentiate by; all by default.
-            when: with trained or with initial weights.
+            when: `trained` or `initial` weights.
 
         Raises:
-            ValueError: a task of other channels, more times than steps, an unknown leaf, or a
-                network whose gradients are not finite.
+            ValueError: a task with other channels, more times than steps, an unknown leaf, or a
+                network with gradients that are not finite.
         """
         grams = self._grams(key, trials, times, task, leaves, when)
         return np.stack(list(grams))
@@ -325,8 +324,8 @@ class Population:
     ) -> Float[np.ndarray, " S"]:
         """Alignment of every network's tangent kernels before and after training.
 
-        1 for a network whose features did not move (`rnnjax.metrics.features.kernel_alignment`);
-        the arguments are those of `ntk_gram`.
+        It is 1 for a network whose features do not change
+        (`rnnjax.metrics.features.kernel_alignment`); the arguments are those of `ntk_gram`.
         """
         before = self._grams(key, trials, times, task, leaves, "initial")
         after = self._grams(key, trials, times, task, leaves, "trained")
@@ -355,30 +354,28 @@ class Population:
             yield metrics.features.ntk_gram(apply, one, inputs, leaves=leaves)
 
     def save(self, store: str | Path) -> None:
-        """Writes the population into a new folder, which `load_population` reads.
+        """Writes the population into a new folder, as `train_population(..., store=)` does.
 
-        It is the folder that `train_population(..., store=)` makes. Raises `StoreError` if the
-        folder holds something already.
+        `load_population` reads it. Raises `StoreError` if the folder is not empty.
         """
         path, sweep = Path(store), condition_sweep(self.setup, self.hyper)
-        engine = Engine(**self.results["step"].attrs)
-        template = empty_results(sweep, engine.points, engine.spacing)
+        engine = Engine(**self.recorded._asdict())
+        template = empty_results(sweep, *self.recorded)
         if path.exists() and any(path.iterdir()):
-            raise StoreError(f"store: expected a new folder, got {path}, which holds something")
+            raise StoreError(f"store: expected a new folder, got {path}, which is not empty")
         cells = np.zeros((len(self), len(sweep.shape)), int)
         cells[:, -1] = np.arange(len(self))
         with ResultStore(path, template, sweep_config(sweep, engine)) as sink:
-            save_parameters(path, "all", initial=self.initial, trained=self.params)
+            weights = Weights(self.initial, self.params)
             values = {str(name): self.results[name].values for name in template.data_vars}
-            sink.write("all", cells, values, seconds=float(self.results["seconds"].sum()))
+            sink.write("all", cells, values, weights, seconds=float(self.results["seconds"].sum()))
 
 
 def condition_sweep(setup: Setup, hyper: Hyper) -> Sweep:
     """The sweep of one condition."""
-    axes: dict[str, Any] = {"learning_rate": [float(hyper.learning_rate)]}
-    if setup.cell.parametrization.output_gamma:
-        axes["gamma"] = [float(hyper.gamma)]
-    for name in setup.recipe.penalties:
-        axes[name] = [float(getattr(hyper, name))]
-    axes["seed"] = np.asarray(hyper.seed).tolist()
+    rule, recipe = setup.cell.parametrization, setup.recipe
+    axes: dict[str, Any] = {"seed": np.asarray(hyper.seed).tolist()}
+    for name, setting in SETTINGS.items():
+        if setting.available(rule, recipe):
+            axes[name] = [float(getattr(hyper, name))]
     return Sweep(setup.task, setup.cell, setup.recipe, axes, setup.evaluation_trials)

@@ -69,9 +69,9 @@ def activity(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: 
 
     def one(params: Params) -> tuple[Array, Array]:
         cell = setup.cell
-        found, rest = _run(setup, params, trial, scale), cell.initial_state(params)
-        rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, found.states, trial.inputs, rest)
-        return rates, found.outputs
+        run, rest = _run(setup, params, trial, scale), cell.initial_state(params)
+        rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, run.states, trial.inputs, rest)
+        return rates, run.outputs
 
     return layout.map(one, params)
 
@@ -87,15 +87,15 @@ def losses(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Sc
     """Losses [S]."""
 
     def one(params: Params) -> Array:
-        answers = _run(setup, params, trial, scale).outputs
-        return accuracy.mean_squared_error(answers, trial.targets, setup.recipe.reduction)
+        outputs = _run(setup, params, trial, scale).outputs
+        return accuracy.mean_squared_error(outputs, trial.targets, setup.recipe.reduction)
 
     return layout.map(one, params)
 
 
 @functools.lru_cache(maxsize=64)
 def probe(cell: Cell, scale: float, times: tuple[int, ...]) -> Callable[[Any, Array], Array]:
-    """Outputs at some steps; one function per argument, so that programs are compiled once."""
+    """Function of the outputs at some steps; cached, so that its programs are compiled once."""
 
     def apply(params: Params, inputs: Array) -> Array:
         return rollout(cell, params, inputs, output_scale=scale).outputs[:, np.array(times)]

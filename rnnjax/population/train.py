@@ -1,6 +1,6 @@
-"""Training a population, and finding one in a store."""
+"""Training a population, and loading one from a store."""
 
-import tempfile
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ import numpy as np
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
 from rnnjax.population.members import Population, condition_sweep
-from rnnjax.store import StoreError, axis_position, load_results, load_weights
-from rnnjax.sweep import Engine, Progress, load_sweep, run_sweep
+from rnnjax.store import StoreError, axis_position, load_results, load_weights, read_manifest
+from rnnjax.sweep import Engine, LossRecord, MemoryStore, Progress, load_sweep, run_sweep
 from rnnjax.tasks import Task
-from rnnjax.training import Hyper, Recipe, Setup, Status
+from rnnjax.training import SETTINGS, Hyper, Recipe, Setup, Status, check_settings
 from rnnjax.validate import instance_of, one_of, positive_integer
 
 __all__ = ["load_population", "train_population"]
@@ -24,19 +24,16 @@ def train_population(
     cell: Cell,
     recipe: Recipe,
     *,
-    learning_rate: float,
     seeds: int | Sequence[int],
-    gamma: float = 1.0,
-    l1: float = 0.0,
-    nuclear: float = 0.0,
     store: str | Path | None = None,
     evaluation_trials: int = 200,
     progress: Progress | None = None,
     engine: Engine | None = None,
+    **settings: float,
 ) -> Population:
-    """Trains networks that differ in nothing but their seeds.
+    """Trains networks that differ in their seeds only.
 
-    For example, fifty networks of study 2, each trained until it is good enough:
+    For example, fifty networks, each trained until its held-out loss stays below a threshold:
 
         population = rnnjax.train_population(
             rnnjax.tasks.flip_flop(3, p=0.3),
@@ -45,50 +42,39 @@ def train_population(
             learning_rate=1e-3, seeds=50, store="runs/flip_flop",
         )
 
-    With a store, finished blocks of networks are kept as they come, and the same call after an
-    interruption goes on where it was. Each member is, at map width 1, to the last bit what
-    `train_one` makes of its seed.
+    A store keeps finished blocks of networks: the same call after an interruption continues where
+    it stopped. At map width 1 every network equals, to the last bit, that of `train_one`.
 
     Args:
-        task: what they learn.
-        cell: the network; its inputs and outputs follow the task.
-        recipe: how they are trained.
-        learning_rate: the optimizer's rate.
-        seeds: how many networks, with seeds from 0, or the seeds themselves.
-        gamma: strength of feature learning, under a rule that knows it.
-        l1: strength of the penalty on the sum of |w|, in a recipe that has it.
-        nuclear: strength of the penalty on the sum of singular values, likewise.
+        task: the task to learn.
+        cell: the network; its inputs and outputs are set to fit the task.
+        recipe: the training recipe.
+        seeds: the number of networks, with seeds from 0, or the seeds themselves.
         store: folder of the population; without one it stays in memory.
         evaluation_trials: held-out trials on which every network is evaluated at the end.
-        progress: hears after every segment, such as `rnnjax.ProgressBar()`.
+        progress: called after every segment of steps, such as `rnnjax.ProgressBar()`.
         engine: how to compute; the defaults fit the machine.
+        settings: traced settings, as in `train_one`; `learning_rate` is required.
 
     Raises:
-        ValueError: a setting that is out of range, or that neither rule nor recipe knows, or a
-            store that is in use, damaged or of another config (`StoreError`).
+        ValueError: a setting that is unknown, missing, invalid, or not provided for by the width
+            rule or the recipe, or a store that is in use, damaged or of another config
+            (`StoreError`).
     """
     instance_of("task", task, Task)
     instance_of("recipe", recipe, Recipe)
-    hyper = Hyper(
-        learning_rate=validate.learning_rate("learning_rate", learning_rate),
-        seed=_chosen_seeds(seeds),
-        gamma=validate.learning_rate("gamma", gamma),
-        l1=validate.nonnegative("l1", l1),
-        nuclear=validate.nonnegative("nuclear", nuclear),
-    )
+    arguments = ("seeds", "store", "evaluation_trials", "progress", "engine")
+    values = check_settings(settings, arguments)
+    hyper = Hyper(seed=_checked_seeds(seeds), **values)
     setup = Setup(task, fitted(cell, task), recipe, evaluation_trials)
     setup.require_settings(hyper)
     sweep = condition_sweep(setup, hyper)
-    if store is not None:
-        run_sweep(sweep, store, keep_parameters=True, progress=progress, engine=engine)
-        return load_population(store)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "store"
-        run_sweep(sweep, path, keep_parameters=True, progress=progress, engine=engine)
-        return load_population(path)
+    kept = MemoryStore() if store is None else store
+    run_sweep(sweep, kept, keep_parameters=True, progress=progress, engine=engine)
+    return load_population(kept)
 
 
-def _chosen_seeds(seeds: Any) -> np.ndarray:
+def _checked_seeds(seeds: Any) -> np.ndarray:
     if isinstance(seeds, np.ndarray):
         seeds = seeds.tolist()
     if isinstance(seeds, Sequence) and not isinstance(seeds, str):
@@ -98,33 +84,42 @@ def _chosen_seeds(seeds: Any) -> np.ndarray:
     return np.arange(positive_integer("seeds", seeds))
 
 
-def load_population(store: str | Path, **labels: Any) -> Population:
+def load_population(store: str | Path | MemoryStore, **labels: Any) -> Population:
     """The population of one condition, from a store that keeps weights.
 
     Args:
-        store: the folder given to `train_population`, or to `run_sweep` with `keep_parameters`.
+        store: the store given to `train_population`, or to `run_sweep` with `keep_parameters`.
         labels: the condition's labels on the sweep's axes, such as `hidden=64, gamma=2.0`; axes of
             one value need none.
 
     Raises:
         ValueError: labels that are not on the axes, or a store that is damaged, kept no weights,
-            holds no finished network of the condition, or is of specs unknown here (`StoreError`).
+            holds no finished network of the condition, or holds specs whose class is not imported
+            (`StoreError`).
     """
-    sweep, results = load_sweep(store), load_results(store)
+    if isinstance(store, MemoryStore):
+        sweep, recorded, results = store.sweep, store.recorded, store.read()
+        name, load = "this MemoryStore", store.load_weights
+    else:
+        sweep, results = load_sweep(store), load_results(store)
+        config = read_manifest(store)["config"]
+        recorded = LossRecord(config["points"], config["spacing"])
+        name, load = str(store), functools.partial(load_weights, store)
     others = [axis for axis in sweep.dimensions if axis.name != "seed"]
-    for name in labels:
-        one_of("labels", name, [axis.name for axis in others])
+    for label in labels:
+        one_of("labels", label, [axis.name for axis in others])
     place = {a.name: axis_position(a.name, np.array(a.labels), labels) for a in others}
     here = results.isel(place)
     finished = np.flatnonzero(here["status"].values != Status.PENDING).tolist()
     if not finished:
-        raise StoreError(f"store: {store} holds no finished network of this condition yet")
-    weights = load_weights(store, [[*place.values(), row] for row in finished])
-    settings = {a.name: a.values[place[a.name]] for a in sweep.traced_axes if a.name != "seed"}
+        raise StoreError(f"store: {name} holds no finished network of this condition yet")
+    weights = load([[*place.values(), row] for row in finished])
+    settings = {n: sweep.axis(n).values[i] for n, i in place.items() if n in SETTINGS}
     return Population(
         setup=dict(sweep.setups())[tuple(place[axis.name] for axis in sweep.static_axes)],
         hyper=Hyper(seed=np.array(sweep.axis("seed").values)[finished], **settings),
         initial=weights.initial,
         params=weights.trained,
         results=here.isel(seed=finished),
+        recorded=recorded,
     )

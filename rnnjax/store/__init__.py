@@ -1,13 +1,8 @@
 """Results and weights on disk."""
 
-from rnnjax.store.checkpoints import (
-    Weights,
-    axis_position,
-    load_parameters,
-    load_weights,
-    save_parameters,
-)
+from rnnjax.store.checkpoints import Weights, gather_weights
 from rnnjax.store.manifest import (
+    StoreError,
     describe,
     digest,
     first_difference,
@@ -15,22 +10,25 @@ from rnnjax.store.manifest import (
     versions,
     write_atomically,
 )
-from rnnjax.store.results import ResultStore, StoreError, load_results, read_manifest
+from rnnjax.store.parameters import axis_position, load_parameters, load_weights
+from rnnjax.store.results import ResultStore, load_results, read_manifest
+from rnnjax.store.sink import Sink
 
 __all__ = [
     "ResultStore",
+    "Sink",
     "StoreError",
     "Weights",
     "axis_position",
     "describe",
     "digest",
     "first_difference",
+    "gather_weights",
     "load_parameters",
     "load_results",
     "load_weights",
     "read_manifest",
     "rebuild",
-    "save_parameters",
     "versions",
     "write_atomically",
 ]

@@ -1,7 +1,7 @@
-"""Weights on disk, initial and trained, by orbax: one checkpoint per block, its runs stacked."""
+"""Weights on disk, by orbax: one checkpoint per block, its runs stacked."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,86 +9,68 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from rnnjax.store.results import StoreError, load_results, read_markers
+from rnnjax.store.manifest import StoreError
+from rnnjax.typing import Params
 
-__all__ = ["Weights", "axis_position", "load_parameters", "load_weights", "save_parameters"]
+__all__ = ["Weights", "gather_weights", "has_weights", "restore_weights", "save_weights"]
 
 
 class Weights(NamedTuple):
-    """Raw weights of some runs, stacked: leaf name -> [S, ...]."""
+    """Raw weights of some runs before and after training, stacked: leaf name -> [S, ...]."""
 
-    initial: dict[str, np.ndarray]
-    trained: dict[str, np.ndarray]
+    initial: Params
+    trained: Params
 
 
-def save_parameters(store: Path, block: str, *, initial: Any, trained: Any) -> None:
-    """Writes the stacked weights of a block; what an unfinished earlier try left is replaced."""
-    target = (store / "parameters" / block).absolute()
+def _folder(store: Path, block: str) -> Path:
+    return (store / "parameters" / block).absolute()
+
+
+def has_weights(store: Path, block: str) -> bool:
+    """Whether the weights of a block are in the store."""
+    return _folder(store, block).is_dir()
+
+
+def save_weights(store: Path, block: str, weights: Weights) -> None:
+    """Writes the weights of a block; replaces those of an earlier, unfinished attempt."""
+    target = _folder(store, block)
     shutil.rmtree(target, ignore_errors=True)
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(target, {"initial": initial, "trained": trained})
+        checkpointer.save(target, weights._asdict())
 
 
-def load_parameters(store: str | Path, **labels: Any) -> dict[str, np.ndarray]:
-    """The trained raw weights of one network, by its labels on the sweep's axes.
-
-    For example `load_parameters("store", hidden=64, learning_rate=0.01, seed=3)`; axes of one
-    value may be left out. Where gamma is not 1 the readout also wants
-    `rollout(..., output_scale=rnnjax.training.output_scale(cell, gamma))`. Raises `StoreError` if
-    the weights were not kept (see `run_sweep`'s `keep_parameters`) or are damaged, `ValueError`
-    for labels that are not on the axes.
-    """
-    path = Path(store)
-    status = load_results(path)["status"]
-    axes = {str(name): status[name].values for name in status.dims}
-    if unknown := set(labels) - set(axes):
-        raise ValueError(f"{unknown.pop()}: expected an axis among {', '.join(axes)}")
-    cell = [axis_position(name, values, labels) for name, values in axes.items()]
-    if not any(cell in marker["cells"] for marker in read_markers(path).values()):
-        raise StoreError(f"store: {path} holds no finished network with these labels: {labels}")
-    weights = load_weights(path, [cell])
-    return {name: leaf[0] for name, leaf in weights.trained.items()}
-
-
-def load_weights(store: str | Path, cells: Sequence[Sequence[int]]) -> Weights:
-    """The weights of the finished runs `cells`, indices on the sweep's axes, stacked in this order.
-
-    They must be of one program. Raises `StoreError` as `load_parameters` does.
-    """
-    path, place = Path(store), {tuple(cell): row for row, cell in enumerate(cells)}
-    found: dict[int, tuple[dict[str, Any], int]] = {}
-    for block, marker in read_markers(path).items():
-        rows = [(place.get(tuple(cell)), i) for i, cell in enumerate(marker["cells"])]
-        wanted = [(row, i) for row, i in rows if row is not None]
-        if wanted:
-            weights = _restored(path, block)
-            found.update({row: (weights, i) for row, i in wanted})
-    if missing := set(place.values()) - set(found):
-        raise StoreError(f"store: {path} holds no finished run {list(cells[min(missing)])}")
-
-    def stacked(when: str) -> dict[str, np.ndarray]:
-        rows = [(found[row][0][when], found[row][1]) for row in range(len(place))]
-        return {name: np.stack([leaves[name][i] for leaves, i in rows]) for name in rows[0][0]}
-
-    return Weights(stacked("initial"), stacked("trained"))
-
-
-def axis_position(name: str, values: np.ndarray, labels: Mapping[str, Any]) -> int:
-    """Where the axis `name` has its label among `labels`; a single value needs none."""
-    if name not in labels and len(values) == 1:
-        return 0
-    found = [i for i, value in enumerate(values.tolist()) if value == labels.get(name)]
-    if not found:
-        raise ValueError(f"{name}: expected one of {values.tolist()}, got {labels.get(name)!r}")
-    return found[0]
-
-
-def _restored(path: Path, block: str) -> dict[str, Any]:
-    target = (path / "parameters" / block).absolute()
+def restore_weights(store: Path, block: str) -> Weights:
+    """The weights of a block; raises `StoreError` if they are missing or damaged."""
+    target = _folder(store, block)
     if not target.is_dir():
-        raise StoreError(f"store: {path} kept no weights; train with keep_parameters")
+        raise StoreError(f"store: {store} kept no weights; train with keep_parameters")
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            return jax.tree.map(np.asarray, checkpointer.restore(target))
+            return Weights(**jax.tree.map(np.asarray, checkpointer.restore(target)))
     except Exception as error:  # orbax and its back ends raise errors of their own
         raise StoreError(f"store: {target} is damaged ({error})") from None
+
+
+def gather_weights(
+    blocks: Iterable[tuple[Any, Callable[[], Weights]]], cells: Sequence[Sequence[int]]
+) -> Weights:
+    """Stacks the weights of the runs `cells`, in this order, from the blocks that hold them.
+
+    Each block is a pair of its runs' cells, [S, axes], and a function that loads its weights.
+    Raises `KeyError` with the first cell that is in no block.
+    """
+    rows = {tuple(cell): row for row, cell in enumerate(cells)}
+    found: dict[int, tuple[Weights, int]] = {}
+    for held, load in blocks:
+        places = [(rows.get(tuple(cell)), i) for i, cell in enumerate(np.asarray(held).tolist())]
+        if any(row is not None for row, _ in places):
+            weights = load()
+            found.update({row: (weights, i) for row, i in places if row is not None})
+    if missing := set(rows.values()) - set(found):
+        raise KeyError(tuple(cells[min(missing)]))
+
+    def stack(when: str) -> Params:
+        leaves = [(getattr(found[row][0], when), found[row][1]) for row in range(len(rows))]
+        return {name: np.stack([leaf[name][i] for leaf, i in leaves]) for name in leaves[0][0]}
+
+    return Weights(stack("initial"), stack("trained"))

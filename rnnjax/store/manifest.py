@@ -1,4 +1,4 @@
-"""What a store is of: a plain, comparable description of specs, with its hash."""
+"""Manifests of stores: plain, comparable descriptions of specs, and their hash."""
 
 import dataclasses
 import enum
@@ -14,11 +14,23 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["describe", "digest", "first_difference", "rebuild", "versions", "write_atomically"]
+__all__ = [
+    "StoreError",
+    "describe",
+    "digest",
+    "first_difference",
+    "rebuild",
+    "versions",
+    "write_atomically",
+]
+
+
+class StoreError(ValueError):
+    """A store that cannot be used: of another sweep, damaged, in use, or no store at all."""
 
 
 def describe(value: Any) -> Any:
-    """A spec as JSON: dataclasses become dicts that name their class, tuples become lists.
+    """Describes a spec as JSON: dataclasses become dicts with their class name, tuples lists.
 
     Raises `TypeError` for a value with no stable description, such as a function.
     """
@@ -41,7 +53,7 @@ def describe(value: Any) -> Any:
 
 
 def rebuild(description: Any, kinds: Mapping[str, Callable[..., Any]]) -> Any:
-    """What `describe` described: dicts that name a class of `kinds` become its instances.
+    """Inverts `describe`: dicts that name a class of `kinds` become its instances.
 
     Lists become tuples. Raises `KeyError` for a class that is not among `kinds`.
     """
@@ -71,7 +83,7 @@ def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any]
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide numbers."""
+    """Versions of Python and of the packages that results depend on."""
     packages = ("rnnjax", "jax", "jaxlib", "optax", "numpy", "xarray", "zarr")
     found = {"python": platform.python_version()}
     for package in packages:
@@ -83,14 +95,14 @@ def versions() -> dict[str, str]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file that is either absent, old, or whole, whenever the process dies."""
+    """Writes a file; a process that dies leaves it absent, as it was before, or complete."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # temporary files are private; results are for others to read
+        os.chmod(temporary, 0o644)  # temporary files are private, results are not
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

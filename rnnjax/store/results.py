@@ -1,16 +1,16 @@
-"""Results on disk: a zarr group that fills block by block, and survives being killed.
+"""Results on disk: a zarr group that is filled block by block and survives a killed process.
 
-    STORE/manifest.json    what the store is of, with its hash; versions; written first
+    STORE/manifest.json    description of the sweep, with its hash; versions; written first
     STORE/results.zarr     every variable over all axes, one chunk per program and learning rate
     STORE/blocks/*.json    one marker per finished block, written after its data: cells, times, and
                            a digest of every variable's values
     STORE/parameters/      weights, one orbax checkpoint per block, on request
     STORE/lock             held, by the system's own file lock, while a process writes
 
-A cell counts as finished if and only if a marker names it: what a process wrote before it died on
-the way to the marker is read as not run, and is written again. Files are replaced whole, so a
-killed process loses its block and nothing else; data are left to the system to flush, so a power
-cut may damage what was just written, which the digests then tell.
+A cell is finished if and only if a marker names it: data that a process wrote before it died, but
+without the marker, are read as not run and are written again. Files are replaced as a whole, so a
+killed process loses only its current block. The system flushes data in its own time, so a power cut
+may damage the latest block; the digests detect that.
 """
 
 import hashlib
@@ -25,15 +25,18 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from rnnjax.store.manifest import digest, first_difference, versions, write_atomically
+from rnnjax.store.checkpoints import Weights, has_weights, save_weights
+from rnnjax.store.manifest import (
+    StoreError,
+    digest,
+    first_difference,
+    versions,
+    write_atomically,
+)
 
-__all__ = ["ResultStore", "StoreError", "load_results", "read_manifest", "read_markers"]
+__all__ = ["ResultStore", "load_results", "read_manifest", "read_markers"]
 
 FORMAT = 1
-
-
-class StoreError(ValueError):
-    """A store that cannot be used: of another sweep, damaged, in use, or not a store at all."""
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
@@ -56,7 +59,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
 def load_results(path: str | Path) -> xr.Dataset:
     """The results in the store at `path`, finished or not, checked against their digests.
 
-    Reads while another process writes. Raises `StoreError` if anything is missing or damaged.
+    Another process may be writing. Raises `StoreError` if anything is missing or damaged.
     """
     manifest, markers = read_manifest(path), read_markers(Path(path))  # data precede markers
     return _read(Path(path), manifest, markers)
@@ -66,14 +69,14 @@ class ResultStore:
     """The store of one sweep, open for writing; a context manager that holds its lock.
 
     Args:
-        path: the store's folder; made if it is not there.
+        path: the store's folder; created if it does not exist.
         template: the dataset before any run, with every dimension and variable.
-        config: what the store is of, as plain data (see `describe`).
+        config: description of the sweep, as plain data (see `describe`).
         block_dims: dimensions along which a chunk spans the whole axis.
 
     Raises:
-        StoreError: the folder cannot be written, is in use by another process, holds something
-            else, is damaged, or was made with another config (the first difference is named).
+        StoreError: the folder cannot be written, is in use by another process, holds other files,
+            is damaged, or was made with another config (the error names the first difference).
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class ResultStore:
         self._lock = filelock.FileLock(self.path / "lock")
 
     def __enter__(self) -> Self:
-        self._existing()  # refuses before anything is touched
+        self._existing()  # raises before anything is changed
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -102,7 +105,7 @@ class ResultStore:
                 f"({getattr(error, 'strerror', None) or error})"
             ) from None
         try:
-            if not self._existing():  # asked again: another process may have come first
+            if not self._existing():  # another process may have written in between
                 self._write_manifest()
             if not read_markers(self.path):
                 self._write_template()
@@ -117,14 +120,14 @@ class ResultStore:
         self._lock.release()
 
     def _existing(self) -> bool:
-        """Whether there is a store already, of this very config; touches nothing."""
+        """Whether the folder holds a store of this config already; changes nothing."""
         if not self.path.exists():
             return False
         if not self.path.is_dir():
             raise StoreError(f"store: expected a folder, got the file {self.path}")
         names = {entry.name for entry in self.path.iterdir()}
         if "manifest.json" not in names:
-            # The manifest comes first: a process that died before it left at most these.
+            # The manifest is written first: a process that died before left at most these.
             if all(name == "lock" or name.startswith(".manifest.json.") for name in names):
                 return False
             raise StoreError(f"store: {self.path} holds files that are not a results store")
@@ -149,7 +152,7 @@ class ResultStore:
         write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
     def _write_template(self) -> None:
-        """All variables, empty; nothing finished can be lost, since there is no marker."""
+        """Writes all variables, empty; no finished block is lost, since there is no marker."""
         (self.path / "blocks").mkdir(exist_ok=True)
         encoding = {
             name: {"chunks": tuple(n if d in self._block_dims else 1 for d, n in v.sizes.items())}
@@ -166,32 +169,35 @@ class ResultStore:
         )  # fmt: skip
 
     def finished(self) -> np.ndarray:
-        """Boolean array over the run dimensions: which cells have been computed."""
+        """Boolean array over the run dimensions: which cells are computed."""
         return _finished(self._template["status"].shape, read_markers(self.path))
 
     def require_parameters(self) -> None:
-        """Raises `StoreError` if a finished block's weights were not kept."""
+        """Raises `StoreError` if a finished block was written without weights."""
         for name in read_markers(self.path):
-            if not (self.path / "parameters" / name).is_dir():
+            if not has_weights(self.path, name):
                 raise StoreError(
                     f"store: block {name!r} was finished without keeping its weights; choose "
                     "another folder"
                 )
 
     def write(
-        self, name: str, cells: np.ndarray, values: Mapping[str, np.ndarray], **facts: Any
+        self,
+        name: str,
+        cells: np.ndarray,
+        values: Mapping[str, np.ndarray],
+        weights: Weights | None = None,
+        **facts: Any,
     ) -> None:
-        """Writes a finished block, and then its marker.
+        """Writes a finished block, and then its marker; see `Sink.write`.
 
-        Args:
-            name: the block's name, unique in the store, as the marker's file name.
-            cells: indices of its runs on the run dimensions, [S, dimensions].
-            values: results by variable, [S] or [S, step].
-            facts: further plain data for the marker.
+        The marker's file has the block's name; the marker also holds the `facts`.
         """
         file = self.path / "blocks" / f"{name}.json"
         if file.exists():
             raise StoreError(f"store: block {name!r} is finished already")
+        if weights is not None:
+            save_weights(self.path, name, weights)
         values = {variable: _canonical(block) for variable, block in values.items()}
         for variable, block in values.items():
             _scatter(self._group[variable], cells, block)
@@ -205,12 +211,12 @@ class ResultStore:
         write_atomically(file, json.dumps(marker) + "\n")
 
     def read(self) -> xr.Dataset:
-        """The dataset as it stands."""
+        """The dataset with all blocks written so far."""
         return _read(self.path, read_manifest(self.path), read_markers(self.path))
 
 
 def _scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:
-    """Writes rows, a chunk at a time: each is read, changed and replaced whole."""
+    """Writes rows chunk by chunk: each chunk is read, changed and replaced as a whole."""
     for chunk in np.unique(cells[:, :-1], axis=0):
         inside = np.all(cells[:, :-1] == chunk, axis=1)
         rows = array[tuple(chunk)]
@@ -219,15 +225,15 @@ def _scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:
 
 
 def _canonical(block: np.ndarray) -> np.ndarray:
-    """The same values with one kind of NaN: zarr drops chunks of NaN and reads them as its own."""
+    """The same values with one bit pattern of NaN: zarr does not store chunks of NaN alone."""
     if block.dtype.kind != "f":
         return block
     return np.where(np.isnan(block), block.dtype.type(np.nan), block)
 
 
 def _digest(block: np.ndarray) -> str:
-    whole = np.ascontiguousarray(block)
-    return hashlib.sha256(whole.dtype.str.encode() + whole.tobytes()).hexdigest()
+    values = np.ascontiguousarray(block)
+    return hashlib.sha256(values.dtype.str.encode() + values.tobytes()).hexdigest()
 
 
 def _coordinate_digests(dataset: xr.Dataset) -> dict[str, str]:
@@ -256,24 +262,24 @@ def read_markers(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _finished(shape: tuple[int, ...], markers: dict[str, dict[str, Any]]) -> np.ndarray:
-    """Which cells the markers name; raises `StoreError` if one names what is not there."""
+    """Which cells the markers name; raises `StoreError` for a cell that does not exist."""
     done = np.zeros(shape, bool)
     for name, marker in markers.items():
         cells = np.array(marker["cells"], int)
         if cells.shape[1:] != (len(shape),) or np.any((cells < 0) | (cells >= shape)):
             raise StoreError(
-                f"store: blocks/{name}.json is damaged: it names runs that are not there"
+                f"store: blocks/{name}.json is damaged: it names runs that do not exist"
             )
         done[tuple(cells.T)] = True
     return done
 
 
 def _read(path: Path, manifest: dict[str, Any], markers: dict[str, dict[str, Any]]) -> xr.Dataset:
-    """The dataset, checked against manifest and markers; what no marker names is empty."""
+    """The dataset, checked against manifest and markers; cells without marker are empty."""
     folder = path / "results.zarr"
     try:
         dataset = xr.open_zarr(folder, consolidated=False, chunks=None).load()
-    except Exception as error:  # every codec and metadata reader raises errors of its own
+    except Exception as error:  # codecs and metadata readers raise errors of their own
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"store: {folder} is damaged ({reason})") from None
     texts = {
@@ -298,5 +304,5 @@ def _verify(dataset: xr.Dataset, name: str, marker: dict[str, Any]) -> None:
         if variable not in dataset or _digest(dataset[variable].values[cells]) != expected:
             raise StoreError(
                 f"store: results.zarr/{variable} is damaged: the values of block {name!r} are not "
-                f"those that were written; to compute it again, delete blocks/{name}.json"
+                f"those that were written; to compute the block again, delete blocks/{name}.json"
             )

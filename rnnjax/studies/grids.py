@@ -193,7 +193,7 @@ def train_and_report(
         return None
     store = workdir / "store"
     results = rnnjax.run_sweep(
-        sweep, store, progress=rnnjax.ProgressBar(study), wanted=wanted,
+        sweep, store, progress=rnnjax.ProgressBar(study), mask=wanted,
         keep_parameters=config.keep_parameters,
     )  # fmt: skip
     page = make_page(results, provenance(config, command, training_seconds(store)))

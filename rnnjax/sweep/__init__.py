@@ -1,12 +1,14 @@
 """Sweeps: named axes, compiled blocks of runs, resumable results."""
 
 from rnnjax.devices import Layout, default_layout
-from rnnjax.sweep.axes import TRACED, Axis, Sweep, log_rates, log_widths
+from rnnjax.sweep.axes import Axis, Sweep, log_rates, log_widths
 from rnnjax.sweep.engine import Block, Engine, Progress, plan, run_sweep, sweep_config
+from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.progress import ProgressBar
-from rnnjax.sweep.results import FIELDS, empty_results
+from rnnjax.sweep.results import FIELDS, LossRecord, empty_results
 from rnnjax.sweep.solo import Trained, train_one
 from rnnjax.sweep.stored import load_sweep
+from rnnjax.training import TRACED
 
 __all__ = [
     "FIELDS",
@@ -15,6 +17,8 @@ __all__ = [
     "Block",
     "Engine",
     "Layout",
+    "LossRecord",
+    "MemoryStore",
     "Progress",
     "ProgressBar",
     "Sweep",

@@ -1,4 +1,4 @@
-"""What a sweep is: a task, a cell, a recipe, and named axes along which they vary."""
+"""Sweeps: a task, a cell, a recipe, and named axes along which they vary."""
 
 import dataclasses
 import itertools
@@ -11,22 +11,19 @@ import numpy as np
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
 from rnnjax.tasks import Task
-from rnnjax.training import Recipe, Setup
+from rnnjax.training import SETTINGS, TRACED, Recipe, Setup
 from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
 
 __all__ = ["TRACED", "Axis", "Sweep", "log_rates", "log_widths"]
 
-TRACED = ("gamma", "l1", "nuclear", "learning_rate", "seed")
-"""Axes whose values are traced: all their runs share one compiled program."""
-
-_NEEDED = ("learning_rate", "seed")
+_REQUIRED = (*(name for name in SETTINGS if SETTINGS[name].neutral is None), "seed")
 
 _FIXED = ("inputs", "outputs", "epochs", "steps_per_epoch")
 """Fields that no axis may vary: tasks decide the channels, and `step` is a dimension of its own."""
 
 
 class Axis(NamedTuple):
-    """One named dimension of a sweep: its values and how they are labelled."""
+    """One named dimension of a sweep: its values and their labels."""
 
     name: str
     labels: tuple[Any, ...]
@@ -38,20 +35,21 @@ class Sweep:
     """A population of runs: every combination of the values on its axes.
 
     Args:
-        task: what the networks learn; not needed where `task` is an axis.
-        cell: the network; its `inputs` and `outputs` follow the task.
-        recipe: how it is trained.
-        axes: name -> values. `learning_rate` and `seed` are needed; they, `gamma` under a rule
-            that knows it, and the strengths `l1` and `nuclear` of penalties that the recipe names
-            are traced: they never cost a compilation. Any other name is a field of the cell
-            (`hidden`, `alpha`, ...), of its parametrization (`init`, `eps_scaling`), of the recipe
-            (`optimizer`, `batch`, ...), or one of `task` and `cell`; each combination of these is
-            one program. Values that are specs are labelled by their names, or by the keys of a
-            mapping given in place of a sequence.
+        task: the task of the networks; not needed where `task` is an axis.
+        cell: the network; its `inputs` and `outputs` are set to fit the task.
+        recipe: the training recipe.
+        axes: name -> values. `learning_rate` and `seed` are required. They and the other traced
+            settings (`rnnjax.training.SETTINGS`: `gamma` under a rule that defines it, strengths of
+            penalties that the recipe names) cost no compilation. Any other name is a field of the
+            cell (`hidden`, `alpha`, ...), of its parametrization (`init`, `eps_scaling`), of the
+            recipe (`optimizer`, `batch`, ...), or one of `task` and `cell`; each combination of
+            these is one program. Specs are labelled by their names, or by the keys of a mapping in
+            place of a sequence.
         evaluation_trials: held-out trials on which every network is evaluated at the end.
 
     Raises:
-        ValueError: an unknown, missing, empty or repeating axis, or a value that its field refuses.
+        ValueError: an unknown, missing, empty or repeating axis, or a value that is invalid for its
+            field.
     """
 
     task: Task | None = None
@@ -66,7 +64,7 @@ class Sweep:
         if isinstance(given, Mapping):
             given = tuple(_axis(name, values) for name, values in given.items())
         by_name = {axis.name: axis for axis in given}
-        for name in _NEEDED:
+        for name in _REQUIRED:
             if name not in by_name:
                 raise ValueError(f"axes: expected an axis {name!r}, got {', '.join(by_name)}")
         for name, part in (("task", self.task), ("cell", self.cell)):
@@ -75,12 +73,10 @@ class Sweep:
         ordered = [axis for axis in given if axis.name not in TRACED]
         ordered += [by_name[name] for name in TRACED if name in by_name]
         object.__setattr__(self, "axes", tuple(ordered))
-        for _, setup in self.setups():  # builds, and so checks, every combination
-            if "gamma" in by_name:
-                setup.require_gamma()
-            for name in ("l1", "nuclear"):
+        for _, setup in self.setups():  # checks every combination by building it
+            for name, setting in SETTINGS.items():
                 if name in by_name:
-                    setup.require_penalty(name)
+                    setting.require(setup.cell.parametrization, setup.recipe)
 
     @property
     def static_axes(self) -> tuple[Axis, ...]:
@@ -89,13 +85,14 @@ class Sweep:
 
     @property
     def traced_axes(self) -> tuple[Axis, ...]:
-        """The axes whose values one program takes as they come."""
+        """The axes whose values are arguments of one program."""
         return tuple(axis for axis in self.dimensions if axis.name in TRACED)
 
     @property
     def dimensions(self) -> tuple[Axis, ...]:
         """The axes in the order of the results' dimensions: the traced ones last."""
-        return self.axes  # type: ignore[return-value]
+        assert not isinstance(self.axes, Mapping)
+        return self.axes
 
     def axis(self, name: str) -> Axis:
         """The axis called `name`; raises `ValueError` if there is none."""
@@ -113,37 +110,33 @@ class Sweep:
         return math.prod(self.shape)
 
     def setups(self) -> Iterator[tuple[tuple[int, ...], Setup]]:
-        """Every program's place on the static axes, and what it trains."""
+        """Every program's indices on the static axes, and its setup."""
         axes = self.static_axes
         for place in itertools.product(*(range(len(axis.values)) for axis in axes)):
-            chosen = {axis.name: axis.values[i] for axis, i in zip(axes, place, strict=True)}
-            yield place, self._setup(chosen)
+            values = {axis.name: axis.values[i] for axis, i in zip(axes, place, strict=True)}
+            yield place, self._setup(values)
 
-    def _setup(self, chosen: dict[str, Any]) -> Setup:
-        chosen = dict(chosen)
-        task: Task = chosen.pop("task", self.task)
-        cell: Cell = chosen.pop("cell", self.cell)
+    def _setup(self, values: dict[str, Any]) -> Setup:
+        task: Task = values.pop("task", self.task)
+        cell: Cell = values.pop("cell", self.cell)
         recipe = self.recipe
         instance_of("task", task, Task)
         instance_of("cell", cell, Cell)
-        if "parametrization" in chosen:  # whole specs first, then the fields that edit them
-            cell = _with(cell, parametrization=chosen.pop("parametrization"))
-        for name, value in chosen.items():
+        if "parametrization" in values:  # the whole spec first, then its single fields
+            cell = cell.replace(parametrization=values.pop("parametrization"))
+        for name, value in values.items():
             if name in _fields(recipe):
                 recipe = dataclasses.replace(recipe, **{name: value})
             elif name in _fields(cell):
-                cell = _with(cell, **{name: value})
+                cell = cell.replace(**{name: value})
             elif name in _fields(cell.parametrization):
-                cell = _with(cell, parametrization=_with(cell.parametrization, **{name: value}))
+                rule: Any = cell.parametrization
+                cell = cell.replace(parametrization=dataclasses.replace(rule, **{name: value}))
             else:
                 owners = (recipe, cell, cell.parametrization)
                 known = [field for owner in owners for field in _fields(owner)]
                 one_of("axis", name, [*TRACED, "task", "cell", *known])
         return Setup(task, fitted(cell, task), recipe, self.evaluation_trials)
-
-
-def _with(spec: Any, **changes: Any) -> Any:
-    return dataclasses.replace(spec, **changes)
 
 
 def _fields(spec: Any) -> list[str]:
@@ -162,12 +155,12 @@ def _axis(name: str, values: Sequence[Any] | Mapping[str, Any]) -> Axis:
         labels = tuple(getattr(value, "name", value) for value in values)
     if not values:
         raise ValueError(f"{name}: expected at least one value, got none")
-    if name in ("learning_rate", "gamma"):
-        values = labels = tuple(validate.learning_rate(name, value) for value in values)
-        if len({np.float32(value) for value in values}) < len(values):
+    if name in SETTINGS:
+        values = labels = tuple(SETTINGS[name].check(name, value) for value in values)
+        with np.errstate(over="ignore"):
+            single = {np.float32(value) for value in values}
+        if len(single) < len(values):
             raise ValueError(f"{name}: expected values that differ in float32, got {values}")
-    if name in ("l1", "nuclear"):
-        values = labels = tuple(validate.nonnegative(name, value) for value in values)
     if name == "seed":
         values = labels = tuple(validate.seed(name, value) for value in values)
     if len(set(labels)) < len(labels):
@@ -186,7 +179,7 @@ def _axis(name: str, values: Sequence[Any] | Mapping[str, Any]) -> Axis:
 def log_rates(low: float, high: float, per_decade: int = 2) -> tuple[float, ...]:
     """Learning rates evenly spaced on a log scale, both ends included: `log_rates(1e-4, 1)`.
 
-    Every rate is rounded to five digits, so that it prints as it is.
+    Every rate is rounded to five digits.
     """
     finite_positive("low", low)
     finite_positive("high", high)

@@ -1,4 +1,4 @@
-"""Trains one block: runs of one program, side by side, from first step to evaluation."""
+"""Training of one block: runs of one program, from the first step to the evaluation."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.devices import Layout, pad_to
+from rnnjax.store import Weights
 from rnnjax.sweep.programs import (
     advance_block,
     end_epoch_block,
@@ -16,48 +17,47 @@ from rnnjax.sweep.programs import (
     init_block,
     start_block,
 )
-from rnnjax.training import Hyper, Run, Setup, Status
+from rnnjax.training import Hyper, Run, Setup, Status, setting_values
 
 __all__ = ["BlockResult", "Segment", "train_block"]
 
 
 class Segment(NamedTuple):
-    """What a progress callback hears after every segment of steps."""
+    """Progress of a block at the end of a segment; a run-step is one step of one run."""
 
     setup: Setup
     steps: int
-    """Run-steps computed in this segment, over all runs."""
-    settled: int
-    """Run-steps that no longer need computing, since the block began, early stops included."""
+    """Run-steps computed in this segment."""
+    done: int
+    """Run-steps of the block that are computed, or that stopped runs do not need."""
 
 
 class BlockResult(NamedTuple):
-    """A trained block, on the host."""
+    """A trained block, in host memory."""
 
     losses: np.ndarray
-    """Training loss of every step, [S, T]; NaN where a run had stopped."""
+    """Training loss of every step, [S, T]; NaN after a run has stopped."""
     values: dict[str, np.ndarray]
-    """The results per run, by variable."""
-    params: Any
-    """Trained raw weights, stacked over runs; None if they were not to be kept."""
-    initial: Any
-    """The same before the first step."""
-    held_out: np.ndarray | None = None
-    """Under a watched recipe, held-out loss at the end of every epoch, [S, epochs]; else None."""
+    """Results by variable, one value per run."""
+    weights: Weights | None
+    """Raw weights before and after training, stacked over runs; None if they are not kept."""
+    held_out_loss: np.ndarray | None = None
+    """Held-out loss at the end of every epoch, [S, epochs]; None without validation."""
 
 
 @dataclasses.dataclass
 class _BlockState:
-    """The block between two segments: everything needed to go on."""
+    """State of a block between two segments."""
 
     runs: Run
     members: np.ndarray
-    """Which of the block's runs the leading entries of `runs` are."""
+    """Indices in the block of the leading entries of `runs`."""
     taken: int
+    """Steps taken."""
     losses: np.ndarray
     values: dict[str, np.ndarray]
     params: Any
-    held_out: np.ndarray | None
+    held_out_loss: np.ndarray | None
 
 
 def train_block(
@@ -74,69 +74,75 @@ def train_block(
     """Trains S runs to their end.
 
     Args:
-        setup: what the block's program trains.
-        hyper: the traced settings of each run, NumPy arrays [S].
+        setup: the static half of every run.
+        hyper: the traced half of every run, NumPy arrays [S].
         layout: the devices and the map width.
-        size: runs in the program, at least S; the rest is padding that never moves.
-        segment: steps between two looks of the host.
-        shrinks: called with the runs in the program and those in a smaller one, of half as many
-            or fewer, that would do for the moving ones: whether to carry on with that.
-        keep_parameters: whether to bring the weights, initial and trained, to the host.
+        size: number of runs in the program, at least S; the others are padding.
+        segment: steps per segment; the host reads losses and status after each.
+        shrinks: called with the size of the program and a smaller size, at most half of it, that
+            holds all unfinished runs; returns whether to continue with a program of that size.
+        keep_parameters: whether to copy the weights, initial and trained, to the host.
         on_segment: called after every segment.
     """
     count = len(hyper.seed)
     size = layout.padded(max(size, count))
-    hyper = Hyper(
-        learning_rate=jnp.asarray(hyper.learning_rate, jnp.float32),
-        seed=jnp.asarray(hyper.seed, jnp.int32),
-        gamma=jnp.asarray(hyper.gamma, jnp.float32),
-        l1=jnp.broadcast_to(jnp.asarray(hyper.l1, jnp.float32), count),
-        nuclear=jnp.broadcast_to(jnp.asarray(hyper.nuclear, jnp.float32), count),
-    )
     recipe = setup.recipe
-    hyper = jax.device_put(pad_to(size, hyper), layout.sharding())
-    real = jax.device_put(jnp.arange(size) < count, layout.sharding())
+    hyper = jax.device_put(pad_to(size, _cast(hyper, count)), layout.sharding())
+    active = jax.device_put(jnp.arange(size) < count, layout.sharding())
     with layout.context():
-        newborn = init_block(setup.cell, layout, hyper.seed)
+        params = init_block(setup.cell, layout, hyper.seed)
         initial = None
         if keep_parameters:
-            initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), newborn)
+            initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), params)
+        held_out_loss = None
+        if recipe.validates:
+            held_out_loss = np.full((count, recipe.epochs), np.nan, "f4")
         state = _BlockState(
-            runs=start_block(setup, layout, hyper, newborn, real),
+            runs=start_block(setup, layout, hyper, params, active),
             members=np.arange(count),
             taken=0,
             losses=np.full((count, recipe.steps), np.nan, np.float32),
             values={},
             params=None,
-            held_out=np.full((count, recipe.epochs), np.nan, "f4") if recipe.watched else None,
+            held_out_loss=held_out_loss,
         )
         while True:
-            moving = _advance(setup, layout, state, segment, on_segment)
-            if not moving.any():
+            running = _advance(setup, layout, state, segment, on_segment)
+            if not running.any():
                 break
-            _shrink(setup, layout, state, moving, shrinks, keep_parameters)
+            _shrink(setup, layout, state, running, shrinks, keep_parameters)
         _collect(setup, layout, state, keep_parameters)
-    return BlockResult(state.losses, state.values, state.params, initial, state.held_out)
+    weights = None if initial is None else Weights(initial, state.params)
+    return BlockResult(state.losses, state.values, weights, state.held_out_loss)
+
+
+def _cast(hyper: Hyper, count: int) -> Hyper:
+    """Settings in single precision and 32-bit seeds, each [S]."""
+    values = {
+        name: jnp.broadcast_to(jnp.asarray(value, jnp.float32), count)
+        for name, value in setting_values(hyper).items()
+    }
+    return Hyper(seed=jnp.asarray(hyper.seed, jnp.int32), **values)
 
 
 def _shrink(
     setup: Setup,
     layout: Layout,
     state: _BlockState,
-    moving: np.ndarray,
+    running: np.ndarray,
     shrinks: Callable[[int, int], bool],
     keep_parameters: bool,
 ) -> None:
-    """Goes on with the moving runs alone, if they fill half of the program or less and it pays."""
-    count, now = int(moving.sum()), state.runs.status.shape[0]
+    """Keeps only running runs, if they fill at most half of the program and `shrinks` agrees."""
+    count, now = int(running.sum()), state.runs.status.shape[0]
     smaller = layout.padded(1 << (count - 1).bit_length())
     if 2 * smaller > now or not shrinks(now, smaller):
         return
     _collect(setup, layout, state, keep_parameters)
-    kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(moving)], state.runs)
+    kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(running)], state.runs)
     kept = _halt_padding(pad_to(smaller, kept), count)
     state.runs = jax.device_put(kept, layout.sharding())
-    state.members = state.members[moving]
+    state.members = state.members[running]
 
 
 def _advance(
@@ -146,44 +152,43 @@ def _advance(
     segment: int,
     on_segment: Callable[[Segment], None] | None,
 ) -> np.ndarray:
-    """One segment; returns which members still move."""
+    """Computes one segment; returns which members are still running, [S]."""
     state.runs, losses = advance_block(setup, layout, state.runs, segment)
     members, begin = state.members, state.taken
     recipe = setup.recipe
     state.taken = min(begin + segment, recipe.steps)
-    if state.held_out is not None:  # moving runs wait at the end of their epoch
+    if state.held_out_loss is not None:  # runs stop at the end of their epoch for validation
         end = (begin // recipe.steps_per_epoch + 1) * recipe.steps_per_epoch
         state.taken = min(state.taken, end)
     state.losses[members, begin : state.taken] = losses[: len(members), : state.taken - begin]
-    if state.held_out is not None and state.taken % recipe.steps_per_epoch == 0:
+    if state.held_out_loss is not None and state.taken % recipe.steps_per_epoch == 0:
         epoch = state.taken // recipe.steps_per_epoch
         state.runs = end_epoch_block(setup, layout, state.runs)
         validation = state.runs.validation
         assert validation is not None
-        judged = np.asarray(validation.epochs)[: len(members)] == epoch
-        found = np.asarray(validation.loss)[: len(members)]
-        state.held_out[members[judged], epoch - 1] = found[judged]
-    moving = np.asarray(state.runs.status)[: len(members)] == Status.RUNNING
+        validated = np.asarray(validation.epochs)[: len(members)] == epoch
+        loss = np.asarray(validation.loss)[: len(members)]
+        state.held_out_loss[members[validated], epoch - 1] = loss[validated]
+    running = np.asarray(state.runs.status)[: len(members)] == Status.RUNNING
     if on_segment is not None:
         steps = np.isfinite(state.losses[members, begin : state.taken]).sum()
-        still_to_do = int(moving.sum()) * (setup.recipe.steps - state.taken)
-        settled = state.losses.size - still_to_do
-        on_segment(Segment(setup, int(steps), settled))
-    return moving
+        remaining = int(running.sum()) * (setup.recipe.steps - state.taken)
+        on_segment(Segment(setup, int(steps), state.losses.size - remaining))
+    return running
 
 
-def _halt_padding(runs: Run, real: int) -> Run:
-    padding = jnp.arange(runs.status.shape[0]) >= real
+def _halt_padding(runs: Run, count: int) -> Run:
+    padding = jnp.arange(runs.status.shape[0]) >= count
     return runs._replace(status=jnp.where(padding, Status.EXHAUSTED, runs.status).astype(jnp.int32))
 
 
 def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: bool) -> None:
-    """Evaluates the present members and writes their results over what was there."""
+    """Evaluates the members and replaces their results."""
     members = state.members
     runs = state.runs
     score = evaluate_block(setup.evaluation, layout, runs.hyper, runs.params, runs.status)
     reached = np.asarray(state.runs.reached, np.float32)
-    found = {
+    values = {
         "final_loss": score.loss,
         "blind_loss": score.blind_loss,
         "accuracy_decision": score.decision,
@@ -193,7 +198,7 @@ def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: 
         "steps_taken": np.asarray(state.runs.step, np.int32),
         "steps_to_criterion": np.where(reached > 0, reached, np.float32(np.nan)),
     }
-    for name, new in found.items():
+    for name, new in values.items():
         state.values[name] = _placed(state.values.get(name), members, np.asarray(new))
     if not keep_parameters:
         return
@@ -207,7 +212,7 @@ def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: 
 
 
 def _placed(old: np.ndarray | None, members: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """The rows `members` of `old` replaced by the leading rows of `new`."""
+    """`old` with its rows `members` replaced by the leading rows of `new`."""
     if old is None:
         return np.array(new[: len(members)])
     old[members] = new[: len(members)]

@@ -34,7 +34,7 @@ _WORD = 4  # bytes of a float32
 def step_flops(setup: Setup) -> int:
     """Operations of one training step of one run; 6 B T N (N + I + O) for dense networks.
 
-    The backward pass takes twice the forward pass, a product two operations.
+    The backward pass counts as two forward passes, a multiply-add as two operations.
     """
     return 6 * setup.recipe.batch * setup.task.steps * setup.cell.products
 
@@ -53,7 +53,7 @@ def _working_bytes(setup: Setup) -> int:
     training = _WORD * (
         batch * setup.task.steps * (cell.kept + _channels(cell)) + cell.in_use(batch)
     )
-    trials = max(setup.evaluation_trials, setup.recipe.watched * setup.recipe.validation_trials)
+    trials = max(setup.evaluation_trials, setup.recipe.validates * setup.recipe.validation_trials)
     evaluation = evaluation_bytes(cell, setup.task, trials)
     return 2 * _parameter_bytes(setup) + max(training, evaluation)
 

@@ -1,4 +1,4 @@
-"""Runs a sweep: which runs share a program, how many fit, in which order, and where they end up."""
+"""Sweeps: division of runs into blocks that fit into memory, training, and storage of results."""
 
 import contextlib
 import dataclasses
@@ -16,11 +16,12 @@ import xarray as xr
 
 from rnnjax.cells import UnrolledCell
 from rnnjax.devices import Layout, default_layout
-from rnnjax.store import ResultStore, describe, save_parameters
+from rnnjax.store import ResultStore, Sink, describe
 from rnnjax.sweep import cost
 from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import BlockResult, Segment, train_block
-from rnnjax.sweep.results import empty_results, thinned
+from rnnjax.sweep.memory import MemoryStore
+from rnnjax.sweep.results import LossRecord, empty_results, thinned
 from rnnjax.training import Hyper, Setup
 from rnnjax.validate import fraction, instance_of, one_of, positive_integer
 
@@ -29,11 +30,11 @@ __all__ = ["Block", "Engine", "Progress", "plan", "run_sweep", "sweep_config"]
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """How a sweep is computed, and how much of its loss curves is kept.
+    """How a sweep is computed, and which losses are kept.
 
-    Nothing here changes a result beyond rounding, and at map width 1 not even that, except that
-    devices which share units sum them in an order of their own. A store keeps
-    the `points` and `spacing` that it was begun with.
+    No field changes a result beyond rounding. At map width 1 results are the same to the last bit,
+    unless devices share units, whose sums then have another order. A store keeps the `points` and
+    `spacing` of its first call.
 
     Raises `ValueError` for a number below 1 or an unknown name.
     """
@@ -43,15 +44,15 @@ class Engine:
     map_width: int | Literal["all"] | None = None
     """Runs side by side on each device, or "all"; by default 1 on CPU, all on accelerators."""
     share: Literal["runs", "units"] = "runs"
-    """What devices share: the runs, or the units of every run (`latent` cells), which serves a few
-    very large networks. Every device then holds all weights; its time is what is saved."""
+    """What is divided among devices: the runs, or the units of every run (`latent` cells). Sharing
+    units speeds up a few very large networks; every device still holds all weights."""
     block_runs: int | None = None
     """Runs per block; by default as many as memory allows."""
     segment: int | None = None
-    """Steps between two looks of the host; by default about two seconds' worth, at most 100."""
+    """Steps per call of the compiled program; by default about two seconds' worth, at most 100."""
     compact: bool | None = None
-    """Whether blocks shrink to half or less as runs stop; by default where runs are mapped side by
-    side and a step of the smaller block is expected to take half the time or less."""
+    """Whether blocks shrink to half their size or less as runs stop; by default where runs are
+    mapped side by side and a step of the smaller block should take at most half the time."""
     memory_share: float = 0.75
     """Share of the free memory that a block may take."""
     points: int = 500
@@ -69,6 +70,11 @@ class Engine:
         one_of("share", self.share, ("runs", "units"))
         one_of("spacing", self.spacing, ("even", "log"))
 
+    @property
+    def recorded(self) -> LossRecord:
+        """Which losses are kept."""
+        return LossRecord(self.points, self.spacing)
+
 
 class Block(NamedTuple):
     """Runs that train together in one program."""
@@ -84,7 +90,7 @@ class Block(NamedTuple):
 
     @property
     def runs(self) -> int:
-        """How many runs it has, S."""
+        """Number of runs, S, without padding."""
         return len(self.cells)
 
     def part(self, chosen: slice | np.ndarray, **changes: Any) -> "Block":
@@ -94,44 +100,44 @@ class Block(NamedTuple):
 
 
 class Progress(Protocol):
-    """Hears how a sweep gets on; `rnnjax.sweep.ProgressBar` is one."""
+    """Callbacks of a sweep, such as those of `rnnjax.sweep.ProgressBar`."""
 
     def begin(self, blocks: list[Block]) -> None:
-        """The blocks that are about to be computed."""
+        """Called once, with the blocks to compute."""
 
     def advance(self, block: Block, segment: Segment) -> None:
-        """A segment of a block has been computed."""
+        """Called after every segment of a block."""
 
     def end(self) -> None:
-        """The sweep is over, or was stopped."""
+        """Called at the end of the sweep, also after an error."""
 
 
 def plan(
-    sweep: Sweep, layout: Layout, engine: Engine, wanted: np.ndarray | None = None
+    sweep: Sweep, layout: Layout, engine: Engine, mask: np.ndarray | None = None
 ) -> list[Block]:
-    """The blocks of a sweep, in order; with `wanted` (a mask over its axes) of part of it.
+    """The blocks of a sweep in order, or of its runs in `mask`, boolean over its axes.
 
-    The seed is the slowest index inside a block, so that devices, which take contiguous shares,
-    get every learning rate alike.
+    The seed is the slowest index inside a block: devices take contiguous shares of runs, and then
+    each share has the same learning rates.
     """
-    wanted = np.ones(sweep.shape, bool) if wanted is None else wanted
+    mask = np.ones(sweep.shape, bool) if mask is None else mask
     traced = {axis.name: np.array(axis.values) for axis in sweep.traced_axes}
     budget = cost.memory_budget(layout, engine.memory_share)
     blocks = []
     for place, setup in sweep.setups():
-        index = np.array(np.nonzero(wanted[place].T)[::-1])  # [traced axes, S]
+        index = np.array(np.nonzero(mask[place].T)[::-1])  # [traced axes, S]
         count = index.shape[1]
         if not count:
             continue
         fits = engine.block_runs or min(
-            cost.runs_that_fit(setup, count, layout, budget), _worth_saving(setup, count, layout)
+            cost.runs_that_fit(setup, count, layout, budget), _runs_per_save(setup, count, layout)
         )
         for begin in range(0, count, fits):
             at = index[:, begin : begin + fits]
             runs = at.shape[1]
             cells = np.column_stack([np.tile(place, (runs, 1)).astype(int), at.T])
             values = {name: value[i] for (name, value), i in zip(traced.items(), at, strict=True)}
-            neutral = {"gamma": np.ones(runs), "l1": np.zeros(runs), "nuclear": np.zeros(runs)}
+            neutral = {name: np.full(runs, n) for name, n in Hyper._field_defaults.items()}
             hyper = Hyper(**{**neutral, **values})
             name = _block_name(sweep, place, cells)
             blocks.append(Block(setup, cells, hyper, min(fits, count), name))
@@ -149,73 +155,62 @@ def _fingerprint(cells: np.ndarray) -> str:
 
 
 def sweep_config(sweep: Sweep, engine: Engine) -> dict[str, Any]:
-    """What a store of this sweep is of: the whole spec, and which losses are kept."""
+    """Description of a sweep for its store: the whole spec, and which losses are kept."""
     return {
         **describe(sweep),
         "dimensions": [axis.name for axis in sweep.dimensions],
         "labels": {axis.name: describe(axis.labels) for axis in sweep.static_axes},
         "axes": {axis.name: describe(axis.values) for axis in sweep.dimensions},
-        "points": engine.points,
-        "spacing": engine.spacing,
+        **engine.recorded._asdict(),
     }
 
 
 def run_sweep(
     sweep: Sweep,
-    store: str | Path | None = None,
+    store: str | Path | MemoryStore | None = None,
     *,
     progress: Progress | None = None,
     engine: Engine | None = None,
-    wanted: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
     keep_parameters: bool = False,
     after_block: Callable[[xr.Dataset], None] | None = None,
 ) -> xr.Dataset:
     """Trains every network of a sweep; returns their results with one dimension per axis.
 
-    With a store, finished blocks are written as they come, and those that are there already are
-    not computed again: the same call after an interruption goes on where it was.
+    A store keeps finished blocks, which are not computed again: the same call after an
+    interruption continues where it stopped.
 
     Args:
-        sweep: what to train.
-        store: folder of the results; without one they stay in memory.
-        progress: hears after every segment.
+        sweep: the runs.
+        store: folder of the results, or a `rnnjax.sweep.MemoryStore`.
+        progress: called after every segment of steps.
         engine: how to compute; the defaults fit the machine.
-        wanted: boolean mask over the sweep's axes, `sweep.shape`; runs outside it are left
-            pending. Everything by default.
-        keep_parameters: whether to write weights, initial and trained, into the store.
-        after_block: called with the results so far after every block; in memory it sees the very
+        mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
+        keep_parameters: whether the store keeps weights, initial and trained.
+        after_block: called with the results so far after every block; without a folder this is the
             dataset that is being filled.
 
     Returns:
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
 
     Raises:
-        ValueError: a mask of another shape, weights to be kept without a store, or a store that
-            is in use, damaged or of another sweep (`StoreError`).
+        ValueError: a mask of another shape, weights to keep without a store, or a store that is in
+            use, damaged or of another sweep (`StoreError`).
     """
     engine = engine or Engine()
     instance_of("sweep", sweep, Sweep)
-    if wanted is not None:
-        wanted = np.asarray(wanted)
-        if wanted.shape != sweep.shape or wanted.dtype != bool:
-            raise ValueError(
-                f"wanted: expected a boolean mask of shape {sweep.shape}, "
-                f"got {wanted.dtype} of shape {wanted.shape}"
-            )
+    mask = None if mask is None else _checked_mask(sweep, mask)
     if keep_parameters and store is None:
-        raise ValueError("keep_parameters: expected a store to write them to, got none")
+        raise ValueError("keep_parameters: expected a store for the weights, got none")
     layout = default_layout(engine.devices, engine.map_width, engine.share)
     if engine.share == "units":
         _require_unrolled(sweep)
-    template = empty_results(sweep, engine.points, engine.spacing)
     with contextlib.ExitStack() as stack:
-        sink: ResultStore | _Memory = _Memory(template)
-        if store is not None:
-            config = sweep_config(sweep, engine)
-            sink = stack.enter_context(ResultStore(store, template, config))
-        if keep_parameters and isinstance(sink, ResultStore):
+        template = empty_results(sweep, *engine.recorded)
+        sink = _open(stack, store, sweep, engine, template)
+        if keep_parameters:
             sink.require_parameters()
-        blocks = list(_unfinished(plan(sweep, layout, engine, wanted), sink.finished()))
+        blocks = list(_unfinished(plan(sweep, layout, engine, mask), sink.finished()))
         if progress is not None:
             progress.begin(blocks)
             stack.callback(progress.end)
@@ -226,49 +221,55 @@ def run_sweep(
         return sink.read()
 
 
+def _checked_mask(sweep: Sweep, mask: Any) -> np.ndarray:
+    mask = np.asarray(mask)
+    if mask.shape != sweep.shape or mask.dtype != bool:
+        raise ValueError(
+            f"mask: expected booleans of shape {sweep.shape}, got {mask.dtype} of shape "
+            f"{mask.shape}"
+        )
+    return mask
+
+
+def _open(
+    stack: contextlib.ExitStack,
+    store: str | Path | MemoryStore | None,
+    sweep: Sweep,
+    engine: Engine,
+    template: xr.Dataset,
+) -> Sink:
+    """The sink of a sweep; a folder stays locked until `stack` is closed."""
+    if store is None or isinstance(store, MemoryStore):
+        memory = MemoryStore() if store is None else store
+        memory.open(sweep, engine.recorded)
+        return memory
+    return stack.enter_context(ResultStore(store, template, sweep_config(sweep, engine)))
+
+
 def _require_unrolled(sweep: Sweep) -> None:
     for _, setup in sweep.setups():
         if not isinstance(setup.cell, UnrolledCell):
             raise ValueError(
-                f"share: expected 'runs' for cell {setup.cell.name!r}, got 'units', which only "
-                "cells with a kernel for it can share (latent)"
+                f"share: expected 'runs' for cell {setup.cell.name!r}, got 'units', which needs a "
+                "cell with a kernel of its own (latent)"
             )
 
 
-class _Memory:
-    """The store's counterpart for results that are not kept."""
-
-    path: Path
-
-    def __init__(self, template: xr.Dataset):
-        self._dataset = template.copy(deep=True)
-
-    def finished(self) -> np.ndarray:
-        return np.zeros(self._dataset["status"].shape, bool)
-
-    def write(self, name: str, cells: np.ndarray, values: dict[str, np.ndarray], **facts) -> None:
-        for variable, block in values.items():
-            self._dataset[variable].values[tuple(cells.T)] = block
-
-    def read(self) -> xr.Dataset:
-        return self._dataset
-
-
 def _unfinished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]:
-    """The blocks without their finished runs; the program stays the same, whatever is left."""
+    """The blocks without their finished runs; the size of the program does not change."""
     for block in blocks:
-        todo = ~finished[tuple(block.cells.T)]
-        if todo.all():
+        pending = ~finished[tuple(block.cells.T)]
+        if pending.all():
             yield block
-        elif todo.any():
+        elif pending.any():
             readable = block.name.rpartition("-")[0]
-            name = f"{readable}-{_fingerprint(block.cells[todo])}".strip("-")
-            yield block.part(todo, name=name)
+            name = f"{readable}-{_fingerprint(block.cells[pending])}".strip("-")
+            yield block.part(pending, name=name)
 
 
 def _run_block(
     block: Block,
-    sink: "ResultStore | _Memory",
+    sink: Sink,
     layout: Layout,
     engine: Engine,
     template: xr.Dataset,
@@ -282,12 +283,12 @@ def _run_block(
     values["seconds"] = np.full(block.runs, seconds / block.runs, "f4")
     values["loss"] = thinned(result.losses, template["step"].values)
     if "held_out_loss" in template:
-        missing = np.full((block.runs, template.sizes["epoch"]), np.nan, "f4")
-        values["held_out_loss"] = missing if result.held_out is None else result.held_out
-    if keep_parameters:
-        save_parameters(sink.path, block.name, initial=result.initial, trained=result.params)
+        held_out_loss = np.full((block.runs, template.sizes["epoch"]), np.nan, "f4")
+        if result.held_out_loss is not None:
+            held_out_loss = result.held_out_loss
+        values["held_out_loss"] = held_out_loss
     sink.write(
-        block.name, block.cells, values,
+        block.name, block.cells, values, result.weights,
         started=begin, seconds=round(seconds, 3), device=layout.devices[0].device_kind,
         devices=len(layout.devices), map_width=layout.map_width, share=layout.share,
     )  # fmt: skip
@@ -300,7 +301,7 @@ def _train_within_memory(
     progress: Progress | None,
     keep_parameters: bool,
 ) -> BlockResult:
-    """Trains a block; where the device runs out of memory, in two halves, and so on."""
+    """Trains a block; in two halves where the device runs out of memory, and so on."""
     setup = block.setup
     try:
         return train_block(
@@ -322,7 +323,7 @@ def _train_within_memory(
             ) from error
     warnings.warn(
         f"out of memory with {block.size} runs of {setup.cell.hidden} units; "
-        f"going on with blocks of {block.runs - half}",
+        f"continuing with blocks of {block.runs - half}",
         stacklevel=2,
     )
     parts = [
@@ -335,14 +336,14 @@ def _train_within_memory(
     return jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)
 
 
-def _worth_saving(setup: Setup, count: int, layout: Layout) -> int:
-    """The most runs per block, of `count`, where runs are mapped one by one: a few minutes' worth.
+def _runs_per_save(setup: Setup, count: int, layout: Layout) -> int:
+    """Largest number of runs per block, of `count`: a few minutes' worth at map width 1.
 
-    Larger blocks would gain nothing there, and an interruption would lose more.
+    Larger blocks are no faster there, and an interruption loses more of their work.
     """
     if layout.map_width != 1:
         return count
-    # Most networks of study 2's own tasks stop within a tenth of their steps; a guess elsewhere.
+    # With a threshold most networks stop within a tenth of their steps: a rule of thumb.
     steps = setup.recipe.steps / (10 if setup.recipe.stop == "threshold" else 1)
     runs = 2e13 / (steps * cost.step_flops(setup))
     return min(count, max(1, round(runs / layout.lanes)) * layout.lanes)
@@ -351,27 +352,27 @@ def _worth_saving(setup: Setup, count: int, layout: Layout) -> int:
 def _shrinking_rule(
     setup: Setup, layout: Layout, compact: bool | None
 ) -> Callable[[int, int], bool]:
-    """Whether to go on with fewer runs: `Engine.compact`, or whether it pays to compile for them.
+    """Rule for continuing with fewer runs: `Engine.compact`, or a step of half the time or less.
 
-    By nominal rates, so that the same sweep takes the same programs every time.
+    Times are estimated by nominal rates, so that a sweep always uses the same programs.
     """
     if compact is not None:
         return lambda now, fewer: compact
-    if layout.map_width == 1:  # there a stopped run costs nothing
+    if layout.map_width == 1:  # stopped runs cost nothing there
         return lambda now, fewer: False
     machine = cost.nominal_machine(layout)
 
     def pays(now: int, fewer: int) -> bool:
-        takes, would_take = (cost.step_seconds(setup, n, layout, machine) for n in (now, fewer))
-        return would_take <= takes / 2
+        present, smaller = (cost.step_seconds(setup, n, layout, machine) for n in (now, fewer))
+        return smaller <= present / 2
 
     return pays
 
 
 def _segment(setup: Setup, runs: int, layout: Layout) -> int:
-    """Steps between two looks of the host: about two seconds at the nominal rate of the device."""
-    steps = setup.recipe.steps_per_epoch if setup.recipe.watched else setup.recipe.steps
+    """Steps per segment: about two seconds at the nominal rate of the device, at most 100."""
+    steps = setup.recipe.steps_per_epoch if setup.recipe.validates else setup.recipe.steps
     rate = cost.nominal_machine(layout).flops
     most = max(1, min(100, math.floor(2 * rate / (runs * cost.step_flops(setup)))))
     segments = -(-steps // most)
-    return -(-steps // segments)  # even segments, so that the last one is not mostly masked
+    return -(-steps // segments)  # equal segments, so that the last one is not mostly masked

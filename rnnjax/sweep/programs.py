@@ -1,8 +1,8 @@
 """The compiled programs of a block of runs.
 
-They are module-level and take their specs as static arguments, so that each pair of specs and
-block size is traced once per process, whoever asks for it. Birth and evaluation depend on less
-than a whole setup, so setups that differ in the rest share them.
+They are module-level functions with static specs, so that every combination of specs and block
+size is traced once per process. Initialization and evaluation depend on a part of a setup only:
+setups that share that part share these programs.
 """
 
 import functools
@@ -44,16 +44,16 @@ def init_block(cell: Cell, layout: Layout, seeds: Int[Array, " S"]) -> Params:
 
 @functools.partial(jax.jit, static_argnames=("setup", "layout"), donate_argnames=("params",))
 def start_block(
-    setup: Setup, layout: Layout, hyper: Hyper, params: Params, real: Bool[Array, " S"]
+    setup: Setup, layout: Layout, hyper: Hyper, params: Params, active: Bool[Array, " S"]
 ) -> Run:
-    """Starts every run; those that are not `real` pad the block and never move."""
+    """Starts every run; those that are not `active` are padding and take no step."""
 
     def one(at: tuple[Hyper, Params, Array]) -> Run:
         run = start(setup, *at[:2])
         status = jnp.where(at[2], run.status, Status.EXHAUSTED)
         return run._replace(status=status.astype(jnp.int32))
 
-    return layout.map(one, (hyper, params, real))
+    return layout.map(one, (hyper, params, active))
 
 
 @functools.partial(
@@ -62,16 +62,16 @@ def start_block(
 def advance_block(
     setup: Setup, layout: Layout, runs: Run, length: int
 ) -> tuple[Run, Float[Array, "S T"]]:
-    """Advances every run by up to `length` steps, in place; also the loss of every step."""
+    """Advances every run by up to `length` steps, in place; also returns the loss of every step."""
     return layout.map(functools.partial(advance, setup, length=length), runs)
 
 
 @functools.partial(jax.jit, static_argnames=("setup", "layout"), donate_argnames=("runs",))
 def end_epoch_block(setup: Setup, layout: Layout, runs: Run) -> Run:
-    """Judges the epoch that every moving run has completed, in place.
+    """Validates the epoch that every running run has completed, in place.
 
-    A program of its own: inside the steps' scan it would cost a selection at every step where
-    runs are mapped side by side.
+    This is a separate program: inside the scan over steps, validation would be computed at every
+    step where runs are mapped side by side.
     """
     return layout.map(functools.partial(end_epoch, setup), runs)
 

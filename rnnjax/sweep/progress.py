@@ -1,4 +1,4 @@
-"""A progress bar whose time left knows that wide networks take longer."""
+"""A progress bar whose remaining time accounts for the cost of wide networks."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from rnnjax.sweep.engine import Block
 
 __all__ = ["ProgressBar"]
 
-# Proportions are what matters: the bar learns the machine's speed as it goes.
+# Only proportions matter: the bar measures the machine's speed.
 _NOMINAL = cost.Machine(flops=2e11, step_overhead=5e-6)
 
 
@@ -23,16 +23,16 @@ def _step_cost(block: Block) -> float:
 
 
 class ProgressBar:
-    """A tqdm bar over a sweep: share of the work done, time left, run-steps per second."""
+    """A tqdm bar of a sweep: share of the work done, remaining time, run-steps per second."""
 
     def __init__(self, label: str = "training", file: TextIO | None = None):
         self._label, self._file = label, file or sys.stderr
         self._bar: tqdm | None = None
-        self._settled: dict[str, int] = {}
+        self._done: dict[str, int] = {}
         self._steps, self._since = 0, 0.0
 
     def begin(self, blocks: list[Block]) -> None:
-        """Shows the empty bar, unless nothing is left to compute."""
+        """Shows the empty bar, unless there are no blocks to compute."""
         if not blocks:
             return
         total = sum(_step_cost(b) * b.runs * b.setup.recipe.steps for b in blocks)
@@ -40,13 +40,13 @@ class ProgressBar:
             total=total, desc=self._label, file=self._file, mininterval=0.5,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
         )  # fmt: skip
-        self._settled, self._steps, self._since = {}, 0, time.perf_counter()
+        self._done, self._steps, self._since = {}, 0, time.perf_counter()
 
     def advance(self, block: Block, segment: Segment) -> None:
-        """Moves the bar by a segment."""
+        """Advances the bar by a segment."""
         assert self._bar is not None
-        gained = segment.settled - self._settled.get(block.name, 0)
-        self._settled[block.name] = segment.settled
+        gained = segment.done - self._done.get(block.name, 0)
+        self._done[block.name] = segment.done
         self._steps += segment.steps
         rate = self._steps / (time.perf_counter() - self._since)
         recipe = block.setup.recipe
@@ -55,11 +55,11 @@ class ProgressBar:
             f"N={block.setup.cell.hidden}",
             refresh=False,
         )
-        left = self._bar.total - self._bar.n  # rounding must not carry the bar past its end
+        left = self._bar.total - self._bar.n  # limits rounding errors at the end
         self._bar.update(min(max(gained, 0) * _step_cost(block), left))
 
     def end(self) -> None:
-        """Leaves the bar as it stands."""
+        """Closes the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -1,18 +1,30 @@
 """The dataset that a sweep fills: variables, dimensions, units."""
 
+from typing import NamedTuple
+
 import numpy as np
 import xarray as xr
 
 from rnnjax.sweep.axes import Sweep
 from rnnjax.training import Status
 
-__all__ = ["FIELDS", "empty_results", "recorded_steps", "thinned"]
+__all__ = ["FIELDS", "LossRecord", "empty_results", "recorded_steps", "thinned"]
+
+
+class LossRecord(NamedTuple):
+    """Which training losses are kept of every run."""
+
+    points: int = 500
+    """Largest number of losses."""
+    spacing: str = "even"
+    """`even` or `log` spacing of their steps."""
+
 
 FIELDS: dict[str, tuple[np.dtype, str]] = {
     "final_loss": (np.dtype("f4"), "loss on held-out trials; NaN after divergence"),
     "blind_loss": (
         np.dtype("f4"),
-        "loss on the same trials of the best answer that ignores the input",
+        "loss on the same trials of the best output that ignores the input",
     ),
     "accuracy_decision": (
         np.dtype("f4"),
@@ -26,7 +38,7 @@ FIELDS: dict[str, tuple[np.dtype, str]] = {
         np.dtype("f4"),
         "mean over trials of the correlation with the target, held-out; 0 after divergence",
     ),
-    "status": (np.dtype("i1"), "where the run stands"),
+    "status": (np.dtype("i1"), "state of the run"),
     "steps_taken": (np.dtype("i4"), "optimizer steps taken"),
     "steps_to_criterion": (
         np.dtype("f4"),
@@ -39,9 +51,10 @@ FIELDS: dict[str, tuple[np.dtype, str]] = {
 
 
 def recorded_steps(total: int, points: int = 500, spacing: str = "even") -> np.ndarray:
-    """The steps, from 1 to `total`, at which losses are kept; at most `points` of them.
+    """At most `points` steps, from 1 to `total`, at which losses are kept.
 
-    `even` spacing keeps every step of a short run; `log` keeps every early one of a long run.
+    A run of at most `points` steps keeps every loss; `log` spacing also keeps the first ones of a
+    longer run.
     """
     if total <= points:
         return np.arange(1, total + 1)
@@ -55,7 +68,7 @@ def recorded_steps(total: int, points: int = 500, spacing: str = "even") -> np.n
 def thinned(losses: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Losses [S, T] averaged over the steps since the previous recorded one: [S, step].
 
-    Non-finite losses are left out of a mean; a mean of nothing is NaN.
+    Non-finite losses are left out of a mean; a mean without finite losses is NaN.
     """
     finite = np.isfinite(losses)
     edges = np.concatenate([[0], steps[:-1]])
@@ -65,7 +78,7 @@ def thinned(losses: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 
 def empty_results(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.Dataset:
-    """The dataset of `sweep` before any run: status PENDING, NaN for what is not known."""
+    """The dataset of `sweep` before any run: status PENDING, numbers NaN or 0."""
     dims = [axis.name for axis in sweep.dimensions]
     setups = list(sweep.setups())
     steps = recorded_steps(setups[0][1].recipe.steps, points, spacing)
@@ -82,7 +95,7 @@ def empty_results(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.
         np.full((*sweep.shape, len(steps)), np.nan, "f4"),
         {"long_name": "training loss, averaged over the steps since the previous recorded one"},
     )
-    if any(setup.recipe.watched for _, setup in setups):
+    if any(setup.recipe.validates for _, setup in setups):
         epochs = setups[0][1].recipe.epochs
         variables["held_out_loss"] = (
             [*dims, "epoch"],
@@ -90,7 +103,7 @@ def empty_results(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.
             {"long_name": "loss on the held-out trials of the stopping rule, at the epoch's end"},
         )
     coords: dict = {axis.name: np.array(axis.labels) for axis in sweep.dimensions}
-    coords["step"] = ("step", steps, {"points": points, "spacing": spacing})
+    coords["step"] = steps
     if "held_out_loss" in variables:
         coords["epoch"] = np.arange(1, setups[0][1].recipe.epochs + 1)
     criteria = {place: setup.task.criterion for place, setup in setups}

@@ -1,4 +1,4 @@
-"""One network, trained exactly as it would be inside any sweep."""
+"""Training of a single network, equal to the same run of any sweep."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ from rnnjax.cells import Cell, fitted
 from rnnjax.devices import Layout, default_layout
 from rnnjax.sweep.block import train_block
 from rnnjax.tasks import Task
-from rnnjax.training import Hyper, Recipe, Setup, Status, output_scale
+from rnnjax.training import Hyper, Recipe, Setup, Status, check_settings, output_scale
 from rnnjax.typing import Params
 
 __all__ = ["Trained", "train_one"]
 
 
 class Trained(NamedTuple):
-    """One trained network and how it got there."""
+    """One trained network, its losses and its results."""
 
     setup: Setup
     """Task, cell (fitted to the task) and recipe."""
@@ -27,11 +27,11 @@ class Trained(NamedTuple):
     losses: np.ndarray
     """Training loss of every step, [T]; NaN after the run stopped."""
     status: Status
-    """How the run ended."""
-    held_out: np.ndarray | None
-    """Under a watched recipe, held-out loss at the end of every epoch, [epochs]; else None."""
+    """State at the end of the run."""
+    held_out_loss: np.ndarray | None
+    """Held-out loss at the end of every epoch, [epochs]; None without validation."""
     output_scale: float
-    """What the readout is multiplied by (`rollout(..., output_scale=)`): 1, but for gamma."""
+    """Factor on the readout (`rollout(..., output_scale=)`); 1 unless gamma changes it."""
     results: dict[str, float]
     """Held-out loss, accuracies and steps, named as in a sweep's dataset."""
 
@@ -41,51 +41,44 @@ def train_one(
     cell: Cell,
     recipe: Recipe | None = None,
     *,
-    learning_rate: float,
     seed: int = 0,
-    gamma: float = 1.0,
-    l1: float = 0.0,
-    nuclear: float = 0.0,
     evaluation_trials: int = 200,
+    **settings: float,
 ) -> Trained:
-    """Trains one network: the same, to the last bit, as that cell of any sweep at map width 1.
+    """Trains one network: equal, to the last bit, to the same run of a sweep at map width 1.
 
     Map width 1 is the default on CPU; elsewhere the two agree up to rounding.
 
     Args:
-        task: what it learns.
-        cell: the network; its inputs and outputs follow the task.
-        recipe: how it is trained.
-        learning_rate: the optimizer's rate.
+        task: the task to learn.
+        cell: the network; its inputs and outputs are set to fit the task.
+        recipe: the training recipe.
         seed: decides weights, training trials and held-out trials.
-        gamma: strength of feature learning, under a rule that knows it.
-        l1: strength of the penalty on the sum of |w|, in a recipe that has it.
-        nuclear: strength of the penalty on the sum of singular values, likewise.
         evaluation_trials: number of held-out trials.
+        settings: traced settings, fields of `rnnjax.training.Hyper`: `learning_rate`, which is
+            required, `gamma` under a rule that defines it, and the strengths `l1` and `nuclear` of
+            penalties that the recipe names.
 
     Raises:
-        ValueError: a rate or gamma that is not positive and finite, a negative seed or strength, a
-            gamma under a rule without one, or a strength without its penalty in the recipe.
+        ValueError: a setting that is unknown, missing, invalid, or not provided for by the width
+            rule or the recipe, or an invalid seed.
     """
-    hyper = Hyper(
-        learning_rate=np.array([validate.learning_rate("learning_rate", learning_rate)]),
-        seed=np.array([validate.seed("seed", seed)]),
-        gamma=np.array([validate.learning_rate("gamma", gamma)]),
-        l1=np.array([validate.nonnegative("l1", l1)]),
-        nuclear=np.array([validate.nonnegative("nuclear", nuclear)]),
-    )
+    values = check_settings(settings, ("seed", "evaluation_trials"))
+    hyper = Hyper(seed=validate.seed("seed", seed), **values)
     setup = Setup(task, fitted(cell, task), recipe or Recipe(), evaluation_trials)
     setup.require_settings(hyper)
     layout = Layout(default_layout(devices=1).devices, 1)
     segment = min(100, setup.recipe.steps)
-    block = train_block(setup, hyper, layout, size=1, segment=segment)
+    runs = Hyper(*(np.array([value]) for value in hyper))
+    block = train_block(setup, runs, layout, size=1, segment=segment)
+    assert block.weights is not None
     return Trained(
         setup=setup,
-        initial={name: leaf[0] for name, leaf in block.initial.items()},
-        params={name: leaf[0] for name, leaf in block.params.items()},
+        initial={name: leaf[0] for name, leaf in block.weights.initial.items()},
+        params={name: leaf[0] for name, leaf in block.weights.trained.items()},
         losses=block.losses[0],
         status=Status(int(block.values["status"][0])),
-        held_out=None if block.held_out is None else block.held_out[0],
-        output_scale=float(output_scale(setup.cell, float(gamma))),
+        held_out_loss=None if block.held_out_loss is None else block.held_out_loss[0],
+        output_scale=float(output_scale(setup.cell, hyper.gamma)),
         results={name: value[0].item() for name, value in block.values.items()},
     )

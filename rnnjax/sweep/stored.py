@@ -1,4 +1,4 @@
-"""The sweep of a store, built again from its manifest."""
+"""The sweep of a store, rebuilt from its manifest."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ __all__ = ["load_sweep"]
 
 
 def load_sweep(store: str | Path) -> Sweep:
-    """The sweep that the store at `store` is of.
+    """The sweep whose results are in the store at `store`.
 
-    Classes are found by their names among those in memory, so a spec of your own needs its module
-    imported first. Raises `StoreError` for a store that is not one, is damaged, or is of a spec
-    that is not known here or has other fields here.
+    Classes are found by name among all imported ones: import the module of a spec of your own
+    first. Raises `StoreError` for a folder that is no store or is damaged, and for specs whose
+    class is not imported or has other fields.
     """
     config = read_manifest(store)["config"]
     try:
@@ -30,27 +30,27 @@ def load_sweep(store: str | Path) -> Sweep:
             for name in ("task", "cell", "recipe", "axes", "evaluation_trials")
         }
         axes = [(name, fields["axes"][name]) for name in config["dimensions"]]
-        labels = config["labels"]  # of static axes, whose values may be called otherwise
+        labels = config["labels"]  # of static axes, which may differ from the values
         fields["axes"] = tuple(Axis(n, tuple(labels.get(n, values)), values) for n, values in axes)
         sweep = Sweep(**fields)
-        again = sweep_config(sweep, Engine(points=config["points"], spacing=config["spacing"]))
+        rebuilt = sweep_config(sweep, Engine(points=config["points"], spacing=config["spacing"]))
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
-            f"store: {store} is of a sweep that cannot be built here: {error} (a spec of your own "
-            "needs its module imported first)"
+            f"store: {store} holds a sweep that cannot be rebuilt: {error} (import the module of a "
+            "spec of your own first)"
         ) from None
-    if difference := first_difference(config, again):
+    if difference := first_difference(config, rebuilt):
         field, there, here = difference
         raise StoreError(
-            f"store: {store} is of another version: {field} is {there!r} there and {here!r} here"
+            f"store: {store} is from another version: {field} is {there!r} there and {here!r} here"
         )
     return sweep
 
 
 def _kinds() -> dict[str, Callable[..., Any]]:
-    """Classes of specs, by name: ours, and then those that anyone else has defined.
+    """Classes of specs by name, those of this package first.
 
-    A name that two other modules give raises `ValueError` when it is called.
+    A name that several other classes share maps to a function that raises `ValueError`.
     """
 
     def below(kind: type) -> Iterator[type]:
@@ -61,7 +61,7 @@ def _kinds() -> dict[str, Callable[..., Any]]:
     bases = (Task, Cell, Parametrization, Schedule, Recipe)
     named: dict[str, dict[tuple[str, str], type]] = {}
     for kind in itertools.chain.from_iterable(map(below, bases)):
-        # Of a notebook's cell that was run twice the latest.
+        # The latest definition, where a notebook's cell was run twice.
         named.setdefault(kind.__name__, {})[kind.__module__, kind.__qualname__] = kind
     return {name: _one_of_that_name(name, kinds) for name, kinds in named.items()}
 

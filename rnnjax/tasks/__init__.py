@@ -42,5 +42,5 @@ REGISTRY: dict[str, Callable[..., Task]] = {
 
 
 def make(name: str, **options: Any) -> Task:
-    """Builds the task registered as `name`; an unknown name is answered with the nearest one."""
+    """Builds the task registered as `name`; the error for an unknown name suggests one."""
     return REGISTRY[one_of("task", name, REGISTRY)](**options)

@@ -7,24 +7,24 @@ from typing import Any, Literal, NamedTuple, Self
 import jax
 
 from rnnjax.typing import Array, Float, Key
-from rnnjax.validate import finite_positive
+from rnnjax.validate import finite_positive, one_of
 
-__all__ = ["Task", "Trial", "stretched_steps"]
+__all__ = ["Task", "Trial", "checked_options", "stretched_steps"]
 
 
 class Trial(NamedTuple):
     """One trial, or a batch of them with a leading axis `B`."""
 
     inputs: Float[Array, "*B T I"]
-    """What the network sees."""
+    """Inputs of the network."""
     targets: Float[Array, "*B T O"]
-    """What it should answer."""
+    """Desired outputs."""
     mask: Float[Array, "*B T O"]
-    """1 in the response period, 0 elsewhere; it serves accuracy, never the loss."""
+    """1 in the response period, 0 elsewhere; used for accuracies, not for the loss."""
 
 
 class Task(abc.ABC):
-    """What a network is asked to do; subclasses are frozen dataclasses, hashable and pure.
+    """A distribution of trials; subclasses are frozen dataclasses, hashable and pure.
 
     A subclass gives `inputs`, `outputs`, `steps` and `sample`; everything else has a default.
     """
@@ -32,11 +32,11 @@ class Task(abc.ABC):
     name: str
     """The name under which the task is registered and labelled."""
     decision: Literal["argmax", "sign"] = "sign"
-    """How an output is read as a choice: the largest channel, or the sign of each channel."""
+    """Reading of outputs as a choice: the largest channel, or the sign of each channel."""
     criterion: float = 0.75
     """Decision accuracy above which a network has learned the task; chance is 0.5.
 
-    It must also have a lower loss than the best answer that ignores the input."""
+    Its loss must also be lower than that of the best output that ignores the input."""
 
     @property
     @abc.abstractmethod
@@ -58,7 +58,7 @@ class Task(abc.ABC):
         """Draws one trial: inputs [T, I], targets [T, O], mask [T, O]."""
 
     def stretched(self, factor: float) -> Self:
-        """The out-of-distribution variant, its memory demand longer by `factor`."""
+        """The out-of-distribution variant, with memory periods longer by `factor`."""
         raise ValueError(f"task {self.name!r}: it defines no stretched variant")
 
     def batch(self, key: Key, trials: int) -> Trial:
@@ -69,6 +69,14 @@ class Task(abc.ABC):
         """Name and parameters, for manifests."""
         fields = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
         return {"name": self.name, **fields}
+
+
+def checked_options(spec: Any, options: dict[str, Any], *taken: str) -> dict[str, Any]:
+    """Returns `options` if they name fields of `spec` other than `taken`; else `ValueError`."""
+    names = [field.name for field in dataclasses.fields(spec) if field.name not in taken]
+    for name in options:
+        one_of("options", name, names)
+    return options
 
 
 def stretched_steps(steps: int, factor: float) -> int:

@@ -1,4 +1,4 @@
-"""Delayed cue discrimination (DCDT): say after a delay which of two cues was shown."""
+"""Delayed cue discrimination (DCDT): report after a delay which of two cues was shown."""
 
 import dataclasses
 from typing import Self
@@ -20,7 +20,7 @@ def shown(cue: Array, start: int, stop: int, steps: int) -> Array:
 
 
 def delay_that_fits(steps: int, cues: int, response: int) -> int:
-    """The delay left of a trial of `steps` by its cues and response; raises if there is none."""
+    """Delay in a trial of `steps`; raises `ValueError` where cues and response do not fit."""
     positive_integer("steps", steps)
     left = steps - cues - response
     if left < 0:
@@ -33,7 +33,7 @@ def delay_that_fits(steps: int, cues: int, response: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Delayed(Task):
-    """What tasks with two one-hot cues, a silent delay and a response period have in common."""
+    """Base of tasks with two one-hot cues, a silent delay and a response period."""
 
     cue: int = 6
     delay: int = 20
@@ -85,13 +85,13 @@ class DelayedCue(Delayed):
 def delayed_cue(
     cue: int = 6, delay: int = 20, response: int = 10, steps: int | None = None
 ) -> DelayedCue:
-    """Delayed cue discrimination, DCDT (study 1, Eq. 4).
+    """Delayed cue discrimination (DCDT): after a delay the output repeats the cue.
 
     Args:
         cue: steps for which the cue, (0, 1) or (1, 0), is shown.
         delay: steps of silence.
         response: steps in which the output must repeat the cue; the target is 0 before.
-        steps: length of the whole trial; given, it decides the delay instead of `delay`.
+        steps: length of the whole trial; if given, it replaces `delay`.
 
     Raises:
         ValueError: a negative duration, no cue or response, or a response that does not fit.

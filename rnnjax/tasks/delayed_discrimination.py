@@ -1,12 +1,12 @@
-"""Delayed discrimination: say which of two pulses, a delay apart, was the larger."""
+"""Delayed discrimination: report which of two pulses, a delay apart, is larger."""
 
 import dataclasses
-from typing import Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.tasks.base import Task, Trial, stretched_steps
+from rnnjax.tasks.base import Task, Trial, checked_options, stretched_steps
 from rnnjax.typing import Array, Key
 from rnnjax.validate import flag, one_of, positive_integer, whole
 
@@ -18,18 +18,32 @@ _RESPONSE = 30
 
 @dataclasses.dataclass(frozen=True)
 class DelayedDiscrimination(Task):
-    """Two pulses of different amplitude and the sign of f2 - f1; see `delayed_discrimination`."""
+    """Two pulses of different amplitudes f1 and f2, and the sign of f2 - f1.
+
+    The first pulse starts at t = 0, the second a delay after the end of the first. The target is 0
+    before the end of the second pulse, where the response begins. See `delayed_discrimination`.
+    """
 
     channels: int = 1
+    """Number of independent pairs of pulses."""
     max_delay: int = 20
+    """The longest delay, in steps; delays are uniform in [min_delay, max_delay]."""
     min_delay: int = 5
+    """The shortest delay."""
     pulse: int = 5
+    """Length of each pulse, in steps."""
     length: int = 60
+    """Length of a trial, in steps."""
     lowest: int = 2
+    """Smallest amplitude."""
     highest: int = 10
+    """Largest amplitude."""
     amplitudes: str = "integers"
+    """`"integers"` in [lowest, highest], different from each other, or `"continuous"`."""
     delays: str = "independent"
+    """`"independent"` per channel, or `"shared"` by all."""
     auxiliary: bool = False
+    """Whether further outputs, one per channel, report f2 - f1 itself."""
 
     name = "delayed_discrimination"
     decision = "sign"
@@ -76,7 +90,7 @@ class DelayedDiscrimination(Task):
         keys = jax.random.split(key)
         count = high - low + 1
         first = jax.random.randint(keys[0], shape, 0, count)
-        # A shift by 1..count - 1 on the circle: f2 is uniform over the other values.
+        # A cyclic shift by 1 .. count - 1: f2 is uniform over the other values.
         second = (first + jax.random.randint(keys[1], shape, 1, count)) % count
         return (low + first).astype(float), (low + second).astype(float)
 
@@ -110,39 +124,26 @@ def delayed_discrimination(
     max_delay: int = 20,
     steps: int | None = None,
     amplitudes: str = "integers",
-    *,
-    min_delay: int = 5,
-    pulse: int = 5,
-    lowest: int = 2,
-    highest: int = 10,
-    delays: str = "independent",
-    auxiliary: bool = False,
+    **options: Any,
 ) -> DelayedDiscrimination:
-    """Delayed discrimination: the sign of f2 - f1 from the second pulse's end on (study 2, A.2).
-
-    The first pulse is at t = 0, the second a delay after its end; the target is 0 before the
-    response.
+    """Delayed discrimination: the sign of f2 - f1 from the end of the second pulse on.
 
     Args:
         channels: number of independent pairs of pulses.
-        max_delay: the longest delay, in steps; delays are uniform in [min_delay, max_delay].
-        steps: length of a trial; by default 30 more than two pulses and the longest delay need,
-            so that a longer delay lengthens the trial and leaves the response as it was.
-        amplitudes: `"integers"` in [lowest, highest], different from each other, or
-            `"continuous"`, which includes near-ties. Study 2 does not say which.
-        min_delay: the shortest delay.
-        pulse: steps for which each pulse lasts.
-        lowest: smallest amplitude.
-        highest: largest amplitude.
-        delays: `"independent"` per channel, or `"shared"` by all.
-        auxiliary: whether further outputs, one per channel, report f2 - f1 itself.
+        max_delay: the longest delay, in steps.
+        steps: length of a trial; by default 30 more than two pulses and the longest delay, so that
+            a longer delay lengthens the trial and not the response.
+        amplitudes: `"integers"`, or `"continuous"`, which includes near-ties.
+        options: other fields of `DelayedDiscrimination`.
 
     Raises:
         ValueError: no channel, pulse or response, an empty range of delays or amplitudes, or an
             unknown option.
     """
+    checked_options(DelayedDiscrimination, options, "channels", "max_delay", "length", "amplitudes")
     if steps is None:
-        steps = 2 * positive_integer("pulse", pulse) + whole("max_delay", max_delay) + _RESPONSE
+        pulse = positive_integer("pulse", options.get("pulse", DelayedDiscrimination.pulse))
+        steps = 2 * pulse + whole("max_delay", max_delay) + _RESPONSE
     return DelayedDiscrimination(
-        channels, max_delay, min_delay, pulse, steps, lowest, highest, amplitudes, delays, auxiliary
+        channels, max_delay, length=steps, amplitudes=amplitudes, **options
     )

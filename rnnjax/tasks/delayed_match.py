@@ -1,4 +1,4 @@
-"""Delayed matching (DMT): say whether two cues, a delay apart, were the same."""
+"""Delayed matching (DMT): report whether two cues, a delay apart, are the same."""
 
 import dataclasses
 
@@ -47,7 +47,7 @@ class DelayedMatch(Delayed):
 def delayed_match(
     cue: int = 6, delay: int = 20, response: int = 10, steps: int | None = None
 ) -> DelayedMatch:
-    """Delayed matching, DMT (study 1, Eq. 5); the cues are one-hot.
+    """Delayed matching (DMT): report whether two one-hot cues, a delay apart, are the same.
 
     With cues of +1 and -1 and no bias a tanh network is odd in its input and cannot learn this.
 

@@ -1,4 +1,4 @@
-"""The N-bit flip-flop: hold the last pulse of every channel."""
+"""The N-bit flip-flop: report the last pulse of every channel."""
 
 import dataclasses
 from typing import Self
@@ -23,7 +23,7 @@ class FlipFlop(Task):
 
     name = "flip_flop"
     decision = "sign"
-    criterion = 0.9  # a network that holds no bit between pulses already passes 0.75
+    criterion = 0.9  # a network without memory between pulses exceeds 0.75
 
     def __post_init__(self):
         positive_integer("bits", self.bits)
@@ -48,8 +48,8 @@ class FlipFlop(Task):
     def sample(self, key: Key) -> Trial:
         """Draws one trial; the whole of it is response period."""
         draw = jax.random.uniform(key, (self.length, self.bits))
-        # One draw decides both: [0, p/2) is a pulse down, [p/2, p) a pulse up. At t = 0 the
-        # same draw, cut at 1/2, gives the sign of the pulse that is always there.
+        # One draw decides both: [0, p/2) is a pulse of -1, [p/2, p) a pulse of +1. At t = 0, where
+        # there is always a pulse, the same draw gives its sign, by a cut at 1/2.
         edge = jnp.where(jnp.arange(self.length) == 0, 1.0, self.p)[:, None]
         inputs = jnp.where(draw < edge / 2, -1.0, jnp.where(draw < edge, 1.0, 0.0))
         targets = jax.lax.associative_scan(
@@ -63,12 +63,12 @@ class FlipFlop(Task):
 
 
 def flip_flop(bits: int = 3, p: float = 0.05, steps: int = 100) -> FlipFlop:
-    """The flip-flop task: output k holds the last pulse of input k (study 1, section 2.2).
+    """The flip-flop task: output k is the last pulse of input k (Sussillo and Barak 2013).
 
     Args:
         bits: number of independent channels.
-        p: probability of a pulse per channel and step; its sign is fair. Every channel is
-            pulsed at t = 0, so that the target is defined from the start.
+        p: probability of a pulse per channel and step; both signs are equally likely. Every
+            channel has a pulse at t = 0, so that the target is defined from the start.
         steps: length of a trial.
 
     Raises:

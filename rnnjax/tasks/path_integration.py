@@ -1,13 +1,13 @@
-"""Path integration: where am I, given where I started, my heading and my speed?"""
+"""Path integration: report the position, from the start position, heading and speed."""
 
 import dataclasses
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.tasks.base import Task, Trial, stretched_steps
+from rnnjax.tasks.base import Task, Trial, checked_options, stretched_steps
 from rnnjax.typing import Array, Float, Key
 from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer
 
@@ -15,12 +15,13 @@ __all__ = ["PathIntegration", "path_integration"]
 
 
 class _Walk(NamedTuple):
-    """Where the walker is and how it moves, in D dimensions by A = D - 1 angles."""
+    """State of the walker in D dimensions; a heading has A = D - 1 angles."""
 
     position: Float[Array, " D"]
     angles: Float[Array, " A"]
     speed: Float[Array, ""]
-    going: Array
+    moving: Array
+    """Whether the walker is in a bout of motion, not at rest."""
 
 
 def _direction(angles: Float[Array, " A"]) -> Float[Array, " D"]:
@@ -37,7 +38,7 @@ def _wrapped(angle: Array) -> Array:
 
 
 def _reflected(angles: Float[Array, " A"], outside: Array) -> Float[Array, " A"]:
-    """The heading with the components along the axes `outside` [D] turned round."""
+    """The heading with the components along the axes `outside` [D] reversed."""
     azimuth = jnp.where(outside[0], jnp.pi - angles[0], angles[0])
     azimuth = _wrapped(jnp.where(outside[1], -azimuth, azimuth))
     if angles.size == 1:
@@ -47,24 +48,41 @@ def _reflected(angles: Float[Array, " A"], outside: Array) -> Float[Array, " A"]
 
 @dataclasses.dataclass(frozen=True)
 class PathIntegration(Task):
-    """A walk in a box, told by heading and speed; see `path_integration`."""
+    """A random walk in a box; inputs are heading and speed, targets are positions.
+
+    Heading and speed are random walks that stand still while the walker rests. A move that would
+    leave the box has its heading reflected first, so that the position always changes by the speed
+    along the heading of the input. See `path_integration`.
+    """
 
     dimensions: int = 2
+    """2 or 3."""
     length: int = 100
+    """Length of a trial, in steps."""
     v_max: float = 0.4
+    """Largest speed, in lengths per step; the speed is clipped to [0, v_max]."""
     direction_std: float = np.pi / 10
+    """Standard deviation of the change of each angle per step, in radians."""
     speed_std: float = 0.1
+    """Standard deviation of the change of speed per step."""
     noise_std: float = 1e-4
+    """Standard deviation of the noise on the motion inputs; the walk has none of it."""
     mean_stop: float = 30.0
+    """Mean length of a rest, in steps; lengths are geometric."""
     mean_go: float = 50.0
+    """Mean length of a bout of motion, in steps."""
     arena: float = 10.0
+    """Side of the box, in lengths; its center is at 0."""
     units: str = "half_side"
+    """Positions over half a side (`"half_side"`) or in lengths (`"arena"`)."""
     encoding: str = "angle"
+    """Motion inputs: angles in [-pi, pi) and speed (`"angle"`), or velocity (`"velocity"`)."""
     start: str = "pulse"
+    """Input of the start position: at t = 0 (`"pulse"`), at all times (`"held"`), or `"none"`."""
 
     name = "path_integration"
     decision = "sign"
-    criterion = 0.9  # of the signs; study 2 judges this task by its loss
+    criterion = 0.9  # of the signs; the loss measures this task better
 
     def __post_init__(self):
         if self.dimensions not in (2, 3) or isinstance(self.dimensions, bool):
@@ -80,14 +98,14 @@ class PathIntegration(Task):
         one_of("units", self.units, ("half_side", "arena"))
         one_of("encoding", self.encoding, ("angle", "velocity"))
         one_of("start", self.start, ("pulse", "held", "none"))
-        if self.arena < 2 * self.v_max:  # one move could cross the box, and miss both walls
+        if self.arena < 2 * self.v_max:  # one move could cross the whole box
             raise ValueError(
                 f"arena: expected at least 2 v_max = {2 * self.v_max:g}, got {self.arena!r}"
             )
 
     @property
     def inputs(self) -> int:
-        """The motion, as many numbers as dimensions, and the start, as many again."""
+        """The motion, as many numbers as dimensions, and the start position, as many again."""
         return self.dimensions * (1 if self.start == "none" else 2)
 
     @property
@@ -101,8 +119,8 @@ class PathIntegration(Task):
         return self.length
 
     def _begin(self, key: Key) -> _Walk:
-        """Somewhere in the box, with any heading and speed, going or not."""
-        where, azimuth, tilt, speed, going = jax.random.split(key, 5)
+        """Draws a position in the box, a heading, a speed, and whether the walker moves."""
+        where, azimuth, tilt, speed, moving = jax.random.split(key, 5)
         angles = jax.random.uniform(azimuth, (1,), minval=-jnp.pi, maxval=jnp.pi)
         if self.dimensions == 3:  # uniform on the sphere
             height = jax.random.uniform(tilt, (1,), minval=-1.0, maxval=1.0)
@@ -112,34 +130,34 @@ class PathIntegration(Task):
             jax.random.uniform(where, (self.dimensions,), minval=-half, maxval=half),
             angles,
             jax.random.uniform(speed, maxval=self.v_max),
-            jax.random.bernoulli(going, self.mean_go / (self.mean_go + self.mean_stop)),
+            jax.random.bernoulli(moving, self.mean_go / (self.mean_go + self.mean_stop)),
         )
 
     def _move(self, walk: _Walk, key: Key) -> tuple[_Walk, tuple[Array, Array]]:
-        """One step: turn and change speed unless resting, turn at walls, then move."""
+        """One step: change heading and speed unless at rest, reflect at walls, then move."""
         turn, change, switch = jax.random.split(key, 3)
         angles = walk.angles + self.direction_std * jax.random.normal(turn, walk.angles.shape)
-        if self.dimensions == 3:  # over the pole is down again
+        if self.dimensions == 3:  # reflected at the poles
             tilt = _wrapped(angles[1])
             tilt = jnp.where(jnp.abs(tilt) > jnp.pi / 2, jnp.sign(tilt) * jnp.pi - tilt, tilt)
             angles = angles.at[1].set(tilt)
         angles = angles.at[0].set(_wrapped(angles[0]))
         speed = walk.speed + self.speed_std * jax.random.normal(change)
         speed = jnp.clip(speed, 0.0, self.v_max)
-        angles = jnp.where(walk.going, angles, walk.angles)
-        speed = jnp.where(walk.going, speed, walk.speed)
-        pace = jnp.where(walk.going, speed, 0.0)
+        angles = jnp.where(walk.moving, angles, walk.angles)
+        speed = jnp.where(walk.moving, speed, walk.speed)
+        pace = jnp.where(walk.moving, speed, 0.0)
 
         ahead = walk.position + pace * _direction(angles)
         outside = jnp.abs(ahead) > self.arena / 2
         angles = jnp.where(jnp.any(outside), _reflected(angles, outside), angles)
         velocity = pace * _direction(angles)
         position = walk.position + velocity
-        # Geometric bouts have no memory: each step ends the bout with the same probability.
+        # Bouts are geometric: each step ends one with the same probability.
         ends = jax.random.bernoulli(
-            switch, jnp.where(walk.going, 1 / self.mean_go, 1 / self.mean_stop)
+            switch, jnp.where(walk.moving, 1 / self.mean_go, 1 / self.mean_stop)
         )
-        after = _Walk(position, angles, speed, walk.going ^ ends)
+        after = _Walk(position, angles, speed, walk.moving ^ ends)
         motion = velocity if self.encoding == "velocity" else jnp.append(angles, pace)
         return after, (motion, position)
 
@@ -154,9 +172,9 @@ class PathIntegration(Task):
         motion += self.noise_std * jax.random.normal(noise, motion.shape)
         inputs, targets = motion, position / unit
         if self.start != "none":
-            told = (jnp.arange(self.length)[:, None] == 0) | (self.start == "held")
+            shown = (jnp.arange(self.length)[:, None] == 0) | (self.start == "held")
             inputs = jnp.concatenate(
-                [motion, jnp.where(told, first.position[None, :] / unit, 0.0)], axis=-1
+                [motion, jnp.where(shown, first.position[None, :] / unit, 0.0)], axis=-1
             )
         return Trial(inputs, targets, jnp.ones_like(targets))
 
@@ -165,48 +183,17 @@ class PathIntegration(Task):
         return dataclasses.replace(self, length=stretched_steps(self.length, factor))
 
 
-def path_integration(
-    dimensions: int = 2,
-    steps: int = 100,
-    v_max: float = 0.4,
-    direction_std: float = np.pi / 10,
-    speed_std: float = 0.1,
-    noise_std: float = 1e-4,
-    mean_stop: float = 30.0,
-    mean_go: float = 50.0,
-    arena: float = 10.0,
-    *,
-    units: str = "half_side",
-    encoding: str = "angle",
-    start: str = "pulse",
-) -> PathIntegration:
-    """Path integration in a square or cube: the target is the position after each step (A.4).
-
-    Heading and speed are random walks that stand still while the walker rests. A move that
-    would leave the box has its heading reflected first, so that the position always changes by
-    v (cos, sin) of the heading that the network is told.
+def path_integration(dimensions: int = 2, steps: int = 100, **options: Any) -> PathIntegration:
+    """Path integration in a square or cube: the target is the position after each step.
 
     Args:
-        dimensions: 2, or 3 with an elevation, reflected at the poles, beside the azimuth.
+        dimensions: 2, or 3 with an elevation, reflected at the poles, besides the azimuth.
         steps: length of a trial.
-        v_max: largest speed, in lengths per step; the speed is clipped to [0, v_max].
-        direction_std: standard deviation of the change of each angle per step, in radians.
-        speed_std: standard deviation of the change of speed per step.
-        noise_std: standard deviation of the noise on the motion inputs; it moves nobody.
-        mean_stop: mean length of a rest, in steps; lengths are geometric.
-        mean_go: mean length of a bout of motion.
-        arena: side of the box, in lengths; it is centered at 0.
-        units: positions over half a side (`"half_side"`) or in lengths (`"arena"`).
-        encoding: motion inputs are angles in [-pi, pi) and speed (`"angle"`), or the velocity
-            (`"velocity"`).
-        start: the start position is an input at t = 0 (`"pulse"`), always (`"held"`), or never
-            (`"none"`), which leaves where the walk began unknown.
+        options: other fields of `PathIntegration`.
 
     Raises:
-        ValueError: other dimensions, no steps, a negative spread, a bout below one step, a box
-            that one move could cross, or an unknown option.
+        ValueError: other dimensions, no steps, a negative standard deviation, a bout below one
+            step, a box that one move could cross, or an unknown option.
     """
-    return PathIntegration(
-        dimensions, steps, v_max, direction_std, speed_std, noise_std, mean_stop, mean_go, arena,
-        units, encoding, start,
-    )  # fmt: skip
+    checked_options(PathIntegration, options, "dimensions", "length")
+    return PathIntegration(dimensions, steps, **options)

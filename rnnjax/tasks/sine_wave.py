@@ -1,4 +1,4 @@
-"""Sine-wave generation: a static input names a frequency, the output is its sine."""
+"""Sine-wave generation: the static input is a frequency, the output a sine of that frequency."""
 
 import dataclasses
 from typing import Self
@@ -27,7 +27,7 @@ class SineWave(Task):
 
     name = "sine_wave"
     decision = "sign"
-    criterion = 0.9  # of the signs; study 2 judges this task by its loss
+    criterion = 0.9  # of the signs; the loss measures this task better
 
     def __post_init__(self):
         positive_integer("channels", self.channels)
@@ -67,19 +67,19 @@ class SineWave(Task):
         return self.length
 
     def sample(self, key: Key) -> Trial:
-        """Draws one trial; all but the first step, where every sine is 0, is response."""
+        """Draws one trial; the response period is all but the first step, where every sine is 0."""
         grid = jnp.linspace(self.lowest, self.highest, self.frequencies)
         frequency = grid[jax.random.randint(key, (self.channels,), 0, self.frequencies)]
         if self.scale == "raw":
-            seen = frequency
+            shown = frequency
         elif self.scale == "highest":
-            seen = frequency / self.highest
+            shown = frequency / self.highest
         else:
-            seen = (2 * frequency - self.lowest - self.highest) / (self.highest - self.lowest)
+            shown = (2 * frequency - self.lowest - self.highest) / (self.highest - self.lowest)
         step = jnp.arange(self.length)[:, None]
         targets = jnp.sin(2 * jnp.pi * frequency[None, :] * (self.dt * step))
         return Trial(
-            jnp.broadcast_to(seen[None, :], targets.shape),
+            jnp.broadcast_to(shown[None, :], targets.shape),
             targets,
             jnp.broadcast_to((step > 0).astype(targets.dtype), targets.shape),
         )
@@ -98,7 +98,7 @@ def sine_wave(
     steps: int = 100,
     scale: str = "raw",
 ) -> SineWave:
-    """Sine-wave generation: the input holds f, the target is sin(2 pi f t) (study 2, A.3).
+    """Sine-wave generation: the input is a frequency f, the target sin(2 pi f t).
 
     Args:
         channels: number of independent sines.
@@ -108,7 +108,7 @@ def sine_wave(
         dt: time per step; t = 0, dt, 2 dt, ...
         steps: length of a trial.
         scale: the input is the frequency itself (`"raw"`), divided by the highest (`"highest"`),
-            or mapped to [-1, 1] (`"centered"`). Study 2 does not say which.
+            or mapped to [-1, 1] (`"centered"`).
 
     Raises:
         ValueError: sizes below 1, frequencies that are not positive, in order and below half a

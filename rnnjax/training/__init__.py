@@ -1,11 +1,10 @@
-"""Training one network: the recipe, the step, the end of an epoch, accuracies."""
+"""Training one network: recipe, traced settings, training step, validation, accuracies."""
 
 from rnnjax.training.coordinates import coordinate_check
 from rnnjax.training.recipe import OPTIMIZERS, Recipe
 from rnnjax.training.run import (
     Evaluation,
     EvaluationSetup,
-    Hyper,
     Run,
     Setup,
     Status,
@@ -13,7 +12,7 @@ from rnnjax.training.run import (
     advance,
     end_epoch,
     evaluate,
-    held_out,
+    held_out_trials,
     initial_params,
     output_scale,
     start,
@@ -26,10 +25,20 @@ from rnnjax.training.schedules import (
     Schedule,
     schedule,
 )
+from rnnjax.training.settings import (
+    SETTINGS,
+    TRACED,
+    Hyper,
+    Setting,
+    check_settings,
+    setting_values,
+)
 
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "SETTINGS",
+    "TRACED",
     "Constant",
     "CosineRestarts",
     "Evaluation",
@@ -39,16 +48,19 @@ __all__ = [
     "Recipe",
     "Run",
     "Schedule",
+    "Setting",
     "Setup",
     "Status",
     "Validation",
     "advance",
+    "check_settings",
     "coordinate_check",
     "end_epoch",
     "evaluate",
-    "held_out",
+    "held_out_trials",
     "initial_params",
     "output_scale",
     "schedule",
+    "setting_values",
     "start",
 ]

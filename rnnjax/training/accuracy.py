@@ -1,9 +1,10 @@
-"""Loss and the three accuracies of study 1, on a batch of outputs.
+"""Loss and three accuracies of a batch of outputs.
 
-They differ in what a failed network scores. A network that ignores the cue in delayed cue
-discrimination scores 0.5 in `decision`, but about 0.85 in `matching` and 0.64 in `pearson`. And one
-that has learned nothing scores 1 in `decision` with probability 1/4, since its outputs echo the
-two cues differently and both may happen to have the right sign; hence `blind_loss`.
+The accuracies differ in the score of a failed network. A network that ignores the cue in delayed
+cue discrimination scores 0.5 in `decision`, but about 0.85 in `matching` and 0.64 in `pearson`. An
+untrained network scores 1 in `decision` with probability 1/4: its outputs differ between the two
+cues, and both may have the right sign by chance. `blind_loss` distinguishes such a network
+from a trained one.
 """
 
 from typing import Literal
@@ -18,15 +19,15 @@ __all__ = ["blind_loss", "decision", "matching", "mean_squared_error", "pearson"
 def mean_squared_error(
     outputs: Float[Array, "#B T O"], targets: Float[Array, "B T O"], reduction: str = "mean"
 ) -> Scalar:
-    """Squared error, averaged over trials and time, averaged or summed over outputs (Eq. 3)."""
+    """Squared error, averaged over trials and time, averaged or summed over outputs."""
     error = jnp.mean(jnp.square(outputs - targets))
     return error * outputs.shape[-1] if reduction == "sum" else error
 
 
 def blind_loss(targets: Float[Array, "B T O"], reduction: str = "mean") -> Scalar:
-    """Loss of the best answer that ignores the input: at each step the mean target of all trials.
+    """Loss of the best output that ignores the input: at each step the mean target of all trials.
 
-    A network above it has learned nothing about the trial, whatever the sign of its outputs.
+    A network with a higher loss has learned nothing about single trials.
     """
     average = jnp.mean(targets, axis=0, keepdims=True)
     return mean_squared_error(average, targets, reduction)
@@ -41,8 +42,8 @@ def decision(
     """Fraction of right choices over the response period.
 
     With `sign` every output at every masked step is a choice, right if its sign is the target's;
-    with `argmax` every masked step is one, right if the target's channel exceeds all others.
-    A tie, silence, and NaN are wrong.
+    with `argmax` every masked step is a choice, right if the target's channel exceeds all others.
+    Ties, zeros and NaN are wrong.
     """
     if how == "sign":
         return jnp.sum((outputs * targets > 0) * mask) / jnp.sum(mask)
@@ -65,8 +66,8 @@ def matching(outputs: Float[Array, "B T O"], targets: Float[Array, "B T O"]) -> 
 def pearson(outputs: Float[Array, "B T O"], targets: Float[Array, "B T O"]) -> Scalar:
     """Correlation of output and target over time and channels, averaged over trials.
 
-    Trials whose target is constant are left out, since theirs is undefined; a constant or
-    non-finite output correlates 0.
+    Trials with a constant target, where the correlation is undefined, are left out. The correlation
+    of a constant or non-finite output is 0.
     """
     x = outputs - jnp.mean(outputs, axis=(1, 2), keepdims=True)
     y = targets - jnp.mean(targets, axis=(1, 2), keepdims=True)

@@ -1,8 +1,8 @@
-"""The coordinate check: what a few steps of training move, against the width of the network."""
+"""The coordinate check: effect of a few training steps against the width of the network."""
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -13,27 +13,30 @@ from rnnjax import validate
 from rnnjax.cells import Cell, fitted
 from rnnjax.rollout import rollout
 from rnnjax.tasks import Task
+from rnnjax.training.penalties import PENALTIES
 from rnnjax.training.recipe import Recipe
 from rnnjax.training.run import (
-    Hyper,
+    Run,
     Setup,
     Status,
     advance,
-    held_out,
+    held_out_trials,
     initial_params,
     output_scale,
     start,
 )
-from rnnjax.typing import Array, Float
+from rnnjax.training.schedules import Constant
+from rnnjax.training.settings import Hyper, check_settings
+from rnnjax.typing import Array, Float, Params
 
 __all__ = ["MEASURES", "coordinate_check"]
 
 MEASURES = {
     "activation": "RMS firing rate",
-    "activation_change": "RMS change of firing rates since birth",
-    "output_change": "RMS change of outputs since birth",
+    "activation_change": "RMS change of firing rates since initialization",
+    "output_change": "RMS change of outputs since initialization",
 }
-"""Name -> meaning of what is followed; each has a slope against width."""
+"""Name -> meaning of every measure; each has a slope against width."""
 
 
 def coordinate_check(
@@ -43,66 +46,77 @@ def coordinate_check(
     *,
     widths: Sequence[int] = (256, 512, 1024, 2048, 4096),
     seeds: int = 8,
-    learning_rate: float = 0.01,
-    gamma: float = 1.0,
     steps: int = 4,
     trials: int = 20,
+    **settings: float,
 ) -> xr.Dataset:
-    """How activations and their change in a few steps grow with width (Yang et al. 2021).
+    """Growth with width of activations and of their change in a few steps (Yang et al. 2021).
 
-    Networks of every width take the same few steps, and are looked at on held-out trials after
-    each. Under a rule that transfers rates across widths the root mean squares after those steps
-    do not depend on N: their slopes, of log10 RMS against log10 N, are 0. Under the standard rule
-    with Adam changes grow with N, which is what the largest networks die of. The output before
-    training is not part of the check: under muP it falls with N by design.
+    Networks of every width take the same steps and are measured on held-out trials after each.
+    Under a rule that transfers learning rates across widths the root mean squares do not depend on
+    N: their slopes, of log10 RMS against log10 N, are 0. Under the standard rule with Adam the
+    changes grow with N. Outputs before training are not measured: under muP they fall with N.
 
     Args:
-        task: what the networks begin to learn.
-        cell: the network; its width rule is what is checked.
-        recipe: how it is trained, apart from how long; its optimizer must be one of the rule's.
+        task: the task of all networks.
+        cell: the network, whose width rule is checked.
+        recipe: optimizer and batches; its length, schedule and stopping rule do not matter.
         widths: network sizes, at least two.
-        seeds: how many seeds, 0 .. seeds-1.
-        learning_rate: the run's rate, before the rule's own factors.
-        gamma: strength of feature learning, under a rule that knows it.
-        steps: training steps taken.
-        trials: held-out trials looked at.
+        seeds: number of seeds, 0 .. seeds-1.
+        steps: number of training steps.
+        trials: number of held-out trials.
+        settings: traced settings (`rnnjax.training.SETTINGS`); `learning_rate` is 0.01 by default.
 
     Returns:
         A dataset with `activation`, `activation_change` and `output_change` over (hidden, seed,
-        step), changes being 0 at step 0; and for each its `_slope` at the last step, averaged
-        over seeds, with its standard error `_slope_error` over seeds (NaN for one seed). Both are
-        over the seeds whose networks stayed finite; what diverged is NaN.
+        step), where changes are 0 at step 0; and for each its `_slope` at the last step, averaged
+        over seeds, with the standard error `_slope_error` over seeds (NaN for one seed). Slopes
+        leave out seeds with a diverged network, whose values are NaN.
 
     Raises:
-        ValueError: fewer than two different widths, a count below 1, or a rate or gamma that is
-            not positive and finite or that the rule does not know.
+        ValueError: fewer than two different widths, a count below 1, or a setting that is unknown,
+            invalid, or not provided for by the width rule or the recipe.
     """
-    widths = sorted({validate.positive_integer("widths", width) for width in widths})
-    if len(widths) < 2:
-        raise ValueError(f"widths: expected at least two different sizes, got {widths}")
+    widths = _checked_widths(widths)
     for name, count in (("seeds", seeds), ("steps", steps), ("trials", trials)):
         validate.positive_integer(name, count)
-    validate.learning_rate("learning_rate", learning_rate)
-    validate.learning_rate("gamma", gamma)
-    # At one rate, and with no end of an epoch to wait for.
-    followed = dataclasses.replace(
-        recipe or Recipe(),
-        epochs=steps, steps_per_epoch=1, stop="never", threshold=None, schedule="none",
-    )  # fmt: skip
-    found = []
+    arguments = ("widths", "seeds", "steps", "trials")
+    values = check_settings({"learning_rate": 0.01, **settings}, arguments)
+    recipe = _of_length(recipe or Recipe(), steps)
+    measured = []
     for width in widths:
-        sized = dataclasses.replace(fitted(cell, task), hidden=width)  # type: ignore[type-var]
-        setup = Setup(task, sized, followed)
-        if gamma != 1.0:
-            setup.require_gamma()
-        found.append(_followed(setup, jnp.arange(seeds), learning_rate, gamma, steps, trials))
+        setup = Setup(task, fitted(cell, task).replace(hidden=width), recipe)
+        setup.require_settings(Hyper(seed=0, **values))
+        single = {name: jnp.float32(value) for name, value in values.items()}
+        measured.append(_measure(setup, jnp.arange(seeds), single, steps, trials))
     dims = ("hidden", "seed", "step")
-    values = {name: (dims, np.stack([at[name] for at in found])) for name in MEASURES}
+    data = {name: (dims, np.stack([one[name] for one in measured])) for name in MEASURES}
     coords = {"hidden": widths, "seed": range(seeds), "step": range(steps + 1)}
-    dataset = xr.Dataset(values, coords, {"learning_rate": learning_rate, "gamma": gamma})
+    left_out = set(PENALTIES) - set(recipe.penalties)
+    attrs = {name: value for name, value in values.items() if name not in left_out}
+    return _with_slopes(xr.Dataset(data, coords, attrs))
+
+
+def _checked_widths(widths: Sequence[int]) -> list[int]:
+    checked = sorted({validate.positive_integer("widths", width) for width in widths})
+    if len(checked) < 2:
+        raise ValueError(f"widths: expected at least two different sizes, got {checked}")
+    return checked
+
+
+def _of_length(recipe: Recipe, steps: int) -> Recipe:
+    """The recipe with so many steps, a constant rate, and no stop before the last step."""
+    return dataclasses.replace(
+        recipe,
+        epochs=steps, steps_per_epoch=1, stop="never", threshold=None, schedule=Constant(),
+    )  # fmt: skip
+
+
+def _with_slopes(dataset: xr.Dataset) -> xr.Dataset:
+    """Adds the meaning of every measure, its slope at the last step, and the standard error."""
     for name, meaning in MEASURES.items():
         dataset[name].attrs["long_name"] = meaning
-        slopes = _slopes(np.array(widths), dataset[name].isel(step=-1).values)
+        slopes = _slopes(dataset["hidden"].values, dataset[name].isel(step=-1).values)
         many, some = len(slopes) > 1, len(slopes) > 0
         spread = slopes.std(ddof=1) / np.sqrt(len(slopes)) if many else np.nan
         dataset[f"{name}_slope"] = float(slopes.mean()) if some else np.nan
@@ -111,7 +125,7 @@ def coordinate_check(
 
 
 def _slopes(widths: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Slope of log10 of `values` [N, seed] against log10 N, of each seed where all are finite."""
+    """Slope of log10 of `values` [N, seed] against log10 N, of each seed with finite values."""
     usable = (np.isfinite(values) & (values > 0)).all(axis=0)
     if not usable.any():
         return np.zeros(0)
@@ -119,43 +133,53 @@ def _slopes(widths: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnames=("setup", "steps", "trials"))
-def _followed(
-    setup: Setup, seeds: Array, learning_rate: float, gamma: float, steps: int, trials: int
+def _measure(
+    setup: Setup, seeds: Array, settings: dict[str, Array], steps: int, trials: int
 ) -> dict[str, Float[Array, "S T"]]:
     """The measures after 0 .. `steps` training steps, of each seed."""
 
     def one(seed: Array) -> dict[str, Array]:
-        hyper = Hyper(jnp.float32(learning_rate), seed, jnp.float32(gamma))
-        cell, inputs = setup.cell, held_out(setup.task, seed, trials).inputs
-
-        def look(params) -> tuple[Array, Array]:
-            with jax.default_matmul_precision(setup.recipe.matmul_precision):
-                scale = output_scale(cell, hyper.gamma)
-                outputs, states = rollout(cell, params, inputs, output_scale=scale)
-            rest = cell.initial_state(params)
-            rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, states, inputs, rest)
-            return rates, outputs
-
-        def measures(params) -> dict[str, Array]:
-            rates, outputs = look(params)
-            return {
-                "activation": _rms(rates),
-                "activation_change": _rms(rates - rates_at_birth),
-                "output_change": _rms(outputs - outputs_at_birth),
-            }
-
-        def step(run, _):
-            run, _ = advance(setup, run, 1)
-            lost = run.status == Status.DIVERGED
-            found = {name: jnp.where(lost, jnp.nan, v) for name, v in measures(run.params).items()}
-            return run, found
-
+        hyper = Hyper(seed=seed, **settings)
         params = initial_params(setup.cell, seed)
-        rates_at_birth, outputs_at_birth = look(params)
+        measures = _measures(setup, hyper, params, trials)
+
+        def step(run: Run, _):
+            run, _ = advance(setup, run, 1)
+            diverged = run.status == Status.DIVERGED
+            values = measures(run.params)
+            return run, {name: jnp.where(diverged, jnp.nan, v) for name, v in values.items()}
+
         _, later = jax.lax.scan(step, start(setup, hyper, params), length=steps)
         return jax.tree.map(lambda a, b: jnp.append(a, b), measures(params), later)
 
     return jax.lax.map(one, seeds)
+
+
+def _measures(
+    setup: Setup, hyper: Hyper, initial: Params, trials: int
+) -> Callable[[Params], dict[str, Array]]:
+    """Returns the function from weights to `MEASURES`, with changes relative to `initial`."""
+    cell, inputs = setup.cell, held_out_trials(setup.task, hyper.seed, trials).inputs
+
+    def activity(params: Params) -> tuple[Array, Array]:
+        with jax.default_matmul_precision(setup.recipe.matmul_precision):
+            scale = output_scale(cell, hyper.gamma)
+            outputs, states = rollout(cell, params, inputs, output_scale=scale)
+        rest = cell.initial_state(params)
+        rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, states, inputs, rest)
+        return rates, outputs
+
+    first_rates, first_outputs = activity(initial)
+
+    def measures(params: Params) -> dict[str, Array]:
+        rates, outputs = activity(params)
+        return {
+            "activation": _rms(rates),
+            "activation_change": _rms(rates - first_rates),
+            "output_change": _rms(outputs - first_outputs),
+        }
+
+    return measures
 
 
 def _rms(values: Array) -> Array:

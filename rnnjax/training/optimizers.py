@@ -1,4 +1,4 @@
-"""Gradient -> direction by optax; direction -> weights with a traced rate and the width rule."""
+"""Optimizers of optax at unit learning rate, and updates with a traced rate and a width rule."""
 
 from typing import Any
 
@@ -8,11 +8,13 @@ from rnnjax.cells import Cell
 from rnnjax.training.recipe import Recipe
 from rnnjax.typing import Params, Scalar
 
-__all__ = ["descend", "direction"]
+__all__ = ["descend", "make_optimizer"]
 
 
-def direction(cell: Cell, recipe: Recipe, gamma: float | Scalar) -> optax.GradientTransformation:
-    """The optimizer at unit learning rate: clipping, then Adam's or plain descent's direction."""
+def make_optimizer(
+    cell: Cell, recipe: Recipe, gamma: float | Scalar
+) -> optax.GradientTransformation:
+    """Returns the optimizer at unit learning rate: clipping, then Adam or gradient descent."""
     clip = optax.identity() if recipe.clip is None else optax.clip_by_global_norm(recipe.clip)
     if recipe.optimizer == "sgd":
         return clip
@@ -21,10 +23,10 @@ def direction(cell: Cell, recipe: Recipe, gamma: float | Scalar) -> optax.Gradie
 
 
 def _in_units_of_eps(cell: Cell, slope: Any, gamma: float | Scalar) -> Any:
-    """Gradients over their leaf's factor of epsilon.
+    """Divides gradients by their leaf's factor on Adam's epsilon.
 
-    Adam with epsilon c eps on g is Adam with eps on g / c; this way, the squares of small
-    gradients do not underflow either.
+    Adam with epsilon c eps on g is Adam with epsilon eps on g / c. The division also keeps the
+    squares of small gradients from underflow.
     """
     scaled = {}
     for name, g in slope.items():
@@ -44,7 +46,7 @@ def descend(
     learning_rate: Scalar,
     gamma: float | Scalar,
 ) -> Params:
-    """Weights after one step against `change`, each leaf at the rate its width rule gives it."""
+    """Weights after one step against `change`, each leaf at the rate of its width rule."""
 
     def rate(name: str) -> Scalar:
         rule = cell.rule(name, optimizer)

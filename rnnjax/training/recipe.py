@@ -1,11 +1,11 @@
-"""How networks are trained: everything about a run that is fixed when its program is compiled."""
+"""Training recipes: everything about training that is fixed when a program is compiled."""
 
 import dataclasses
 from collections.abc import Iterable
 from typing import Any, Literal
 
 from rnnjax.training.penalties import PENALTIES
-from rnnjax.training.schedules import Schedule, schedule
+from rnnjax.training.schedules import Constant, Schedule, schedule
 from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
 
 __all__ = ["OPTIMIZERS", "PRECISIONS", "STOPS", "Recipe"]
@@ -17,11 +17,11 @@ PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The training recipe; the defaults are study 1's, with the optimizers as in PyTorch.
+    """The training recipe; by default 1000 steps of Adam as in PyTorch, without a stopping rule.
 
-    `Recipe.until(threshold)` has study 2's. Raises `ValueError` for a count below 1, a rate-like
-    number that is not positive and finite, an unknown name, or a threshold without the stopping
-    rule that needs it, and the other way round.
+    `Recipe.until(threshold)` trains until a held-out loss is reached. Raises `ValueError` for a
+    count below 1, a bound or epsilon that is not positive and finite, an unknown name, a threshold
+    without stop="threshold", or the reverse.
     """
 
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -33,30 +33,30 @@ class Recipe:
     batch: int = 50
     """Trials per step."""
     data: Literal["fresh", "fixed"] = "fresh"
-    """New trials at every step, or one batch for the whole of training."""
+    """New trials at every step, or one batch for all steps."""
     reduction: Literal["mean", "sum"] = "mean"
-    """Squared error averaged or summed (study 1, Eq. 3) over outputs; trials and time are averaged.
+    """Squared error averaged or summed over outputs; it is averaged over trials and time.
 
-    The choice moves the critical rate of SGD by a factor O, and Adam's not at all."""
+    A sum is O times the mean: SGD diverges at an O times smaller rate, Adam at the same rate."""
     clip: float | None = None
-    """Largest norm of the whole gradient, penalties included, or none. It is that of raw weights:
-    under a rule with multipliers it falls with the width (and with 1/gamma), and one bound clips
-    small networks more."""
+    """Upper bound on the norm of the whole gradient, penalties included, or none. The gradient is
+    that of raw weights: under a rule with multipliers its norm falls with the width and with
+    1/gamma, so that one bound clips small networks more."""
     eps: float = 1e-8
     """Adam's epsilon, outside the square root."""
-    schedule: Schedule | str = "none"
-    """How the rate moves from epoch to epoch; a name stands for that schedule's defaults."""
+    schedule: Schedule = Constant()
+    """Factor on the learning rate per epoch; a name is replaced by that schedule's defaults."""
     penalties: tuple[str, ...] = ()
-    """Which of `l1` and `nuclear` are in the program; their strengths are a run's own."""
+    """Names of the penalties in the program, `l1` or `nuclear`; strengths are traced settings."""
     stop: Literal["never", "criterion", "threshold"] = "never"
-    """Whether a run ends, with status CONVERGED, when it meets the task's criterion, or when its
-    held-out loss stays below the threshold."""
+    """When a run stops early, with status CONVERGED: when it meets the task's criterion, or when
+    its held-out loss stays below the threshold."""
     threshold: float | None = None
-    """With stop="threshold", the loss on held-out trials, without penalties, to stay below."""
+    """With stop="threshold", the bound on the held-out loss, which excludes penalties."""
     patience: int = 3
-    """With stop="threshold", for how many ends of epochs in a row."""
+    """With stop="threshold", how many epochs in a row must end below it."""
     validation_trials: int = 256
-    """Held-out trials on which epochs are judged; not those of the final evaluation."""
+    """Held-out trials at the end of every epoch; the final evaluation uses others."""
     matmul_precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
     """Precision of matrix products on accelerators; a CPU always computes in float32."""
 
@@ -71,15 +71,15 @@ class Recipe:
         if isinstance(self.schedule, str):
             object.__setattr__(self, "schedule", schedule(self.schedule))
         instance_of("schedule", self.schedule, Schedule)
-        object.__setattr__(self, "penalties", _chosen(self.penalties))
+        object.__setattr__(self, "penalties", _penalty_names(self.penalties))
         positive_integer("patience", self.patience)
         positive_integer("validation_trials", self.validation_trials)
         if self.threshold is not None:
             finite_positive("threshold", self.threshold)
         if (self.threshold is None) != (self.stop != "threshold"):
-            wanted = "a loss with stop='threshold'" if self.threshold is None else "none"
+            expected = "a loss with stop='threshold'" if self.threshold is None else "none"
             raise ValueError(
-                f"threshold: expected {wanted}, got {self.threshold!r} and stop={self.stop!r}"
+                f"threshold: expected {expected}, got {self.threshold!r} and stop={self.stop!r}"
             )
         if self.stop == "threshold" and self.patience > self.epochs:
             raise ValueError(
@@ -92,18 +92,18 @@ class Recipe:
 
     @classmethod
     def until(cls, threshold: float, **fields: Any) -> "Recipe":
-        """Study 2's recipe: epochs of 128 steps, until the held-out loss stays below `threshold`.
+        """Epochs of 128 steps until the held-out loss stays below `threshold`.
 
-        Adam on batches of 256, at most 500 epochs, the gradient's norm clipped at 1, stopped after
-        3 ends of epochs in a row; `fields` are those of `Recipe` to be otherwise.
+        Adam on batches of 256 trials, for at most 500 epochs, with the norm of the gradient clipped
+        at 1. Training stops when 3 epochs in a row end below the threshold. `fields` replace these.
         """
-        study = {"epochs": 500, "steps_per_epoch": 128, "batch": 256, "clip": 1.0}
-        return cls(**{**study, "stop": "threshold", "threshold": threshold, **fields})
+        defaults = {"epochs": 500, "steps_per_epoch": 128, "batch": 256, "clip": 1.0}
+        return cls(**{**defaults, "stop": "threshold", "threshold": threshold, **fields})
 
     @property
-    def watched(self) -> bool:
-        """Whether the ends of epochs are judged on held-out trials."""
-        return self.stop == "threshold" or self.schedule.watches  # type: ignore[union-attr]
+    def validates(self) -> bool:
+        """Whether every epoch ends with a loss on held-out trials (see `end_epoch`)."""
+        return self.stop == "threshold" or self.schedule.needs_validation
 
     @property
     def steps(self) -> int:
@@ -111,7 +111,7 @@ class Recipe:
         return self.epochs * self.steps_per_epoch
 
 
-def _chosen(penalties: Any) -> tuple[str, ...]:
+def _penalty_names(penalties: Any) -> tuple[str, ...]:
     if isinstance(penalties, str):
         penalties = (penalties,)
     if not isinstance(penalties, Iterable):

@@ -1,7 +1,7 @@
-"""One run: start it, advance it by a segment of steps, evaluate it.
+"""One run: start it, advance it by a segment of steps, end an epoch, evaluate it.
 
-All three are pure functions of traced values, written for one network; sweeps map them over
-runs. A run that has stopped no longer changes.
+All are pure functions of traced values, written for one network; sweeps map them over runs. A run
+that has stopped no longer changes.
 """
 
 import dataclasses
@@ -11,23 +11,22 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from rnnjax.cells import Cell
 from rnnjax.rollout import rollout
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import accuracy
-from rnnjax.training.optimizers import descend, direction
+from rnnjax.training.optimizers import descend, make_optimizer
 from rnnjax.training.penalties import penalty_gradient
 from rnnjax.training.recipe import Recipe
+from rnnjax.training.settings import Hyper, require_settings
 from rnnjax.typing import Array, Float, Int, Key, Params, Scalar
 from rnnjax.validate import fraction, instance_of, one_of, whole
 
 __all__ = [
     "Evaluation",
     "EvaluationSetup",
-    "Hyper",
     "Run",
     "Setup",
     "Status",
@@ -35,41 +34,41 @@ __all__ = [
     "advance",
     "end_epoch",
     "evaluate",
-    "held_out",
+    "held_out_trials",
     "initial_params",
     "output_scale",
     "start",
 ]
 
-# Distinct streams of one seed. Their values are part of every published number: never renumber.
+# Distinct random streams of one seed. Every published number depends on them: never renumber.
 _INITIALIZATION, _TRAINING, _EVALUATION, _VALIDATION = 0, 1, 2, 3
 
-# Weight of the past in the running means that meet the criterion. With 50
-# trials a step its noise at chance is 0.016, a fifteenth of the way from chance to 0.75.
+# Weight of the past in the running means that are compared with the criterion. With 50 trials
+# per step the standard error at chance is 0.016, a fifteenth of the way from chance to 0.75.
 _MEMORY = 0.9
 
 
 class Status(enum.IntEnum):
-    """Where a run stands; stored with every result."""
+    """State of a run; stored with every result."""
 
     PENDING = 0
-    """Not run."""
+    """Not started."""
     RUNNING = 1
-    """Under way."""
+    """In training."""
     CONVERGED = 2
     """Stopped by the recipe's stopping rule."""
     DIVERGED = 3
-    """Stopped because its loss was no longer finite."""
+    """Stopped because its loss was not finite."""
     EXHAUSTED = 4
-    """All steps done."""
+    """All steps taken."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What one compiled program trains: the static half of a run.
+    """The static half of a run: everything that one compiled program depends on.
 
-    Raises `ValueError` where cell and task differ in channels, or the width rule was not made
-    for the recipe's optimizer.
+    Raises `ValueError` where cell and task differ in channels, or the width rule does not support
+    the recipe's optimizer.
     """
 
     task: Task
@@ -81,7 +80,7 @@ class Setup:
         instance_of("task", self.task, Task)
         instance_of("cell", self.cell, Cell)
         instance_of("recipe", self.recipe, Recipe)
-        # The blind loss needs trials to differ from each other.
+        # The blind loss is 0 on a single trial.
         whole("evaluation_trials", self.evaluation_trials, least=2)
         one_of("decision", self.task.decision, ("argmax", "sign"))
         fraction("criterion", self.task.criterion)
@@ -89,12 +88,12 @@ class Setup:
             raise ValueError(f"decision: 'argmax' needs 2 outputs, got {self.task.outputs}")
         if self.recipe.stop == "criterion" and self.recipe.batch < 2:
             raise ValueError("batch: expected at least 2 trials with stop='criterion', got 1")
-        wants = (self.task.inputs, self.task.outputs)
-        has = (self.cell.inputs, self.cell.outputs)
-        if wants != has:
+        expected = (self.task.inputs, self.task.outputs)
+        got = (self.cell.inputs, self.cell.outputs)
+        if expected != got:
             raise ValueError(
-                f"cell: expected {wants[0]} inputs and {wants[1]} outputs for task "
-                f"{self.task.name!r}, got {has[0]} and {has[1]} (see rnnjax.cells.fitted)"
+                f"cell: expected {expected[0]} inputs and {expected[1]} outputs for task "
+                f"{self.task.name!r}, got {got[0]} and {got[1]} (see rnnjax.cells.fitted)"
             )
         if self.recipe.penalties:  # raises where the cell has no matrix to penalize
             weights = jax.eval_shape(self.cell.init, jax.eval_shape(lambda: jax.random.key(0)))
@@ -102,34 +101,13 @@ class Setup:
         rule = self.cell.parametrization
         if self.recipe.optimizer not in rule.optimizers:
             raise ValueError(
-                f"optimizer: expected {' or '.join(rule.optimizers)}, which rule {rule.name!r} is "
-                f"made for, got {self.recipe.optimizer!r}"
+                f"optimizer: expected {' or '.join(rule.optimizers)}, which rule {rule.name!r} "
+                f"supports, got {self.recipe.optimizer!r}"
             )
 
-    def require_gamma(self) -> None:
-        """Raises `ValueError` where the width rule knows no gamma."""
-        rule = self.cell.parametrization
-        if not rule.output_gamma:
-            raise ValueError(
-                f"gamma: expected a rule that knows it (mup_adam, mup_sgd, gamma_trick), "
-                f"got {rule.name!r}"
-            )
-
-    def require_penalty(self, name: str) -> None:
-        """Raises `ValueError` where the recipe's program has no penalty called `name`."""
-        if name not in self.recipe.penalties:
-            raise ValueError(
-                f"{name}: expected 0, or a recipe with penalties=({name!r},), "
-                f"got penalties={self.recipe.penalties}"
-            )
-
-    def require_settings(self, hyper: "Hyper") -> None:
-        """Raises `ValueError` for settings, numbers or arrays, that the program cannot follow."""
-        if np.any(np.asarray(hyper.gamma) != 1):
-            self.require_gamma()
-        for name in ("l1", "nuclear"):
-            if np.any(np.asarray(getattr(hyper, name)) != 0):
-                self.require_penalty(name)
+    def require_settings(self, hyper: Hyper) -> None:
+        """Raises `ValueError` for a setting that neither width rule nor recipe provides for."""
+        require_settings(hyper, self.cell.parametrization, self.recipe)
 
     @property
     def evaluation(self) -> "EvaluationSetup":
@@ -141,7 +119,7 @@ class Setup:
 
 
 class EvaluationSetup(NamedTuple):
-    """What an evaluation depends on: less than a setup, so that recipes share its program."""
+    """The part of a setup that an evaluation depends on; recipes that share it share a program."""
 
     task: Task
     cell: Cell
@@ -150,35 +128,19 @@ class EvaluationSetup(NamedTuple):
     matmul_precision: str
 
 
-class Hyper(NamedTuple):
-    """What may differ between runs of one program: the traced half of a run.
-
-    Each is a number; of a block of runs, an array [S].
-    """
-
-    learning_rate: Any
-    seed: Any
-    gamma: Any = 1.0
-    """Strength of feature learning, under a rule that knows it."""
-    l1: Any = 0.0
-    """Strength of the penalty on the sum of |w|, in a recipe with `l1` among its penalties."""
-    nuclear: Any = 0.0
-    """Strength of the penalty on the sum of singular values, likewise."""
-
-
 class Validation(NamedTuple):
-    """What a run under a watched recipe remembers of the ends of its epochs."""
+    """Held-out losses at the ends of epochs, under a recipe with `validates`."""
 
     epochs: Int[Array, ""]
-    """Ends of epochs judged; the run does not go past the next one until that is judged too."""
+    """Epochs validated so far; a run takes no step beyond the next one before it is validated."""
     loss: Scalar
-    """Held-out loss at the last of them."""
+    """Held-out loss at the end of the last one."""
     streak: Int[Array, ""]
-    """For how many of them in a row it has been below the threshold."""
+    """Number of epochs in a row, up to the last one, with a loss below the threshold."""
     best_loss: Scalar
-    """The lowest of them."""
+    """Lowest held-out loss so far."""
     best_params: Params | None
-    """The weights that had it; kept where the recipe stops at a threshold."""
+    """Weights with the lowest loss; kept where the recipe stops at a threshold."""
 
 
 class Run(NamedTuple):
@@ -191,25 +153,26 @@ class Run(NamedTuple):
     """Optimizer steps taken."""
     status: Int[Array, ""]
     accuracy: Scalar
-    """Running mean of decision accuracy on training batches, weighted by `1 - 0.9^step`."""
+    """Running mean of decision accuracy on training batches, times `1 - 0.9^step`."""
     excess_loss: Scalar
-    """The same mean of the training loss less that of the best input-blind answer."""
+    """The same mean of the training loss minus `accuracy.blind_loss` of the batch."""
     reached: Int[Array, ""]
     """First step at which the network met the task's criterion; 0 if it has not.
 
-    It meets it when the mean accuracy exceeds the criterion and the mean excess loss is below 0."""
+    The criterion is met when the mean accuracy exceeds the task's `criterion` and the mean excess
+    loss is below 0."""
     schedule: Any = ()
     """State of the recipe's schedule."""
     validation: Validation | None = None
-    """The ends of epochs, under a watched recipe."""
+    """Held-out losses, under a recipe with `validates`."""
 
 
 class Evaluation(NamedTuple):
-    """A network on held-out trials; after divergence the loss is NaN and accuracies are 0."""
+    """Loss and accuracies on held-out trials; after divergence the loss is NaN, accuracies 0."""
 
     loss: Scalar
     blind_loss: Scalar
-    """Loss of the best answer that ignores the input, on the same trials."""
+    """Loss of the best output that ignores the input, on the same trials."""
     decision: Scalar
     matching: Scalar
     pearson: Scalar
@@ -220,39 +183,39 @@ def _stream(seed: Int[Array, ""], purpose: int) -> Key:
 
 
 def initial_params(cell: Cell, seed: Int[Array, ""]) -> Params:
-    """The initial weights of a seed: the same at every rate and under every recipe."""
+    """Initial weights of a seed; they do not depend on the recipe or the settings."""
     return cell.init(_stream(seed, _INITIALIZATION))
 
 
 def start(setup: Setup, hyper: Hyper, params: Params) -> Run:
-    """The run of a newly born network, before its first step."""
+    """Returns the run of a network with initial weights `params`, before its first step."""
     zero, recipe = jnp.zeros((), jnp.int32), setup.recipe
     validation = None
-    if recipe.watched:
+    if recipe.validates:
         best = params if recipe.stop == "threshold" else None
         validation = Validation(zero, jnp.full((), jnp.inf), zero, jnp.full((), jnp.inf), best)
     return Run(
         hyper=hyper,
         params=params,
-        optimizer_state=direction(setup.cell, setup.recipe, hyper.gamma).init(params),
+        optimizer_state=make_optimizer(setup.cell, setup.recipe, hyper.gamma).init(params),
         step=zero,
         status=jnp.full((), Status.RUNNING, jnp.int32),
         accuracy=jnp.zeros(()),
         excess_loss=jnp.zeros(()),
         reached=zero,
-        schedule=recipe.schedule.start(),  # type: ignore[union-attr]
+        schedule=recipe.schedule.start(),
         validation=validation,
     )
 
 
 def _training_batch(setup: Setup, run: Run) -> Trial:
-    when = run.step if setup.recipe.data == "fresh" else 0
-    key = jax.random.fold_in(_stream(run.hyper.seed, _TRAINING), when)
+    batch = run.step if setup.recipe.data == "fresh" else 0
+    key = jax.random.fold_in(_stream(run.hyper.seed, _TRAINING), batch)
     return setup.task.batch(key, setup.recipe.batch)
 
 
 def output_scale(cell: Cell, gamma: Scalar | float) -> Scalar | float:
-    """What gamma makes of the readout under the cell's rule: 1/gamma, or 1 where it has none."""
+    """Factor on the readout under the cell's rule: gamma^output_gamma, or 1 without gamma."""
     power = cell.parametrization.output_gamma
     return gamma**power if power else 1.0
 
@@ -266,18 +229,19 @@ def _objective(
 
 
 def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
-    """One step, unless the loss has left the finite numbers: then the run stops as it is."""
+    """The run after one step and the loss before it; a non-finite loss stops the run unchanged."""
     trial, hyper = _training_batch(setup, run), run.hyper
     gradient = jax.value_and_grad(_objective, has_aux=True)
     (loss, outputs), slope = gradient(run.params, setup, trial, hyper.gamma)
     recipe = setup.recipe
     if recipe.penalties:
-        pull = penalty_gradient(setup.cell, run.params, recipe.penalties, hyper.l1, hyper.nuclear)
+        strengths = {name: getattr(hyper, name) for name in recipe.penalties}
+        pull = penalty_gradient(setup.cell, run.params, strengths)
         slope = jax.tree.map(jnp.add, slope, pull)
-    optimizer = direction(setup.cell, recipe, hyper.gamma)
+    optimizer = make_optimizer(setup.cell, recipe, hyper.gamma)
     change, optimizer_state = optimizer.update(slope, run.optimizer_state)
     epoch = run.step // recipe.steps_per_epoch
-    rate = hyper.learning_rate * recipe.schedule.factor(run.schedule, epoch)  # type: ignore[union-attr]
+    rate = hyper.learning_rate * recipe.schedule.factor(run.schedule, epoch)
     params = descend(setup.cell, recipe.optimizer, run.params, change, rate, hyper.gamma)
     step = run.step + 1
     right = accuracy.decision(outputs, trial.targets, trial.mask, setup.task.decision)
@@ -286,7 +250,8 @@ def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
     mean_excess = _MEMORY * run.excess_loss + (1 - _MEMORY) * excess
     met = (mean_right / (1 - _MEMORY**step) > setup.task.criterion) & (mean_excess < 0)
     reached = jnp.where((run.reached == 0) & met, step, run.reached)
-    over = (step >= recipe.steps) & (not recipe.watched)  # else the last epoch is to be judged yet
+    # A recipe with `validates` ends its runs in `end_epoch`, after the last epoch's validation.
+    over = (step >= recipe.steps) & (not recipe.validates)
     status = jnp.where(over, Status.EXHAUSTED, Status.RUNNING)
     if recipe.stop == "criterion":
         status = jnp.where(reached > 0, Status.CONVERGED, status)
@@ -300,23 +265,23 @@ def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
 
 
 def advance(setup: Setup, run: Run, length: int) -> tuple[Run, Float[Array, " T"]]:
-    """The run after at most `length` further steps, and the training loss of each step.
+    """Returns the run after at most `length` further steps, and the training loss of each step.
 
-    The loss of step k is that before the k-th update; NaN where the run had stopped. Under a
-    watched recipe a run waits at the end of every epoch for `end_epoch`.
+    The loss of step k is that before the k-th update; NaN after the run has stopped. Under a recipe
+    with `validates` a run takes no step beyond the end of an epoch before `end_epoch` is called.
     """
     epoch = setup.recipe.steps_per_epoch
 
-    def moving(run: Run) -> Array:
+    def takes_steps(run: Run) -> Array:
         running = run.status == Status.RUNNING
         if run.validation is None:
             return running
         return running & (run.step < (run.validation.epochs + 1) * epoch)
 
     def step(run: Run, _):
-        # A branch, not a selection: where runs are mapped one by one a stopped one costs nothing.
+        # A branch, not a selection: stopped runs cost nothing where runs are mapped one by one.
         return jax.lax.cond(
-            moving(run),
+            takes_steps(run),
             functools.partial(_train_step, setup),
             lambda run: (run, jnp.full((), jnp.nan)),
             run,
@@ -327,22 +292,21 @@ def advance(setup: Setup, run: Run, length: int) -> tuple[Run, Float[Array, " T"
 
 
 def end_epoch(setup: Setup, run: Run) -> Run:
-    """The run once the epoch that it has completed is judged; any other run as it is.
+    """Validates the epoch that a run has just completed; returns any other run unchanged.
 
-    Its loss on held-out trials, which no penalty enters, moves the schedule. With
-    stop="threshold" the run has converged when it is below the threshold for the `patience`-th
-    time in a row; whenever it ends, converged or exhausted, it is left with the weights that had
-    the lowest loss.
+    The loss on held-out trials, without penalties, updates the schedule. With stop="threshold" a
+    run has converged when that loss is below the threshold for the `patience`-th time in a row;
+    a run that ends, converged or exhausted, returns to the weights with the lowest loss.
     """
     recipe, validation = setup.recipe, run.validation
     if validation is None:
         return run
     due = run.step == (validation.epochs + 1) * recipe.steps_per_epoch
-    judged = functools.partial(_judge_epoch, setup)
-    return jax.lax.cond((run.status == Status.RUNNING) & due, judged, lambda run: run, run)
+    ended = functools.partial(_end_epoch, setup)
+    return jax.lax.cond((run.status == Status.RUNNING) & due, ended, lambda run: run, run)
 
 
-def _judge_epoch(setup: Setup, run: Run) -> Run:
+def _end_epoch(setup: Setup, run: Run) -> Run:
     recipe, old = setup.recipe, run.validation
     assert old is not None
     key = _stream(run.hyper.seed, _VALIDATION)
@@ -362,13 +326,13 @@ def _judge_epoch(setup: Setup, run: Run) -> Run:
     return run._replace(
         params=params,
         status=status.astype(jnp.int32),
-        schedule=recipe.schedule.observe(run.schedule, loss),  # type: ignore[union-attr]
+        schedule=recipe.schedule.observe(run.schedule, loss),
         validation=Validation(old.epochs + 1, loss, streak, lowest, best),
     )
 
 
-def held_out(task: Task, seed: Int[Array, ""], trials: int) -> Trial:
-    """The held-out trials of a seed."""
+def held_out_trials(task: Task, seed: Int[Array, ""], trials: int) -> Trial:
+    """Draws the held-out trials of a seed."""
     return task.batch(_stream(seed, _EVALUATION), trials)
 
 
@@ -376,19 +340,19 @@ def evaluate(
     setup: EvaluationSetup, hyper: Hyper, params: Params, status: Int[Array, ""]
 ) -> Evaluation:
     """Loss and accuracies of a network on its seed's held-out trials."""
-    trial = held_out(setup.task, hyper.seed, setup.trials)
+    trial = held_out_trials(setup.task, hyper.seed, setup.trials)
     scale = output_scale(setup.cell, hyper.gamma)
     with jax.default_matmul_precision(setup.matmul_precision):
         outputs = rollout(setup.cell, params, trial.inputs, output_scale=scale).outputs
     loss = accuracy.mean_squared_error(outputs, trial.targets, setup.reduction)
-    alive = (status != Status.DIVERGED) & jnp.all(jnp.isfinite(outputs)) & jnp.isfinite(loss)
+    finite = (status != Status.DIVERGED) & jnp.all(jnp.isfinite(outputs)) & jnp.isfinite(loss)
     scores = (
         accuracy.decision(outputs, trial.targets, trial.mask, setup.task.decision),
         accuracy.matching(outputs, trial.targets),
         accuracy.pearson(outputs, trial.targets),
     )
     return Evaluation(
-        jnp.where(alive, loss, jnp.nan),
+        jnp.where(finite, loss, jnp.nan),
         accuracy.blind_loss(trial.targets, setup.reduction),
-        *(jnp.where(alive, score, 0.0) for score in scores),
+        *(jnp.where(finite, score, 0.0) for score in scores),
     )

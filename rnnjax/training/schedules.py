@@ -1,6 +1,6 @@
-"""How the learning rate moves from epoch to epoch: a factor on the run's own, traced rate.
+"""Learning-rate schedules: a factor on the run's traced rate, constant within an epoch.
 
-The factor is 1 at its highest, so that one program serves all rates, and each run has its own.
+The factor is at most 1, so that one program serves all rates.
 """
 
 import abc
@@ -20,19 +20,19 @@ class Schedule(abc.ABC):
     """A rule for the factor of every epoch; subclasses are frozen dataclasses."""
 
     name: str
-    watches = False
-    """Whether it needs the held-out loss at the end of every epoch."""
+    needs_validation = False
+    """Whether the schedule depends on the held-out loss at the end of every epoch."""
 
     @abc.abstractmethod
     def factor(self, state: Any, epoch: Int[Array, ""]) -> Scalar | float:
-        """What the learning rate is multiplied by in `epoch`, counted from 0."""
+        """Factor on the learning rate in `epoch`, counted from 0."""
 
     def start(self) -> Any:
         """The state before the first epoch."""
         return ()
 
     def observe(self, state: Any, loss: Scalar) -> Any:
-        """The state after an epoch that ended at this held-out loss."""
+        """The state after an epoch with this held-out loss at its end."""
         return state
 
 
@@ -51,8 +51,8 @@ class Constant(Schedule):
 class CosineRestarts(Schedule):
     """(1 + cos(pi k / period)) / 2 in the k-th epoch since a restart, with one every `period`.
 
-    As PyTorch's CosineAnnealingWarmRestarts with T_0 = period and T_mult = 1, stepped once per
-    epoch (Loshchilov and Hutter 2017). With a `floor` it falls towards that share of the rate.
+    PyTorch's CosineAnnealingWarmRestarts with T_0 = period and T_mult = 1, stepped once per
+    epoch (Loshchilov and Hutter 2017). With a `floor` the factor falls to `floor` in place of 0.
     Raises `ValueError` for a period below 1 or a floor outside [0, 1].
     """
 
@@ -66,16 +66,16 @@ class CosineRestarts(Schedule):
         fraction("floor", self.floor)
 
     def factor(self, state: Any, epoch: Int[Array, ""]) -> Scalar:
-        """The cosine of the epoch's place in its period."""
+        """The cosine factor of the epoch."""
         fall = optax.cosine_decay_schedule(1.0, self.period, alpha=self.floor)
         return jnp.asarray(fall(epoch % self.period))
 
 
 @dataclasses.dataclass(frozen=True)
 class Plateau(Schedule):
-    """Multiplied by `decay` when the held-out loss has not improved for `patience` epochs in a row.
+    """Multiplies the rate by `decay` when the held-out loss has not improved for `patience` epochs.
 
-    An improvement is a fall below `1 - tolerance` times the loss of the last improvement
+    An improvement is a loss below `1 - tolerance` times that of the last improvement
     (`optax.contrib.reduce_on_plateau`; PyTorch's ReduceLROnPlateau waits one epoch longer).
     Raises `ValueError` for a decay outside (0, 1], a patience below 1 or a negative tolerance.
     """
@@ -85,7 +85,7 @@ class Plateau(Schedule):
     tolerance: float = 1e-4
 
     name = "plateau"
-    watches = True
+    needs_validation = True
 
     def __post_init__(self):
         finite_positive("decay", fraction("decay", self.decay))
@@ -96,15 +96,15 @@ class Plateau(Schedule):
         return optax.contrib.reduce_on_plateau(self.decay, self.patience, rtol=self.tolerance)
 
     def start(self) -> Any:
-        """No loss seen, factor 1."""
+        """No loss yet, factor 1."""
         return self._rule().init({})
 
     def factor(self, state: Any, epoch: Int[Array, ""]) -> Scalar:
-        """The product of the decays so far."""
+        """The product of all decays so far."""
         return state.scale
 
     def observe(self, state: Any, loss: Scalar) -> Any:
-        """Counts the epoch as better or not."""
+        """Counts an epoch with or without improvement."""
         return self._rule().update({}, state, value=loss)[1]
 
 
@@ -114,5 +114,5 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def schedule(name: str, **options: Any) -> Schedule:
-    """The schedule registered as `name`; an unknown name is answered with the nearest one."""
+    """Builds the schedule registered as `name`; the error for an unknown name suggests one."""
     return SCHEDULES[one_of("schedule", name, SCHEDULES)](**options)

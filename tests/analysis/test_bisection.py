@@ -33,9 +33,9 @@ class Trainer:
     def __init__(self, kept=None):
         self.kept, self.trained, self.rounds = kept, 0, 0
 
-    def __call__(self, sweep, store, *, wanted, progress, engine):
+    def __call__(self, sweep, store, *, mask, progress, engine):
         dataset = empty_results(sweep) if self.kept is None else self.kept.copy(deep=True)
-        new = wanted & (dataset["status"].values == 0)
+        new = mask & (dataset["status"].values == 0)
         learned = np.log10(RATES)[None, None, :, None] <= LIMITS[:, :, None, :]
         for name, value in {
             "status": 4, "accuracy_decision": learned, "blind_loss": 1.0, "final_loss": ~learned,
@@ -50,7 +50,7 @@ class Trainer:
 
 
 def whole_grid():
-    return Trainer()(SWEEP, None, wanted=np.ones(SWEEP.shape, bool), progress=None, engine=None)
+    return Trainer()(SWEEP, None, mask=np.ones(SWEEP.shape, bool), progress=None, engine=None)
 
 
 @pytest.mark.parametrize("store", [None, "somewhere"])

@@ -358,10 +358,10 @@ def test_a_sweep_goes_on_where_it_stopped(tmp_path):
 def test_a_sweep_goes_on_in_other_blocks_than_it_began(tmp_path):
     """Memory may have changed: what is finished stays, whatever the blocks were."""
     path = tmp_path / "sweep"
-    wanted = np.zeros(TRAINED.shape, bool)
-    wanted[:, 1] = wanted[0, 0] = wanted[3, 2] = True
-    part = run_sweep(TRAINED, path, engine=Engine(block_runs=5), wanted=wanted)
-    np.testing.assert_array_equal(part["status"].values > 0, wanted)
+    mask = np.zeros(TRAINED.shape, bool)
+    mask[:, 1] = mask[0, 0] = mask[3, 2] = True
+    part = run_sweep(TRAINED, path, engine=Engine(block_runs=5), mask=mask)
+    np.testing.assert_array_equal(part["status"].values > 0, mask)
     before = markers(path)
     full = run_sweep(TRAINED, path)
     identical(full, run_sweep(TRAINED))

@@ -74,7 +74,7 @@ def test_a_large_evaluation_is_counted_too():
     what, where = setup(32, trials=400), layout(None)
     state = block_shapes(what, 4, where)
     taken = peak(
-        programs.evaluate_block, what.judge, where, state.hyper, state.params, state.status
+        programs.evaluate_block, what.evaluation, where, state.hyper, state.params, state.status
     )
     assert taken / 2.5 < cost.block_bytes(what, 4, where) < 2.5 * taken
 

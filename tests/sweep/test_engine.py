@@ -195,18 +195,18 @@ def test_one_program_per_setup_and_block_size(monkeypatch):
     assert count(1, Engine(block_runs=4), hidden=(3,)) == 0
 
 
-def test_runs_that_are_not_wanted_stay_pending():
+def test_runs_that_are_not_mask_stay_pending():
     sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
-    wanted = np.zeros(sweep.shape, bool)
-    wanted[1, 2] = wanted[3, 0] = wanted[0, 0] = True
-    dataset = run_sweep(sweep, wanted=wanted)
-    np.testing.assert_array_equal(dataset["status"] != Status.PENDING, wanted)
+    mask = np.zeros(sweep.shape, bool)
+    mask[1, 2] = mask[3, 0] = mask[0, 0] = True
+    dataset = run_sweep(sweep, mask=mask)
+    np.testing.assert_array_equal(dataset["status"] != Status.PENDING, mask)
     for name in CHECKED:
         np.testing.assert_array_equal(
-            dataset[name].values[wanted], results()[name].values[wanted], err_msg=name
+            dataset[name].values[mask], results()[name].values[mask], err_msg=name
         )
-    assert np.all(np.isnan(dataset["loss"].values[~wanted]))
-    identical(run_sweep(sweep, wanted=wanted.tolist()), dataset)
+    assert np.all(np.isnan(dataset["loss"].values[~mask]))
+    identical(run_sweep(sweep, mask=mask.tolist()), dataset)
 
 
 def test_losses_are_thinned_as_asked():
@@ -218,7 +218,7 @@ def test_losses_are_thinned_as_asked():
 
 class Listener:
     def __init__(self):
-        self.events, self.settled, self.steps = [], {}, 0
+        self.events, self.done, self.steps = [], {}, 0
 
     def begin(self, blocks):
         self.events.append("begin")
@@ -226,8 +226,8 @@ class Listener:
 
     def advance(self, block, segment):
         self.events.append("advance")
-        assert segment.settled > self.settled.get(block.name, 0)
-        self.settled[block.name] = segment.settled
+        assert segment.done > self.done.get(block.name, 0)
+        self.done[block.name] = segment.done
         self.steps += segment.steps
 
     def end(self):
@@ -243,7 +243,7 @@ def test_progress_and_after_block_are_told():
     )  # fmt: skip
     assert seen == [5, 10, 12]
     assert listener.events == ["begin", *["advance"] * 3, "end"]
-    assert sum(listener.settled.values()) == listener.steps == listener.total == 240
+    assert sum(listener.done.values()) == listener.steps == listener.total == 240
 
 
 def test_progress_ends_even_if_training_is_interrupted():
@@ -280,8 +280,8 @@ def test_out_of_memory_the_block_is_halved(monkeypatch):
         warnings.simplefilter("always")
         dataset = run_sweep(sweep)
     assert [str(warning.message) for warning in caught] == [
-        "out of memory with 12 runs of 5 units; going on with blocks of 6",
-        *["out of memory with 6 runs of 5 units; going on with blocks of 3"] * 2,
+        "out of memory with 12 runs of 5 units; continuing with blocks of 6",
+        *["out of memory with 6 runs of 5 units; continuing with blocks of 3"] * 2,
     ]
     identical(dataset, results())
 
@@ -330,10 +330,8 @@ def test_train_one_names_what_it_refuses(options, named):
 
 def test_run_sweep_names_what_it_refuses():
     sweep = tiny.sweep()
-    with pytest.raises(
-        ValueError, match=r"^wanted: .* of shape \(2, 2\), got bool of shape \(2,\)"
-    ):
-        run_sweep(sweep, wanted=np.ones(2, bool))
+    with pytest.raises(ValueError, match=r"^mask: .* of shape \(2, 2\), got bool of shape \(2,\)"):
+        run_sweep(sweep, mask=np.ones(2, bool))
     with pytest.raises(ValueError, match="keep_parameters: expected a store"):
         run_sweep(sweep, keep_parameters=True)
     with pytest.raises(ValueError, match="devices: expected at most 2 on this machine, got 3"):
@@ -380,9 +378,9 @@ def test_gamma_is_traced_like_the_rate_and_each_of_its_runs_can_be_had_alone():
 
 
 def test_gamma_is_refused_where_the_rule_has_none():
-    with pytest.raises(ValueError, match="gamma: expected a rule that knows it .*'standard'"):
+    with pytest.raises(ValueError, match="gamma: expected a rule that defines it .*'standard'"):
         tiny.sweep(axes={"gamma": (0.5, 1.0)})
-    with pytest.raises(ValueError, match="gamma: expected a rule that knows it"):
+    with pytest.raises(ValueError, match="gamma: expected a rule that defines it"):
         train_one(tiny.TASKS["delayed_cue"], tiny.CELL, learning_rate=0.1, gamma=2.0)
     with pytest.raises(ValueError, match="gamma: expected a finite number above 0, got 0"):
         tiny.sweep(axes={"gamma": (0, 1.0)})

@@ -10,7 +10,15 @@ import tiny
 from rnnjax import cells
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
 from rnnjax.rollout import rollout
-from rnnjax.training import Hyper, Setup, advance, coordinate_check, held_out, initial_params, start
+from rnnjax.training import (
+    Hyper,
+    Setup,
+    advance,
+    coordinate_check,
+    held_out_trials,
+    initial_params,
+    start,
+)
 
 TASK, WIDTHS = tiny.TASKS["delayed_cue"], (64, 512)
 
@@ -58,7 +66,7 @@ def test_the_measures_are_what_training_does():
     setup = Setup(TASK, cell, tiny.recipe("adam"), tiny.TRIALS)
     hyper = Hyper(jnp.float32(0.02), jnp.int32(1), jnp.float32(2.0))
     run = start(setup, hyper, initial_params(cell, hyper.seed))
-    inputs = held_out(TASK, hyper.seed, 5).inputs
+    inputs = held_out_trials(TASK, hyper.seed, 5).inputs
     first = rollout(cell, run.params, inputs, output_scale=0.5)
     run, _ = jax.jit(advance, static_argnums=(0, 2))(setup, run, 2)
     last = rollout(cell, run.params, inputs, output_scale=0.5)
@@ -98,7 +106,7 @@ def test_it_takes_all_its_steps_and_leaves_out_what_diverged():
         ({"widths": (8, 0)}, "widths: expected an integer of at least 1"),
         ({"seeds": 0}, "seeds: expected"),
         ({"learning_rate": 0.0}, "learning_rate: expected"),
-        ({"gamma": 2.0, "widths": (2, 3)}, "gamma: expected a rule that knows it"),
+        ({"gamma": 2.0, "widths": (2, 3)}, "gamma: expected a rule that defines it"),
     ],
 )
 def test_refusals(options, message):

@@ -14,7 +14,7 @@ import tiny
 from oracles import network, scores
 from rnnjax import Recipe, Status, cells, training
 from rnnjax.sweep import programs
-from rnnjax.training import CosineRestarts, Hyper, Plateau, Setup, held_out
+from rnnjax.training import CosineRestarts, Hyper, Plateau, Setup, held_out_trials
 
 TASK, RATE, SEED, TRIALS = tiny.TASKS["delayed_cue"], 0.1, 3, 12
 BATCH = jax.jit(lambda task, key, trials: task.batch(key, trials), static_argnums=(0, 2))
@@ -108,9 +108,9 @@ def test_training_is_that_of_a_plain_loop(schedule, threshold):
     steps = len(losses)
     assert got.results["steps_taken"] == steps
     np.testing.assert_allclose(got.losses[:steps], losses, rtol=5e-3, atol=1e-6)
-    np.testing.assert_allclose(got.held_out[: len(held)], held, rtol=5e-3, atol=1e-6)
+    np.testing.assert_allclose(got.held_out_loss[: len(held)], held, rtol=5e-3, atol=1e-6)
     assert np.isnan(got.losses[steps:]).all()
-    assert np.isnan(got.held_out[len(held) :]).all()
+    assert np.isnan(got.held_out_loss[len(held) :]).all()
     for name, leaf in best.items():
         np.testing.assert_allclose(got.params[name], leaf, rtol=5e-3, atol=2e-3, err_msg=name)
 
@@ -119,15 +119,15 @@ def test_the_best_state_is_kept_and_judged_on_other_trials():
     how = recipe(1e-6, epochs=6, schedule="none")
     wild = rnnjax.train_one(TASK, cell(), how, learning_rate=0.5, seed=SEED,
                             evaluation_trials=TRIALS)  # fmt: skip
-    best = int(np.argmin(wild.held_out))
+    best = int(np.argmin(wild.held_out_loss))
     assert best < 5  # at this rate the last is not the best
     upto = dataclasses.replace(how, epochs=best + 1)
     again = rnnjax.train_one(TASK, cell(), upto, learning_rate=0.5, seed=SEED,
                              evaluation_trials=TRIALS)  # fmt: skip
     np.testing.assert_allclose(wild.params["recurrent"], again.params["recurrent"], rtol=1e-5)
     assert wild.results["final_loss"] == pytest.approx(again.results["final_loss"], rel=1e-5)
-    assert wild.results["final_loss"] != pytest.approx(wild.held_out[best], rel=1e-4)
-    one, other = (held_out(TASK, jnp.int32(SEED), TRIALS).inputs, trials(3, TRIALS)[0])
+    assert wild.results["final_loss"] != pytest.approx(wild.held_out_loss[best], rel=1e-4)
+    one, other = (held_out_trials(TASK, jnp.int32(SEED), TRIALS).inputs, trials(3, TRIALS)[0])
     assert not np.array_equal(one, other)
 
 
@@ -139,7 +139,7 @@ def test_penalties_are_in_the_step_and_not_in_the_losses(strengths):
     got = rnnjax.train_one(TASK, cell(), how, learning_rate=RATE, seed=SEED, l1=strengths[0],
                            nuclear=strengths[1], evaluation_trials=TRIALS)  # fmt: skip
     np.testing.assert_allclose(got.losses, losses, rtol=5e-3)
-    np.testing.assert_allclose(got.held_out, held, rtol=5e-3)
+    np.testing.assert_allclose(got.held_out_loss, held, rtol=5e-3)
     assert np.abs(np.subtract(losses, free)).max() > 0.01  # far above the tolerance
 
 
@@ -149,7 +149,8 @@ def test_penalties_are_of_the_weights_that_act(kind):
     from rnnjax.parametrization import MuPAdam
     from rnnjax.training.penalties import penalty_gradient
 
-    l1, nuclear = 0.3, 0.7
+    strengths = {"l1": 0.3, "nuclear": 0.7}
+    l1, nuclear = strengths.values()
     if kind == "current":
         spec = cells.current(5, parametrization=MuPAdam())
         chosen = ("l1", "nuclear")
@@ -157,7 +158,7 @@ def test_penalties_are_of_the_weights_that_act(kind):
         spec, chosen = cells.low_rank(5, rank=2), ("l1",)  # no gradient where it is singular
     with jax.enable_x64(True):
         weights = jax.tree.map(jnp.float64, spec.init(jax.random.key(0)))
-        gradient = penalty_gradient(spec, weights, chosen, l1, nuclear)
+        gradient = penalty_gradient(spec, weights, {name: strengths[name] for name in chosen})
         connectivity = jax.jit(spec.connectivity)
 
         def value(params):
@@ -194,7 +195,7 @@ def test_traced_settings_share_one_program_and_equal_the_run_alone():
     alone = rnnjax.train_one(TASK, spec, how, learning_rate=0.1, seed=1, gamma=2.0, l1=0.1,
                              nuclear=0.05, evaluation_trials=TRIALS)  # fmt: skip
     there = first.sel(gamma=2.0, l1=0.1, nuclear=0.05, learning_rate=0.1, seed=1)
-    np.testing.assert_array_equal(there["held_out_loss"], alone.held_out)
+    np.testing.assert_array_equal(there["held_out_loss"], alone.held_out_loss)
     np.testing.assert_array_equal(there["loss"], alone.losses)
     other = first.sel(gamma=2.0, l1=0.0, nuclear=0.05, learning_rate=0.1, seed=1)
     assert not np.array_equal(there["held_out_loss"], other["held_out_loss"])

@@ -206,7 +206,7 @@ def test_a_run_ends_when_its_steps_are_done():
 
 
 def judged(what, run, status):
-    return EVALUATE(what.judge, run.hyper, run.params, jnp.int32(status))
+    return EVALUATE(what.evaluation, run.hyper, run.params, jnp.int32(status))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

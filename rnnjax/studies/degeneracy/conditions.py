@@ -146,10 +146,11 @@ def all_conditions(factors: Iterable[Factor]) -> list[Condition]:
 
 def train(config: Config, workdir: Path, condition: Condition) -> rnnjax.Population:
     """The condition's population: trained if its store lacks it, else read."""
+    settings: dict[str, Any] = dict(condition.settings)
     return rnnjax.train_population(
         condition.task, condition.cell, condition.recipe, seeds=config.seeds,
         store=workdir / "store" / condition.name, evaluation_trials=config.evaluation_trials,
-        progress=rnnjax.ProgressBar(condition.name), **dict(condition.settings),
+        progress=rnnjax.ProgressBar(condition.name), **settings,
     )  # fmt: skip
 
 

@@ -1,0 +1,46 @@
+"""The interface through which a sweep writes its results."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.store.checkpoints import Weights
+
+__all__ = ["Sink"]
+
+
+class Sink(Protocol):
+    """Receives the finished blocks of one sweep."""
+
+    def finished(self) -> np.ndarray:
+        """Boolean array over the run dimensions: which cells are computed."""
+        ...
+
+    def require_parameters(self) -> None:
+        """Raises `StoreError` if a finished block was written without weights."""
+        ...
+
+    def write(
+        self,
+        name: str,
+        cells: np.ndarray,
+        values: Mapping[str, np.ndarray],
+        weights: Weights | None = None,
+        **facts: Any,
+    ) -> None:
+        """Writes a finished block.
+
+        Args:
+            name: the block's name, unique in the sink.
+            cells: indices of its runs on the run dimensions, [S, dimensions].
+            values: results by variable, [S] or [S, step].
+            weights: the block's weights, if they are kept.
+            facts: further plain data about the block.
+        """
+        ...
+
+    def read(self) -> xr.Dataset:
+        """The dataset with all blocks written so far."""
+        ...
