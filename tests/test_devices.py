@@ -1,6 +1,6 @@
 """Layouts, mapping, padding and memory budgets."""
 
-import types
+from unittest import mock
 
 import chex
 import jax
@@ -90,7 +90,7 @@ def test_memory_sets_the_size_of_a_batch():
 
 
 def fake_device(platform, stats):
-    return types.SimpleNamespace(platform=platform, memory_stats=lambda: stats)
+    return mock.Mock(spec=jax.Device, platform=platform, memory_stats=lambda: stats)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def _bytes_per_row(apply: Apply, fixed: Any, chosen: Any, inputs: Array) -> int:
 def ntk_gram(
     apply: Apply,
     params: Any,
-    inputs: Float[Array, "B ..."],
+    inputs: Float[Array | np.ndarray, "B ..."],
     *,
     leaves: Sequence[str] | None = None,
     memory: float | None = None,

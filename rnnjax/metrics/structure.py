@@ -28,7 +28,7 @@ def near_zero_share(weights: object, bound: float) -> np.ndarray:
         ValueError: another shape, NaN or infinity, or a bound that is not above 0.
     """
     bound = finite_positive("bound", bound)
-    return np.mean(np.abs(_matrices(weights)) < bound, axis=(-1, -2))
+    return np.asarray(np.mean(np.abs(_matrices(weights)) < bound, axis=(-1, -2)))
 
 
 def effective_rank(weights: object) -> np.ndarray:
