@@ -228,7 +228,7 @@ def test_rates_along_a_trajectory(readout, float64):
     rebuild = jax.jit(cell.rates)
     found = rebuild(params, states, inputs[0], start[0], rates_before=rates[0])
     np.testing.assert_allclose(found, expected, atol=1e-12)
-    # Not told r(0), it takes the part that the state knows of; the rest only fades.
+    # Without r(0) the rates start from its part that the state determines; the rest decays.
     unseen = np.asarray(expected - rebuild(params, states, inputs[0], start[0]))
     known = 0.2 * np.asarray(params["encoding"])
     if readout == "rates":

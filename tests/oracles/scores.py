@@ -24,9 +24,9 @@ def decision(outputs, targets, mask, how):
                 if mask[b, t].max() == 0:
                     continue
                 choices += 1
-                wanted = int(np.argmax(targets[b, t]))
-                others = [outputs[b, t, k] for k in range(channels) if k != wanted]
-                right += all(outputs[b, t, wanted] > other for other in others)
+                target = int(np.argmax(targets[b, t]))
+                others = [outputs[b, t, k] for k in range(channels) if k != target]
+                right += all(outputs[b, t, target] > other for other in others)
             else:
                 for k in range(channels):
                     if mask[b, t, k] == 0:

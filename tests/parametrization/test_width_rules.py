@@ -26,7 +26,7 @@ NORMAL = ("recurrent", "input", "bias", "readout", "latent_readout")
 ROOT = math.sqrt(N)
 
 # role -> (initial scale, multiplier, rate, power of gamma in the rate, eps, power of gamma in eps),
-# written out from the papers' equations: study 1, Eq. 15; study 2, appendix G, Eqs. 1-6.
+# written out from the equations of each rule.
 TABLE = {
     ("inverse_width", "adam", InverseWidth()): {
         "recurrent": (1, 1 / N, 1, 0, 1, 0),

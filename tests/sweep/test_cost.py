@@ -30,7 +30,7 @@ def peak(program, *arguments):
     """Bytes per device that XLA plans for a program."""
     analysis = program.lower(*arguments).compile().memory_analysis()
     if analysis is None:
-        pytest.skip("this backend does not say how much memory a program takes")
+        pytest.skip("this backend does not report the memory of programs")
     return (
         analysis.argument_size_in_bytes
         + analysis.output_size_in_bytes

@@ -269,6 +269,7 @@ def out_of_memory_above(size):
 
 
 def test_a_block_is_halved_when_memory_runs_out(monkeypatch):
+    whole = results()
     monkeypatch.setattr(engine, "train_block", out_of_memory_above(3))
     sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
     with warnings.catch_warnings(record=True) as caught:
@@ -276,7 +277,7 @@ def test_a_block_is_halved_when_memory_runs_out(monkeypatch):
         dataset = run_sweep(sweep)
     numbers = [re.findall(r"\d+", str(warning.message)) for warning in caught]
     assert numbers == [["12", "5", "6"], *[["6", "5", "3"]] * 2]
-    identical(dataset, results())
+    identical(dataset, whole)
 
 
 def test_a_single_run_that_does_not_fit_is_an_error(monkeypatch):

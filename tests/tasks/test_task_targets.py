@@ -222,7 +222,7 @@ def test_encodings_of_the_motion_and_the_start_position():
     alone = batch(tasks.path_integration(**spec, start="none"))[0]
     np.testing.assert_allclose(alone, inputs[:, :, :2], atol=1e-6)
     noisy = batch(tasks.path_integration(noise_std=1e-3, arena=2.0))
-    np.testing.assert_allclose(noisy[1], targets, atol=1e-5)  # noise is seen, and moves nobody
+    np.testing.assert_allclose(noisy[1], targets, atol=1e-5)  # the noise is on the inputs only
     assert abs(np.std(noisy[0][:, :, :2] - inputs[:, :, :2]) - 1e-3) < 1e-4
 
 

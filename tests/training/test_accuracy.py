@@ -88,7 +88,7 @@ def test_scores_of_a_network_that_ignores_the_cue():
     response = np.arange(task.steps)[None, :, None] >= 14
     targets, mask = cue * response, np.ones_like(cue) * response
     blind = 0.5 * mask
-    leaning = blind + mask * np.array([0.01, -0.01])  # always says the first cue
+    leaning = blind + mask * np.array([0.01, -0.01])  # always chooses the first cue
     assert float(decision(blind, targets, mask, "argmax")) == 0  # a tie is no choice
     assert float(decision(leaning, targets, mask, "argmax")) == 0.5
     assert float(matching(blind, targets)) == pytest.approx(0.85)
