@@ -1,9 +1,10 @@
-"""Populations: members are themselves, questions are answered, conditions stay apart."""
+"""Populations: members, activity, storage, and conditions that do not mix."""
 
 import dataclasses
 import json
 import math
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -13,9 +14,8 @@ import rnnjax
 import tiny
 from oracles import scores
 from rnnjax import Recipe, Status, StoreError, cells, load_population, train_population
-from rnnjax.devices import all_devices
 from rnnjax.parametrization import MuPAdam
-from rnnjax.population import programs as programs_asked
+from rnnjax.population import programs as population_programs
 from rnnjax.rollout import rollout
 from rnnjax.sweep import programs
 from rnnjax.training import CosineRestarts, Setup, initial_params
@@ -47,11 +47,11 @@ def population(store):
 @pytest.fixture(scope="module")
 def some_converged(population):
     ended = set(population.status)
-    assert ended == {Status.CONVERGED, Status.EXHAUSTED}  # else the tests below say little
+    assert ended == {Status.CONVERGED, Status.EXHAUSTED}  # the tests below need both
     return population
 
 
-def test_members_are_the_networks_trained_alone(population):
+def test_members_equal_networks_of_train_one(population):
     assert population.seeds.tolist() == list(SEEDS)
     for row, seed in list(enumerate(SEEDS))[1:4:2]:
         alone = rnnjax.train_one(TASK, CELL, RECIPE, seed=seed, **CONDITION)
@@ -113,7 +113,7 @@ def test_tangent_kernels_are_those_of_the_jacobian(population):
     assert np.all(np.trace(recurrent, axis1=1, axis2=2) < np.trace(grams, axis1=1, axis2=2))
 
 
-def test_the_converged_are_a_population_and_the_others_are_named(some_converged):
+def test_converged_networks_are_a_population_and_others_are_listed(some_converged):
     whole = some_converged
     good = whole.converged
     assert set(good.status) == {Status.CONVERGED}
@@ -202,15 +202,26 @@ def test_one_condition_of_a_sweep(tmp_path):
         load_population(tmp_path / "bare", learning_rate=0.1)
 
 
+def test_a_population_in_memory_equals_that_in_a_store(population):
+    engine = rnnjax.Engine(block_runs=2)
+    again = train_population(TASK, CELL, RECIPE, seeds=SEEDS, engine=engine, **CONDITION)
+    chex.assert_trees_all_equal(again.params, population.params)
+    chex.assert_trees_all_equal(again.initial, population.initial)
+    one, other = (each.results.drop_vars("seconds") for each in (again, population))
+    xr.testing.assert_identical(one, other)
+    assert (again.setup, again.recorded) == (population.setup, population.recorded)
+    assert again.hyper._replace(seed=0) == population.hyper._replace(seed=0)
+
+
 def test_trials_drawn_in_one_program_are_those_of_the_task():
     for one, other in zip(
-        programs_asked.draw_trials(TASK, KEY, 4), TASK.batch(KEY, 4), strict=True
+        population_programs.draw_trials(TASK, KEY, 4), TASK.batch(KEY, 4), strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
-def test_a_population_needs_no_store_and_its_settings_no_program(population):
-    """Same size, other traced settings: what is compiled already serves."""
+def test_other_settings_need_no_other_program(population):
+    """Traced settings share the compiled program of a block size."""
     size = programs.advance_block._cache_size()
     other = train_population(TASK, CELL, RECIPE, seeds=2, engine=rnnjax.Engine(block_runs=2),
                              **{**CONDITION, "gamma": 0.5, "l1": 0.1})  # fmt: skip
@@ -244,7 +255,7 @@ def test_bad_conditions_are_named(changes, message):
         train_population(**arguments)
 
 
-def test_bad_questions_are_named(population):
+def test_invalid_arguments_are_named(population):
     for call, message in (
         (lambda: population.trajectories(KEY, 0), "trials: expected an integer of at least 1"),
         (lambda: population.outputs(KEY, 1, when="after"), "when: expected one of trained"),
@@ -263,16 +274,16 @@ def test_bad_questions_are_named(population):
             call()
 
 
-def test_large_latent_populations_are_asked_without_their_rates():
+def test_outputs_of_large_latent_populations_fit_into_memory():
     task = rnnjax.tasks.flip_flop(1, steps=30)
     setup = Setup(task, cells.fitted(cells.latent(10**6, rank=1), task), tiny.recipe())
     layout = all_devices()
-    programs_asked.require_memory(setup, task, 200, 1, 1, layout)
+    population_programs.require_memory(setup, task, 200, 1, 1, layout)
     with pytest.raises(ValueError, match="^trials: expected activity that fits .* 1000000 units"):
-        programs_asked.require_memory(setup, task, 200, 10, 10**6, layout)
+        population_programs.require_memory(setup, task, 200, 10, 10**6, layout)
 
 
-def test_a_spec_of_ones_own_is_found_or_asked_for(store, population, tmp_path):
+def test_unknown_specs_are_named(store, population, tmp_path):
     copy = json.loads((store / "manifest.json").read_text())
     copy["config"]["cell"]["type"] = "Strange"
     copy["hash"] = rnnjax.store.digest(copy["config"])

@@ -1,4 +1,4 @@
-"""The two kernels agree with each other and with finite differences, outputs and all gradients."""
+"""Outputs and gradients of both kernels against each other and finite differences."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ B, T, N, I, O = 3, 6, 4, 2, 2  # noqa: E741
 
 @dataclasses.dataclass(frozen=True)
 class Voltage(AdditiveCell):
-    """h' = (1 - a) h + a (W tanh(h) + W_in u): units send something other than their state."""
+    """h' = (1 - a) h + a (W tanh(h) + W_in u): the signal differs from the state."""
 
     hidden: int = N
     inputs: int = I
@@ -55,7 +55,7 @@ class Voltage(AdditiveCell):
 
 @dataclasses.dataclass(frozen=True)
 class Plain(Cell):
-    """The least a cell must give, and not additive: its state is multiplied by its input."""
+    """A minimal cell that is not additive: its state is multiplied by its input."""
 
     hidden: int = 2
     inputs: int = 2
@@ -82,7 +82,7 @@ CELLS = {**{f"rate-{a}": rate(a) for a in (0.3, 0.5, 1.0)}, "voltage": Voltage()
 
 
 def arguments(cell):
-    """Weights larger than at birth, so that gradients are far from those of a linear network."""
+    """Weights larger than initial ones, so that the network is nonlinear."""
     rng = np.random.default_rng(0)
     params = {
         name: jnp.asarray(rng.normal(0, 0.8, leaf.shape), float)
@@ -94,7 +94,7 @@ def arguments(cell):
 
 
 def loss(kernel, cell, params, inputs, initial, scale):
-    """Depends on outputs and states at every time, each in its own way."""
+    """A loss with a different weight for every output and state."""
     run = rollout(cell, params, inputs, initial=initial, output_scale=scale, kernel=kernel)
     wave = jnp.cos(jnp.arange(T, dtype=inputs.dtype))[None, :, None]
     return jnp.sum(run.outputs**2 * wave) + jnp.sum(jnp.sin(run.states) * wave), run
@@ -176,7 +176,7 @@ def test_forward_mode_works_under_autodiff():
     assert float(forward) == pytest.approx(backward, rel=1e-4)
 
 
-def test_a_cell_starts_at_rest_unless_told_otherwise():
+def test_a_cell_starts_at_rest_by_default():
     cell = CELLS["rate-0.5"]
     params, inputs, _, _ = arguments(cell)
     run = jax.jit(rollout, static_argnums=0)
@@ -192,7 +192,7 @@ def test_any_cell_can_be_rolled_out():
     np.testing.assert_array_equal(trajectory.outputs, 10 * trajectory.states)
 
 
-def test_refusals():
+def test_invalid_arguments_are_named():
     cell, params = Plain(), {"gain": jnp.ones(2)}
     with pytest.raises(ValueError, match=r"inputs: expected shape \[B, T, 2\], got \(5, 2\)"):
         rollout(cell, params, jnp.zeros((5, 2)))

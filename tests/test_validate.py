@@ -1,4 +1,4 @@
-"""Every check returns the value as plain data, or names argument, expectation and value."""
+"""Every check returns the value as plain data, or raises an error with name and value."""
 
 import math
 import re
@@ -24,7 +24,7 @@ from rnnjax import validate
         (validate.flag, False, False),
     ],
 )
-def test_accepts(check, value, expected):
+def test_valid_values(check, value, expected):
     got = check("size", value)
     assert got == expected
     assert type(got) is type(expected)
@@ -44,26 +44,26 @@ def test_accepts(check, value, expected):
         (validate.flag, (0, 1, "True", None)),
     ],
 )
-def test_refuses(check, values):
+def test_invalid_values(check, values):
     for value in values:
         with pytest.raises(ValueError, match=re.escape(f"got {value!r}")) as error:
             check("size", value)
         assert str(error.value).startswith("size: expected ")
 
 
-def test_a_spec_of_another_kind_is_refused():
+def test_an_instance_of_another_class_is_an_error():
     assert validate.instance_of("task", 3, int) == 3
     with pytest.raises(ValueError, match=r"^task: expected a str, got 3$"):
         validate.instance_of("task", 3, str)
 
 
-def test_an_open_fraction_refuses_zero():
+def test_an_open_fraction_excludes_zero():
     assert validate.fraction("alpha", 1, open_below=True) == 1
     with pytest.raises(ValueError, match=r"alpha: expected a number in \(0, 1\], got 0"):
         validate.fraction("alpha", 0, open_below=True)
 
 
-def test_an_unknown_name_is_answered_with_the_nearest():
+def test_the_error_for_an_unknown_name_suggests_the_nearest():
     assert validate.one_of("task", "flip_flop", ("flip_flop", "sine")) == "flip_flop"
     with pytest.raises(ValueError, match=r"task: .*'flipflop' \(did you mean 'flip_flop'\?\)"):
         validate.one_of("task", "flipflop", ("flip_flop", "sine"))

@@ -1,6 +1,6 @@
-"""Specs small enough to compile in about a second and to train in milliseconds.
+"""Specs that compile in about a second and train in milliseconds.
 
-Tests share them, since compilation is what costs: one program per (setup, block size, layout).
+Tests share them to save compilation time: one program per (setup, block size, layout).
 """
 
 import rnnjax
@@ -14,7 +14,7 @@ TASKS = {
 STEPS, BATCH, TRIALS = 20, 4, 12
 CELL = cells.rate(5)
 CELLS = {"flip_flop": cells.rate(5, bias=True, init="xavier")}
-"""Cells of tasks for which CELL is not used, so that both arms are trained somewhere."""
+"""Cells of tasks that do not use CELL, so that tests train two arms."""
 
 
 def recipe(optimizer: str = "sgd", **options) -> rnnjax.Recipe:
@@ -22,7 +22,7 @@ def recipe(optimizer: str = "sgd", **options) -> rnnjax.Recipe:
 
 
 def sweep(task: str = "delayed_cue", axes=None, **options) -> rnnjax.Sweep:
-    """A sweep of 2 rates x 2 seeds under SGD, unless said otherwise."""
+    """A sweep of 2 learning rates x 2 seeds, under SGD by default."""
     axes = {"learning_rate": (0.03, 0.3), "seed": (0, 1), **(axes or {})}
     return rnnjax.Sweep(
         task=None if "task" in axes else TASKS[task],

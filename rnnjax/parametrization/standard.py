@@ -83,7 +83,7 @@ class GammaTrick(Standard):
         one_of("eps_scaling", self.eps_scaling, EPS_SCALINGS)
 
     @property
-    def output_gamma(self) -> int:  # type: ignore[override]
+    def output_gamma(self) -> int:
         """-1, or 1 where the output is multiplied."""
         return -1 if self.output == "divide" else 1
 

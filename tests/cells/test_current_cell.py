@@ -38,7 +38,7 @@ def test_current_network_is_its_equation(tau, bias, float64):
 
 
 @pytest.mark.parametrize("alpha", [0.4, 1.0])
-def test_a_rate_network_runs_as_a_current_network(alpha, float64):
+def test_equivalent_current_network_of_a_rate_network(alpha, float64):
     cell = cells.rate(
         N, inputs=I, outputs=O, alpha=alpha, bias=True, parametrization=InverseWidth()
     )
@@ -58,7 +58,7 @@ def test_a_rate_network_runs_as_a_current_network(alpha, float64):
 
 
 @pytest.mark.parametrize("tau", [0.4, 1.0])
-def test_a_current_network_runs_as_a_rate_network(tau, float64):
+def test_equivalent_rate_network_of_a_current_network(tau, float64):
     cell = cells.current(N, inputs=I, outputs=O, tau=tau, bias=True)
     params, inputs, initial = example(cell, seed=1)
     currents = RUN(cell, params, inputs, initial=initial).states
@@ -74,7 +74,7 @@ def test_a_current_network_runs_as_a_rate_network(tau, float64):
     np.testing.assert_allclose(currents, expected, rtol=0, atol=1e-10)
 
 
-def test_refusals():
+def test_invalid_arguments_are_named():
     with pytest.raises(ValueError, match=r"tau: expected a number in \(0, 1\], got 0"):
         cells.current(tau=0)
     with pytest.raises(ValueError, match="cell: expected a Rate"):

@@ -49,7 +49,7 @@ def test_gated_networks_are_their_equations(name, step, size, float64):
             np.testing.assert_allclose(trajectory.outputs[b, t], output, atol=1e-12)
 
 
-def test_recurrent_and_input_layers_take_their_roles_whatever_the_sizes():
+def test_roles_of_layers_do_not_depend_on_sizes():
     leaves = cells.gru(3, inputs=3).leaves()
     assert {leaves[f"h{g}"].role for g in "rzn"} == {"recurrent"}
     assert {leaves[f"i{g}"].role for g in "rzn"} == {"input"}

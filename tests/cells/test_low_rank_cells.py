@@ -1,4 +1,4 @@
-"""Low-rank networks, three ways: W formed, two thin products, K latent variables."""
+"""Low-rank networks in three forms: full W, two thin products, K latent variables."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ run = jax.jit(rollout, static_argnums=0)
 
 @dataclasses.dataclass(frozen=True)
 class Scaled(Parametrization):
-    """A rule whose every multiplier differs from 1; W and the outputs are of order one."""
+    """A rule with multipliers that differ from 1; W and the outputs are of order one."""
 
     name = "scaled"
     optimizers = ("adam",)
@@ -40,7 +40,7 @@ def made(factory, hidden=N, **options):
 
 
 def arguments(cell, steps=T, trials=B):
-    """Weights, inputs and rates before the first step; strong enough for tanh to be curved."""
+    """Weights, inputs and rates before the first step, large enough for tanh to be nonlinear."""
     rng = np.random.default_rng(0)
     params = {
         name: jnp.asarray(rng.normal(size=leaf.shape), float)
@@ -51,7 +51,7 @@ def arguments(cell, steps=T, trials=B):
 
 
 def loss(cell, kernel, params, inputs, initial):
-    """Depends on every output and state in its own way."""
+    """A loss with a different weight for every output and state."""
     found = rollout(cell, params, inputs, initial=initial, output_scale=0.7, kernel=kernel)
     wave = jnp.cos(jnp.arange(inputs.shape[1], dtype=inputs.dtype))[None, :, None]
     return jnp.sum(found.outputs**2 * wave) + jnp.sum(jnp.sin(found.states) * wave), found
@@ -119,7 +119,7 @@ def test_low_rank_networks_are_the_rate_network_with_their_connectivity(float64)
     assert_close(slopes(formed, "auto", params, inputs, initial), found, 1e-12)
 
 
-def test_the_connectivity_is_that_of_the_paper():
+def test_connectivity_is_a_sum_of_outer_products():
     cell = low_rank(N, **SIZES)
     params = arguments(cell)[0]
     expected = np.asarray(params["embedding"]) @ np.asarray(params["encoding"]) / N
@@ -146,7 +146,7 @@ def test_the_kernel_equals_autodiff(readout, options, float64):
     assert_close(found, expected, 1e-12)
 
 
-def test_single_precision_stays_single():
+def test_single_precision_is_kept():
     cell = made(latent)
     params, inputs, rates = arguments(cell)
     found = jax.eval_shape(
@@ -190,7 +190,7 @@ def test_runs_map_and_shard(float64):
 
 
 def elements(cell, *given):
-    """Elements of the largest array that training a network makes."""
+    """Elements of the largest array in the training of a network."""
     program = jax.make_jaxpr(lambda *given: slopes(cell, "auto", *given))(*given)
 
     def walk(jaxpr):
@@ -207,7 +207,7 @@ def elements(cell, *given):
     return walk(program.jaxpr)
 
 
-def test_nothing_grows_with_units_times_trials():
+def test_no_array_grows_with_units_times_trials():
     hidden, trials = 20_000, 50
     cell, full = made(latent, hidden), made(low_rank, hidden)
     params, inputs, _ = arguments(cell, steps=8, trials=2)
@@ -219,7 +219,7 @@ def test_nothing_grows_with_units_times_trials():
 
 
 @pytest.mark.parametrize("readout", ["rates", "activation"])
-def test_rates_are_rebuilt(readout, float64):
+def test_rates_along_a_trajectory(readout, float64):
     full, cell = made(low_rank), made(latent, readout=readout)
     params, inputs, rates = arguments(cell)
     expected = run(full, {**params, "readout": jnp.ones((O, N))}, inputs, initial=rates).states[0]
@@ -228,7 +228,7 @@ def test_rates_are_rebuilt(readout, float64):
     rebuild = jax.jit(cell.rates)
     found = rebuild(params, states, inputs[0], start[0], rates_before=rates[0])
     np.testing.assert_allclose(found, expected, atol=1e-12)
-    # Not told r(0), it takes the part that the state knows of; the rest only fades.
+    # Without r(0) the rates start from its part that the state determines; the rest decays.
     unseen = np.asarray(expected - rebuild(params, states, inputs[0], start[0]))
     known = 0.2 * np.asarray(params["encoding"])
     if readout == "rates":
@@ -265,7 +265,7 @@ def test_activations_are_not_rates_unless_alpha_is_one(float64):
     np.testing.assert_allclose(*at_one, atol=1e-12)
 
 
-def test_the_latent_readout_is_of_the_latent_variables():
+def test_the_latent_readout_reads_the_latent_variables():
     cell = made(latent, readout="latent")
     params, inputs, _ = arguments(cell)
     params = {name: np.asarray(weight) for name, weight in params.items()}
@@ -287,12 +287,12 @@ def test_the_latent_readout_is_of_the_latent_variables():
         ({"parametrization": "muP"}, "parametrization"),
     ],
 )
-def test_refused_options_are_named(factory, options, named):
+def test_invalid_options_are_named(factory, options, named):
     with pytest.raises(ValueError, match=rf"^{named}: expected .* got "):
         factory(**options)
 
 
-def test_refusals():
+def test_invalid_arguments_are_named():
     with pytest.raises(ValueError, match=r"^readout: .*did you mean 'rates'"):
         latent(readout="rate")
     for cell in (low_rank(20_001), latent(20_001), DenseLowRank(20_001)):
@@ -302,7 +302,7 @@ def test_refusals():
             cell.connectivity({})
 
 
-def test_the_products_counted_are_those_of_a_step():
+def test_products_count_the_multiply_adds_of_a_step():
     cell = LowRank(N, I, O, K)
     assert cell.products == N * (2 * K + I + O)
     assert latent(N, **SIZES).products == N * (2 * K + I + O + 16)  # and a tanh

@@ -1,4 +1,4 @@
-"""The leaky rate network against NumPy, under a rule with multipliers, and its refusals."""
+"""The leaky rate network against NumPy, under a rule with multipliers, and invalid arguments."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ B, T, N, I, O = 2, 6, 4, 3, 2  # noqa: E741
 
 @dataclasses.dataclass(frozen=True)
 class Scaled(Parametrization):
-    """A rule whose every multiplier differs from 1."""
+    """A rule with multipliers that differ from 1."""
 
     name = "scaled"
     optimizers = ("adam",)
@@ -40,14 +40,14 @@ def test_rate_network_is_its_equation(alpha, bias):
         np.testing.assert_allclose(trajectory.outputs[b], outputs, atol=1e-6)
 
 
-def test_at_alpha_one_a_unit_forgets_its_state():
+def test_at_alpha_one_the_state_has_no_memory():
     cell = cells.rate(N, inputs=I, outputs=O, alpha=1.0)
     current = jax.random.normal(jax.random.key(1), (N,))
     state = 100 * jax.random.normal(jax.random.key(2), (N,))
     np.testing.assert_array_equal(cell.update(state, current), jnp.tanh(current))
 
 
-def test_biases_are_leaves_only_if_asked_for():
+def test_biases_are_leaves_only_with_bias():
     plain, biased = cells.rate(N), cells.rate(N, bias=True)
     assert set(biased.leaves()) - set(plain.leaves()) == {"bias", "readout_bias"}
 
@@ -64,7 +64,7 @@ def test_every_weight_acts_through_its_multiplier():
     np.testing.assert_array_equal(cell.connectivity(params), effective["recurrent"])
 
 
-def test_the_output_scale_spares_the_bias():
+def test_the_output_scale_does_not_apply_to_the_bias():
     cell = cells.rate(N, outputs=O, bias=True, init="uniform")
     params = cell.init(jax.random.key(0))
     state = jax.random.normal(jax.random.key(1), (N,))
@@ -83,6 +83,6 @@ def test_the_output_scale_spares_the_bias():
         ({"init": "xavir"}, "init"),
     ],
 )
-def test_refused_options_are_named(options, named):
+def test_invalid_options_are_named(options, named):
     with pytest.raises(ValueError, match=rf"^{named}: expected "):
         cells.rate(N, **options)

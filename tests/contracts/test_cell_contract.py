@@ -1,9 +1,10 @@
-"""What every registered cell promises."""
+"""Properties of every registered cell."""
 
 import dataclasses
 import itertools
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,12 +38,12 @@ def inputs():
     return np.random.default_rng(2).normal(size=(B, T, I)).astype("f4")
 
 
-def test_weights_are_what_the_leaves_say(cell):
+def test_weights_have_the_shapes_of_the_leaves(cell):
     params = cell.init(KEY)
     assert {k: v.shape for k, v in params.items()} == {k: v.shape for k, v in cell.leaves().items()}
     assert all(weight.dtype == jnp.float32 for weight in params.values())
+    chex.assert_tree_all_finite(params)
     for name, leaf in cell.leaves().items():
-        assert np.isfinite(params[name]).all()
         assert leaf.fan_in > 0
         assert cell.rule(name).scale >= 0
 
@@ -50,8 +51,7 @@ def test_weights_are_what_the_leaves_say(cell):
 def test_initialization_is_pure_in_its_key_and_leaves_are_independent(cell):
     params, again, other = cell.init(KEY), cell.init(KEY), cell.init(jax.random.key(5))
     drawn = [name for name in params if cell.rule(name).distribution != "zeros"]
-    for name in params:
-        np.testing.assert_array_equal(params[name], again[name])
+    chex.assert_trees_all_equal(params, again)
     for name in drawn:
         assert not np.array_equal(params[name], other[name])
     signs = [np.ravel(params[name])[: N * O] > 0 for name in drawn if params[name].size >= N * O]
@@ -94,7 +94,7 @@ def test_an_additive_cells_step_is_its_update_of_the_current(cell):
     np.testing.assert_allclose(cell.step(params, state, drive), expected, rtol=1e-6)
 
 
-def test_every_weight_matters(cell, inputs):
+def test_every_weight_has_a_gradient(cell, inputs):
     def loss(params):
         return jnp.sum(jnp.square(rollout(cell, params, inputs).outputs - 1))
 
@@ -112,7 +112,7 @@ def test_specs_are_equal_hashable_frozen_and_describable(cell):
 
 
 @pytest.mark.parametrize("task", tiny.TASKS.values(), ids=tiny.TASKS)
-def test_fitted_changes_the_channels_alone(cell, task):
+def test_fitted_changes_only_the_channels(cell, task):
     fitted = cells.fitted(cell, task)
     assert (fitted.inputs, fitted.outputs) == (task.inputs, task.outputs)
     assert dataclasses.replace(fitted, inputs=I, outputs=O) == cell
@@ -120,11 +120,11 @@ def test_fitted_changes_the_channels_alone(cell, task):
 
 @pytest.mark.parametrize("field", ["hidden", "inputs", "outputs"])
 @pytest.mark.parametrize("value", [0, -1, 2.5])
-def test_refused_sizes_are_named(cell, field, value):
+def test_invalid_sizes_are_named(cell, field, value):
     with pytest.raises(ValueError, match=rf"^{field}: expected .* got {value}"):
         cells.make(cell.name, **{field: value})
 
 
-def test_an_unknown_cell_is_answered_with_the_nearest():
+def test_the_error_for_an_unknown_cell_suggests_the_nearest():
     with pytest.raises(ValueError, match=r"cell: .*did you mean 'rate'"):
         cells.make("rates")

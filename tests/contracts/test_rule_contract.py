@@ -1,4 +1,4 @@
-"""What every registered width rule promises, for every leaf of every registered cell."""
+"""Properties of every registered width rule, for every leaf of every registered cell."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ def rule(request):
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.role)
 @pytest.mark.parametrize("hidden", [1, 64])
-def test_numbers_are_usable_and_only_rates_depend_on_the_optimizer(rule, leaf, hidden):
+def test_numbers_are_valid_and_only_rates_depend_on_the_optimizer(rule, leaf, hidden):
     found = [rule.rule(leaf, hidden=hidden, optimizer=o) for o in rule.optimizers]
     for entry in found:
         assert entry.distribution in ("normal", "uniform", "zeros")
@@ -37,7 +37,7 @@ def test_numbers_are_usable_and_only_rates_depend_on_the_optimizer(rule, leaf, h
         assert entry[:3] == found[0][:3]  # distribution, scale, multiplier
 
 
-def test_rules_are_specs_known_by_name(rule):
+def test_rules_are_specs_with_a_registered_name(rule):
     assert REGISTRY[rule.name]() == rule
     assert hash(dataclasses.replace(rule)) == hash(rule)
     assert set(rule.optimizers) <= {"adam", "sgd"}

@@ -1,9 +1,10 @@
-"""What every registered task promises."""
+"""Properties of every registered task."""
 
 import dataclasses
 import functools
 import json
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ KEY = jax.random.key(7)
 
 TRIALS = 1000
 ROUNDED = {"path_integration", "sine_wave"}
-"""Tasks with sines and running sums, which XLA rounds in another order where it fuses them."""
+"""Tasks with sines and running sums, whose rounding depends on XLA's fusion."""
 VARIED = {"delayed_discrimination"}
-"""Tasks whose response begins at another step in every trial; in all others it is the same."""
+"""Tasks in which the response begins at different steps of different trials."""
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -34,16 +35,14 @@ def task(request):
 
 def test_a_trial_has_the_shapes_that_the_spec_states(task):
     trial = jax.tree.map(lambda part: part[0], batch(task, KEY))
-    assert trial.inputs.shape == (task.steps, task.inputs)
-    assert trial.targets.shape == (task.steps, task.outputs)
-    assert trial.mask.shape == (task.steps, task.outputs)
-    assert all(np.isfinite(part).all() for part in trial)
+    chex.assert_shape(trial.inputs, (task.steps, task.inputs))
+    chex.assert_shape([trial.targets, trial.mask], (task.steps, task.outputs))
+    chex.assert_tree_all_finite(trial)
 
 
 def test_sampling_is_pure_in_its_key(task):
     first, again, other = (batch(task, jax.random.key(seed)) for seed in (7, 7, 8))
-    for one, two in zip(first, again, strict=True):
-        np.testing.assert_array_equal(one, two)
+    chex.assert_trees_all_equal(first, again)
     assert np.any(np.asarray(first.inputs) != other.inputs)
 
 
@@ -61,7 +60,7 @@ def test_compiled_eager_and_batched_sampling_agree(task):
             np.testing.assert_array_equal(eager, batched[2])
 
 
-def test_the_mask_leaves_a_response_that_targets_answer_perfectly(task):
+def test_targets_are_perfect_decisions_in_the_response_period(task):
     trial = batch(task, KEY)
     mask, targets = np.asarray(trial.mask), np.asarray(trial.targets)
     assert set(np.unique(mask)) <= {0, 1}
@@ -72,7 +71,7 @@ def test_the_mask_leaves_a_response_that_targets_answer_perfectly(task):
     assert 0.5 < task.criterion < 1
 
 
-def test_trials_of_a_batch_differ_and_answers_are_balanced(task):
+def test_trials_of_a_batch_differ_and_choices_are_balanced(task):
     trial = batch(task, jax.random.key(0))
     last = np.asarray(trial.targets)[:, -1]  # [B, O]
     choices, chance = last > 0, 0.5
@@ -89,7 +88,7 @@ def test_specs_are_equal_hashable_and_frozen(task):
         setattr(task, dataclasses.fields(task)[0].name, 1)
 
 
-def test_stretched_trials_are_longer_and_otherwise_alike(task):
+def test_stretched_trials_are_longer(task):
     longer = task.stretched(2.0)
     assert longer.steps > task.steps
     assert (longer.inputs, longer.outputs) == (task.inputs, task.outputs)
@@ -107,6 +106,6 @@ def test_metadata_is_plain_data_with_the_name(task):
     assert options <= set(metadata)
 
 
-def test_an_unknown_task_is_answered_with_the_nearest():
+def test_the_error_for_an_unknown_task_suggests_the_nearest():
     with pytest.raises(ValueError, match=r"task: .*did you mean 'delayed_cue'"):
         tasks.make("delayed_que")

@@ -1,1 +1,1 @@
-"""What the library should compute, written slowly and plainly in NumPy."""
+"""Slow and simple references in NumPy."""

@@ -48,7 +48,7 @@ def clipped(slopes, largest):
 
 
 class Adam:
-    """torch.optim.Adam with its defaults, spelled out."""
+    """torch.optim.Adam with its defaults."""
 
     def __init__(self, eps=1e-8):
         self.eps, self.count, self.m, self.v = eps, 0, {}, {}

@@ -24,9 +24,9 @@ def decision(outputs, targets, mask, how):
                 if mask[b, t].max() == 0:
                     continue
                 choices += 1
-                wanted = int(np.argmax(targets[b, t]))
-                others = [outputs[b, t, k] for k in range(channels) if k != wanted]
-                right += all(outputs[b, t, wanted] > other for other in others)
+                target = int(np.argmax(targets[b, t]))
+                others = [outputs[b, t, k] for k in range(channels) if k != target]
+                right += all(outputs[b, t, target] > other for other in others)
             else:
                 for k in range(channels):
                     if mask[b, t, k] == 0:
@@ -58,14 +58,14 @@ def pearson(outputs, targets):
 
 
 def blind_loss(targets, reduction):
-    """Loss of answering every trial with the mean target of the batch at that step."""
+    """Loss of the batch's mean target at every step, as the output of all trials."""
     average = sum(targets[b] for b in range(len(targets))) / len(targets)
     return mean_squared_error(np.stack([average] * len(targets)), targets, reduction)
 
 
 def first_to_meet(accuracies, excess_losses, criterion, memory=0.9):
     """The first step at which the running mean of accuracy is above the criterion, and that of the
-    loss below the blind answer's; 0 if there is none. Means are corrected for their start."""
+    excess loss below 0; 0 if there is none. Means are corrected for their start."""
 
     def mean(values, step):
         weights = [memory ** (step - 1 - k) for k in range(step)]

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def flip_flop(inputs):
-    """Output k holds the last pulse of input k; all of the trial is response."""
+    """Output k is the last pulse of input k; the whole trial is response period."""
     targets = np.zeros_like(inputs)
     for k in range(inputs.shape[1]):
         held = 0.0
@@ -63,7 +63,7 @@ def sine_wave(inputs, dt):
 
 
 def path_integration(inputs, dimensions, unit):
-    """Positions by adding up v times the direction told, from the start told at t = 0."""
+    """Positions: the sum of speed times direction, from the start position at t = 0."""
     position = inputs[0, dimensions:].astype(float) * unit
     targets = np.zeros((len(inputs), dimensions))
     for t in range(len(inputs)):

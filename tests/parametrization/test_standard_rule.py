@@ -1,4 +1,4 @@
-"""The standard rule: the scales of its three arms, by number and by draw."""
+"""The standard rule: the scales of its three arms, as numbers and as draws."""
 
 import math
 
@@ -66,6 +66,6 @@ def test_leaves_are_keyed_by_position():
         np.testing.assert_array_equal(params[name], drawn)
 
 
-def test_an_unknown_arm_is_answered_with_the_nearest():
+def test_the_error_for_an_unknown_arm_suggests_the_nearest():
     with pytest.raises(ValueError, match=r"init: .*did you mean 'gaussian'"):
         Standard("gausian")

@@ -1,4 +1,4 @@
-"""Every rule against its table, for each optimizer, and what the numbers do to a training step."""
+"""Every rule against its table, for each optimizer, and the training step that follows from it."""
 
 import dataclasses
 import math
@@ -26,7 +26,7 @@ NORMAL = ("recurrent", "input", "bias", "readout", "latent_readout")
 ROOT = math.sqrt(N)
 
 # role -> (initial scale, multiplier, rate, power of gamma in the rate, eps, power of gamma in eps),
-# written out from the papers' equations: study 1, Eq. 15; study 2, appendix G, Eqs. 1-6.
+# written out from the equations of each rule.
 TABLE = {
     ("inverse_width", "adam", InverseWidth()): {
         "recurrent": (1, 1 / N, 1, 0, 1, 0),
@@ -107,7 +107,7 @@ def test_the_uniform_arm_is_that_of_linear_layers():
         assert entry[:2] == ("uniform", pytest.approx(1 / math.sqrt(FAN_IN[role])))
 
 
-def test_rules_are_made_by_name_and_refuse_nonsense():
+def test_rules_are_built_by_name_and_check_their_options():
     assert parametrization.make("mup_adam", eps_scaling="torch") == MuPAdam("torch")
     with pytest.raises(ValueError, match=r"parametrization: .*did you mean 'mup_adam'"):
         parametrization.make("mup_adm")
@@ -130,7 +130,7 @@ def setup(rule, optimizer, **options):
 
 
 @pytest.mark.parametrize(("rule", "optimizer"), [(MuPAdam(), "sgd"), (MuPSGD(), "adam")])
-def test_the_wrong_optimizer_is_refused(rule, optimizer):
+def test_an_unsupported_optimizer_is_named(rule, optimizer):
     with pytest.raises(
         ValueError, match=f"optimizer: expected .*'{rule.name}'.* got '{optimizer}'"
     ):
@@ -138,7 +138,7 @@ def test_the_wrong_optimizer_is_refused(rule, optimizer):
 
 
 def test_inverse_width_is_the_standard_network_with_rescaled_weights(float64):
-    """The same function, and gradients of raw weights that carry the multiplier."""
+    """The same function, with the multiplier as a factor on gradients of raw weights."""
     n, rng = 7, np.random.default_rng(0)
     one = cells.rate(n, inputs=2, outputs=2, bias=True, parametrization=InverseWidth())
     two = dataclasses.replace(one, parametrization=Standard())
@@ -172,7 +172,7 @@ def test_inverse_width_is_the_standard_network_with_rescaled_weights(float64):
     ids=str,
 )
 def test_a_step_follows_the_table(rule, optimizer, gamma):
-    """Steps of NumPy's network of effective weights, its gradients carried back to raw ones."""
+    """Steps of a NumPy network of effective weights, with gradients converted to raw weights."""
     what, rate, eps = setup(rule, optimizer, eps=1e-3), 0.05, 1e-3
     rules = {name: what.cell.rule(name, optimizer) for name in what.cell.leaves()}
     hyper = Hyper(jnp.float32(rate), jnp.int32(1), jnp.float32(gamma))

@@ -1,4 +1,4 @@
-"""kill -9: the store survives it, resumes exactly, and a dead process holds no lock."""
+"""After kill -9 the store resumes exactly, and a dead process holds no lock."""
 
 import contextlib
 import json
@@ -106,7 +106,7 @@ def finish(process):
 
 
 @pytest.mark.slow
-def test_a_sweep_killed_five_times_ends_as_the_unbroken_one(launch, tmp_path):
+def test_a_sweep_killed_five_times_equals_an_uninterrupted_one(launch, tmp_path):
     with launch(SWEEP, tmp_path / "unbroken") as process:
         finish(process)
     unbroken = load_results(tmp_path / "unbroken")
@@ -145,7 +145,7 @@ def test_a_sweep_killed_five_times_ends_as_the_unbroken_one(launch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_population_killed_on_its_way_ends_as_the_unbroken_one(launch, tmp_path):
+def test_a_killed_population_equals_an_uninterrupted_one(launch, tmp_path):
     path, unbroken = tmp_path / "killed", tmp_path / "unbroken"
     with launch(POPULATION, unbroken) as process:
         finish(process)

@@ -1,4 +1,4 @@
-"""Descriptions of specs: plain, complete, comparable; and files that are whole or absent."""
+"""Descriptions of specs: plain, complete, comparable; and files that are complete or absent."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ def test_plain_data_stays_plain():
         describe(Status)
 
 
-def test_the_digest_ignores_order_and_nothing_else():
+def test_the_digest_ignores_only_the_order_of_keys():
     assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
     different = [{"a": 1}, {"a": 2}, {"b": 1}, {"a": "1"}, {"a": 1.5}, {"a": [1]}, {"a": None}]
     assert len({digest(value) for value in different}) == len(different)
@@ -65,14 +65,14 @@ def test_different_sweeps_have_different_configs(other):
     assert first_difference(one, two) is not None
 
 
-def test_of_the_engine_only_the_recorded_steps_are_part_of_the_config():
+def test_only_the_recorded_steps_of_the_engine_are_in_the_config():
     base = sweep_config(tiny.sweep(), Engine())
     assert sweep_config(tiny.sweep(), Engine(devices=1, block_runs=3, segment=2)) == base
     assert first_difference(base, sweep_config(tiny.sweep(), Engine(points=7)))[0] == "points"
     assert first_difference(base, sweep_config(tiny.sweep(), Engine(spacing="log")))[0] == "spacing"
 
 
-def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_files_are_written_completely_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "x.json"
     write_atomically(file, "old")
 

@@ -1,4 +1,4 @@
-"""The store: resumes, refuses, and never harms what is there."""
+"""The store: resumption, errors, and damage that leaves other files unchanged."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ def opened(path, sweep=SWEEP, engine=None):
 
 
 def invented(blocks=None):
-    """Blocks of SWEEP and made-up results of theirs."""
+    """Blocks of SWEEP with invented results."""
     rng = np.random.default_rng(0)
     engine = Engine(block_runs=2)
     for block in blocks or plan(SWEEP, default_layout(), engine):
@@ -63,7 +63,7 @@ def copy(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "copy")
 
 
-def test_what_is_written_is_read(finished):
+def test_results_are_read_as_written(finished):
     dataset = load_results(finished)
     template = empty_results(SWEEP)
     for _, cells, values in invented():
@@ -79,7 +79,7 @@ def test_what_is_written_is_read(finished):
         np.testing.assert_array_equal(dataset[name], template[name])
 
 
-def test_text_labels_come_back_as_text(tmp_path):
+def test_text_labels_are_read_as_text(tmp_path):
     sweep = tiny.sweep(axes={"task": list(tiny.TASKS.values()), "optimizer": ("adam", "sgd")})
     with opened(tmp_path / "new", sweep):
         pass
@@ -89,7 +89,7 @@ def test_text_labels_come_back_as_text(tmp_path):
         assert dataset[name].dtype == template[name].dtype
 
 
-def test_the_manifest_says_what_the_store_is_of(finished):
+def test_the_manifest_describes_the_sweep(finished):
     manifest = read_manifest(finished)
     assert manifest["config"] == json.loads(json.dumps(CONFIG))
     assert {"jax", "numpy", "python", "rnnjax"} <= set(manifest["versions"])
@@ -102,7 +102,7 @@ def test_only_blocks_with_a_marker_are_finished(copy):
     with opened(copy) as store:
         done = store.finished()
     assert sorted(np.argwhere(~done).tolist()) == sorted(lost)
-    dataset = load_results(copy)  # and what was written without one reads as not run
+    dataset = load_results(copy)  # data without a marker read as not run
     np.testing.assert_array_equal(dataset["status"] == 0, ~done)
     np.testing.assert_array_equal(dataset["loss"].isnull().all("step"), ~done)
 
@@ -192,7 +192,7 @@ DAMAGE = {
         lambda p: edit(first_marker(p), lambda m: m.pop("digests")),
         "blocks",
     ),
-    "a marker of runs that are not there": (
+    "a marker of runs that do not exist": (
         lambda p: edit(first_marker(p), lambda m: m.update(cells=[[7, 0, 0]])),
         "damaged",
     ),
@@ -217,7 +217,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_is_named_and_nothing_is_touched(damage, copy):
+def test_damage_is_named_and_no_file_changes(damage, copy):
     do, named = DAMAGE[damage]
     do(copy)
     before = snapshot(copy)
@@ -239,7 +239,7 @@ def test_damage_is_named_and_nothing_is_touched(damage, copy):
         (tiny.sweep(axes={"hidden": (3, 4), "learning_rate": (0.1, 0.2), "seed": (0, 1)}), "axes"),
     ],
 )
-def test_another_config_is_refused_by_its_first_difference(copy, other, named):
+def test_another_config_is_named_by_its_first_difference(copy, other, named):
     before = snapshot(copy)
     with pytest.raises(StoreError, match=named) as error:
         run_sweep(other, copy)
@@ -255,7 +255,7 @@ def test_other_recorded_steps_are_another_config(copy):
 
 @pytest.mark.parametrize("files", [["thesis.tex"], ["results.zarr/mine"], ["blocks/old.json"],
                                    ["lock", "notes.txt"]], ids=str)  # fmt: skip
-def test_a_folder_of_other_things_is_refused(tmp_path, files):
+def test_a_folder_with_other_files_is_an_error(tmp_path, files):
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('{"not": "ours"}')
@@ -266,7 +266,7 @@ def test_a_folder_of_other_things_is_refused(tmp_path, files):
 
 
 @pytest.mark.parametrize("where", ["file", "file/below"])
-def test_a_file_in_the_way_is_refused(tmp_path, where):
+def test_a_file_in_place_of_a_folder_is_an_error(tmp_path, where):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StoreError, match=r"^store: expected a folder") as error:
         run_sweep(SWEEP, tmp_path / where)
@@ -274,14 +274,14 @@ def test_a_file_in_the_way_is_refused(tmp_path, where):
     assert snapshot(tmp_path) == {"file": hashlib.sha256(b"mine").hexdigest()}
 
 
-def test_what_is_no_store_cannot_be_loaded(tmp_path):
+def test_a_folder_without_a_store_cannot_be_loaded(tmp_path):
     with pytest.raises(StoreError, match=r"expected a results store, found no .*manifest.json"):
         load_results(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("left", [[], ["lock"], ["lock", ".manifest.json.ab12cd"]], ids=str)
-def test_what_a_process_leaves_that_dies_while_creating_is_no_obstacle(tmp_path, left):
+def test_files_of_a_process_that_died_while_creating_do_not_matter(tmp_path, left):
     for name in left:
         (tmp_path / name).write_text("")
     with opened(tmp_path) as store:
@@ -289,7 +289,7 @@ def test_what_a_process_leaves_that_dies_while_creating_is_no_obstacle(tmp_path,
     assert int(load_results(tmp_path)["status"].sum()) == 0
 
 
-def test_nor_are_variables_that_were_half_made(tmp_path):
+def test_incomplete_variables_do_not_matter(tmp_path):
     with opened(tmp_path):
         pass
     shutil.rmtree(tmp_path / "results.zarr/loss")
@@ -299,7 +299,7 @@ def test_nor_are_variables_that_were_half_made(tmp_path):
     assert int((load_results(tmp_path)["status"] > 0).sum()) == 2
 
 
-def test_a_second_writer_is_refused_and_readers_are_not(copy):
+def test_a_second_writer_is_an_error_and_a_reader_is_not(copy):
     with opened(copy):
         before = snapshot(copy)
         with pytest.raises(StoreError, match="is in use by another process"), opened(copy):
@@ -310,7 +310,7 @@ def test_a_second_writer_is_refused_and_readers_are_not(copy):
         pass  # the lock was given back
 
 
-def test_the_lock_is_given_back_after_an_error(copy):
+def test_the_lock_is_released_after_an_error(copy):
     with pytest.raises(KeyboardInterrupt), opened(copy):
         raise KeyboardInterrupt
     flip_byte(chunk(copy, "loss"))
@@ -330,7 +330,7 @@ def identical(one, two):
         np.testing.assert_array_equal(one[name].values, two[name].values, err_msg=name)
 
 
-def test_a_sweep_goes_on_where_it_stopped(tmp_path):
+def test_a_sweep_resumes(tmp_path):
     path, engine = tmp_path / "sweep", Engine(block_runs=5)
     unbroken = run_sweep(TRAINED, engine=engine)
 
@@ -355,8 +355,8 @@ def test_a_sweep_goes_on_where_it_stopped(tmp_path):
     assert snapshot(path) == whole
 
 
-def test_a_sweep_goes_on_in_other_blocks_than_it_began(tmp_path):
-    """Memory may have changed: what is finished stays, whatever the blocks were."""
+def test_a_sweep_resumes_in_other_blocks(tmp_path):
+    """Free memory may differ between calls: finished runs stay finished."""
     path = tmp_path / "sweep"
     mask = np.zeros(TRAINED.shape, bool)
     mask[:, 1] = mask[0, 0] = mask[3, 2] = True
@@ -371,7 +371,7 @@ def test_a_sweep_goes_on_in_other_blocks_than_it_began(tmp_path):
     assert len(cells) == len(set(cells)) == TRAINED.size
 
 
-def test_kept_weights_are_those_of_the_run_alone(tmp_path):
+def test_kept_weights_equal_those_of_train_one(tmp_path):
     run_sweep(TRAINED, tmp_path / "kept", engine=Engine(block_runs=5), keep_parameters=True)
     for learning_rate, seed in [(0.3, 2), (0.003, 1)]:
         alone = train_one(
@@ -388,7 +388,7 @@ def test_kept_weights_are_those_of_the_run_alone(tmp_path):
         load_parameters(tmp_path / "kept", learning_rate=0.3, seed=0, hidden=3)
 
 
-def test_weights_that_were_not_kept_are_missed_by_name(finished):
+def test_missing_weights_are_named(finished):
     with pytest.raises(StoreError, match="kept no weights"):
         load_parameters(finished, hidden=3, learning_rate=0.1, seed=0)
     with pytest.raises(StoreError, match="without keeping its weights"):

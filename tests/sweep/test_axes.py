@@ -1,4 +1,4 @@
-"""What a sweep accepts, how its axes are labelled and ordered, and what it refuses."""
+"""Axes of sweeps: values, labels, order, and errors."""
 
 import dataclasses
 import re
@@ -95,20 +95,20 @@ def test_sweeps_are_specs():
         ({**RUNS, "clip": (1.0, None)}, "clip: expected numbers, strings or named specs"),
     ],
 )
-def test_refused_axes_are_named(axes, message):
+def test_invalid_axes_are_named(axes, message):
     with pytest.raises(ValueError, match=f"^{message.replace('^', re.escape('^'))}") as error:
         Sweep(TASK, cells.rate(), axes=axes)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("missing", ["task", "cell"])
-def test_task_and_cell_are_needed_somewhere(missing):
+def test_task_and_cell_are_required(missing):
     parts = {"task": TASK, "cell": cells.rate(), missing: None}
     with pytest.raises(ValueError, match=f"^{missing}: expected a spec, or an axis '{missing}'"):
         Sweep(**parts, axes=RUNS)
 
 
-def test_other_refusals():
+def test_other_errors():
     with pytest.raises(ValueError, match=r"^evaluation_trials: expected an integer of at least 2"):
         Sweep(TASK, cells.rate(), axes=RUNS, evaluation_trials=0)
     with pytest.raises(ValueError, match=r"axis: .*did you mean 'seed'"):
@@ -139,7 +139,7 @@ def test_log_widths():
         log_widths(0, 10)
 
 
-def test_whole_specs_come_before_the_fields_that_edit_them():
+def test_whole_specs_are_set_before_their_fields():
     rules = [rnnjax.parametrization.InverseWidth(), rnnjax.parametrization.MuPAdam()]
     for order in (("eps_scaling", "parametrization"), ("parametrization", "eps_scaling")):
         values = {"eps_scaling": ("torch", "scaled"), "parametrization": rules}

@@ -1,4 +1,4 @@
-"""The memory model against XLA's own account, and what follows from it."""
+"""The memory model against the memory that XLA plans, and the blocks that follow from it."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ def peak(program, *arguments):
     """Bytes per device that XLA plans for a program."""
     analysis = program.lower(*arguments).compile().memory_analysis()
     if analysis is None:
-        pytest.skip("this backend does not say how much memory a program takes")
+        pytest.skip("this backend does not report the memory of programs")
     return (
         analysis.argument_size_in_bytes
         + analysis.output_size_in_bytes
@@ -79,20 +79,20 @@ def test_a_large_evaluation_is_counted_too():
     assert taken / 2.5 < cost.block_bytes(what, 4, where) < 2.5 * taken
 
 
-def test_flops_are_the_formula():
+def test_flops_equal_the_formula():
     assert cost.step_flops(setup(64)) == 6 * 50 * 36 * 64 * (64 + 2 + 2)
 
 
-def test_a_watched_run_keeps_its_best_weights_and_judges_its_epochs():
+def test_best_weights_and_validation_are_counted():
     wide, plain = layout(None), setup(64)
-    watched = dataclasses.replace(plain, recipe=rnnjax.Recipe.until(0.1, batch=50))
-    more = cost.block_bytes(watched, 8, wide) - cost.block_bytes(plain, 8, wide)
+    validated = dataclasses.replace(plain, recipe=rnnjax.Recipe.until(0.1, batch=50))
+    more = cost.block_bytes(validated, 8, wide) - cost.block_bytes(plain, 8, wide)
     judging = dataclasses.replace(plain, evaluation_trials=256)
     extra = cost.block_bytes(judging, 8, wide) - cost.block_bytes(plain, 8, wide)
     assert more == extra + 8 * 4 * 64 * (64 + 2 + 2)
 
 
-def test_memory_grows_with_what_it_should():
+def test_memory_grows_with_sizes():
     wide = layout(None)
     small, more = cost.block_bytes(setup(64), 4, wide), cost.block_bytes(setup(64), 8, wide)
     assert more == 2 * small

@@ -1,4 +1,4 @@
-"""The dataset of a sweep, and which losses it keeps."""
+"""The dataset of a sweep, and the losses that it keeps."""
 
 import numpy as np
 import pytest

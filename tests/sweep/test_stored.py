@@ -1,4 +1,4 @@
-"""A store's manifest is enough to build its sweep again, whatever specs it is of."""
+"""Sweeps are rebuilt from the manifests of their stores."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from rnnjax.training import SCHEDULES
 
 
 def reloaded(sweep, path, engine=None):
-    """The sweep as a reader of its empty store finds it."""
+    """The sweep, loaded from its empty store."""
     engine = engine or Engine()
     template = empty_results(sweep, engine.points, engine.spacing)
     with ResultStore(path, template, sweep_config(sweep, engine)):
@@ -42,11 +42,11 @@ def cases():
 
 
 @pytest.mark.parametrize("sweep", list(cases()), ids=lambda s: f"{s.cell.name}-{len(s.dimensions)}")
-def test_every_registered_spec_comes_back(sweep, tmp_path):
+def test_every_registered_spec_is_rebuilt(sweep, tmp_path):
     assert reloaded(sweep, tmp_path / "store", Engine(points=7, spacing="log")) == sweep
 
 
-def test_a_spec_of_ones_own_comes_back_while_its_class_is_there(tmp_path):
+def test_a_custom_spec_is_rebuilt_while_its_class_exists(tmp_path):
     @dataclasses.dataclass(frozen=True)
     class Cued(tasks.DelayedCue):
         """Found by its name."""
@@ -55,7 +55,7 @@ def test_a_spec_of_ones_own_comes_back_while_its_class_is_there(tmp_path):
     assert reloaded(sweep, tmp_path / "store") == sweep
 
 
-def test_two_classes_of_one_name_matter_to_stores_of_it_alone(tmp_path):
+def test_two_classes_of_one_name_are_an_error_for_their_stores_only(tmp_path):
     def defined(place):
         @dataclasses.dataclass(frozen=True)
         class Twice(tasks.DelayedCue):
@@ -74,7 +74,7 @@ def test_two_classes_of_one_name_matter_to_stores_of_it_alone(tmp_path):
     assert reloaded(ours, tmp_path / "ours") == ours
 
 
-def test_a_class_of_our_name_does_not_stand_in_for_ours(tmp_path):
+def test_a_custom_class_does_not_replace_one_of_rnnjax(tmp_path):
     sweep = rnnjax.Sweep(tiny.TASKS["delayed_cue"], cells.rate(4), axes=tiny.sweep().axes)
 
     @dataclasses.dataclass(frozen=True)
@@ -85,6 +85,6 @@ def test_a_class_of_our_name_does_not_stand_in_for_ours(tmp_path):
     assert type(reloaded(sweep, tmp_path / "store").task) is tasks.DelayedCue
 
 
-def test_what_is_no_store_is_refused(tmp_path):
+def test_a_folder_without_a_store_is_an_error(tmp_path):
     with pytest.raises(StoreError, match="^store: expected a results store, found no"):
         load_sweep(tmp_path)

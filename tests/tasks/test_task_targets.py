@@ -1,4 +1,4 @@
-"""Targets and masks against NumPy, the statistics of the inputs, and refused parameters."""
+"""Targets and masks against NumPy, statistics of the inputs, and invalid parameters."""
 
 import jax
 import numpy as np
@@ -118,7 +118,7 @@ def test_sine_wave(channels):
         assert np.any(inputs[:, 0, 0] != inputs[:, 0, 1])
 
 
-def test_what_the_sine_wave_network_sees():
+def test_inputs_of_the_sine_wave():
     seen = {
         scale: batch(tasks.sine_wave(frequencies=2, scale=scale))[0]
         for scale in ("raw", "highest", "centered")
@@ -146,7 +146,7 @@ def test_path_integration(dimensions, units):
         np.testing.assert_array_equal(trial[2], want[1])
 
 
-def test_path_integration_rests_and_goes_as_long_as_stated():
+def test_lengths_of_rests_and_bouts_of_path_integration():
     task = tasks.path_integration(
         steps=400, mean_stop=3.0, mean_go=5.0, speed_std=0.0, noise_std=0.0
     )
@@ -181,7 +181,7 @@ def test_the_walk_is_a_random_walk_of_angles_and_speed(dimensions):
         assert abs(start.std() - 1 / np.sqrt(3)) < 0.1
 
 
-def test_a_resting_walker_keeps_heading_and_speed():
+def test_a_walker_at_rest_keeps_heading_and_speed():
     # Speeds far from 0, so that only rest is shown as speed 0.
     task = tasks.path_integration(
         v_max=100.0, arena=1e5, mean_go=4.0, mean_stop=4.0, noise_std=0.0, speed_std=0.01
@@ -200,7 +200,7 @@ def test_a_resting_walker_keeps_heading_and_speed():
     assert np.abs(resumed).max() < 5 * 0.01
 
 
-def test_walks_begin_anywhere_in_the_box():
+def test_start_positions_are_uniform_in_the_box():
     task = tasks.path_integration(units="arena")
     start = batch(task, trials=400)[0][:, 0, 2:]
     assert np.all(np.abs(start) <= 5)
@@ -210,7 +210,7 @@ def test_walks_begin_anywhere_in_the_box():
     np.testing.assert_allclose(half * 5, start, rtol=1e-6)
 
 
-def test_what_a_path_integrating_network_is_told():
+def test_encodings_of_the_motion_and_the_start_position():
     spec = {"noise_std": 0.0, "arena": 2.0}
     inputs, targets, _ = batch(tasks.path_integration(**spec))
     velocity, same, _ = batch(tasks.path_integration(**spec, encoding="velocity", start="held"))
@@ -222,11 +222,11 @@ def test_what_a_path_integrating_network_is_told():
     alone = batch(tasks.path_integration(**spec, start="none"))[0]
     np.testing.assert_allclose(alone, inputs[:, :, :2], atol=1e-6)
     noisy = batch(tasks.path_integration(noise_std=1e-3, arena=2.0))
-    np.testing.assert_allclose(noisy[1], targets, atol=1e-5)  # noise is seen, and moves nobody
+    np.testing.assert_allclose(noisy[1], targets, atol=1e-5)  # the noise is on the inputs only
     assert abs(np.std(noisy[0][:, :, :2] - inputs[:, :, :2]) - 1e-3) < 1e-4
 
 
-def test_study_one_periods():
+def test_default_periods():
     assert tasks.delayed_cue().steps == 36
     assert tasks.delayed_match().steps == 42
     assert (tasks.flip_flop().bits, tasks.flip_flop().p, tasks.flip_flop().steps) == (3, 0.05, 100)
@@ -235,8 +235,7 @@ def test_study_one_periods():
     assert criteria == [0.75, 0.75, 0.9]
 
 
-def test_study_two_defaults():
-    """The table of its appendix A."""
+def test_default_specs():
     assert tasks.delayed_discrimination() == tasks.DelayedDiscrimination(
         channels=1, max_delay=20, min_delay=5, pulse=5, length=60, lowest=2, highest=10
     )
@@ -247,12 +246,20 @@ def test_study_two_defaults():
     )
 
 
-def test_a_given_length_decides_the_delay():
+def test_unknown_options_suggest_the_nearest():
+    with pytest.raises(ValueError, match="options: .*did you mean 'arena'"):
+        tasks.path_integration(arenas=3.0)
+    with pytest.raises(ValueError, match="options: .*did you mean 'pulse'"):
+        tasks.delayed_discrimination(pulses=3)
+    assert tasks.delayed_discrimination(pulse=7).steps == 64
+
+
+def test_a_given_length_determines_the_delay():
     assert tasks.delayed_cue(6, 99, 10, steps=30) == tasks.delayed_cue(6, 14, 10)
     assert tasks.delayed_match(6, 99, 10, steps=30) == tasks.delayed_match(6, 8, 10)
 
 
-def test_stretching_lengthens_what_must_be_remembered():
+def test_stretching_lengthens_memory_periods():
     assert tasks.delayed_cue(3, 5, 2).stretched(2) == tasks.delayed_cue(3, 10, 2)
     assert tasks.delayed_match(3, 5, 2).stretched(1.5) == tasks.delayed_match(3, 8, 2)
     assert tasks.flip_flop(2, 0.1, 10).stretched(2) == tasks.flip_flop(2, 0.1, 20)
@@ -312,7 +319,7 @@ def test_stretching_lengthens_what_must_be_remembered():
         ],
     ],
 )
-def test_refused_parameters_are_named(task, options, named):
+def test_invalid_parameters_are_named(task, options, named):
     with pytest.raises(ValueError, match=rf"^{named}: expected .* got ") as error:
         tasks.make(task, **options)
     assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""Loss and the three accuracies against loops over single numbers, and what failures score."""
+"""Loss and the three accuracies against loops over single numbers, and scores of failures."""
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ blind_loss = jax.jit(accuracy.blind_loss, static_argnums=1)
 
 
 def batches():
-    """Outputs and targets with, in turn, nothing odd, NaN, infinities, silence, ties."""
+    """Outputs and targets with, in turn, finite numbers, NaN, infinities, zeros, ties."""
     rng = np.random.default_rng(0)
     targets = rng.integers(-1, 2, (B, T, O)).astype("f4")
     outputs = (targets + rng.normal(0, 0.7, (B, T, O))).astype("f4")
@@ -81,14 +81,14 @@ def test_mean_squared_error(reduction):
     assert got == pytest.approx(expected, rel=1e-5)
 
 
-def test_what_a_class_blind_network_scores():
-    """It answers in time, but not which cue: the reason why `decision` is the default."""
+def test_scores_of_a_network_that_ignores_the_cue():
+    """Its response has the right time, but not the cue: only `decision` is at chance."""
     task = tasks.delayed_cue(4, 10, 6)
     cue = np.repeat([[[1.0, 0.0]], [[0.0, 1.0]]], task.steps, axis=1)
     response = np.arange(task.steps)[None, :, None] >= 14
     targets, mask = cue * response, np.ones_like(cue) * response
     blind = 0.5 * mask
-    leaning = blind + mask * np.array([0.01, -0.01])  # always says the first cue
+    leaning = blind + mask * np.array([0.01, -0.01])  # always chooses the first cue
     assert float(decision(blind, targets, mask, "argmax")) == 0  # a tie is no choice
     assert float(decision(leaning, targets, mask, "argmax")) == 0.5
     assert float(matching(blind, targets)) == pytest.approx(0.85)
@@ -96,7 +96,7 @@ def test_what_a_class_blind_network_scores():
 
 
 @pytest.mark.parametrize("task", tiny.TASKS.values(), ids=tiny.TASKS)
-def test_silence_and_nan_never_decide_right(task):
+def test_zeros_and_nan_are_wrong_decisions(task):
     trial = jax.jit(lambda key: task.batch(key, 4))(jax.random.key(0))
     for value in (0.0, np.nan):
         outputs = np.full(trial.targets.shape, value, "f4")
@@ -106,7 +106,7 @@ def test_silence_and_nan_never_decide_right(task):
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_no_answer_that_ignores_the_input_beats_the_blind_loss(reduction):
+def test_blind_loss_is_the_minimum_without_input(reduction):
     least = blind_loss(TARGETS, reduction)
     average = np.zeros_like(TARGETS)
     for b in range(B):

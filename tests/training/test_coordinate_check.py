@@ -1,4 +1,4 @@
-"""The coordinate check tells rules that transfer rates across widths from those that do not."""
+"""The coordinate check: slopes of rules that transfer learning rates, and of those that do not."""
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ def test_flat_under_a_rule_that_transfers(cell, optimizer, rate):
 
 
 @pytest.mark.slow
-def test_drifting_under_rules_that_do_not():
+def test_slopes_under_rules_that_do_not_transfer():
     standard = check(cells.rate(init="uniform"), "adam", 0.001)
     assert float(standard["activation_change_slope"]) > 0.3
     assert float(standard["output_change_slope"]) > 0.3
@@ -57,7 +57,7 @@ def test_drifting_under_rules_that_do_not():
     assert float(lazy["output_change_slope"]) < -0.5
 
 
-def test_the_measures_are_what_training_does():
+def test_measures_equal_those_of_a_training_run():
     cell = cells.rate(inputs=2, outputs=2, hidden=32, parametrization=MuPAdam())
     found = coordinate_check(
         TASK, cell, tiny.recipe("adam"), widths=(16, 32), seeds=2, learning_rate=0.02, gamma=2.0,
@@ -87,7 +87,7 @@ def test_the_measures_are_what_training_does():
     assert float(found["activation_slope"]) == pytest.approx((two[1] - two[0]).mean() / np.log10(2))
 
 
-def test_it_takes_all_its_steps_and_leaves_out_what_diverged():
+def test_all_steps_are_taken_and_diverged_networks_left_out():
     recipe = rnnjax.Recipe("sgd", epochs=1, batch=4, stop="criterion")
     cell = cells.rate(init="xavier", bias=True)
     how = {"widths": (8, 16), "seeds": 3, "trials": 4}
@@ -109,16 +109,16 @@ def test_it_takes_all_its_steps_and_leaves_out_what_diverged():
         ({"gamma": 2.0, "widths": (2, 3)}, "gamma: expected a rule that defines it"),
     ],
 )
-def test_refusals(options, message):
+def test_invalid_arguments_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         coordinate_check(TASK, cells.rate(), tiny.recipe("adam"), **options)
 
 
-def test_schedules_and_thresholds_do_not_stop_the_check():
-    watched = rnnjax.Recipe.until(0.1, epochs=4, batch=4, clip=None, schedule="plateau")
+def test_schedules_and_thresholds_have_no_effect():
+    validated = rnnjax.Recipe.until(0.1, epochs=4, batch=4, clip=None, schedule="plateau")
     measured = {"widths": (4, 8), "learning_rate": 0.01, "steps": 3, "seeds": 1, "trials": 4}
     found, want = (
         coordinate_check(TASK, cells.rate(), recipe, **measured)
-        for recipe in (watched, rnnjax.Recipe("adam", batch=4))
+        for recipe in (validated, rnnjax.Recipe("adam", batch=4))
     )
     np.testing.assert_allclose(found["output_change"], want["output_change"], rtol=1e-6)

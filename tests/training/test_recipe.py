@@ -1,4 +1,4 @@
-"""The recipe's defaults are study 1's and PyTorch's; what it and a setup refuse."""
+"""The recipe's defaults and conversions; invalid recipes and setups."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 import tiny
 from rnnjax import Recipe, cells
 from rnnjax.parametrization import LeafRule, Parametrization
-from rnnjax.training import Setup
+from rnnjax.training import Constant, Plateau, Setup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,15 @@ def test_defaults():
     assert (recipe.optimizer, recipe.eps, recipe.batch, recipe.clip) == ("adam", 1e-8, 50, None)
     assert (recipe.data, recipe.reduction, recipe.stop) == ("fresh", "mean", "never")
     assert Recipe(epochs=3, steps_per_epoch=4).steps == 12
+
+
+def test_names_of_schedules_and_penalties_become_specs():
+    assert Recipe().schedule == Recipe(schedule="none").schedule == Constant()
+    recipe = Recipe(schedule="plateau", penalties="l1")
+    assert (recipe.schedule, recipe.penalties) == (Plateau(), ("l1",))
+    assert recipe == Recipe(schedule=Plateau(), penalties=("l1",))
+    assert recipe.validates
+    assert not Recipe().validates
 
 
 @pytest.mark.parametrize(
@@ -43,19 +52,19 @@ def test_defaults():
         ({"matmul_precision": "float16"}, "did you mean 'bfloat16'"),
     ],
 )
-def test_refused_options_are_named(options, message):
+def test_invalid_options_are_named(options, message):
     with pytest.raises(ValueError, match=message) as error:
         Recipe(**options)
     assert str(error.value).startswith(f"{next(iter(options))}: expected ")
 
 
-def test_a_setup_refuses_a_cell_that_does_not_fit():
+def test_a_setup_requires_a_cell_that_fits_the_task():
     task = tiny.TASKS["flip_flop"]
     with pytest.raises(ValueError, match=r"^cell: expected 2 inputs .* got 1 and 1 .*fitted"):
         Setup(task, cells.rate(4))
 
 
-def test_a_setup_refuses_an_optimizer_that_its_rule_was_not_made_for():
+def test_a_setup_requires_an_optimizer_that_its_rule_supports():
     task = tiny.TASKS["flip_flop"]
     cell = cells.Rate(4, 2, 2, parametrization=ForAdam())
     assert Setup(task, cell, Recipe("adam")).recipe.optimizer == "adam"

@@ -1,8 +1,9 @@
-"""Training one network against NumPy, step by step; and how runs end."""
+"""Training one network against NumPy, step by step; and the ends of runs."""
 
 import dataclasses
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,13 +18,13 @@ from rnnjax.training import Hyper, Setup, advance, evaluate, initial_params, sta
 ADVANCE = jax.jit(advance, static_argnums=(0, 2))
 BATCH = jax.jit(lambda task, key, trials: task.batch(key, trials), static_argnums=(0, 2))
 EVALUATE = jax.jit(evaluate, static_argnums=0)
-BORN = jax.jit(initial_params, static_argnums=0)
+INITIAL = jax.jit(initial_params, static_argnums=0)
 TASK = tiny.TASKS["delayed_cue"]
 
 
 @dataclasses.dataclass(frozen=True)
 class TwoRates(Standard):
-    """The standard rule, the readout trained at a third of the rate."""
+    """The standard rule, with a third of the learning rate for the readout."""
 
     init: str = "uniform"
 
@@ -47,7 +48,7 @@ def setup(*, task=TASK, rule=None, hidden=5, **options) -> Setup:
 
 def begin(setup, learning_rate=0.1, seed=3):
     hyper = Hyper(jnp.float32(learning_rate), jnp.int32(seed))
-    return start(setup, hyper, BORN(setup.cell, hyper.seed))
+    return start(setup, hyper, INITIAL(setup.cell, hyper.seed))
 
 
 def batch_of(setup, seed, step):
@@ -59,11 +60,6 @@ def batch_of(setup, seed, step):
 
 def numpy_params(run):
     return {name: np.asarray(weight, float) for name, weight in run.params.items()}
-
-
-def equal(one, two):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize(
@@ -103,13 +99,13 @@ def test_steps_are_those_of_numpy(options):
 def test_seeds_decide_weights_and_rates_do_not():
     cell = setup().cell
     key = jax.random.fold_in(jax.random.key(3, impl="threefry2x32"), 0)
-    equal(BORN(cell, jnp.int32(3)), jax.jit(cell.init)(key))
-    other = BORN(cell, jnp.int32(4))["recurrent"]
-    assert not np.array_equal(BORN(cell, jnp.int32(3))["recurrent"], other)
+    chex.assert_trees_all_equal(INITIAL(cell, jnp.int32(3)), jax.jit(cell.init)(key))
+    other = INITIAL(cell, jnp.int32(4))["recurrent"]
+    assert not np.array_equal(INITIAL(cell, jnp.int32(3))["recurrent"], other)
 
 
 @pytest.mark.parametrize("options", [{"optimizer": "adam"}, SGD], ids=["adam", "sgd"])
-def test_a_run_whose_loss_is_no_longer_finite_stops_as_it_is(options):
+def test_a_run_with_a_non_finite_loss_stops_unchanged(options):
     what = setup(**options)
     run = begin(what, learning_rate=1e30)
     kept = []
@@ -121,22 +117,24 @@ def test_a_run_whose_loss_is_no_longer_finite_stops_as_it_is(options):
     assert not np.isfinite(kept[stopped][1])  # the loss that ended it is on record
     assert all(np.isnan(loss) for _, loss in kept[stopped + 1 :])
     for later, _ in kept[stopped:]:
-        equal(later._replace(status=run.status), kept[stopped - 1][0]._replace(status=run.status))
+        chex.assert_trees_all_equal(
+            later._replace(status=run.status), kept[stopped - 1][0]._replace(status=run.status)
+        )
     assert int(run.step) == stopped
 
 
-def test_a_run_born_with_nan_takes_no_step():
+def test_a_run_with_nan_weights_takes_no_step():
     what = setup(**SGD)
     run = begin(what)
     weights = run.params["recurrent"].at[0, 0].set(jnp.nan)
     run = run._replace(params={**run.params, "recurrent": weights})
     after, losses = ADVANCE(what, run, 1)
-    equal(after._replace(status=run.status), run)
+    chex.assert_trees_all_equal(after._replace(status=run.status), run)
     assert Status(int(after.status)) == Status.DIVERGED
     assert np.isnan(losses[0])
 
 
-def judged_steps(what, hyper, steps):
+def reference_steps(what, hyper, steps):
     """Accuracy and excess loss of every training batch, by oracle; the run after each step."""
     run, right, excess, runs = begin(what, *hyper), [], [], []
     for step in range(steps):
@@ -161,7 +159,7 @@ def long(**options):
 @pytest.mark.parametrize("hyper", [LEARNS, LATER, NEVER])
 def test_steps_to_criterion(hyper):
     what = long()
-    right, excess, runs = judged_steps(what, hyper, 36)
+    right, excess, runs = reference_steps(what, hyper, 36)
     expected = scores.first_to_meet(right, excess, what.task.criterion)
     assert (expected == 0) == (hyper == NEVER)
     assert [int(run.reached) for run in runs] == [
@@ -169,15 +167,15 @@ def test_steps_to_criterion(hyper):
     ]
 
 
-def test_a_batch_of_equal_trials_does_not_bar_the_criterion_for_ever():
+def test_batches_of_equal_trials_do_not_prevent_the_criterion():
     """Its blind loss is 0; with two trials per batch that happens at every other step."""
     what = setup(hidden=24, optimizer="sgd", epochs=80, batch=2)
     run, _ = ADVANCE(what, begin(what, 0.1, 1), 80)
-    assert float(judged(what, run, run.status).decision) == 1
+    assert float(evaluated(what, run, run.status).decision) == 1
     assert int(run.reached) > 0
 
 
-def test_a_run_that_meets_the_criterion_stops_if_told_to():
+def test_a_run_stops_at_the_criterion_with_that_stopping_rule():
     _, full, _ = trained()
     criterion = long(stop="criterion")
     run, losses = ADVANCE(criterion, begin(criterion, *LEARNS), 36)
@@ -194,23 +192,23 @@ def trained():
     return what, *ADVANCE(what, begin(what, *LEARNS), 40)
 
 
-def test_a_run_ends_when_its_steps_are_done():
+def test_a_run_ends_after_its_last_step():
     what, run, losses = trained()
     assert (what.recipe.epochs, what.recipe.steps_per_epoch) == (12, 3)
     assert (int(run.step), Status(int(run.status))) == (36, Status.EXHAUSTED)
     assert np.isfinite(losses[:36]).all()
     assert np.isnan(losses[36:]).all()
     again, nothing = ADVANCE(what, run, 40)
-    equal(again, run)
+    chex.assert_trees_all_equal(again, run)
     assert np.isnan(nothing).all()
 
 
-def judged(what, run, status):
+def evaluated(what, run, status):
     return EVALUATE(what.evaluation, run.hyper, run.params, jnp.int32(status))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_evaluation_is_on_the_seeds_own_held_out_trials(reduction):
+def test_evaluation_uses_the_held_out_trials_of_the_seed(reduction):
     what, run, _ = trained()
     what = dataclasses.replace(what, recipe=tiny.recipe(reduction=reduction))
     key = jax.random.fold_in(jax.random.key(1, impl="threefry2x32"), 2)
@@ -218,7 +216,7 @@ def test_evaluation_is_on_the_seeds_own_held_out_trials(reduction):
     inputs, targets, mask = (np.asarray(part, float) for part in trial)
     params = numpy_params(run)
     outputs = np.array([network.rate(params, u, what.cell.alpha)[1] for u in inputs])
-    got = judged(what, run, Status.EXHAUSTED)
+    got = evaluated(what, run, Status.EXHAUSTED)
     assert float(got.loss) == pytest.approx(
         scores.mean_squared_error(outputs, targets, reduction), rel=1e-5
     )
@@ -232,11 +230,11 @@ def test_evaluation_is_on_the_seeds_own_held_out_trials(reduction):
 
 def test_a_diverged_network_scores_nothing():
     what, run, _ = trained()
-    assert np.isfinite(judged(what, run, Status.CONVERGED)).all()
-    got = judged(what, run, Status.DIVERGED)
+    assert np.isfinite(evaluated(what, run, Status.CONVERGED)).all()
+    got = evaluated(what, run, Status.DIVERGED)
     assert np.isnan(got.loss)
     assert (float(got.decision), float(got.matching), float(got.pearson)) == (0, 0, 0)
     broken = run._replace(params={**run.params, "readout": jnp.full((2, 24), jnp.inf)})
-    got = judged(what, broken, Status.EXHAUSTED)  # diverged at its very last update
+    got = evaluated(what, broken, Status.EXHAUSTED)  # diverged at its very last update
     assert np.isnan(got.loss)
     assert (float(got.decision), float(got.matching), float(got.pearson)) == (0, 0, 0)
