@@ -14,6 +14,7 @@ import rnnjax
 import tiny
 from oracles import scores
 from rnnjax import Recipe, Status, StoreError, cells, load_population, train_population
+from rnnjax.devices import all_devices
 from rnnjax.parametrization import MuPAdam
 from rnnjax.population import programs as population_programs
 from rnnjax.rollout import rollout

@@ -230,13 +230,12 @@ def degeneracy(
     """Distances between the converged networks of a population, and measures of each.
 
     Dynamical distances keep principal components for `variance` of every network's activity, as
-    many for all networks as any of them needs, and the number of delays with the lowest held-out
-    error. Components x delays, the order of the operators, stay within `order`.
+    many for all networks as any of them needs, and the delays with the lowest held-out error.
 
     Args:
         population: networks of one condition, of a cell with a connectivity matrix.
-        key: draws trials and solvers' starts; take one for all conditions of a task.
-        options: sizes and bounds; the defaults of `DegeneracyOptions` if left out.
+        key: draws trials and solvers' starts; use one for all conditions of a task.
+        options: sizes and bounds.
 
     Returns:
         A dataset over `seed` with the variables of `measure_population` and
@@ -246,11 +245,9 @@ def degeneracy(
         difference of these), `pif_lower_bound`; over `component` and `delay` too `dsa_chart`
         (angular) and `eigenvalue_chart`, NaN where the order is too large or there are fewer units
         or time steps than the place needs. Distances to networks that did not converge are NaN,
-        these networks are named in the attribute `left_out`. `dsa` has the attributes `components`,
-        `delays`, `wanted_components` (before the bound) and `longest_tried` (the most delays within
-        it); `dsa` and `pif` have `above_bound` (how far values lie above their lower bounds, over
-        the values, mean over pairs) and `unsettled` (the share of pairs whose solver did not end at
-        a stationary point).
+        the attribute `left_out` names them. `dsa` has the attributes `components`, `delays`,
+        `wanted_components` and `longest_tried` (before and within the bound); `dsa` and `pif` have `above_bound` (relative distance from their lower bounds, mean
+        over pairs) and `unsettled` (share of pairs whose solver stopped before a stationary point).
 
     Raises:
         ValueError: a task without a stretched variant, a cell without a connectivity matrix, or
