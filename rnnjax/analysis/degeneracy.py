@@ -244,10 +244,11 @@ def degeneracy(
         `pif_relative`, `pif_untrained` (relative, of the initial weights), `pif_gain` (the
         difference of these), `pif_lower_bound`; over `component` and `delay` too `dsa_chart`
         (angular) and `eigenvalue_chart`, NaN where the order is too large or there are fewer units
-        or time steps than the place needs. Distances to networks that did not converge are NaN,
-        the attribute `left_out` names them. `dsa` has the attributes `components`, `delays`,
-        `wanted_components` and `longest_tried` (before and within the bound); `dsa` and `pif` have `above_bound` (relative distance from their lower bounds, mean
-        over pairs) and `unsettled` (share of pairs whose solver stopped before a stationary point).
+        or time steps than the place needs. Distances to networks that did not converge are NaN; the
+        attribute `left_out` names them. `dsa` has the attributes `components`, `delays`,
+        `wanted_components` and `longest_tried` (before and within the bound); `dsa` and `pif` have
+        `above_bound` (relative distance from their lower bounds, mean over pairs) and `unsettled`
+        (share of pairs whose solver stopped before a stationary point).
 
     Raises:
         ValueError: a task without a stretched variant, a cell without a connectivity matrix, or
