@@ -278,11 +278,9 @@ def degeneracy(
     for stage in STAGES.values():
         _add(found, stage(given), converged)
     before = some.trajectories(sampled, options.samples, when="initial").rates
+    pairs = zip(before, activity.rates, strict=True)
     aligned = np.full(len(population), np.nan)
-    aligned[converged] = [
-        features.representation_alignment(h0, h1)
-        for h0, h1 in zip(before, activity.rates, strict=True)
-    ]
+    aligned[converged] = [features.representation_alignment(*pair) for pair in pairs]
     found["representation_alignment"] = ("seed", aligned)
     return found
 
