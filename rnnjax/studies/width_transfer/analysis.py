@@ -126,17 +126,17 @@ def best_rate_scaling(
 
     The best rate is that of `best_learning_rates`: the lowest held-out loss, averaged over seeds,
     a diverged seed counting as infinite. A best rate at either end of the rates run is censored;
-    one at which fewer than `level` of the seeds learned is untrained. Neither enters the fit, and
-    each is counted.
+    one at which fewer than `level` of the seeds learned is no rate that trains. Neither enters the
+    fit, and each is counted.
 
-    The best rate on a grid is known to half a step on either side: if the curves of loss against
-    log rate differ between sizes by a shift alone, the shifts that give one best rate span exactly
-    one step, whatever the shape. The interval covers seeds and grid spacing as that of `power_law`
-    does: each resample reweights the seeds of each width, finds the best rates again, draws each
-    log-uniformly within half a step, and refits; the percentiles are widened to include every slope
-    whose line passes through all observed brackets. In simulated sweeps of 3 or 6 seeds the 95%
-    interval contains the slope in 94% or more on grids of a quarter or half a decade; in as few as
-    86% where the best rates of single seeds spread over many steps of a finer grid.
+    The best rate of a grid is known to half a step on either side: were the curves of loss against
+    log rate the same at all sizes but for a shift, then, whatever their shape, the shifts that
+    give one best rate would span exactly one step. The interval covers seeds and grid spacing as
+    that of `power_law` does: each resample reweights the seeds of each width, finds the best rates
+    anew, draws each log-uniformly within half a step, and refits; the percentiles are widened to
+    hold every slope whose line passes through all observed brackets. In simulated sweeps of 3 or 6
+    seeds the 95% interval holds the slope in 94% or more on grids of a quarter or half a decade; in
+    as few as 86% where the seeds' own best rates spread over many steps of a finer grid.
 
     Returns a Dataset over the remaining dimensions: `exponent`, `intercept`, `exponent_low`,
     `exponent_high`, `scatter_low`, `scatter_high`, `points_used`, `points_censored`,
