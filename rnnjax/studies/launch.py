@@ -87,12 +87,13 @@ def _parse(study: Study, arguments: list[str]) -> tuple[Config, Path, bool]:
         _fail(ValueError(f"config: {error}"))
     except (flags.Error, ValueError) as error:
         _fail(error)
-    if values["help"].value:
+    given = values.flag_values_dict()
+    if given["help"]:
         print(_help(study))
         sys.exit(0)
     if len(rest) > 1:
         _fail(ValueError(f"expected flags only, got {' '.join(rest[1:])!r}"))
-    return values["config"].value, Path(values["workdir"].value), values["dry_run"].value
+    return given["config"], Path(given["workdir"]), given["dry_run"]
 
 
 def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -112,14 +113,15 @@ def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 def _load_config(study: Study, name: str | None) -> Config:
     """The config of a preset, or of another file, as `FILE` or `FILE:preset`."""
-    given = name is not None and (".py" in name or os.sep in name)
-    file, _, preset = name.partition(":") if given else (study.config_file, "", name)
+    file, preset = str(study.config_file), name
+    if name is not None and (".py" in name or os.sep in name):
+        file, _, preset = name.partition(":")
     try:
         get_config = _load_function(Path(file))
         return get_config(preset) if preset else get_config()
-    except ValueError:
+    except ValueError:  # of our own configs: it names the argument
         raise
-    except Exception as error:  # whatever a file of the user raises
+    except Exception as error:  # anything that a user's own file raises
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"config: expected a config file, got {file} ({reason})") from error
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -77,8 +78,9 @@ def _sized_setups(config: Config, sweep: rnnjax.Sweep) -> dict[int, Setup]:
         positive_integer(name, config[name])
     sizes = sorted(positive_integer("cost_hidden", size) for size in config.cost_hidden)
     _, setup = next(sweep.setups())
+    cell: Any = setup.cell
     return {
-        size: dataclasses.replace(setup, cell=dataclasses.replace(setup.cell, hidden=size))  # type: ignore[type-var]
+        size: dataclasses.replace(setup, cell=dataclasses.replace(cell, hidden=size))
         for size in sizes
     }
 

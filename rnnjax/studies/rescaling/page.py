@@ -206,14 +206,14 @@ def _ratio_cell(part: xr.Dataset) -> str:
 def _solved(dataset: xr.Dataset, arms: str, window: int) -> dict[float, str]:
     """Number of runs that reached the paper's loss, by rate and arm."""
     done = finished(dataset)
-    arrived = steps_to_loss(dataset, SOLVED_LOSS, window).notnull() & done
+    reached = steps_to_loss(dataset, SOLVED_LOSS, window).notnull() & done
     texts = {}
     for rate in dataset["learning_rate"].values.tolist():
         parts = []
         for label in dataset[arms].values:
             here = {"learning_rate": rate, arms: label}
             runs = int(done.sel(here).sum())
-            parts.append(f"{arm_name(label)}: {int(arrived.sel(here).sum())} of {runs}")
+            parts.append(f"{arm_name(label)}: {int(reached.sel(here).sum())} of {runs}")
         texts[rate] = ", ".join(parts)
     return texts
 

@@ -1,6 +1,7 @@
 """Rescaling: networks with W/N and W_out/N, with Adam's epsilon as in PyTorch and scaled."""
 
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -28,7 +29,8 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
     }
     if len(inits) > 1:
         axes["init"] = inits
-    rule = InverseWidth(init=inits[0])  # type: ignore[reportArgumentType]
+    init: Any = inits[0]  # validated by the rule
+    rule = InverseWidth(init)
     return rnnjax.Sweep(
         task=rnnjax.tasks.flip_flop(**config.flip_flop),
         cell=rnnjax.cells.rate(alpha=config.alpha, bias=config.bias, parametrization=rule),

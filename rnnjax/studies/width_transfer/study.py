@@ -92,7 +92,8 @@ def check_coordinates(config: Config, sweep: rnnjax.Sweep, workdir: Path) -> xr.
         value = cached(workdir / "coordinates.json", name, of, compute)
         found.append(xr.Dataset.from_dict(value))
     labels = xr.DataArray(list(rules.labels), dims="cell", name="cell")
-    return xr.concat(found, labels, combine_attrs="identical")  # type: ignore[reportReturnType]
+    checks: Any = xr.concat(found, labels, combine_attrs="identical")  # of datasets: a Dataset
+    return checks
 
 
 def _validate_coordinates(config: Config, sweep: rnnjax.Sweep) -> None:

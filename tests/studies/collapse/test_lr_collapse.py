@@ -74,11 +74,11 @@ def test_another_config_is_refused_and_named(finished, capsys):
     assert fingerprint(finished) == before
 
 
-def test_dry_run_says_cost_and_makes_nothing(tmp_path, capsys):
+def test_dry_run_prints_the_cost_and_writes_nothing(tmp_path, capsys):
     assert call("--config=paper", "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
-    said = capsys.readouterr().out
-    assert "3,900 networks x 5,000 steps" in said
-    assert "minutes" in said and "MB" in said
+    printed = capsys.readouterr().out
+    assert "3,900 networks x 5,000 steps" in printed
+    assert "minutes" in printed and "MB" in printed
     assert not (tmp_path / "new").exists()
 
 

@@ -79,9 +79,9 @@ def test_features_against_a_loop_over_steps(features, lead, before):
             step = t + lead - longest + 1 + k
             at = step - lead
             first = before == "first"
-            seen = scaled[b, step] if step >= 0 else scaled[b, 0] if first else silent
+            entry = scaled[b, step] if step >= 0 else scaled[b, 0] if first else silent
             answer = y[b, at] if at >= 0 else y[b, 0] if first else 0 * y[b, 0]
-            row = np.concatenate([seen, answer]) if features == "targets" else seen
+            row = np.concatenate([entry, answer]) if features == "targets" else entry
             entries.append(row if k >= longest - history else 0 * row)
         want = np.concatenate([*entries, y[b, t]])
         np.testing.assert_allclose(found[sample], want, rtol=1e-4, atol=1e-5)

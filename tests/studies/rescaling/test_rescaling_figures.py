@@ -84,8 +84,8 @@ def test_curves_are_the_mean_over_seeds_up_to_the_first_that_stopped(data):
     mean = curves.sel(learning_rate=0.1).mean("seed")
     np.testing.assert_allclose(trained.get_ydata(), mean)
     failed = lines(figure.axes[5])[2]
-    seen = failed.get_xdata()[~np.isnan(failed.get_ydata())]
-    assert seen.max() < 200 < trained.get_xdata().max()
+    drawn_steps = failed.get_xdata()[~np.isnan(failed.get_ydata())]
+    assert drawn_steps.max() < 200 < trained.get_xdata().max()
 
 
 def test_pending_seeds_do_not_shorten_a_curve(data):
