@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # bitwise claims are made for the CPU
 
 import jax
+import jaxtyping
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 2)
@@ -16,3 +17,11 @@ def float64():
     """Double precision for one test; nothing is flipped for the others."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def unchecked_shapes():
+    """Leaves wrong shapes to the errors of the functions themselves."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

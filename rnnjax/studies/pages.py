@@ -42,7 +42,7 @@ def sweep_page(
         (PARTIAL if partial else "") + (lead or NOTHING_YET),
         (
             *sections,
-            Section("What these numbers do not say", bullets(caveats)),
+            Section("Limitations", bullets(caveats)),
             runs_section(dataset),
             settings_section(provenance.settings),
         ),

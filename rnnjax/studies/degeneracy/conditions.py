@@ -15,9 +15,9 @@ from rnnjax.cells import Cell, current, rate
 from rnnjax.metrics.conjugation import rounds
 from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
-from rnnjax.studies.grids import SECONDS_TO_COMPILE, task_options
+from rnnjax.studies.grids import SECONDS_TO_COMPILE, CostModel, task_options, text_table
 from rnnjax.studies.launch import Config
-from rnnjax.sweep import cost, default_layout, plan
+from rnnjax.sweep import plan
 from rnnjax.tasks import Task
 from rnnjax.validate import finite_positive, one_of, positive_integer
 
@@ -155,36 +155,30 @@ def train(config: Config, workdir: Path, condition: Condition) -> rnnjax.Populat
 
 
 def costs(config: Config, conditions: Sequence[Condition]) -> str:
-    """What `--dry_run` says: time to train and to measure every condition."""
-    layout = default_layout()
-    machine = cost.measure_machine(layout)
-    width = max(len(c.name) for c in conditions)
-    lines = [f"{'':<{width}} {'networks':>8} {'s/epoch':>8} {'minutes':>8} {'measuring':>9}"]
+    """Estimated time to train and to measure every condition, as `--dry_run` prints it."""
+    model = CostModel.measure()
+    rows = [("", "networks", "s/epoch", "minutes", "measuring")]
     longest, measuring = 0.0, 0.0
     for one in conditions:
-        blocks = plan(one.sweep(config), layout, rnnjax.Engine())
-        step = sum(cost.step_seconds(b.setup, b.runs, layout, machine) for b in blocks)
+        blocks = plan(one.sweep(config), model.layout, rnnjax.Engine())
+        step = sum(model.step_seconds(block.setup, block.runs) for block in blocks)
         most = SECONDS_TO_COMPILE / 60 + step * one.recipe.steps / 60
-        measured = measuring_seconds(config, one, machine.flops) / 60
+        measured = measuring_seconds(config, one, model.machine.flops) / 60
         longest, measuring = longest + most, measuring + measured
-        lines.append(
-            f"{one.name:<{width}} {config.seeds:>8} {step * config.steps_per_epoch:>8.2f} "
-            f"{most:>8.1f} {measured:>9.1f}"
-        )
-    device = f"{len(layout.devices)} {layout.devices[0].platform} device(s)"
-    lines.append(
-        f"{len(conditions)} conditions: training {longest:.0f} minutes at most, since networks "
-        f"stop at their threshold, often at a tenth of that; measuring {measuring:.0f} minutes; on "
-        f"{device} of {machine.flops / 1e9:,.0f} GFLOP/s together (right within a factor 2)"
+        epoch = f"{step * config.steps_per_epoch:.2f}"
+        rows.append((one.name, f"{config.seeds}", epoch, f"{most:.1f}", f"{measured:.1f}"))
+    return (
+        f"{text_table(rows)}\n{len(conditions)} conditions: training {longest:.0f} minutes at most, "
+        f"since networks stop at their threshold, often at a tenth of that; measuring "
+        f"{measuring:.0f} minutes; on {model.devices}"
     )
-    return "\n".join(lines)
 
 
 def measuring_seconds(config: Config, condition: Condition, flops: float) -> float:
-    """Estimated seconds of `rnnjax.analysis.degeneracy`, of which all pairs of networks are most.
+    """Estimated seconds of `rnnjax.analysis.degeneracy`, mostly for the pairs of networks.
 
-    The constants are those of benchmarks/results/metrics-cpu.json and condition-gpu.json;
-    compiling, one program per order of the operators at most, is most where networks are few.
+    The constants are from benchmarks/results/metrics-cpu.json and condition-gpu.json. Compiling, at
+    most one program per order of the operators, dominates where networks are few.
     """
     pairs = config.seeds * (config.seeds - 1) / 2
     hidden, bound = condition.cell.hidden, config.dsa.order
@@ -203,11 +197,11 @@ _HOST_FLOPS = 2e10  # in double precision
 
 
 def _solver_share(order: int) -> float:
-    """Of the rate of products, what the solver of rotations reaches: 13 % at 19, 35 % at 54."""
+    """Share of the rate of products that the solver reaches: 13 % at order 19, 35 % at 54."""
     return min(0.0067 * order, 0.4)
 
 
 def _operations(order: int) -> float:
-    """Of the search for the rotation between two operators: seven products per step."""
+    """Operations of the search for the rotation of a pair: seven products per step."""
     steps = sum(count * taken for count, taken in rounds(default_starts(order), STEPS))
     return 7 * steps * 2.0 * order**3

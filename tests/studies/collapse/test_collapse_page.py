@@ -61,7 +61,7 @@ def test_sections_figures_and_tables_are_all_there(page):
         "Larger networks at a fixed rate",
         "Paper versus here",
         "Accuracy alone as the criterion",
-        "What these numbers do not say",
+        "Limitations",
         "Runs",
         "Settings",
     ]

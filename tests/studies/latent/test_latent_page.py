@@ -65,7 +65,7 @@ def test_sections_figures_and_provenance(page):
         "Accuracy",
         "Time and memory",
         "Paper versus here",
-        "What these numbers do not say",
+        "Limitations",
         "Runs",
         "Settings",
     ]

@@ -73,7 +73,7 @@ def test_sections_figures_and_provenance(page):
         "Steps to a loss",
         "The same number of steps",
         "Paper versus here",
-        "What these numbers do not say",
+        "Limitations",
         "Runs",
         "Settings",
     ]

@@ -71,14 +71,14 @@ def test_sections_figures_and_tables_are_all_there(page):
     assert [part.heading for part in page.sections] == [
         CARRY,
         "Loss against learning rate",
-        "What these numbers do not say",
+        "Limitations",
         "Runs",
         "Settings",
     ]
     names = [picture.name for part in page.sections for picture in part.figures]
     assert names == ["rates_against_width", "transfer_curves"]
     assert ("training took", "1 h 6 min") in page.provenance
-    assert "1000 here" in section(page, "What these numbers do not say").text
+    assert "1000 here" in section(page, "Limitations").text
     render_html(page)
     assert "figures/transfer_curves.png" in render_markdown(page)
 
