@@ -114,6 +114,7 @@ def test_tangent_kernels_are_those_of_the_jacobian(population):
     assert np.all(np.trace(recurrent, axis1=1, axis2=2) < np.trace(grams, axis1=1, axis2=2))
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_converged_networks_are_a_population_and_others_are_listed(some_converged):
     whole = some_converged
     good = whole.converged

@@ -192,6 +192,7 @@ def test_any_cell_can_be_rolled_out():
     np.testing.assert_array_equal(trajectory.outputs, 10 * trajectory.states)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_invalid_arguments_are_named():
     cell, params = Plain(), {"gain": jnp.ones(2)}
     with pytest.raises(ValueError, match=r"inputs: expected shape \[B, T, 2\], got \(5, 2\)"):

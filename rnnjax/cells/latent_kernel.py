@@ -40,7 +40,7 @@ _LISTED = 16
 def run(
     entering: Float[Array, "F N"],
     leaving: Float[Array, "D N"],
-    drive: Float[Array, "T F-K B"],
+    drive: Float[Array, "T V B"],
     initial: Float[Array, "D B"],
     keep: tuple[float, ...],
 ) -> Float[Array, "T D B"]:

@@ -178,11 +178,11 @@ class Evaluation(NamedTuple):
     pearson: Scalar
 
 
-def _stream(seed: Int[Array, ""], purpose: int) -> Key:
+def _stream(seed: Int[Array, ""] | int, purpose: int) -> Key:
     return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), purpose)
 
 
-def initial_params(cell: Cell, seed: Int[Array, ""]) -> Params:
+def initial_params(cell: Cell, seed: Int[Array, ""] | int) -> Params:
     """Initial weights of a seed; they do not depend on the recipe or the settings."""
     return cell.init(_stream(seed, _INITIALIZATION))
 
@@ -331,7 +331,7 @@ def _end_epoch(setup: Setup, run: Run) -> Run:
     )
 
 
-def held_out_trials(task: Task, seed: Int[Array, ""], trials: int) -> Trial:
+def held_out_trials(task: Task, seed: Int[Array, ""] | int, trials: int) -> Trial:
     """Draws the held-out trials of a seed."""
     return task.batch(_stream(seed, _EVALUATION), trials)
 

@@ -13,7 +13,7 @@ import pytest
 import rnnjax
 import tiny
 from rnnjax import Engine, Status, run_sweep, train_one
-from rnnjax.sweep import FIELDS, block, cost, default_layout, engine, programs
+from rnnjax.sweep import FIELDS, Layout, block, cost, default_layout, engine, programs
 from rnnjax.training import Setup
 
 CHECKED = [name for name in (*FIELDS, "loss") if name != "seconds"]
@@ -146,7 +146,7 @@ def test_compaction_changes_nothing(side_by_side, monkeypatch):
 def test_rates_of_accelerators_add_up_and_those_of_cores_do_not(platform, share):
     def machine(count):
         device = types.SimpleNamespace(platform=platform)
-        return cost.nominal_machine(types.SimpleNamespace(devices=(device,) * count))
+        return cost.nominal_machine(Layout((device,) * count, None))
 
     assert machine(3).flops == share * machine(1).flops
     assert machine(3).step_overhead == machine(1).step_overhead
