@@ -7,7 +7,6 @@ A script under experiments/ declares its `Study` and calls `main`. The work is d
 import ast
 import contextlib
 import importlib.util
-import inspect
 import logging
 import os
 import re
@@ -138,7 +137,8 @@ def _load_function(file: Path) -> Callable[..., Config]:
 def _help(study: Study) -> str:
     """Presets, as the docstring of the config file lists them, then flags and settings."""
     presets = ast.get_docstring(ast.parse(study.config_file.read_text())) or ""
-    settings = inspect.getsourcefile(_load_function(study.config_file))
+    get_config = _load_function(study.config_file)
+    settings = getattr(sys.modules.get(get_config.__module__), "__file__", study.config_file)
     return f"""{presets}
 
 Flags:

@@ -168,8 +168,8 @@ def costs(config: Config, conditions: Sequence[Condition]) -> str:
         epoch = f"{step * config.steps_per_epoch:.2f}"
         rows.append((one.name, f"{config.seeds}", epoch, f"{most:.1f}", f"{measured:.1f}"))
     return (
-        f"{text_table(rows)}\n{len(conditions)} conditions: training {longest:.0f} minutes at most, "
-        f"since networks stop at their threshold, often at a tenth of that; measuring "
+        f"{text_table(rows)}\n{len(conditions)} conditions: training {longest:.0f} minutes at "
+        f"most, since networks stop at their threshold, often at a tenth of that; measuring "
         f"{measuring:.0f} minutes; on {model.devices}"
     )
 
