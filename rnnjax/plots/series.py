@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.transforms import ScaledTranslation
 
 from rnnjax.analysis import iterate_conditions
@@ -151,6 +152,8 @@ def legends_below(figure: Figure, panels: list[Axes]) -> None:
     engine.set(rect=(0, reserved, 1, 1 - reserved))
     if rows > 1:
         engine.set(hspace=rows * (reserved + _ROW_GAP / figure.get_figheight()))
+    # Notebooks crop figures to what is in the layout: this keeps the legends.
+    figure.add_artist(Rectangle((0, 0), 1, 1, fill=False, lw=0, transform=figure.transFigure))
 
 
 def share_rates(panels: list[Axes]) -> None:
