@@ -19,13 +19,13 @@ STYLES: dict[str, tuple[str, dict[str, Any]]] = {
 """Label and style of every competitor."""
 
 
-def _drawn(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+def _select(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return [row for row in rows if name in row]
 
 
 def _draw_times(axes: Axes, rows: list[dict[str, Any]]) -> None:
     for name, (label, style) in STYLES.items():
-        timed = _drawn(rows, name)
+        timed = _select(rows, name)
         if not timed:
             continue
         values = [row[name]["ms_per_epoch"] for row in timed]
@@ -40,7 +40,7 @@ def _draw_times(axes: Axes, rows: list[dict[str, Any]]) -> None:
 
 def _draw_memory(axes: Axes, rows: list[dict[str, Any]]) -> None:
     for name, (_, style) in STYLES.items():
-        timed = _drawn(rows, name)
+        timed = _select(rows, name)
         peak = [row[name]["peak_bytes"] / 1e9 for row in timed]
         axes.plot([row["hidden"] for row in timed], peak, ms=4, lw=1.4, **style)
     axes.set_ylabel("peak memory, GB")

@@ -120,7 +120,7 @@ class Competitors:
         return True
 
 
-def _prepared(
+def _prepare(
     workers: dict[str, Worker], window: float, absent: dict[str, str]
 ) -> tuple[dict[str, Worker], dict[str, str]]:
     """The workers that are warm, and why the others are not timed."""
@@ -142,7 +142,7 @@ def _time_size(hidden: int, flags: Flags, competitors: Competitors) -> dict[str,
     """Windows of all competitors at one size, round by round, and their memory and losses."""
     with contextlib.ExitStack() as stack:
         workers = competitors.start(stack, hidden)
-        workers, skipped = _prepared(workers, flags.window, competitors.absent)
+        workers, skipped = _prepare(workers, flags.window, competitors.absent)
         windows: dict[str, list[Answer]] = {name: [] for name in workers}
         for _ in range(flags.repeats):
             for name, worker in workers.items():

@@ -102,10 +102,10 @@ class TanhRate:
         elements = 2**14 if layout.on_cpu else 2**26
         shape = len(layout.devices), elements
         self._points = jax.device_put(jnp.ones(shape), layout.sharding())
-        self._function = jax.jit(lambda x: layout.map(self._repeated, x))
+        self._function = jax.jit(lambda x: layout.map(self._repeat, x))
         self.rate = 0.0
 
-    def _repeated(self, x: Any) -> Any:
+    def _repeat(self, x: Any) -> Any:
         return jax.lax.fori_loop(0, self._TIMES, lambda _, x: jnp.tanh(x), x)
 
     def measure(self, tries: int) -> None:

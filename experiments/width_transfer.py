@@ -1,4 +1,4 @@
-"""Width transfer: loss against learning rate against width, one panel per width rule.
+"""Width transfer: loss against learning rate at every width, one panel per width rule.
 
     python experiments/width_transfer.py --workdir=runs/width_transfer
 

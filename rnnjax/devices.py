@@ -38,7 +38,7 @@ __all__ = [
 HOST_BATCH = 256 * 2**20
 """Default memory of a batch on the host, bytes."""
 
-_BATCH_SHARE = 8  # a batch takes one part in so many of an accelerator's memory
+_BATCH_SHARE = 8  # divisor of an accelerator's memory that gives that of a batch
 _GROUP = 8  # networks per accelerator in one call of a program
 
 

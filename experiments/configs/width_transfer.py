@@ -1,4 +1,4 @@
-"""Which width rule lets one learning rate serve every width? Loss against rate against width.
+"""Width transfer: under which width rule does one learning rate suit every width?
 
     python experiments/width_transfer.py --config=smoke   # seconds; checks the installation
     python experiments/width_transfer.py                  # laptop: less than an hour on 2 cores

@@ -68,7 +68,7 @@ def bisect_critical_rates(
 
     Raises:
         ValueError: rates that do not rise, a level outside (0, 1], a stride below 1, or arguments
-            that `run_sweep` refuses.
+            that `run_sweep` rejects.
     """
     fraction("level", level, open_below=True)
     positive_integer("stride", stride)
@@ -79,14 +79,14 @@ def bisect_critical_rates(
     found = None
     while True:
         new = run_sweep(sweep, store, mask=wanted, progress=progress, engine=engine)
-        found = new if found is None else _merged(found, new)
+        found = new if found is None else _merge(found, new)
         density = success_density(found, accuracy, threshold)
-        wanted = _wanted(sweep, density, finished(found), level, stride)
+        wanted = _select_runs(sweep, density, finished(found), level, stride)
         if not wanted.any():
             return found
 
 
-def _wanted(
+def _select_runs(
     sweep: Sweep, density: xr.DataArray, done: xr.DataArray, level: float, stride: int
 ) -> np.ndarray:
     """Mask of all seeds of the next rate of every condition that needs one.
@@ -107,7 +107,7 @@ def _wanted(
     return wanted
 
 
-def _merged(old: xr.Dataset, new: xr.Dataset) -> xr.Dataset:
+def _merge(old: xr.Dataset, new: xr.Dataset) -> xr.Dataset:
     """`new` where it has results, else `old`; with a store `new` already holds all results."""
     fresh = new["status"] != Status.PENDING
     merged = xr.where(fresh, new, old, keep_attrs=True)

@@ -26,27 +26,27 @@ __all__ = [
 
 
 CHART_PERMUTATIONS = Resampling(resamples=999)
-"""At every place of a chart, unless said otherwise."""
+"""Default permutations at every place of a chart."""
 
 
 class Comparison(NamedTuple):
     """Conditions that differ in one setting, in its order, as `degeneracy` describes them."""
 
     name: str
-    """A file name's stem, such as `flip_flop_bits`."""
+    """Stem of file names, such as `flip_flop_bits`."""
     title: str
-    """For a reader, such as `Flip flop`."""
+    """Title in tables and figures, such as `Flip flop`."""
     setting: str
-    """What differs, such as `bits`."""
+    """The setting that differs, such as `bits`."""
     levels: tuple[str, ...]
     """Its values, as labels."""
     data: tuple[xr.Dataset, ...]
 
 
 def _values(dataset: xr.Dataset, measure: Measure) -> np.ndarray:
-    """What a measure is a statistic of; networks that did not converge are NaN.
+    """Values of which a measure is a statistic; networks that did not converge are NaN.
 
-    So is every network where a population has no such measure, as a cell without recurrent weights.
+    All are NaN where a population lacks the measure, as with a cell without recurrent weights.
     """
     if measure.variable not in dataset:
         dims = ("seed", "other") if measure.statistic == "pairs" else ("seed",)
@@ -85,7 +85,7 @@ def chart_trends(
     """The trend of dynamical distances at every number of components and delays.
 
     Args:
-        datasets: of the conditions of a factor, in order.
+        datasets: those of the conditions of a factor, in order.
         variable: `dsa_chart` or `eigenvalue_chart`.
         resampling: confidence, number and seed of the permutations at every place.
 
@@ -129,7 +129,7 @@ def embedding(distances: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
     Args:
         distances: [S, S], NaN for networks left out.
-        seed: of the starts.
+        seed: seed of the starts.
 
     Raises:
         ValueError: another shape, or fewer than two networks.
@@ -153,9 +153,9 @@ def embedding(distances: np.ndarray, *, seed: int = 0) -> np.ndarray:
 def matched(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     """The conditions, restricted to networks whose losses lie in a range that all of them share.
 
-    The range of the loss on the task, on trials that networks share, goes from the largest of the
-    conditions' lowest losses to the smallest of their highest. A condition may keep no network; one
-    in which none converged does not narrow the range. Means within the range may still differ:
+    The range of the loss on the task, on trials that networks share, extends from the largest of
+    the conditions' lowest losses to the smallest of their highest. A condition may keep no network;
+    one in which none converged does not narrow the range. Means within the range may still differ:
     compare `held_out_loss` or `loss` too.
     """
     converged = [d["loss"].where(d["status"] == Status.CONVERGED) for d in datasets]

@@ -91,7 +91,7 @@ def steps_to_loss(
 
 
 def _log_losses(dataset: xr.Dataset, steps: Sequence[float] | None, window: int) -> xr.DataArray:
-    """log10 of the smoothed loss nearest to `steps`; NaN for a run not run, or stopped earlier."""
+    """log10 of the smoothed loss nearest to `steps`; NaN where a run is missing or has stopped."""
     require(dataset, dims=["hidden", "seed"])
     curves = smoothed_loss(dataset.sortby("hidden"), window)
     middles = curves["step"].values

@@ -1,10 +1,10 @@
 """Degeneracy of a population at four levels, from its networks to labelled distances.
 
 Behavior: the loss on stretched trials. Dynamics: dynamical similarity analysis. Weights: the
-permutation-invariant distance. Representation: SVCCA, CKA and Procrustes. Beside them stand the
-numbers that qualify them: the chart of dynamical distances over components and delays, the distance
-of eigenvalues, weights relative to their norms and to those of untrained networks, and the
-stretched loss less that of the task itself.
+permutation-invariant distance. Representation: SVCCA, CKA and Procrustes. Further
+numbers qualify them: the chart of dynamical distances over components and delays, the distance of
+eigenvalues, weights relative to their norms and to those of untrained networks, and the stretched
+loss less that of the task itself.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ __all__ = [
     "weight_distances",
 ]
 
-_STREAM = 0x0DE6  # what `key` is folded with
+_STREAM = 0x0DE6  # number that is folded into `key`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,15 +50,15 @@ class DegeneracyOptions:
     probe_trials: int = 16
     """Trials of the tangent kernel's probe."""
     probe_times: int = 5
-    """Steps of each of them that are probed."""
+    """Time steps of each probe trial."""
     samples: int = 16
-    """Trials whose every step is a sample of the distances between activities."""
+    """Trials for the distances between activities; each of their steps is a sample."""
     dsa_trials: int = 64
     """Trials for the dynamical distances."""
     variance: float = 0.99
     """Share of the variance that principal components keep."""
     longest_delay: int = 30
-    """Delays from 1 to this are tried."""
+    """Longest delay to try; the shortest is 1."""
     order: int = 60
     """Largest order, components x delays, of an operator."""
     components: tuple[int, ...] = (2, 4, 8, 12, 16, 20)
@@ -82,11 +82,11 @@ class DegeneracyOptions:
 
 
 class Compared(NamedTuple):
-    """What the stages receive: the converged networks of a population, and their trials."""
+    """Arguments of the stages: the converged networks of a population, and their trials."""
 
     population: Population
     activity: Activity
-    """On the trials whose steps are samples."""
+    """Activity on the trials whose steps are samples."""
     states: Float[np.ndarray, "S B T N"]
     """Firing rates on the trials of the dynamical distances."""
     key: Key
@@ -125,7 +125,7 @@ def weight_distances(given: Compared) -> Found:
 
 
 def _certainty(value: np.ndarray, bound: np.ndarray, status: np.ndarray) -> dict[str, float]:
-    """Over pairs: distance of the values from their bounds, and the share not known as optima."""
+    """Mean relative distance of the pairs from their bounds, and the share that is unsettled."""
     pairs = np.triu_indices(len(value), 1)
     above = (value - bound)[pairs] / np.where(value > 0, value, 1.0)[pairs]
     return {
@@ -221,7 +221,7 @@ _EMPTY: dict[str, dict[str, float]] = {
     },
     "pif": dict.fromkeys(("above_bound", "unsettled"), np.nan),
 }
-"""Attributes where there is nothing to compare."""
+"""Attributes where fewer than two networks converged."""
 
 
 def degeneracy(

@@ -1,6 +1,6 @@
-"""The table of measures: what conditions are compared by, one entry each.
+"""The table of measures by which conditions are compared, one entry each.
 
-An entry of `rnnjax.metrics.METRICS` is a measure without further ado; the table below adds what
+An entry of `rnnjax.metrics.METRICS` is a measure; the table below adds those that
 `rnnjax.analysis.degeneracy` derives from the same solves, and the measures of single networks.
 """
 
@@ -14,19 +14,19 @@ __all__ = ["MEASURES", "Measure", "measures_at"]
 
 
 class Measure(NamedTuple):
-    """A number that a condition has: a statistic of a variable of `degeneracy`'s dataset."""
+    """One number per condition: a statistic of a variable of `degeneracy`'s dataset."""
 
     level: Level
-    """Level of comparison, or `features` for what describes single networks."""
+    """Level of comparison, or `features` for measures of single networks."""
     statistic: Statistic
-    """How the variable becomes one number per condition."""
+    """Reduction of the variable to one number per condition."""
     variable: str
     """Name in the dataset."""
     title: str
-    """For a reader."""
+    """Label in tables and figures."""
     direction: int = 1
     """1 where larger values mean more degeneracy, or stronger feature learning; -1 where smaller
-    ones do; 0 where neither."""
+    values do; 0 where neither do."""
 
 
 _DERIVED = {

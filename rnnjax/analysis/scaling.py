@@ -45,7 +45,7 @@ def _weighted_density(success: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.where(total > 0, passed / np.where(total > 0, total, 1.0), np.nan)
 
 
-def _narrowed(found: Brackets, observed: Brackets) -> Brackets:
+def _narrow(found: Brackets, observed: Brackets) -> Brackets:
     """Brackets `[R, H]` cut to the width of the observed ones `[H]`, on the side away from them.
 
     A bisection refines the grid only around the observed bracket. Uncut, the bracket of a resample
@@ -59,7 +59,7 @@ def _narrowed(found: Brackets, observed: Brackets) -> Brackets:
     return Brackets(lower, upper, found.censored)
 
 
-def _resampled_lines(
+def _resample_lines(
     success: np.ndarray,
     observed: Brackets,
     log_rates: np.ndarray,
@@ -72,7 +72,7 @@ def _resampled_lines(
     rng = resampling.generator()
     weights = seed_weights(rng, resampling.resamples, success.shape[0], success.shape[-1])
     found = _brackets(_weighted_density(success, weights), log_rates, level, edge)
-    found = _narrowed(found, observed)
+    found = _narrow(found, observed)
     place = rng.uniform(size=found.lower.shape)
     log_sizes = np.log10(sizes.astype(float))
     return fit_lines(log_sizes, found.lower + place * (found.upper - found.lower))
@@ -135,7 +135,7 @@ def power_law(
         density = _weighted_density(success, np.ones((1, *success.shape[::2])))[0]
         found = _brackets(density, log_rates, level, edge)
         position = found.lower if point == "lower" else (found.lower + found.upper) / 2
-        lines = _resampled_lines(success, found, log_rates, sizes, level, edge, resampling)
+        lines = _resample_lines(success, found, log_rates, sizes, level, edge, resampling)
         summary = line_summary(sizes, position, lines, resampling.confidence, found[:2])
         return {**summary, "points_censored": found.censored.sum()}
 

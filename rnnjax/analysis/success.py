@@ -26,7 +26,7 @@ def _threshold(dataset: xr.Dataset, threshold: float | xr.DataArray | None) -> f
     if threshold is not None:
         return threshold
     if "criterion" not in dataset:
-        raise ValueError("threshold: expected a number, since the dataset carries no 'criterion'")
+        raise ValueError("threshold: expected a number, since the dataset has no 'criterion'")
     return dataset["criterion"]
 
 
@@ -36,11 +36,11 @@ def succeeded(
     """1 where a run stayed finite and learned, 0 where not.
 
     Without a `threshold` a run has learned if its accuracy exceeds the dataset's `criterion` and
-    its final loss is below `blind_loss`, that of the best answer that ignores the input: a network
-    that has learned nothing may answer two cues with the right signs by chance. With a `threshold`,
-    an accuracy above it suffices. `accuracy` names the definition (the variable `accuracy_<name>`).
-    Returns float over the dimensions of the runs; NaN where a run has not ended. Raises
-    `ValueError` for an unknown definition, or if there is no criterion.
+    its final loss is below `blind_loss`, that of the best output that ignores the input: a network
+    that has learned nothing may respond to two cues with the right signs by chance. With a
+    `threshold`, an accuracy above it suffices. `accuracy` names the definition (the variable
+    `accuracy_<name>`). Returns float over the dimensions of the runs; NaN where a run has not
+    ended. Raises `ValueError` for an unknown definition, or if there is no criterion.
     """
     values, done = _accuracy(dataset, accuracy), finished(dataset)
     if threshold is None and accuracy != "decision":

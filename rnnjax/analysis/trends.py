@@ -38,7 +38,7 @@ ALPHA = 0.05
 
 
 PERMUTATIONS = Resampling(resamples=9999)
-"""Of a trend, unless said otherwise."""
+"""Default permutations of a trend."""
 
 
 class Estimate(NamedTuple):
@@ -51,7 +51,7 @@ class Estimate(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """How a statistic moves from level to level of a factor."""
+    """Change of a statistic over the levels of a factor."""
 
     slope: float
     """Least squares over the levels' order, per level."""
@@ -60,7 +60,7 @@ class Trend(NamedTuple):
     p: float
     """Two-sided, of the permutation test; of a spread, of the distances from the median."""
     networks: tuple[int, ...]
-    """That entered, by level."""
+    """Networks that entered, by level."""
     relative: float
     """The slope over the mean of the levels' values."""
     verdict: str
@@ -70,18 +70,18 @@ class Trend(NamedTuple):
     """Whether networks of one seed were compared with each other across levels."""
 
 
-def _known(kind: Statistic, values: object) -> np.ndarray:
-    """The part of `values` that is there; networks left out are NaN."""
+def _drop_left_out(kind: Statistic, values: object) -> np.ndarray:
+    """`values` without the networks left out, which are NaN."""
     validate.one_of("kind", kind, get_args(Statistic))
     given = np.asarray(values, float)
-    there = np.flatnonzero(_there(kind, given))
+    there = np.flatnonzero(_find_present(kind, given))
     given = given[np.ix_(there, there)] if kind == "pairs" else given[there]
     if not np.isfinite(given).all():
-        raise ValueError("values: expected finite distances between networks that are there")
+        raise ValueError("values: expected finite distances between networks that are not left out")
     return given
 
 
-def _there(kind: Statistic, values: np.ndarray) -> np.ndarray:
+def _find_present(kind: Statistic, values: np.ndarray) -> np.ndarray:
     """Which networks are not left out, [S]."""
     if kind == "pairs":
         if values.ndim != 2 or values.shape[0] != values.shape[1]:
@@ -111,7 +111,7 @@ def _without_each(kind: Statistic, values: np.ndarray) -> np.ndarray:
 
 
 def pseudo_values(kind: Statistic, values: object) -> np.ndarray:
-    """Jackknife pseudo-values of the networks that are there, [S'].
+    """Jackknife pseudo-values of the networks that are not left out, [S'].
 
     Args:
         kind: the statistic (`Statistic`).
@@ -122,7 +122,7 @@ def pseudo_values(kind: Statistic, values: object) -> np.ndarray:
         ValueError: another shape, or distances that are not finite; with fewer than three networks
             there are none, and the result is empty.
     """
-    known = _known(kind, values)
+    known = _drop_left_out(kind, values)
     if len(known) < 3:
         return np.zeros(0)
     return len(known) * _statistic(kind, known) - (len(known) - 1) * _without_each(kind, known)
@@ -130,7 +130,7 @@ def pseudo_values(kind: Statistic, values: object) -> np.ndarray:
 
 def estimate(kind: Statistic, values: object) -> Estimate:
     """The statistic and its jackknife error over networks; arguments as `pseudo_values`."""
-    known = _known(kind, values)
+    known = _drop_left_out(kind, values)
     if len(known) < (1 if kind == "mean" else 2):
         return Estimate(np.nan, np.nan, len(known))
     pseudo = pseudo_values(kind, values)
@@ -148,7 +148,7 @@ def factor_trend(
     """Slope of a statistic over the levels of a factor, with its interval and a permutation test.
 
     The slope is the least-squares slope over the levels' order (0, 1, 2, ...). Levels with fewer
-    than three networks are passed over. Two levels make the comparison of two conditions.
+    than three networks are left out. With two levels it compares two conditions.
 
     With `seeds`, and where the seeds that all levels share are more than half of the networks of
     each, the trend is *paired*: it is that of the shared seeds. Every seed s has a slope
@@ -170,17 +170,17 @@ def factor_trend(
 
     Raises:
         ValueError: fewer than two levels, seeds that do not fit the levels or repeat within one, or
-            what `pseudo_values` refuses.
+            values that `pseudo_values` rejects.
     """
     if len(levels) < 2:
         raise ValueError(f"levels: expected at least 2, got {len(levels)}")
-    known = [_known(kind, values) for values in levels]
+    known = [_drop_left_out(kind, values) for values in levels]
     used = [place for place, values in enumerate(known) if len(values) >= 3]
     counts = tuple(map(len, known))
     if len(used) < 2:
         nan = np.nan
         return Trend(nan, nan, nan, nan, counts, nan, "too few networks")
-    shared = None if seeds is None else _shared(kind, levels, seeds, used)
+    shared = None if seeds is None else _match_seeds(kind, levels, seeds, used)
     if shared is not None:
         counts = tuple(
             len(shared[0]) if place in used else count for place, count in enumerate(counts)
@@ -192,7 +192,7 @@ def factor_trend(
     return _trend(found, counts, resampling)
 
 
-def _shared(
+def _match_seeds(
     kind: Statistic, levels: Sequence[object], seeds: Sequence[object], used: Sequence[int]
 ) -> list[np.ndarray] | None:
     """The values at the `used` levels of the seeds that all have; None where these are too few."""
@@ -201,7 +201,7 @@ def _shared(
     rows: list[dict[object, int]] = []
     for place in used:
         labels = np.asarray(seeds[place]).tolist()
-        there = _there(kind, np.asarray(levels[place], float))
+        there = _find_present(kind, np.asarray(levels[place], float))
         if len(labels) != len(there) or len(set(labels)) < len(labels):
             raise ValueError(
                 f"seeds: expected {len(there)} different ones at level {place}, got {labels}"
@@ -242,7 +242,7 @@ def _trend(levels: _Levels, counts: tuple[int, ...], resampling: Resampling) -> 
         return Trend(slope, slope, slope, float(slope == 0), counts, relative, verdict, paired)
     half = error * float(stats.t.ppf((1 + resampling.confidence) / 2, freedom))
     moved = [np.abs(v - np.median(v)) for v in known] if kind == "spread" else pseudo
-    test = _permuted_within_seeds if paired else _permuted_between_levels
+    test = _permute_within_seeds if paired else _permute_between_levels
     p = test(moved, weights, resampling)
     agrees = slope * float(weights @ [values.mean() for values in moved]) > 0
     verdict = "no arrow" if p > ALPHA or not agrees else "rises" if slope > 0 else "falls"
@@ -258,7 +258,7 @@ def _error(pseudo: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, fl
 
 
 def _paired_error(pseudo: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, float]:
-    """The same of levels whose networks share their seeds."""
+    """The same for levels whose networks share their seeds."""
     slopes = np.stack(pseudo, axis=1) @ weights
     return float(slopes.std(ddof=1) / np.sqrt(len(slopes))), float(len(slopes) - 1)
 
@@ -268,7 +268,7 @@ def pooled_trend(trends: Sequence[Trend]) -> Trend:
 
     Its interval is that of the mean, from the series' own; its p value is Stouffer's, of the
     series' p values with the signs of their slopes. Series count as independent. Those with too
-    few networks are passed over; `networks` is how many series there were.
+    few networks are left out; `networks` is the number of the others.
 
     Raises:
         ValueError: no series.
@@ -291,7 +291,7 @@ def pooled_trend(trends: Sequence[Trend]) -> Trend:
     return Trend(mean, mean - half, mean + half, p, count, mean, verdict)
 
 
-def _permuted_between_levels(
+def _permute_between_levels(
     values: Sequence[np.ndarray], weights: np.ndarray, resampling: Resampling
 ) -> float:
     """Two-sided p value of the studentized slope when networks are exchanged between levels."""
@@ -307,10 +307,10 @@ def _permuted_between_levels(
     return _two_sided(np.asarray(slopes), np.sqrt(variance))
 
 
-def _permuted_within_seeds(
+def _permute_within_seeds(
     values: Sequence[np.ndarray], weights: np.ndarray, resampling: Resampling
 ) -> float:
-    """The same when the levels of every seed are exchanged among themselves."""
+    """The same when levels are exchanged within every seed."""
     table = np.stack(values, axis=1)  # [S, levels]
     copies = np.broadcast_to(table, (resampling.resamples, *table.shape))
     drawn = resampling.generator().permuted(copies, axis=2)

@@ -69,7 +69,8 @@ def current(
         parametrization: another width rule, in place of the standard one.
 
     Raises:
-        ValueError: sizes below 1, `tau` outside (0, 1], an unknown `init`, or both of the last.
+        ValueError: sizes below 1, `tau` outside (0, 1], an unknown `init`, or
+            both `init` and `parametrization`.
     """
     return Current(hidden, inputs, outputs, tau, bias, chosen_rule(init, parametrization))
 

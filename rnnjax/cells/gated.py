@@ -146,7 +146,7 @@ def gru(
         parametrization: another width rule, in place of the standard one.
 
     Raises:
-        ValueError: sizes below 1, an unknown `init`, or both of the last.
+        ValueError: sizes below 1, an unknown `init`, or both `init` and `parametrization`.
     """
     return GRU(hidden, inputs, outputs, _rule(init, parametrization))
 

@@ -34,7 +34,7 @@ _RESIDENT = 2**24
 """Elements of one [tile, B]: two tiles fit into a core's cache, or an accelerator's memory."""
 
 _LISTED = 16
-"""Sums of at most so many terms are written out, not matrix products, to be fused with tanh."""
+"""Sums of at most this many terms are written out, not matrix products, to fuse with tanh."""
 
 
 def run(
@@ -73,7 +73,7 @@ def _ceil(whole: int, part: int) -> int:
     return -(-whole // part)
 
 
-def _shared(function: Any, split_in: tuple[bool, ...], split_out: Any) -> Any:
+def _share(function: Any, split_in: tuple[bool, ...], split_out: Any) -> Any:
     """Runs `function` on every device of the units' axis, if there is one.
 
     The first argument of `function` is then the sum over that axis, else the identity. Arguments in
@@ -130,7 +130,7 @@ def _forward(
 
         return jax.lax.scan(advance, initial, drive)[1]
 
-    shared = _shared(forward, (True, True, False, False), False)
+    shared = _share(forward, (True, True, False, False), False)
     states = shared(entering, leaving, drive, initial)
     return states, (entering, leaving, drive, initial, states)
 
@@ -169,7 +169,7 @@ def _backward(keep: tuple[float, ...], residuals, cotangents: Array):
         return *slopes, total(to_drive), carried
 
     split_in = True, True, False, False, False, False
-    return _shared(backward, split_in, (True, True, False, False))(*residuals, cotangents)
+    return _share(backward, split_in, (True, True, False, False))(*residuals, cotangents)
 
 
 _states.defvjp(_forward, _backward)

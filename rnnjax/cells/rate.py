@@ -56,6 +56,7 @@ def rate(
         parametrization: another width rule, in place of the standard one.
 
     Raises:
-        ValueError: sizes below 1, `alpha` outside (0, 1], an unknown `init`, or both of the last.
+        ValueError: sizes below 1, `alpha` outside (0, 1], an unknown `init`, or
+            both `init` and `parametrization`.
     """
     return Rate(hidden, inputs, outputs, alpha, bias, chosen_rule(init, parametrization))

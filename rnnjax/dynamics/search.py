@@ -73,11 +73,11 @@ def _jacobians(cell: Cell, params: Params, states: Array, inputs: Array) -> Arra
     return jax.vmap(jacobian)(states)
 
 
-def _doubles(tree):
+def _to_double(tree):
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), tree)
 
 
-def _checked_inputs(cell: Cell, inputs: object) -> np.ndarray:
+def _check_inputs(cell: Cell, inputs: object) -> np.ndarray:
     given = np.zeros(cell.inputs) if inputs is None else np.asarray(inputs, float)
     if given.shape != (cell.inputs,) or not np.isfinite(given).all():
         raise ValueError(f"inputs: expected {cell.inputs} finite numbers, got {inputs!r}")
@@ -99,12 +99,14 @@ def jacobians(
         ValueError: states of another shape, or inputs that are not I finite numbers.
     """
     instance_of("cell", cell, Cell)
-    given, points = _checked_inputs(cell, inputs), np.asarray(states, float)
+    given, points = _check_inputs(cell, inputs), np.asarray(states, float)
     size = jax.eval_shape(cell.initial_state, params).shape[-1]
     if points.ndim != 2 or points.shape[1] != size:
         raise ValueError(f"states: expected shape [P, {size}], got {points.shape}")
     with jax.enable_x64(True):
-        return np.asarray(_jacobians(cell, _doubles(params), _doubles(points), _doubles(given)))
+        return np.asarray(
+            _jacobians(cell, _to_double(params), _to_double(points), _to_double(given))
+        )
 
 
 def fixed_points(
@@ -140,7 +142,7 @@ def fixed_points(
     if finite_positive("tolerance", tolerance) > finite_positive("slow", slow):
         raise ValueError(f"tolerance: expected at most slow, {slow:g}, got {tolerance:g}")
     positive_integer("steps", steps)
-    given, begin = _checked_inputs(cell, inputs), np.asarray(starts, float)
+    given, begin = _check_inputs(cell, inputs), np.asarray(starts, float)
     networks = jax.tree.leaves(params)[0].shape[0]
     first = {name: leaf[0] for name, leaf in params.items()}
     size = jax.eval_shape(cell.initial_state, first).shape[-1]
@@ -149,7 +151,9 @@ def fixed_points(
     if not np.isfinite(begin).all():
         raise ValueError("starts: expected finite states, got NaN or infinity")
     with jax.enable_x64(True):
-        ends, speeds = _descend(cell, _doubles(params), _doubles(begin), _doubles(given), steps)
+        ends, speeds = _descend(
+            cell, _to_double(params), _to_double(begin), _to_double(given), steps
+        )
     ends, speeds = np.asarray(ends), np.asarray(speeds)
     found = []
     for row in range(networks):

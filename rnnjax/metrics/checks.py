@@ -66,7 +66,7 @@ def matched_operators(first: str, a: object, second: str, b: object) -> tuple[np
 
 
 def labelled(name: str, population: Iterable[object]) -> dict[str, object]:
-    """The networks of `population` by the labels that errors name."""
+    """The networks of `population` by the labels that errors use."""
     return {f"{name}, network {s}": member for s, member in enumerate(population)}
 
 

@@ -10,7 +10,7 @@ by I + X, and applies one Newton-Schulz iteration towards the orthogonal group. 
 up to X^2, and the next iteration squares the remaining error. f can decrease in a step; the best C
 so far is kept.
 
-f has many local optima, and a good start is ahead early. The starts therefore run in three rounds,
+f has many local optima, and a good start leads early. The starts therefore run in three rounds,
 each with the best quarter of the round before: with many starts, the rounds cost a fifth of
 running all starts to the end.
 """
@@ -84,7 +84,7 @@ def _inner(x: Array, y: Array) -> Array:
     return jnp.sum(x * y, (-1, -2))
 
 
-def _transposed(x: Array) -> Array:
+def _transpose(x: Array) -> Array:
     return jnp.swapaxes(x, -1, -2)
 
 
@@ -92,12 +92,12 @@ def _value_and_gradient(a: Array, b: Array, rotation: Array) -> tuple[Array, Arr
     """f [F] and G [F, R, R]; a product with A or B is one matrix product over all starts."""
     rotated = jnp.einsum("fij,fkj->fik", jnp.einsum("fij,jk->fik", rotation, b), rotation)
     p_transposed = jnp.einsum("fij,kj->fik", rotated, a) + jnp.einsum("fji,jk->fik", rotated, a)
-    return _inner(a[None], rotated), (_transposed(p_transposed) - p_transposed) / 2
+    return _inner(a[None], rotated), (_transpose(p_transposed) - p_transposed) / 2
 
 
 def _towards_orthogonal(rotation: Array) -> Array:
     """One Newton-Schulz iteration of the polar factor."""
-    return 1.5 * rotation - 0.5 * rotation @ (_transposed(rotation) @ rotation)
+    return 1.5 * rotation - 0.5 * rotation @ (_transpose(rotation) @ rotation)
 
 
 def _ascend(a: Array, b: Array, state: _State) -> _State:

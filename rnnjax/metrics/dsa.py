@@ -86,7 +86,7 @@ def default_starts(order: int) -> int:
     return min(max(500_000 // order**3, 24), 192)
 
 
-def _unit(matrices: np.ndarray) -> np.ndarray:
+def _normalize(matrices: np.ndarray) -> np.ndarray:
     """Matrices divided by their Frobenius norms, [M, R, R]; zero stays zero."""
     norm = np.linalg.norm(matrices, axis=(1, 2), keepdims=True)
     return matrices / np.where(norm > 0, norm, 1.0)
@@ -97,7 +97,7 @@ def _eigenvectors(matrices: np.ndarray) -> np.ndarray:
     return np.linalg.eigh((matrices + np.swapaxes(matrices, 1, 2)) / 2)[1]
 
 
-def _orthonormal(rotation: np.ndarray) -> np.ndarray:
+def _orthonormalize(rotation: np.ndarray) -> np.ndarray:
     """Orthogonalizes C to double precision by Newton-Schulz iterations."""
     for _ in range(2):
         square = np.swapaxes(rotation, -1, -2) @ rotation
@@ -112,13 +112,13 @@ def _result(
     stationary: np.ndarray,
 ) -> DSAResult:
     """Scores in double precision of a batch, from the finalists C [M, F, R, R] of each pair."""
-    finalists = _orthonormal(finalists.astype(np.float64))
+    finalists = _orthonormalize(finalists.astype(np.float64))
 
     def residuals(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         rotated = finalists @ b[:, None] @ np.swapaxes(finalists, 2, 3)
         return np.linalg.norm(a[:, None] - rotated, axis=(2, 3))
 
-    raws, chords = residuals(*operators), residuals(*map(_unit, operators))
+    raws, chords = residuals(*operators), residuals(*map(_normalize, operators))
     angles = 2 * np.arcsin(np.minimum(chords / 2, 1.0))
     best = np.arange(len(raws)), np.argmin(raws, axis=1)
     raw, angular = raws[best], angles[best]
@@ -152,7 +152,7 @@ def _side(operators: np.ndarray) -> _Side:
     operators = operators.astype(np.float64)
     order = operators.shape[-1]
     means = np.trace(operators, axis1=1, axis2=2) / order
-    unit = _unit(operators - means[:, None, None] * np.eye(order))
+    unit = _normalize(operators - means[:, None, None] * np.eye(order))
     return _Side(operators, unit, _eigenvectors(unit), spectra(operators))
 
 

@@ -32,7 +32,7 @@ Apply = Callable[[Any, Array], Array]
 
 
 def _split(params: Any, leaves: Sequence[str] | None) -> tuple[Any, Any]:
-    """Parameters to differentiate by, and all others."""
+    """Parameters to differentiate with respect to, and all others."""
     if leaves is None:
         return params, {}
     if not isinstance(params, dict):
@@ -112,7 +112,7 @@ def ntk_gram(
             time. Pass the same function for every network, so that one compiled program serves all.
         params: parameters of the network, a tree of arrays.
         inputs: probe trials, the same before and after training.
-        leaves: top-level names of the parameters to differentiate by; all by default.
+        leaves: top-level names of the parameters to differentiate with respect to; all by default.
         memory: approximate memory of rows and residuals, bytes; `rnnjax.devices.batch_memory()`
             by default.
 
@@ -197,7 +197,7 @@ class WeightChange(NamedTuple):
     """`|W_T - W_0|_F / P` for P entries of W."""
 
 
-def _named(params: Any) -> dict[str, Array]:
+def _name_leaves(params: Any) -> dict[str, Array]:
     """Leaves by their path, such as `a.b`; a bare array is called `weights`."""
     paths = jax.tree_util.tree_leaves_with_path(params)
     named = {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in paths}
@@ -217,7 +217,7 @@ def weight_change(before: Any, after: Any) -> WeightChange:
     Raises:
         ValueError: different leaves, or one of another shape.
     """
-    old, new = _named(before), _named(after)
+    old, new = _name_leaves(before), _name_leaves(after)
     if old.keys() != new.keys():
         odd = sorted(old.keys() ^ new.keys())
         raise ValueError(f"after: expected the leaves of before, got {odd} in only one of them")

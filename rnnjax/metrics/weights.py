@@ -75,7 +75,7 @@ def default_starts(units: int) -> int:
     return min(max(-(-131_072 // units**2), 8), 128)
 
 
-def _permuted(weights: np.ndarray, permutation: np.ndarray) -> np.ndarray:
+def _permute(weights: np.ndarray, permutation: np.ndarray) -> np.ndarray:
     """W[p][:, p] of every matrix, [M, N, N]."""
     each = np.arange(len(weights))[:, None, None]
     return weights[each, permutation[:, :, None], permutation[:, None, :]]
@@ -146,7 +146,7 @@ def _solve(
             permutation, spread, converged = _best_of_all(a, b)
         else:
             permutation, spread, converged = _best_of_starts(a, b, points, steps)
-        distance = np.linalg.norm(a - _permuted(b, permutation), axis=(1, 2))
+        distance = np.linalg.norm(a - _permute(b, permutation), axis=(1, 2))
         identity = np.linalg.norm(a - b, axis=(1, 2))
         permutation[identity < distance] = np.arange(units)
         distance = np.minimum(distance, identity)

@@ -42,7 +42,7 @@ def _label(labels: dict[str, object], part: xr.Dataset, name: str) -> str:
 
 
 def _draw_rule(axes: Axes, values: xr.DataArray, color: str, label: str) -> bool:
-    """Draws the geometric mean over seeds, thin before the last step, thick with range at it.
+    """Draws the geometric mean over seeds: thin before the last step, thick with the range at it.
 
     Values that are not positive and finite are left out: a change at step 0, or a diverged run.
     Returns whether any values remain.

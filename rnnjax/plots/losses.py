@@ -23,7 +23,7 @@ def _seed_curves(part: xr.Dataset, size: int, rate: float) -> np.ndarray:
     return np.where(np.isnan(loss).any(0), np.nan, loss)
 
 
-def _binned(steps: np.ndarray, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _average_bins(steps: np.ndarray, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Averages of `curves` `[S, steps]` over bins of equal length in log step."""
     place = np.floor(np.log10(steps) * _BINS_PER_DECADE)
     _, first, count = np.unique(place, return_index=True, return_counts=True)
@@ -45,7 +45,7 @@ def _draw_widths(axes: Axes, part: xr.Dataset, best: xr.Dataset) -> None:
             continue
         trained = bool(choice["trained"])
         label = f"{size}: {known[rate]}" + ("" if trained else " (failed)")
-        steps, curves = _binned(part["step"].values, curves)
+        steps, curves = _average_bins(part["step"].values, curves)
         axes.plot(
             steps, curves.mean(0), color=color, lw=1.4, ls="-" if trained else ":", label=label
         )

@@ -80,7 +80,7 @@ def _draw_map(axes: Axes, density: xr.DataArray, critical: xr.Dataset) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _trimmed(density: xr.DataArray) -> xr.DataArray:
+def _trim_rates(density: xr.DataArray) -> xr.DataArray:
     """Leaves out the rates below the smallest and above the largest rate of any run."""
     others = [name for name in density.dims if name != "learning_rate"]
     used = np.nonzero(density.notnull().any(others).values)[0]
@@ -102,7 +102,7 @@ def success_maps(
     """
     require(dataset, dims=["hidden", "learning_rate", "seed"])
     ordered = dataset.sortby(["hidden", "learning_rate"])
-    density = _trimmed(success_density(ordered, accuracy, threshold))
+    density = _trim_rates(success_density(ordered, accuracy, threshold))
     critical = critical_learning_rate(ordered, level, accuracy, threshold)
     shown = xr.Dataset({"density": density, "rate": critical["rate"]})
     columns = 0.28 * ordered.sizes["hidden"] + 1.0

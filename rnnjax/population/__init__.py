@@ -1,4 +1,4 @@
-"""Populations: networks of one condition that differ in nothing but their seeds."""
+"""Populations: networks of one condition that differ only in their seeds."""
 
 from rnnjax.population.members import Activity, Population
 from rnnjax.population.train import load_population, train_population

@@ -27,7 +27,7 @@ __all__ = ["Activity", "Population", "condition_sweep"]
 When = Literal["trained", "initial"]
 
 
-def _checked_key(key: Any) -> Key:
+def _check_key(key: Any) -> Key:
     if not isinstance(key, jax.Array):
         raise ValueError(f"key: expected a key, such as jax.random.key(0), got {key!r}")
     return key
@@ -63,7 +63,7 @@ class Population:
     results: xr.Dataset
     """Status, losses and accuracies over `seed`, as in a sweep (`rnnjax.sweep.FIELDS`)."""
     recorded: LossRecord = LossRecord()
-    """Which training losses `results` keeps."""
+    """The training losses that `results` keeps."""
 
     @property
     def task(self) -> Task:
@@ -156,7 +156,7 @@ class Population:
         )
 
     def join(self, *others: "Population") -> "Population":
-        """One population of these and the others' networks.
+        """One population of these networks and those of `others`.
 
         Raises `ValueError` if a condition differs, naming the first field that does, or if two
         networks have the same seed.
@@ -209,7 +209,7 @@ class Population:
         """Activity of every network in the same trials, `task.batch(key, trials)`.
 
         Args:
-            key: decides the trials.
+            key: draws the trials.
             trials: number of trials, B.
             task: another task with the same channels, such as `population.task.stretched(2)`; the
                 task of training by default.
@@ -252,7 +252,7 @@ class Population:
             found[rows] = some
         return found
 
-    def _fitting(self, task: Task | None) -> Task:
+    def _check_task(self, task: Task | None) -> Task:
         """`task`, or the task of training; raises `ValueError` unless it fits the networks."""
         task = instance_of("task", self.task if task is None else task, Task)
         if (task.inputs, task.outputs) != (self.cell.inputs, self.cell.outputs):
@@ -263,11 +263,11 @@ class Population:
         return task
 
     def _trials(self, key: Key, trials: int, task: Task | None, numbers: int) -> Trial:
-        """Draws the trials; raises `ValueError` unless `numbers` per network and step fit."""
-        task = self._fitting(task)
+        """Draws the trials; raises `ValueError` unless the results fit into memory."""
+        task = self._check_task(task)
         layout, count = all_devices(), positive_integer("trials", trials)
         programs.require_memory(self.setup, task, count, len(self), numbers, layout)
-        return programs.draw_trials(task, _checked_key(key), count)
+        return programs.draw_trials(task, _check_key(key), count)
 
     def _each(
         self, program: Callable[..., Any], trial: Trial, when: When
@@ -299,11 +299,11 @@ class Population:
         See `rnnjax.metrics.features.ntk_gram`; the gradients are those of raw weights.
 
         Args:
-            key: decides the trials.
+            key: draws the trials.
             trials: number of trials.
             times: number of steps of each trial, the last ones of as many equal parts.
             task: the task of the trials; the task of training by default.
-            leaves: names of the weights to differentiate by; all by default.
+            leaves: names of the weights to differentiate with respect to; all by default.
             when: `trained` or `initial` weights.
 
         Raises:
@@ -341,13 +341,13 @@ class Population:
         leaves: Sequence[str] | None,
         when: When,
     ) -> Iterator[np.ndarray]:
-        task = self._fitting(task)
+        task = self._check_task(task)
         if positive_integer("times", times) > task.steps:
             raise ValueError(f"times: expected at most {task.steps}, got {times}")
         probed = tuple(math.ceil((k + 1) * task.steps / times) - 1 for k in range(times))
         apply = programs.probe(self.cell, self.output_scale, probed)
         count = positive_integer("trials", trials)
-        inputs = programs.draw_trials(task, _checked_key(key), count).inputs
+        inputs = programs.draw_trials(task, _check_key(key), count).inputs
         weights = self._weights(when)
         for row in range(len(self)):
             one = {name: leaf[row] for name, leaf in weights.items()}

@@ -28,7 +28,9 @@ __all__ = [
 def require_memory(
     setup: Setup, task: Task, trials: int, networks: int, numbers: int, layout: Layout
 ) -> None:
-    """Raises `ValueError` unless a program with `numbers` per network, trial and step fits.
+    """Raises `ValueError` unless a program that returns `numbers` values fits into memory.
+
+    They are counted per network, trial and step.
 
     The devices evaluate one group of networks at a time; the host keeps the results of all.
     """
@@ -54,7 +56,7 @@ def require_memory(
 
 @functools.partial(jax.jit, static_argnames=("task", "count"))
 def draw_trials(task: Task, key: Key, count: int) -> Trial:
-    """`task.batch` as one program: outside of a program an accelerator compiles every operation."""
+    """`task.batch` as one program: otherwise an accelerator compiles every operation."""
     return task.batch(key, count)
 
 

@@ -53,7 +53,7 @@ def train_population(
         store: folder of the population; without one it stays in memory.
         evaluation_trials: held-out trials on which every network is evaluated at the end.
         progress: called after every segment of steps, such as `rnnjax.ProgressBar()`.
-        engine: how to compute; the defaults fit the machine.
+        engine: settings of the computation; the defaults fit the machine.
         settings: traced settings, as in `train_one`; `learning_rate` is required.
 
     Raises:
@@ -65,7 +65,7 @@ def train_population(
     instance_of("recipe", recipe, Recipe)
     arguments = ("seeds", "store", "evaluation_trials", "progress", "engine")
     values = check_settings(settings, arguments)
-    hyper = Hyper(seed=_checked_seeds(seeds), **values)
+    hyper = Hyper(seed=_check_seeds(seeds), **values)
     setup = Setup(task, fitted(cell, task), recipe, evaluation_trials)
     setup.require_settings(hyper)
     sweep = condition_sweep(setup, hyper)
@@ -74,7 +74,7 @@ def train_population(
     return load_population(kept)
 
 
-def _checked_seeds(seeds: Any) -> np.ndarray:
+def _check_seeds(seeds: Any) -> np.ndarray:
     if isinstance(seeds, np.ndarray):
         seeds = seeds.tolist()
     if isinstance(seeds, Sequence) and not isinstance(seeds, str):

@@ -1,1 +1,1 @@
-"""The studies: what is trained, how it is analysed, drawn and reported; one folder each."""
+"""The studies, one folder each: training, analysis, figures and report."""

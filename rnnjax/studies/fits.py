@@ -1,4 +1,4 @@
-"""Power laws of several studies: the fit of a condition, and its words in a report."""
+"""Power laws of several studies: the fit of a condition, and its wording in a report."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

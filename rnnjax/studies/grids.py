@@ -1,4 +1,4 @@
-"""Shared by the studies that train a grid: settings, costs, cached values, and the run itself."""
+"""Parts of the studies that train a grid: settings, costs, cached values, and the run itself."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -23,8 +23,8 @@ __all__ = [
     "cached",
     "cost_text",
     "device_name",
-    "named",
     "provenance",
+    "split_names",
     "task_options",
     "text_table",
     "train_and_report",
@@ -41,8 +41,8 @@ ARMS = {
 SECONDS_TO_COMPILE = 4  # one program, on a laptop's core
 
 
-def named(values: Iterable[str]) -> list[str]:
-    """Names of a setting, split at commas: the flag `--config.tasks=a,b` gives one string."""
+def split_names(values: Iterable[str]) -> list[str]:
+    """Splits the names of a setting at commas: the flag `--config.tasks=a,b` gives one string."""
     return [name.strip() for value in values for name in value.split(",")]
 
 
@@ -119,7 +119,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _label(sweep: rnnjax.Sweep, place: Sequence[int]) -> str:
-    """The values on the sweep's static axes other than the width, as words."""
+    """The labels on the sweep's static axes other than the width."""
     axes = zip(sweep.static_axes, place, strict=False)
     return " ".join(str(axis.labels[i]) for axis, i in axes if axis.name != "hidden")
 
@@ -176,13 +176,13 @@ def train_and_report(
     """Trains the runs that the workdir lacks and writes the report; a dry run prints the cost.
 
     Args:
-        study: name beside the progress bar.
+        study: label of the progress bar.
         sweep: the runs.
         workdir: folder of the store and the report.
         make_page: page from results and provenance.
         config: settings, which the page lists.
         dry_run: only print the cost.
-        command: the command, as it can be given again.
+        command: command line that repeats the run.
         wanted: part of the sweep to train, `[*sweep.shape]`; all by default.
 
     Raises `ValueError` for a workdir that is in use, damaged, or of another config.

@@ -1,4 +1,4 @@
-"""Command line of a study: flags, devices, and how errors and Ctrl-C end.
+"""Command line of a study: flags, devices, errors and Ctrl-C.
 
 A script under experiments/ declares its `Study` and calls `main`. The work is done by the study's
 `run`, which notebooks and tests call directly.
@@ -201,14 +201,14 @@ def run_in_parallel_on_cpu() -> None:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command, as it can be given again."""
+    """The command line that repeats the call."""
     return shlex.join(["python", *arguments])
 
 
 def checked_workdir(workdir: Path) -> Path:
     """`workdir`, if it is new, empty, or holds an earlier run; raises `ValueError` otherwise.
 
-    Nothing is created here, so that a refused run leaves no trace.
+    Nothing is created here, so that a rejected run leaves no trace.
     """
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"workdir: expected a folder, got the file {workdir}")

@@ -172,7 +172,7 @@ def paper_exponent(labels: Mapping[str, object]) -> float | None:
 
 
 def paper_best_rate(labels: Mapping[str, object], size: int) -> float | None:
-    """The rate of Table 1 for a size within 1 % of one of its rows (its 177 is our 178), if any."""
+    """The rate of Table 1 for a size within 1% of one of its rows (its 177 is our 178), if any."""
     condition = (str(labels.get("task")), str(labels.get("optimizer")))
     rates = COLLAPSE_BEST_RATES.get(condition, {})
     near = [rate for row, rate in rates.items() if abs(row / size - 1) < 0.01]

@@ -19,7 +19,7 @@ __all__ = ["TRACED", "Axis", "Sweep", "log_rates", "log_widths"]
 _REQUIRED = (*(name for name in SETTINGS if SETTINGS[name].neutral is None), "seed")
 
 _FIXED = ("inputs", "outputs", "epochs", "steps_per_epoch")
-"""Fields that no axis may vary: tasks decide the channels, and `step` is a dimension of its own."""
+"""Fields that no axis may vary: tasks set the channels, and `step` is a dimension of its own."""
 
 
 class Axis(NamedTuple):
@@ -190,7 +190,9 @@ def log_rates(low: float, high: float, per_decade: int = 2) -> tuple[float, ...]
             f"high: expected low = {low} times a whole number of steps, {per_decade} per decade, "
             f"got {high}"
         )
-    return _distinct(float(f"{low * 10 ** (k / per_decade):.5g}") for k in range(round(steps) + 1))
+    return _drop_repeats(
+        float(f"{low * 10 ** (k / per_decade):.5g}") for k in range(round(steps) + 1)
+    )
 
 
 def log_widths(low: int, high: int, per_decade: int = 4) -> tuple[int, ...]:
@@ -201,8 +203,8 @@ def log_widths(low: int, high: int, per_decade: int = 4) -> tuple[int, ...]:
     if high < low:
         raise ValueError(f"high: expected at least low = {low}, got {high}")
     count = int(math.log10(high / low) * per_decade + 1e-9) + 1
-    return _distinct(round(low * 10 ** (k / per_decade)) for k in range(count))
+    return _drop_repeats(round(low * 10 ** (k / per_decade)) for k in range(count))
 
 
-def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
+def _drop_repeats(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(values))

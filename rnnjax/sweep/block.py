@@ -133,7 +133,7 @@ def _shrink(
     shrinks: Callable[[int, int], bool],
     keep_parameters: bool,
 ) -> None:
-    """Keeps only running runs, if they fill at most half of the program and `shrinks` agrees."""
+    """Keeps only running runs, if they fill at most half of the program and `shrinks` allows it."""
     count, now = int(running.sum()), state.runs.status.shape[0]
     smaller = layout.padded(1 << (count - 1).bit_length())
     if 2 * smaller > now or not shrinks(now, smaller):
@@ -199,19 +199,19 @@ def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: 
         "steps_to_criterion": np.where(reached > 0, reached, np.float32(np.nan)),
     }
     for name, new in values.items():
-        state.values[name] = _placed(state.values.get(name), members, np.asarray(new))
+        state.values[name] = _place(state.values.get(name), members, np.asarray(new))
     if not keep_parameters:
         return
     params = jax.tree.map(np.asarray, state.runs.params)
     if state.params is None:
-        state.params = jax.tree.map(lambda new: _placed(None, members, new), params)
+        state.params = jax.tree.map(lambda new: _place(None, members, new), params)
     else:
         state.params = jax.tree.map(
-            lambda old, new: _placed(old, members, new), state.params, params
+            lambda old, new: _place(old, members, new), state.params, params
         )
 
 
-def _placed(old: np.ndarray | None, members: np.ndarray, new: np.ndarray) -> np.ndarray:
+def _place(old: np.ndarray | None, members: np.ndarray, new: np.ndarray) -> np.ndarray:
     """`old` with its rows `members` replaced by the leading rows of `new`."""
     if old is None:
         return np.array(new[: len(members)])

@@ -30,7 +30,7 @@ __all__ = ["Block", "Engine", "Progress", "plan", "run_sweep", "sweep_config"]
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """How a sweep is computed, and which losses are kept.
+    """Settings of the computation of a sweep, and of the losses that it keeps.
 
     No field changes a result beyond rounding. At map width 1 results are the same to the last bit,
     unless devices share units, whose sums then have another order. A store keeps the `points` and
@@ -44,8 +44,8 @@ class Engine:
     map_width: int | Literal["all"] | None = None
     """Runs side by side on each device, or "all"; by default 1 on CPU, all on accelerators."""
     share: Literal["runs", "units"] = "runs"
-    """What is divided among devices: the runs, or the units of every run (`latent` cells). Sharing
-    units speeds up a few very large networks; every device still holds all weights."""
+    """Whether devices share the runs, or the units of every run (`latent` cells). Sharing units
+    speeds up a few very large networks; every device still holds all weights."""
     block_runs: int | None = None
     """Runs per block; by default as many as memory allows."""
     segment: int | None = None
@@ -72,7 +72,7 @@ class Engine:
 
     @property
     def recorded(self) -> LossRecord:
-        """Which losses are kept."""
+        """The losses that are kept."""
         return LossRecord(self.points, self.spacing)
 
 
@@ -184,7 +184,7 @@ def run_sweep(
         sweep: the runs.
         store: folder of the results, or a `rnnjax.sweep.MemoryStore`.
         progress: called after every segment of steps.
-        engine: how to compute; the defaults fit the machine.
+        engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
         keep_parameters: whether the store keeps weights, initial and trained.
         after_block: called with the results so far after every block; without a folder this is the
@@ -199,7 +199,7 @@ def run_sweep(
     """
     engine = engine or Engine()
     instance_of("sweep", sweep, Sweep)
-    mask = None if mask is None else _checked_mask(sweep, mask)
+    mask = None if mask is None else _check_mask(sweep, mask)
     if keep_parameters and store is None:
         raise ValueError("keep_parameters: expected a store for the weights, got none")
     layout = default_layout(engine.devices, engine.map_width, engine.share)
@@ -210,7 +210,7 @@ def run_sweep(
         sink = _open(stack, store, sweep, engine, template)
         if keep_parameters:
             sink.require_parameters()
-        blocks = list(_unfinished(plan(sweep, layout, engine, mask), sink.finished()))
+        blocks = list(_skip_finished(plan(sweep, layout, engine, mask), sink.finished()))
         if progress is not None:
             progress.begin(blocks)
             stack.callback(progress.end)
@@ -221,7 +221,7 @@ def run_sweep(
         return sink.read()
 
 
-def _checked_mask(sweep: Sweep, mask: Any) -> np.ndarray:
+def _check_mask(sweep: Sweep, mask: Any) -> np.ndarray:
     mask = np.asarray(mask)
     if mask.shape != sweep.shape or mask.dtype != bool:
         raise ValueError(
@@ -255,7 +255,7 @@ def _require_unrolled(sweep: Sweep) -> None:
             )
 
 
-def _unfinished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]:
+def _skip_finished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]:
     """The blocks without their finished runs; the size of the program does not change."""
     for block in blocks:
         pending = ~finished[tuple(block.cells.T)]
@@ -301,7 +301,7 @@ def _train_within_memory(
     progress: Progress | None,
     keep_parameters: bool,
 ) -> BlockResult:
-    """Trains a block; in two halves where the device runs out of memory, and so on."""
+    """Trains a block; splits it in two, repeatedly, where the device runs out of memory."""
     setup = block.setup
     try:
         return train_block(

@@ -28,7 +28,7 @@ class MemoryStore:
         self._blocks: list[tuple[np.ndarray, Weights | None]] = []
 
     def open(self, sweep: Sweep, recorded: LossRecord) -> None:
-        """Makes room for a sweep's results; raises `StoreError` if there are another sweep's."""
+        """Makes room for a sweep's results; raises `StoreError` if it holds another sweep's."""
         if self._opened is None:
             self._opened = sweep, recorded
             self._dataset = empty_results(sweep, *recorded)
@@ -42,7 +42,7 @@ class MemoryStore:
 
     @property
     def recorded(self) -> LossRecord:
-        """Which losses are kept."""
+        """The losses that are kept."""
         return self._require_opened()[1]
 
     def _require_opened(self) -> tuple[Sweep, LossRecord]:

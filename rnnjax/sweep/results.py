@@ -12,7 +12,7 @@ __all__ = ["FIELDS", "LossRecord", "empty_results", "recorded_steps", "thinned"]
 
 
 class LossRecord(NamedTuple):
-    """Which training losses are kept of every run."""
+    """The training losses that are kept of every run."""
 
     points: int = 500
     """Largest number of losses."""

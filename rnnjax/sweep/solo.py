@@ -53,7 +53,7 @@ def train_one(
         task: the task to learn.
         cell: the network; its inputs and outputs are set to fit the task.
         recipe: the training recipe.
-        seed: decides weights, training trials and held-out trials.
+        seed: seed of the weights, the training trials and the held-out trials.
         evaluation_trials: number of held-out trials.
         settings: traced settings, fields of `rnnjax.training.Hyper`: `learning_rate`, which is
             required, `gamma` under a rule that defines it, and the strengths `l1` and `nuclear` of

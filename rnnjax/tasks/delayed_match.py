@@ -55,7 +55,7 @@ def delayed_match(
         cue: steps for which each of the two cues is shown.
         delay: steps of silence between them.
         response: steps in which the output must be +1 (match) or -1; the target is 0 before.
-        steps: length of the whole trial; given, it decides the delay instead of `delay`.
+        steps: length of the whole trial; if given, it replaces `delay`.
 
     Raises:
         ValueError: a negative duration, no cue or response, or a response that does not fit.

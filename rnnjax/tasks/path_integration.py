@@ -32,15 +32,15 @@ def _direction(angles: Float[Array, " A"]) -> Float[Array, " D"]:
     return jnp.append(jnp.cos(angles[1]) * plane, jnp.sin(angles[1]))
 
 
-def _wrapped(angle: Array) -> Array:
+def _wrap(angle: Array) -> Array:
     """The same angle in [-pi, pi)."""
     return jnp.mod(angle + jnp.pi, 2 * jnp.pi) - jnp.pi
 
 
-def _reflected(angles: Float[Array, " A"], outside: Array) -> Float[Array, " A"]:
+def _reflect(angles: Float[Array, " A"], outside: Array) -> Float[Array, " A"]:
     """The heading with the components along the axes `outside` [D] reversed."""
     azimuth = jnp.where(outside[0], jnp.pi - angles[0], angles[0])
-    azimuth = _wrapped(jnp.where(outside[1], -azimuth, azimuth))
+    azimuth = _wrap(jnp.where(outside[1], -azimuth, azimuth))
     if angles.size == 1:
         return azimuth[None]
     return jnp.stack([azimuth, jnp.where(outside[2], -angles[1], angles[1])])
@@ -138,10 +138,10 @@ class PathIntegration(Task):
         turn, change, switch = jax.random.split(key, 3)
         angles = walk.angles + self.direction_std * jax.random.normal(turn, walk.angles.shape)
         if self.dimensions == 3:  # reflected at the poles
-            tilt = _wrapped(angles[1])
+            tilt = _wrap(angles[1])
             tilt = jnp.where(jnp.abs(tilt) > jnp.pi / 2, jnp.sign(tilt) * jnp.pi - tilt, tilt)
             angles = angles.at[1].set(tilt)
-        angles = angles.at[0].set(_wrapped(angles[0]))
+        angles = angles.at[0].set(_wrap(angles[0]))
         speed = walk.speed + self.speed_std * jax.random.normal(change)
         speed = jnp.clip(speed, 0.0, self.v_max)
         angles = jnp.where(walk.moving, angles, walk.angles)
@@ -150,7 +150,7 @@ class PathIntegration(Task):
 
         ahead = walk.position + pace * _direction(angles)
         outside = jnp.abs(ahead) > self.arena / 2
-        angles = jnp.where(jnp.any(outside), _reflected(angles, outside), angles)
+        angles = jnp.where(jnp.any(outside), _reflect(angles, outside), angles)
         velocity = pace * _direction(angles)
         position = walk.position + velocity
         # Bouts are geometric: each step ends one with the same probability.

@@ -60,7 +60,7 @@ def coordinate_check(
     Args:
         task: the task of all networks.
         cell: the network, whose width rule is checked.
-        recipe: optimizer and batches; its length, schedule and stopping rule do not matter.
+        recipe: optimizer and batches; its length, schedule and stopping rule have no effect.
         widths: network sizes, at least two.
         seeds: number of seeds, 0 .. seeds-1.
         steps: number of training steps.
@@ -77,12 +77,12 @@ def coordinate_check(
         ValueError: fewer than two different widths, a count below 1, or a setting that is unknown,
             invalid, or not provided for by the width rule or the recipe.
     """
-    widths = _checked_widths(widths)
+    widths = _check_widths(widths)
     for name, count in (("seeds", seeds), ("steps", steps), ("trials", trials)):
         validate.positive_integer(name, count)
     arguments = ("widths", "seeds", "steps", "trials")
     values = check_settings({"learning_rate": 0.01, **settings}, arguments)
-    recipe = _of_length(recipe or Recipe(), steps)
+    recipe = _shorten(recipe or Recipe(), steps)
     measured = []
     for width in widths:
         setup = Setup(task, fitted(cell, task).replace(hidden=width), recipe)
@@ -94,25 +94,25 @@ def coordinate_check(
     coords = {"hidden": widths, "seed": range(seeds), "step": range(steps + 1)}
     left_out = set(PENALTIES) - set(recipe.penalties)
     attrs = {name: value for name, value in values.items() if name not in left_out}
-    return _with_slopes(xr.Dataset(data, coords, attrs))
+    return _add_slopes(xr.Dataset(data, coords, attrs))
 
 
-def _checked_widths(widths: Sequence[int]) -> list[int]:
+def _check_widths(widths: Sequence[int]) -> list[int]:
     checked = sorted({validate.positive_integer("widths", width) for width in widths})
     if len(checked) < 2:
         raise ValueError(f"widths: expected at least two different sizes, got {checked}")
     return checked
 
 
-def _of_length(recipe: Recipe, steps: int) -> Recipe:
-    """The recipe with so many steps, a constant rate, and no stop before the last step."""
+def _shorten(recipe: Recipe, steps: int) -> Recipe:
+    """The recipe with `steps` steps, a constant rate, and no stop before the last step."""
     return dataclasses.replace(
         recipe,
         epochs=steps, steps_per_epoch=1, stop="never", threshold=None, schedule=Constant(),
     )  # fmt: skip
 
 
-def _with_slopes(dataset: xr.Dataset) -> xr.Dataset:
+def _add_slopes(dataset: xr.Dataset) -> xr.Dataset:
     """Adds the meaning of every measure, its slope at the last step, and the standard error."""
     for name, meaning in MEASURES.items():
         dataset[name].attrs["long_name"] = meaning

@@ -1,4 +1,4 @@
-"""Penalties on the effective recurrent weights, as gradients that are added to the loss's."""
+"""Penalties on the effective recurrent weights, as gradients that are added to that of the loss."""
 
 from collections.abc import Callable, Mapping
 

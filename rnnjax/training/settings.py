@@ -1,6 +1,6 @@
 """Traced settings: the numbers that may differ between runs of one compiled program.
 
-A new setting is a field of `Hyper`, an entry of `SETTINGS`, and the place where it acts. Axes of
+A new setting is a field of `Hyper`, an entry of `SETTINGS`, and the code that applies it. Axes of
 sweeps, their order, checks of arguments and descriptions of populations derive from the two.
 """
 

@@ -184,7 +184,7 @@ def test_levels_without_enough_networks_or_without_noise():
     assert np.isnan(few.p)
     without = factor_trend("mean", [rng.normal(size=9), np.ones(2), 5 + rng.normal(size=9)])
     assert (without.verdict, without.networks) == ("rises", (9, 2, 9))
-    assert 1.5 < without.slope < 3.5  # per level: the one passed over is still between them
+    assert 1.5 < without.slope < 3.5  # per level: the one left out is still between them
     alike = factor_trend("mean", [np.ones(4), 2 * np.ones(4)])
     assert (alike.verdict, alike.slope, alike.p) == ("rises", 1.0, 0.0)
     assert factor_trend("mean", [np.ones(4)] * 2).verdict == "no arrow"

@@ -22,7 +22,7 @@ def _ends(finding: Finding) -> str:
     return f"from {first} to {last}"
 
 
-def _unfitted(finding: Finding) -> str:
+def _unfitted_text(finding: Finding) -> str:
     used, place = int(finding.fit["points_used"]), condition_text(finding.labels)
     reasons = []
     if above := finding.censored("above"):
@@ -43,7 +43,7 @@ def describe(finding: Finding) -> str:
     if not finding.started:
         return f"In {place} no run has finished yet."
     if np.isnan(finding.exponent):
-        return _unfitted(finding)
+        return _unfitted_text(finding)
     low, high = (number(end) for end in finding.interval)
     numbers = f"exponent {number(finding.exponent)} (95% interval {low} to {high})"
     if np.isnan(finding.interval[0]):

@@ -41,7 +41,7 @@ def _findings(dataset: xr.Dataset, fit: xr.Dataset, critical: xr.Dataset) -> lis
 
 
 def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
-    """Our setup, with the row names of the paper's."""
+    """Our setup, under the row names of the paper's."""
     sizes, rates = dataset["hidden"].values, np.sort(dataset["learning_rate"].values)
     spacing = np.diff(np.log10(rates)).min() if len(rates) > 1 else np.nan
     span = f"from {plain_number(float(rates[0]))} to {plain_number(float(rates[-1]))}"
@@ -51,7 +51,7 @@ def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
         "seeds": str(dataset.sizes["seed"]),
         "training steps": steps,
         "success": f"finite, {criterion_text(dataset)}, and"
-        " a held-out loss below that of the best answer that ignores the input",
+        " a held-out loss below that of the best output that ignores the input",
     }
 
 
@@ -86,7 +86,7 @@ def collapse_page(
     level: float = 0.5,
     resampling: Resampling = Resampling(),
 ) -> Page:
-    """The page on a sweep over sizes and rates: figures, tables, and the paper beside them.
+    """The page on a sweep over sizes and rates, beside the numbers of the paper.
 
     Args:
         dataset: results of the sweep.
@@ -177,7 +177,7 @@ def _literal_section(dataset: xr.Dataset, level: float, resampling: Resampling) 
         "it is the decision in the response period. A higher threshold does not help: a network "
         "that has learned nothing responds differently to two cues, and both signs are right with "
         "probability 1/4, so that failed networks often have accuracy 1. Here a run must also "
-        "beat the best answer that ignores the input. From the same runs accuracy alone would give:"
+        "beat the best output that ignores the input. From the same runs accuracy alone would give:"
     )
     return Section(
         "Accuracy alone as the criterion", text, (literal_table(dataset, level, resampling),)

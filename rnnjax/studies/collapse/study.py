@@ -11,8 +11,8 @@ from rnnjax.studies.collapse.page import collapse_page
 from rnnjax.studies.grids import (
     ARMS,
     cost_text,
-    named,
     provenance,
+    split_names,
     task_options,
     training_seconds,
 )
@@ -24,7 +24,9 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
     """The sweep of a config; raises `ValueError` for invalid settings."""
     one_of("arm", config.arm, ARMS)
     seeds = positive_integer("seeds", config.seeds)
-    tasks = [rnnjax.tasks.make(name, **task_options(config, name)) for name in named(config.tasks)]
+    tasks = [
+        rnnjax.tasks.make(name, **task_options(config, name)) for name in split_names(config.tasks)
+    ]
     return rnnjax.Sweep(
         cell=rnnjax.cells.rate(alpha=config.alpha, **ARMS[config.arm]),
         recipe=rnnjax.Recipe(
@@ -33,7 +35,7 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
         ),
         axes={
             "task": tasks,
-            "optimizer": named(config.optimizers),
+            "optimizer": split_names(config.optimizers),
             "hidden": config.hidden,
             "learning_rate": config.learning_rates,
             "seed": range(seeds),

@@ -85,8 +85,8 @@ def paper_table(findings: Sequence[Finding]) -> Table:
             )
         )
     caption = (
-        "The paper prints absolute values (Fig. 3); they carry the sign of its text, β < 0, "
-        "here. It gives no intervals."
+        "The paper prints absolute values (Fig. 3); here they have the sign of its text, β < 0. "
+        "It gives no intervals."
     )
     columns = ("condition", "paper", "here (95% interval)", "paper's value in our interval")
     return Table(columns, tuple(rows), caption)

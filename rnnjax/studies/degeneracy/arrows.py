@@ -1,4 +1,4 @@
-"""Arrows of degeneracy: the measures that decide, their trends as tables, beside the paper's."""
+"""Arrows of degeneracy: the measures that decide them, and tables of trends beside the paper's."""
 
 from collections.abc import Sequence
 
@@ -36,14 +36,14 @@ def arrow_measures(study: str) -> dict[str, str]:
     """The measure that decides on the arrow of each level.
 
     Across sizes raw distances of weights grow, and those per parameter fall, by the number of
-    entries alone; so weights are judged over their norm there.
+    entries alone; there the distance over the norm decides.
     """
     weights = "pif_relative" if study == "network_size" else "pif"
     return {"dynamics": "dsa", "weights": weights, "behavior": "ood_spread"}
 
 
 def shown_measures(study: str) -> tuple[str, ...]:
-    """Those of the first table, with the paper's own formulas where these differ."""
+    """Measures of the first table, with the paper's own formulas where these differ."""
     across = ("pif_gain", "pif_per_parameter") if study == "network_size" else ()
     chosen = arrow_measures(study)
     return (chosen["dynamics"], "dsa_raw", chosen["weights"], *across, chosen["behavior"])
@@ -55,7 +55,7 @@ def series_title(comparison: Comparison) -> str:
 
 
 def estimate_text(found: Estimate) -> str:
-    """`7.27 ± 0.06`, without an error that is not known, or `none`."""
+    """`7.27 ± 0.06`, the value alone where the error is not known, or `none`."""
     if np.isnan(found.value):
         return "none"
     if np.isnan(found.error):
@@ -94,7 +94,7 @@ def _trend_rows(
         return rows
     for measure in measures:
         if all(np.isnan(measure_estimate(data, measure).value) for data in comparison.data):
-            continue  # a cell without such weights, or measures taken before there was this one
+            continue  # a cell without such weights, or data older than the measure
         trend = measure_trend(comparison.data, measure)
         paper = _paper(study, measure)
         rows.append(
@@ -134,13 +134,13 @@ def matched_table(study: str, comparisons: Sequence[Comparison]) -> Table:
     caption = (
         "The same for networks at matched losses on the task: between the largest of the levels' "
         "lowest losses and the smallest of their highest; the row of that loss shows what remains "
-        "of the difference. Levels with fewer than three networks are passed over."
+        "of the difference. Levels with fewer than three networks are left out."
     )
     return trend_table(study, alike, (*arrow_measures(study).values(), "loss"), caption)
 
 
 def chart_counts(comparison: Comparison, variable: str = "dsa_chart") -> tuple[int, int, int]:
-    """At how many places of a chart distances fall, rise, and were compared at all."""
+    """Numbers of places of a chart at which distances fall, rise, and were compared at all."""
     trends = chart_trends(comparison.data, variable)
     verdicts = trends["verdict"].values
     compared = int(np.isfinite(trends["relative"].values).sum())

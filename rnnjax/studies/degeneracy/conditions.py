@@ -1,4 +1,4 @@
-"""Conditions of the degeneracy studies: what is trained in each, where it is kept, what it costs.
+"""Conditions of the degeneracy studies: their training, storage and cost.
 
 A condition is one population; a factor is a list of conditions in order, such as two, three and
 four bits. Factors may share conditions: each is trained once.
@@ -38,7 +38,7 @@ RULES = ("standard", "mup", "gamma_trick")
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """One population to train: `name` is that of its folder, made of all that sets it apart."""
+    """One population to train; `name`, that of its folder, lists the settings that set it apart."""
 
     name: str
     task: Task
@@ -58,11 +58,11 @@ class Factor(NamedTuple):
     """Conditions in the order of what differs between them."""
 
     name: str
-    """A file name's stem, such as `flip_flop_bits`."""
+    """Stem of file names, such as `flip_flop_bits`."""
     title: str
-    """For a reader, such as `Flip flop`."""
+    """Title in tables and figures, such as `Flip flop`."""
     setting: str
-    """What differs, such as `bits`."""
+    """The setting that differs, such as `bits`."""
     levels: tuple[str, ...]
     """Its values, as labels."""
     conditions: tuple[Condition, ...]
@@ -71,7 +71,7 @@ class Factor(NamedTuple):
 def threshold_recipe(
     config: Config, training: Config, penalties: Iterable[str] = ()
 ) -> rnnjax.Recipe:
-    """The recipe of a task, whose training is `training`, until its threshold."""
+    """The recipe that trains a task until its threshold, with the settings `training`."""
     return rnnjax.Recipe.until(
         training.threshold,
         epochs=training.epochs,
@@ -96,7 +96,8 @@ def condition(
 ) -> Condition:
     """The condition of a task under a rule; `options` are the task's, over those of the config.
 
-    `settings` are gamma, and strengths of penalties: one that is given, 0 too, is in the program.
+    `settings` are gamma and strengths of penalties; every given penalty, also of strength 0, is
+    part of the program.
     Raises `ValueError` for a value out of range, or a task without a stretched variant.
     """
     one_of("tasks", task, config.training)
@@ -114,7 +115,7 @@ def condition(
     penalties = [name for name in given if name != "gamma"]
     recipe = threshold_recipe(config, training, penalties)
     spec = rnnjax.tasks.make(task, **{**task_options(config, task), **options})
-    spec.stretched(config.stretch)  # refused now, not after the training
+    spec.stretched(config.stretch)  # raises now, not after the training
     shown = {name: value for name, value in given.items() if name == "gamma" or value}
     parts = {**options, "N": hidden, **shown}
     name = "-".join([task, rule, *(f"{key}_{_plain(value)}" for key, value in parts.items())])
@@ -183,7 +184,7 @@ def measuring_seconds(config: Config, condition: Condition, flops: float) -> flo
     pairs = config.seeds * (config.seeds - 1) / 2
     hidden, bound = condition.cell.hidden, config.dsa.order
     orders = [k * d for k in config.dsa.components for d in config.dsa.delays if k <= hidden]
-    orders = [order for order in orders if order <= bound] + [bound]  # the last: the paper's own
+    orders = [order for order in orders if order <= bound] + [bound]  # the last: that of the arrow
     solving = sum(_operations(order) / _solver_share(order) for order in orders) / flops
     solving += sum(_POLISHING * 2.0 * order**3 for order in orders) / _HOST_FLOPS
     matching = 2 * max(_MATCHING_OPERATIONS * max(hidden / 128, 1) ** 3 / flops, _MATCHING_SECONDS)
@@ -191,13 +192,13 @@ def measuring_seconds(config: Config, condition: Condition, flops: float) -> flo
 
 
 _MATCHING_OPERATIONS = 1.5e10  # of a pair of 128 units, at the rate of products
-_MATCHING_SECONDS = 0.015  # and at least, on an accelerator: assignments wait for each other
-_POLISHING = 32  # products with which the host polishes and rates a pair's four finalists
+_MATCHING_SECONDS = 0.015  # at least, on an accelerator: assignments run one after another
+_POLISHING = 32  # products on the host that refine and score the four finalists of a pair
 _HOST_FLOPS = 2e10  # in double precision
 
 
 def _solver_share(order: int) -> float:
-    """Share of the rate of products that the solver reaches: 13 % at order 19, 35 % at 54."""
+    """Share of the rate of products that the solver reaches: 13% at order 19, 35% at 54."""
     return min(0.0067 * order, 0.4)
 
 

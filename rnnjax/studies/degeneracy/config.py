@@ -20,8 +20,8 @@ _NAMES = tuple(TASKS)
 _GAMMAS = (0.5, 1.0, 2.0, 4.0)
 
 
-def _trained() -> Any:
-    """Tasks, training by task, and what all of them have in common."""
+def _training_settings() -> Any:
+    """Settings of tasks, training and measures that all presets share."""
     config: Any = ConfigDict()
     for name, task in TASKS.items():
         config[name] = ConfigDict(dict(task.options))
@@ -32,7 +32,7 @@ def _trained() -> Any:
     config.validation_trials = 256
     config.evaluation_trials = 200
 
-    # What is measured of the trained networks, on the task and on its stretched variant.
+    # Measures of the trained networks, on the task and on its stretched variant.
     config.stretch = 2.0
     config.measured_trials = 256
     config.probe_trials = 16  # of the tangent kernel, at `probe_times` steps each
@@ -40,9 +40,9 @@ def _trained() -> Any:
     return config
 
 
-def _compared() -> Any:
-    """`_trained`, at the paper's size, and how its populations are compared."""
-    config = _trained()
+def _comparison_settings() -> Any:
+    """Settings at the paper's size, those of the comparison of populations included."""
+    config = _training_settings()
     config.hidden = 128
     config.seeds = 50  # seeds 0 .. seeds-1
     # Dynamical similarity: trials, share of the variance kept, delays from 1 to `longest_delay`
@@ -86,7 +86,7 @@ def _smoke(config: Any) -> None:
 def task_complexity(preset: str = "laptop") -> ConfigDict:
     """Degeneracy against channels, memory demand and an auxiliary output."""
     one_of("preset", preset, ("smoke", "laptop", "pair", "paper"))
-    config = _compared()
+    config = _comparison_settings()
     config.tasks = _NAMES
     # Channels by task: bits, pairs of pulses, sines, dimensions.
     config.channels = ConfigDict(
@@ -119,16 +119,16 @@ def task_complexity(preset: str = "laptop") -> ConfigDict:
 def feature_learning(preset: str = "laptop") -> ConfigDict:
     """Degeneracy against gamma, the strength of feature learning."""
     one_of("preset", preset, ("smoke", "laptop", "paper"))
-    config = _compared()
+    config = _comparison_settings()
     config.tasks = _NAMES
     config.gammas = _GAMMAS  # under muP; larger is richer
-    # Those of `tasks` that are compared with the gamma-trick, in the standard parametrization, too.
+    # Those of `tasks` also compared with the gamma-trick, in the standard parametrization.
     config.trick_tasks = _NAMES
     config.trick_gammas = _GAMMAS
     if preset != "paper":
         _laptop(config)
         config.update(gammas=(1.0, 2.0, 4.0), trick_gammas=(1.0, 2.0, 4.0))
-        config.trick_tasks = ("flip_flop",)  # for the time; `--config.trick_tasks` adds the other
+        config.trick_tasks = ("flip_flop",)  # to save time; `--config.trick_tasks` adds the other
     if preset == "smoke":
         _smoke(config)
         config.update(gammas=(1.0, 4.0), trick_tasks=())
@@ -138,11 +138,11 @@ def feature_learning(preset: str = "laptop") -> ConfigDict:
 def network_size(preset: str = "laptop") -> ConfigDict:
     """Degeneracy against network size, at a fixed strength of feature learning."""
     one_of("preset", preset, ("smoke", "laptop", "paper"))
-    config = _compared()
+    config = _comparison_settings()
     config.tasks = _NAMES
     config.widths = (64, 128, 256)
     config.gamma = 1.0  # of the muP networks
-    # Those of `tasks` that are compared in the standard parametrization too.
+    # Those of `tasks` also compared in the standard parametrization.
     config.standard_tasks = _NAMES
     if preset != "paper":
         _laptop(config)
@@ -157,7 +157,7 @@ def network_size(preset: str = "laptop") -> ConfigDict:
 def regularization(preset: str = "laptop") -> ConfigDict:
     """Degeneracy against structural regularization."""
     one_of("preset", preset, ("smoke", "laptop", "paper"))
-    config = _compared()
+    config = _comparison_settings()
     config.tasks = _NAMES
     # Strengths on the sum of |w| and of the singular values of the recurrent weights.
     config.l1 = (0.0, 1e-6, 1e-5, 1e-4, 3e-4)
@@ -172,9 +172,9 @@ def regularization(preset: str = "laptop") -> ConfigDict:
 
 
 def population(preset: str = "laptop") -> ConfigDict:
-    """Populations trained to their thresholds: epochs needed, answers, losses."""
+    """Populations trained to their thresholds: epochs needed, outputs, losses."""
     one_of("preset", preset, ("smoke", "laptop", "paper"))
-    config = _trained()
+    config = _training_settings()
     config.tasks = _NAMES
     config.hidden = (64, 128)
     config.seeds = 4  # seeds 0 .. seeds-1
@@ -193,6 +193,6 @@ def population(preset: str = "laptop") -> ConfigDict:
 
 
 def table1() -> ConfigDict:
-    """Workdirs of the four studies that Table 1 is made of."""
+    """Workdirs of the four studies that Table 1 summarizes."""
     names = ("task_complexity", "feature_learning", "network_size", "regularization")
     return ConfigDict({name: f"runs/{name}" for name in names})

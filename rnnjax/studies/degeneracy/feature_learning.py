@@ -7,20 +7,20 @@ import xarray as xr
 from rnnjax.plots.style import name_value
 from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
 from rnnjax.studies.degeneracy.study import run_study
-from rnnjax.studies.grids import named
+from rnnjax.studies.grids import split_names
 from rnnjax.studies.launch import Config
 
 
 def factors(config: Config) -> list[Factor]:
-    """What a config compares; raises `ValueError` for what makes no sense."""
-    tasks = named(config.tasks)
+    """The factors that a config compares; raises `ValueError` for invalid settings."""
+    tasks = split_names(config.tasks)
     gammas = ascending("gammas", config.gammas)
     tricks = ascending("trick_gammas", config.trick_gammas)
     return [
         *(_factor(config, task, "mup", gammas) for task in tasks),
         *(
             _factor(config, task, "gamma_trick", tricks)
-            for task in named(config.trick_tasks)
+            for task in split_names(config.trick_tasks)
             if task in tasks
         ),
     ]
@@ -39,7 +39,7 @@ def run(
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.feature_learning.run(config, workdir)",
 ) -> dict[str, xr.Dataset] | None:
-    """Trains what the workdir lacks, compares it and writes the report; see `run_study`."""
+    """Trains the conditions that the workdir lacks and writes the report; see `run_study`."""
     return run_study(
         "feature_learning", factors(config), config, workdir, dry_run=dry_run, command=command
     )

@@ -18,10 +18,11 @@ __all__ = ["FixedPointRow", "FixedPointSummary", "fixed_point_section", "search"
 FIGURE = "fixed_points"
 
 _CAPTION = (
-    "Distinct points without input, from searches that start in visited states: fixed points by "
-    "their Jacobian's eigenvalues, and slow points, where the speed is small and not zero; the "
-    "number of the task's memories that the stable points hold, by the signs of the outputs there; "
-    "largest moduli at the first stable points. Near 1, a direction that hardly decays."
+    "Distinct points without input, from searches that start in visited states: fixed points, "
+    "stable or not by the eigenvalues of their Jacobian, and slow points, where the speed is small "
+    "but not zero; number of the task's memories that the stable points hold, by the signs of the "
+    "outputs there; largest moduli of the eigenvalues at the first stable points. Near 1, a "
+    "direction hardly decays."
 )
 
 
@@ -34,7 +35,7 @@ class FixedPointRow(NamedTuple):
     unstable: int
     slow: int
     held: int | None
-    """Memories that the stable points hold; None where the task has no number of them."""
+    """Memories that the stable points hold; None where the task has no fixed number."""
     expected: int | None
     """Memories that the task has."""
     largest_speed: float
@@ -44,7 +45,7 @@ class FixedPointRow(NamedTuple):
 
 
 class FixedPointSummary(NamedTuple):
-    """What a page shows of a search: plain numbers, and the figure."""
+    """Result of a search, as a page shows it: plain numbers and the figure."""
 
     rows: Sequence[FixedPointRow]
     picture: Picture
@@ -65,7 +66,7 @@ def search(config: Config, chosen: Mapping[str, rnnjax.Population]) -> dict[str,
 def summarize(
     attractors: Mapping[str, Attractors], memories: Mapping[str, int]
 ) -> FixedPointSummary:
-    """Numbers and figure of a search; `memories` has how many the task of a population has."""
+    """Numbers and figure of a search; `memories` is their number by population."""
     rows = [
         _row(name, seed, population, place, memories.get(name))
         for name, population in attractors.items()

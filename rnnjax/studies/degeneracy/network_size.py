@@ -7,18 +7,18 @@ import xarray as xr
 from rnnjax.plots.style import name_value
 from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
 from rnnjax.studies.degeneracy.study import run_study
-from rnnjax.studies.grids import named
+from rnnjax.studies.grids import split_names
 from rnnjax.studies.launch import Config
 
 
 def factors(config: Config) -> list[Factor]:
-    """What a config compares; raises `ValueError` for what makes no sense."""
-    tasks = named(config.tasks)
+    """The factors that a config compares; raises `ValueError` for invalid settings."""
+    tasks = split_names(config.tasks)
     return [
         *(_factor(config, task, "mup", gamma=config.gamma) for task in tasks),
         *(
             _factor(config, task, "standard")
-            for task in named(config.standard_tasks)
+            for task in split_names(config.standard_tasks)
             if task in tasks
         ),
     ]
@@ -40,7 +40,7 @@ def run(
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.network_size.run(config, workdir)",
 ) -> dict[str, xr.Dataset] | None:
-    """Trains what the workdir lacks, compares it and writes the report; see `run_study`."""
+    """Trains the conditions that the workdir lacks and writes the report; see `run_study`."""
     return run_study(
         "network_size", factors(config), config, workdir, dry_run=dry_run, command=command
     )

@@ -1,4 +1,4 @@
-"""The report on one factor of degeneracy: its arrows beside the paper's, what is behind them."""
+"""The report on one factor of degeneracy: arrows beside the paper's, and the measures behind."""
 
 from collections.abc import Mapping, Sequence
 
@@ -36,7 +36,7 @@ _LEVELS: tuple[Level, ...] = ("dynamics", "weights", "behavior", "representation
 
 def _behind(study: str) -> list[str]:
     """The measures of all levels that the first table does not show."""
-    shown = (*shown_measures(study), "loss")  # the loss stands among the matched networks
+    shown = (*shown_measures(study), "loss")  # the loss is in the table of matched networks
     return [name for level in _LEVELS for name in measures_at(level) if name not in shown]
 
 
@@ -82,7 +82,7 @@ def _certainty(about: Mapping[str, float]) -> str:
     return f"{about['above_bound']:.0%}, {about['unsettled']:.0%}"
 
 
-def _left_out(comparisons: Sequence[Comparison]) -> str:
+def _left_out_text(comparisons: Sequence[Comparison]) -> str:
     named = [
         f"{series_title(comparison)}, {level}: {data.attrs['left_out']}"
         for comparison in comparisons
@@ -183,7 +183,7 @@ def degeneracy_page(
     Args:
         study: a key of `DEGENERACY_ARROWS`.
         comparisons: the factor's series (`rnnjax.analysis.Comparison`).
-        provenance: how the data came about.
+        provenance: origin of the data.
         fixed_points: those of some networks, if they were searched.
 
     Raises:
@@ -201,7 +201,7 @@ def degeneracy_page(
         _behavior_section(comparisons),
         _feature_section(study, comparisons),
         *([fixed_point_section(fixed_points)] if fixed_points and fixed_points.rows else []),
-        Section("Networks", _left_out(comparisons), (_condition_table(comparisons),)),
+        Section("Networks", _left_out_text(comparisons), (_condition_table(comparisons),)),
         Section("Limitations", _caveats(comparisons)),
         settings_section(provenance.settings),
     )
@@ -218,8 +218,8 @@ def _arrow_section(study: str, comparisons: Sequence[Comparison]) -> Section:
     table = trend_table(
         study, comparisons, shown_measures(study),
         "Values with jackknife errors over networks, by level; slope per level, in percent of the "
-        "mean, with its interval and the p value of a permutation test; networks by level, or how "
-        "many seeds were paired across all levels; arrows.",
+        "mean, with its interval and the p value of a permutation test; networks by level, or the "
+        "number of seeds paired across all levels; arrows.",
     )  # fmt: skip
     picture = Picture(
         degeneracy_levels(comparisons, tuple(arrow_measures(study).values())),

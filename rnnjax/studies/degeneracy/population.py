@@ -1,4 +1,4 @@
-"""Populations trained to their thresholds: how many epochs they need, and what they answer."""
+"""Populations trained to their thresholds: the epochs they need, and their outputs."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from rnnjax.report import Picture, write_report
 from rnnjax.studies.degeneracy.conditions import threshold_recipe
 from rnnjax.studies.degeneracy.population_page import population_page
 from rnnjax.studies.degeneracy.tasks import TASKS
-from rnnjax.studies.grids import cost_text, named, provenance, task_options, training_seconds
+from rnnjax.studies.grids import cost_text, provenance, split_names, task_options, training_seconds
 from rnnjax.studies.launch import Config, checked_workdir
 from rnnjax.validate import one_of, positive_integer
 
@@ -21,8 +21,8 @@ __all__ = ["build_sweeps", "run"]
 
 
 def build_sweeps(config: Config) -> dict[str, rnnjax.Sweep]:
-    """The sweep of every task that a config names; raises `ValueError` for what makes no sense."""
-    tasks = named(config.tasks)
+    """The sweep of every task that a config names; raises `ValueError` for invalid settings."""
+    tasks = split_names(config.tasks)
     for name in tasks:
         one_of("tasks", name, config.training)
     for name in ("measured_trials", "probe_trials", "probe_times"):
@@ -33,7 +33,7 @@ def build_sweeps(config: Config) -> dict[str, rnnjax.Sweep]:
 def _sweep(config: Config, name: str) -> rnnjax.Sweep:
     training = config.training[name]
     task = rnnjax.tasks.make(name, **task_options(config, name))
-    task.stretched(config.stretch)  # refused now, not after the training
+    task.stretched(config.stretch)  # raises now, not after the training
     return rnnjax.Sweep(
         task,
         rnnjax.cells.rate(alpha=1.0, bias=True, init="uniform"),
@@ -80,10 +80,10 @@ def run(
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.population.run(config, workdir)",
 ) -> xr.Dataset | None:
-    """Trains what the workdir lacks, measures it and writes the report.
+    """Trains and measures the populations that the workdir lacks, and writes the report.
 
-    With `dry_run` only prints the cost. Raises `ValueError` for a config that makes no sense and
-    for a workdir that is in use, damaged, or of another config.
+    With `dry_run` only prints the cost. Raises `ValueError` for invalid settings and for a workdir
+    that is in use, damaged, or of another config.
     """
     workdir, sweeps = checked_workdir(Path(workdir)), build_sweeps(config)
     if dry_run:

@@ -20,7 +20,7 @@ SHOWN = (
 )  # fmt: skip
 
 
-def _converged(dataset: xr.Dataset, measure: str) -> xr.DataArray:
+def _select_converged(dataset: xr.Dataset, measure: str) -> xr.DataArray:
     """A measure of the networks that met their stopping rule; NaN for the others."""
     return dataset[measure].where(dataset["status"] == Status.CONVERGED)
 
@@ -46,14 +46,14 @@ def _condition_table(dataset: xr.Dataset) -> Table:
     for place in range(dataset.sizes["condition"]):
         part = dataset.isel(condition=place)
         good, run = _counts(part)
-        epochs = _converged(part, "epochs").values
+        epochs = _select_converged(part, "epochs").values
         epochs = epochs[np.isfinite(epochs)]
         span = (
             f"{np.median(epochs):.0f} ({epochs.min():.0f} to {epochs.max():.0f})"
             if good
             else "none"
         )
-        loss = _converged(part, "held_out_loss").values
+        loss = _select_converged(part, "held_out_loss").values
         rows.append(
             (
                 name_value(part["task"].item()),
@@ -62,7 +62,7 @@ def _condition_table(dataset: xr.Dataset) -> Table:
                 span,
                 f"{float(part['threshold']):g}",
                 "none" if not good else f"{np.nanmedian(loss):.2g}",
-                _spread(_converged(part, "ood_loss").values),
+                _spread(_select_converged(part, "ood_loss").values),
             )
         )
     columns = (
@@ -70,7 +70,7 @@ def _condition_table(dataset: xr.Dataset) -> Table:
     )  # fmt: skip
     patience = dataset["patience"].values
     caption = (
-        f"Networks below the threshold at {patience.min()} ends of epochs in a row, of those "
+        f"Networks below the threshold at the end of {patience.min()} epochs in a row, of those "
         "trained; the epochs that these took, median and range; the median of their lowest "
         "held-out losses; mean and standard deviation of their losses on the stretched task."
     )
@@ -82,7 +82,7 @@ def _spread(values: np.ndarray) -> str:
     return "none" if not len(known) else f"{known.mean():.2g}, sd {known.std():.2g}"
 
 
-def _left_out(dataset: xr.Dataset) -> str:
+def _left_out_text(dataset: xr.Dataset) -> str:
     """Networks that did not converge, by name."""
     named = []
     for place in range(dataset.sizes["condition"]):
@@ -103,7 +103,7 @@ def _measure_table(dataset: xr.Dataset) -> Table:
     rows = []
     for place in range(dataset.sizes["condition"]):
         part = dataset.isel(condition=place)
-        cells = [_mean_error(_converged(part, name).values) for name in SHOWN]
+        cells = [_mean_error(_select_converged(part, name).values) for name in SHOWN]
         rows.append(
             (
                 name_value(part["task"].item()),
@@ -128,7 +128,7 @@ def _lead(dataset: xr.Dataset) -> str:
     short = []
     for task in dict.fromkeys(dataset["task"].values.tolist()):
         part = dataset.isel(condition=np.flatnonzero(dataset["task"].values == task))
-        epochs = _converged(part, "epochs").values
+        epochs = _select_converged(part, "epochs").values
         if np.isfinite(epochs).any():
             low, high = np.nanmin(epochs), np.nanmax(epochs)
             short.append(f"{task_name(task)} {low:.0f} to {high:.0f}")
@@ -156,8 +156,8 @@ def population_page(
 
     `dataset` has the measures of `rnnjax.analysis.measure_population` over `condition` and `seed`,
     `held_out` over `epoch` too, and along `condition` the coordinates `task`, `hidden`, `threshold`
-    and `patience`. `pictures` show what the networks answer. Raises `ValueError` for what is
-    missing.
+    and `patience`. `pictures` show outputs of the networks. Raises `ValueError` for missing
+    variables or dimensions.
     """
     names = ["status", "epochs", "held_out", "held_out_loss", "ood_loss", *SHOWN]
     require(dataset, variables=names, dims=["condition", "seed", "epoch"])
@@ -168,7 +168,9 @@ def population_page(
         "threshold.",
     )
     sections = [
-        Section("To the threshold", _left_out(dataset), (_condition_table(dataset),), (curves,)),
+        Section(
+            "To the threshold", _left_out_text(dataset), (_condition_table(dataset),), (curves,)
+        ),
         Section("What training changed", "", (_measure_table(dataset),)),
     ]
     if pictures:

@@ -7,16 +7,16 @@ import xarray as xr
 from rnnjax.plots.style import name_value
 from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
 from rnnjax.studies.degeneracy.study import run_study
-from rnnjax.studies.grids import named
+from rnnjax.studies.grids import split_names
 from rnnjax.studies.launch import Config
 
 _PENALTIES = {"l1": "L1 strength", "nuclear": "nuclear strength"}
 
 
 def factors(config: Config) -> list[Factor]:
-    """What a config compares; raises `ValueError` for what makes no sense."""
+    """The factors that a config compares; raises `ValueError` for invalid settings."""
     found = []
-    for task in named(config.tasks):
+    for task in split_names(config.tasks):
         for penalty, setting in _PENALTIES.items():
             strengths = ascending(penalty, config[penalty])
             if strengths:
@@ -37,7 +37,7 @@ def run(
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.regularization.run(config, workdir)",
 ) -> dict[str, xr.Dataset] | None:
-    """Trains what the workdir lacks, compares it and writes the report; see `run_study`."""
+    """Trains the conditions that the workdir lacks and writes the report; see `run_study`."""
     return run_study(
         "regularization", factors(config), config, workdir, dry_run=dry_run, command=command
     )

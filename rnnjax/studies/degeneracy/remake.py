@@ -1,4 +1,4 @@
-"""Makes the report of a finished study again from its measures, without its networks.
+"""Rewrites the report of a finished study from its measures, without its networks.
 
     python -m rnnjax.studies.degeneracy.remake runs/task_complexity
 
@@ -18,7 +18,7 @@ __all__ = ["main", "remake"]
 
 
 def remake(workdir: str | Path) -> Path:
-    """Writes the report of a finished study again; returns its HTML file.
+    """Rewrites the report of a finished study; returns its HTML file.
 
     Fixed points keep the numbers and the figure that the study found. Raises `ValueError` for a
     folder that is not the workdir of a finished study.
@@ -30,11 +30,13 @@ def remake(workdir: str | Path) -> Path:
     command, comparisons = read_study(index["study"], workdir)
     versions = {**index.get("versions", {}), "report": "remade from the measures"}
     about = Provenance(command, index.get("settings", {}), versions, index.get("seconds"))
-    page = degeneracy_page(index["study"], comparisons, about, fixed_points=_kept(workdir, index))
+    page = degeneracy_page(
+        index["study"], comparisons, about, fixed_points=_read_fixed_points(workdir, index)
+    )
     return write_report(page, workdir)
 
 
-def _kept(workdir: Path, index: dict) -> FixedPointSummary | None:
+def _read_fixed_points(workdir: Path, index: dict) -> FixedPointSummary | None:
     """The fixed points that the study found."""
     rows = [FixedPointRow(**row) for row in index.get("fixed_points", [])]
     file = workdir / "figures" / "fixed_points.png"
@@ -42,7 +44,7 @@ def _kept(workdir: Path, index: dict) -> FixedPointSummary | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Remakes the reports of the given workdirs; returns the exit code."""
+    """Rewrites the reports of the given workdirs; returns the exit code."""
     if not arguments:
         print(__doc__)
         return 2

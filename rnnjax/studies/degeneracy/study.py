@@ -64,7 +64,7 @@ def _options(config: Config) -> DegeneracyOptions:
 
 
 def _measure(config: Config, workdir: Path, condition: Condition) -> _Measured:
-    """Trains and measures a condition; what the workdir has is read."""
+    """Trains and measures a condition, or reads what the workdir holds of it."""
     population, options = train(config, workdir, condition), _options(config)
     trained = read_manifest(workdir / "store" / condition.name)["hash"]
     inputs = {**vars(options), "seed": config.seed, "store": trained}
@@ -98,10 +98,10 @@ def run_study(
 ) -> dict[str, xr.Dataset] | None:
     """Trains and measures the conditions that the workdir lacks, and writes the study's report.
 
-    Every condition is a store of its own: the same call after an interruption trains none twice.
-    `search(populations by condition)` finds fixed points. Returns the measures by condition; with
-    `dry_run` only prints the cost. Raises `ValueError` for a config that makes no sense and for a
-    workdir that is in use, damaged, or of another config.
+    Every condition is a store of its own: the same call after an interruption trains no condition
+    twice. `search(populations by condition)` finds fixed points. Returns the measures by condition;
+    with `dry_run` only prints the cost. Raises `ValueError` for invalid settings and for a workdir
+    that is in use, damaged, or of another config.
     """
     workdir = checked_workdir(Path(workdir))
     positive_integer("seeds", config.seeds)
@@ -110,12 +110,12 @@ def run_study(
         raise ValueError("tasks: expected something to compare, got none")
     conditions = all_conditions(factors)
     for condition in conditions:
-        condition.sweep(config)  # refused now, not after the conditions before it
+        condition.sweep(config)  # raises now, not after the conditions before it
     if dry_run:
         print(costs(config, conditions))
         return None
     workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / "store").mkdir(exist_ok=True)  # by which a workdir is known as a study's own
+    (workdir / "store").mkdir(exist_ok=True)  # marks the folder as the workdir of a study
     try:
         with filelock.FileLock(workdir / "store" / "lock", timeout=0):
             _require_same_study(study, workdir)
@@ -141,7 +141,7 @@ def _report(
     measured: Mapping[str, _Measured],
     search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSummary] | None,
 ) -> None:
-    """Writes the report, and the index by which the study is read again."""
+    """Writes the report, and the index from which `read_study` reads the study."""
     comparisons = [
         Comparison(
             f.name, f.title, f.setting, f.levels, tuple(measured[c.name].data for c in f.conditions)
@@ -170,7 +170,7 @@ def _report(
 
 
 def _place(file: Path) -> str:
-    """The place of a condition's measures within its workdir."""
+    """Path of a condition's measures, relative to its workdir."""
     return f"measures/{file.name}"
 
 

@@ -31,13 +31,13 @@ def run(
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.table1.run(config, workdir)",
 ) -> None:
-    """Writes the table; raises `ValueError` for workdirs that miss a study, naming all of these."""
+    """Writes the table; raises a `ValueError` that names every missing study."""
     workdir = Path(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"workdir: expected a folder, got the file {workdir}")
     if (workdir / "store").exists() or (workdir / "study.json").exists():
         raise ValueError(
-            f"workdir: expected a folder of the summary's own, got a study's: {workdir}"
+            f"workdir: expected a folder for the summary alone, got a study's: {workdir}"
         )
     studies, sources, missing = {}, {}, []
     for study in DEGENERACY_ARROWS:
@@ -82,11 +82,11 @@ def table1_page(
 
     Args:
         studies: the series of every study in `DEGENERACY_ARROWS`.
-        provenance: how the page came about.
+        provenance: origin of the page.
         sources: the command that made each study.
 
     Raises:
-        ValueError: a study is missing, or has no series of several levels; names it.
+        ValueError: a study is missing, or has no series of several levels; the error names it.
     """
     compared = {
         name: [c for c in studies.get(name, ()) if len(c.data) > 1] for name in DEGENERACY_ARROWS
@@ -103,28 +103,28 @@ def table1_page(
     text = ""
     if differing:
         text = "They differ here:\n\n" + bullets([_difference(arrow) for arrow in differing])
-    made = bullets([f"{_spaced(study)}: {sources[study]}" for study in DEGENERACY_ARROWS])
+    made = bullets([f"{_readable(study)}: {sources[study]}" for study in DEGENERACY_ARROWS])
     return Page(
         "What shapes solution degeneracy",
         f"{len(arrows) - len(differing)} of {len(arrows)} arrows are as in the paper's Table 1.",
         (
             Section("Table 1, paper versus here", text, (_overall_table(arrows),)),
             Section("Every series", "", (_series_table(arrows, compared),)),
-            Section("From", made),
+            Section("Sources", made),
         ),
         subtitle=f"After “{DEGENERACY_PAPER}”",
         provenance=provenance.rows(),
     )
 
 
-def _spaced(name: str) -> str:
+def _readable(name: str) -> str:
     return name.replace("_", " ")
 
 
 def _difference(arrow: _Arrow) -> str:
     return (
-        f"{_spaced(arrow.study)}, {arrow.level}: the paper's degeneracy {arrow.paper}, here "
-        f"{arrow.pooled.verdict} ({_counted(arrow.trends)})"
+        f"{_readable(arrow.study)}, {arrow.level}: the paper's degeneracy {arrow.paper}, here "
+        f"{arrow.pooled.verdict} ({_count_verdicts(arrow.trends)})"
     )
 
 
@@ -136,10 +136,10 @@ def _overall_table(arrows: Sequence[_Arrow]) -> Table:
             f"{ARROWS[arrow.paper]} / {ARROWS[arrow.pooled.verdict]} ({_mean(arrow.pooled)})"
             for arrow in here
         ]
-        rows.append((_spaced(study), *cells))
+        rows.append((_readable(study), *cells))
     caption = (
         "The paper's arrow / the arrow here, and the mean slope per level over the series, in "
-        "percent of each one's mean, with its 95 % interval and Stouffer's p value. Series, which "
+        "percent of each one's mean, with its 95% interval and Stouffer's p value. Series, which "
         "may share a condition, count as independent. Weights: PIF, across sizes over the mean "
         "norm."
     )
@@ -149,7 +149,7 @@ def _overall_table(arrows: Sequence[_Arrow]) -> Table:
 def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comparison]]) -> Table:
     rows = tuple(
         (
-            _spaced(arrow.study),
+            _readable(arrow.study),
             series_title(comparison),
             MEASURES[arrow.measure].title,
             *effect_text(trend),
@@ -167,7 +167,7 @@ def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comp
     )  # fmt: skip
     caption = (
         "Slope per level in percent of the mean, with its interval, the p value of a permutation "
-        "test, and networks by level, or how many seeds were paired across all levels; for "
+        "test, and networks by level, or the number of seeds paired across all levels; for "
         "dynamics, places of the chart over components and delays at which DSA falls, rises, of "
         "all."
     )
@@ -179,7 +179,7 @@ def _mean(trend: Trend) -> str:
     return "no data" if trend.verdict == "too few networks" else f"{effect}, {interval}; p = {p}"
 
 
-def _counted(trends: Sequence[Trend]) -> str:
+def _count_verdicts(trends: Sequence[Trend]) -> str:
     verdicts = [trend.verdict for trend in trends]
     counts = (f"{name} in {verdicts.count(name)}" for name in dict.fromkeys(verdicts))
     return f"{', '.join(counts)} of {len(verdicts)} series"

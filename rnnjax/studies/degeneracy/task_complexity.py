@@ -13,16 +13,16 @@ from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, search, summarize
 from rnnjax.studies.degeneracy.study import run_study
 from rnnjax.studies.degeneracy.tasks import TASKS
-from rnnjax.studies.grids import named
+from rnnjax.studies.grids import split_names
 from rnnjax.studies.launch import Config
 from rnnjax.tasks.flip_flop import FlipFlop
 from rnnjax.validate import one_of, positive_integer
 
 
 def factors(config: Config) -> list[Factor]:
-    """What a config compares; raises `ValueError` for what makes no sense."""
+    """The factors that a config compares; raises `ValueError` for invalid settings."""
     found = []
-    for task in named(config.tasks):
+    for task in split_names(config.tasks):
         setting = TASKS[one_of("tasks", task, TASKS)].channels
         counts = ascending(f"channels.{task}", config.channels[task])
         tried = tuple(condition(config, task, **{setting: count}) for count in counts)
@@ -36,18 +36,18 @@ def factors(config: Config) -> list[Factor]:
                 )
             if config.delays:
                 delays = ascending("delays", config.delays)
-                tried = tuple(_delayed(config, delay) for delay in delays)
+                tried = tuple(_delayed_condition(config, delay) for delay in delays)
                 levels = tuple(map(str, delays))
                 found.append(Factor(f"{task}_delay", title, "longest delay", levels, tried))
             if config.auxiliary:
-                tried = (_delayed(config), _delayed(config, auxiliary=True))
+                tried = (_delayed_condition(config), _delayed_condition(config, auxiliary=True))
                 levels = ("without", "with")
                 found.append(Factor(f"{task}_auxiliary", title, "auxiliary loss", levels, tried))
     return found
 
 
-def _delayed(config: Config, delay: int | None = None, **options: Any):
-    """One channel; the shortest delay and no auxiliary output are the condition of its own."""
+def _delayed_condition(config: Config, delay: int | None = None, **options: Any):
+    """The condition of one channel; without `delay` it is that of the default one."""
     changed = {} if delay in (None, config.delayed_discrimination.max_delay) else {
         "max_delay": delay
     }  # fmt: skip
@@ -61,7 +61,7 @@ def run(
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.task_complexity.run(config, workdir)",
 ) -> dict[str, xr.Dataset] | None:
-    """Trains what the workdir lacks, compares it and writes the report; see `run_study`."""
+    """Trains the conditions that the workdir lacks and writes the report; see `run_study`."""
     for name, value in config.fixed_points.items():
         positive_integer(f"fixed_points.{name}", value)
     return run_study(

@@ -1,4 +1,4 @@
-"""The tasks of the degeneracy studies, one entry each: how they are set, trained and compared."""
+"""The tasks of the degeneracy studies, one entry each: options, training and channels."""
 
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ __all__ = ["TASKS", "StudyTask"]
 
 
 class StudyTask(NamedTuple):
-    """What the studies need of one task."""
+    """Settings of one task."""
 
     stream: int
     """Folded into the key of the task's measures, hence part of every published number: a new task
@@ -73,4 +73,4 @@ TASKS = MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""Every task, by the name under which `rnnjax.tasks` has it."""
+"""Every task, by its registered name."""

@@ -40,7 +40,7 @@ from rnnjax.studies.papers import (
 __all__ = ["latent_page"]
 
 TARGETS = (0.5, 0.2, 0.1)
-"""Shares of the blind loss, that of the best answer which ignores the input."""
+"""Shares of the blind loss, that of the best output that ignores the input."""
 
 _GIB = 2.0**30
 
@@ -169,7 +169,7 @@ def _scaling_table(scaling: xr.Dataset) -> Table:
     columns = ("condition", "rate", "loss", "exponent", "steps", "sizes used / not")
     caption = (
         "Exponent (95% interval over seeds) of the steps to a training loss against N; the loss in "
-        "percent of the blind loss, that of the best answer that ignores the input. Steps: at the "
+        "percent of the blind loss, that of the best output that ignores the input. Steps: at the "
         "smallest and the largest size at which at least half of the seeds reached the loss."
     )
     return Table(columns, tuple(rows), caption)

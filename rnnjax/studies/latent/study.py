@@ -50,7 +50,7 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
 
 
 def measure_costs(setups: dict[int, Setup], config: Config, workdir: Path) -> xr.Dataset:
-    """Seconds and peak memory of an epoch at each size; those in the workdir are read."""
+    """Measures seconds and peak memory of an epoch at each size, or reads them from the workdir."""
     how = {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
 
     def measure(size: int) -> EpochCost:

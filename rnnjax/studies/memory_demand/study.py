@@ -13,7 +13,7 @@ from tqdm import tqdm
 import rnnjax
 from rnnjax.report import write_report
 from rnnjax.store import describe
-from rnnjax.studies.grids import cached, named, provenance, task_options
+from rnnjax.studies.grids import cached, provenance, split_names, task_options
 from rnnjax.studies.launch import Config, checked_workdir
 from rnnjax.studies.memory_demand.analysis import (
     PredictorOptions,
@@ -32,8 +32,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "with next input": {"window": "inputs", "lead": 1},
     "silence before": {"window": "inputs", "lead": 0, "before": "silence"},
 }
-"""Kinds of window, as cached values name them: that of the paper; with past targets; with the input
-that the predicted target responds to; and that of the paper with silence before the trial."""
+"""Kinds of window, by their names in cached values: that of the paper; with past targets; with the
+input that the predicted target responds to; and that of the paper with silence before the trial."""
 
 _OPTIONS = tuple(field.name for field in dataclasses.fields(PredictorOptions))
 
@@ -48,11 +48,12 @@ def run(
     """Trains the predictors that the workdir lacks and writes the report.
 
     With `dry_run`, only prints their number. `command` is the command that the report lists. Raises
-    `ValueError` for invalid settings and for a workdir that holds something else.
+    `ValueError` for invalid settings and for a workdir that holds other files.
     """
     workdir = checked_workdir(Path(workdir))
     tasks = {
-        name: rnnjax.tasks.make(name, **task_options(config, name)) for name in named(config.tasks)
+        name: rnnjax.tasks.make(name, **task_options(config, name))
+        for name in split_names(config.tasks)
     }
     options = PredictorOptions(**{name: config[name] for name in _OPTIONS})
     for task in tasks.values():
@@ -82,7 +83,7 @@ def measure_demands(
 ) -> tuple[xr.Dataset, float]:
     """Errors and demands over `task` and `variant`, and the seconds they took.
 
-    Values that the workdir has are read.
+    Values that the workdir holds are read.
     """
     cache = workdir / "store" / "memory_demand.json"
     cases = [(name, variant) for name in tasks for variant in VARIANTS]

@@ -26,7 +26,7 @@ TARGETS = (0.3, 0.1, SOLVED_LOSS)
 """Training losses to reach."""
 
 NEGLIGIBLE = 0.05
-"""An exponent of at most this counts as no slow-down: 12 % more steps for ten times the units."""
+"""An exponent of at most this counts as no slow-down: 12% more steps for ten times the units."""
 
 
 def verdict(

@@ -98,7 +98,7 @@ def _sentence(answer: Answer) -> str:
     )
 
 
-def _unfitted(answers: Sequence[Answer]) -> list[str]:
+def _unfitted_text(answers: Sequence[Answer]) -> list[str]:
     lost = [answer for answer in answers if answer.verdict == "unfitted"]
     if not lost:
         return []
@@ -113,7 +113,7 @@ def _lead(answers: Sequence[Answer]) -> str:
     """The answer at each rate of the first condition, and the number of each verdict over all."""
     first = [answer for answer in answers if answer.labels == answers[0].labels]
     fitted = [answer for answer in first if answer.verdict != "unfitted"]
-    text = " ".join([*map(_sentence, fitted), *_unfitted(first)])
+    text = " ".join([*map(_sentence, fitted), *_unfitted_text(first)])
     if len(first) < len(answers):
         verdicts = [answer.verdict for answer in answers]
         counts = ", ".join(f"{name} {verdicts.count(name)}" for name in dict.fromkeys(verdicts))
@@ -203,7 +203,7 @@ def _ratio_cell(part: xr.Dataset) -> str:
     return "none" if np.isnan(ratio) else f"{ratio:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _solved(dataset: xr.Dataset, arms: str, window: int) -> dict[float, str]:
+def _count_solved(dataset: xr.Dataset, arms: str, window: int) -> dict[float, str]:
     """Number of runs that reached the paper's loss, by rate and arm."""
     done = finished(dataset)
     reached = steps_to_loss(dataset, SOLVED_LOSS, window).notnull() & done
@@ -233,7 +233,7 @@ def _accuracy_text(dataset: xr.Dataset) -> str:
 
 def _claims_table(dataset: xr.Dataset, answers: Sequence[Answer], arms: str, window: int) -> Table:
     rows = []
-    for rate, count in _solved(dataset, arms, window).items():
+    for rate, count in _count_solved(dataset, arms, window).items():
         name = f"runs at rate {plain_number(rate, 2)} that reach {SOLVED_LOSS:g}"
         outcomes = RESCALING_OUTCOMES.items()
         rows.append((name, next((t for r, t in outcomes if np.isclose(rate, r)), ""), count))

@@ -7,7 +7,7 @@ import xarray as xr
 
 import rnnjax
 from rnnjax.parametrization import InverseWidth
-from rnnjax.studies.grids import named, train_and_report
+from rnnjax.studies.grids import split_names, train_and_report
 from rnnjax.studies.launch import Config
 from rnnjax.studies.rescaling.page import rescaling_page
 from rnnjax.validate import positive_integer
@@ -16,7 +16,7 @@ from rnnjax.validate import positive_integer
 def build_sweep(config: Config) -> rnnjax.Sweep:
     """The sweep of a config; raises `ValueError` for invalid settings."""
     seeds = positive_integer("seeds", config.seeds)
-    inits, scalings = named(config.inits), named(config.eps_scalings)
+    inits, scalings = split_names(config.inits), split_names(config.eps_scalings)
     if sorted(scalings) != ["scaled", "torch"]:
         raise ValueError(
             f"eps_scalings: expected torch and scaled, which the study compares, got {scalings}"

@@ -62,7 +62,7 @@ def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.where(infinite.any(-1), np.inf, np.where(total > 0, mean, np.nan))
 
 
-def _resampled_lines(
+def _resample_lines(
     runs: Runs,
     edges: Edges,
     sizes: np.ndarray,
@@ -175,7 +175,7 @@ def _condition_fit(
         lower, upper = (np.where(trained, edge[at], np.nan) for edge in edges)
         used = np.isfinite(lower) & np.isfinite(upper)
         low, high = np.where(used, lower, np.nan), np.where(used, upper, np.nan)
-        lines = _resampled_lines(Runs(loss, success), edges, sizes, level, resampling)
+        lines = _resample_lines(Runs(loss, success), edges, sizes, level, resampling)
         confidence = resampling.confidence
         summary = line_summary(sizes, (low + high) / 2, lines, confidence, (low, high))
         return {**summary, "lower": 10**lower, "upper": 10**upper}

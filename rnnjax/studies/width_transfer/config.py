@@ -63,7 +63,7 @@ def _laptop() -> ConfigDict:
     config.level = 0.5  # success density that makes a rate trainable
     config.keep_parameters = False
 
-    # The coordinate check of every rule: how much its first training steps change.
+    # The coordinate check of every rule: the effect of its first training steps.
     config.coordinates = ConfigDict({"widths": (256, 512, 1024, 2048), "seeds": 8, "steps": 4})
     config.coordinates.learning_rate = 3e-3
 

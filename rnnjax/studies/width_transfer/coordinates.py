@@ -13,7 +13,7 @@ __all__ = ["coordinate_section"]
 
 
 def coordinate_section(checks: xr.Dataset) -> Section:
-    """Why rates move: how much a few training steps change, against width."""
+    """The section on coordinate checks: the effect of a few training steps, against width."""
     steps, rate = int(checks["step"].max()), float(checks.attrs["learning_rate"])
     text = (
         f"After {steps} training steps at rate {plain_number(rate, 2)}: root mean square of the "

@@ -37,7 +37,7 @@ __all__ = ["rates_against_width", "transfer_curves"]
 
 _WITHIN = ("hidden", "learning_rate", "seed", "step")
 _HIGHEST = 10.0
-"""End of the loss axis, in multiples of the loss of the best answer that ignores the input."""
+"""End of the loss axis, in multiples of the loss of the best output that ignores the input."""
 
 _LEGEND_COLUMNS = 5
 
@@ -85,7 +85,7 @@ def _legend_handles(sizes: list[int], colors: list, loss: xr.DataArray) -> list[
     marks: list[tuple[str, dict]] = [
         ("best rate", {"marker": "o", "ls": "", "color": GREY}),
         ("best among failures", {"marker": "o", "ls": "", "mec": GREY, "mfc": "white"}),
-        ("best answer ignoring the input", {"ls": ":", "lw": 0.9, "color": GREY}),
+        ("best output ignoring the input", {"ls": ":", "lw": 0.9, "color": GREY}),
     ]
     if bool(np.isinf(loss).any()):
         marks += [

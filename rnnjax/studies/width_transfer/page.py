@@ -132,7 +132,7 @@ def _sizes(fit: xr.Dataset) -> str:
     return f"{int(fit['points_used'])} of {sum(int(fit[name]) for name in names if name in fit)}"
 
 
-def _unfitted(transfer: Transfer) -> str:
+def _unfitted_text(transfer: Transfer) -> str:
     """`no fit, 2 of 5 sizes usable: 3 beyond the rates tried`."""
     finding = transfer.finding
     beyond = finding.censored("above") + finding.censored("below")
@@ -147,7 +147,7 @@ def _numbers(transfer: Transfer) -> str:
     """`slope -0.83, 95% interval -1.04 to -0.57`, or why there is none."""
     finding = transfer.finding
     if not transfer.fitted:
-        return _unfitted(transfer)
+        return _unfitted_text(transfer)
     low, high = (number(end) for end in finding.interval)
     if np.isnan(finding.interval[0]):
         return f"slope {number(finding.exponent)}, without a usable interval"
@@ -199,7 +199,7 @@ def _movement(name: str, transfer: Transfer) -> str:
     """The rate on the fitted line at the smallest and the largest size, and the decades between."""
     fit = transfer.finding.fit
     if not transfer.fitted:
-        return f"{name} rate: {_unfitted(transfer)}"
+        return f"{name} rate: {_unfitted_text(transfer)}"
     sizes = [int(fit["hidden_min"]), int(fit["hidden_max"])]
     line = float(fit["intercept"]) + float(fit["exponent"]) * np.log10(sizes)
     first, last = (plain_number(float(rate), 2) for rate in 10**line)
@@ -425,6 +425,6 @@ def _curves_picture(dataset: xr.Dataset, level: float) -> Picture:
         transfer_curves(dataset, level=level),
         "transfer_curves",
         "Held-out loss after training against learning rate: median over seeds, and their range. "
-        "Circles: best rate of each size. Triangles: seeds diverged. Dotted: the best answer that "
+        "Circles: best rate of each size. Triangles: seeds diverged. Dotted: the best output that "
         "ignores the input.",
     )

@@ -1,4 +1,4 @@
-"""Width transfer: loss against learning rate against width, one panel per width rule."""
+"""Width transfer: loss against learning rate at every width, one panel per width rule."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from rnnjax.cells import Cell, gru, latent, rate
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
 from rnnjax.report import Page, Provenance
 from rnnjax.store import describe
-from rnnjax.studies.grids import ARMS, cached, named, task_options, train_and_report
+from rnnjax.studies.grids import ARMS, cached, split_names, task_options, train_and_report
 from rnnjax.studies.launch import Config
 from rnnjax.studies.width_transfer.page import transfer_page
 from rnnjax.training import coordinate_check
@@ -37,7 +37,7 @@ def rule_cells(config: Config) -> dict[str, Cell]:
         "latent": latent(rank=config.rank, parametrization=inverse, **shared),
         "gru": gru(),
     }
-    return {name: cells[one_of("rules", name, RULES)] for name in named(config.rules)}
+    return {name: cells[one_of("rules", name, RULES)] for name in split_names(config.rules)}
 
 
 def build_sweep(config: Config) -> rnnjax.Sweep:
@@ -77,7 +77,7 @@ def wanted_runs(sweep: rnnjax.Sweep, config: Config) -> np.ndarray:
 
 
 def check_coordinates(config: Config, sweep: rnnjax.Sweep, workdir: Path) -> xr.Dataset:
-    """The coordinate check of every rule; those in the workdir are read."""
+    """Runs the coordinate check of every rule, or reads it from the workdir."""
     how, task = config.coordinates.to_dict(), sweep.task
     assert task is not None
 
