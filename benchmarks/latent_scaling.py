@@ -51,9 +51,11 @@ def _parse(arguments: list[str]) -> Flags:
     parser = script.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="units N, by commas")
+    parser.add_argument(
+        "--sizes", default=",".join(map(str, SIZES)), help="units N, separated by commas"
+    )
     parser.add_argument("--repeats", type=int, default=5, help="timed windows of each competitor")
-    parser.add_argument("--window", type=float, default=0.5, help="least seconds of a window")
+    parser.add_argument("--window", type=float, default=0.5, help="shortest window, seconds")
     parser.add_argument("--out", type=Path, default=script.RESULTS, help="folder of JSON and PNG")
     parser.add_argument("--no-torch", action="store_true", help="time only ours")
     parser.add_argument("--quick", action="store_true", help="small sizes and two short windows")

@@ -55,7 +55,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = script.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tasks", default=",".join(WORK), help="names, by commas")
+    parser.add_argument("--tasks", default=",".join(WORK), help="names, separated by commas")
     parser.add_argument("--hidden", type=int, default=128, help="units of each network, N")
     parser.add_argument("--repeats", type=int, default=3, help="timed epochs of each competitor")
     parser.add_argument("--runs", type=int, help="our networks in a timed epoch")

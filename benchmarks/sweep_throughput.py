@@ -58,7 +58,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = script.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--widths", default=",".join(map(str, WIDTHS)), help="sizes N, by commas")
+    parser.add_argument(
+        "--widths", default=",".join(map(str, WIDTHS)), help="sizes N, separated by commas"
+    )
     parser.add_argument("--repeats", type=int, default=5, help="timed windows of each competitor")
     parser.add_argument(
         "--runs", type=int, help=f"our runs; default: {CPU_RUNS} on a CPU, {GPU_RUNS} on a GPU"

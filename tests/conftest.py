@@ -14,7 +14,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 @pytest.fixture
 def float64():
-    """Double precision for one test; nothing is flipped for the others."""
+    """Double precision for one test; the others keep single precision."""
     with jax.enable_x64(True):
         yield
 

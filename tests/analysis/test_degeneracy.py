@@ -1,4 +1,4 @@
-"""Degeneracy of populations whose answer is known: copies, relabelled, mirrored, shaken."""
+"""Degeneracy of populations whose answer is known: copies, relabelled, mirrored, with noise."""
 
 import jax
 import numpy as np
@@ -43,7 +43,7 @@ def network(rng):
 
 
 def moved(weights, rng, mirror=False):
-    """The same network under another numbering of its units, and with signs turned."""
+    """The same network under another numbering of its units, and with signs flipped."""
     order = rng.permutation(N)
     sign = rng.choice([-1.0, 1.0], N) if mirror else np.ones(N)
     found = {}
@@ -115,7 +115,7 @@ def test_weights_of_relabelled_copies_are_at_no_distance(found):
 
 
 @pytest.mark.slow
-def test_the_planted_groups_are_seen_in_the_plane(found):
+def test_the_planted_groups_are_apart_in_the_plane(found):
     places = embedding(found["dsa"].values)
     assert places.shape == (8, 2)
     np.testing.assert_allclose(places.mean(0), 0, atol=1e-6)
@@ -171,7 +171,7 @@ def test_attractors_are_described_in_the_plane_of_visited_states(population):
     assert found.plane.shape == (2, 3, N)
     np.testing.assert_allclose(found.plane[0] @ found.plane[0].T, np.eye(3), atol=1e-6)
     assert (np.diff(found.variance, axis=1) <= 0).all()
-    assert [len(said) for said in found.outputs] == [len(p.points) for p in found.found]
+    assert [len(outputs) for outputs in found.outputs] == [len(p.points) for p in found.found]
     assert found.memories(0) == found.memories(1) <= 4
     one, copy = found.found
     # The copy's points are the same ones under its numbering.

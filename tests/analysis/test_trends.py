@@ -41,13 +41,13 @@ def test_jackknife_errors_are_those_of_a_bootstrap_over_networks(kind, networks)
     found = estimate(kind, values)
     assert found.error == pytest.approx(resampled(kind, values, rng), rel=0.2)
     assert found.networks == networks
-    # Pairs taken for independent would claim far too much.
+    # The error of independent pairs would be far too small.
     if kind == "pairs":
         naive = values[np.triu_indices(networks, 1)].std() / np.sqrt(networks * (networks - 1) / 2)
         assert found.error > 1.5 * naive
 
 
-def test_values_are_the_plain_statistics_of_those_that_are_there():
+def test_values_are_the_plain_statistics_of_networks_not_left_out():
     rng = np.random.default_rng(0)
     full = distances(rng, 6)
     holed = np.insert(np.insert(full, 2, np.nan, axis=0), 2, np.nan, axis=1)
@@ -80,7 +80,7 @@ def test_planted_trends_are_found_and_their_intervals_hold_them():
 
 
 @pytest.mark.parametrize("kind", ["pairs", "spread"])
-def test_no_trend_is_claimed_more_often_than_said(kind):
+def test_false_trends_are_no_more_frequent_than_the_nominal_level(kind):
     rng = np.random.default_rng(5)
 
     def level():
@@ -249,7 +249,7 @@ def test_bad_resampling_is_named(options, name):
         Resampling(**options)
 
 
-def test_a_hole_between_networks_that_are_there_is_refused():
+def test_a_missing_distance_between_networks_not_left_out_is_an_error():
     values = distances(np.random.default_rng(0), 4)
     values[0, 1] = np.nan
     with pytest.raises(ValueError, match="^values: expected finite distances"):

@@ -1,4 +1,4 @@
-"""Studies called as their users call them, in this process."""
+"""Studies run as users run them, but in this process."""
 
 import importlib
 import importlib.util
@@ -42,7 +42,7 @@ def call(name, *flags):
 
 
 def refused(name, flags, workdir, capsys):
-    """The one line with which bad flags end; nothing was made."""
+    """The one-line error of a call with bad flags, which creates no workdir."""
     assert call(name, *flags, f"--workdir={workdir}") == launch.FAILED
     error = capsys.readouterr().err
     assert error.startswith("error: ")

@@ -1,4 +1,4 @@
-"""The studies of populations and of memory demand as their users meet them."""
+"""The studies of populations and of memory demand as users run them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The studies of width rules and latent training as their users meet them."""
+"""The studies of width rules and latent training as users run them."""
 
 import json
 
@@ -100,7 +100,7 @@ def test_dry_run_counts_only_the_rates_and_widths_that_a_rule_is_tried_at(tmp_pa
     assert not (tmp_path / "new").exists()
 
 
-def test_each_rule_is_tried_where_its_config_says():
+def test_each_rule_is_tried_at_the_rates_and_widths_of_its_config():
     config = settings("width_transfer", "laptop")
     module = study("width_transfer")
     sweep = module.build_sweep(config)

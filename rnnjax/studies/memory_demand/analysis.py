@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 HISTORIES = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30)
-"""Lengths of the window, unless others are given."""
+"""Default lengths of the window."""
 
 FEATURES = ("inputs", "targets")
 BEFORE = ("first", "silence")

@@ -104,7 +104,7 @@ def test_page_renders(page):
     assert "figures/critical_rates.png" in render_markdown(page)
 
 
-def test_a_sweep_in_progress_says_so(data):
+def test_a_sweep_in_progress_is_marked_partial(data):
     half = without(data, data["task"] == "delayed_cue")
     page = collapse_page(half, **MADE)
     assert page.lead.startswith("Partial results")

@@ -1,4 +1,4 @@
-"""The collapse study as its users meet it: presets, flags, errors, interruption."""
+"""The collapse study as users run it: presets, flags, errors, interruption."""
 
 import hashlib
 import os

@@ -133,7 +133,7 @@ def test_the_summary_counts_series_and_names_what_differs():
         table1_page(some, about, sources=sources)
 
 
-def test_sizes_are_judged_by_weights_over_their_norm():
+def test_sizes_are_compared_by_weights_over_their_norm():
     page = degeneracy_page("network_size", [comparison()], MADE)
     rows = part(page, "Arrows: paper versus here").tables[0].rows
     shown = {row[1]: row[-2] for row in rows}

@@ -1,4 +1,4 @@
-"""The degeneracy studies as their users meet them: presets, flags, resumption, the summary."""
+"""The degeneracy studies as users run them: presets, flags, resumption, the summary."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ def test_every_task_has_its_rate_under_mup(preset, discrimination):
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_laptop_compares_what_it_says(study):
+def test_laptop_compares_the_listed_levels(study):
     config = settings(study, "laptop")
     factors = module_of(study).factors(config)
     levels, count = LAPTOP[study]
@@ -67,7 +67,7 @@ def test_paper_compares_fifty_networks_on_all_tasks(study):
     assert len(set(names)) == len(names)
 
 
-def test_a_penalty_of_nothing_is_the_condition_of_both_series():
+def test_a_penalty_of_zero_is_one_condition_of_both_series():
     factors = module_of("regularization").factors(settings("regularization", "laptop"))
     first, second = factors[0], factors[1]
     assert first.conditions[0].name == second.conditions[0].name
@@ -81,8 +81,8 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     workdir = tmp_path / "run"
     # A program is compiled per order of the operators.
     dsa = [f"--config.dsa.{field}" for field in ("components=2,", "delays=1,", "order=4")]
-    asked = ("--config=smoke", *dsa, f"--workdir={workdir}")
-    assert call("task_complexity", *asked) == 0
+    flags = ("--config=smoke", *dsa, f"--workdir={workdir}")
+    assert call("task_complexity", *flags) == 0
     page = (workdir / "report.md").read_text()
     assert "task_complexity.py --config=smoke" in page
     assert " nan" not in page.lower()
@@ -95,10 +95,10 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     (lost,) = (workdir / "measures").glob("flip_flop-standard-bits_2*")
     lost.rename(lost.with_name("." + lost.name))
     capsys.readouterr()
-    assert call("task_complexity", *asked) == 0
-    said = capsys.readouterr().out
-    assert said.count("Measuring") == 1
-    assert "Measuring flip_flop-standard-bits_2" in said
+    assert call("task_complexity", *flags) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("Measuring") == 1
+    assert "Measuring flip_flop-standard-bits_2" in printed
     for file, was in before.items():
         assert file == lost or (file.read_bytes(), file.stat().st_mtime_ns) == was
     index = json.loads((workdir / "study.json").read_text())
@@ -148,9 +148,9 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
 def test_dry_run_counts_training_and_measuring(study, tmp_path, capsys):
     workdir = tmp_path / "new"
     assert call(study, "--config=smoke", "--dry_run", f"--workdir={workdir}") == 0
-    said = capsys.readouterr().out
-    assert "2 conditions: training" in said
-    assert "measuring" in said
+    printed = capsys.readouterr().out
+    assert "2 conditions: training" in printed
+    assert "measuring" in printed
     assert not workdir.exists()
 
 

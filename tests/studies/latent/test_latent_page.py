@@ -108,7 +108,7 @@ def test_nothing_measured(small):
     assert table(page, "Time and memory").rows[0] == ("1000", "not measured", "", "not measured")
 
 
-def test_a_sweep_in_progress_says_so(small):
+def test_a_sweep_in_progress_is_marked_partial(small):
     half = latent_page(without(small, small["hidden"] < 10000), cost(), **MADE)
     assert half.lead.startswith("Partial results")
     assert f"{size_text(1000)} to 3000" in half.lead

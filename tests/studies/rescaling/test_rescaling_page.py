@@ -130,7 +130,7 @@ def test_losses_after_the_same_steps(page):
     assert rows[-1][3:] == ("none", "none")  # rate 1, after seeds diverged
 
 
-def test_a_sweep_in_progress_says_so(data):
+def test_a_sweep_in_progress_is_marked_partial(data):
     data = data.sel(learning_rate=[0.1])
     half = rescaling_page(without(data, data["eps_scaling"] == "torch"), **MADE)
     assert half.lead.startswith("Partial results")

@@ -78,7 +78,7 @@ def test_verdicts_of_intervals(intervals, expected):
     assert verdict(*intervals) == expected
 
 
-def test_sizes_that_one_arm_does_not_bring_there_leave_both_fits():
+def test_sizes_at_which_one_arm_misses_the_target_leave_both_fits():
     data = planted({"torch": 0.4, "scaled": 0.0}, sizes=(500, 1000, 3000, 5000, 9000), rates=RATES)
     last = (data["eps_scaling"] == "torch") & (data["hidden"] == 9000)
     data["loss"] = data["loss"].where(~last, 0.9).transpose(*data["loss"].dims)

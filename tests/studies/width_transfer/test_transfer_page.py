@@ -118,7 +118,7 @@ def test_a_rule_that_carries_over_may_learn_less_well(page):
     assert text.rstrip(".").split(", ")[-1].startswith("Latent 0.02")
 
 
-def test_an_undecided_rate_is_said_to_be_so():
+def test_an_undecided_rate_is_reported_as_undecided():
     rates = 10.0 ** np.arange(-4.5, 0.01, 0.5)
     page = transfer_page(transfer_sweep({"gru": Law(-2.0, -0.3)}, rates=rates), **MADE)
     (table,) = section(page, CARRY).tables  # no rule to compare with
@@ -127,7 +127,7 @@ def test_an_undecided_rate_is_said_to_be_so():
     assert "critical rate stays (slope 0.00, " in page.lead
 
 
-def test_a_slope_that_cannot_be_fitted_says_why(data):
+def test_a_slope_that_cannot_be_fitted_has_its_reasons(data):
     cut = data.sel(cell=["mup_adam"], learning_rate=slice(None, 0.012))
     page = transfer_page(cut, **MADE)
     row = section(page, CARRY).tables[0].rows[0]
@@ -156,7 +156,7 @@ def test_a_margin_of_ones_own(data):
     assert "±0.05" in section(page, CARRY).text
 
 
-def test_a_sweep_in_progress_says_so(data):
+def test_a_sweep_in_progress_is_marked_partial(data):
     half = without(data, (data["cell"] == "standard") & (data["hidden"] < 512))
     page = transfer_page(half, **MADE)
     assert page.lead.startswith("Partial results")
