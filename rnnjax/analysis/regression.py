@@ -11,6 +11,8 @@ from scipy import stats
 from rnnjax.validate import fraction, positive_integer, whole
 
 __all__ = [
+    "LINE_SAMPLES",
+    "LINE_VARIABLES",
     "Line",
     "Resampling",
     "bracketed_interval",
@@ -22,6 +24,19 @@ __all__ = [
     "residual_interval",
     "seed_weights",
 ]
+
+LINE_VARIABLES = (
+    "exponent",
+    "intercept",
+    "exponent_low",
+    "exponent_high",
+    "scatter_low",
+    "scatter_high",
+)
+"""Variables of a fitted power law, one number per condition."""
+
+LINE_SAMPLES = ("exponent_samples", "intercept_samples")
+"""Variables of its refits, along `resample`."""
 
 LEAST_POINTS = 3
 """Fewest points of a fit: a line through two points leaves no residual."""

@@ -6,6 +6,8 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.analysis.regression import (
+    LINE_SAMPLES,
+    LINE_VARIABLES,
     Line,
     Resampling,
     fit_conditions,
@@ -78,19 +80,7 @@ def _resample_lines(
     return fit_lines(log_sizes, found.lower + place * (found.upper - found.lower))
 
 
-_SCALARS = (
-    "exponent",
-    "intercept",
-    "exponent_low",
-    "exponent_high",
-    "scatter_low",
-    "scatter_high",
-    "points_used",
-    "points_censored",
-    "hidden_min",
-    "hidden_max",
-)
-_SAMPLES = ("exponent_samples", "intercept_samples")
+_SCALARS = (*LINE_VARIABLES, "points_used", "points_censored", "hidden_min", "hidden_max")
 
 
 def power_law(
@@ -141,4 +131,4 @@ def power_law(
 
     success = succeeded(ordered, accuracy, threshold)
     dims = ["hidden", "learning_rate", "seed"]
-    return fit_conditions(fit, [success], [dims], scalars=_SCALARS, samples=_SAMPLES)
+    return fit_conditions(fit, [success], [dims], scalars=_SCALARS, samples=LINE_SAMPLES)

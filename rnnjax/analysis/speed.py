@@ -12,6 +12,7 @@ import xarray as xr
 
 from rnnjax.analysis.curves import WINDOW, steps_to_loss
 from rnnjax.analysis.regression import (
+    LINE_VARIABLES,
     Line,
     Resampling,
     fit_conditions,
@@ -83,18 +84,7 @@ def steps_to_learn(dataset: xr.Dataset, level: float = 0.5) -> xr.DataArray:
     return quantile_steps(_criterion_steps(dataset), level).rename("steps_to_learn")
 
 
-_SCALARS = (
-    "exponent",
-    "intercept",
-    "exponent_low",
-    "exponent_high",
-    "scatter_low",
-    "scatter_high",
-    "points_used",
-    "points_missing",
-    "hidden_min",
-    "hidden_max",
-)
+_SCALARS = (*LINE_VARIABLES, "points_used", "points_missing", "hidden_min", "hidden_max")
 
 
 def steps_scaling(

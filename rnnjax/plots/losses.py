@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rnnjax.analysis import best_learning_rates, require
 from rnnjax.plots.panels import condition_panels, note_empty
-from rnnjax.plots.style import SMALL, UNITS, log_ticks, ordered_colors, plain_numbers
+from rnnjax.plots.style import UNITS, legend_beside, log_ticks, ordered_colors, plain_numbers
 
 __all__ = ["loss_curves"]
 
@@ -78,17 +78,7 @@ def loss_curves(
         if panel.axes.lines:
             log_ticks(panel.axes, "x")
             log_ticks(panel.axes, "y")
-            panel.axes.legend(
-                title="N: rate",
-                fontsize=SMALL,
-                title_fontsize=SMALL,
-                frameon=False,
-                loc="center left",
-                bbox_to_anchor=(1.0, 0.5),
-                handlelength=1.4,
-                alignment="left",
-                labelspacing=0.3,
-            )
+            legend_beside(panel.axes, "N: rate")
         else:
             note_empty(panel.axes)
         panel.axes.set_xlabel(UNITS["step"] if panel.last_row else "")

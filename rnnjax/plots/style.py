@@ -17,6 +17,7 @@ __all__ = [
     "SMALL",
     "UNITS",
     "layout_engine",
+    "legend_beside",
     "log_ticks",
     "name_condition",
     "name_value",
@@ -122,6 +123,21 @@ def tidy(axes: Axes, title: str) -> None:
     axes.yaxis.label.set_fontsize(FONT)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(False)
+
+
+def legend_beside(axes: Axes, title: str) -> None:
+    """Puts a legend in small type to the right of the axes."""
+    axes.legend(
+        title=title,
+        fontsize=SMALL,
+        title_fontsize=SMALL,
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        handlelength=1.4,
+        alignment="left",
+        labelspacing=0.3,
+    )
 
 
 def _round_values(low: float, high: float) -> np.ndarray:

@@ -14,16 +14,24 @@ TASK = tiny.TASKS["delayed_cue"]
 
 
 def test_the_table_matches_the_fields_and_the_order_of_stored_dimensions():
-    assert TRACED == ("gamma", "l1", "nuclear", "learning_rate", "seed")
+    assert (*SETTINGS, "seed") == TRACED
     assert set(TRACED) == set(Hyper._fields)
     assert set(PENALTIES) < set(SETTINGS)
-    neutral = {name: setting.neutral for name, setting in SETTINGS.items()}
-    assert neutral == {"gamma": 1.0, "l1": 0.0, "nuclear": 0.0, "learning_rate": None}
+    stored = ["gamma", "l1", "nuclear", "learning_rate"]  # the order in which stores hold them
+    assert [name for name in TRACED if name in stored] == stored
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_neutral_setting_changes_nothing(name):
+    """Penalties are 0 by default and scales 1; only the learning rate has no default."""
+    neutral = {"learning_rate": None, "gamma": 1.0} | dict.fromkeys(PENALTIES, 0.0)
+    assert SETTINGS[name].neutral == neutral[name]
 
 
 def test_missing_settings_are_neutral():
     values = check_settings({"learning_rate": np.float32(0.5), "l1": 1})
-    assert values == {"learning_rate": 0.5, "gamma": 1.0, "l1": 1.0, "nuclear": 0.0}
+    neutral = {name: setting.neutral for name, setting in SETTINGS.items()}
+    assert values == neutral | {"learning_rate": 0.5, "l1": 1.0}
     assert setting_values(Hyper(seed=3, **values)) == values
 
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from rnnjax.analysis import require, steps_scaling
 from rnnjax.plots.panels import condition_panels, note_empty
 from rnnjax.plots.style import (
-    SMALL,
     UNITS,
+    legend_beside,
     log_ticks,
     ordered_colors,
     plain_numbers,
@@ -74,14 +74,5 @@ def steps_to_criterion(
             continue
         size_ticks(panel.axes, [int(size) for size in fit["hidden"]])
         log_ticks(panel.axes, "y")
-        panel.axes.legend(
-            title="rate: exponent",
-            fontsize=SMALL,
-            title_fontsize=SMALL,
-            frameon=False,
-            loc="center left",
-            bbox_to_anchor=(1.0, 0.5),
-            handlelength=1.4,
-            alignment="left",
-        )
+        legend_beside(panel.axes, "rate: exponent")
     return figure

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import xarray as xr
 
-from rnnjax.devices import Layout, default_layout
+from rnnjax.devices import Layout, default_layout, padded_index
 from rnnjax.tasks import Task, Trial
 from rnnjax.typing import Array, Bool, Float, Int, Key, Scalar
 from rnnjax.validate import finite_positive, fraction, instance_of, one_of, positive_integer, whole
@@ -184,7 +184,7 @@ def _held_out_errors(
     layout, count = default_layout(), options.initializations
     spec = _Spec(layout, options.units, options.batch, options.steps, options.learning_rate)
     runs = len(lengths) * count
-    order = np.minimum(np.arange(layout.padded(runs)), runs - 1)  # the last run pads the lanes
+    order = padded_index(0, layout.padded(runs), runs)
     rows = np.arange(lengths[-1]) >= lengths[-1] - np.array(lengths)[:, None]
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(order)
     errors = _errors(spec, train, held, jnp.asarray(rows[order // count]), keys)

@@ -11,6 +11,8 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.analysis.regression import (
+    LINE_SAMPLES,
+    LINE_VARIABLES,
     Line,
     Resampling,
     fit_conditions,
@@ -83,18 +85,6 @@ def _resample_lines(
     return fit_lines(np.log10(sizes.astype(float)), lower + place * (upper - lower))
 
 
-_SCALARS = (
-    "exponent",
-    "intercept",
-    "exponent_low",
-    "exponent_high",
-    "scatter_low",
-    "scatter_high",
-)
-_BY_SIZE = ("lower", "upper")
-_SAMPLES = ("exponent_samples", "intercept_samples")
-
-
 def _counts(found: xr.Dataset, trained: xr.DataArray, run: xr.DataArray) -> xr.Dataset:
     """Reasons for leaving sizes out, and the range of those used."""
     lower, upper = found["lower"], found["upper"]
@@ -152,9 +142,9 @@ def best_rate_scaling(
         _condition_fit(ordered, level, resampling),
         [loss, succeeded(ordered, accuracy, threshold), best["rate"], best["trained"]],
         [["hidden", "learning_rate", "seed"]] * 2 + [["hidden"]] * 2,
-        scalars=_SCALARS,
-        by_size=_BY_SIZE,
-        samples=_SAMPLES,
+        scalars=LINE_VARIABLES,
+        by_size=("lower", "upper"),
+        samples=LINE_SAMPLES,
     )
     counts = _counts(found, best["trained"], done.any(["learning_rate", "seed"]))
     return xr.merge([found, counts, best[["rate", "loss"]]], compat="override")

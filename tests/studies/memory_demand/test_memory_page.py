@@ -1,0 +1,51 @@
+"""The page gives every demand beside the paper's, in the table and in the summary."""
+
+import re
+
+import pytest
+import xarray as xr
+
+from rnnjax.report import Provenance
+from rnnjax.studies.memory_demand.page import memory_page
+
+PROVENANCE = Provenance("python experiments/memory_demand.py", {"trials": 8})
+
+
+@pytest.fixture
+def demand():
+    error = [[[[0.5, 0.7], [0.1, 0.1]]], [[[0.2, 0.2], [0.3, 0.3]]]]
+    return xr.Dataset(
+        {"error": (("task", "variant", "history", "initialization"), error),
+         "demand": (("task", "variant"), [[2], [1]]),
+         "censored": (("task", "variant"), [[True], [False]]),
+         "variance": (("task", "variant"), [[1.0], [0.5]])},
+        {"task": ["flip_flop", "path_integration"], "variant": ["as printed"], "history": [1, 2],
+         "paper": ("task", [2.0, 1.0])},
+    )  # fmt: skip
+
+
+def test_the_table_has_the_demand_errors_and_variance_of_every_task(demand):
+    rows = memory_page(demand, PROVENANCE).sections[0].tables[0].rows
+    assert len(rows) == 2
+    printed, first = rows[0][1], rows[0][2]
+    assert printed == "2"
+    assert [float(x) for x in re.findall(r"[\d.]+", first)] == [2, 0.6, 0.1]  # censored at 2
+    assert [float(x) for x in re.findall(r"[\d.]+", rows[1][2])] == [1, 0.2, 0.2]
+    assert float(rows[1][3]) == 0.5
+
+
+def test_a_censored_demand_never_agrees_with_the_paper(demand):
+    lead = memory_page(demand, PROVENANCE).lead
+    agree, differ = lead.split(";")
+    assert "path integration" in agree and "flip-flop" not in agree
+    assert "flip-flop" in differ and "path integration" not in differ
+
+
+def test_a_task_without_a_number_of_the_paper_has_an_empty_cell(demand):
+    other = demand.assign_coords(paper=("task", [float("nan"), 1.0]))
+    assert memory_page(other, PROVENANCE).sections[0].tables[0].rows[0][1] == ""
+
+
+def test_a_missing_variant_is_named(demand):
+    with pytest.raises(ValueError, match="expected the variant 'as printed'"):
+        memory_page(demand.assign_coords(variant=["other"]), PROVENANCE)
