@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 __all__ = ["EMPTY", "drawn", "labels", "legends", "panels", "texts", "titles"]
 
-EMPTY = "nothing to show yet"
+EMPTY = "no data"
 """Text of a panel without data."""
 
 

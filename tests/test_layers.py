@@ -45,7 +45,7 @@ GUESTS = {
 }
 """Third-party package -> the only parts of the package that may import it."""
 
-SHARED = {"papers": 0, "launch": 0, "fits": 1, "pages": 1, "grids": 2}
+SHARED = {"papers": 0, "launch": 0, "workdir": 0, "fits": 1, "pages": 1, "grids": 2}
 """Files beside the folders of studies, below all of them."""
 
 STUDY = {

@@ -3,7 +3,8 @@
     python experiments/summary.py
     python experiments/summary.py --config.network_size=runs/my_widths --workdir=runs/my_summary
 
-The fields are the workdirs of the studies.
+There are no presets. The fields are the workdirs of the studies: task_complexity,
+feature_learning, network_size and regularization, by default runs/STUDY.
 Settings and their meaning: rnnjax/studies/degeneracy/config.py.
 """
 

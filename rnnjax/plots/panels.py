@@ -60,7 +60,7 @@ def note_empty(axes: Axes) -> None:
     axes.text(
         0.5,
         0.5,
-        "nothing to show yet",
+        "no data",
         transform=axes.transAxes,
         ha="center",
         va="center",

@@ -156,6 +156,9 @@ def log_ticks(axes: Axes, which: str) -> None:
     """Puts plain numbers (0.03, 100) on the logarithmic axis `which` (`"x"` or `"y"`)."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = sorted(axes.get_xlim() if which == "x" else axes.get_ylim())
+    if high < 1.5 * low:  # too short for ticks, as around a single value
+        low, high = low / 1.5, high * 1.5
+        (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
     ticks = _round_values(low, high)
     axis.set_major_locator(FixedLocator(list(ticks)))
     axis.set_minor_locator(NullLocator())
@@ -163,8 +166,11 @@ def log_ticks(axes: Axes, which: str) -> None:
 
 
 def size_ticks(axes: Axes, sizes: Sequence[int]) -> None:
-    """Puts ticks at the network sizes on a logarithmic x axis; at every second one of many."""
+    """Puts ticks at the network sizes on a logarithmic x axis, which covers all of them."""
     every = 1 if len(sizes) <= 8 else 2
+    low, high = axes.dataLim.intervalx  # infinite without data
+    margin = (sizes[-1] / sizes[0]) ** 0.05 if sizes[0] < sizes[-1] else 2.0
+    axes.set_xlim(min(low, sizes[0]) / margin, max(high, sizes[-1]) * margin)
     axes.xaxis.set_major_locator(FixedLocator([float(size) for size in sizes[::every]]))
     axes.xaxis.set_minor_locator(FixedLocator([float(size) for size in sizes]))
     axes.set_xticklabels([str(size) for size in sizes[::every]])

@@ -13,7 +13,8 @@ import rnnjax
 from rnnjax.devices import Layout, default_layout
 from rnnjax.report import Page, Provenance, write_report
 from rnnjax.store import digest, versions, write_atomically
-from rnnjax.studies.launch import Config, checked_workdir
+from rnnjax.studies.launch import Config
+from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.sweep import cost, plan
 from rnnjax.training import Setup
 
@@ -187,10 +188,11 @@ def train_and_report(
 
     Raises `ValueError` for a workdir that is in use, damaged, or of another config.
     """
-    workdir = checked_workdir(Path(workdir))
+    workdir = checked_workdir(workdir, study)
     if dry_run:
         print(cost_text(sweep, wanted=wanted))
         return None
+    claim_workdir(workdir, study)
     store = workdir / "store"
     results = rnnjax.run_sweep(
         sweep, store, progress=rnnjax.ProgressBar(study), mask=wanted,

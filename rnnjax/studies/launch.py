@@ -7,6 +7,7 @@ A script under experiments/ declares its `Study` and calls `main`. The work is d
 import ast
 import contextlib
 import importlib.util
+import inspect
 import logging
 import os
 import re
@@ -23,7 +24,7 @@ from ml_collections import config_flags
 from rnnjax.devices import available_cores
 from rnnjax.validate import one_of
 
-__all__ = ["Config", "Study", "checked_workdir", "main", "run_in_parallel_on_cpu"]
+__all__ = ["Config", "Study", "main", "run_in_parallel_on_cpu"]
 
 Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
@@ -117,6 +118,10 @@ def _load_config(study: Study, name: str | None) -> Config:
         file, _, preset = name.partition(":")
     try:
         get_config = _load_function(Path(file))
+        if preset and not inspect.signature(get_config).parameters:
+            raise ValueError(
+                f"config: expected no preset, as {study.name} has none, got {preset!r}"
+            )
         return get_config(preset) if preset else get_config()
     except ValueError:  # of our own configs: it names the argument
         raise
@@ -203,17 +208,3 @@ def run_in_parallel_on_cpu() -> None:
 def command_line(arguments: Sequence[str]) -> str:
     """The command line that repeats the call."""
     return shlex.join(["python", *arguments])
-
-
-def checked_workdir(workdir: Path) -> Path:
-    """`workdir`, if it is new, empty, or holds an earlier run; raises `ValueError` otherwise.
-
-    Nothing is created here, so that a rejected run leaves no trace.
-    """
-    if workdir.exists() and not workdir.is_dir():
-        raise ValueError(f"workdir: expected a folder, got the file {workdir}")
-    if workdir.is_dir() and any(workdir.iterdir()) and not (workdir / "store").is_dir():
-        raise ValueError(
-            f"workdir: expected a new or empty folder, or an earlier run, got {workdir}"
-        )
-    return workdir

@@ -102,8 +102,8 @@ class Block(NamedTuple):
 class Progress(Protocol):
     """Callbacks of a sweep, such as those of `rnnjax.sweep.ProgressBar`."""
 
-    def begin(self, blocks: list[Block]) -> None:
-        """Called once, with the blocks to compute."""
+    def begin(self, blocks: list[Block], finished: int) -> None:
+        """Called once, with the blocks to compute and the number of runs that the store has."""
 
     def advance(self, block: Block, segment: Segment) -> None:
         """Called after every segment of a block."""
@@ -210,9 +210,11 @@ def run_sweep(
         sink = _open(stack, store, sweep, engine, template)
         if keep_parameters:
             sink.require_parameters()
-        blocks = list(_skip_finished(plan(sweep, layout, engine, mask), sink.finished()))
+        blocks = plan(sweep, layout, engine, mask)
+        planned = sum(block.runs for block in blocks)
+        blocks = list(_skip_finished(blocks, sink.finished()))
         if progress is not None:
-            progress.begin(blocks)
+            progress.begin(blocks, planned - sum(block.runs for block in blocks))
             stack.callback(progress.end)
         for block in blocks:
             _run_block(block, sink, layout, engine, template, progress, keep_parameters)

@@ -28,13 +28,21 @@ class ProgressBar:
     def __init__(self, label: str = "training", file: TextIO | None = None):
         self._label, self._file = label, file or sys.stderr
         self._bar: tqdm | None = None
+        self._announced = False
         self._done: dict[str, int] = {}
         self._steps, self._since = 0, 0.0
 
-    def begin(self, blocks: list[Block]) -> None:
-        """Shows the empty bar, unless there are no blocks to compute."""
+    def begin(self, blocks: list[Block], finished: int) -> None:
+        """Shows the empty bar, unless there are no blocks to compute.
+
+        The bar shows the share of these; a line above it states how many runs the store has.
+        """
         if not blocks:
             return
+        if finished and self._bar is None and not self._announced:
+            runs = sum(block.runs for block in blocks)
+            print(f"{self._label}: {finished} runs found, {runs} to train", file=self._file)
+        self._announced = True
         total = sum(_step_cost(b) * b.runs * b.setup.recipe.steps for b in blocks)
         self._bar = tqdm(
             total=total, desc=self._label, file=self._file, mininterval=0.5,

@@ -12,6 +12,7 @@ from rnnjax.plots.style import (
     plain_number,
     plain_numbers,
     signed,
+    size_ticks,
 )
 
 
@@ -65,3 +66,28 @@ def test_logarithmic_ticks_are_round_numbers(limits, texts):
     log_ticks(axes, "y")
     assert [tick.get_text() for tick in axes.get_yticklabels()] == texts
     np.testing.assert_allclose(axes.get_yticks(), [float(text) for text in texts])
+
+
+@pytest.mark.parametrize("drawn", [[], [16], [16, 64]])
+@pytest.mark.parametrize("sizes", [[16], [16, 32, 64]])
+def test_a_size_axis_covers_the_sizes_whatever_is_drawn(sizes, drawn):
+    figure, grid = new_figure(1, 1, 2, 2)
+    axes = grid[0, 0]
+    axes.set_xscale("log")
+    axes.plot(drawn, np.ones(len(drawn)), "o")
+    size_ticks(axes, sizes)
+    low, high = axes.get_xlim()
+    assert low < min(sizes) and max(sizes) < high
+    assert all(low < x < high for x in drawn)
+
+
+def test_a_single_value_has_ticks_on_both_sides():
+    figure, grid = new_figure(1, 1, 2, 2)
+    axes = grid[0, 0]
+    axes.set_yscale("log")
+    axes.plot([0, 1], [0.1, 0.1])
+    axes.set_ylim(0.1, 0.1001)
+    log_ticks(axes, "y")
+    low, high = axes.get_ylim()
+    assert low < 0.1 < high
+    assert len([tick for tick in axes.get_yticks() if low <= tick <= high]) >= 2

@@ -16,7 +16,8 @@ from rnnjax.studies.grids import (
     task_options,
     training_seconds,
 )
-from rnnjax.studies.launch import Config, checked_workdir
+from rnnjax.studies.launch import Config
+from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.validate import fraction, one_of, positive_integer
 
 
@@ -61,10 +62,11 @@ def run(
     fraction("level", config.level, open_below=True)
     if config.bisect and config.keep_parameters:
         raise ValueError("keep_parameters: expected False with bisect, which keeps no weights")
-    workdir = checked_workdir(Path(workdir))
+    workdir = checked_workdir(workdir, "lr_collapse")
     if dry_run:
         print(cost_text(sweep, bisect=config.bisect))
         return None
+    claim_workdir(workdir, "lr_collapse")
     store, progress = workdir / "store", rnnjax.ProgressBar("lr_collapse")
     reported = 0
 

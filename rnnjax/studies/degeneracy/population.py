@@ -14,7 +14,8 @@ from rnnjax.studies.degeneracy.conditions import threshold_recipe
 from rnnjax.studies.degeneracy.population_page import population_page
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import cost_text, provenance, split_names, task_options, training_seconds
-from rnnjax.studies.launch import Config, checked_workdir
+from rnnjax.studies.launch import Config
+from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.validate import one_of, positive_integer
 
 __all__ = ["build_sweeps", "run"]
@@ -85,11 +86,12 @@ def run(
     With `dry_run` only prints the cost. Raises `ValueError` for invalid settings and for a workdir
     that is in use, damaged, or of another config.
     """
-    workdir, sweeps = checked_workdir(Path(workdir)), build_sweeps(config)
+    workdir, sweeps = checked_workdir(workdir, "population"), build_sweeps(config)
     if dry_run:
         for name, sweep in sweeps.items():
             print(f"{name}:\n{cost_text(sweep)}")
         return None
+    claim_workdir(workdir, "population")
     parts, pictures = [], []
     for name, sweep in sweeps.items():
         store = workdir / "store" / name

@@ -12,7 +12,9 @@ from pathlib import Path
 from rnnjax.report import Provenance, write_report
 from rnnjax.studies.degeneracy.fixed_points import FixedPointRow, FixedPointSummary, picture
 from rnnjax.studies.degeneracy.page import degeneracy_page
-from rnnjax.studies.degeneracy.study import read_index, read_study
+from rnnjax.studies.degeneracy.study import read_study
+from rnnjax.studies.papers import DEGENERACY_ARROWS
+from rnnjax.studies.workdir import read_index
 
 __all__ = ["main", "remake"]
 
@@ -25,8 +27,11 @@ def remake(workdir: str | Path) -> Path:
     """
     workdir = Path(workdir)
     index = read_index(workdir)
-    if index is None:
-        raise ValueError(f"workdir: expected that of a finished study, got {workdir}")
+    if index is None or index["study"] not in DEGENERACY_ARROWS:
+        raise ValueError(
+            f"workdir: expected that of a finished study, {', '.join(DEGENERACY_ARROWS)}, "
+            f"got {workdir}"
+        )
     command, comparisons = read_study(index["study"], workdir)
     versions = {**index.get("versions", {}), "report": "remade from the measures"}
     about = Provenance(command, index.get("settings", {}), versions, index.get("seconds"))
@@ -45,9 +50,9 @@ def _read_fixed_points(workdir: Path, index: dict) -> FixedPointSummary | None:
 
 def main(arguments: Sequence[str]) -> int:
     """Rewrites the reports of the given workdirs; returns the exit code."""
-    if not arguments:
+    if not arguments or {"-h", "--help"} & set(arguments):
         print(__doc__)
-        return 2
+        return 0 if arguments else 2
     for workdir in arguments:
         try:
             print(f"Report: {remake(workdir)}")

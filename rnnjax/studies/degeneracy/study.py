@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import filelock
 import jax
@@ -29,12 +29,11 @@ from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary
 from rnnjax.studies.degeneracy.page import degeneracy_page
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, training_seconds
-from rnnjax.studies.launch import Config, checked_workdir
+from rnnjax.studies.launch import Config
+from rnnjax.studies.workdir import INDEX, checked_workdir, claim_workdir, read_index
 from rnnjax.validate import positive_integer
 
-__all__ = ["read_index", "read_study", "run_study"]
-
-INDEX = "study.json"
+__all__ = ["read_study", "run_study"]
 
 
 class _Measured(NamedTuple):
@@ -103,7 +102,7 @@ def run_study(
     with `dry_run` only prints the cost. Raises `ValueError` for invalid settings and for a workdir
     that is in use, damaged, or of another config.
     """
-    workdir = checked_workdir(Path(workdir))
+    workdir = checked_workdir(workdir, study)
     positive_integer("seeds", config.seeds)
     _options(config)
     if not factors:
@@ -118,18 +117,12 @@ def run_study(
     (workdir / "store").mkdir(exist_ok=True)  # marks the folder as the workdir of a study
     try:
         with filelock.FileLock(workdir / "store" / "lock", timeout=0):
-            _require_same_study(study, workdir)
+            claim_workdir(workdir, study)
             measured = {c.name: _measure(config, workdir, c) for c in conditions}
             _report(study, factors, config, workdir, command, measured, search)
     except filelock.Timeout:
         raise ValueError(f"workdir: {workdir} is in use by another process") from None
     return {name: one.data for name, one in measured.items()}
-
-
-def _require_same_study(study: str, workdir: Path) -> None:
-    known = read_index(workdir)
-    if known is not None and known["study"] != study:
-        raise ValueError(f"workdir: expected that of {study}, got that of {known['study']}")
 
 
 def _report(
@@ -177,7 +170,7 @@ def _place(file: Path) -> str:
 def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
     """The command of a finished study and its comparisons; raises `ValueError` if there is none."""
     known = read_index(workdir)
-    if known is None:
+    if known is None or "factors" not in known:
         raise ValueError(
             f"{study}: expected the workdir of a finished study, got {workdir}; make it with "
             f"python experiments/{study}.py --workdir={workdir}"
@@ -195,15 +188,3 @@ def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise ValueError(f"{study}: {workdir} is damaged: {error}") from None
     return known["command"], comparisons
-
-
-def read_index(workdir: Path) -> dict[str, Any] | None:
-    """The index of a finished study; None if there is none."""
-    index = Path(workdir) / INDEX
-    if not index.exists():
-        return None
-    try:
-        known = json.loads(index.read_text())
-        return {**known, **{name: known[name] for name in ("study", "command", "factors")}}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"workdir: {index} is damaged: {error!r}") from None

@@ -14,7 +14,7 @@ import rnnjax
 from rnnjax.report import write_report
 from rnnjax.store import describe
 from rnnjax.studies.grids import cached, provenance, split_names, task_options
-from rnnjax.studies.launch import Config, checked_workdir
+from rnnjax.studies.launch import Config
 from rnnjax.studies.memory_demand.analysis import (
     PredictorOptions,
     Window,
@@ -24,6 +24,7 @@ from rnnjax.studies.memory_demand.analysis import (
 from rnnjax.studies.memory_demand.config import get_config
 from rnnjax.studies.memory_demand.page import memory_page
 from rnnjax.studies.papers import MEMORY_DEMAND
+from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.tasks import Task
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -50,7 +51,7 @@ def run(
     With `dry_run`, only prints their number. `command` is the command that the report lists. Raises
     `ValueError` for invalid settings and for a workdir that holds other files.
     """
-    workdir = checked_workdir(Path(workdir))
+    workdir = checked_workdir(workdir, "memory_demand")
     tasks = {
         name: rnnjax.tasks.make(name, **task_options(config, name))
         for name in split_names(config.tasks)
@@ -63,6 +64,7 @@ def run(
         each = len(config.histories) * options.initializations
         print(f"{count} programs of {each} predictors x {options.steps:,} steps each")
         return None
+    claim_workdir(workdir, "memory_demand")
     dataset, seconds = measure_demands(tasks, config.histories, options, workdir)
     dataset = dataset.assign_coords(paper=("task", _printed_demands(config, list(tasks))))
     write_report(memory_page(dataset, provenance(config, command, seconds)), workdir)

@@ -1,0 +1,50 @@
+"""A workdir belongs to one study: no other study writes there."""
+
+import json
+
+import pytest
+
+from rnnjax.studies.workdir import INDEX, checked_workdir, claim_workdir, read_index
+
+
+def test_a_new_or_empty_folder_is_left_as_it_is(tmp_path):
+    for folder in (tmp_path, tmp_path / "new"):
+        assert checked_workdir(folder, "latent") == folder
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claimed_folder_is_refused_to_other_studies(tmp_path):
+    claim_workdir(tmp_path / "run", "latent")
+    assert read_index(tmp_path / "run") == {"study": "latent"}
+    assert checked_workdir(tmp_path / "run", "latent") == tmp_path / "run"
+    with pytest.raises(
+        ValueError, match="^workdir: expected that of rescaling, got that of latent"
+    ):
+        checked_workdir(tmp_path / "run", "rescaling")
+
+
+def test_a_second_claim_keeps_the_index_of_a_finished_study(tmp_path):
+    index = {"study": "latent", "command": "python"}
+    (tmp_path / INDEX).write_text(json.dumps(index))
+    claim_workdir(tmp_path, "latent")
+    assert read_index(tmp_path) == index
+
+
+def test_a_store_without_an_index_is_resumed(tmp_path):
+    """Earlier versions wrote no index before the end of a study."""
+    (tmp_path / "store").mkdir()
+    assert checked_workdir(tmp_path, "latent") == tmp_path
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", "null"])
+def test_a_damaged_index_is_named(tmp_path, text):
+    (tmp_path / INDEX).write_text(text)
+    with pytest.raises(ValueError, match=f"^workdir: .*{INDEX} is damaged"):
+        checked_workdir(tmp_path, "latent")
+
+
+def test_other_folders_and_files_are_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for folder in (tmp_path, tmp_path / "notes.txt"):
+        with pytest.raises(ValueError, match="^workdir: expected a"):
+            checked_workdir(folder, "latent")
