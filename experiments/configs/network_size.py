@@ -1,7 +1,7 @@
 """Degeneracy against network size (degeneracy paper, Figs. 7, 13, 20-23, 28-29).
 
     python experiments/network_size.py --config=smoke    # seconds; checks the installation
-    python experiments/network_size.py                   # laptop: 37 minutes, contended
+    python experiments/network_size.py                   # laptop: 37 minutes while other jobs ran
     python experiments/network_size.py --config=paper    # fifty networks; an accelerator
 
 Give each preset a folder of its own: `--workdir=runs/network_size_paper`.

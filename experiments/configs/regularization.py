@@ -1,7 +1,7 @@
 """Degeneracy against structural regularization (degeneracy paper, Figs. 8, 14-15, 24-25).
 
     python experiments/regularization.py --config=smoke    # seconds; checks the installation
-    python experiments/regularization.py                   # laptop: 34 minutes, contended
+    python experiments/regularization.py                   # laptop: 34 minutes while other jobs ran
     python experiments/regularization.py --config=paper    # fifty networks; an accelerator
 
 Give each preset a folder of its own: `--workdir=runs/regularization_paper`.

@@ -32,7 +32,7 @@ class Axis(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """A population of runs: every combination of the values on its axes.
+    """A grid of runs: every combination of the values on its axes.
 
     Args:
         task: the task of the networks; not needed where `task` is an axis.

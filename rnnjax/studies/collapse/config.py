@@ -34,10 +34,10 @@ def _laptop() -> ConfigDict:
     config.learning_rates = log_rates(1e-4, 1)  # half decades
     config.seeds = 4  # seeds 0 .. seeds-1
 
-    # Initial weights, and whether there are biases: xavier, gaussian or uniform. The paper does not
-    # state them; its group's public code has xavier with biases for the delayed tasks, and gaussian
-    # without for the flip-flop. The choice decides the result, and xavier became the default after
-    # gaussian had shown no collapse at these widths: see docs/collapse.md.
+    # The initial weights (the "arm"), and whether there are biases: xavier, gaussian or uniform.
+    # The paper does not state them; its group's public code has xavier with biases for the delayed
+    # tasks, and gaussian without for the flip-flop. The choice decides the result, and xavier
+    # became the default after gaussian had shown no collapse at these widths: see docs/collapse.md.
     config.arm = "xavier"
     config.alpha = 0.5  # dt / tau
 

@@ -175,9 +175,10 @@ def _literal_section(dataset: xr.Dataset, level: float, resampling: Resampling) 
         "network that ignores the cue already scores above 0.5 when accuracy is a correlation "
         "(pearson) or is taken over all time steps (matching), and half of them do by chance when "
         "it is the decision in the response period. A higher threshold does not help: a network "
-        "that has learned nothing responds differently to two cues, and both signs are right with "
-        "probability 1/4, so that failed networks often have accuracy 1. Here a run must also "
-        "beat the best output that ignores the input. From the same runs accuracy alone would give:"
+        "that has learned nothing responds differently to two cues, and by chance answers both "
+        "correctly with probability 1/4, so that failed networks often have accuracy 1. Here a run "
+        "must also beat the best output that ignores the input. From the same runs accuracy alone "
+        "would give:"
     )
     return Section(
         "Accuracy alone as the criterion", text, (literal_table(dataset, level, resampling),)

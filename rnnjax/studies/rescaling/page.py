@@ -289,8 +289,9 @@ def _slowdown_section(dataset: xr.Dataset, fit: xr.Dataset, arms: str) -> Sectio
     text = (
         "With weights divided by N, the gradients of the raw recurrent weights shrink as 1/N² and, "
         "near N = 1000, fall to the eps (PyTorch's: 10⁻⁸) that Adam adds to its denominator: its "
-        "steps then shrink, whatever the network could learn. In the second arm eps shrinks with "
-        "the gradients; a structural slow-down must appear there too.\n\n"
+        "steps then shrink, whatever the network could learn. The two arms differ in eps alone: it "
+        "is fixed in the first and shrinks with the gradients in the second; a structural "
+        "slow-down must appear there too.\n\n"
     )
     picture = Picture(
         slowdown_figure(dataset, arms=arms, fit=fit),
