@@ -71,7 +71,7 @@ def test_logarithmic_ticks_are_round_numbers(limits, texts):
 @pytest.mark.parametrize("drawn", [[], [16], [16, 64]])
 @pytest.mark.parametrize("sizes", [[16], [16, 32, 64]])
 def test_a_size_axis_covers_the_sizes_whatever_is_drawn(sizes, drawn):
-    figure, grid = new_figure(1, 1, 2, 2)
+    _, grid = new_figure(1, 1, 2, 2)
     axes = grid[0, 0]
     axes.set_xscale("log")
     axes.plot(drawn, np.ones(len(drawn)), "o")
@@ -82,7 +82,7 @@ def test_a_size_axis_covers_the_sizes_whatever_is_drawn(sizes, drawn):
 
 
 def test_a_single_value_has_ticks_on_both_sides():
-    figure, grid = new_figure(1, 1, 2, 2)
+    _, grid = new_figure(1, 1, 2, 2)
     axes = grid[0, 0]
     axes.set_yscale("log")
     axes.plot([0, 1], [0.1, 0.1])

@@ -123,7 +123,7 @@ def _places_taken(comparison: Comparison) -> str:
         or about["components"] < about["wanted_components"]
     ]
     text = f"the arrow above has (k, L) = {taken} by level"
-    return text + (f", limited by the bound on k L at {', '.join(held)}." if held else ".")
+    return text + (f", limited by the bound on k L at level {', '.join(held)}." if held else ".")
 
 
 def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
@@ -166,7 +166,8 @@ def _caveats(comparisons: Sequence[Comparison]) -> str:
             "alone, and an auxiliary output changes its scale.",
             "The interval of a spread is that of the standard deviation; its p value is that of "
             "deviations from the median, which are less sensitive to single networks.",
-            "Arrows are drawn at p < 0.05 each, without correction for their number.",
+            "Arrows are drawn at p < 0.05 each, without correction for their number. With n seeds "
+            "paired over two levels no p value is below 2^(1 - n): fewer than six give no arrow.",
         ]
     )
 
