@@ -7,8 +7,13 @@ Presets and settings: experiments/configs/feature_learning.py. The same command 
 
 from pathlib import Path
 
-from rnnjax.studies.degeneracy.feature_learning import run
 from rnnjax.studies.launch import Study, main
 
+STUDY = Study(
+    "feature_learning",
+    Path(__file__).parent / "configs" / "feature_learning.py",
+    "rnnjax.studies.degeneracy.feature_learning",
+)
+
 if __name__ == "__main__":
-    main(Study("feature_learning", Path(__file__).parent / "configs" / "feature_learning.py", run))
+    main(STUDY)

@@ -7,8 +7,11 @@ Presets and settings: experiments/configs/latent.py. The same command resumes.
 
 from pathlib import Path
 
-from rnnjax.studies.latent.study import run
 from rnnjax.studies.launch import Study, main
 
+STUDY = Study(
+    "latent", Path(__file__).parent / "configs" / "latent.py", "rnnjax.studies.latent.study"
+)
+
 if __name__ == "__main__":
-    main(Study("latent", Path(__file__).parent / "configs" / "latent.py", run))
+    main(STUDY)

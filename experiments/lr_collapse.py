@@ -7,8 +7,13 @@ Presets and settings: experiments/configs/lr_collapse.py. The same command resum
 
 from pathlib import Path
 
-from rnnjax.studies.collapse.study import run
 from rnnjax.studies.launch import Study, main
 
+STUDY = Study(
+    "lr_collapse",
+    Path(__file__).parent / "configs" / "lr_collapse.py",
+    "rnnjax.studies.collapse.study",
+)
+
 if __name__ == "__main__":
-    main(Study("lr_collapse", Path(__file__).parent / "configs" / "lr_collapse.py", run))
+    main(STUDY)

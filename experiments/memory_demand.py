@@ -8,7 +8,12 @@ Presets and settings: experiments/configs/memory_demand.py. The same command res
 from pathlib import Path
 
 from rnnjax.studies.launch import Study, main
-from rnnjax.studies.memory_demand.study import run
+
+STUDY = Study(
+    "memory_demand",
+    Path(__file__).parent / "configs" / "memory_demand.py",
+    "rnnjax.studies.memory_demand.study",
+)
 
 if __name__ == "__main__":
-    main(Study("memory_demand", Path(__file__).parent / "configs" / "memory_demand.py", run))
+    main(STUDY)

@@ -7,8 +7,13 @@ Presets and settings: experiments/configs/network_size.py. The same command resu
 
 from pathlib import Path
 
-from rnnjax.studies.degeneracy.network_size import run
 from rnnjax.studies.launch import Study, main
 
+STUDY = Study(
+    "network_size",
+    Path(__file__).parent / "configs" / "network_size.py",
+    "rnnjax.studies.degeneracy.network_size",
+)
+
 if __name__ == "__main__":
-    main(Study("network_size", Path(__file__).parent / "configs" / "network_size.py", run))
+    main(STUDY)

@@ -7,8 +7,13 @@ Presets and settings: experiments/configs/population.py. The same command resume
 
 from pathlib import Path
 
-from rnnjax.studies.degeneracy.population import run
 from rnnjax.studies.launch import Study, main
 
+STUDY = Study(
+    "population",
+    Path(__file__).parent / "configs" / "population.py",
+    "rnnjax.studies.degeneracy.population",
+)
+
 if __name__ == "__main__":
-    main(Study("population", Path(__file__).parent / "configs" / "population.py", run))
+    main(STUDY)

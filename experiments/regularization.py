@@ -7,8 +7,13 @@ Presets and settings: experiments/configs/regularization.py. The same command re
 
 from pathlib import Path
 
-from rnnjax.studies.degeneracy.regularization import run
 from rnnjax.studies.launch import Study, main
 
+STUDY = Study(
+    "regularization",
+    Path(__file__).parent / "configs" / "regularization.py",
+    "rnnjax.studies.degeneracy.regularization",
+)
+
 if __name__ == "__main__":
-    main(Study("regularization", Path(__file__).parent / "configs" / "regularization.py", run))
+    main(STUDY)

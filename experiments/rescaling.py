@@ -8,7 +8,12 @@ Presets and settings: experiments/configs/rescaling.py. The same command resumes
 from pathlib import Path
 
 from rnnjax.studies.launch import Study, main
-from rnnjax.studies.rescaling.study import run
+
+STUDY = Study(
+    "rescaling",
+    Path(__file__).parent / "configs" / "rescaling.py",
+    "rnnjax.studies.rescaling.study",
+)
 
 if __name__ == "__main__":
-    main(Study("rescaling", Path(__file__).parent / "configs" / "rescaling.py", run))
+    main(STUDY)

@@ -8,8 +8,11 @@ the folders given as `--config.task_complexity=...`. Settings: experiments/confi
 
 from pathlib import Path
 
-from rnnjax.studies.degeneracy.table1 import run
 from rnnjax.studies.launch import Study, main
 
+STUDY = Study(
+    "summary", Path(__file__).parent / "configs" / "summary.py", "rnnjax.studies.degeneracy.table1"
+)
+
 if __name__ == "__main__":
-    main(Study("summary", Path(__file__).parent / "configs" / "summary.py", run))
+    main(STUDY)

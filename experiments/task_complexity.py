@@ -7,8 +7,13 @@ Presets and settings: experiments/configs/task_complexity.py. The same command r
 
 from pathlib import Path
 
-from rnnjax.studies.degeneracy.task_complexity import run
 from rnnjax.studies.launch import Study, main
 
+STUDY = Study(
+    "task_complexity",
+    Path(__file__).parent / "configs" / "task_complexity.py",
+    "rnnjax.studies.degeneracy.task_complexity",
+)
+
 if __name__ == "__main__":
-    main(Study("task_complexity", Path(__file__).parent / "configs" / "task_complexity.py", run))
+    main(STUDY)

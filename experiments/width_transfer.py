@@ -8,7 +8,12 @@ Presets and settings: experiments/configs/width_transfer.py. The same command re
 from pathlib import Path
 
 from rnnjax.studies.launch import Study, main
-from rnnjax.studies.width_transfer.study import run
+
+STUDY = Study(
+    "width_transfer",
+    Path(__file__).parent / "configs" / "width_transfer.py",
+    "rnnjax.studies.width_transfer.study",
+)
 
 if __name__ == "__main__":
-    main(Study("width_transfer", Path(__file__).parent / "configs" / "width_transfer.py", run))
+    main(STUDY)

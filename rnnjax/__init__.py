@@ -1,20 +1,16 @@
 """Populations of recurrent networks: trained in one compiled program, compared at every level."""
 
-from rnnjax import analysis, cells, metrics, parametrization, tasks, training
-from rnnjax.population import Activity, Population, load_population, train_population
-from rnnjax.rollout import Trajectory, rollout
-from rnnjax.store import StoreError, load_parameters, load_results
-from rnnjax.sweep import (
-    Engine,
-    ProgressBar,
-    Sweep,
-    Trained,
-    log_rates,
-    log_widths,
-    run_sweep,
-    train_one,
-)
-from rnnjax.training import Recipe, Status
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnnjax import analysis, cells, metrics, parametrization, tasks, training
+    from rnnjax.population import Activity, Population, load_population, train_population
+    from rnnjax.spacing import log_rates, log_widths
+    from rnnjax.store import StoreError, load_parameters, load_results
+    from rnnjax.sweep import Engine, ProgressBar, Sweep, Trained, run_sweep, train_one
+    from rnnjax.training import Recipe, Status
+    from rnnjax.trajectory import Trajectory, rollout
 
 __version__ = "0.1.0"
 
@@ -45,3 +41,33 @@ __all__ = [
     "train_population",
     "training",
 ]
+
+_MODULES = {
+    "population": ("Activity", "Population", "load_population", "train_population"),
+    "trajectory": ("Trajectory", "rollout"),
+    "spacing": ("log_rates", "log_widths"),
+    "store": ("StoreError", "load_parameters", "load_results"),
+    "sweep": ("Engine", "ProgressBar", "Sweep", "Trained", "run_sweep", "train_one"),
+    "training": ("Recipe", "Status"),
+}
+_HOME = {name: f"rnnjax.{module}" for module, names in _MODULES.items() for name in names}
+_PACKAGES = (
+    "analysis", "cells", "dynamics", "metrics", "parametrization", "plots", "population", "report",
+    "store", "sweep", "tasks", "training",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a part of the package when it is first used, so that a script waits for no other."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in _PACKAGES:
+        value = importlib.import_module(f"rnnjax.{name}")
+    else:
+        raise AttributeError(f"module 'rnnjax' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PACKAGES})

@@ -1,7 +1,13 @@
 """Settings that every test runs under; they must be made before JAX starts its backend."""
 
 import os
+from pathlib import Path
 
+# Compiled programs are kept between runs of the suite, and shared by its workers and scripts.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "compiled")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # bitwise claims are made for the CPU
 
 import jax

@@ -18,11 +18,11 @@ ROOT = Path(rnnjax.__file__).parent.parent
 
 FLOORS = {
     "typing": 0, "validate": 0,
-    "devices": 1,
+    "devices": 1, "spacing": 1,
     "numerics": 2,
     "tasks": 3, "parametrization": 3, "metrics": 3,
     "cells": 4,
-    "rollout": 5,
+    "trajectory": 5,
     "dynamics": 6, "training": 6,
     "store": 7,
     "sweep": 8,
@@ -45,7 +45,15 @@ GUESTS = {
 }
 """Third-party package -> the only parts of the package that may import it."""
 
-SHARED = {"papers": 0, "launch": 0, "workdir": 0, "fits": 1, "pages": 1, "grids": 2}
+SHARED = {
+    "papers": 0,
+    "compilation": 0,
+    "workdir": 0,
+    "launch": 1,
+    "fits": 1,
+    "pages": 1,
+    "grids": 2,
+}
 """Files beside the folders of studies, below all of them."""
 
 STUDY = {

@@ -17,9 +17,9 @@ from rnnjax import Recipe, Status, StoreError, cells, load_population, train_pop
 from rnnjax.devices import all_devices
 from rnnjax.parametrization import MuPAdam
 from rnnjax.population import programs as population_programs
-from rnnjax.rollout import rollout
 from rnnjax.sweep import programs
 from rnnjax.training import CosineRestarts, Setup, initial_params
+from rnnjax.trajectory import rollout
 
 TASK = tiny.TASKS["delayed_match"]
 CELL = cells.current(6, parametrization=MuPAdam())

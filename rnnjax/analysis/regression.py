@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from rnnjax.validate import fraction, positive_integer, whole
 
@@ -132,6 +131,8 @@ def residual_interval(x: np.ndarray, y: np.ndarray, confidence: float) -> tuple[
     if np.allclose(residual, 0.0, atol=1e-9):
         return np.nan, np.nan
     spread = ((x[used] - x[used].mean()) ** 2).sum()
+    from scipy import stats  # slow to import
+
     half = stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(
         (residual**2).sum() / freedom / spread
     )

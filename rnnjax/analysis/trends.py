@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
-from scipy import stats
 
 from rnnjax import validate
 from rnnjax.analysis.regression import Resampling
@@ -240,6 +239,8 @@ def _trend(levels: _Levels, counts: tuple[int, ...], resampling: Resampling) -> 
     if not error > 0:  # all networks alike at every level
         verdict = "rises" if slope > 0 else "falls" if slope < 0 else "no arrow"
         return Trend(slope, slope, slope, float(slope == 0), counts, relative, verdict, paired)
+    from scipy import stats  # slow to import
+
     half = error * float(stats.t.ppf((1 + resampling.confidence) / 2, freedom))
     moved = [np.abs(v - np.median(v)) for v in known] if kind == "spread" else pseudo
     test = _permute_within_seeds if paired else _permute_between_levels
@@ -284,6 +285,8 @@ def pooled_trend(trends: Sequence[Trend]) -> Trend:
     units = np.array([t.relative / t.slope if t.slope else 0.0 for t in some])
     halves = units * np.array([(t.high - t.low) / 2 for t in some])
     mean, half = float(slopes.mean()), float(np.sqrt((halves**2).sum()) / len(some))
+    from scipy import stats
+
     scores = np.sign(slopes) * stats.norm.isf(np.clip([t.p for t in some], 1e-16, 1) / 2)
     p = float(2 * stats.norm.sf(abs(scores.sum()) / np.sqrt(len(some))))
     agrees = mean * scores.sum() > 0

@@ -15,11 +15,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix
 from einops import rearrange
 
 from rnnjax.cells import Cell
-from rnnjax.rollout import rollout
+from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Bool, Complex, Float, Int, Key, Params
 from rnnjax.validate import finite_positive, instance_of, positive_integer
 
@@ -50,6 +49,8 @@ def _motion(cell: Cell, state: Array, params: Params, inputs: Array) -> Array:
 @functools.partial(jax.jit, static_argnames=("cell", "steps"))
 def _descend(cell: Cell, params: Params, starts: Array, inputs: Array, steps: int):
     """Ends [S, M, N] of all searches and their speeds [S, M]."""
+    import optimistix
+
     motion = functools.partial(_motion, cell)
     # No tolerance relative to the state: q alone decides whether a point is found.
     solver = optimistix.LevenbergMarquardt(rtol=1e-10, atol=1e-13)
@@ -150,6 +151,8 @@ def fixed_points(
         raise ValueError(f"starts: expected shape [{networks}, M, {size}], got {begin.shape}")
     if not np.isfinite(begin).all():
         raise ValueError("starts: expected finite states, got NaN or infinity")
+    import optimistix  # noqa: F401 - slow to import; not first while a program is traced
+
     with jax.enable_x64(True):
         ends, speeds = _descend(
             cell, _to_double(params), _to_double(begin), _to_double(given), steps

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import scipy.optimize
 
 from rnnjax.devices import available_cores
 from rnnjax.typing import Array
@@ -33,9 +32,11 @@ def assign(costs: Array | np.ndarray, index: np.ndarray | None = None) -> np.nda
     costs = np.asarray(costs)
     columns = np.empty((len(index), costs.shape[-1]), np.int32)
 
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     def solve(numbers: np.ndarray) -> None:
         for m in numbers:
-            columns[m] = scipy.optimize.linear_sum_assignment(costs[index[m]])[1]
+            columns[m] = linear_sum_assignment(costs[index[m]])[1]
 
     parts = min(available_cores(), max(len(index) // _SHARE, 1))
     with ThreadPoolExecutor(parts) as pool:

@@ -9,10 +9,10 @@ import numpy as np
 
 from rnnjax.cells import Cell
 from rnnjax.devices import Layout, free_memory, memory_budget
-from rnnjax.rollout import Trajectory, rollout
 from rnnjax.sweep import cost
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import Setup, accuracy
+from rnnjax.trajectory import Trajectory, rollout
 from rnnjax.typing import Array, Key, Params, Scalar
 
 __all__ = [

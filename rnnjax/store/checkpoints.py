@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from rnnjax.store.manifest import StoreError
 from rnnjax.typing import Params
@@ -35,6 +34,8 @@ def save_weights(store: Path, block: str, weights: Weights) -> None:
     """Writes the weights of a block; replaces those of an earlier, unfinished attempt."""
     target = _folder(store, block)
     shutil.rmtree(target, ignore_errors=True)
+    import orbax.checkpoint as ocp  # slow to import
+
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(target, weights._asdict())
 
@@ -44,6 +45,8 @@ def restore_weights(store: Path, block: str) -> Weights:
     target = _folder(store, block)
     if not target.is_dir():
         raise StoreError(f"store: {store} kept no weights; train with keep_parameters")
+    import orbax.checkpoint as ocp
+
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             return Weights(**jax.tree.map(np.asarray, checkpointer.restore(target)))

@@ -6,6 +6,7 @@ A script under experiments/ declares its `Study` and calls `main`. The work is d
 
 import ast
 import contextlib
+import importlib
 import importlib.util
 import inspect
 import logging
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 from absl import flags
 from ml_collections import config_flags
 
-from rnnjax.devices import available_cores
+from rnnjax.studies.compilation import VARIABLE, use_compilation_cache
 from rnnjax.validate import one_of
 
 __all__ = ["Config", "Study", "main", "run_in_parallel_on_cpu"]
@@ -31,7 +32,7 @@ Config: TypeAlias = Any
 
 FAILED, INTERRUPTED = 2, 130
 
-_FLAGS = ("config", "workdir", "dry_run", "help")
+_FLAGS = ("config", "workdir", "dry_run", "compilation_cache", "help")
 
 
 class Study(NamedTuple):
@@ -40,18 +41,23 @@ class Study(NamedTuple):
     name: str
     config_file: Path
     """A file with `get_config(preset)`; its docstring lists the presets."""
-    run: Callable[..., object]
-    """Called as `run(config, workdir, dry_run=..., command=...)`."""
+    run: Callable[..., object] | str
+    """Called as `run(config, workdir, dry_run=..., command=...)`; or the name of a module with such
+    a function, which is imported once the command line has been checked."""
 
 
 def main(study: Study, arguments: Sequence[str] | None = None) -> None:
     """Parses the command line and runs the study; exits non-zero with one line on bad input."""
     arguments = list(sys.argv if arguments is None else arguments)
     try:
-        config, workdir, dry_run = _parse(study, arguments)
+        given = _parse(study, arguments)
+        run = study.run
+        if isinstance(run, str):
+            run = importlib.import_module(run).run
         run_in_parallel_on_cpu()
+        use_compilation_cache(given.compilation_cache)
         warnings.showwarning = _warn_in_one_line
-        study.run(config, workdir, dry_run=dry_run, command=command_line(arguments))
+        run(given.config, given.workdir, dry_run=given.dry_run, command=command_line(arguments))
     except KeyboardInterrupt:
         # Zarr abandons the write in progress; asyncio would report that after our last line.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -65,11 +71,21 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> None:
         _fail(error)
 
 
-def _parse(study: Study, arguments: list[str]) -> tuple[Config, Path, bool]:
+class _Given(NamedTuple):
+    """The values of the flags."""
+
+    config: Config
+    workdir: Path
+    dry_run: bool
+    compilation_cache: str | None
+
+
+def _parse(study: Study, arguments: list[str]) -> _Given:
     name, arguments = _split_config(arguments)
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", f"runs/{study.name}", "", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "", flag_values=values)
+    flags.DEFINE_string("compilation_cache", None, "", flag_values=values)
     flags.DEFINE_bool("help", False, "", short_name="h", flag_values=values)
     try:
         config = _load_config(study, name)
@@ -93,7 +109,8 @@ def _parse(study: Study, arguments: list[str]) -> tuple[Config, Path, bool]:
         sys.exit(0)
     if len(rest) > 1:
         _fail(ValueError(f"expected flags only, got {' '.join(rest[1:])!r}"))
-    return given["config"], Path(given["workdir"]), given["dry_run"]
+    workdir, cache = Path(given["workdir"]), given["compilation_cache"]
+    return _Given(given["config"], workdir, given["dry_run"], cache)
 
 
 def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -152,6 +169,9 @@ Flags:
                         {settings}
   --workdir=FOLDER      results and report (default: runs/{study.name})
   --dry_run             prints what would be computed and its cost, and computes nothing
+  --compilation_cache=FOLDER|off
+                        where compiled programs are kept, so that the next command starts sooner
+                        (default: the user's cache folder, or {VARIABLE})
   --help, -h            prints this text
 
 RNNJAX_TRACEBACK=1 in the environment shows where an error was raised."""
@@ -200,6 +220,8 @@ def _warn_in_one_line(message, category, filename, lineno, file=None, line=None)
 def run_in_parallel_on_cpu() -> None:
     """Gives JAX one CPU device per core; takes effect only before JAX is first used."""
     import jax
+
+    from rnnjax.devices import available_cores
 
     with contextlib.suppress(RuntimeError):  # JAX is in use already and keeps its devices
         jax.config.update("jax_num_cpu_devices", available_cores())

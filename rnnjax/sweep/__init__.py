@@ -1,7 +1,8 @@
 """Sweeps: named axes, compiled blocks of runs, resumable results."""
 
 from rnnjax.devices import Layout, default_layout
-from rnnjax.sweep.axes import Axis, Sweep, log_rates, log_widths
+from rnnjax.spacing import log_rates, log_widths
+from rnnjax.sweep.axes import Axis, Sweep
 from rnnjax.sweep.engine import Block, Engine, Progress, plan, run_sweep, sweep_config
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.progress import ProgressBar

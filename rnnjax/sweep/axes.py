@@ -12,9 +12,9 @@ from rnnjax import validate
 from rnnjax.cells import Cell, fitted
 from rnnjax.tasks import Task
 from rnnjax.training import SETTINGS, TRACED, Recipe, Setup
-from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
+from rnnjax.validate import instance_of, one_of
 
-__all__ = ["TRACED", "Axis", "Sweep", "log_rates", "log_widths"]
+__all__ = ["TRACED", "Axis", "Sweep"]
 
 _REQUIRED = (*(name for name in SETTINGS if SETTINGS[name].neutral is None), "seed")
 
@@ -174,37 +174,3 @@ def _axis(name: str, values: Sequence[Any] | Mapping[str, Any]) -> Axis:
             "a mapping from label to value labels anything"
         )
     return Axis(name, labels, values)
-
-
-def log_rates(low: float, high: float, per_decade: int = 2) -> tuple[float, ...]:
-    """Learning rates evenly spaced on a log scale, both ends included: `log_rates(1e-4, 1)`.
-
-    Every rate is rounded to five digits.
-    """
-    finite_positive("low", low)
-    finite_positive("high", high)
-    positive_integer("per_decade", per_decade)
-    steps = math.log10(high / low) * per_decade
-    if steps < -1e-6 or abs(steps - round(steps)) > 1e-6:
-        raise ValueError(
-            f"high: expected low = {low} times a whole number of steps, {per_decade} per decade, "
-            f"got {high}"
-        )
-    return _drop_repeats(
-        float(f"{low * 10 ** (k / per_decade):.5g}") for k in range(round(steps) + 1)
-    )
-
-
-def log_widths(low: int, high: int, per_decade: int = 4) -> tuple[int, ...]:
-    """Network sizes evenly spaced on a log scale from `low` up to `high`, rounded to integers."""
-    positive_integer("low", low)
-    positive_integer("high", high)
-    positive_integer("per_decade", per_decade)
-    if high < low:
-        raise ValueError(f"high: expected at least low = {low}, got {high}")
-    count = int(math.log10(high / low) * per_decade + 1e-9) + 1
-    return _drop_repeats(round(low * 10 ** (k / per_decade)) for k in range(count))
-
-
-def _drop_repeats(values: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys(values))

@@ -11,7 +11,6 @@ import xarray as xr
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
-from rnnjax.rollout import rollout
 from rnnjax.tasks import Task
 from rnnjax.training.penalties import PENALTIES
 from rnnjax.training.recipe import Recipe
@@ -27,6 +26,7 @@ from rnnjax.training.run import (
 )
 from rnnjax.training.schedules import Constant
 from rnnjax.training.settings import Hyper, check_settings
+from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Float, Params
 
 __all__ = ["MEASURES", "coordinate_check"]

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import optax
 
 from rnnjax.cells import Cell
-from rnnjax.rollout import rollout
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import accuracy
 from rnnjax.training.optimizers import descend, make_optimizer
 from rnnjax.training.penalties import penalty_gradient
 from rnnjax.training.recipe import Recipe
 from rnnjax.training.settings import Hyper, require_settings
+from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Float, Int, Key, Params, Scalar
 from rnnjax.validate import fraction, instance_of, one_of, whole
 

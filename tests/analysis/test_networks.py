@@ -11,8 +11,8 @@ from oracles import scores
 from rnnjax import Population, Status, cells, metrics
 from rnnjax.analysis import measure_population
 from rnnjax.parametrization import MuPAdam
-from rnnjax.rollout import rollout
 from rnnjax.training import Hyper, Recipe, Setup, initial_params
+from rnnjax.trajectory import rollout
 
 KEY = jax.random.key(2)
 SETUP = Setup(

@@ -7,7 +7,7 @@ import pytest
 
 from rnnjax import cells
 from rnnjax.parametrization import InverseWidth
-from rnnjax.rollout import rollout
+from rnnjax.trajectory import rollout
 
 B, T, N, I, O = 2, 30, 6, 3, 2  # noqa: E741
 RUN = jax.jit(rollout, static_argnums=0)

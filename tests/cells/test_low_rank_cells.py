@@ -14,7 +14,7 @@ from rnnjax.cells.latent import latent
 from rnnjax.cells.low_rank import DenseLowRank, LowRank, low_rank
 from rnnjax.cells.rate import Rate
 from rnnjax.parametrization import LeafRule, Parametrization
-from rnnjax.rollout import rollout
+from rnnjax.trajectory import rollout
 
 B, T, N, K, I, O = 3, 6, 37, 2, 3, 2  # noqa: E741
 SIZES = {"rank": K, "inputs": I, "outputs": O}

@@ -10,7 +10,7 @@ import pytest
 from oracles import network
 from rnnjax import cells
 from rnnjax.parametrization import LeafRule, Parametrization
-from rnnjax.rollout import rollout
+from rnnjax.trajectory import rollout
 
 B, T, N, I, O = 2, 6, 4, 3, 2  # noqa: E741
 

@@ -13,8 +13,8 @@ import pytest
 import tiny
 from rnnjax import cells
 from rnnjax.parametrization import MuPAdam
-from rnnjax.rollout import rollout
 from rnnjax.store import describe
+from rnnjax.trajectory import rollout
 
 B, T, N, I, O = 2, 4, 5, 3, 2  # noqa: E741
 VARIANTS = {

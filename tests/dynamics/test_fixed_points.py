@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 
 from rnnjax import cells, tasks
 from rnnjax.dynamics import fixed_points, jacobians, visited_states
-from rnnjax.rollout import rollout
+from rnnjax.trajectory import rollout
 
 LEAK, GAIN = 0.5, 2.0
 RATE = cells.rate(2, alpha=LEAK, inputs=1, outputs=1)

@@ -12,9 +12,9 @@ import tiny
 from oracles import network
 from rnnjax import cells, parametrization
 from rnnjax.parametrization import GammaTrick, InverseWidth, MuPAdam, MuPSGD, Standard
-from rnnjax.rollout import rollout
 from rnnjax.training import Hyper, Setup, initial_params, start
 from rnnjax.training.run import advance
+from rnnjax.trajectory import rollout
 
 N, I, K = 100, 4, 3  # noqa: E741
 FAN_IN = {"recurrent": N, "input": I, "bias": I, "readout": N, "latent_readout": K}

@@ -23,7 +23,7 @@ def script(name):
 
 def study(name):
     """The module of the study that a script runs."""
-    return importlib.import_module(script(name).run.__module__)
+    return importlib.import_module(script(name).STUDY.run)
 
 
 def settings(name, preset):
@@ -33,9 +33,8 @@ def settings(name, preset):
 def call(name, *flags):
     """Runs a script's main in this process; returns its exit code."""
     file = EXPERIMENTS / f"{name}.py"
-    one = launch.Study(name, EXPERIMENTS / "configs" / f"{name}.py", script(name).run)
     try:
-        launch.main(one, [str(file), *flags])
+        launch.main(script(name).STUDY, [str(file), *flags])
     except SystemExit as end:
         return end.code
     return 0

@@ -9,7 +9,6 @@ import rnnjax
 import tiny
 from rnnjax import cells
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
-from rnnjax.rollout import rollout
 from rnnjax.training import (
     Hyper,
     Setup,
@@ -19,6 +18,7 @@ from rnnjax.training import (
     initial_params,
     start,
 )
+from rnnjax.trajectory import rollout
 
 TASK, WIDTHS = tiny.TASKS["delayed_cue"], (64, 512)
 

@@ -3,8 +3,8 @@
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from rnnjax.spacing import log_rates, log_widths
 from rnnjax.studies.papers import COLLAPSE_WIDTHS
-from rnnjax.sweep import log_rates, log_widths
 from rnnjax.validate import one_of
 
 PRESETS = ("smoke", "laptop", "bisect", "paper")

@@ -4,7 +4,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from rnnjax.sweep import log_rates
+from rnnjax.spacing import log_rates
 from rnnjax.validate import one_of
 
 PRESETS = ("smoke", "laptop", "paper")

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from rnnjax import cells
 from rnnjax.cells import AdditiveCell, Cell
 from rnnjax.parametrization import Leaf, Standard
-from rnnjax.rollout import rollout
+from rnnjax.trajectory import rollout
 
 B, T, N, I, O = 3, 6, 4, 2, 2  # noqa: E741
 
