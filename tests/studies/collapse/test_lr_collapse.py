@@ -131,9 +131,12 @@ def test_ctrl_c_leaves_a_folder_that_the_same_command_finishes(tmp_path):
     workdir = tmp_path / "run"
     command = [sys.executable, str(SCRIPT), "--config=smoke", f"--workdir={workdir}"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # A suite started in the background may ignore the signal, which processes inherit.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     )
+    signal.signal(signal.SIGINT, before)
     blocks = workdir / "store" / "blocks"
     deadline = time.monotonic() + 120
     while not list(blocks.glob("*.json")):
