@@ -42,7 +42,7 @@ def test_help_lists_presets_flags_and_the_place_of_the_settings(capsys):
 @pytest.mark.parametrize(
     ("flags", "error"),
     [
-        (["--wrkdir=x"], "flag: expected one of config, workdir, dry_run, help, got 'wrkdir'"),
+        (["--wrkdir=x"], "flag: expected one of config, workdir, dry_run"),
         (["--config="], "config: expected a preset or a config file, got no value"),
         (["--config"], "config: expected a preset or a config file, got no value"),
         (["--config.seedz=1"], "config: expected the name of a setting, got 'seedz'"),
