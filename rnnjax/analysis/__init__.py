@@ -10,14 +10,14 @@ from rnnjax.analysis.comparison import (
     measure_estimate,
     measure_trend,
 )
-from rnnjax.analysis.curves import curve_distance, loss_ratio, smoothed_loss, steps_to_loss
+from rnnjax.analysis.curves import smoothed_loss, steps_to_loss
 from rnnjax.analysis.degeneracy import DegeneracyOptions, degeneracy
 from rnnjax.analysis.measures import MEASURES, Measure
 from rnnjax.analysis.networks import measure_population
 from rnnjax.analysis.regression import Resampling
 from rnnjax.analysis.scaling import power_law
 from rnnjax.analysis.schema import diverged, finished, iterate_conditions, require, status_counts
-from rnnjax.analysis.speed import loss_scaling, steps_scaling, steps_to_learn
+from rnnjax.analysis.speed import steps_scaling, steps_to_learn
 from rnnjax.analysis.success import (
     best_learning_rates,
     critical_learning_rate,
@@ -39,7 +39,6 @@ __all__ = [
     "bisect_critical_rates",
     "chart_trends",
     "critical_learning_rate",
-    "curve_distance",
     "degeneracy",
     "diverged",
     "embedding",
@@ -48,8 +47,6 @@ __all__ = [
     "find_attractors",
     "finished",
     "iterate_conditions",
-    "loss_ratio",
-    "loss_scaling",
     "matched",
     "measure_estimate",
     "measure_population",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rnnjax.analysis.curves import WINDOW, steps_to_loss
+from rnnjax.analysis.curves import steps_to_loss
 from rnnjax.analysis.regression import (
     LINE_VARIABLES,
     Line,
@@ -27,7 +27,6 @@ from rnnjax.validate import finite_positive, fraction
 __all__ = [
     "finite_steps",
     "fit_steps",
-    "loss_scaling",
     "mark_failures",
     "quantile_steps",
     "steps_scaling",
@@ -158,28 +157,6 @@ def target_steps(
         require(dataset, variables=["blind_loss"])
         losses = losses * dataset["blind_loss"]
     return mark_failures(dataset, steps_to_loss(dataset, losses, window))
-
-
-def loss_scaling(
-    dataset: xr.Dataset,
-    *,
-    targets: Sequence[float],
-    of_blind: bool = False,
-    window: int = WINDOW,
-    level: float = 0.5,
-    resampling: Resampling = Resampling(),
-) -> xr.Dataset:
-    """Fits `log10 steps = intercept + exponent * log10 N` to the steps to each target loss.
-
-    As `steps_scaling`, of `steps_to_loss` instead of the steps to the criterion; `targets` are
-    training losses, or with `of_blind` shares of each run's `blind_loss`. Returns its variables,
-    also along `target`, and `run_steps`, the steps of every run (NaN if never).
-    """
-    require(dataset, dims=["hidden", "learning_rate"])
-    ordered = dataset.sortby(["hidden", "learning_rate"])
-    run_steps = target_steps(ordered, targets, window, of_blind)
-    fit = fit_steps(run_steps, level, resampling=resampling)
-    return fit.drop_vars("exponent_samples").assign(run_steps=finite_steps(run_steps))
 
 
 def finite_steps(run_steps: xr.DataArray) -> xr.DataArray:

@@ -1,18 +1,11 @@
-"""Learning curves: moving averages, steps to a loss, and comparisons of sizes."""
+"""Learning curves: moving averages and steps to a loss."""
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from learning_curves import START, decay, latent, planted
-from rnnjax.analysis import (
-    Resampling,
-    curve_distance,
-    loss_ratio,
-    loss_scaling,
-    smoothed_loss,
-    steps_to_loss,
-)
+from learning_curves import START, decay, planted
+from rnnjax.analysis import smoothed_loss, steps_to_loss
 from rnnjax.sweep.results import recorded_steps, thinned
 
 
@@ -67,60 +60,6 @@ def test_steps_to_loss_interpolates_and_censors():
     assert np.isnan(steps_to_loss(data, 0.5, window=1))
     broken = curve([4, np.nan, 1])
     assert steps_to_loss(broken, 2, window=1) == 3
-
-
-def test_loss_ratio():
-    data = planted({"torch": 0.5, "scaled": 0.0}, rates=(0.1, 1.0), noise=0, jitter=0.01)
-    found = loss_ratio(data, [1000], window=20, resampling=Resampling(resamples=100)).squeeze()
-    assert (found["ratio"].sel(hidden=500, learning_rate=0.1) == 1).all()
-    expected = decay(1000, 20 * 10) / decay(1000, 20 * 10**0.5)
-    last = found.sel(hidden=5000, learning_rate=0.1)
-    np.testing.assert_allclose(last["ratio"], [expected, 1], rtol=0.03)
-    assert (last["ratio_low"] < last["ratio"]).all() and (last["ratio"] < last["ratio_high"]).all()
-    late = loss_ratio(data, resampling=Resampling(resamples=10))
-    np.testing.assert_allclose(late["step"], [1975.5 / 16, 1975.5 / 4, 1975.5], atol=2)
-    # Half of the seeds have diverged by then.
-    assert late["ratio"].sel(learning_rate=1.0).isel(step=-1).isnull().all()
-
-
-def test_loss_scaling_without_arms():
-    found = loss_scaling(
-        latent(0.3), targets=[0.1], of_blind=True, window=10, resampling=Resampling(resamples=200)
-    )
-    np.testing.assert_allclose(found["exponent"], 0.3, atol=0.06)
-    assert (found["exponent_low"] > 0).all()
-    assert (found["points_used"] == 4).all()
-    absolute = loss_scaling(
-        latent(0.3), targets=[0.1 * START], window=10, resampling=Resampling(resamples=20)
-    )
-    np.testing.assert_allclose(found["exponent"].squeeze(), absolute["exponent"].squeeze())
-
-
-def test_curves_that_coincide_are_within_chance():
-    same = curve_distance(latent(0.0), window=10, resampling=Resampling(resamples=300))
-    assert float((same["factor"] <= same["chance"]).mean()) >= 0.75
-    apart = curve_distance(latent(0.3), window=10, resampling=Resampling(resamples=300)).isel(
-        step=-1
-    )
-    assert (apart["factor"] > apart["chance"]).all()
-    expected = decay(495.5, 15 * 10**0.6) / decay(495.5, 15)
-    np.testing.assert_allclose(apart["factor"].sel(learning_rate=0.1), expected, rtol=0.2)
-    assert (apart["sizes"] == 4).all()
-
-
-def test_curve_distance_by_hand():
-    losses = np.array([[0.1, 0.1], [0.2, 0.2], [0.05, 0.0125]])[:, None, :, None]
-    names = ["hidden", "learning_rate", "seed", "step"]
-    data = xr.Dataset({"loss": (names, losses)}, {"hidden": [1, 2, 4], "step": [1]})
-    found = curve_distance(data, [1], window=1, resampling=Resampling(resamples=50)).squeeze()
-    np.testing.assert_allclose(found["factor"], 4)
-    np.testing.assert_allclose(found["seed_spread"], np.log10(4) / np.sqrt(2) / np.sqrt(3))
-    data["loss"][2, 0, 1] = np.nan
-    one = curve_distance(data, [1], window=1, resampling=Resampling(resamples=50)).squeeze()
-    np.testing.assert_allclose(one["factor"], 2)
-    assert np.isnan(one["chance"])
-    data["loss"][1:] = np.nan
-    assert np.isnan(curve_distance(data, [1], window=1)["factor"].item())
 
 
 def test_errors_name_what_is_wrong():

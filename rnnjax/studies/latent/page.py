@@ -7,10 +7,8 @@ import xarray as xr
 
 from rnnjax.analysis import (
     Resampling,
-    curve_distance,
     finished,
     iterate_conditions,
-    loss_scaling,
     require,
 )
 from rnnjax.plots.style import plain_number
@@ -26,6 +24,7 @@ from rnnjax.report.wording import (
     task_name,
 )
 from rnnjax.studies.fits import exponent_range, row_name
+from rnnjax.studies.latent.analysis import curve_distance, loss_scaling
 from rnnjax.studies.latent.figures import latent_accuracy, latent_cost, latent_curves
 from rnnjax.studies.pages import setup_table, sweep_page
 from rnnjax.studies.papers import (

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from rnnjax.analysis.curves import WINDOW
-from rnnjax.analysis.regression import Resampling, percentile_interval
-from rnnjax.analysis.schema import require
+from rnnjax.analysis.curves import WINDOW, log_losses
+from rnnjax.analysis.regression import Resampling, percentile_interval, seed_weights
+from rnnjax.analysis.schema import finished, require
 from rnnjax.analysis.speed import finite_steps, fit_steps, quantile_steps, target_steps
 from rnnjax.studies.papers import SOLVED_LOSS
 
-__all__ = ["slowdown", "verdict"]
+__all__ = ["loss_ratio", "slowdown", "verdict"]
 
 ARMS = ("torch", "scaled")
 """Labels of the arms: eps as in PyTorch, and eps scaled with the gradients."""
@@ -139,3 +139,53 @@ def _compare_arms(fit: xr.Dataset, arms: str, negligible: float, confidence: flo
         difference_high=high,
         verdict=verdicts.astype(str),
     )
+
+
+def _weighted_ratios(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """log10 of each width's mean loss over that of the first: `[H, S]`, `[R, H, S]` -> `[R, H]`.
+
+    The means are weighted and geometric; runs that were not run are left out.
+    """
+    run = ~np.isnan(values)
+    total = (weights * run).sum(-1)
+    sums = (weights * np.where(run, values, 0.0)).sum(-1)
+    means = np.where(total > 0, sums / np.where(total > 0, total, 1.0), np.nan)
+    return means - means[:, :1]
+
+
+def loss_ratio(
+    dataset: xr.Dataset,
+    steps: Sequence[float] | None = None,
+    *,
+    window: int = WINDOW,
+    resampling: Resampling = Resampling(),
+) -> xr.Dataset:
+    """Smoothed training loss of each width divided by that of the smallest, at fixed steps.
+
+    The steps are the recorded ones nearest to `steps`, by default 1/16, 1/4 and the end of the run.
+    Returns a Dataset over `hidden`, `step` and the remaining dimensions: `ratio` of the geometric
+    means over seeds, with `ratio_low` and `ratio_high` from a Bayesian bootstrap over the seeds of
+    each width. NaN where a run of that width, or of the smallest, has stopped by then.
+    """
+    rng = resampling.generator()
+    values = log_losses(dataset, steps, window)
+    stopped = (values.isnull() & finished(dataset.sortby("hidden"))).any("seed")
+    shape = (values.sizes["hidden"], values.sizes["seed"])
+    weights = seed_weights(rng, resampling.resamples, *shape)
+
+    def fit(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        samples = _weighted_ratios(losses, weights).T
+        ends = np.array([percentile_interval(row, resampling.confidence) for row in samples])
+        middle = _weighted_ratios(losses, np.ones((1, *shape)))[0]
+        return middle, ends
+
+    middle, ends = xr.apply_ufunc(
+        fit,
+        values.where(~stopped),
+        input_core_dims=[["hidden", "seed"]],
+        output_core_dims=[["hidden"], ["hidden", "end"]],
+        vectorize=True,
+        output_dtypes=[float, float],
+    )
+    parts = {"ratio": middle, "ratio_low": ends.isel(end=0), "ratio_high": ends.isel(end=1)}
+    return xr.Dataset({name: 10**part for name, part in parts.items()})

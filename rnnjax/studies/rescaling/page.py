@@ -10,7 +10,6 @@ from rnnjax.analysis import (
     Resampling,
     finished,
     iterate_conditions,
-    loss_ratio,
     require,
     steps_to_loss,
 )
@@ -28,7 +27,7 @@ from rnnjax.studies.papers import (
     SOLVED_ACCURACY,
     SOLVED_LOSS,
 )
-from rnnjax.studies.rescaling.analysis import ARMS, slowdown
+from rnnjax.studies.rescaling.analysis import ARMS, loss_ratio, slowdown
 from rnnjax.studies.rescaling.figures import arm_name, rescaling_curves, slowdown_figure
 
 __all__ = ["rescaling_page"]
