@@ -99,7 +99,7 @@ class ResultStore:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
             raise StoreError(f"store: {self.path} is in use by another process") from None
-        except (OSError, NotImplementedError) as error:
+        except (OSError, NotImplementedError) as error:  # a file system without locks
             raise StoreError(
                 f"store: expected a folder that can be written, got {self.path} "
                 f"({getattr(error, 'strerror', None) or error})"

@@ -4,8 +4,8 @@ Verdicts, shifts and differences apply to fits of best rates, `best_rate_scaling
 rates, `power_law`.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -20,11 +20,29 @@ from rnnjax.analysis.regression import (
     line_summary,
     seed_weights,
 )
-from rnnjax.analysis.schema import diverged, finished, require
-from rnnjax.analysis.success import ROUNDING, best_learning_rates, succeeded
+from rnnjax.analysis.scaling import power_law
+from rnnjax.analysis.schema import diverged, finished, iterate_conditions, require
+from rnnjax.analysis.success import (
+    ROUNDING,
+    Edge,
+    best_learning_rates,
+    critical_learning_rate,
+    succeeded,
+)
+from rnnjax.studies.fits import Finding, row_name
 from rnnjax.validate import finite_positive, one_of
 
-__all__ = ["best_rate_scaling", "exponent_difference", "rate_shift", "transfer_verdict"]
+__all__ = [
+    "Fits",
+    "Rule",
+    "Transfer",
+    "best_rate_scaling",
+    "exponent_difference",
+    "find_rules",
+    "fit_rates",
+    "rate_shift",
+    "transfer_verdict",
+]
 
 
 class Runs(NamedTuple):
@@ -235,3 +253,82 @@ def exponent_difference(
             "difference_high": difference + high,
         }
     )
+
+
+class Transfer(NamedTuple):
+    """One kind of rate of one condition: its fit, its shift in decades, and the verdict."""
+
+    finding: Finding
+    shift: xr.Dataset
+    verdict: str
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there is an exponent."""
+        return not np.isnan(self.finding.exponent)
+
+    @property
+    def untrained(self) -> int:
+        """Number of sizes left out because too few seeds learned at the best rate."""
+        return self.finding.censored("untrained")
+
+
+class Rule(NamedTuple):
+    """The three kinds of rates of one condition."""
+
+    best: Transfer
+    critical: Transfer
+    first: Transfer
+    """The critical rate up to the first failure."""
+
+    @property
+    def labels(self) -> Mapping[str, object]:
+        """The condition's coordinates."""
+        return self.best.finding.labels
+
+    @property
+    def started(self) -> bool:
+        """Whether any of its runs has ended."""
+        return self.critical.finding.started
+
+    @property
+    def name(self) -> str:
+        """The condition in tables."""
+        return row_name(self.labels)
+
+
+class Fits(NamedTuple):
+    """The fits of the three kinds of rates, over all conditions."""
+
+    best: xr.Dataset
+    critical: xr.Dataset
+    first: xr.Dataset
+
+
+def fit_rates(dataset: xr.Dataset, level: float, resampling: Resampling) -> Fits:
+    """The fits of best and critical rates, the latter to the last and to the first failure."""
+    return Fits(
+        best_rate_scaling(dataset, level, resampling=resampling),
+        power_law(dataset, level, resampling=resampling),
+        power_law(dataset, level, resampling=resampling, edge="first"),
+    )
+
+
+def find_rules(dataset: xr.Dataset, fits: Fits, level: float, margin: float) -> list[Rule]:
+    """The fits, shifts and verdicts of every condition; `margin` is that of `transfer_verdict`."""
+    edges = (critical_learning_rate(dataset, level, edge=edge) for edge in get_args(Edge))
+    pairs = zip(fits, (fits.best, *edges), strict=True)
+    return [
+        Rule(*rates) for rates in zip(*(_transfers(*pair, margin) for pair in pairs), strict=True)
+    ]
+
+
+def _transfers(fit: xr.Dataset, rates: xr.Dataset, margin: float) -> list[Transfer]:
+    within = ("hidden", "resample")
+    shift, verdict = rate_shift(fit), transfer_verdict(fit, margin)
+    found = []
+    pairs = zip(iterate_conditions(fit, within), iterate_conditions(rates, within), strict=True)
+    for (labels, law), (_, part) in pairs:
+        finding = Finding(labels, law, part)
+        found.append(Transfer(finding, shift.sel(labels), str(verdict.sel(labels).item())))
+    return found

@@ -1,32 +1,29 @@
 """Page on width transfer: under which rule does one learning rate suit every width?"""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
 
-from rnnjax.analysis import Resampling, critical_learning_rate, iterate_conditions, power_law
-from rnnjax.analysis.success import Edge
-from rnnjax.plots.style import name_condition, name_value, plain_number
-from rnnjax.report.page import Page, Picture, Section, Table
+from rnnjax.analysis import Resampling
+from rnnjax.plots.style import name_value, plain_number
+from rnnjax.report.page import Page, Picture, Section
 from rnnjax.report.provenance import Provenance, criterion_text, steps_taken
-from rnnjax.report.wording import bullets, exponent_text, number, with_interval
-from rnnjax.studies.fits import Finding, condition_text, row_name
+from rnnjax.report.wording import bullets, number
+from rnnjax.studies.fits import condition_text
 from rnnjax.studies.pages import sweep_page
-from rnnjax.studies.width_transfer.analysis import (
-    best_rate_scaling,
-    exponent_difference,
-    rate_shift,
-    transfer_verdict,
-)
+from rnnjax.studies.width_transfer.analysis import Fits, Rule, Transfer, find_rules, fit_rates
 from rnnjax.studies.width_transfer.coordinates import coordinate_section
 from rnnjax.studies.width_transfer.figures import rates_against_width, transfer_curves
+from rnnjax.studies.width_transfer.tables import (
+    best_table,
+    difference_table,
+    shift_text,
+    sizes_used,
+    slope_table,
+)
 
 __all__ = ["transfer_page"]
-
-REFERENCE = "standard"
-"""The rule with which the others are compared, where it is among them."""
 
 _PLACES = {
     "standard": "under the standard rule",
@@ -39,83 +36,6 @@ _PLACES = {
 _PLURAL = {"falls": "both rates fall", "rises": "both rates rise", "stays": "neither rate moves"}
 
 
-class Transfer(NamedTuple):
-    """One kind of rate of one condition: its fit, its shift in decades, and the verdict."""
-
-    finding: Finding
-    shift: xr.Dataset
-    verdict: str
-
-    @property
-    def fitted(self) -> bool:
-        """Whether there is an exponent."""
-        return not np.isnan(self.finding.exponent)
-
-    @property
-    def untrained(self) -> int:
-        """Number of sizes left out because too few seeds learned at the best rate."""
-        return self.finding.censored("untrained")
-
-
-class Rule(NamedTuple):
-    """The three kinds of rates of one condition."""
-
-    best: Transfer
-    critical: Transfer
-    first: Transfer
-    """The critical rate up to the first failure."""
-
-    @property
-    def labels(self) -> Mapping[str, object]:
-        """The condition's coordinates."""
-        return self.best.finding.labels
-
-    @property
-    def started(self) -> bool:
-        """Whether any of its runs has ended."""
-        return self.critical.finding.started
-
-    @property
-    def name(self) -> str:
-        """The condition in tables."""
-        return row_name(self.labels)
-
-
-class Fits(NamedTuple):
-    """The fits of the three kinds of rates, over all conditions."""
-
-    best: xr.Dataset
-    critical: xr.Dataset
-    first: xr.Dataset
-
-
-def _fit(dataset: xr.Dataset, level: float, resampling: Resampling) -> Fits:
-    return Fits(
-        best_rate_scaling(dataset, level, resampling=resampling),
-        power_law(dataset, level, resampling=resampling),
-        power_law(dataset, level, resampling=resampling, edge="first"),
-    )
-
-
-def _rules(dataset: xr.Dataset, fits: Fits, level: float, margin: float) -> list[Rule]:
-    edges = (critical_learning_rate(dataset, level, edge=edge) for edge in get_args(Edge))
-    pairs = zip(fits, (fits.best, *edges), strict=True)
-    return [
-        Rule(*rates) for rates in zip(*(_transfers(*pair, margin) for pair in pairs), strict=True)
-    ]
-
-
-def _transfers(fit: xr.Dataset, rates: xr.Dataset, margin: float) -> list[Transfer]:
-    within = ("hidden", "resample")
-    shift, verdict = rate_shift(fit), transfer_verdict(fit, margin)
-    found = []
-    pairs = zip(iterate_conditions(fit, within), iterate_conditions(rates, within), strict=True)
-    for (labels, law), (_, part) in pairs:
-        finding = Finding(labels, law, part)
-        found.append(Transfer(finding, shift.sel(labels), str(verdict.sel(labels).item())))
-    return found
-
-
 def _place(labels: Mapping[str, object]) -> str:
     """A condition within a sentence: `under muP`, `in GRUs, delayed matching under Adam`."""
     others = {name: value for name, value in labels.items() if name != "cell"}
@@ -126,12 +46,6 @@ def _place(labels: Mapping[str, object]) -> str:
     return f"{rule}, {condition_text(others)}" if others else rule
 
 
-def _sizes(fit: xr.Dataset) -> str:
-    """`3 of 5`: sizes used of those run."""
-    names = ("points_used", "points_censored", "points_untrained")
-    return f"{int(fit['points_used'])} of {sum(int(fit[name]) for name in names if name in fit)}"
-
-
 def _unfitted_text(transfer: Transfer) -> str:
     """`no fit, 2 of 5 sizes usable: 3 beyond the rates tried`."""
     finding = transfer.finding
@@ -140,7 +54,7 @@ def _unfitted_text(transfer: Transfer) -> str:
     if transfer.untrained:
         reasons.append(f"{transfer.untrained} not trained")
     because = f": {', '.join(reasons)}" if reasons else ""
-    return f"no fit, {_sizes(finding.fit)} sizes usable{because}"
+    return f"no fit, {sizes_used(finding.fit)} sizes usable{because}"
 
 
 def _numbers(transfer: Transfer) -> str:
@@ -187,14 +101,6 @@ def _lead(rules: Sequence[Rule], margin: float) -> str:
     return " ".join(sentences)
 
 
-def _shift_text(transfer: Transfer) -> str:
-    """`-1.00 (-1.25 to -0.69)` decades."""
-    if not transfer.fitted:
-        return "no fit"
-    names = ("shift", "shift_low", "shift_high")
-    return with_interval(*(float(transfer.shift[name]) for name in names))
-
-
 def _movement(name: str, transfer: Transfer) -> str:
     """The rate on the fitted line at the smallest and the largest size, and the decades between."""
     fit = transfer.finding.fit
@@ -205,7 +111,7 @@ def _movement(name: str, transfer: Transfer) -> str:
     first, last = (plain_number(float(rate), 2) for rate in 10**line)
     return (
         f"{name} rate from {first} at N = {sizes[0]} to {last} at N = {sizes[1]} along its line, "
-        f"{_shift_text(transfer)} decades"
+        f"{shift_text(transfer)} decades"
     )
 
 
@@ -230,103 +136,10 @@ def _transfer_section(
             if rule.started
         ]
     )
-    differences = _difference_table(fits)
-    tables = (_slope_table(rules), *([differences] if differences else []))
+    differences = difference_table(fits)
+    tables = (slope_table(rules), *([differences] if differences else []))
     figure = _rates_picture(dataset, level, fits)
     return Section("Does the learning rate carry over?", text, tables, (figure,))
-
-
-def _slope_table(rules: Sequence[Rule]) -> Table:
-    rows = []
-    for rule in rules:
-        for name, transfer in zip(("best", "critical", "to first failure"), rule, strict=True):
-            finding = transfer.finding
-            scatter = [float(finding.fit[f"scatter_{end}"]) for end in ("low", "high")]
-            rows.append(
-                (
-                    rule.name,
-                    name,
-                    exponent_text(finding.fit),
-                    "none"
-                    if np.isnan(scatter[0])
-                    else f"{number(scatter[0])} to {number(scatter[1])}",
-                    _shift_text(transfer),
-                    _sizes(finding.fit),
-                    f"{finding.censored('above')} / {finding.censored('below')}",
-                    str(transfer.untrained),
-                    transfer.verdict if rule.started else "not run yet",
-                )
-            )
-    columns = (
-        "rule",
-        "rate",
-        "slope (95% interval)",
-        "from scatter",
-        "decades moved (95% interval)",
-        "sizes used",
-        "censored above / below",
-        "not trained",
-        "verdict",
-    )
-    caption = (
-        "Slope of log rate against log N. The 95% interval covers seeds and grid spacing; “from "
-        "scatter” is Student's interval from the residuals of the line alone (none where the "
-        "points lie on it). Decades moved: slope times the decades of N of the fit. Left out of "
-        "the fit: censored sizes, whose best rate is the largest or smallest tried, or whose "
-        "critical rate lies beyond the rates tried; and sizes not trained, where too few seeds "
-        "learned at the best rate."
-    )
-    return Table(columns, tuple(rows), caption, align="ll" + "r" * 6 + "l")
-
-
-def _difference_table(fits: Fits) -> Table | None:
-    """Slopes minus those of the reference rule; None without it or without others."""
-    best = fits.best
-    labels = [str(cell) for cell in best["cell"].values] if "cell" in best.dims else []
-    if REFERENCE not in labels or len(labels) < 2:
-        return None
-    found = [iterate_conditions(exponent_difference(fit, REFERENCE)) for fit in fits]
-    rows = tuple(
-        (name_condition(parts[0][0]), *(_difference_text(part) for _, part in parts))
-        for parts in zip(*found, strict=True)
-    )
-    caption = (
-        f"Slope under each rule minus that under {name_value(REFERENCE)}, with 95% intervals. "
-        "The intervals of the two slopes are combined as if independent."
-    )
-    return Table(("rule", "best rate", "critical rate", "to first failure"), rows, caption)
-
-
-def _difference_text(part: xr.Dataset) -> str:
-    values = [float(part[name]) for name in ("difference", "difference_low", "difference_high")]
-    if np.isnan(values).any():
-        return "no fit"
-    return with_interval(*values)
-
-
-_MARKS = {"untrained": " †", "above": " ‡", "below": " ‡"}
-
-
-def _best_cell(part: xr.Dataset) -> str:
-    if np.isnan(float(part["rate"])):
-        return "none"
-    rate, loss = plain_number(float(part["rate"]), 2), plain_number(float(part["loss"]), 2)
-    return f"{rate}: {loss}{_MARKS.get(str(part['censored'].item()), '')}"
-
-
-def _best_table(rules: Sequence[Rule]) -> Table:
-    """Best rates and their losses: a row per size, a column per rule."""
-    sizes = rules[0].best.finding.fit["hidden"].values.tolist()
-    rows = tuple(
-        (str(size), *(_best_cell(rule.best.finding.fit.sel(hidden=size)) for rule in rules))
-        for size in sizes
-    )
-    caption = (
-        "Best rate: held-out loss there, averaged over seeds. † too few seeds learned at that "
-        "rate; ‡ the largest or smallest rate tried, so that the true best rate may lie beyond. "
-        "“none”: not run, or every rate diverged."
-    )
-    return Table(("N", *(rule.name for rule in rules)), rows, caption)
 
 
 def _loss_text(rules: Sequence[Rule]) -> str:
@@ -390,12 +203,12 @@ def transfer_page(
     Raises `ValueError` for missing variables or dimensions.
     """
     dataset = dataset.sortby(["hidden", "learning_rate"])
-    fits = _fit(dataset, level, resampling)
-    rules = _rules(dataset, fits, level, margin)
+    fits = fit_rates(dataset, level, resampling)
+    rules = find_rules(dataset, fits, level, margin)
     curves = (_curves_picture(dataset, level),)
     sections = [
         _transfer_section(dataset, fits, rules, level, margin),
-        Section("Loss against learning rate", _loss_text(rules), (_best_table(rules),), curves),
+        Section("Loss against learning rate", _loss_text(rules), (best_table(rules),), curves),
     ]
     if coordinates is not None:
         sections.append(coordinate_section(coordinates))
