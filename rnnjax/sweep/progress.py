@@ -41,7 +41,8 @@ class ProgressBar:
             return
         if finished and self._bar is None and not self._announced:
             runs = sum(block.runs for block in blocks)
-            print(f"{self._label}: {finished} runs found, {runs} to train", file=self._file)
+            total = finished + runs
+            print(f"{self._label}: {finished} of {total} runs found", file=self._file)
         self._announced = True
         total = sum(_step_cost(b) * b.runs * b.setup.recipe.steps for b in blocks)
         self._bar = tqdm(

@@ -9,8 +9,9 @@ from jax.experimental.compilation_cache import compilation_cache
 
 import rnnjax
 import tiny
+from commands import EXPERIMENTS
 from rnnjax import cells
-from rnnjax.studies import compilation
+from rnnjax.studies import compilation, launch
 from rnnjax.studies.compilation import VARIABLE, cache_folder, use_compilation_cache
 
 OPTIONS = (
@@ -95,3 +96,17 @@ def test_results_are_the_same_without_a_cache_cold_warm_and_damaged(monkeypatch,
     for found in (cold, warm, damaged):
         for value, expected in zip(found, without, strict=True):
             np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.parametrize("off", [False, True])
+def test_scripts_use_the_cache_of_the_flag(off, tmp_path):
+    seen = []
+
+    def run(config, workdir, *, dry_run, command):
+        seen.append((jax.config.jax_enable_compilation_cache, jax.config.jax_compilation_cache_dir))
+
+    study = launch.Study("lr_collapse", EXPERIMENTS / "configs" / "lr_collapse.py", run)
+    launch.main(study, ["study", f"--compilation_cache={'off' if off else tmp_path}"])
+    ((enabled, folder),) = seen
+    assert enabled == (not off)
+    assert off or Path(folder).parent == tmp_path

@@ -6,6 +6,7 @@ import pytest
 
 from commands import call, refused, settings, study
 from rnnjax import Status, load_population
+from rnnjax.studies.workdir import read_index
 
 SIZES = {
     "smoke": {"flip_flop": 3, "sine_wave": 3},
@@ -28,6 +29,7 @@ def test_every_preset_describes_its_populations(preset):
 def test_populations_train_report_and_resume(tmp_path):
     workdir = tmp_path / "run"
     assert call("population", "--config=smoke", f"--workdir={workdir}") == 0
+    assert read_index(workdir) == {"study": "population"}
     found = load_population(workdir / "store" / "flip_flop")
     assert Status.CONVERGED in found.status
     page = (workdir / "report.md").read_text()
@@ -46,6 +48,7 @@ def test_memory_demand_reports_and_resumes(tmp_path):
     workdir = tmp_path / "run"
     small = ("--config=smoke", "--config.tasks=sine_wave", f"--workdir={workdir}")
     assert call("memory_demand", *small) == 0
+    assert read_index(workdir) == {"study": "memory_demand"}
     cache = workdir / "store" / "memory_demand.json"
     before = cache.read_text()
     assert len(json.loads(before)) == 4

@@ -8,6 +8,7 @@ import pytest
 import rnnjax
 from commands import call, refused, settings, study
 from rnnjax.store import load_results
+from rnnjax.studies.workdir import read_index
 
 NAMES = ("width_transfer", "rescaling", "latent")
 SIZES = {
@@ -37,6 +38,7 @@ def test_every_preset_describes_a_sweep(name, preset):
 def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
     workdir = tmp_path / "run"
     assert call(name, "--config=smoke", f"--workdir={workdir}") == 0
+    assert read_index(workdir) == {"study": name}
     results = load_results(workdir / "store")
     done = results["status"] == rnnjax.Status.EXHAUSTED
     left = 2 * 2 if name == "width_transfer" else 0  # the rate at which one rule is not tried

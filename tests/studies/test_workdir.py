@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from commands import EXPERIMENTS, call
 from rnnjax.studies.workdir import INDEX, checked_workdir, claim_workdir, read_index
 
 
@@ -48,3 +49,14 @@ def test_other_folders_and_files_are_refused(tmp_path):
     for folder in (tmp_path, tmp_path / "notes.txt"):
         with pytest.raises(ValueError, match="^workdir: expected a"):
             checked_workdir(folder, "latent")
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in EXPERIMENTS.glob("*.py")))
+def test_every_study_refuses_the_folder_of_another(name, tmp_path, capsys):
+    claim_workdir(tmp_path / "run", "another")
+    before = (tmp_path / "run" / INDEX).read_bytes()
+    assert call(name, "--dry_run", f"--workdir={tmp_path / 'run'}") != 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: workdir: expected")
+    assert [file.name for file in (tmp_path / "run").iterdir()] == [INDEX]
+    assert (tmp_path / "run" / INDEX).read_bytes() == before

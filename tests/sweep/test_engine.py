@@ -259,6 +259,16 @@ def test_the_bar_reaches_its_end(capsys):
     assert "delayed_match sgd N=5" in shown
 
 
+def test_a_resumed_sweep_states_the_runs_it_found(capsys, tmp_path):
+    sweep = tiny.sweep("delayed_match")
+    run_sweep(sweep, tmp_path, mask=np.arange(sweep.size).reshape(sweep.shape) < 1)
+    run_sweep(sweep, tmp_path, progress=rnnjax.ProgressBar("tiny"))
+    shown = capsys.readouterr().err
+    assert f"tiny: 1 of {sweep.size} runs found" in shown
+    run_sweep(sweep, tmp_path, progress=rnnjax.ProgressBar("tiny"))
+    assert capsys.readouterr().err == ""
+
+
 def out_of_memory_above(size):
     def train(setup, hyper, layout, **options):
         if len(hyper.seed) > size:

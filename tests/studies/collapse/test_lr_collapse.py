@@ -14,6 +14,7 @@ import rnnjax
 from rnnjax.store import load_results
 from rnnjax.studies import launch
 from rnnjax.studies.collapse import study
+from rnnjax.studies.workdir import read_index
 
 SCRIPT = commands.EXPERIMENTS / "lr_collapse.py"
 CONFIG = commands.EXPERIMENTS / "configs" / "lr_collapse.py"
@@ -45,6 +46,7 @@ def test_every_preset_describes_a_sweep(preset):
 
 @pytest.mark.slow
 def test_smoke_writes_store_figures_and_report(finished):
+    assert read_index(finished) == {"study": "lr_collapse"}
     results = load_results(finished / "store")
     assert dict(results.sizes) == {
         "task": 1, "optimizer": 2, "hidden": 2, "learning_rate": 3, "seed": 2, "step": 30,
