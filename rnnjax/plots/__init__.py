@@ -5,7 +5,7 @@ from rnnjax.plots.coordinates import coordinate_check
 from rnnjax.plots.critical import critical_rates
 from rnnjax.plots.losses import loss_curves
 from rnnjax.plots.maps import fixed_point_maps, network_maps, success_maps
-from rnnjax.plots.populations import answers, threshold_curves
+from rnnjax.plots.populations import answers
 from rnnjax.plots.trials import trial
 
 __all__ = [
@@ -19,6 +19,5 @@ __all__ = [
     "network_maps",
     "stretched_losses",
     "success_maps",
-    "threshold_curves",
     "trial",
 ]

@@ -4,11 +4,11 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.analysis import MEASURES, require
-from rnnjax.plots import threshold_curves
 from rnnjax.plots.style import name_value
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, settings_section
 from rnnjax.report.wording import bullets, task_name
+from rnnjax.studies.degeneracy.population_figures import threshold_curves
 from rnnjax.studies.papers import DEGENERACY_PAPER
 from rnnjax.training import Status
 
