@@ -8,6 +8,7 @@ from rnnjax import tasks
 from rnnjax.plots import answers
 from rnnjax.tasks import Trial
 
+
 def test_answers_lie_over_their_targets():
     task = tasks.flip_flop(2, 0.3, 9)
     trial = Trial(*(np.asarray(part) for part in task.sample(jax.random.key(0))))
