@@ -10,7 +10,10 @@ import rnnjax
 
 ROOT = Path(__file__).parent.parent
 
-HEAVY = ("equinox", "matplotlib", "optimistix", "orbax", "scipy.optimize", "scipy.stats", "sklearn")
+HEAVY = (
+    "equinox", "flax", "matplotlib", "optimistix", "orbax", "scipy.linalg", "scipy.optimize",
+    "scipy.stats", "sklearn", "zarr",
+)  # fmt: skip
 """Packages that few uses need."""
 
 IN_USE = """

@@ -3,7 +3,6 @@
 import abc
 import dataclasses
 
-import flax.linen as nn
 import jax.numpy as jnp
 
 from rnnjax.cells.base import Cell
@@ -99,7 +98,9 @@ class GRU(Gated):
     gates = "rzn"
 
     def _advance(self, layers: Params, state: Array, inputs: Array) -> Array:
-        return nn.GRUCell(self.hidden).apply(layers, state, inputs)[0]
+        from flax import linen  # slow to import
+
+        return linen.GRUCell(self.hidden).apply(layers, state, inputs)[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,8 +124,10 @@ class LSTM(Gated):
         return jnp.zeros(2 * self.hidden, params["readout"].dtype)
 
     def _advance(self, layers: Params, state: Array, inputs: Array) -> Array:
+        from flax import linen
+
         hidden, memory = jnp.split(state, 2)
-        (memory, hidden), _ = nn.LSTMCell(self.hidden).apply(layers, (memory, hidden), inputs)
+        (memory, hidden), _ = linen.LSTMCell(self.hidden).apply(layers, (memory, hidden), inputs)
         return jnp.concatenate([hidden, memory])
 
 

@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-import scipy.linalg
 from einops import rearrange
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -211,6 +210,8 @@ def _held_out_errors(
     shorter embeddings are therefore leading blocks of that of the longest, and so are their
     Cholesky factors.
     """
+    from scipy.linalg import solve_triangular  # slow to import
+
     width, longest = scores.shape[-1], max(candidates)
     rows = _embed(scores, longest)
     before, after = rows[:, :-1], rows[:, 1:, :width]
@@ -222,10 +223,10 @@ def _held_out_errors(
         train, target = sum(grams) - gram, sum(crosses) - cross
         train = train + _JITTER * np.trace(train) / len(train) * np.eye(len(train))
         factor = np.linalg.cholesky(train)
-        forward = scipy.linalg.solve_triangular(factor, target, lower=True)
+        forward = solve_triangular(factor, target, lower=True)
         for number, delays in enumerate(candidates):
             m = delays * width
-            weights = scipy.linalg.solve_triangular(factor[:m, :m].T, forward[:m])
+            weights = solve_triangular(factor[:m, :m].T, forward[:m])
             fit = (weights * (gram[:m, :m] @ weights)).sum() - 2 * (weights * cross[:m]).sum()
             missed[number] += square + fit
         total += square

@@ -23,7 +23,6 @@ from typing import Any, Self
 import filelock
 import numpy as np
 import xarray as xr
-import zarr
 
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
 from rnnjax.store.manifest import (
@@ -110,6 +109,8 @@ class ResultStore:
             if not read_markers(self.path):
                 self._write_template()
             self.read()
+            import zarr  # slow to import
+
             self._group = zarr.open_group(self.path / "results.zarr", mode="r+")
         except BaseException:
             self._lock.release()
