@@ -18,12 +18,13 @@ from rnnjax.cells import UnrolledCell
 from rnnjax.devices import Layout, default_layout
 from rnnjax.store import ResultStore, Sink, describe
 from rnnjax.sweep import cost
+from rnnjax.sweep.ahead import Ahead, Programs, blocks_ahead
 from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import BlockResult, Segment, train_block
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.results import LossRecord, empty_results, thinned
 from rnnjax.training import Hyper, Setup
-from rnnjax.validate import fraction, instance_of, one_of, positive_integer
+from rnnjax.validate import fraction, instance_of, one_of, positive_integer, whole
 
 __all__ = ["Block", "Engine", "Progress", "plan", "run_sweep", "sweep_config"]
 
@@ -53,6 +54,9 @@ class Engine:
     compact: bool | None = None
     """Whether blocks shrink to half their size or less as runs stop; by default where runs are
     mapped side by side and a step of the smaller block should take at most half the time."""
+    ahead: int | None = None
+    """Blocks whose programs are compiled, in threads, while another trains; by default 2, or 0
+    where training leaves no core idle. With 0, programs are compiled when they are first called."""
     memory_share: float = 0.75
     """Share of the free memory that a block may take."""
     points: int = 500
@@ -61,6 +65,8 @@ class Engine:
     """`even` or `log` spacing of the recorded losses."""
 
     def __post_init__(self):
+        if self.ahead is not None:
+            whole("ahead", self.ahead)
         for name in ("devices", "map_width", "block_runs", "segment"):
             value = getattr(self, name)
             if value is not None and (name, value) != ("map_width", "all"):
@@ -104,6 +110,9 @@ class Progress(Protocol):
 
     def begin(self, blocks: list[Block], finished: int) -> None:
         """Called once, with the blocks to compute and the number of runs that the store has."""
+
+    def compile(self, block: Block) -> None:
+        """Called before a block whose programs are still being compiled."""
 
     def advance(self, block: Block, segment: Segment) -> None:
         """Called after every segment of a block."""
@@ -202,9 +211,7 @@ def run_sweep(
     mask = None if mask is None else _check_mask(sweep, mask)
     if keep_parameters and store is None:
         raise ValueError("keep_parameters: expected a store for the weights, got none")
-    layout = default_layout(engine.devices, engine.map_width, engine.share)
-    if engine.share == "units":
-        _require_unrolled(sweep)
+    layout = _layout(sweep, engine)
     with contextlib.ExitStack() as stack:
         template = empty_results(sweep, *engine.recorded)
         sink = _open(stack, store, sweep, engine, template)
@@ -216,7 +223,12 @@ def run_sweep(
         if progress is not None:
             progress.begin(blocks, planned - sum(block.runs for block in blocks))
             stack.callback(progress.end)
-        for block in blocks:
+        ahead = stack.enter_context(Ahead(blocks_ahead(layout, engine.ahead)))
+        programs = [_programs(block, layout, engine) for block in blocks]
+        for number, block in enumerate(blocks):
+            if progress is not None and not ahead.ready(programs[number]):
+                progress.compile(block)
+            ahead.take(programs[number:])
             _run_block(block, sink, layout, engine, template, progress, keep_parameters)
             if after_block is not None:
                 after_block(sink.read())
@@ -248,13 +260,16 @@ def _open(
     return stack.enter_context(ResultStore(store, template, sweep_config(sweep, engine)))
 
 
-def _require_unrolled(sweep: Sweep) -> None:
+def _layout(sweep: Sweep, engine: Engine) -> Layout:
+    """The layout of a sweep; raises `ValueError` where its cells cannot share their units."""
+    layout = default_layout(engine.devices, engine.map_width, engine.share)
     for _, setup in sweep.setups():
-        if not isinstance(setup.cell, UnrolledCell):
+        if engine.share == "units" and not isinstance(setup.cell, UnrolledCell):
             raise ValueError(
                 f"share: expected 'runs' for cell {setup.cell.name!r}, got 'units', which needs a "
                 "cell with a kernel of its own (latent)"
             )
+    return layout
 
 
 def _skip_finished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]:
@@ -267,6 +282,11 @@ def _skip_finished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]
             readable = block.name.rpartition("-")[0]
             name = f"{readable}-{_fingerprint(block.cells[pending])}".strip("-")
             yield block.part(pending, name=name)
+
+
+def _programs(block: Block, layout: Layout, engine: Engine) -> Programs:
+    segment = engine.segment or _segment(block.setup, block.size, layout)
+    return Programs(block.setup, layout, layout.padded(max(block.size, block.runs)), segment)
 
 
 def _run_block(

@@ -1,25 +1,30 @@
-"""A progress bar whose remaining time accounts for the cost of wide networks."""
+"""A progress bar of a sweep, with the forecast of its remaining time."""
 
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from rnnjax.devices import all_devices
 from rnnjax.sweep import cost
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.engine import Block
+from rnnjax.sweep.forecast import Forecast
 
 __all__ = ["ProgressBar"]
 
-# Only proportions matter: the bar measures the machine's speed.
-_NOMINAL = cost.Machine(flops=2e11, step_overhead=5e-6)
 
+class _Bar(tqdm):
+    """A bar that shows `left`, the seconds that remain, in place of its own estimate."""
 
-def _step_cost(block: Block) -> float:
-    """Relative cost of one step of one run."""
-    overhead = block.setup.task.steps * _NOMINAL.step_overhead
-    return cost.step_flops(block.setup) / (0.5 * _NOMINAL.flops) + overhead
+    left: float | None = None
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """The fields of the bar's format."""
+        left = "?" if self.left is None else tqdm.format_interval(self.left)
+        return {**super().format_dict, "left": left}
 
 
 class ProgressBar:
@@ -27,10 +32,8 @@ class ProgressBar:
 
     def __init__(self, label: str = "training", file: TextIO | None = None):
         self._label, self._file = label, file or sys.stderr
-        self._bar: tqdm | None = None
+        self._bar: _Bar | None = None
         self._announced = False
-        self._done: dict[str, int] = {}
-        self._steps, self._since = 0, 0.0
 
     def begin(self, blocks: list[Block], finished: int) -> None:
         """Shows the empty bar, unless there are no blocks to compute.
@@ -44,31 +47,38 @@ class ProgressBar:
             total = finished + runs
             print(f"{self._label}: {finished} of {total} runs found", file=self._file)
         self._announced = True
-        total = sum(_step_cost(b) * b.runs * b.setup.recipe.steps for b in blocks)
-        self._bar = tqdm(
-            total=total, desc=self._label, file=self._file, mininterval=0.5,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
+        self._bar = _Bar(
+            total=1.0, desc=self._label, file=self._file, mininterval=0.5,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{left}{postfix}",
         )  # fmt: skip
-        self._done, self._steps, self._since = {}, 0, time.perf_counter()
+        self._numbers = {block.name: number for number, block in enumerate(blocks, start=1)}
+        layout = all_devices()
+        self._forecast = Forecast(blocks, layout, cost.measure_machine(layout))
+        self._steps, self._since = 0, time.perf_counter()
+
+    def compile(self, block: Block) -> None:
+        """Shows which block is being compiled."""
+        assert self._bar is not None
+        number, count = self._numbers[block.name], len(self._numbers)
+        self._bar.set_postfix_str(f"compiling {number} of {count}: {_condition(block)}")
 
     def advance(self, block: Block, segment: Segment) -> None:
         """Advances the bar by a segment."""
         assert self._bar is not None
-        gained = segment.done - self._done.get(block.name, 0)
-        self._done[block.name] = segment.done
+        self._forecast.advance(block, segment)
         self._steps += segment.steps
         rate = self._steps / (time.perf_counter() - self._since)
-        recipe = block.setup.recipe
-        self._bar.set_postfix_str(
-            f"{rate:,.0f} run-steps/s, {block.setup.task.name} {recipe.optimizer} "
-            f"N={block.setup.cell.hidden}",
-            refresh=False,
-        )
-        left = self._bar.total - self._bar.n  # limits rounding errors at the end
-        self._bar.update(min(max(gained, 0) * _step_cost(block), left))
+        self._bar.set_postfix_str(f"{rate:,.0f} run-steps/s, {_condition(block)}", refresh=False)
+        self._bar.left = self._forecast.remaining()
+        self._bar.update(max(self._forecast.share_done() - self._bar.n, 0.0))
 
     def end(self) -> None:
         """Closes the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _condition(block: Block) -> str:
+    setup = block.setup
+    return f"{setup.task.name} {setup.recipe.optimizer} N={setup.cell.hidden}"

@@ -213,11 +213,14 @@ def test_losses_are_thinned_to_points():
 
 class Recorder:
     def __init__(self):
-        self.events, self.done, self.steps = [], {}, 0
+        self.events, self.done, self.steps, self.compiled = [], {}, 0, []
 
     def begin(self, blocks, finished):
         self.events.append("begin")
         self.total = sum(b.runs * b.setup.recipe.steps for b in blocks)
+
+    def compile(self, block):
+        self.compiled.append(block.name)
 
     def advance(self, block, segment):
         self.events.append("advance")

@@ -1,0 +1,115 @@
+"""Forecast of the remaining time of a sweep, from its steps so far.
+
+The model of `rnnjax.sweep.cost`, with its two rates fitted to the steps that were timed:
+
+    seconds of a block = a * arithmetic + b * overhead + pause.
+
+`arithmetic` and `overhead` are those of the model on this machine; a and b start at 1. The pause,
+from the last step of one block to the first of the next, contains compilation, evaluation and
+storage. Its mean so far stands for those to come.
+"""
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnjax.devices import Layout
+from rnnjax.sweep import cost
+from rnnjax.sweep.block import Segment
+from rnnjax.sweep.engine import Block
+
+__all__ = ["Forecast"]
+
+_TRUST = 0.1
+"""Weight of the model's own rates, where a block that was timed weighs 1."""
+
+_FIRST_PAUSE = 3.0
+"""Pause before any was timed, seconds."""
+
+
+class _Work(NamedTuple):
+    """Seconds of a run-step by the model, apart."""
+
+    arithmetic: float
+    overhead: float
+
+
+class Forecast:
+    """The remaining time of the blocks of a sweep.
+
+    The share of steps that runs skip, because they stop, is taken from the blocks that have ended.
+    """
+
+    def __init__(self, blocks: list[Block], layout: Layout, machine: cost.Machine):
+        self._work = {block.name: _model(block, layout, machine) for block in blocks}
+        self._left = {block.name: block.runs * block.setup.recipe.steps for block in blocks}
+        self._planned = dict(self._left)
+        self._done: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        self._timed: dict[str, list[float]] = {}  # steps and their seconds, without the first
+        self._pauses: list[float] = []
+        self._last = time.perf_counter()
+        self._block = ""
+
+    def advance(self, block: Block, segment: Segment) -> None:
+        """Takes account of a segment that has just ended."""
+        now, name = time.perf_counter(), self._planned_name(block.name)
+        seconds, self._last = now - self._last, now
+        self._left[name] -= segment.done - self._done.get(block.name, 0)
+        self._done[block.name] = segment.done
+        self._taken[name] = self._taken.get(name, 0) + segment.steps
+        if name != self._block:
+            self._block = name
+            usual = segment.steps * float(np.dot(self._rates(), self._work[name]))
+            self._pauses.append(max(seconds - usual, 0.0))
+            return
+        timed = self._timed.setdefault(name, [0.0, 0.0])
+        timed[0] += segment.steps
+        timed[1] += seconds
+
+    def _planned_name(self, name: str) -> str:
+        """The planned block that a block is, or is a part of where it did not fit into memory."""
+        while name not in self._work:
+            name = name.rpartition("-")[0]
+        return name
+
+    def remaining(self) -> float:
+        """Seconds that remain."""
+        rates, share = self._rates(), self._share()
+        seconds = 0.0
+        for name, planned in self._planned.items():
+            done = planned - self._left[name]
+            seconds += max(share * planned - done, 0.0) * float(np.dot(rates, self._work[name]))
+        to_come = len(self._left) - len(self._taken)
+        later = self._pauses[1:] or self._pauses
+        return seconds + to_come * (float(np.mean(later)) if later else _FIRST_PAUSE)
+
+    def share_done(self) -> float:
+        """Share of the work that is done, by the model."""
+        work = {name: sum(parts) for name, parts in self._work.items()}
+        total = sum(work[name] * steps for name, steps in self._planned.items())
+        return 1 - sum(work[name] * steps for name, steps in self._left.items()) / total
+
+    def _rates(self) -> np.ndarray:
+        """The factors a and b: least squares of relative errors over the blocks."""
+        gram, right = _TRUST * np.eye(2), _TRUST * np.ones(2)
+        for name, (steps, seconds) in self._timed.items():
+            if steps:
+                row = np.array(self._work[name]) * steps / max(seconds, 1e-9)
+                gram += np.outer(row, row)
+                right += row
+        return np.maximum(np.linalg.solve(gram, right), 0.05)
+
+    def _share(self) -> float:
+        """Share of the planned steps that the blocks which have ended took."""
+        ended = [name for name in self._taken if self._left[name] == 0]
+        planned = sum(self._planned[name] for name in ended)
+        return sum(self._taken[name] for name in ended) / planned if planned else 1.0
+
+
+def _model(block: Block, layout: Layout, machine: cost.Machine) -> _Work:
+    runs = block.runs
+    seconds = cost.step_seconds(block.setup, runs, layout, machine) / runs
+    arithmetic = cost.step_flops(block.setup) / (0.5 * machine.flops)
+    return _Work(arithmetic, seconds - arithmetic)

@@ -1,0 +1,103 @@
+"""The forecast of a sweep against sweeps whose times are known."""
+
+import numpy as np
+import pytest
+
+import rnnjax
+from rnnjax.devices import Layout, default_layout
+from rnnjax.sweep import Engine, cost, forecast, plan
+from rnnjax.sweep.block import Segment
+from rnnjax.sweep.forecast import Forecast
+
+MACHINE = cost.Machine(flops=2e11, step_overhead=1e-5)
+
+
+def layout():
+    return Layout(default_layout().devices[:2], 1)
+
+
+def planned(widths=(10, 18, 32, 56, 100, 178)):
+    sweep = rnnjax.Sweep(
+        task=rnnjax.tasks.delayed_cue(),
+        cell=rnnjax.cells.rate(),
+        recipe=rnnjax.Recipe(),
+        axes={"hidden": widths, "learning_rate": [0.01, 0.1], "seed": range(4)},
+    )
+    return plan(sweep, layout(), Engine())
+
+
+class Clock:
+    """Stands in for the clock."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+def seconds_of_a_step(block, arithmetic, overhead):
+    """As on a machine `arithmetic` and `overhead` times as slow as the model of `MACHINE`."""
+    products = cost.step_flops(block.setup) / (0.5 * MACHINE.flops)
+    both = cost.step_seconds(block.setup, block.runs, layout(), MACHINE) / block.runs
+    return arithmetic * products + overhead * (both - products)
+
+
+def simulate(monkeypatch, arithmetic, overhead, pause, segment=50, stop=1.0):
+    """Times of the segments of a sweep with their forecasts, and the time at the end."""
+    clock = Clock()
+    monkeypatch.setattr(forecast, "time", clock)
+    blocks = planned()
+    watched = Forecast(blocks, layout(), MACHINE)
+    moments = []
+    for block in blocks:
+        clock.now += pause
+        per_step = seconds_of_a_step(block, arithmetic, overhead)
+        last = round(stop * block.setup.recipe.steps)
+        for begin in range(0, last, segment):
+            taken = min(segment, last - begin) * block.runs
+            clock.now += taken * per_step
+            over = begin + segment >= last
+            whole = block.runs * block.setup.recipe.steps
+            done = whole if over else (begin + segment) * block.runs
+            watched.advance(block, Segment(block.setup, taken, done))
+            moments.append((clock.now, watched.remaining(), watched.share_done()))
+    return np.array(moments), clock.now
+
+
+@pytest.mark.parametrize("arithmetic", [0.8, 1.0, 1.4])
+@pytest.mark.parametrize("overhead", [0.3, 1.0, 4.0])
+def test_the_forecast_is_right_once_the_machine_is_timed(monkeypatch, arithmetic, overhead):
+    moments, end = simulate(monkeypatch, arithmetic, overhead, pause=2.0)
+    now, remaining, share = moments.T
+    error = (now + remaining) / end - 1
+    # At the end of three sizes, with at least half of the time to come.
+    assert now[len(now) // 2] < end / 2
+    assert np.abs(error[len(now) // 2 :]).max() < 0.3
+    assert np.abs(error[-10:]).max() < 0.02
+    assert remaining[-1] == pytest.approx(0, abs=1e-6)
+    assert np.all(np.diff(share) > 0) and share[-1] == pytest.approx(1)
+
+
+def test_steps_that_stopped_runs_skip_are_expected_of_later_blocks_too(monkeypatch):
+    moments, end = simulate(monkeypatch, 1.0, 1.0, pause=0.0, segment=20, stop=0.2)
+    now, remaining, _ = moments[len(moments) // 2 :].T
+    np.testing.assert_allclose(now + remaining, end, rtol=0.3)
+
+
+def test_halves_of_a_block_count_towards_it():
+    (block,) = planned((16,))
+    watched = Forecast([block], layout(), MACHINE)
+    whole = block.runs * block.setup.recipe.steps
+    for side in ("a", "b"):
+        half = block.part(slice(4), name=f"{block.name}-{side}")
+        watched.advance(half, Segment(block.setup, whole // 2, whole // 2))
+    assert watched.share_done() == pytest.approx(1)
+    assert watched.remaining() == pytest.approx(0)
+
+
+def test_slower_machines_are_forecast_to_take_longer():
+    blocks = planned()
+    fast = Forecast(blocks, layout(), MACHINE)
+    slow = Forecast(blocks, layout(), MACHINE._replace(flops=MACHINE.flops / 4))
+    assert slow.remaining() > 2 * fast.remaining()
