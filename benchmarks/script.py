@@ -61,11 +61,17 @@ def spread(values: np.ndarray | list[float]) -> dict[str, float]:
     return {"median": middle, "min": low, "max": high}
 
 
-def save(record: dict[str, Any], folder: Path, figure: Callable[[dict[str, Any]], Any]) -> Path:
-    """Writes NAME-cpu.json and its figure, or NAME-gpu; returns the path of the record."""
+def save_record(record: dict[str, Any], folder: Path) -> Path:
+    """Writes NAME-cpu.json, or NAME-gpu; returns its path."""
     kind = "cpu" if record["machine"]["platform"] == "cpu" else "gpu"
     path = folder / f"{record['benchmark']}-{kind}.json"
     write_atomically(path, json.dumps(record, indent=1) + "\n")
+    return path
+
+
+def save(record: dict[str, Any], folder: Path, figure: Callable[[dict[str, Any]], Any]) -> Path:
+    """Writes the record and its figure; returns the path of the record."""
+    path = save_record(record, folder)
     figure(record).savefig(path.with_suffix(".png"), dpi=160)
     return path
 
