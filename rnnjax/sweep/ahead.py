@@ -26,7 +26,7 @@ from rnnjax.sweep.programs import (
 )
 from rnnjax.training import Hyper, Setup
 
-__all__ = ["Ahead", "Programs", "blocks_ahead"]
+__all__ = ["Ahead", "Programs", "blocks_ahead", "lower_programs"]
 
 _THREADS = 4
 """Largest number of threads: one block has at most five programs."""
@@ -113,7 +113,7 @@ class Ahead:
         assert self._pool is not None
         submitted = []
         with jax.enable_x64(self._x64), programs.layout.context():
-            for key, lowered in _lowered(programs):
+            for key, lowered in lower_programs(programs):
                 with self._lock:  # blocks share programs
                     if key not in self._compiling:
                         self._compiling[key] = self._pool.submit(_compile, lowered)
@@ -125,8 +125,11 @@ def _compile(lowered: Any) -> None:
     lowered.compile()
 
 
-def _lowered(programs: Programs) -> Iterator[tuple[Hashable, Any]]:
-    """The lowered programs of a block with what each depends on; the slowest to compile first."""
+def lower_programs(programs: Programs) -> Iterator[tuple[Hashable, Any]]:
+    """Lowers the programs of a block: yields what each depends on, and the program.
+
+    The programs that take longest to compile come first.
+    """
     setup, layout, size, segment = programs
     abstract = functools.partial(_abstract, layout)
     float_, int_, bool_ = (abstract(jax.ShapeDtypeStruct((size,), kind))

@@ -26,7 +26,7 @@ from rnnjax.sweep.results import LossRecord, empty_results, thinned
 from rnnjax.training import Hyper, Setup
 from rnnjax.validate import fraction, instance_of, one_of, positive_integer, whole
 
-__all__ = ["Block", "Engine", "Progress", "plan", "run_sweep", "sweep_config"]
+__all__ = ["Block", "Engine", "Progress", "block_programs", "plan", "run_sweep", "sweep_config"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +224,7 @@ def run_sweep(
             progress.begin(blocks, planned - sum(block.runs for block in blocks))
             stack.callback(progress.end)
         ahead = stack.enter_context(Ahead(blocks_ahead(layout, engine.ahead)))
-        programs = [_programs(block, layout, engine) for block in blocks]
+        programs = [block_programs(block, layout, engine) for block in blocks]
         for number, block in enumerate(blocks):
             if progress is not None and not ahead.ready(programs[number]):
                 progress.compile(block)
@@ -284,7 +284,8 @@ def _skip_finished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]
             yield block.part(pending, name=name)
 
 
-def _programs(block: Block, layout: Layout, engine: Engine) -> Programs:
+def block_programs(block: Block, layout: Layout, engine: Engine) -> Programs:
+    """What the programs of a block depend on."""
     segment = engine.segment or _segment(block.setup, block.size, layout)
     return Programs(block.setup, layout, layout.padded(max(block.size, block.runs)), segment)
 

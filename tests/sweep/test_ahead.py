@@ -91,7 +91,7 @@ def test_errors_are_those_of_the_call(monkeypatch):
         raise ValueError("task: broken")
 
     jax.clear_caches()
-    monkeypatch.setattr(module, "_lowered", broken)
+    monkeypatch.setattr(module, "lower_programs", broken)
     with Ahead(1) as ahead:
         ahead.take([module.Programs(None, None, 1, 1)])
         assert ahead.ready(module.Programs(None, None, 1, 1))
