@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ __all__ = [
     "on_cpu",
     "pad_to",
     "padded_index",
+    "single_precision",
 ]
 
 HOST_BATCH = 256 * 2**20
@@ -89,9 +90,12 @@ class Layout:
         spec = PartitionSpec("runs") if self.share == "runs" else PartitionSpec()
         return NamedSharding(self._mesh(), spec)
 
-    def context(self) -> contextlib.AbstractContextManager:
-        """The context of every program: with shared units, the mesh that cells shard over."""
-        return contextlib.nullcontext() if self.share == "runs" else jax.set_mesh(self._mesh())
+    @contextlib.contextmanager
+    def context(self) -> Iterator[None]:
+        """The context of every program: single precision; with shared units, also their mesh."""
+        mesh = contextlib.nullcontext() if self.share == "runs" else jax.set_mesh(self._mesh())
+        with single_precision(), mesh:
+            yield
 
     def map(self, function: Callable[[Any], Any], runs: Any) -> Any:
         """Maps `function` over runs, a tree of arrays [S, ...] sharded over the devices."""
@@ -121,6 +125,14 @@ class Layout:
 
     def _mesh(self) -> Mesh:
         return Mesh(np.array(self.devices), (self.share,), axis_types=(AxisType.Auto,))
+
+
+def single_precision() -> contextlib.AbstractContextManager:
+    """The context in which networks train and are evaluated.
+
+    Their numbers do not depend on whether JAX has 64 bits enabled.
+    """
+    return jax.enable_x64(False)
 
 
 def on_cpu() -> bool:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from rnnjax.devices import single_precision
 from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
 from rnnjax.population import Population
 from rnnjax.population.programs import draw_trials
@@ -64,7 +65,8 @@ def find_attractors(
     instance_of("population", population, Population)
     # A stream of its own: none of those that networks are trained with.
     drawn, chosen = jax.random.split(jax.random.fold_in(key, _STREAM))
-    trial = draw_trials(population.task, drawn, positive_integer("trials", trials))
+    with single_precision():
+        trial = draw_trials(population.task, drawn, positive_integer("trials", trials))
     inputs = np.asarray(trial.inputs)
     cell, params = population.cell, population.params
     visited = visited_states(cell, params, inputs, count=starts, key=chosen)

@@ -13,7 +13,7 @@ import xarray as xr
 
 from rnnjax import metrics
 from rnnjax.cells import Cell
-from rnnjax.devices import all_devices, padded_index
+from rnnjax.devices import all_devices, padded_index, single_precision
 from rnnjax.population import programs
 from rnnjax.store import ResultStore, StoreError, Weights, describe, first_difference
 from rnnjax.sweep import Engine, LossRecord, Sweep, empty_results, sweep_config
@@ -31,6 +31,11 @@ def _check_key(key: Any) -> Key:
     if not isinstance(key, jax.Array):
         raise ValueError(f"key: expected a key, such as jax.random.key(0), got {key!r}")
     return key
+
+
+def _draw(task: Task, key: Any, count: int) -> Trial:
+    with single_precision():
+        return programs.draw_trials(task, _check_key(key), count)
 
 
 class Activity(NamedTuple):
@@ -267,7 +272,7 @@ class Population:
         task = self._check_task(task)
         layout, count = all_devices(), positive_integer("trials", trials)
         programs.require_memory(self.setup, task, count, len(self), numbers, layout)
-        return programs.draw_trials(task, _check_key(key), count)
+        return _draw(task, key, count)
 
     def _each(
         self, program: Callable[..., Any], trial: Trial, when: When
@@ -279,9 +284,10 @@ class Population:
         for begin in range(0, len(self), group):
             rows = slice(begin, min(begin + group, len(self)))
             index = padded_index(begin, group, len(self))
-            some = jax.device_put({n: leaf[index] for n, leaf in weights.items()},
-                                  layout.sharding())  # fmt: skip
-            found = program(self.setup, layout, some, trial, scale)
+            some = {name: leaf[index] for name, leaf in weights.items()}
+            with layout.context():
+                some = jax.device_put(some, layout.sharding())
+                found = program(self.setup, layout, some, trial, scale)
             yield rows, jax.tree.map(lambda x, n=rows.stop - begin: np.asarray(x)[:n], found)
 
     def ntk_gram(
@@ -347,11 +353,13 @@ class Population:
         probed = tuple(math.ceil((k + 1) * task.steps / times) - 1 for k in range(times))
         apply = programs.probe(self.cell, self.output_scale, probed)
         count = positive_integer("trials", trials)
-        inputs = programs.draw_trials(task, _check_key(key), count).inputs
+        inputs = _draw(task, key, count).inputs
         weights = self._weights(when)
         for row in range(len(self)):
             one = {name: leaf[row] for name, leaf in weights.items()}
-            yield metrics.features.ntk_gram(apply, one, inputs, leaves=leaves)
+            with single_precision():
+                gram = metrics.features.ntk_gram(apply, one, inputs, leaves=leaves)
+            yield gram
 
     def save(self, store: str | Path) -> None:
         """Writes the population into a new folder, as `train_population(..., store=)` does.

@@ -199,7 +199,11 @@ class ResultStore:
             raise StoreError(f"store: block {name!r} is finished already")
         if weights is not None:
             save_weights(self.path, name, weights)
-        values = {variable: _canonical(block) for variable, block in values.items()}
+        # Digests are of what is kept, in the precision of the store.
+        values = {
+            variable: _canonical(np.asarray(block, self._template[variable].dtype))
+            for variable, block in values.items()
+        }
         for variable, block in values.items():
             _scatter(self._group[variable], cells, block)
         marker = {

@@ -70,7 +70,6 @@ class Ahead:
         self._lowering: dict[Programs, futures.Future[list[futures.Future[None]]]] = {}
         self._taken: set[Programs] = set()
         self._lock = threading.Lock()
-        self._x64 = bool(jax.config.read("jax_enable_x64"))
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +111,7 @@ class Ahead:
         """Lowers the programs one after another, and submits their compilation."""
         assert self._pool is not None
         submitted = []
-        with jax.enable_x64(self._x64), programs.layout.context():
+        with programs.layout.context():
             for key, lowered in lower_programs(programs):
                 with self._lock:  # blocks share programs
                     if key not in self._compiling:
