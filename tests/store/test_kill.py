@@ -28,7 +28,7 @@ sweep = rnnjax.Sweep(
     cell=cells.rate(5),
     recipe=rnnjax.Recipe("sgd", epochs=400, batch=4),
     axes={"task": [tasks.delayed_cue(2, 3, 2), tasks.delayed_match(2, 2, 2)],
-          "hidden": (4, 6), "learning_rate": (0.01, 0.03, 0.1, 0.3), "seed": range(4)},
+          "learning_rate": (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3), "seed": range(4)},
     evaluation_trials=12,
 )
 rnnjax.run_sweep(sweep, sys.argv[1], engine=rnnjax.Engine(block_runs=4))
@@ -60,15 +60,9 @@ with ResultStore(sys.argv[1], xr.Dataset({"status": ("seed", [0, 0])}), {"a": 1}
 
 @pytest.fixture(scope="module")
 def launch(tmp_path_factory):
-    """Starts a script in a fresh interpreter; compiled programs are shared through a cache."""
+    """Starts a script in a fresh interpreter; compiled programs come from the suite's cache."""
     folder = tmp_path_factory.mktemp("scripts")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(rnnjax.__file__).parent.parent),
-        "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
+    environment = {**os.environ, "PYTHONPATH": str(Path(rnnjax.__file__).parent.parent)}
 
     @contextlib.contextmanager
     def start(text, *arguments):
