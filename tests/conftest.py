@@ -18,11 +18,42 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+FIRST = (
+    "test_kill", "test_docs", "test_degeneracy_studies", "test_notebooks", "test_width_studies",
+    "test_engine", "test_epochs", "test_population_studies", "test_lr_collapse", "test_weights",
+    "test_dsa", "test_population",
+)  # fmt: skip
+"""Files that take long; they are begun first, so that all workers end at about the same time."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: (*FIRST, item.path.stem).index(item.path.stem))
+
+
+MOST_PROGRAMS = 500
+"""Programs in memory above which they are freed at the end of a file; each takes a few MB."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def programs():
+    """Durations of the compilation of all programs that are in memory."""
+    found = []
+
+    def compiled(event, seconds, **_):
+        if event.endswith("backend_compile_duration"):
+            found.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(compiled)
+    return found
+
+
 @pytest.fixture(autouse=True, scope="module")
-def freed_programs():
-    """Compiled programs take memory; those of a file are freed at its end, and stay on disk."""
+def freed_programs(programs):
+    """Frees programs between files; they stay on disk."""
     yield
-    jax.clear_caches()
+    if len(programs) > MOST_PROGRAMS:
+        jax.clear_caches()
+        programs.clear()
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ def loaded(script: str) -> set[str]:
     return set(ended.stdout.splitlines()[-1].split())
 
 
+@pytest.mark.slow
 def test_the_library_loads_no_heavy_package():
     modules = loaded(IN_USE)
     assert {"jax", "rnnjax.sweep", "rnnjax.analysis"} < modules

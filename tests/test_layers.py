@@ -5,6 +5,7 @@ The checks read the source, so that an import inside a function counts too.
 """
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -83,6 +84,9 @@ LINES, PARAMETERS = 60, 8
 """Longest function, and most parameters of a public function outside classes."""
 
 
+parsed = functools.cache(ast.parse)
+
+
 def modules(root: Path) -> dict[str, str]:
     """Module name -> source, of every file of the package."""
     found = {}
@@ -95,7 +99,7 @@ def modules(root: Path) -> dict[str, str]:
 def imported(source: str, known: set[str]) -> list[str]:
     """The modules that a source imports; `from package import module` counts as the module."""
     names = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -164,7 +168,7 @@ def mentions(files: dict[str, str]) -> list[str]:
 
 def oversized(source: str) -> list[str]:
     """Functions with too many lines, and public ones outside classes with too many parameters."""
-    tree, found = ast.parse(source), []
+    tree, found = parsed(source), []
     outside = {id(node) for node in tree.body}
     for node in ast.walk(tree):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

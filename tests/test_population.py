@@ -91,6 +91,7 @@ def test_activity_is_that_of_every_network_in_the_same_trials(population, when):
     np.testing.assert_allclose(population.losses(KEY, 3, task=task, when=when), losses, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_tangent_kernels_are_those_of_the_jacobian(population):
     probe = {"trials": 2, "times": 3}
     grams = population.ntk_gram(KEY, **probe)
@@ -161,6 +162,7 @@ def test_saved_loaded_and_resumed(population, tmp_path):
         load_population(tmp_path / "saved")
 
 
+@pytest.mark.slow
 def test_one_condition_of_a_sweep(tmp_path):
     axes = {"hidden": (4, 6), "learning_rate": (0.1, 0.2), "seed": (2, 5)}
     sweep = rnnjax.Sweep(TASK, cells.rate(), tiny.recipe(), axes, tiny.TRIALS)

@@ -228,6 +228,7 @@ def test_options_are_checked_once(name, value):
         DegeneracyOptions(**{name: value})
 
 
+@pytest.mark.slow
 def test_every_measure_is_in_the_dataset(found):
     missing = {m.variable for m in MEASURES.values()} - set(found.data_vars)
     assert not missing

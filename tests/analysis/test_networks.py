@@ -43,6 +43,7 @@ def population():
     return Population(SETUP, Hyper(0.01, seeds, 2.0), initial, params, results)
 
 
+@pytest.mark.slow
 def test_measures_are_those_of_every_network(population):
     found = measure_population(population, KEY, trials=4, probe_trials=2, probe_times=2)
     assert found["seed"].values.tolist() == [4, 7, 2]

@@ -58,6 +58,7 @@ def test_few_seeds_give_an_interval(seeds):
     assert law["exponent_low"] < law["exponent"] < law["exponent_high"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("exponent", "intercept", "spread"),
     [(-1.0, 0.0, 0.1), (-1.0, 0.0, 0.2), (-0.3, -0.8, 0.1), (-0.3, -0.8, 0.2)],
@@ -69,6 +70,7 @@ def test_coverage_on_half_decades_with_four_seeds(exponent, intercept, spread):
     assert width < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("exponent", "intercept"), [(-1.0, 0.0), (-0.3, -0.8)])
 def test_coverage_on_whole_decades_with_ten_seeds(exponent, intercept):
     sizes = np.round(np.geomspace(10, 10000, 13)).astype(int)
@@ -131,6 +133,7 @@ def bisected(success):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [-1.0, -0.3])
 def test_a_bisected_grid_gives_the_exponent_of_the_full_one(exponent):
     rng, rates = np.random.default_rng(3), 10.0 ** np.round(np.arange(-4, 0.05, 0.1), 1)

@@ -174,6 +174,7 @@ def test_scores_of_a_population(score):
     assert found[0, 3] == found[3, 0] == pytest.approx(expected[0], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_several_delays_are_candidates():
     states, (held_out, starts) = R["traj_X"], jax.random.split(KEY)
     chosen = dsa.choose_delays(states, candidates=(1, 2, 5), key=held_out)

@@ -145,6 +145,7 @@ def test_silent_networks():
     assert relative[0, 1] == pytest.approx(2.0)
 
 
+@pytest.mark.slow
 def test_dropping_searches_changes_no_permutation(monkeypatch):
     """Compaction at every halving, and dropping after few steps, of an odd number of searches."""
     weights = np.random.default_rng(8).normal(size=(2, 5, 20, 20))

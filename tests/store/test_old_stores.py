@@ -23,6 +23,7 @@ def stores(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_unfinished_sweep_resumes(stores):
     path = stores / "sweep"
     before = rnnjax.load_results(path)
@@ -47,6 +48,7 @@ def test_an_unfinished_sweep_resumes(stores):
     chex.assert_trees_all_equal(single, {name: leaf[1] for name, leaf in one.params.items()})
 
 
+@pytest.mark.slow
 def test_a_saved_population_loads_and_resumes(stores):
     path = stores / "population"
     population = load_population(path)

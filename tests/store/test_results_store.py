@@ -330,6 +330,7 @@ def identical(one, two):
         np.testing.assert_array_equal(one[name].values, two[name].values, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_sweep_resumes(tmp_path):
     path, engine = tmp_path / "sweep", Engine(block_runs=5)
     unbroken = run_sweep(TRAINED, engine=engine)
@@ -355,6 +356,7 @@ def test_a_sweep_resumes(tmp_path):
     assert snapshot(path) == whole
 
 
+@pytest.mark.slow
 def test_a_sweep_resumes_in_other_blocks(tmp_path):
     """Free memory may differ between calls: finished runs stay finished."""
     path = tmp_path / "sweep"
@@ -371,6 +373,7 @@ def test_a_sweep_resumes_in_other_blocks(tmp_path):
     assert len(cells) == len(set(cells)) == TRAINED.size
 
 
+@pytest.mark.slow
 def test_kept_weights_equal_those_of_train_one(tmp_path):
     run_sweep(TRAINED, tmp_path / "kept", engine=Engine(block_runs=5), keep_parameters=True)
     for learning_rate, seed in [(0.3, 2), (0.003, 1)]:

@@ -83,6 +83,7 @@ def train() -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(trained(setup, params))]
 
 
+@pytest.mark.slow
 def test_results_are_the_same_without_a_cache_cold_warm_and_damaged(monkeypatch, tmp_path):
     monkeypatch.setattr(compilation, "SHORTEST", 0.0)
     use_compilation_cache("off")

@@ -394,6 +394,7 @@ def test_gamma_requires_a_rule_that_defines_it():
         tiny.sweep(axes={"gamma": (0, 1.0)})
 
 
+@pytest.mark.slow
 def test_devices_can_share_the_units_of_every_run():
     cell = rnnjax.cells.latent(21, rank=2)
     axes = {"learning_rate": (0.03, 0.3), "seed": (0, 1, 2)}

@@ -26,6 +26,7 @@ def memory():
     return store
 
 
+@pytest.mark.slow
 def test_results_and_weights_equal_those_on_disk(memory, tmp_path):
     results = run_sweep(SWEEP, tmp_path / "store", engine=ENGINE, keep_parameters=True)
     xr.testing.assert_identical(comparable(memory.read()), comparable(results))

@@ -57,6 +57,7 @@ def test_slopes_under_rules_that_do_not_transfer():
     assert float(lazy["output_change_slope"]) < -0.5
 
 
+@pytest.mark.slow
 def test_measures_equal_those_of_a_training_run():
     cell = cells.rate(inputs=2, outputs=2, hidden=32, parametrization=MuPAdam())
     found = coordinate_check(
@@ -87,6 +88,7 @@ def test_measures_equal_those_of_a_training_run():
     assert float(found["activation_slope"]) == pytest.approx((two[1] - two[0]).mean() / np.log10(2))
 
 
+@pytest.mark.slow
 def test_all_steps_are_taken_and_diverged_networks_left_out():
     recipe = rnnjax.Recipe("sgd", epochs=1, batch=4, stop="criterion")
     cell = cells.rate(init="xavier", bias=True)

@@ -116,6 +116,7 @@ def test_training_is_that_of_a_plain_loop(schedule, threshold):
         np.testing.assert_allclose(got.params[name], leaf, rtol=5e-3, atol=2e-3, err_msg=name)
 
 
+@pytest.mark.slow
 def test_best_weights_are_kept_and_evaluated_on_other_trials():
     how = recipe(1e-6, epochs=6, schedule="none")
     wild = rnnjax.train_one(TASK, cell(), how, learning_rate=0.5, seed=SEED,
@@ -174,6 +175,7 @@ def test_penalties_are_on_effective_weights(kind):
                 assert float(gradient[name][at]) == pytest.approx(slope, abs=1e-6), (name, at)
 
 
+@pytest.mark.slow
 def test_traced_settings_share_one_program_and_equal_the_run_alone(monkeypatch):
     from rnnjax.parametrization import MuPAdam
 
@@ -202,6 +204,7 @@ def test_traced_settings_share_one_program_and_equal_the_run_alone(monkeypatch):
     assert not np.array_equal(there["held_out_loss"], other["held_out_loss"])
 
 
+@pytest.mark.slow
 def test_segments_and_compaction_do_not_change_epochs():
     how = recipe(0.111, schedule=CosineRestarts(period=3))
     axes = {"learning_rate": (0.1, 1e30, 0.05), "seed": (0, 3, 2)}

@@ -99,11 +99,13 @@ def test_run_counts(page, data):
     assert sum(int(cell) for row in table.rows for cell in row[1:]) == data["status"].size
 
 
+@pytest.mark.slow
 def test_page_renders(page):
     assert "Partial results" not in render_html(page)
     assert "figures/critical_rates.png" in render_markdown(page)
 
 
+@pytest.mark.slow
 def test_a_sweep_in_progress_is_marked_partial(data):
     half = without(data, data["task"] == "delayed_cue")
     page = collapse_page(half, **MADE)

@@ -29,6 +29,7 @@ def verdicts(lead):
     return {c.split(" ", 1)[0]: c.split(" ", 1)[1].split(" (")[0].rstrip(".") for c in clauses}
 
 
+@pytest.mark.slow
 def test_arrows_stand_beside_the_papers():
     page = degeneracy_page("task_complexity", [comparison(networks=20)], MADE)
     assert verdicts(page.lead) == {"dynamics": "rises", "weights": "rises", "behavior": "rises"}
@@ -49,6 +50,7 @@ def test_arrows_stand_beside_the_papers():
     assert dict(page.provenance)["training and measuring took"] == "1 min 5 s"
 
 
+@pytest.mark.slow
 def test_no_arrow_is_shown_as_such():
     page = degeneracy_page("network_size", [comparison((1.0, 1.0, 1.0))], MADE)
     assert verdicts(page.lead)["dynamics"] == "no arrow"
@@ -85,6 +87,7 @@ def attractors(stable):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_fixed_points_are_counted_against_the_memories():
     def page(stable):
         return degeneracy_page(

@@ -20,6 +20,7 @@ def data():
     return latent(sizes=SIZES, seeds=3, total=100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", FIGURES)
 def test_one_task_alone_is_its_panel_without_the_task_in_the_title(draw, data):
     both = drawn(draw(data))

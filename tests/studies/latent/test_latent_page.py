@@ -108,6 +108,7 @@ def test_nothing_measured(small):
     assert table(page, "Time and memory").rows[0] == ("1000", "not measured", "", "not measured")
 
 
+@pytest.mark.slow
 def test_a_sweep_in_progress_is_marked_partial(small):
     half = latent_page(without(small, small["hidden"] < 10000), cost(), **MADE)
     assert half.lead.startswith("Partial results")

@@ -45,6 +45,7 @@ class Echo(Task):
 QUICK = PredictorOptions(initializations=2, steps=400, trials=64, units=32)
 
 
+@pytest.mark.slow
 def test_the_demand_of_an_echo_is_its_lag():
     """y_{t+1} = x_{t+1-lag}: a window that ends at x_t needs lag steps, one at x_{t+1} one more."""
     found = memory_demand(Echo(3), (1, 2, 3, 4, 6), options=QUICK)

@@ -46,6 +46,7 @@ def test_paired_seeds_make_the_difference_sharp():
     assert float(width) < 0.2 * float(alone)
 
 
+@pytest.mark.slow
 def test_the_difference_covers():
     inside = []
     for seed in range(30):

@@ -57,6 +57,7 @@ def test_planted_laws_are_recovered(data, fit):
     assert transfer_verdict(critical).values.tolist() == ["falls", "falls", "stays", "stays"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slope", [0.0, -0.8])
 @pytest.mark.parametrize(
     ("rates", "wander", "noise", "widest"),

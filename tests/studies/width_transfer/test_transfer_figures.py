@@ -74,6 +74,7 @@ def test_a_sweep_without_rules_is_the_panel_of_its_rule(small):
     assert len(panels(drawn(quick_rates(small.isel(cell=0, drop=True))))) == 3
 
 
+@pytest.mark.slow
 def test_tasks_are_rows(small):
     task = xr.Variable("task", ["delayed_cue", "flip_flop"])
     both = xr.concat([small, small], task, coords="minimal")

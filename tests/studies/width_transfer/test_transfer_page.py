@@ -156,6 +156,7 @@ def test_a_margin_of_ones_own(data):
     assert "±0.05" in section(page, CARRY).text
 
 
+@pytest.mark.slow
 def test_a_sweep_in_progress_is_marked_partial(data):
     half = without(data, (data["cell"] == "standard") & (data["hidden"] < 512))
     page = transfer_page(half, **MADE)
