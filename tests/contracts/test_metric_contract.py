@@ -69,6 +69,7 @@ def test_titles_differ():
     assert all(titles)
 
 
+@pytest.mark.slow
 def test_shared_options_are_options_of_the_comparison_and_change_distances(metric):
     defaults, networks_ = DegeneracyOptions(), networks(metric)
     given = {name: getattr(defaults, name) for name in metric.options}

@@ -46,6 +46,7 @@ def test_sampling_is_pure_in_its_key(task):
     assert np.any(np.asarray(first.inputs) != other.inputs)
 
 
+@pytest.mark.slow
 def test_compiled_eager_and_batched_sampling_agree(task):
     key = jax.random.split(KEY, TRIALS)[2]
     compiled = jax.jit(type(task).sample, static_argnums=0)

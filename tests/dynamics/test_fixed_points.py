@@ -25,6 +25,7 @@ def grid(count=9, reach=2.5):
     return np.stack(np.meshgrid(side, side), -1).reshape(1, -1, 2)
 
 
+@pytest.mark.slow
 def test_all_nine_points_of_two_uncoupled_units_are_found():
     # Every unit has fixed points 0 and r = tanh(2 r), so the network has all nine combinations.
     weights = with_recurrent(GAIN * np.eye(2))

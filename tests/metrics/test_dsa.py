@@ -76,6 +76,7 @@ def test_bounds_hold_and_are_those_of_the_reference(vectors, name):
     assert (lower_bound(spectra(a), spectra(b)) <= result.raw + 1e-5).all()
 
 
+@pytest.mark.slow
 def test_no_rotation_beats_the_bound():
     """Against 2,000 rotations of several kinds of pairs, none of which the solver starts from."""
     rng = np.random.default_rng(1)
@@ -221,6 +222,7 @@ def test_padding_with_zeros_takes_the_same_steps(monkeypatch):
     np.testing.assert_array_equal(padded.stationary, plain.stationary)
 
 
+@pytest.mark.slow
 def test_all_pairs_at_once_and_padded_as_on_an_accelerator(monkeypatch):
     a, b = np.random.default_rng(5).normal(size=(2, 5, 7, 7))
     apart = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=13, steps=40))

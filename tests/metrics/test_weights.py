@@ -101,6 +101,7 @@ def test_with_equal_starts_distances_are_no_longer_than_scipys():
     assert ours.mean() <= np.mean(theirs)
 
 
+@pytest.mark.slow
 def test_population_and_pairs_agree_in_any_batches():
     weights = np.random.default_rng(1).normal(size=(4, 9, 9))
     i, j = np.triu_indices(4, k=1)

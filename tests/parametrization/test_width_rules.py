@@ -159,6 +159,7 @@ def test_inverse_width_is_the_standard_network_with_rescaled_weights(float64):
         np.testing.assert_allclose(got[name], factor.get(name, 1.0) * expected[name], rtol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "optimizer", "gamma"),
     [

@@ -9,6 +9,7 @@ from rnnjax import tasks
 from rnnjax.plots import trial
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", tasks.REGISTRY)
 def test_lines_are_the_channels_of_the_trial(name):
     task = tasks.make(name)

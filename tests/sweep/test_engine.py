@@ -363,6 +363,7 @@ def test_invalid_engines_are_named(options, named):
         Engine(**options)
 
 
+@pytest.mark.slow
 def test_gamma_is_traced_and_its_runs_equal_those_of_train_one(monkeypatch):
     chex.clear_trace_counter()
     monkeypatch.setattr(programs, "advance", chex.assert_max_traces(programs.advance, n=1))

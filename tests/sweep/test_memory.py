@@ -39,6 +39,7 @@ def test_results_and_weights_equal_those_on_disk(memory, tmp_path):
     assert (one.setup, one.recorded) == (other.setup, other.recorded)
 
 
+@pytest.mark.slow
 def test_a_second_call_computes_the_rest_only():
     mask, store, blocks = np.zeros(SWEEP.shape, bool), MemoryStore(), []
     mask[0, :2] = True

@@ -116,6 +116,7 @@ def test_invalid_arguments_are_named(options, message):
         coordinate_check(TASK, cells.rate(), tiny.recipe("adam"), **options)
 
 
+@pytest.mark.slow
 def test_schedules_and_thresholds_have_no_effect():
     validated = rnnjax.Recipe.until(0.1, epochs=4, batch=4, clip=None, schedule="plateau")
     measured = {"widths": (4, 8), "learning_rate": 0.01, "steps": 3, "seeds": 1, "trials": 4}

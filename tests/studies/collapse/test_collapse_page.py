@@ -120,6 +120,7 @@ def test_a_sweep_in_progress_is_marked_partial(data):
     ]
 
 
+@pytest.mark.slow
 def test_pending_marks_a_complete_grid_too(data):
     one = data.isel(task=[0], optimizer=[0])
     assert collapse_page(one, pending=True, **MADE).lead.startswith("Partial results")

@@ -62,6 +62,7 @@ def test_no_arrow_is_shown_as_such():
     assert " nan" not in text.lower()
 
 
+@pytest.mark.slow
 def test_one_condition_alone_makes_a_page():
     page = degeneracy_page("regularization", [comparison((1.0,))], MADE)
     assert not any(verdict in page.lead for verdict in ("rises", "falls", "no arrow"))

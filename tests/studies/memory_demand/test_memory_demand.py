@@ -60,6 +60,7 @@ def test_the_demand_of_an_echo_is_its_lag():
     assert int(later["demand"]) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["first", "silence"])
 @pytest.mark.parametrize("features", ["inputs", "targets"])
 @pytest.mark.parametrize("lead", [0, 1])

@@ -31,6 +31,7 @@ def test_before_the_first_run_every_panel_is_labelled_empty(draw, data):
         assert not axes.lines
 
 
+@pytest.mark.slow
 def test_an_arm_without_runs_has_no_curves_and_no_fit(data):
     half = without(data, data["eps_scaling"] == "torch")
     above, below = np.split(np.array(panels(drawn(rescaling_curves(half)))), 2)

@@ -141,6 +141,7 @@ def test_a_sweep_in_progress_is_marked_partial(data):
     assert rescaling_page(data, pending=True, **MADE).lead.startswith("Partial results")
 
 
+@pytest.mark.slow
 def test_conditions_are_counted_and_a_split_is_named(data):
     two = xr.concat([data, sweep(0.4, 0.4)], xr.Variable("init", ["a", "b"]))
     page = rescaling_page(two.sel(learning_rate=[0.1]), **MADE)

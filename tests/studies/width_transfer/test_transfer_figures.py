@@ -146,6 +146,7 @@ def test_an_exploded_loss_does_not_set_the_axis(data):
     assert transfer_curves(wild).axes[0].get_ylim()[1] < 20 * BLIND
 
 
+@pytest.mark.slow
 def test_every_rate_has_a_line_per_rule(data):
     figure = drawn(rates_against_width(data))
     assert titles(figure) == ["Best rate", "Critical rate", "Critical rate, to first failure"]
@@ -282,6 +283,7 @@ def test_rules_are_named_for_readers():
     assert name_condition(labels) == "Delayed cue, muP SGD, SGD, init = xavier"
 
 
+@pytest.mark.slow
 def test_legends_keep_clear_of_the_panels_below(data):
     task = xr.Variable("task", ["delayed_cue", "flip_flop"])
     figure = drawn(quick_rates(xr.concat([data, data], task, coords="minimal")))

@@ -182,6 +182,7 @@ def test_pending_marks_a_complete_grid_too(data):
     assert transfer_page(one, pending=True, **MADE).lead.startswith("Partial results")
 
 
+@pytest.mark.slow
 def test_before_the_first_run(data):
     page = transfer_page(without(data, data["seed"] < 0), **MADE)
     assert page.lead.startswith("Partial results")
