@@ -124,9 +124,12 @@ def principal_scores(states: np.ndarray, components: int) -> np.ndarray:
 
 
 def _embed(scores: np.ndarray, delays: int) -> np.ndarray:
-    """Rows h_t of every trial, [B, T - L + 1, L k], of one network's scores [B, T, k]."""
+    """Rows h_t of every trial, [T - L + 1, B, L k], of one network's scores [B, T, k].
+
+    With time first, the rows before and after a step are contiguous: no product copies them.
+    """
     windows = sliding_window_view(np.asarray(scores, np.float64), delays, axis=1)
-    return np.ascontiguousarray(rearrange(windows[..., ::-1], "b t k l -> b t (l k)"))
+    return np.ascontiguousarray(rearrange(windows[..., ::-1], "b t k l -> t b (l k)"))
 
 
 def _check_delays(name: str, delays: int, steps: int) -> None:
@@ -137,17 +140,20 @@ def _check_delays(name: str, delays: int, steps: int) -> None:
 
 
 def _operator(rows: np.ndarray, rank: int, ridge: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """A [R, R], singular values [R] and the relative error, of rows [B, T', L k]."""
-    values, directions = np.linalg.eigh(np.einsum("bti,btj->ij", rows, rows, optimize=True))
+    """A [R, R], singular values [R] and the relative error, of rows [T', B, L k]."""
+    trials, flat = rows.shape[1], rearrange(rows, "t b r -> (t b) r")
+    values, directions = np.linalg.eigh(flat.T @ flat)
     singular = np.sqrt(np.maximum(values[::-1], 0.0))[:rank]
     alive = singular > _NULL * singular[0]
     scale = np.where(alive, 1 / np.where(alive, singular, 1.0), 0.0)
-    whitened = rows @ (directions[:, ::-1][:, :rank] * scale)
-    before, after = (rearrange(x, "b t r -> (b t) r") for x in (whitened[:, :-1], whitened[:, 1:]))
+    whitened = flat @ (directions[:, ::-1][:, :rank] * scale)
+    before, after = whitened[:-trials], whitened[trials:]
     # The solution of least norm maps a direction without variance to 0.
     gram = before.T @ before + ridge * np.eye(rank)
     matrix = np.linalg.lstsq(gram, before.T @ after, rcond=_NULL**2)[0].T
-    unexplained = ((after - before @ matrix.T) ** 2).sum() / (after**2).sum()
+    missed = before @ matrix.T
+    missed -= after  # in place: fresh memory of this size costs more than the arithmetic
+    unexplained = np.vdot(missed, missed) / np.vdot(after, after)
     return matrix, np.where(alive, singular, 0.0), float(unexplained)
 
 
@@ -213,11 +219,14 @@ def _held_out_errors(
     from scipy.linalg import solve_triangular  # slow to import
 
     width, longest = scores.shape[-1], max(candidates)
-    rows = _embed(scores, longest)
-    before, after = rows[:, :-1], rows[:, 1:, :width]
-    grams = [np.einsum("bti,btj->ij", *[before[f]] * 2, optimize=True) for f in folds]
-    crosses = [np.einsum("bti,btj->ij", before[f], after[f], optimize=True) for f in folds]
-    squares = [(after[f] ** 2).sum() for f in folds]
+    grams, crosses, squares = [], [], []
+    for fold in folds:
+        rows = _embed(scores[fold], longest)
+        flat = rearrange(rows, "t b r -> (t b) r")
+        before, after = flat[: -len(fold)], flat[len(fold) :, :width]
+        grams.append(before.T @ before)
+        crosses.append(before.T @ after)
+        squares.append((after**2).sum())
     missed, total = np.zeros(len(candidates)), 0.0
     for gram, cross, square in zip(grams, crosses, squares, strict=True):
         train, target = sum(grams) - gram, sum(crosses) - cross
