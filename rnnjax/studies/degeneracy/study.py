@@ -26,6 +26,7 @@ from rnnjax.studies.degeneracy.conditions import (
     train,
 )
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary
+from rnnjax.studies.degeneracy.measures_file import read_measures, write_measures
 from rnnjax.studies.degeneracy.page import degeneracy_page
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, training_seconds
@@ -75,14 +76,8 @@ def _measure(config: Config, workdir: Path, condition: Condition) -> _Measured:
         found = degeneracy(population, key, options)
         found.attrs["seconds"] = time.time() - begin
         file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name("." + file.name)  # never half-written under its own name
-        found.to_netcdf(fresh, engine="scipy")
-        fresh.replace(file)
-    return _Measured(population, file, _read(file))
-
-
-def _read(file: Path) -> xr.Dataset:
-    return xr.load_dataset(file, engine="scipy")
+        write_measures(found, file)
+    return _Measured(population, file, read_measures(file))
 
 
 def run_study(
@@ -181,7 +176,7 @@ def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
         comparisons = [
             Comparison(
                 factor["name"], factor["title"], factor["setting"], tuple(factor["levels"]),
-                tuple(_read(Path(workdir) / file) for file in factor["conditions"]),
+                tuple(read_measures(Path(workdir) / file) for file in factor["conditions"]),
             )
             for factor in known["factors"]
         ]  # fmt: skip

@@ -1,0 +1,41 @@
+"""The file of a condition's measures (netCDF), with the digest of its content beside it."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import xarray as xr
+
+from rnnjax.store import write_atomically
+
+__all__ = ["read_measures", "write_measures"]
+
+
+def _digest_file(file: Path) -> Path:
+    return file.with_name(f"{file.name}.sha256")
+
+
+def write_measures(dataset: xr.Dataset, file: Path) -> None:
+    """Writes the file and its digest; a process that dies leaves no file, or a complete one."""
+    content = bytes(dataset.to_netcdf(engine="scipy"))
+    write_atomically(_digest_file(file), hashlib.sha256(content).hexdigest() + "\n")
+    write_atomically(file, content)
+
+
+def read_measures(file: Path) -> xr.Dataset:
+    """The measures; a file from before there were digests is read as it is.
+
+    Raises `ValueError` for a damaged file, and `OSError` for one that is missing.
+    """
+    content, expected = file.read_bytes(), _digest_file(file)
+    reason = "its content is not what was written"
+    written = expected.read_text(errors="replace").strip() if expected.exists() else None
+    if written in (None, hashlib.sha256(content).hexdigest()):
+        try:
+            return xr.load_dataset(io.BytesIO(content), engine="scipy")
+        except Exception as error:  # a reader of a damaged file raises errors of all kinds
+            reason = str(error) or type(error).__name__
+    raise ValueError(
+        f"measures: {file} is damaged ({reason}); to measure the condition again, delete the "
+        "file and repeat the command of the study"
+    )

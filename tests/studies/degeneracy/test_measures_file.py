@@ -1,0 +1,67 @@
+"""Damage to a file of measures is found, wherever it is."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rnnjax.studies.degeneracy.measures_file import read_measures, write_measures
+
+
+def measures() -> xr.Dataset:
+    rng = np.random.default_rng(0)
+    distances = rng.normal(size=(3, 3))
+    distances[1] = np.nan
+    return xr.Dataset(
+        {
+            "dsa": (("seed", "other"), distances, {"components": 4, "above_bound": 0.25}),
+            "loss": ("seed", rng.normal(size=3).astype("f4")),
+        },
+        {"seed": range(3), "other": range(3)},
+        {"left_out": "seed 1: DIVERGED", "seconds": 1.5},
+    )
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "flip_flop-0123.nc"
+    write_measures(measures(), path)
+    return path
+
+
+def test_what_is_written_is_read(file):
+    found = read_measures(file)
+    xr.testing.assert_equal(found, measures())
+    assert found.attrs == measures().attrs
+    assert found["dsa"].attrs == measures()["dsa"].attrs
+
+
+@pytest.mark.parametrize("suffix", ["", ".sha256"])
+def test_every_flipped_bit_is_found(file, suffix):
+    target = file.with_name(file.name + suffix)
+    content = target.read_bytes()
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        at, bit = int(rng.integers(len(content))), int(rng.integers(8))
+        damaged = bytearray(content)
+        damaged[at] ^= 1 << bit
+        target.write_bytes(bytes(damaged))
+        if suffix and bytes(damaged).strip() == content.strip():
+            continue  # the end of the line
+        with pytest.raises(ValueError, match=f"^measures: .*{file.name} is damaged"):
+            read_measures(file)
+    target.write_bytes(content)
+    xr.testing.assert_equal(read_measures(file), measures())
+
+
+@pytest.mark.parametrize("length", [0, 3, 100])
+def test_a_file_without_digest_is_read_and_a_short_one_refused(file, length):
+    file.with_name(file.name + ".sha256").unlink()
+    xr.testing.assert_equal(read_measures(file), measures())
+    file.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(ValueError, match=r"^measures: .* is damaged"):
+        read_measures(file)
+
+
+def test_a_missing_file_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_measures(tmp_path / "none.nc")
