@@ -28,6 +28,7 @@ __all__ = [
     "batch_size",
     "default_layout",
     "free_memory",
+    "free_programs",
     "map_items",
     "memory_budget",
     "on_cpu",
@@ -237,6 +238,25 @@ def memory_budget(layout: Layout, share: float = 0.75) -> int:
             free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
             return int(share * free * len(layout.devices))
     return int(share * free_memory())
+
+
+def free_programs(share: float = 0.5) -> bool:
+    """Drops JAX's compiled programs when memory maps run out; returns whether it did.
+
+    On CPU every program takes hundreds of maps of memory. A process that reaches the limit of
+    Linux, `vm.max_map_count`, is aborted; here programs are dropped at `share` of it. Those that
+    are needed again are compiled again, or read from the compilation cache.
+    """
+    try:
+        most = int(Path("/proc/sys/vm/max_map_count").read_text())
+        with open("/proc/self/maps", "rb") as maps:
+            used = sum(1 for _ in maps)
+    except (OSError, ValueError):  # not on this system
+        return False
+    if used < share * most:
+        return False
+    jax.clear_caches()
+    return True
 
 
 def batch_memory() -> int:

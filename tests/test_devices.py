@@ -1,5 +1,6 @@
 """Layouts, mapping, padding and memory budgets."""
 
+from pathlib import Path
 from unittest import mock
 
 import chex
@@ -125,3 +126,22 @@ def test_budget_is_a_share_of_the_free_memory(platform, stats, expected, monkeyp
 def test_free_memory_is_positive_and_there_is_a_core():
     assert devices.free_memory() > 2**20
     assert devices.available_cores() >= 1
+
+
+def test_programs_are_dropped_near_the_limit_of_memory_maps():
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("this system has no list of memory maps")
+    traces = []
+
+    @jax.jit
+    def double(x):
+        traces.append(x)
+        return 2 * x
+
+    double(1.0)
+    assert not devices.free_programs(1.0)
+    double(1.0)
+    assert len(traces) == 1
+    assert devices.free_programs(0.0)
+    assert double(1.0) == 2
+    assert len(traces) == 2

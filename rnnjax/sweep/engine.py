@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.cells import UnrolledCell
-from rnnjax.devices import Layout, default_layout
+from rnnjax.devices import Layout, default_layout, free_programs
 from rnnjax.store import ResultStore, Sink, describe
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import Ahead, Programs, blocks_ahead
@@ -230,6 +230,7 @@ def run_sweep(
                 progress.compile(block)
             ahead.take(programs[number:])
             _run_block(block, sink, layout, engine, template, progress, keep_parameters)
+            free_programs()
             if after_block is not None:
                 after_block(sink.read())
         return sink.read()
