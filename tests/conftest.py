@@ -1,6 +1,7 @@
 """Settings that every test runs under; they must be made before JAX starts its backend."""
 
 import os
+import resource
 from pathlib import Path
 
 # Compiled programs are kept between runs of the suite, and shared by its workers and scripts.
@@ -30,8 +31,30 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (*FIRST, item.path.stem).index(item.path.stem))
 
 
-MOST_PROGRAMS = 500
-"""Programs in memory above which they are freed at the end of a file; each takes a few MB."""
+PEAKS = []
+"""Largest memory that each worker has used, GB."""
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        session.config.workeroutput["memory"] = kilobytes / 1e6
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    PEAKS.append(getattr(node, "workeroutput", {}).get("memory", float("nan")))
+
+
+def pytest_terminal_summary(terminalreporter):
+    if PEAKS:
+        listed = ", ".join(f"{peak:.2f}" for peak in PEAKS)
+        terminalreporter.write_line(f"Largest memory of the workers: {listed} GB")
+
+
+MOST_PROGRAMS = 150
+"""Programs in memory above which they are freed at the end of a file; each takes
+a few MB."""
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -56,6 +56,7 @@ def traces(monkeypatch):
     jax.clear_caches()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "preset"), COUNTS)
 def test_a_study_traces_each_program_once(name, preset, traces):
     layout = default_layout()

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 import rnnjax
 import tiny
@@ -31,6 +32,7 @@ def results(folder):
     }
 
 
+@pytest.mark.slow
 def test_numbers_are_the_same_with_64_bits_enabled(tmp_path):
     expected = results(tmp_path / "32")
     with jax.enable_x64(True):

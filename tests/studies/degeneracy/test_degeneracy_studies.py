@@ -92,7 +92,7 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in kept}
     assert len(before) == 2 + 2
     # As after an interruption: one condition's measures are gone, a half-written copy is there.
-    (lost,) = (workdir / "measures").glob("flip_flop-standard-bits_2*")
+    (lost,) = (workdir / "measures").glob("flip_flop-standard-bits_2*.nc")
     lost.rename(lost.with_name("." + lost.name))
     capsys.readouterr()
     assert call("task_complexity", *flags) == 0
