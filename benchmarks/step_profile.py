@@ -1,4 +1,4 @@
-"""Where the time of a training step of a small network goes, on one CPU core.
+"""Where the time of a training step of a small network goes, on one CPU device.
 
     python benchmarks/step_profile.py                  # N = 16, 64, under a minute
 

@@ -52,7 +52,7 @@ class Measured(NamedTuple):
     first_figure: float | None = None
     """Until the first report with a figure is complete."""
     forecast_error: float | None = None
-    """Largest relative error of elapsed plus remaining time, after the first minute."""
+    """Largest error of the remaining time shown, of the true one, after the first minute."""
 
 
 def run_process(tree: Tree, arguments: list[str], folder: Path, cache: str) -> Measured:
@@ -93,7 +93,7 @@ def _read_lines(process: subprocess.Popen, lines: list[tuple[float, str]], begin
 
 
 def _forecast_error(bars: list[tuple[float, re.Match[str]]], seconds: float) -> float | None:
-    """Largest relative error of the forecasts from one minute on, where a run takes two."""
+    """Largest relative error of the remaining times from one minute on, where a run takes two."""
     late = [
         abs(t + _seconds(found[3]) - seconds) / (seconds - t)
         for t, found in bars

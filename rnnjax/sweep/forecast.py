@@ -45,6 +45,7 @@ class Forecast:
         self._work = {block.name: _model(block, layout, machine) for block in blocks}
         self._left = {block.name: block.runs * block.setup.recipe.steps for block in blocks}
         self._planned = dict(self._left)
+        self._may_stop = any(block.setup.recipe.stop != "never" for block in blocks)
         self._done: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         self._timed: dict[str, list[float]] = {}  # steps and their seconds, without the first
@@ -84,6 +85,10 @@ class Forecast:
         to_come = len(self._left) - len(self._taken)
         later = self._pauses[1:] or self._pauses
         return seconds + to_come * (float(np.mean(later)) if later else _FIRST_PAUSE)
+
+    def is_bound(self) -> bool:
+        """Whether `remaining` is an upper bound: runs may stop early, and no block has ended."""
+        return self._may_stop and all(self._left.values())
 
     def share_done(self) -> float:
         """Share of the work that is done, by the model."""

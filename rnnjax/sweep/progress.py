@@ -19,11 +19,14 @@ class _Bar(tqdm):
     """A bar that shows `left`, the seconds that remain, in place of its own estimate."""
 
     left: float | None = None
+    bound = False
+    """Whether `left` is an upper bound."""
 
     @property
     def format_dict(self) -> dict[str, Any]:
         """The fields of the bar's format."""
         left = "?" if self.left is None else tqdm.format_interval(self.left)
+        left = f"at most {left}" if self.bound else left
         return {**super().format_dict, "left": left}
 
 
@@ -34,6 +37,7 @@ class ProgressBar:
         self._label, self._file = label, file or sys.stderr
         self._bar: _Bar | None = None
         self._announced = False
+        self._machine: cost.Machine | None = None
 
     def begin(self, blocks: list[Block], finished: int) -> None:
         """Shows the empty bar, unless there are no blocks to compute.
@@ -53,7 +57,8 @@ class ProgressBar:
         )  # fmt: skip
         self._numbers = {block.name: number for number, block in enumerate(blocks, start=1)}
         layout = all_devices()
-        self._forecast = Forecast(blocks, layout, cost.measure_machine(layout))
+        self._machine = self._machine or cost.measure_machine(layout)
+        self._forecast = Forecast(blocks, layout, self._machine)
         self._steps, self._since = 0, time.perf_counter()
 
     def compile(self, block: Block) -> None:
@@ -69,7 +74,7 @@ class ProgressBar:
         self._steps += segment.steps
         rate = self._steps / (time.perf_counter() - self._since)
         self._bar.set_postfix_str(f"{rate:,.0f} run-steps/s, {_condition(block)}", refresh=False)
-        self._bar.left = self._forecast.remaining()
+        self._bar.left, self._bar.bound = self._forecast.remaining(), self._forecast.is_bound()
         self._bar.update(max(self._forecast.share_done() - self._bar.n, 0.0))
 
     def end(self) -> None:

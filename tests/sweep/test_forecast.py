@@ -1,5 +1,7 @@
 """The forecast of a sweep against sweeps whose times are known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,22 @@ def test_the_forecast_is_right_once_the_machine_is_timed(monkeypatch, arithmetic
     assert np.abs(error[-10:]).max() < 0.02
     assert remaining[-1] == pytest.approx(0, abs=1e-6)
     assert np.all(np.diff(share) > 0) and share[-1] == pytest.approx(1)
+
+
+def test_the_forecast_is_a_bound_until_a_block_has_shown_when_runs_stop():
+    for stop, expected in (("never", False), ("criterion", True)):
+        blocks = [
+            block._replace(setup=dataclasses.replace(
+                block.setup, recipe=dataclasses.replace(block.setup.recipe, stop=stop)
+            ))
+            for block in planned()
+        ]  # fmt: skip
+        watched = Forecast(blocks, layout(), MACHINE)
+        assert watched.is_bound() == expected
+        first = blocks[0]
+        whole = first.runs * first.setup.recipe.steps
+        watched.advance(first, Segment(first.setup, whole // 8, whole))
+        assert not watched.is_bound()
 
 
 def test_steps_that_stopped_runs_skip_are_expected_of_later_blocks_too(monkeypatch):
