@@ -55,7 +55,7 @@ class Measured(NamedTuple):
     """Largest error of the remaining time shown, of the true one, after the first minute."""
 
 
-def run_process(tree: Tree, arguments: list[str], folder: Path, cache: str) -> Measured:
+def run_process(tree: Tree, arguments: list[str], folder: Path, cache: str, code: int) -> Measured:
     """Runs Python with a tree's package; watches progress lines and reports."""
     environment = {**os.environ, "PYTHONPATH": str(tree.path), "RNNJAX_COMPILATION_CACHE": cache}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
@@ -74,7 +74,7 @@ def run_process(tree: Tree, arguments: list[str], folder: Path, cache: str) -> M
             figure = time.perf_counter() - begin
     reader.join()
     seconds = time.perf_counter() - begin
-    if process.returncode not in (0, 2):  # 2: an error of the command line, one of the cases
+    if process.returncode != code:
         raise RuntimeError(f"{arguments} ended with {process.returncode}:\n{lines[-5:]}")
     bars = [(t, found) for t, text in lines if (found := BAR.search(text))]
     first = next((t for t, text in lines if "%|" in text), None)
@@ -88,8 +88,8 @@ def _read_lines(process: subprocess.Popen, lines: list[tuple[float, str]], begin
     while piece := os.read(process.stderr.fileno(), 4096):
         now = time.perf_counter() - begin
         *whole, text = re.split(rb"[\r\n]", text + piece)
-        # A bar begins with a return, so that its text is complete before the next one.
-        lines.extend((now, line.decode(errors="replace")) for line in [*whole, text] if line)
+        # A bar begins with a return: its text is complete when the next one begins.
+        lines.extend((now, line.decode(errors="replace")) for line in whole if line)
 
 
 def _forecast_error(bars: list[tuple[float, re.Match[str]]], seconds: float) -> float | None:
@@ -117,6 +117,8 @@ class Case(NamedTuple):
     repeats: int
     cached: bool
     """Whether the case compiles, so that it is timed cold and warm."""
+    code: int = 0
+    """The exit code that is expected."""
 
 
 def _script(*flags: str) -> Callable[[Tree], list[str]]:
@@ -130,7 +132,7 @@ def cases(repeats: int, long: bool) -> list[Case]:
         Case("import rnnjax", lambda _: ["-c", "import rnnjax"], repeats, False),
         Case("import its main parts", lambda _: ["-c", USE], repeats, False),
         Case("--help", _script("--help"), repeats, False),
-        Case("a typo", _script("--config.seedz=2"), repeats, False),
+        Case("a typo", _script("--config.seedz=2"), repeats, False, 2),
         Case("smoke", _script("--config=smoke", "--workdir=run"), repeats, True),
     ]
     return short + ([Case("laptop", _script("--workdir=run"), 1, True)] if long else [])
@@ -145,7 +147,7 @@ def measure(case: Case, trees: list[Tree]) -> list[dict[str, Any]]:
                 cache = Path(scratch, f"cache-{tree.name}-{repeat}")
                 for state in _states(case, tree):
                     folder = Path(tempfile.mkdtemp(dir=scratch))
-                    took = run_process(tree, case.arguments(tree), folder, str(cache))
+                    took = run_process(tree, case.arguments(tree), folder, str(cache), case.code)
                     found.setdefault((tree.name, state), []).append(took)
                     print(f"{case.name:22s} {tree.name:8s} {state:5s} {took.seconds:8.2f} s",
                           flush=True)  # fmt: skip

@@ -241,11 +241,11 @@ def memory_budget(layout: Layout, share: float = 0.75) -> int:
 
 
 def free_programs(share: float = 0.5) -> bool:
-    """Drops JAX's compiled programs when memory maps run out; returns whether it did.
+    """Drops all programs that JAX has compiled at `share` of the limit of memory mappings.
 
-    On CPU every program takes hundreds of maps of memory. A process that reaches the limit of
-    Linux, `vm.max_map_count`, is aborted; here programs are dropped at `share` of it. Those that
-    are needed again are compiled again, or read from the compilation cache.
+    Returns whether it did. On CPU every program takes hundreds of mappings, and a process that
+    reaches the limit of Linux, `vm.max_map_count`, is aborted. Programs that are needed again are
+    compiled again, or read from the compilation cache.
     """
     try:
         most = int(Path("/proc/sys/vm/max_map_count").read_text())

@@ -1,22 +1,23 @@
 """Compilation of the programs of coming blocks, in threads, while others train.
 
-XLA compiles without Python's lock: one block's programs compile side by side, and beside the
+XLA releases the GIL while it compiles: one block's programs compile side by side, and beside the
 training of the block before. JAX keeps what it has compiled: the call with data finds it.
 
-XLA itself uses about one and a half cores per program. A host that trains on all of its two or
-three cores gains nothing (benchmarks/README.md).
+XLA itself uses more than one core per program, so that a host which trains on all of its two or
+three cores gains little. On an accelerator XLA tries variants of a program on the device, which
+would disturb the training; there it is left to the caller.
 """
 
 import concurrent.futures as futures
 import functools
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.devices import Layout, available_cores
+from rnnjax.devices import Layout, available_cores, free_programs
 from rnnjax.sweep.programs import (
     advance_block,
     end_epoch_block,
@@ -26,7 +27,7 @@ from rnnjax.sweep.programs import (
 )
 from rnnjax.training import Hyper, Setup
 
-__all__ = ["Ahead", "Programs", "blocks_ahead", "lower_programs"]
+__all__ = ["Ahead", "ProgramKey", "blocks_ahead", "lower_programs"]
 
 _THREADS = 4
 """Largest number of threads: one block has at most five programs."""
@@ -39,13 +40,13 @@ _CORES = 4
 
 
 def blocks_ahead(layout: Layout, given: int | None = None) -> int:
-    """Number of blocks to compile ahead: `given`, or 0 where training leaves no core idle."""
+    """Number of blocks to compile ahead: `given`, or 2 on a host with at least 4 cores, else 0."""
     if given is not None:
         return given
-    return _BLOCKS if not layout.on_cpu or available_cores() >= _CORES else 0
+    return _BLOCKS if layout.on_cpu and available_cores() >= _CORES else 0
 
 
-class Programs(NamedTuple):
+class ProgramKey(NamedTuple):
     """What the programs of a block depend on."""
 
     setup: Setup
@@ -57,18 +58,18 @@ class Programs(NamedTuple):
 
 
 class Ahead:
-    """Threads that compile the programs of `blocks` blocks ahead, until the context ends.
+    """Threads that compile the programs of the next `count` blocks, until the context ends.
 
-    With 0 blocks there are no threads: programs are compiled when they are first called.
+    With 0 there are no threads: programs are compiled when they are first called.
     """
 
-    def __init__(self, blocks: int):
+    def __init__(self, count: int):
         threads = min(available_cores(), _THREADS)
-        self._pool = futures.ThreadPoolExecutor(threads) if blocks else None
-        self._count = blocks
+        self._pool = futures.ThreadPoolExecutor(threads) if count else None
+        self._count = count
         self._compiling: dict[Hashable, futures.Future[None]] = {}
-        self._lowering: dict[Programs, futures.Future[list[futures.Future[None]]]] = {}
-        self._taken: set[Programs] = set()
+        self._lowering: dict[ProgramKey, futures.Future[list[futures.Future[None]]]] = {}
+        self._called: set[ProgramKey] = set()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -78,77 +79,87 @@ class Ahead:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def ready(self, programs: Programs) -> bool:
+    def ready(self, block: ProgramKey) -> bool:
         """Whether the programs of a block are compiled."""
-        if programs in self._taken:
+        if block in self._called:
             return True
-        lowered = self._lowering.get(programs)
+        lowered = self._lowering.get(block)
         if lowered is None or not lowered.done():
             return False
         return lowered.exception() is not None or all(f.done() for f in lowered.result())
 
-    def take(self, coming: Sequence[Programs]) -> None:
+    def prepare(self, coming: Sequence[ProgramKey]) -> None:
         """Returns when the first block's programs are compiled; starts those of the next blocks.
 
         Errors are left to the calls of the programs, which raise them again.
         """
-        self._taken.add(coming[0])
+        self._called.add(coming[0])
         if self._pool is None:
             return
         self._start(coming[0])
         lowered = self._lowering[coming[0]]
         if lowered.exception() is None:
             futures.wait(lowered.result())
-        for programs in coming[1 : 1 + self._count]:
-            self._start(programs)
+        for block in list(dict.fromkeys(coming))[1 : 1 + self._count]:
+            self._start(block)
 
-    def _start(self, programs: Programs) -> None:
+    def free(self) -> None:
+        """Drops all compiled programs near the limit of memory mappings (`free_programs`)."""
+        if not free_programs():
+            return
+        with self._lock:
+            self._called.clear()
+            self._lowering.clear()
+            self._compiling.clear()
+
+    def _start(self, block: ProgramKey) -> None:
         assert self._pool is not None
-        if programs not in self._lowering:
-            self._lowering[programs] = self._pool.submit(self._lower, programs)
+        if block not in self._lowering:
+            self._lowering[block] = self._pool.submit(self._lower, block)
 
-    def _lower(self, programs: Programs) -> list["futures.Future[None]"]:
+    def _lower(self, block: ProgramKey) -> list["futures.Future[None]"]:
         """Lowers the programs one after another, and submits their compilation."""
         assert self._pool is not None
         submitted = []
-        with programs.layout.context():
-            for key, lowered in lower_programs(programs):
+        with block.layout.context():
+            for key, lowered in lower_programs(block):
                 with self._lock:  # blocks share programs
                     if key not in self._compiling:
-                        self._compiling[key] = self._pool.submit(_compile, lowered)
+                        self._compiling[key] = self._pool.submit(_compile, lowered, block.layout)
                     submitted.append(self._compiling[key])
         return submitted
 
 
-def _compile(lowered: Any) -> None:
-    lowered.compile()
+def _compile(lowered: Any, layout: Layout) -> None:
+    with layout.context():  # part of the key under which JAX keeps the program
+        lowered.compile()
 
 
-def lower_programs(programs: Programs) -> Iterator[tuple[Hashable, Any]]:
+def lower_programs(block: ProgramKey) -> Iterator[tuple[Hashable, Any]]:
     """Lowers the programs of a block: yields what each depends on, and the program.
 
     The programs that take longest to compile come first.
     """
-    setup, layout, size, segment = programs
+    setup, layout, size, segment = block
     abstract = functools.partial(_abstract, layout)
     float_, int_, bool_ = (abstract(jax.ShapeDtypeStruct((size,), kind))
                            for kind in (jnp.float32, jnp.int32, jnp.bool_))  # fmt: skip
     hyper = Hyper(**{n: int_ if n == "seed" else float_ for n in Hyper._fields})
 
-    def lower(program: Callable[..., Any], *arguments: Any) -> tuple[Hashable, Any]:
-        static = tuple(a for a in arguments if isinstance(a, Hashable))
-        return (program, size, static), program.lower(*arguments)
-
-    init = lower(init_block, setup.cell, layout, hyper.seed)
-    params = abstract(init[1].out_info)
-    start = lower(start_block, setup, layout, hyper, params, bool_)
-    runs = abstract(start[1].out_info)
-    yield lower(advance_block, setup, layout, runs, segment)
-    yield lower(evaluate_block, setup.evaluation, layout, runs.hyper, runs.params, runs.status)
+    init = init_block.lower(setup.cell, layout, hyper.seed)
+    params = abstract(init.out_info)
+    start = start_block.lower(setup, layout, hyper, params, bool_)
+    runs = abstract(start.out_info)
+    evaluation = setup.evaluation
+    yield ("advance", block), advance_block.lower(setup, layout, runs, segment)
+    yield (
+        ("evaluate", evaluation, layout, size),
+        evaluate_block.lower(evaluation, layout, runs.hyper, runs.params, runs.status),
+    )
     if setup.recipe.validates:
-        yield lower(end_epoch_block, setup, layout, runs)
-    yield init
-    yield start
+        yield ("end_epoch", setup, layout, size), end_epoch_block.lower(setup, layout, runs)
+    yield ("init", setup.cell, layout, size), init
+    yield ("start", setup, layout, size), start
 
 
 def _abstract(layout: Layout, tree: Any) -> Any:

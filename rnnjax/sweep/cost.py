@@ -116,7 +116,9 @@ def measure_machine(layout: Layout, size: int = 1024) -> Machine:
     def product(x):
         return layout.map(lambda one: one @ one, x)
 
-    ones = jax.device_put(jnp.ones((len(layout.devices), size, size)), layout.sharding())
+    ones = jax.device_put(
+        jnp.ones((len(layout.devices), size, size), jnp.float32), layout.sharding()
+    )
     product(ones).block_until_ready()
     best = math.inf
     for _ in range(5):

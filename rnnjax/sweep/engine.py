@@ -15,10 +15,10 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.cells import UnrolledCell
-from rnnjax.devices import Layout, default_layout, free_programs
+from rnnjax.devices import Layout, default_layout
 from rnnjax.store import ResultStore, Sink, describe
 from rnnjax.sweep import cost
-from rnnjax.sweep.ahead import Ahead, Programs, blocks_ahead
+from rnnjax.sweep.ahead import Ahead, ProgramKey, blocks_ahead
 from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import BlockResult, Segment, train_block
 from rnnjax.sweep.memory import MemoryStore
@@ -55,8 +55,8 @@ class Engine:
     """Whether blocks shrink to half their size or less as runs stop; by default where runs are
     mapped side by side and a step of the smaller block should take at most half the time."""
     ahead: int | None = None
-    """Blocks whose programs are compiled, in threads, while another trains; by default 2, or 0
-    where training leaves no core idle. With 0, programs are compiled when they are first called."""
+    """Blocks whose programs are compiled, in threads, while another trains; by default 2 on a host
+    with at least 4 cores, else 0. With 0, programs are compiled when they are first called."""
     memory_share: float = 0.75
     """Share of the free memory that a block may take."""
     points: int = 500
@@ -228,9 +228,9 @@ def run_sweep(
         for number, block in enumerate(blocks):
             if progress is not None and not ahead.ready(programs[number]):
                 progress.compile(block)
-            ahead.take(programs[number:])
+            ahead.prepare(programs[number:])
             _run_block(block, sink, layout, engine, template, progress, keep_parameters)
-            free_programs()
+            ahead.free()
             if after_block is not None:
                 after_block(sink.read())
         return sink.read()
@@ -285,10 +285,10 @@ def _skip_finished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]
             yield block.part(pending, name=name)
 
 
-def block_programs(block: Block, layout: Layout, engine: Engine) -> Programs:
+def block_programs(block: Block, layout: Layout, engine: Engine) -> ProgramKey:
     """What the programs of a block depend on."""
     segment = engine.segment or _segment(block.setup, block.size, layout)
-    return Programs(block.setup, layout, layout.padded(max(block.size, block.runs)), segment)
+    return ProgramKey(block.setup, layout, layout.padded(max(block.size, block.runs)), segment)
 
 
 def _run_block(

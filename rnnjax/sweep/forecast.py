@@ -4,9 +4,10 @@ The model of `rnnjax.sweep.cost`, with its two rates fitted to the steps that we
 
     seconds of a block = a * arithmetic + b * overhead + pause.
 
-`arithmetic` and `overhead` are those of the model on this machine; a and b start at 1. The pause,
-from the last step of one block to the first of the next, contains compilation, evaluation and
-storage. Its mean so far stands for those to come.
+`arithmetic` is the model's at the measured rate of matrix products, `overhead` its nominal value; a
+and b start at 1. The pause lasts from the last segment of one block to the end of the first segment
+of the next, less the steps of that segment: most of it is compilation, evaluation and storage. The
+mean of the pauses so far, without the first, stands for those to come.
 """
 
 import time
@@ -22,14 +23,14 @@ from rnnjax.sweep.engine import Block
 __all__ = ["Forecast"]
 
 _TRUST = 0.1
-"""Weight of the model's own rates, where a block that was timed weighs 1."""
+"""Weight of a = b = 1; every block that was timed weighs 1."""
 
 _FIRST_PAUSE = 3.0
 """Pause before any was timed, seconds."""
 
 
 class _Work(NamedTuple):
-    """Seconds of a run-step by the model, apart."""
+    """Modelled seconds of one run-step: products, and the rest."""
 
     arithmetic: float
     overhead: float
@@ -46,7 +47,7 @@ class Forecast:
         self._left = {block.name: block.runs * block.setup.recipe.steps for block in blocks}
         self._planned = dict(self._left)
         self._may_stop = any(block.setup.recipe.stop != "never" for block in blocks)
-        self._done: dict[str, int] = {}
+        self._parts: dict[str, tuple[int, int]] = {}  # steps done, and steps taken
         self._taken: dict[str, int] = {}
         self._timed: dict[str, list[float]] = {}  # steps and their seconds, without the first
         self._pauses: list[float] = []
@@ -57,11 +58,14 @@ class Forecast:
         """Takes account of a segment that has just ended."""
         now, name = time.perf_counter(), self._planned_name(block.name)
         seconds, self._last = now - self._last, now
-        self._left[name] -= segment.done - self._done.get(block.name, 0)
-        self._done[block.name] = segment.done
+        if block.name != name and block.name not in self._parts:
+            self._undo(block.name.rpartition("-")[0], name)
+        done, taken = self._parts.get(block.name, (0, 0))
+        self._parts[block.name] = segment.done, taken + segment.steps
+        self._left[name] -= segment.done - done
         self._taken[name] = self._taken.get(name, 0) + segment.steps
-        if name != self._block:
-            self._block = name
+        if block.name != self._block:
+            self._block = block.name
             usual = segment.steps * float(np.dot(self._rates(), self._work[name]))
             self._pauses.append(max(seconds - usual, 0.0))
             return
@@ -72,23 +76,35 @@ class Forecast:
     def _planned_name(self, name: str) -> str:
         """The planned block that a block is, or is a part of where it did not fit into memory."""
         while name not in self._work:
-            name = name.rpartition("-")[0]
+            name, dash, _ = name.rpartition("-")
+            if not dash:
+                raise KeyError(f"a block that was not planned: {name!r}")
         return name
+
+    def _undo(self, part: str, name: str) -> None:
+        """Takes back what was counted of a part that now trains again, in halves."""
+        done, taken = self._parts.pop(part, (0, 0))
+        self._left[name] += done
+        if taken:
+            self._taken[name] -= taken
 
     def remaining(self) -> float:
         """Seconds that remain."""
         rates, share = self._rates(), self._share()
         seconds = 0.0
         for name, planned in self._planned.items():
-            done = planned - self._left[name]
-            seconds += max(share * planned - done, 0.0) * float(np.dot(rates, self._work[name]))
+            left, taken = self._left[name], self._taken.get(name, 0)
+            steps = share * planned
+            if taken:  # runs that take longer than usual are not ignored
+                steps = min(left, max(steps - taken, share / 2 * left))
+            seconds += steps * float(np.dot(rates, self._work[name]))
         to_come = len(self._left) - len(self._taken)
         later = self._pauses[1:] or self._pauses
         return seconds + to_come * (float(np.mean(later)) if later else _FIRST_PAUSE)
 
-    def is_bound(self) -> bool:
-        """Whether `remaining` is an upper bound: runs may stop early, and no block has ended."""
-        return self._may_stop and all(self._left.values())
+    def assumes_all_steps(self) -> bool:
+        """Whether runs may stop early, but no block has ended and shown when they do."""
+        return self._may_stop and all(left > 0 for left in self._left.values())
 
     def share_done(self) -> float:
         """Share of the work that is done, by the model."""
@@ -107,8 +123,8 @@ class Forecast:
         return np.maximum(np.linalg.solve(gram, right), 0.05)
 
     def _share(self) -> float:
-        """Share of the planned steps that the blocks which have ended took."""
-        ended = [name for name in self._taken if self._left[name] == 0]
+        """Share of the planned steps that the blocks which have ended computed."""
+        ended = [name for name in self._taken if self._left[name] <= 0]
         planned = sum(self._planned[name] for name in ended)
         return sum(self._taken[name] for name in ended) / planned if planned else 1.0
 

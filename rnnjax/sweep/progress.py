@@ -19,14 +19,14 @@ class _Bar(tqdm):
     """A bar that shows `left`, the seconds that remain, in place of its own estimate."""
 
     left: float | None = None
-    bound = False
-    """Whether `left` is an upper bound."""
+    all_steps = False
+    """Whether `left` assumes that no run stops early."""
 
     @property
     def format_dict(self) -> dict[str, Any]:
         """The fields of the bar's format."""
         left = "?" if self.left is None else tqdm.format_interval(self.left)
-        left = f"at most {left}" if self.bound else left
+        left = f"{left} for all steps" if self.all_steps else left
         return {**super().format_dict, "left": left}
 
 
@@ -65,7 +65,7 @@ class ProgressBar:
         """Shows which block is being compiled."""
         assert self._bar is not None
         number, count = self._numbers[block.name], len(self._numbers)
-        self._bar.set_postfix_str(f"compiling {number} of {count}: {_condition(block)}")
+        self._bar.set_postfix_str(f"compiling block {number} of {count}: {_condition(block)}")
 
     def advance(self, block: Block, segment: Segment) -> None:
         """Advances the bar by a segment."""
@@ -74,7 +74,8 @@ class ProgressBar:
         self._steps += segment.steps
         rate = self._steps / (time.perf_counter() - self._since)
         self._bar.set_postfix_str(f"{rate:,.0f} run-steps/s, {_condition(block)}", refresh=False)
-        self._bar.left, self._bar.bound = self._forecast.remaining(), self._forecast.is_bound()
+        self._bar.left = self._forecast.remaining()
+        self._bar.all_steps = self._forecast.assumes_all_steps()
         self._bar.update(max(self._forecast.share_done() - self._bar.n, 0.0))
 
     def end(self) -> None:

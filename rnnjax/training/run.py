@@ -193,7 +193,8 @@ def start(setup: Setup, hyper: Hyper, params: Params) -> Run:
     validation = None
     if recipe.validates:
         best = params if recipe.stop == "threshold" else None
-        validation = Validation(zero, jnp.full((), jnp.inf), zero, jnp.full((), jnp.inf), best)
+        infinity = jnp.full((), jnp.inf, jnp.float32)
+        validation = Validation(zero, infinity, zero, infinity, best)
     return Run(
         hyper=hyper,
         params=params,

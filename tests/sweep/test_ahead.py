@@ -1,28 +1,32 @@
 """Compilation ahead of training: nothing is compiled twice, and no result changes."""
 
+import functools
+import threading
+
 import jax
 import numpy as np
 import pytest
 
 import rnnjax
 import tiny
+from rnnjax import devices
 from rnnjax.devices import Layout, default_layout
-from rnnjax.sweep import Engine, run_sweep
+from rnnjax.sweep import Engine, programs, run_sweep
 from rnnjax.sweep import ahead as module
-from rnnjax.sweep.ahead import Ahead, blocks_ahead
+from rnnjax.sweep.ahead import blocks_ahead
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 @pytest.fixture
 def compilations():
-    """The names of events of compilation, as they happen; no program of another test is kept."""
+    """The threads of all compilations, as they happen; no program of another test is kept."""
     jax.clear_caches()
     events = []
 
     def record(event, duration, **_):
         if event == COMPILED:
-            events.append(duration)
+            events.append(threading.current_thread())
 
     jax.monitoring.register_event_duration_secs_listener(record)
     yield events
@@ -56,6 +60,9 @@ def test_results_are_the_same_and_nothing_is_compiled_twice(layout, compilations
     compilations.clear()
     ahead = run_sweep(sweep(widths, cell), engine=Engine(ahead=1, **layout))
     assert len(compilations) == needed > 4
+    # Five programs per network size, none of them when it is called.
+    elsewhere = [thread for thread in compilations if thread is not threading.main_thread()]
+    assert len(elsewhere) == 5 * len(widths)
     for name in set(plain.data_vars) - {"seconds"}:
         np.testing.assert_array_equal(ahead[name], plain[name])
 
@@ -87,16 +94,28 @@ def test_a_block_that_shares_its_programs_does_not_wait(ahead):
     assert watch.waited == watch.blocks[:1]
 
 
-def test_errors_are_those_of_the_call(monkeypatch):
-    def broken(*_):
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_programs_dropped_between_blocks_are_compiled_again(ahead, monkeypatch):
+    whole = run_sweep(sweep((5,)))
+    drop_all = functools.partial(devices.free_programs, 0.0)
+    monkeypatch.setattr("rnnjax.sweep.ahead.free_programs", drop_all)
+    watch = Watch()
+    engine = Engine(ahead=ahead, block_runs=2)
+    again = run_sweep(sweep((5,)), progress=watch, engine=engine)
+    assert watch.waited == watch.blocks
+    np.testing.assert_array_equal(again["loss"], whole["loss"])
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_errors_are_those_of_the_call(ahead, monkeypatch):
+    def broken(*_, **__):
         raise ValueError("task: broken")
 
     jax.clear_caches()
-    monkeypatch.setattr(module, "lower_programs", broken)
-    with Ahead(1) as ahead:
-        ahead.take([module.Programs(None, None, 1, 1)])
-        assert ahead.ready(module.Programs(None, None, 1, 1))
-    run_sweep(sweep((5,)), engine=Engine(ahead=1))  # compiles without help
+    monkeypatch.setattr(programs, "evaluate", broken)
+    with pytest.raises(ValueError, match="^task: broken"):
+        run_sweep(sweep((5,)), engine=Engine(ahead=ahead))
+    jax.clear_caches()
 
 
 @pytest.mark.parametrize(("cores", "expected"), [(1, 0), (2, 0), (4, 2), (16, 2)])

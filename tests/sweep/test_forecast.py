@@ -81,7 +81,7 @@ def test_the_forecast_is_right_once_the_machine_is_timed(monkeypatch, arithmetic
     assert np.all(np.diff(share) > 0) and share[-1] == pytest.approx(1)
 
 
-def test_the_forecast_is_a_bound_until_a_block_has_shown_when_runs_stop():
+def test_all_steps_are_assumed_until_a_block_has_shown_when_runs_stop():
     for stop, expected in (("never", False), ("criterion", True)):
         blocks = [
             block._replace(setup=dataclasses.replace(
@@ -90,11 +90,11 @@ def test_the_forecast_is_a_bound_until_a_block_has_shown_when_runs_stop():
             for block in planned()
         ]  # fmt: skip
         watched = Forecast(blocks, layout(), MACHINE)
-        assert watched.is_bound() == expected
+        assert watched.assumes_all_steps() == expected
         first = blocks[0]
         whole = first.runs * first.setup.recipe.steps
         watched.advance(first, Segment(first.setup, whole // 8, whole))
-        assert not watched.is_bound()
+        assert not watched.assumes_all_steps()
 
 
 def test_steps_that_stopped_runs_skip_are_expected_of_later_blocks_too(monkeypatch):
@@ -103,15 +103,45 @@ def test_steps_that_stopped_runs_skip_are_expected_of_later_blocks_too(monkeypat
     np.testing.assert_allclose(now + remaining, end, rtol=0.3)
 
 
-def test_halves_of_a_block_count_towards_it():
+def test_runs_that_stop_one_by_one_leave_time_for_the_others(monkeypatch):
+    """Half of the runs of the second block stop early; the others take all of their steps."""
+    clock = Clock()
+    monkeypatch.setattr(forecast, "time", clock)
+    first, second = planned((16, 32))
+    watched = Forecast([first, second], layout(), MACHINE)
+    steps, runs = first.setup.recipe.steps, first.runs
+    for begin in range(0, steps, steps // 4):  # a quarter of the steps of every run is enough
+        clock.now += 1.0
+        done = runs * (begin + steps // 4)
+        watched.advance(first, Segment(first.setup, runs * steps // 16, done))
+    begin, per_step = 0, 1e-3
+    for end in range(steps // 10, steps + 1, steps // 10):
+        running = runs if begin == 0 else runs // 2
+        taken, begin = running * (end - begin), end
+        clock.now += taken * per_step
+        done = runs // 2 * steps + runs // 2 * end
+        watched.advance(second, Segment(second.setup, taken, done))
+        left = (steps - end) * (runs // 2) * per_step
+        assert watched.remaining() >= 0.05 * left
+    assert watched.remaining() == pytest.approx(0, abs=1e-9)
+
+
+def test_halves_of_a_block_count_towards_it_and_what_they_repeat_does_not():
     (block,) = planned((16,))
     watched = Forecast([block], layout(), MACHINE)
     whole = block.runs * block.setup.recipe.steps
-    for side in ("a", "b"):
+    watched.advance(block, Segment(block.setup, whole, whole))  # then evaluation runs out of memory
+    for number, side in enumerate(("a", "b"), start=1):
         half = block.part(slice(4), name=f"{block.name}-{side}")
         watched.advance(half, Segment(block.setup, whole // 2, whole // 2))
-    assert watched.share_done() == pytest.approx(1)
+        assert watched.share_done() == pytest.approx(number / 2)
     assert watched.remaining() == pytest.approx(0)
+
+
+def test_a_block_that_was_not_planned_is_an_error():
+    first, other = planned((16, 32))
+    with pytest.raises(KeyError, match="not planned"):
+        Forecast([first], layout(), MACHINE).advance(other, Segment(other.setup, 1, 1))
 
 
 def test_slower_machines_are_forecast_to_take_longer():

@@ -14,7 +14,7 @@ RECIPE = tiny.recipe("adam")
 def results(folder):
     """Numbers of a sweep, a single network and a population."""
     sweep = tiny.sweep("delayed_match")
-    swept = run_sweep(sweep, folder, keep_parameters=True)
+    swept = run_sweep(sweep, folder, keep_parameters=True, engine=Engine(ahead=1))
     again = run_sweep(sweep, folder, keep_parameters=True)  # reads what was written
     single = rnnjax.train_one(sweep.task, sweep.cell, RECIPE, learning_rate=0.03)
     population = rnnjax.train_population(
@@ -35,8 +35,11 @@ def results(folder):
 @pytest.mark.slow
 def test_numbers_are_the_same_with_64_bits_enabled(tmp_path):
     expected = results(tmp_path / "32")
-    with jax.enable_x64(True):
+    jax.config.update("jax_enable_x64", True)  # for all threads
+    try:
         found = results(tmp_path / "64")
+    finally:
+        jax.config.update("jax_enable_x64", False)
     for name, value in expected.items():
         assert found[name].dtype == value.dtype, name
         np.testing.assert_array_equal(found[name], value, err_msg=name)

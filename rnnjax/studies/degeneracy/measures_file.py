@@ -28,14 +28,22 @@ def read_measures(file: Path) -> xr.Dataset:
     Raises `ValueError` for a damaged file, and `OSError` for one that is missing.
     """
     content, expected = file.read_bytes(), _digest_file(file)
-    reason = "its content is not what was written"
-    written = expected.read_text(errors="replace").strip() if expected.exists() else None
-    if written in (None, hashlib.sha256(content).hexdigest()):
+    if not expected.exists():
         try:
-            return xr.load_dataset(io.BytesIO(content), engine="scipy")
+            return _load(content)
         except Exception as error:  # a reader of a damaged file raises errors of all kinds
-            reason = str(error) or type(error).__name__
-    raise ValueError(
+            raise _damaged(file, str(error) or type(error).__name__) from None
+    if expected.read_text(errors="replace").strip() != hashlib.sha256(content).hexdigest():
+        raise _damaged(file, "its content is not what was written")
+    return _load(content)
+
+
+def _load(content: bytes) -> xr.Dataset:
+    return xr.load_dataset(io.BytesIO(content), engine="scipy")
+
+
+def _damaged(file: Path, reason: str) -> ValueError:
+    return ValueError(
         f"measures: {file} is damaged ({reason}); to measure the condition again, delete the "
         "file and repeat the command of the study"
     )

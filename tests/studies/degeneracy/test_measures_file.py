@@ -36,7 +36,7 @@ def test_what_is_written_is_read(file):
 
 
 @pytest.mark.parametrize("suffix", ["", ".sha256"])
-def test_every_flipped_bit_is_found(file, suffix):
+def test_flipped_bits_are_found(file, suffix):
     target = file.with_name(file.name + suffix)
     content = target.read_bytes()
     rng = np.random.default_rng(1)
