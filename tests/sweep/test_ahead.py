@@ -49,7 +49,7 @@ def sweep(widths=(5, 6), cell=None):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", [{}, {"devices": 1, "map_width": "all"}, {"share": "units"}])
+@pytest.mark.parametrize("layout", [{}, {"share": "units"}])
 def test_results_are_the_same_and_nothing_is_compiled_twice(layout, compilations):
     widths, cell = (5, 6) if not layout else (5,), None
     if "share" in layout:
