@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import hashlib
-import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import BlockResult, Segment, train_block
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.results import LossRecord, empty_results, thinned
+from rnnjax.sweep.sizing import runs_per_save, segment_steps, shrinking_rule
 from rnnjax.training import Hyper, Setup
 from rnnjax.validate import fraction, instance_of, one_of, positive_integer, whole
 
@@ -56,7 +56,8 @@ class Engine:
     mapped side by side and a step of the smaller block should take at most half the time."""
     ahead: int | None = None
     """Blocks whose programs are compiled, in threads, while another trains; by default 2 on a host
-    with at least 4 cores, else 0. With 0, programs are compiled when they are first called."""
+    with at least 4 cores (not timed there yet), else 0. With 0, programs are compiled when they are
+    first called."""
     memory_share: float = 0.75
     """Share of the free memory that a block may take."""
     points: int = 500
@@ -139,7 +140,7 @@ def plan(
         if not count:
             continue
         fits = engine.block_runs or min(
-            cost.runs_that_fit(setup, count, layout, budget), _runs_per_save(setup, count, layout)
+            cost.runs_that_fit(setup, count, layout, budget), runs_per_save(setup, count, layout)
         )
         for begin in range(0, count, fits):
             at = index[:, begin : begin + fits]
@@ -287,7 +288,7 @@ def _skip_finished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]
 
 def block_programs(block: Block, layout: Layout, engine: Engine) -> ProgramKey:
     """What the programs of a block depend on."""
-    segment = engine.segment or _segment(block.setup, block.size, layout)
+    segment = engine.segment or segment_steps(block.setup, block.size, layout)
     return ProgramKey(block.setup, layout, layout.padded(max(block.size, block.runs)), segment)
 
 
@@ -326,14 +327,14 @@ def _train_within_memory(
     keep_parameters: bool,
 ) -> BlockResult:
     """Trains a block; splits it in two, repeatedly, where the device runs out of memory."""
-    setup = block.setup
+    setup, programs = block.setup, block_programs(block, layout, engine)
     try:
         return train_block(
             setup, block.hyper, layout,
-            size=block.size,
+            size=programs.size,
             keep_parameters=keep_parameters,
-            segment=engine.segment or _segment(setup, block.size, layout),
-            shrinks=_shrinking_rule(setup, layout, engine.compact),
+            segment=programs.segment,
+            shrinks=shrinking_rule(setup, layout, engine.compact),
             on_segment=None if progress is None else lambda s: progress.advance(block, s),
         )  # fmt: skip
     except jax.errors.JaxRuntimeError as error:
@@ -358,45 +359,3 @@ def _train_within_memory(
         _train_within_memory(part, layout, engine, progress, keep_parameters) for part in parts
     )
     return jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)
-
-
-def _runs_per_save(setup: Setup, count: int, layout: Layout) -> int:
-    """Largest number of runs per block, of `count`: a few minutes' worth at map width 1.
-
-    Larger blocks are no faster there, and an interruption loses more of their work.
-    """
-    if layout.map_width != 1:
-        return count
-    # With a threshold most networks stop within a tenth of their steps: a rule of thumb.
-    steps = setup.recipe.steps / (10 if setup.recipe.stop == "threshold" else 1)
-    runs = 2e13 / (steps * cost.step_flops(setup))
-    return min(count, max(1, round(runs / layout.lanes)) * layout.lanes)
-
-
-def _shrinking_rule(
-    setup: Setup, layout: Layout, compact: bool | None
-) -> Callable[[int, int], bool]:
-    """Rule for continuing with fewer runs: `Engine.compact`, or a step of half the time or less.
-
-    Times are estimated by nominal rates, so that a sweep always uses the same programs.
-    """
-    if compact is not None:
-        return lambda now, fewer: compact
-    if layout.map_width == 1:  # stopped runs cost nothing there
-        return lambda now, fewer: False
-    machine = cost.nominal_machine(layout)
-
-    def pays(now: int, fewer: int) -> bool:
-        present, smaller = (cost.step_seconds(setup, n, layout, machine) for n in (now, fewer))
-        return smaller <= present / 2
-
-    return pays
-
-
-def _segment(setup: Setup, runs: int, layout: Layout) -> int:
-    """Steps per segment: about two seconds at the nominal rate of the device, at most 100."""
-    steps = setup.recipe.steps_per_epoch if setup.recipe.validates else setup.recipe.steps
-    rate = cost.nominal_machine(layout).flops
-    most = max(1, min(100, math.floor(2 * rate / (runs * cost.step_flops(setup)))))
-    segments = -(-steps // most)
-    return -(-steps // segments)  # equal segments, so that the last one is not mostly masked

@@ -13,7 +13,7 @@ import pytest
 import rnnjax
 import tiny
 from rnnjax import Engine, Status, run_sweep, train_one
-from rnnjax.sweep import FIELDS, Layout, block, cost, default_layout, engine, programs
+from rnnjax.sweep import FIELDS, Layout, block, cost, default_layout, engine, programs, sizing
 from rnnjax.training import Setup
 
 CHECKED = [name for name in (*FIELDS, "loss") if name != "seconds"]
@@ -157,7 +157,7 @@ def test_blocks_shrink_where_a_step_would_take_half_the_time():
         task = tiny.TASKS["delayed_match"]
         cell = rnnjax.cells.rate(hidden, inputs=task.inputs, outputs=task.outputs)
         setup = Setup(task, cell, tiny.recipe("adam"), tiny.TRIALS)
-        return engine._shrinking_rule(setup, default_layout(map_width=width), compact)
+        return sizing.shrinking_rule(setup, default_layout(map_width=width), compact)
 
     assert not rule(512, 1)(64, 2)  # stopped runs cost nothing at map width 1
     assert rule(512, "all")(64, 16)
