@@ -24,7 +24,7 @@ from rnnjax.analysis.success import (
     succeeded,
     success_density,
 )
-from rnnjax.analysis.trends import Estimate, Trend, estimate, factor_trend, pooled_trend
+from rnnjax.analysis.trends import Estimate, Trend, estimate, factor_trend
 
 __all__ = [
     "MEASURES",
@@ -51,7 +51,6 @@ __all__ = [
     "measure_estimate",
     "measure_population",
     "measure_trend",
-    "pooled_trend",
     "power_law",
     "require",
     "smoothed_loss",

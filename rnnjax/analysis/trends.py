@@ -25,7 +25,6 @@ __all__ = [
     "Trend",
     "estimate",
     "factor_trend",
-    "pooled_trend",
     "pseudo_values",
 ]
 
@@ -262,36 +261,6 @@ def _paired_error(pseudo: Sequence[np.ndarray], weights: np.ndarray) -> tuple[fl
     """The same for levels whose networks share their seeds."""
     slopes = np.stack(pseudo, axis=1) @ weights
     return float(slopes.std(ddof=1) / np.sqrt(len(slopes))), float(len(slopes) - 1)
-
-
-def pooled_trend(trends: Sequence[Trend]) -> Trend:
-    """One trend of several series: the mean of their relative slopes.
-
-    Its interval is that of the mean, from the series' own; its p value is Stouffer's, of the
-    series' p values with the signs of their slopes. Series count as independent. Those with too
-    few networks are left out; `networks` is the number of the others.
-
-    Raises:
-        ValueError: no series.
-    """
-    if not trends:
-        raise ValueError("trends: expected at least one, got none")
-    some = [t for t in trends if np.isfinite(t.p) and np.isfinite(t.relative)]
-    count = (len(some),)
-    nan = np.nan
-    if not some:
-        return Trend(nan, nan, nan, nan, count, nan, "too few networks")
-    slopes = np.array([t.relative for t in some])
-    units = np.array([t.relative / t.slope if t.slope else 0.0 for t in some])
-    halves = units * np.array([(t.high - t.low) / 2 for t in some])
-    mean, half = float(slopes.mean()), float(np.sqrt((halves**2).sum()) / len(some))
-    from scipy import stats
-
-    scores = np.sign(slopes) * stats.norm.isf(np.clip([t.p for t in some], 1e-16, 1) / 2)
-    p = float(2 * stats.norm.sf(abs(scores.sum()) / np.sqrt(len(some))))
-    agrees = mean * scores.sum() > 0
-    verdict = "no arrow" if p > ALPHA or not agrees else "rises" if mean > 0 else "falls"
-    return Trend(mean, mean - half, mean + half, p, count, mean, verdict)
 
 
 def _permute_between_levels(

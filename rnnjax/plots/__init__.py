@@ -5,11 +5,9 @@ from rnnjax.plots.coordinates import coordinate_check
 from rnnjax.plots.critical import critical_rates
 from rnnjax.plots.losses import loss_curves
 from rnnjax.plots.maps import fixed_point_maps, network_maps, success_maps
-from rnnjax.plots.populations import answers
 from rnnjax.plots.trials import trial
 
 __all__ = [
-    "answers",
     "coordinate_check",
     "critical_rates",
     "degeneracy_levels",

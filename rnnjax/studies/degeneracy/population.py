@@ -7,10 +7,10 @@ import xarray as xr
 
 import rnnjax
 from rnnjax.analysis import measure_population
-from rnnjax.plots import answers
 from rnnjax.plots.style import name_value
 from rnnjax.report import Picture, write_report
 from rnnjax.studies.degeneracy.conditions import threshold_recipe
+from rnnjax.studies.degeneracy.population_figures import answers
 from rnnjax.studies.degeneracy.population_page import population_page
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import cost_text, provenance, split_names, task_options, training_seconds
