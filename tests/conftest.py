@@ -1,5 +1,6 @@
 """Settings that every test runs under; they must be made before JAX starts its backend."""
 
+import gc
 import os
 import resource
 from pathlib import Path
@@ -10,6 +11,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # bitwise claims are made for the CPU
+os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # freed memory is used again sooner
 
 import jax
 import jaxtyping
@@ -19,16 +21,31 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-FIRST = (
-    "test_kill", "test_docs", "test_degeneracy_studies", "test_notebooks", "test_width_studies",
-    "test_engine", "test_epochs", "test_population_studies", "test_lr_collapse", "test_weights",
-    "test_dsa", "test_population",
+EXACT = (
+    "test_notebooks", "test_kill", "test_docs", "test_engine", "test_epochs", "test_ahead",
+    "test_compilation", "test_precision", "test_old_stores", "test_results_store",
 )  # fmt: skip
-"""Files that take long; they are begun first, so that all workers end at about the same time."""
+"""Files whose programs are those of users, to the last bit; the others compile faster ones."""
+
+LONG = (
+    "test_degeneracy_studies", "test_width_studies", "test_population_studies", "test_lr_collapse",
+    "test_weights", "test_dsa", "test_population",
+)  # fmt: skip
+"""Other files that take long; begun early, so that all workers end at about the same time."""
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: (*FIRST, item.path.stem).index(item.path.stem))
+    order = (*EXACT, *LONG)
+    items.sort(key=lambda item: (*order, item.path.stem).index(item.path.stem))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiler_effort(request):
+    """Skips XLA's expensive optimizations, which take longer here than they save."""
+    fast = request.node.path.stem not in EXACT
+    if jax.config.read("jax_disable_most_optimizations") != fast:
+        jax.clear_caches()
+        jax.config.update("jax_disable_most_optimizations", fast)
 
 
 PEAKS = []
@@ -52,9 +69,8 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"Largest memory of the workers: {listed} GB")
 
 
-MOST_PROGRAMS = 150
-"""Programs in memory above which they are freed at the end of a file; each takes
-a few MB."""
+MOST_PROGRAMS = 100
+"""Programs in memory above which they are freed at the end of a file; each takes a few MB."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -76,6 +92,7 @@ def freed_programs(programs):
     yield
     if len(programs) > MOST_PROGRAMS:
         jax.clear_caches()
+        gc.collect()
         programs.clear()
 
 

@@ -94,6 +94,7 @@ def test_a_block_that_shares_its_programs_does_not_wait(ahead):
     assert watch.waited == watch.blocks[:1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [0, 1])
 def test_programs_dropped_between_blocks_are_compiled_again(ahead, monkeypatch):
     whole = run_sweep(sweep((5,)))

@@ -89,7 +89,8 @@ def reference(recipe, strengths=(0.0, 0.0)):
 
 
 SCHEDULES = [
-    ("none", 0.112),  # below it, above it, and then below it three times
+    # Below the threshold, above it, and then below it three times.
+    pytest.param("none", 0.112, marks=pytest.mark.slow),
     (CosineRestarts(period=3), 0.111),
     (CosineRestarts(period=3), 1e-6),
     (Plateau(decay=0.25, patience=2, tolerance=0.1), 1e-6),

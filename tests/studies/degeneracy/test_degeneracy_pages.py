@@ -70,6 +70,7 @@ def test_one_condition_alone_makes_a_page():
     assert " nan" not in render_html(page).lower()
 
 
+@pytest.mark.slow
 def test_a_condition_of_which_none_converged_makes_a_page():
     page = degeneracy_page("regularization", [comparison(missed=10)], MADE)
     text = render_markdown(page)
