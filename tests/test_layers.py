@@ -49,6 +49,7 @@ GUESTS = {
 SHARED = {
     "papers": 0,
     "compilation": 0,
+    "signals": 0,
     "workdir": 0,
     "launch": 1,
     "fits": 1,

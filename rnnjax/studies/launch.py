@@ -1,4 +1,4 @@
-"""Command line of a study: flags, devices, errors and Ctrl-C.
+"""Command line of a study: flags, devices, errors and signals.
 
 A script under experiments/ declares its `Study` and calls `main`. The work is done by the study's
 `run`, which notebooks and tests call directly.
@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from rnnjax.studies.compilation import VARIABLE, use_compilation_cache
+from rnnjax.studies.signals import Stopped, stop_on_signals
 from rnnjax.validate import one_of
 
 __all__ = ["Config", "Study", "main", "run_in_parallel_on_cpu"]
@@ -30,7 +32,7 @@ __all__ = ["Config", "Study", "main", "run_in_parallel_on_cpu"]
 Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
 
-FAILED, INTERRUPTED = 2, 130
+FAILED, INTERRUPTED = 2, 128 + signal.SIGINT
 
 _FLAGS = ("config", "workdir", "dry_run", "compilation_cache", "help")
 
@@ -50,25 +52,32 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> None:
     """Parses the command line and runs the study; exits non-zero with one line on bad input."""
     arguments = list(sys.argv if arguments is None else arguments)
     try:
-        given = _parse(study, arguments)
-        run = study.run
-        if isinstance(run, str):
-            run = importlib.import_module(run).run
-        run_in_parallel_on_cpu()
-        use_compilation_cache(given.compilation_cache)
-        warnings.showwarning = _warn_in_one_line
-        run(given.config, given.workdir, dry_run=given.dry_run, command=command_line(arguments))
-    except KeyboardInterrupt:
+        with stop_on_signals():
+            _run(study, arguments)
+    except KeyboardInterrupt as stop:
         # Zarr abandons the write in progress; asyncio would report that after our last line.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        stopped = stop if isinstance(stop, Stopped) else Stopped(signal.SIGINT)
+        reason = "Interrupted" if stopped.name == "SIGINT" else f"Stopped by {stopped.name}"
         print(
-            "\nInterrupted. Finished results are kept; to continue, give the same command again:"
+            f"\n{reason}. Finished results are kept; to continue, give the same command again:"
             f"\n  {command_line(arguments)}",
             file=sys.stderr,
         )
-        sys.exit(INTERRUPTED)
+        sys.exit(128 + stopped.number)
     except (ValueError, OSError) as error:
         _fail(error)
+
+
+def _run(study: Study, arguments: list[str]) -> None:
+    given = _parse(study, arguments)
+    run = study.run
+    if isinstance(run, str):
+        run = importlib.import_module(run).run
+    run_in_parallel_on_cpu()
+    use_compilation_cache(given.compilation_cache)
+    warnings.showwarning = _warn_in_one_line
+    run(given.config, given.workdir, dry_run=given.dry_run, command=command_line(arguments))
 
 
 class _Given(NamedTuple):

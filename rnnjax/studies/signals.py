@@ -1,0 +1,77 @@
+"""Signals that stop a run: the first one in order, a second one at once."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+__all__ = ["Stopped", "stop_on_signals"]
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+"""Ctrl-C; what batch systems and `kill` send; a closed terminal; a batch system's early warning."""
+
+_AGAIN = 1.0
+"""Seconds after which an exception that did not arrive is raised again."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal has stopped the run."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def name(self) -> str:
+        """Name of the signal, such as `SIGTERM`."""
+        return signal.Signals(self.number).name
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Raises `Stopped` at the first signal; a second one ends the process by the system's default.
+
+    Python drops exceptions that are raised in destructors and in some callbacks of C code. So
+    `Stopped` is raised again every second until it leaves this context. Signals that are ignored at
+    the start stay ignored (`nohup`). Outside the main thread nothing is changed.
+    """
+    earlier = {}
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for each in earlier:
+            signal.signal(each, signal.SIG_DFL)
+        signal.signal(signal.SIGALRM, stop_again)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+        raise Stopped(number)
+
+    def stop_again(number: int, frame: FrameType | None) -> None:
+        if not _is_stopping():
+            raise Stopped(received[0])
+
+    with contextlib.suppress(ValueError):  # not the main thread
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                earlier[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        if received:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        else:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+
+
+def _is_stopping() -> bool:
+    """Whether the exception is on its way: some cleanup runs because of it."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, Stopped):
+            return True
+        error = error.__context__
+    return False

@@ -1,0 +1,98 @@
+"""Signals stop a run in order, wherever they find it; a second one ends it at once."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rnnjax.studies.signals import stop_on_signals
+
+SCRIPT = """
+import gc, signal, sys, time
+from rnnjax.studies.signals import Stopped, stop_on_signals
+
+class Swallows:
+    def __del__(self):  # Python reports exceptions in here and goes on
+        print("ready", flush=True)
+        time.sleep(30)
+
+def work(where):
+    if where == "destructor":
+        sys.unraisablehook = lambda _: None
+        one = Swallows()
+        del one
+        time.sleep(30)
+    if where == "cleanup":  # takes longer than the second after which the signal is raised again
+        try:
+            print("ready", flush=True)
+            time.sleep(30)
+        finally:
+            time.sleep(1.5)
+            print("cleaned", flush=True)
+    if where == "hanging cleanup":
+        try:
+            print("ready", flush=True)
+            time.sleep(30)
+        finally:
+            print("cleaning", flush=True)
+            time.sleep(30)
+
+try:
+    with stop_on_signals():
+        work(sys.argv[1])
+except Stopped as stop:
+    time.sleep(1.5)  # nothing is raised any more
+    print(stop.name, flush=True)
+"""
+
+
+def start(where, **options):
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, where], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("where", "name", "printed"),
+    [
+        ("destructor", "SIGINT", ["SIGINT"]),
+        ("cleanup", "SIGTERM", ["cleaned", "SIGTERM"]),
+        ("cleanup", "SIGHUP", ["cleaned", "SIGHUP"]),
+        ("cleanup", "SIGUSR1", ["cleaned", "SIGUSR1"]),
+    ],
+)
+def test_a_signal_arrives_once_and_lets_cleanups_finish(where, name, printed):
+    with start(where) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(getattr(signal, name))
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output.split(), errors) == (0, printed, "")
+
+
+def test_a_second_signal_ends_the_process_at_once():
+    with start("hanging cleanup") as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "cleaning\n"
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+        assert time.monotonic() - begun < 5
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_ignored_signals_stay_ignored_and_handlers_come_back():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    inside = signal.getsignal(signal.SIGINT)
+    try:
+        with stop_on_signals():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGINT) not in (inside, signal.SIG_IGN)
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGINT) == inside
+    finally:
+        signal.signal(signal.SIGHUP, before)
