@@ -49,11 +49,13 @@ GUESTS = {
 SHARED = {
     "papers": 0,
     "compilation": 0,
+    "measures_file": 0,
     "signals": 0,
     "workdir": 0,
     "launch": 1,
     "fits": 1,
     "pages": 1,
+    "status": 1,
     "grids": 2,
 }
 """Files beside the folders of studies, below all of them."""

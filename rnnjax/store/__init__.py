@@ -6,9 +6,12 @@ from rnnjax.store.manifest import (
     describe,
     digest,
     first_difference,
+    read_checked,
     rebuild,
+    remove_leftovers,
     versions,
     write_atomically,
+    write_checked,
 )
 from rnnjax.store.parameters import axis_position, load_parameters, load_weights
 from rnnjax.store.results import ResultStore, load_results, read_manifest
@@ -27,8 +30,11 @@ __all__ = [
     "load_parameters",
     "load_results",
     "load_weights",
+    "read_checked",
     "read_manifest",
     "rebuild",
+    "remove_leftovers",
     "versions",
     "write_atomically",
+    "write_checked",
 ]

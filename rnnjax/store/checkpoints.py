@@ -1,5 +1,6 @@
 """Weights on disk, by orbax: one checkpoint per block, its runs stacked."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -8,10 +9,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rnnjax.store.manifest import StoreError
+from rnnjax.store.manifest import StoreError, delete_command, marker_file
 from rnnjax.typing import Params
 
-__all__ = ["Weights", "gather_weights", "has_weights", "restore_weights", "save_weights"]
+__all__ = [
+    "Weights",
+    "gather_weights",
+    "has_weights",
+    "restore_weights",
+    "save_weights",
+    "weights_digest",
+]
 
 
 class Weights(NamedTuple):
@@ -30,28 +38,59 @@ def has_weights(store: Path, block: str) -> bool:
     return _folder(store, block).is_dir()
 
 
-def save_weights(store: Path, block: str, weights: Weights) -> None:
-    """Writes the weights of a block; replaces those of an earlier, unfinished attempt."""
+def weights_digest(store: Path, block: str) -> str:
+    """SHA-256 of all files of a block's checkpoint, with their names."""
+    folder, found = _folder(store, block), hashlib.sha256()
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        found.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
+    return found.hexdigest()
+
+
+def save_weights(store: Path, block: str, weights: Weights) -> str:
+    """Writes the weights of a block; replaces those of an earlier, unfinished attempt.
+
+    Returns their digest. Raises `OSError` where they cannot be written.
+    """
     target = _folder(store, block)
     shutil.rmtree(target, ignore_errors=True)
     import orbax.checkpoint as ocp  # slow to import
 
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(target, weights._asdict())
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(target, weights._asdict())
+    except OSError:
+        raise
+    except Exception as error:  # back ends report a full disk by errors of their own
+        raise OSError(f"cannot write {target}: {_first_line(error)}") from None
+    return weights_digest(store, block)
 
 
-def restore_weights(store: Path, block: str) -> Weights:
-    """The weights of a block; raises `StoreError` if they are missing or damaged."""
+def restore_weights(store: Path, block: str, expected: str | None = None) -> Weights:
+    """The weights of a block, compared with the `expected` digest.
+
+    Raises `StoreError` if they are missing or damaged.
+    """
     target = _folder(store, block)
+    advice = f"to train the block again, run {delete_command([marker_file(store, block)])!r}, and "
+    advice += "then the same command"
     if not target.is_dir():
-        raise StoreError(f"store: {store} kept no weights; train with keep_parameters")
+        if expected is None:
+            raise StoreError(f"store: {store} kept no weights; train with keep_parameters")
+        raise StoreError(f"store: {target} is missing; {advice}")
+    if expected not in (None, weights_digest(store, block)):
+        raise StoreError(f"store: {target} is damaged (not what was written); {advice}")
     import orbax.checkpoint as ocp
 
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             return Weights(**jax.tree.map(np.asarray, checkpointer.restore(target)))
     except Exception as error:  # orbax and its back ends raise errors of their own
-        raise StoreError(f"store: {target} is damaged ({error})") from None
+        raise StoreError(f"store: {target} is damaged ({_first_line(error)}); {advice}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def gather_weights(

@@ -1,5 +1,6 @@
 """Manifests of stores: plain, comparable descriptions of specs, and their hash."""
 
+import contextlib
 import dataclasses
 import enum
 import hashlib
@@ -7,8 +8,10 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,28 @@ import numpy as np
 
 __all__ = [
     "StoreError",
+    "delete_command",
     "describe",
     "digest",
     "first_difference",
+    "marker_file",
+    "read_checked",
     "rebuild",
+    "remove_leftovers",
     "versions",
     "write_atomically",
+    "write_checked",
 ]
+
+
+def marker_file(store: Path, block: str) -> Path:
+    """The file that says that a block is finished."""
+    return store / "blocks" / f"{block}.json"
+
+
+def delete_command(files: Iterable[Path]) -> str:
+    """The command that deletes files."""
+    return f"rm {shlex.join(map(str, files))}"
 
 
 class StoreError(ValueError):
@@ -94,16 +112,64 @@ def versions() -> dict[str, str]:
     return found
 
 
+_PARTIAL = ".partial"
+"""Suffix of files that are being written."""
+
+_ABANDONED = 60.0
+"""Age in seconds from which such a file is taken for that of a killed process."""
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file; a process that dies leaves it absent, as it was before, or complete."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Writes a file; a process that dies leaves it absent, as it was before, or complete.
+
+    Raises `OSError`, with the file's name, where it cannot be written.
+    """
+    temporary = None
     try:
+        handle, temporary = tempfile.mkstemp(_PARTIAL, f".{path.name}.", path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # temporary files are private, results are not
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
+
+
+def remove_leftovers(folder: Path, age: float = _ABANDONED) -> None:
+    """Removes files that `write_atomically` left half-written at least `age` seconds ago."""
+    for file in folder.glob(f".*.????????{_PARTIAL}"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime >= age:
+                file.unlink()
+
+
+def write_checked(path: Path, values: Mapping[str, Any], indent: int | None = 1) -> None:
+    """Writes a JSON file that contains its own digest, for `read_checked`."""
+    content = {**values, "sha256": digest(values)}
+    write_atomically(path, json.dumps(content, indent=indent) + "\n")
+
+
+def read_checked(
+    path: Path, name: str, advice: str, error: type[ValueError] = ValueError
+) -> dict[str, Any]:
+    """The values in a file of `write_checked`; one without a digest is read as it is.
+
+    Raises an `error` with `name`, the file and the `advice` for a damaged file, and
+    `FileNotFoundError`.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        expected = values.pop("sha256", None)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, AttributeError, TypeError) as reason:
+        raise error(f"{name}: {path} is damaged ({reason}); {advice}") from None
+    if expected not in (None, digest(values)):
+        raise error(f"{name}: {path} is damaged (not what was written); {advice}")
+    return values

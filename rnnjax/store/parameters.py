@@ -43,7 +43,10 @@ def load_weights(store: str | Path, cells: Sequence[Sequence[int]]) -> Weights:
     """
     path = Path(store)
     blocks = (
-        (marker["cells"], functools.partial(restore_weights, path, block))
+        (
+            marker["cells"],
+            functools.partial(restore_weights, path, block, marker.get("weights")),
+        )
         for block, marker in read_markers(path).items()
     )
     try:

@@ -2,6 +2,7 @@
 
     STORE/manifest.json    description of the sweep, with its hash; versions; written first
     STORE/results.zarr     every variable over all axes, one chunk per program and learning rate
+    STORE/metadata.sha256  digest of zarr's metadata in it
     STORE/blocks/*.json    one marker per finished block, written after its data: cells, times, and
                            a digest of every variable's values
     STORE/parameters/      weights, one orbax checkpoint per block, on request
@@ -11,11 +12,17 @@ A cell is finished if and only if a marker names it: data that a process wrote b
 without the marker, are read as not run and are written again. Files are replaced as a whole, so a
 killed process loses only its current block. The system flushes data in its own time, so a power cut
 may damage the latest block; the digests detect that.
+
+Opening a store for writing restores a lost or damaged manifest, where the markers name the same
+config, and lost or damaged metadata of zarr. An error about anything else names the files to
+delete, so that the same command computes their blocks again.
 """
 
+import errno
 import hashlib
-import json
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -27,31 +34,47 @@ import xarray as xr
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
 from rnnjax.store.manifest import (
     StoreError,
+    delete_command,
     digest,
     first_difference,
+    marker_file,
+    read_checked,
+    remove_leftovers,
     versions,
     write_atomically,
+    write_checked,
 )
 
 __all__ = ["ResultStore", "load_results", "read_manifest", "read_markers"]
 
 FORMAT = 1
 
+_REPEAT = "the command that made the store restores it"
+
+
+_METADATA = "metadata.sha256"
+
+
+class _ManifestError(StoreError):
+    """A manifest that is missing or cannot be read."""
+
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
     """The manifest of the store at `path`; raises `StoreError` if it is missing or damaged."""
     file = Path(path) / "manifest.json"
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest = read_checked(file, "store", _REPEAT, _ManifestError)
         known = manifest["format"], manifest["hash"], manifest["config"]
     except FileNotFoundError:
-        raise StoreError(f"store: expected a results store, found no {file}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"store: {file} is damaged ({error})") from None
+        raise _ManifestError(f"store: expected a results store, found no {file}") from None
+    except KeyError as error:
+        raise _ManifestError(f"store: {file} is damaged (no {error}); {_REPEAT}") from None
     if known[0] != FORMAT:
         raise StoreError(f"store: {file} has format {known[0]}, expected {FORMAT}")
     if known[1] != digest(known[2]):
-        raise StoreError(f"store: {file} is damaged (its hash does not match its config)")
+        raise _ManifestError(
+            f"store: {file} is damaged (its hash does not match its config); {_REPEAT}"
+        )
     return manifest
 
 
@@ -106,14 +129,18 @@ class ResultStore:
         try:
             if not self._existing():  # another process may have written in between
                 self._write_manifest()
+            _remove_leftovers(self.path)
             if not read_markers(self.path):
-                self._write_template()
-            self.read()
+                self._write_template(self.path / "results.zarr")
+                self._write_metadata_digest()
+            self._read_or_restore()
             import zarr  # slow to import
 
             self._group = zarr.open_group(self.path / "results.zarr", mode="r+")
-        except BaseException:
+        except BaseException as error:
             self._lock.release()
+            if isinstance(error, OSError):
+                raise _cannot_write(self.path, error) from None
             raise
         return self
 
@@ -127,12 +154,20 @@ class ResultStore:
         if not self.path.is_dir():
             raise StoreError(f"store: expected a folder, got the file {self.path}")
         names = {entry.name for entry in self.path.iterdir()}
-        if "manifest.json" not in names:
-            # The manifest is written first: a process that died before left at most these.
-            if all(name == "lock" or name.startswith(".manifest.json.") for name in names):
+        # The manifest is written first: a process that died before left at most these.
+        if all(name == "lock" or name.startswith(".manifest.json.") for name in names):
+            return False
+        try:
+            manifest = read_manifest(self.path)
+        except _ManifestError as error:
+            if self._is_named_by_markers():
                 return False
-            raise StoreError(f"store: {self.path} holds files that are not a results store")
-        difference = first_difference(read_manifest(self.path)["config"], self._config)
+            if not (self.path / "manifest.json").exists():
+                raise StoreError(
+                    f"store: {self.path} holds files that are not a results store"
+                ) from None
+            raise StoreError(f"{error}, if its settings are those of all blocks") from None
+        difference = first_difference(manifest["config"], self._config)
         if difference is not None:
             field, old, new = difference
             raise StoreError(
@@ -140,6 +175,14 @@ class ResultStore:
                 f"{new!r} here; choose another folder, or the same config"
             )
         return True
+
+    def _is_named_by_markers(self) -> bool:
+        """Whether there are finished blocks, and all of them name this config."""
+        try:
+            markers = read_markers(self.path)
+        except StoreError:
+            return False
+        return {marker.get("sweep") for marker in markers.values()} == {digest(self._config)}
 
     def _write_manifest(self) -> None:
         manifest = {
@@ -150,10 +193,31 @@ class ResultStore:
             "versions": versions(),
             "created": _now(),
         }
-        write_atomically(self.path / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+        write_checked(self.path / "manifest.json", manifest)
 
-    def _write_template(self) -> None:
-        """Writes all variables, empty; no finished block is lost, since there is no marker."""
+    def _read_or_restore(self) -> None:
+        """Checks all data; where that fails, it tries again with new metadata of zarr."""
+        try:
+            self.read()
+        except StoreError:
+            with tempfile.TemporaryDirectory(dir=self.path, prefix=".results.zarr.") as folder:
+                self._write_template(Path(folder))
+                before = _overwrite(Path(folder), self.path / "results.zarr")
+            listed = self.path / _METADATA
+            before[listed] = listed.read_bytes() if listed.exists() else None
+            self._write_metadata_digest()
+            try:
+                self.read()
+            except BaseException:
+                for file, content in before.items():
+                    file.unlink() if content is None else file.write_bytes(content)
+                raise
+
+    def _write_metadata_digest(self) -> None:
+        write_atomically(self.path / _METADATA, _metadata_digest(self.path) + "\n")
+
+    def _write_template(self, folder: Path) -> None:
+        """Writes all variables, empty, into `folder`, where nothing is kept."""
         (self.path / "blocks").mkdir(exist_ok=True)
         encoding = {
             name: {"chunks": tuple(n if d in self._block_dims else 1 for d, n in v.sizes.items())}
@@ -165,22 +229,21 @@ class ResultStore:
             if coordinate.dtype.kind == "U"
         }
         self._template.assign_coords(texts).to_zarr(
-            self.path / "results.zarr", mode="w", consolidated=False, zarr_format=3,
-            encoding=encoding,
-        )  # fmt: skip
+            folder, mode="w", consolidated=False, zarr_format=3, encoding=encoding
+        )
 
     def finished(self) -> np.ndarray:
         """Boolean array over the run dimensions: which cells are computed."""
-        return _finished(self._template["status"].shape, read_markers(self.path))
+        return _finished(self.path, self._template["status"].shape, read_markers(self.path))
 
     def require_parameters(self) -> None:
         """Raises `StoreError` if a finished block was written without weights."""
-        for name in read_markers(self.path):
-            if not has_weights(self.path, name):
-                raise StoreError(
-                    f"store: block {name!r} was finished without keeping its weights; choose "
-                    "another folder"
-                )
+        lacking = [name for name in read_markers(self.path) if not has_weights(self.path, name)]
+        if lacking:
+            raise StoreError(
+                f"store: {self.path} has no weights of {len(lacking)} finished blocks; "
+                f"{_delete_advice(self.path, lacking)}, or choose another folder"
+            )
 
     def write(
         self,
@@ -194,11 +257,23 @@ class ResultStore:
 
         The marker's file has the block's name; the marker also holds the `facts`.
         """
-        file = self.path / "blocks" / f"{name}.json"
+        file = marker_file(self.path, name)
         if file.exists():
             raise StoreError(f"store: block {name!r} is finished already")
-        if weights is not None:
-            save_weights(self.path, name, weights)
+        try:
+            if weights is not None:
+                facts = {"weights": save_weights(self.path, name, weights), **facts}
+            self._write(file, cells, values, facts)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from None
+
+    def _write(
+        self,
+        file: Path,
+        cells: np.ndarray,
+        values: Mapping[str, np.ndarray],
+        facts: Mapping[str, Any],
+    ) -> None:
         # Digests are of what is kept, in the precision of the store.
         values = {
             variable: _canonical(np.asarray(block, self._template[variable].dtype))
@@ -209,11 +284,12 @@ class ResultStore:
         marker = {
             "cells": cells.tolist(),
             "finished": _now(),
+            "sweep": digest(self._config),
             "versions": versions(),
             "digests": {variable: _digest(block) for variable, block in values.items()},
             **facts,
         }
-        write_atomically(file, json.dumps(marker) + "\n")
+        write_checked(file, marker, indent=None)
 
     def read(self) -> xr.Dataset:
         """The dataset with all blocks written so far."""
@@ -256,24 +332,26 @@ def read_markers(path: Path) -> dict[str, dict[str, Any]]:
     """
     markers = {}
     for file in sorted((path / "blocks").glob("*.json")):
+        advice = _delete_advice(path, [file.stem])
+        marker = read_checked(file, "store", advice, StoreError)
         try:
-            marker = json.loads(file.read_text(encoding="utf-8"))
             np.array(marker["cells"], int)
             marker["digests"].items()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"store: {file} is damaged ({error})") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"store: {file} is damaged ({error}); {advice}") from None
         markers[file.stem] = marker
     return markers
 
 
-def _finished(shape: tuple[int, ...], markers: dict[str, dict[str, Any]]) -> np.ndarray:
+def _finished(path: Path, shape: tuple[int, ...], markers: dict[str, dict[str, Any]]) -> np.ndarray:
     """Which cells the markers name; raises `StoreError` for a cell that does not exist."""
     done = np.zeros(shape, bool)
     for name, marker in markers.items():
         cells = np.array(marker["cells"], int)
         if cells.shape[1:] != (len(shape),) or np.any((cells < 0) | (cells >= shape)):
             raise StoreError(
-                f"store: blocks/{name}.json is damaged: it names runs that do not exist"
+                f"store: {marker_file(path, name)} is damaged: it names runs that do not exist; "
+                f"{_delete_advice(path, [name])}"
             )
         done[tuple(cells.T)] = True
     return done
@@ -285,8 +363,14 @@ def _read(path: Path, manifest: dict[str, Any], markers: dict[str, dict[str, Any
     try:
         dataset = xr.open_zarr(folder, consolidated=False, chunks=None).load()
     except Exception as error:  # codecs and metadata readers raise errors of their own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StoreError(f"store: {folder} is damaged ({reason})") from None
+        if not markers:
+            raise StoreError(
+                f"store: {path} has no finished block yet; the command that made it goes on"
+            ) from None
+        raise _damaged_data(path, markers, error) from None
+    listed = path / _METADATA
+    if markers and listed.exists() and listed.read_text("latin").strip() != _metadata_digest(path):
+        raise StoreError(f"store: the metadata in {folder} are not what was written; {_REPEAT}")
     texts = {
         name: (coordinate.dims, np.array(coordinate.values.tolist()))
         for name, coordinate in dataset.coords.items()
@@ -294,20 +378,115 @@ def _read(path: Path, manifest: dict[str, Any], markers: dict[str, dict[str, Any
     }
     dataset = dataset.assign_coords(texts)
     if _coordinate_digests(dataset) != manifest.get("coordinates") or "status" not in dataset:
-        raise StoreError(f"store: {folder} is damaged: its axes are not those that were written")
-    done = _finished(dataset["status"].shape, markers)
-    for name, marker in markers.items():
-        _verify(dataset, name, marker)
+        raise StoreError(
+            f"store: {folder} is damaged: its axes are not those that were written; {_REPEAT}"
+        )
+    done = _finished(path, dataset["status"].shape, markers)
+    _verify(path, dataset, markers)
     for variable in dataset.data_vars.values():
         variable.values[~done] = np.nan if variable.dtype.kind == "f" else 0
     return dataset
 
 
-def _verify(dataset: xr.Dataset, name: str, marker: dict[str, Any]) -> None:
-    cells = tuple(np.array(marker["cells"], int).T)
-    for variable, expected in marker["digests"].items():
-        if variable not in dataset or _digest(dataset[variable].values[cells]) != expected:
-            raise StoreError(
-                f"store: results.zarr/{variable} is damaged: the values of block {name!r} are not "
-                f"those that were written; to compute the block again, delete blocks/{name}.json"
-            )
+def _verify(path: Path, dataset: xr.Dataset, markers: dict[str, dict[str, Any]]) -> None:
+    """Raises `StoreError`, with all blocks whose values are not those that were written."""
+    damaged = {
+        name: variable
+        for name, marker in markers.items()
+        for variable, expected in marker["digests"].items()
+        if variable not in dataset
+        or _digest(dataset[variable].values[tuple(np.array(marker["cells"], int).T)]) != expected
+    }
+    if damaged:
+        name, variable = next(iter(damaged.items()))
+        raise StoreError(
+            f"store: {path / 'results.zarr' / variable} is damaged: the values of {len(damaged)} "
+            f"blocks, such as {name!r}, are not those that were written; "
+            f"{_delete_advice(path, damaged)}"
+        )
+
+
+def _damaged_data(path: Path, markers: dict[str, dict[str, Any]], error: Exception) -> StoreError:
+    """The error for data that cannot be decoded: names the chunks, and the blocks in them."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    chunks = _unreadable_chunks(path / "results.zarr", markers)
+    if not chunks:
+        return StoreError(
+            f"store: {path / 'results.zarr'} is damaged ({reason}); the command that made the "
+            "store restores its metadata"
+        )
+    blocks = dict.fromkeys(name for names in chunks.values() for name in names)
+    return StoreError(
+        f"store: {next(iter(chunks))} is damaged ({reason}); {_delete_advice(path, blocks, chunks)}"
+    )
+
+
+def _unreadable_chunks(folder: Path, markers: dict[str, dict[str, Any]]) -> dict[Path, list[str]]:
+    """Chunks of the blocks that cannot be decoded, each with its blocks; none without metadata."""
+    import zarr
+
+    chunks: dict[Path, list[str]] = {}
+    try:
+        group = zarr.open_group(folder, mode="r")
+        arrays: dict[str, Any] = {str(name): array for name, array in group.arrays()}
+    except Exception:  # of the metadata
+        return chunks
+    for name, marker in markers.items():
+        for variable in set(marker["digests"]) & set(arrays):
+            array = arrays[variable]
+            for place in {tuple(cell[:-1]) for cell in marker["cells"]}:
+                try:
+                    array[place]
+                except Exception:
+                    index = (*place, *[0] * (array.ndim - len(place)))
+                    key = array.metadata.encode_chunk_key(index)
+                    chunks.setdefault(folder / variable / key, []).append(name)
+    return chunks
+
+
+def _delete_advice(path: Path, blocks: Iterable[str], chunks: Iterable[Path] = ()) -> str:
+    """What to delete so that the command that made the store computes `blocks` again."""
+    files = [*chunks, *(marker_file(path, block) for block in blocks)]
+    return f"to compute them again, run {delete_command(files)!r}, and then the same command"
+
+
+def _metadata_digest(path: Path) -> str:
+    """SHA-256 of all files of zarr's metadata, with their names."""
+    folder, found = path / "results.zarr", hashlib.sha256()
+    for file in sorted(folder.rglob("zarr.json")):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        found.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
+    return found.hexdigest()
+
+
+def _overwrite(source: Path, target: Path) -> dict[Path, bytes | None]:
+    """Copies all files that differ; returns their content before, None where there was none."""
+    before: dict[Path, bytes | None] = {}
+    for file in sorted(source.rglob("*")):
+        place = target / file.relative_to(source)
+        if not file.is_file():
+            continue
+        old = place.read_bytes() if place.is_file() else None
+        if old != file.read_bytes():
+            before[place] = old
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
+    return before
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Removes what killed processes left half-written; the lock is held, so that none is alive."""
+    for folder in (path, path / "blocks"):
+        remove_leftovers(folder, age=0)
+    for folder in (path / "parameters").glob("*.orbax-checkpoint-tmp*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in path.glob(".results.zarr.*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> OSError:
+    """The same error with the folder's name, and what to do about a full disk."""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        reason += "; finished blocks are kept: make room and give the same command again"
+    return OSError(f"store: cannot write in {path}: {reason}")

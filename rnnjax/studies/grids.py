@@ -12,7 +12,7 @@ import xarray as xr
 import rnnjax
 from rnnjax.devices import Layout, default_layout
 from rnnjax.report import Page, Provenance, write_report
-from rnnjax.store import digest, versions, write_atomically
+from rnnjax.store import digest, read_checked, versions, write_checked
 from rnnjax.studies.launch import Config
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.sweep import cost, plan
@@ -72,11 +72,12 @@ def cached(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]
 
     `of` holds everything that the value depends on. Values of other inputs stay in the file.
     """
-    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    advice = "delete it, and the same command measures its values again"
+    known = read_checked(file, "workdir", advice) if file.exists() else {}
     key = f"{name} {digest(of)[:12]}"
     if key not in known:
         known[key] = {"of": of, "value": compute()}
-        write_atomically(file, json.dumps(known, indent=1) + "\n")
+        write_checked(file, known)
     return known[key]["value"]
 
 

@@ -77,6 +77,7 @@ def _run(study: Study, arguments: list[str]) -> None:
     run_in_parallel_on_cpu()
     use_compilation_cache(given.compilation_cache)
     warnings.showwarning = _warn_in_one_line
+    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax warns about its own internals
     run(given.config, given.workdir, dry_run=given.dry_run, command=command_line(arguments))
 
 

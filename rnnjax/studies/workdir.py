@@ -1,10 +1,9 @@
 """Folders of studies: which study a folder belongs to, and whether it can be used."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from rnnjax.store import write_atomically
+from rnnjax.store import read_checked, remove_leftovers, write_checked
 
 __all__ = ["INDEX", "checked_workdir", "claim_workdir", "read_index"]
 
@@ -34,10 +33,15 @@ def checked_workdir(workdir: str | Path, study: str) -> Path:
 
 
 def claim_workdir(workdir: Path, study: str) -> None:
-    """Creates the workdir and names the study in it, so that no other study writes there."""
+    """Creates the workdir and names the study in it, so that no other study writes there.
+
+    Files that a killed process left half-written are removed.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
+    for folder in (workdir, workdir / "figures", workdir / "measures", workdir / "store"):
+        remove_leftovers(folder)
     if read_index(workdir) is None:
-        write_atomically(workdir / INDEX, json.dumps({"study": study}) + "\n")
+        write_checked(workdir / INDEX, {"study": study})
 
 
 def read_index(workdir: str | Path) -> dict[str, Any] | None:
@@ -48,8 +52,8 @@ def read_index(workdir: str | Path) -> dict[str, Any] | None:
     file = Path(workdir) / INDEX
     if not file.exists():
         return None
-    try:
-        index = json.loads(file.read_text())
-        return {**index, "study": index["study"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"workdir: {file} is damaged: {error!r}") from None
+    advice = "delete it, and the command of the study writes it again"
+    index = read_checked(file, "workdir", advice)
+    if not isinstance(index.get("study"), str):
+        raise ValueError(f"workdir: {file} is damaged (it names no study); {advice}")
+    return index

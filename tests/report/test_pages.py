@@ -1,6 +1,7 @@
 """Pages as HTML and Markdown, and the files they are written to."""
 
 import base64
+import hashlib
 import os
 import re
 import struct
@@ -112,7 +113,11 @@ def test_written_files(page, tmp_path):
         "new/folder/figures/plot.png",
         "new/folder/report.html",
         "new/folder/report.md",
+        "new/folder/report.sha256",
     ]
+    for line in (path.parent / "report.sha256").read_text().splitlines():
+        digest, name = line.split("  ")
+        assert digest == hashlib.sha256((path.parent / name).read_bytes()).hexdigest()
     assert path.read_text() == render_html(page)
     assert (tmp_path / "new/folder/figures/drawing.svg").read_bytes() == SVG
 

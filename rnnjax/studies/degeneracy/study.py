@@ -1,6 +1,5 @@
 """The degeneracy studies: train every condition, measure it, report the factor."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from rnnjax.analysis import (
     degeneracy,
 )
 from rnnjax.report import write_report
-from rnnjax.store import digest, read_manifest, write_atomically
+from rnnjax.store import digest, read_manifest, write_checked
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
     Factor,
@@ -26,11 +25,11 @@ from rnnjax.studies.degeneracy.conditions import (
     train,
 )
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary
-from rnnjax.studies.degeneracy.measures_file import read_measures, write_measures
 from rnnjax.studies.degeneracy.page import degeneracy_page
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, training_seconds
 from rnnjax.studies.launch import Config
+from rnnjax.studies.measures_file import read_measures, write_measures
 from rnnjax.studies.workdir import INDEX, checked_workdir, claim_workdir, read_index
 from rnnjax.validate import positive_integer
 
@@ -153,7 +152,7 @@ def _report(
         "study": study, "command": command, "factors": listed, "settings": about.settings,
         "versions": about.versions, "seconds": seconds, "fixed_points": rows,
     }  # fmt: skip
-    write_atomically(workdir / INDEX, json.dumps(index, indent=1) + "\n")
+    write_checked(workdir / INDEX, index)
     print(f"Report: {workdir / 'report.html'}")
 
 

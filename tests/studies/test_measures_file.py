@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rnnjax.studies.degeneracy.measures_file import read_measures, write_measures
+from rnnjax.studies.measures_file import read_measures, write_measures
 
 
 def measures() -> xr.Dataset:

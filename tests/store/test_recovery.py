@@ -1,0 +1,179 @@
+"""Damaged stores: the same command heals them, or an error names what to delete before it does."""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+import tiny
+from rnnjax import Engine, StoreError, load_results, run_sweep
+from rnnjax.store import load_weights
+from rnnjax.store.checkpoints import Weights
+from rnnjax.sweep import FIELDS
+
+SWEEP = tiny.sweep(axes={"hidden": (3, 4)})
+RUNS = [(h, r, s) for h in (0, 1) for r in (0, 1) for s in (0, 1)]
+
+
+def train(path):
+    return run_sweep(SWEEP, path, engine=Engine(block_runs=2), keep_parameters=True)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """A store of four blocks with weights, its results and its weights."""
+    path = tmp_path_factory.mktemp("with a space") / "store"
+    results = train(path)
+    return path, results, [load_weights(path, [run]) for run in RUNS]
+
+
+@pytest.fixture
+def store(unbroken, tmp_path):
+    path = tmp_path / "with a space" / "store"
+    shutil.copytree(unbroken[0], path)
+    return path
+
+
+def read_all(path):
+    return load_results(path), [load_weights(path, [run]) for run in RUNS]
+
+
+def recover(path):
+    """Follows the advice of every error, and then repeats the command, until nothing is wrong.
+
+    Returns the errors.
+    """
+    errors = []
+    while True:
+        try:
+            train(path)
+            read_all(path)
+            return errors
+        except StoreError as error:
+            errors.append(str(error))
+            assert len(errors) < 6, errors
+            commands = re.findall(r"run ['\"](rm .*?)['\"], and then the same", str(error))
+            assert len(commands) == 1, errors
+            before = {file for file in path.rglob("*") if file.is_file()}
+            subprocess.run(commands[0], shell=True, check=True)
+            assert before - {file for file in path.rglob("*") if file.is_file()}
+
+
+def check(path, unbroken):
+    results, weights = read_all(path)
+    for name in (*FIELDS, "loss"):
+        if name != "seconds":
+            np.testing.assert_array_equal(results[name], unbroken[1][name], err_msg=name)
+    for one, other in zip(weights, unbroken[2], strict=True):
+        for when in Weights._fields:
+            for name, leaf in getattr(other, when).items():
+                np.testing.assert_array_equal(getattr(one, when)[name], leaf)
+
+
+def flip(file):
+    """Flips a bit in the middle of a file."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+def delete(file):
+    file.unlink()
+
+
+DAMAGES = (flip, truncate, empty, delete)
+
+
+def one_of(path, pattern):
+    return sorted(file for file in path.glob(pattern) if file.is_file())[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "manifest.json",
+        "blocks/*.json",
+        "results.zarr/zarr.json",
+        "results.zarr/final_loss/zarr.json",
+        "results.zarr/loss/zarr.json",
+        "results.zarr/hidden/zarr.json",
+        "results.zarr/seed/c/0",
+        "results.zarr/status/c/**/*",
+        "results.zarr/loss/c/**/*",
+        "parameters/*/_METADATA",
+        "parameters/*/manifest.ocdbt",
+    ],
+)
+def test_every_damage_ends_in_the_unbroken_result(pattern, damage, store, unbroken):
+    damage(one_of(store, pattern))
+    recover(store)
+    check(store, unbroken)
+
+
+@pytest.mark.slow
+def test_random_damages_end_in_the_unbroken_result(store, unbroken, tmp_path):
+    chosen = random.Random(0)
+    for number in range(8):
+        path = tmp_path / str(number)
+        shutil.copytree(store, path)
+        files = sorted(f for f in path.rglob("*") if f.is_file() and f.name != "lock")
+        for file in chosen.sample(files, 2):
+            chosen.choice(DAMAGES)(file)
+        recover(path)
+        check(path, unbroken)
+
+
+def test_lost_weights_are_trained_again(store, unbroken):
+    shutil.rmtree(sorted((store / "parameters").iterdir())[1])
+    (error,) = recover(store)
+    assert "1 finished blocks" in error
+    check(store, unbroken)
+
+
+def test_a_store_without_any_block_says_so_and_goes_on(store, unbroken):
+    shutil.rmtree(store / "results.zarr")
+    shutil.rmtree(store / "blocks")
+    with pytest.raises(StoreError, match="no finished block yet"):
+        load_results(store)
+    assert recover(store) == []
+    check(store, unbroken)
+
+
+def test_a_lost_manifest_is_not_written_for_another_sweep(store):
+    (store / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="not a results store"):
+        run_sweep(tiny.sweep(axes={"hidden": (3, 5)}), store)
+    assert not (store / "manifest.json").exists()
+
+
+def test_leftovers_of_killed_processes_are_removed(store):
+    stranger = store / ".notes.partial"
+    leftovers = [
+        store / ".manifest.json.abcd_123.partial",
+        store / "blocks" / ".one.json.abcdefgh.partial",
+        store / "parameters" / "one.orbax-checkpoint-tmp-7" / "d",
+        store / ".results.zarr.abc" / "zarr.json",
+    ]
+    for file in (stranger, *leftovers):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("half")
+        os.utime(file, (time.time(),) * 2)
+    train(store)
+    assert stranger.exists()
+    assert not any(file.exists() for file in leftovers)
+    assert not (store / "parameters" / "one.orbax-checkpoint-tmp-7").exists()
