@@ -219,6 +219,8 @@ def _fail(error: BaseException) -> NoReturn:
     if os.environ.get("RNNJAX_TRACEBACK"):
         raise error
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
     print(f"error: {text}", file=sys.stderr)
     sys.exit(FAILED)
 

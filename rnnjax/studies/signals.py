@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 __all__ = ["Stopped", "stop_on_signals"]
 
@@ -32,9 +33,10 @@ class Stopped(KeyboardInterrupt):
 def stop_on_signals() -> Iterator[None]:
     """Raises `Stopped` at the first signal; a second one ends the process by the system's default.
 
-    Python drops exceptions that are raised in destructors and in some callbacks of C code. So
-    `Stopped` is raised again every second until it leaves this context. Signals that are ignored at
-    the start stay ignored (`nohup`). Outside the main thread nothing is changed.
+    Python reports exceptions that are raised in destructors and in some callbacks of C code, and
+    goes on. So `Stopped` is raised again every second until it leaves this context, and not
+    reported. Signals that are ignored at the start stay ignored (`nohup`). Outside the main thread
+    nothing is changed.
     """
     earlier = {}
     received: list[int] = []
@@ -51,6 +53,13 @@ def stop_on_signals() -> Iterator[None]:
         if not _is_stopping():
             raise Stopped(received[0])
 
+    report = sys.unraisablehook
+
+    def report_others(dropped: Any) -> None:
+        if not isinstance(dropped.exc_value, Stopped):
+            report(dropped)
+
+    sys.unraisablehook = report_others
     with contextlib.suppress(ValueError):  # not the main thread
         for name in _SIGNALS:
             number = getattr(signal, name, None)
@@ -63,6 +72,7 @@ def stop_on_signals() -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
         else:
+            sys.unraisablehook = report
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 

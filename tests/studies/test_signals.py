@@ -20,7 +20,6 @@ class Swallows:
 
 def work(where):
     if where == "destructor":
-        sys.unraisablehook = lambda _: None
         one = Swallows()
         del one
         time.sleep(30)
