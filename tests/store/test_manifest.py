@@ -8,7 +8,14 @@ import pytest
 
 import tiny
 from rnnjax import Status
-from rnnjax.store import describe, digest, first_difference, write_atomically
+from rnnjax.store import (
+    describe,
+    digest,
+    first_difference,
+    read_checked,
+    write_atomically,
+    write_checked,
+)
 from rnnjax.sweep import Engine, sweep_config
 
 
@@ -87,3 +94,28 @@ def test_files_are_written_completely_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.undo()
     write_atomically(file, "new")
     assert file.read_text() == "new"
+
+
+def test_every_flipped_bit_of_a_checked_file_is_found(tmp_path):
+    values = {"study": "latent", "rows": [1, 2.5, None], "name": "é"}
+    file = tmp_path / "study.json"
+    write_checked(file, values)
+    assert read_checked(file, "workdir", "delete it") == values
+    content = file.read_bytes()
+    for position in range(len(content)):
+        for bit in range(8):
+            changed = bytearray(content)
+            changed[position] ^= 1 << bit
+            file.write_bytes(changed)
+            try:
+                assert read_checked(file, "workdir", "delete it") == values  # a space, perhaps
+            except ValueError as error:
+                assert str(file) in str(error)  # noqa: PT017 - of either outcome
+
+
+def test_a_file_without_a_digest_is_read_as_it_is(tmp_path):
+    (tmp_path / "old.json").write_text('{"study": "latent"}')
+    assert read_checked(tmp_path / "old.json", "workdir", "delete it") == {"study": "latent"}
+    (tmp_path / "old.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"^workdir: .*old.json is damaged .*; delete it$"):
+        read_checked(tmp_path / "old.json", "workdir", "delete it")
