@@ -58,8 +58,8 @@ def train_population(
 
     Raises:
         ValueError: a setting that is unknown, missing, invalid, or not provided for by the width
-            rule or the recipe, or a store that is in use, damaged or of another config
-            (`StoreError`).
+            rule or the recipe, networks that do not fit into memory, or a store that is in use,
+            damaged or of another config (`StoreError`).
     """
     instance_of("task", task, Task)
     instance_of("recipe", recipe, Recipe)

@@ -204,8 +204,9 @@ def run_sweep(
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
 
     Raises:
-        ValueError: a mask of another shape, weights to keep without a store, or a store that is in
-            use, damaged or of another sweep (`StoreError`).
+        ValueError: a mask of another shape, weights to keep without a store, networks that do not
+            fit into memory one by one, or a store that is in use, damaged or of another sweep
+            (`StoreError`).
     """
     engine = engine or Engine()
     instance_of("sweep", sweep, Sweep)
@@ -221,6 +222,8 @@ def run_sweep(
         blocks = plan(sweep, layout, engine, mask)
         planned = sum(block.runs for block in blocks)
         blocks = list(_skip_finished(blocks, sink.finished()))
+        for block in blocks:
+            cost.require_memory(block.setup, layout)
         if progress is not None:
             progress.begin(blocks, planned - sum(block.runs for block in blocks))
             stack.callback(progress.end)
@@ -339,13 +342,10 @@ def _train_within_memory(
         )  # fmt: skip
     except jax.errors.JaxRuntimeError as error:
         half = block.runs // 2
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not cost.out_of_memory(error):
             raise
         if half == 0:
-            raise ValueError(
-                f"hidden: expected networks that fit into memory, got one of {setup.cell.hidden} "
-                f"units that does not, in trials of {setup.task.steps} steps"
-            ) from error
+            raise cost.too_large(setup, "memory ran out") from error
     warnings.warn(
         f"out of memory with {block.size} runs of {setup.cell.hidden} units; "
         f"continuing with blocks of {block.runs - half}",
