@@ -105,6 +105,8 @@ def load_population(store: str | Path | MemoryStore, **labels: Any) -> Populatio
         config = read_manifest(store)["config"]
         recorded = LossRecord(config["points"], config["spacing"])
         name, load = str(store), functools.partial(load_weights, store)
+        if results["status"].shape != sweep.shape:
+            raise StoreError(f"store: {store} is damaged: its results have other axes")
     others = [axis for axis in sweep.dimensions if axis.name != "seed"]
     for label in labels:
         one_of("labels", label, [axis.name for axis in others])

@@ -1,6 +1,7 @@
 """Results and weights on disk."""
 
 from rnnjax.store.checkpoints import Weights, gather_weights
+from rnnjax.store.limits import read_file, read_json
 from rnnjax.store.manifest import (
     StoreError,
     describe,
@@ -27,6 +28,8 @@ __all__ = [
     "load_parameters",
     "load_results",
     "load_weights",
+    "read_file",
+    "read_json",
     "read_manifest",
     "rebuild",
     "versions",

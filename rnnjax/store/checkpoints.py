@@ -1,5 +1,6 @@
 """Weights on disk, by orbax: one checkpoint per block, its runs stacked."""
 
+import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from rnnjax.store.limits import require_memory, require_plain_files
 from rnnjax.store.manifest import StoreError
 from rnnjax.typing import Params
 
@@ -45,13 +47,30 @@ def restore_weights(store: Path, block: str) -> Weights:
     target = _folder(store, block)
     if not target.is_dir():
         raise StoreError(f"store: {store} kept no weights; train with keep_parameters")
+    require_plain_files(store / "parameters")
     import orbax.checkpoint as ocp
 
     try:
         with ocp.StandardCheckpointer() as checkpointer:
+            _check_leaves(target, checkpointer.metadata(target).item_metadata.tree)
             return Weights(**jax.tree.map(np.asarray, checkpointer.restore(target)))
+    except StoreError:
+        raise
     except Exception as error:  # orbax and its back ends raise errors of their own
         raise StoreError(f"store: {target} is damaged ({error})") from None
+
+
+def _check_leaves(target: Path, tree: Any) -> None:
+    """Raises `StoreError` unless the weights, as declared, are two trees that fit into memory."""
+    names = [sorted(tree.get(part, ())) for part in Weights._fields]
+    if len(tree) != len(names) or names[0] != names[1] or not all(map(str.isidentifier, names[0])):
+        raise StoreError(f"store: {target} is damaged: its weights have other names")
+    leaves = [leaf for part in tree.values() for leaf in part.values()]
+    for kind in ("shape", "chunks"):
+        shapes = [leaf.shape if kind == "shape" else leaf.storage.chunk_shape for leaf in leaves]
+        sizes = zip(leaves, shapes, strict=True)
+        needed = sum(math.prod(shape) * np.dtype(leaf.dtype).itemsize for leaf, shape in sizes)
+        require_memory(str(target), needed)
 
 
 def gather_weights(

@@ -25,6 +25,13 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
+from rnnjax.store.limits import (
+    read_json,
+    require_arrays,
+    require_block_name,
+    require_plain_files,
+    require_size,
+)
 from rnnjax.store.manifest import (
     StoreError,
     digest,
@@ -42,16 +49,19 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     """The manifest of the store at `path`; raises `StoreError` if it is missing or damaged."""
     file = Path(path) / "manifest.json"
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest = read_json(file)
         known = manifest["format"], manifest["hash"], manifest["config"]
     except FileNotFoundError:
         raise StoreError(f"store: expected a results store, found no {file}") from None
+    except StoreError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"store: {file} is damaged ({error})") from None
     if known[0] != FORMAT:
         raise StoreError(f"store: {file} has format {known[0]}, expected {FORMAT}")
     if known[1] != digest(known[2]):
         raise StoreError(f"store: {file} is damaged (its hash does not match its config)")
+    require_size(known[2])
     return manifest
 
 
@@ -107,11 +117,12 @@ class ResultStore:
             if not self._existing():  # another process may have written in between
                 self._write_manifest()
             if not read_markers(self.path):
+                require_plain_files(self.path / "results.zarr")
                 self._write_template()
             self.read()
             import zarr  # slow to import
 
-            self._group = zarr.open_group(self.path / "results.zarr", mode="r+")
+            self._group = zarr.open_group(self.path / "results.zarr", mode="r+", zarr_format=3)
         except BaseException:
             self._lock.release()
             raise
@@ -142,6 +153,7 @@ class ResultStore:
         return True
 
     def _write_manifest(self) -> None:
+        require_size(self._config)
         manifest = {
             "format": FORMAT,
             "hash": digest(self._config),
@@ -256,11 +268,14 @@ def read_markers(path: Path) -> dict[str, dict[str, Any]]:
     """
     markers = {}
     for file in sorted((path / "blocks").glob("*.json")):
+        require_block_name(file.stem)
         try:
-            marker = json.loads(file.read_text(encoding="utf-8"))
+            marker = read_json(file)
             np.array(marker["cells"], int)
             marker["digests"].items()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except StoreError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise StoreError(f"store: {file} is damaged ({error})") from None
         markers[file.stem] = marker
     return markers
@@ -282,8 +297,9 @@ def _finished(shape: tuple[int, ...], markers: dict[str, dict[str, Any]]) -> np.
 def _read(path: Path, manifest: dict[str, Any], markers: dict[str, dict[str, Any]]) -> xr.Dataset:
     """The dataset, checked against manifest and markers; cells without marker are empty."""
     folder = path / "results.zarr"
+    require_arrays(folder)
     try:
-        dataset = xr.open_zarr(folder, consolidated=False, chunks=None).load()
+        dataset = xr.open_zarr(folder, consolidated=False, chunks=None, zarr_format=3).load()
     except Exception as error:  # codecs and metadata readers raise errors of their own
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"store: {folder} is damaged ({reason})") from None

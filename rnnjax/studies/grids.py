@@ -12,7 +12,7 @@ import xarray as xr
 import rnnjax
 from rnnjax.devices import Layout, default_layout
 from rnnjax.report import Page, Provenance, write_report
-from rnnjax.store import digest, versions, write_atomically
+from rnnjax.store import digest, read_json, versions, write_atomically
 from rnnjax.studies.launch import Config
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.sweep import cost, plan
@@ -54,7 +54,7 @@ def task_options(config: Config, task: str) -> dict[str, Any]:
 
 def training_seconds(store: Path) -> float:
     """Seconds of training of a store's results, over all calls that computed them."""
-    return sum(json.loads(file.read_text())["seconds"] for file in store.glob("blocks/*.json"))
+    return sum(read_json(file)["seconds"] for file in store.glob("blocks/*.json"))
 
 
 def device_name() -> str:
@@ -72,7 +72,7 @@ def cached(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]
 
     `of` holds everything that the value depends on. Values of other inputs stay in the file.
     """
-    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    known: dict[str, Any] = read_json(file) if file.exists() else {}
     key = f"{name} {digest(of)[:12]}"
     if key not in known:
         known[key] = {"of": of, "value": compute()}

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rnnjax.store import write_atomically
+from rnnjax.store import read_json, write_atomically
 
 __all__ = ["INDEX", "checked_workdir", "claim_workdir", "read_index"]
 
@@ -49,7 +49,7 @@ def read_index(workdir: str | Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        index = json.loads(file.read_text())
+        index = read_json(file)
         return {**index, "study": index["study"]}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"workdir: {file} is damaged: {error!r}") from None

@@ -204,9 +204,8 @@ def run_sweep(
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
 
     Raises:
-        ValueError: a mask of another shape, weights to keep without a store, networks that do not
-            fit into memory one by one, or a store that is in use, damaged or of another sweep
-            (`StoreError`).
+        ValueError: a mask of another shape, weights to keep without a store, networks too large for
+            the memory, or a store that is in use, damaged or of another sweep (`StoreError`).
     """
     engine = engine or Engine()
     instance_of("sweep", sweep, Sweep)
@@ -221,9 +220,7 @@ def run_sweep(
             sink.require_parameters()
         blocks = plan(sweep, layout, engine, mask)
         planned = sum(block.runs for block in blocks)
-        blocks = list(_skip_finished(blocks, sink.finished()))
-        for block in blocks:
-            cost.require_memory(block.setup, layout)
+        blocks = list(_unfinished(blocks, sink.finished(), layout))
         if progress is not None:
             progress.begin(blocks, planned - sum(block.runs for block in blocks))
             stack.callback(progress.end)
@@ -277,10 +274,15 @@ def _layout(sweep: Sweep, engine: Engine) -> Layout:
     return layout
 
 
-def _skip_finished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]:
-    """The blocks without their finished runs; the size of the program does not change."""
+def _unfinished(blocks: list[Block], finished: np.ndarray, layout: Layout) -> Iterator[Block]:
+    """The blocks without their finished runs; the size of the program does not change.
+
+    Raises `ValueError` for networks too large for the memory.
+    """
     for block in blocks:
         pending = ~finished[tuple(block.cells.T)]
+        if pending.any():
+            cost.require_memory(block.setup, layout)
         if pending.all():
             yield block
         elif pending.any():
