@@ -122,7 +122,7 @@ RESULTS = {
     "another codec": array("loss", codecs=[{"name": "bytes"}, {"name": "numcodecs.pickle"}]),
     "another type": array("loss", data_type={"name": "my.type", "configuration": {}}),
     "a pickle filter": pickled,
-    "10^12 runs": axes(seed=[0] * 10**6, hidden=[1] * 10**6),
+    "10^12 runs": axes(**{name: [0] * 1000 for name in ("seed", "hidden", "alpha", "batch")}),
     "a block called ..": lambda p: rename(p, ".."),
     "a block called .hidden": lambda p: rename(p, ".hidden"),
     "cells beyond integers": lambda p: edit(
