@@ -27,6 +27,7 @@ __all__ = [
     "batch_memory",
     "batch_size",
     "default_layout",
+    "fixed_draws",
     "free_memory",
     "free_programs",
     "map_items",
@@ -93,9 +94,12 @@ class Layout:
 
     @contextlib.contextmanager
     def context(self) -> Iterator[None]:
-        """The context of every program: single precision; with shared units, also their mesh."""
+        """The context of every program: single precision, and draws that no setting changes.
+
+        With shared units, also their mesh.
+        """
         mesh = contextlib.nullcontext() if self.share == "runs" else jax.set_mesh(self._mesh())
-        with single_precision(), mesh:
+        with single_precision(), fixed_draws(), mesh:
             yield
 
     def map(self, function: Callable[[Any], Any], runs: Any) -> Any:
@@ -134,6 +138,16 @@ def single_precision() -> contextlib.AbstractContextManager:
     Their numbers do not depend on whether JAX has 64 bits enabled.
     """
     return jax.enable_x64(False)
+
+
+@contextlib.contextmanager
+def fixed_draws() -> Iterator[None]:
+    """The context, or decorator, of everything that draws random numbers.
+
+    The numbers do not depend on `jax_threefry_partitionable`, which changes what a key gives.
+    """
+    with jax.threefry_partitionable(True):
+        yield
 
 
 def on_cpu() -> bool:

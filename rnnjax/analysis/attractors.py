@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from rnnjax.devices import single_precision
+from rnnjax.devices import fixed_draws, single_precision
 from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
 from rnnjax.population import Population
 from rnnjax.population.programs import draw_trials
@@ -40,6 +40,7 @@ class Attractors(NamedTuple):
         return len({tuple(signs) for signs in (stable > 0).tolist()})
 
 
+@fixed_draws()
 def find_attractors(
     population: Population,
     key: Key,

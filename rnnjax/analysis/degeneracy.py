@@ -17,6 +17,7 @@ import xarray as xr
 
 from rnnjax.analysis.measures import MEASURES
 from rnnjax.analysis.networks import measure_population
+from rnnjax.devices import fixed_draws
 from rnnjax.metrics import METRICS, dsa, features, weights
 from rnnjax.metrics.base import Solved
 from rnnjax.population import Activity, Population
@@ -224,6 +225,7 @@ _EMPTY: dict[str, dict[str, float]] = {
 """Attributes where fewer than two networks converged."""
 
 
+@fixed_draws()
 def degeneracy(
     population: Population, key: Key, options: DegeneracyOptions | None = None
 ) -> xr.Dataset:

@@ -5,6 +5,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax import metrics
+from rnnjax.devices import fixed_draws
 from rnnjax.population import Population
 from rnnjax.training import Status
 from rnnjax.typing import Key
@@ -13,6 +14,7 @@ from rnnjax.validate import finite_positive, instance_of
 __all__ = ["measure_population"]
 
 
+@fixed_draws()
 def measure_population(
     population: Population,
     key: Key,

@@ -52,7 +52,12 @@ class Cell(abc.ABC):
     @property
     def kept(self) -> int:
         """Numbers stored per trial and time step for the gradient, for estimates of memory."""
-        return 6 * self.hidden
+        return 5 * self.hidden
+
+    @property
+    def visited(self) -> int:
+        """The same without a gradient: drive, state and current."""
+        return 3 * self.hidden
 
     def in_use(self, trials: int) -> int:
         """Numbers stored temporarily by a batch of `trials`, for estimates of memory."""

@@ -56,8 +56,12 @@ class Gated(Cell):
 
     @property
     def kept(self) -> int:
-        """Currents and values of all gates, and the state."""
-        return (4 * len(self.gates) + 4) * self.hidden
+        """Currents and values of all gates, with their cotangents."""
+        return 4 * len(self.gates) * self.hidden
+
+    def in_use(self, trials: int) -> int:
+        """The weights in flax's layout, and their cotangents."""
+        return 2 * self.products
 
     def step(self, params: Params, state: Array, drive: Array) -> Array:
         """The next state, from this one and this step's inputs."""

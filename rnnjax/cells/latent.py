@@ -65,9 +65,16 @@ class Latent(LowRankWeights, UnrolledCell):
         """The state, its cotangent and their products; nothing of size N."""
         return 4 * (len(self._keep) + self.inputs + self.outputs)
 
+    @property
+    def visited(self) -> int:
+        """The state and its products."""
+        return 2 * self.kept // 3
+
     def in_use(self, trials: int) -> int:
-        """Three tiles of units: currents, rates and cotangents."""
-        return 3 * min(self.hidden * trials, latent_kernel.tile_elements())
+        """Three tiles of units (currents, rates, cotangents), and the kernel's weights twice."""
+        tiles = 3 * min(self.hidden * trials, latent_kernel.tile_elements())
+        rows = self.rank + self.inputs + self.bias + len(self._keep)
+        return tiles + 2 * self.hidden * rows
 
     def _entering(self, params: Params) -> Float[Array, "F N"]:
         """m^T, W_in^T, and b as a last row."""

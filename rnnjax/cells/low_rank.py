@@ -73,6 +73,11 @@ class LowRank(LowRankWeights):
     name = "low_rank"
 
     @property
+    def kept(self) -> int:
+        """As in a dense network, with the two arguments of the update by JAX's own gradient."""
+        return 7 * self.hidden
+
+    @property
     def products(self) -> int:
         """N (2K + I + O)."""
         return self.hidden * (2 * self.rank + self.inputs + self.outputs)

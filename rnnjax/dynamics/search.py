@@ -18,6 +18,7 @@ import numpy as np
 from einops import rearrange
 
 from rnnjax.cells import Cell
+from rnnjax.devices import fixed_draws
 from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Bool, Complex, Float, Int, Key, Params
 from rnnjax.validate import finite_positive, instance_of, positive_integer
@@ -212,6 +213,7 @@ def _states(cell: Cell, params: Params, inputs: Array) -> Array:
     return jax.vmap(lambda one: rollout(cell, one, inputs).states)(params)
 
 
+@fixed_draws()
 def visited_states(
     cell: Cell,
     params: Params,

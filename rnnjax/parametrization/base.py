@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnjax.devices import fixed_draws
 from rnnjax.typing import Array, Key, Params
 
 __all__ = ["Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
@@ -76,6 +77,7 @@ class Parametrization(abc.ABC):
         """
 
 
+@fixed_draws()
 def initialize(
     key: Key, leaves: dict[str, Leaf], parametrization: Parametrization, hidden: int
 ) -> Params:

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rnnjax.devices import fixed_draws
 from rnnjax.plots.style import GREY, name_value, new_figure, ordered_colors, tidy
 from rnnjax.tasks import Task
 from rnnjax.validate import instance_of
@@ -20,6 +21,7 @@ def _draw_channels(axes: Axes, values: np.ndarray) -> None:
     axes.margins(x=0.01, y=0.1)
 
 
+@fixed_draws()
 def trial(task: Task, *, seed: int = 0) -> Figure:
     """Inputs and targets of one trial of `task` over time, a line per channel.
 

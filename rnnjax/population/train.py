@@ -58,8 +58,8 @@ def train_population(
 
     Raises:
         ValueError: a setting that is unknown, missing, invalid, or not provided for by the width
-            rule or the recipe, or a store that is in use, damaged or of another config
-            (`StoreError`).
+            rule or the recipe, networks that do not fit into memory, or a store that is in use,
+            damaged or of another config (`StoreError`).
     """
     instance_of("task", task, Task)
     instance_of("recipe", recipe, Recipe)
@@ -105,6 +105,8 @@ def load_population(store: str | Path | MemoryStore, **labels: Any) -> Populatio
         config = read_manifest(store)["config"]
         recorded = LossRecord(config["points"], config["spacing"])
         name, load = str(store), functools.partial(load_weights, store)
+        if results["status"].shape != sweep.shape:
+            raise StoreError(f"store: {store} is damaged: its results have other axes")
     others = [axis for axis in sweep.dimensions if axis.name != "seed"]
     for label in labels:
         one_of("labels", label, [axis.name for axis in others])

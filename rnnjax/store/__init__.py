@@ -1,17 +1,17 @@
 """Results and weights on disk."""
 
+from rnnjax.store.checked import read_checked, write_checked
 from rnnjax.store.checkpoints import Weights, gather_weights
+from rnnjax.store.limits import read_file, read_json
 from rnnjax.store.manifest import (
     StoreError,
     describe,
     digest,
     first_difference,
-    read_checked,
     rebuild,
     remove_leftovers,
     versions,
     write_atomically,
-    write_checked,
 )
 from rnnjax.store.parameters import axis_position, load_parameters, load_weights
 from rnnjax.store.results import ResultStore, load_results, read_manifest
@@ -31,6 +31,8 @@ __all__ = [
     "load_results",
     "load_weights",
     "read_checked",
+    "read_file",
+    "read_json",
     "read_manifest",
     "rebuild",
     "remove_leftovers",

@@ -1,6 +1,7 @@
 """Weights on disk, by orbax: one checkpoint per block, its runs stacked."""
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from rnnjax.store.limits import require_memory, require_plain_files
 from rnnjax.store.manifest import StoreError, delete_command, marker_file
 from rnnjax.typing import Params
 
@@ -78,19 +80,36 @@ def restore_weights(store: Path, block: str, expected: str | None = None) -> Wei
         if expected is None:
             raise StoreError(f"store: {store} kept no weights; train with keep_parameters")
         raise StoreError(f"store: {target} is missing; {advice}")
+    require_plain_files(store / "parameters")
     if expected not in (None, weights_digest(store, block)):
         raise StoreError(f"store: {target} is damaged (not what was written); {advice}")
     import orbax.checkpoint as ocp
 
     try:
         with ocp.StandardCheckpointer() as checkpointer:
+            _check_leaves(target, checkpointer.metadata(target).item_metadata.tree)
             return Weights(**jax.tree.map(np.asarray, checkpointer.restore(target)))
+    except StoreError:
+        raise
     except Exception as error:  # orbax and its back ends raise errors of their own
         raise StoreError(f"store: {target} is damaged ({_first_line(error)}); {advice}") from None
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _check_leaves(target: Path, tree: Any) -> None:
+    """Raises `StoreError` unless the weights, as declared, are two trees that fit into memory."""
+    names = [sorted(tree.get(part, ())) for part in Weights._fields]
+    if len(tree) != len(names) or names[0] != names[1] or not all(map(str.isidentifier, names[0])):
+        raise StoreError(f"store: {target} is damaged: its weights have other names")
+    leaves = [leaf for part in tree.values() for leaf in part.values()]
+    for kind in ("shape", "chunks"):
+        shapes = [leaf.shape if kind == "shape" else leaf.storage.chunk_shape for leaf in leaves]
+        sizes = zip(leaves, shapes, strict=True)
+        needed = sum(math.prod(shape) * np.dtype(leaf.dtype).itemsize for leaf, shape in sizes)
+        require_memory(str(target), needed)
 
 
 def gather_weights(

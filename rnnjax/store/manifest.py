@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import shlex
 import tempfile
 import time
@@ -25,12 +24,10 @@ __all__ = [
     "digest",
     "first_difference",
     "marker_file",
-    "read_checked",
     "rebuild",
     "remove_leftovers",
     "versions",
     "write_atomically",
-    "write_checked",
 ]
 
 
@@ -113,8 +110,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-_DIGEST = re.compile("[0-9a-f]{64}")
-
 _PARTIAL = ".partial"
 """Suffix of files that are being written."""
 
@@ -150,35 +145,3 @@ def remove_leftovers(folder: Path, age: float = _ABANDONED) -> None:
         with contextlib.suppress(FileNotFoundError):
             if time.time() - file.stat().st_mtime >= age:
                 file.unlink()
-
-
-def write_checked(path: Path, values: Mapping[str, Any], indent: int | None = 1) -> None:
-    """Writes a JSON file that contains its own digest, for `read_checked`."""
-    content = {**values, "sha256": digest(values)}
-    write_atomically(path, json.dumps(content, indent=indent) + "\n")
-
-
-def read_checked(
-    path: Path, name: str, advice: str, error: type[ValueError] = ValueError
-) -> dict[str, Any]:
-    """The values in a file of `write_checked`; one without a digest is read as it is.
-
-    Raises an `error` with `name`, the file and the `advice` for a damaged file, and
-    `FileNotFoundError`.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        expected = values.pop("sha256", None)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, AttributeError, TypeError) as reason:
-        raise error(f"{name}: {path} is damaged ({reason}); {advice}") from None
-    if expected is None:
-        # Files from before there were digests have no other one than a manifest's `hash`; in a
-        # later one it is the name of the field that is damaged.
-        damaged = any(_DIGEST.fullmatch(str(v)) for key, v in values.items() if key != "hash")
-    else:
-        damaged = expected != digest(values)
-    if damaged:
-        raise error(f"{name}: {path} is damaged (not what was written); {advice}")
-    return values

@@ -31,18 +31,23 @@ import filelock
 import numpy as np
 import xarray as xr
 
+from rnnjax.store.checked import read_checked, write_checked
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
+from rnnjax.store.limits import (
+    require_arrays,
+    require_block_name,
+    require_plain_files,
+    require_size,
+)
 from rnnjax.store.manifest import (
     StoreError,
     delete_command,
     digest,
     first_difference,
     marker_file,
-    read_checked,
     remove_leftovers,
     versions,
     write_atomically,
-    write_checked,
 )
 
 __all__ = ["ResultStore", "load_results", "read_manifest", "read_markers"]
@@ -75,6 +80,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         raise _ManifestError(
             f"store: {file} is damaged (its hash does not match its config); {_REPEAT}"
         )
+    require_size(known[2])
     return manifest
 
 
@@ -131,12 +137,13 @@ class ResultStore:
                 self._write_manifest()
             _remove_leftovers(self.path)
             if not read_markers(self.path):
+                require_plain_files(self.path / "results.zarr")
                 self._write_template(self.path / "results.zarr")
                 self._write_metadata_digest()
             self._read_or_restore()
             import zarr  # slow to import
 
-            self._group = zarr.open_group(self.path / "results.zarr", mode="r+")
+            self._group = zarr.open_group(self.path / "results.zarr", mode="r+", zarr_format=3)
         except BaseException as error:
             self._lock.release()
             if isinstance(error, OSError):
@@ -185,6 +192,7 @@ class ResultStore:
         return {marker.get("sweep") for marker in markers.values()} == {digest(self._config)}
 
     def _write_manifest(self) -> None:
+        require_size(self._config)
         manifest = {
             "format": FORMAT,
             "hash": digest(self._config),
@@ -332,12 +340,13 @@ def read_markers(path: Path) -> dict[str, dict[str, Any]]:
     """
     markers = {}
     for file in sorted((path / "blocks").glob("*.json")):
+        require_block_name(file.stem)
         advice = _delete_advice(path, [file.stem])
         marker = read_checked(file, "store", advice, StoreError)
         try:
             np.array(marker["cells"], int)
             marker["digests"].items()
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise StoreError(f"store: {file} is damaged ({error}); {advice}") from None
         markers[file.stem] = marker
     return markers
@@ -360,8 +369,9 @@ def _finished(path: Path, shape: tuple[int, ...], markers: dict[str, dict[str, A
 def _read(path: Path, manifest: dict[str, Any], markers: dict[str, dict[str, Any]]) -> xr.Dataset:
     """The dataset, checked against manifest and markers; cells without marker are empty."""
     folder = path / "results.zarr"
+    require_arrays(folder)
     try:
-        dataset = xr.open_zarr(folder, consolidated=False, chunks=None).load()
+        dataset = xr.open_zarr(folder, consolidated=False, chunks=None, zarr_format=3).load()
     except Exception as error:  # codecs and metadata readers raise errors of their own
         if not markers:
             raise StoreError(

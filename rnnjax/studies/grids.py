@@ -1,6 +1,5 @@
 """Parts of the studies that train a grid: settings, costs, cached values, and the run itself."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import xarray as xr
 import rnnjax
 from rnnjax.devices import Layout, default_layout
 from rnnjax.report import Page, Provenance, write_report
-from rnnjax.store import digest, read_checked, versions, write_checked
+from rnnjax.store import digest, read_checked, read_json, versions, write_checked
 from rnnjax.studies.launch import Config
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.sweep import cost, plan
@@ -54,7 +53,7 @@ def task_options(config: Config, task: str) -> dict[str, Any]:
 
 def training_seconds(store: Path) -> float:
     """Seconds of training of a store's results, over all calls that computed them."""
-    return sum(json.loads(file.read_text())["seconds"] for file in store.glob("blocks/*.json"))
+    return sum(read_json(file)["seconds"] for file in store.glob("blocks/*.json"))
 
 
 def device_name() -> str:

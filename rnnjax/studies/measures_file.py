@@ -6,7 +6,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from rnnjax.store import write_atomically
+from rnnjax.store import read_file, write_atomically
 
 __all__ = ["read_measures", "write_measures"]
 
@@ -27,15 +27,15 @@ def read_measures(file: Path) -> xr.Dataset:
 
     Raises `ValueError` for a damaged file, and `OSError` for one that is missing.
     """
-    content, expected = file.read_bytes(), _digest_file(file)
-    if not expected.exists():
-        try:
-            return _load(content)
-        except Exception as error:  # a reader of a damaged file raises errors of all kinds
-            raise _damaged(file, str(error) or type(error).__name__) from None
-    if expected.read_text(errors="replace").strip() != hashlib.sha256(content).hexdigest():
-        raise _damaged(file, "its content is not what was written")
-    return _load(content)
+    content, expected = read_file(file), _digest_file(file)
+    if expected.exists():
+        written = read_file(expected).decode(errors="replace").strip()
+        if written != hashlib.sha256(content).hexdigest():
+            raise _damaged(file, "its content is not what was written")
+    try:
+        return _load(content)
+    except Exception as error:  # a reader of a damaged file raises errors of all kinds
+        raise _damaged(file, str(error) or type(error).__name__) from None
 
 
 def _load(content: bytes) -> xr.Dataset:

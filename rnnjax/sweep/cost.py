@@ -23,9 +23,12 @@ __all__ = [
     "measure_machine",
     "memory_budget",
     "nominal_machine",
+    "out_of_memory",
+    "require_memory",
     "runs_that_fit",
     "step_flops",
     "step_seconds",
+    "too_large",
 ]
 
 _WORD = 4  # bytes of a float32
@@ -43,24 +46,16 @@ def _parameter_bytes(setup: Setup) -> int:
     return _WORD * sum(math.prod(leaf.shape) for leaf in setup.cell.leaves().values())
 
 
-def _working_bytes(setup: Setup) -> int:
-    """Memory of a run while it trains or is evaluated.
-
-    Gradient and update, and per time step the numbers that the cell keeps (in a dense network
-    drive, state and current, and two cotangents); or the trajectory of the evaluation.
-    """
+def _step_bytes(setup: Setup) -> int:
+    """Memory of the trials of one training step of one run."""
     cell, batch = setup.cell, setup.recipe.batch
-    training = _WORD * (
-        batch * setup.task.steps * (cell.kept + _channels(cell)) + cell.in_use(batch)
-    )
-    trials = max(setup.evaluation_trials, setup.recipe.validates * setup.recipe.validation_trials)
-    evaluation = evaluation_bytes(cell, setup.task, trials)
-    return 2 * _parameter_bytes(setup) + max(training, evaluation)
+    kept = batch * setup.task.steps * (cell.kept + _channels(cell))
+    return _WORD * (kept + cell.in_use(batch))
 
 
 def evaluation_bytes(cell: Cell, task: Task, trials: int) -> int:
     """Memory of one network in a batch of trials, without a gradient."""
-    kept = trials * task.steps * (2 * cell.kept // 3 + _channels(cell))
+    kept = trials * task.steps * (cell.visited + _channels(cell))
     return _WORD * (kept + cell.in_use(trials))
 
 
@@ -69,12 +64,45 @@ def _channels(cell: Cell) -> int:
 
 
 def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
-    """Memory of a block: weights, moments and best weights of all runs, and the active runs."""
-    copies = 1 + 2 * (setup.recipe.optimizer == "adam") + (setup.recipe.stop == "threshold")
-    at_rest = copies * _parameter_bytes(setup) * runs
+    """Memory of a block, within a factor of 1.5 on CPU: its weights and moments, and its trials.
+
+    A program that maps runs one after another writes their new states beside the old ones.
+    """
+    recipe, size = setup.recipe, layout.padded(runs)
+    active = min(layout.side_by_side or size, size)
+    weights = _parameter_bytes(setup)
     if layout.share == "units":  # every device holds all weights
-        at_rest *= len(layout.devices)
-    return at_rest + min(layout.side_by_side or runs, runs) * _working_bytes(setup)
+        weights *= len(layout.devices)
+    copies = 1 + 2 * (recipe.optimizer == "adam") + (recipe.stop == "threshold")
+    training = weights + _step_bytes(setup)  # the gradient is as large as the weights
+    if recipe.validates:
+        trials = recipe.validation_trials
+        training = max(training, evaluation_bytes(setup.cell, setup.task, trials))
+    training *= active
+    if active < size:
+        training += (size + active) * copies * weights
+    evaluation = active * evaluation_bytes(setup.cell, setup.task, setup.evaluation_trials)
+    return size * copies * weights + max(training, evaluation)
+
+
+def require_memory(setup: Setup, layout: Layout) -> None:
+    """Raises `ValueError` unless the smallest block fits into the free memory."""
+    needed, free = block_bytes(setup, 1, layout), memory_budget(layout, 1.0)
+    if needed > free:
+        raise too_large(setup, f"{needed:,} bytes, with {free:,} bytes free")
+
+
+def too_large(setup: Setup, reason: str) -> ValueError:
+    """The error of networks that do not fit into memory even one by one."""
+    return ValueError(
+        f"hidden: expected networks that fit into memory, got {setup.cell.hidden} units in trials "
+        f"of {setup.task.steps} steps: {reason}"
+    )
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory was lacking; on CPU the error's code is not RESOURCE_EXHAUSTED."""
+    return "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
 
 
 def runs_that_fit(setup: Setup, runs: int, layout: Layout, budget: int) -> int:

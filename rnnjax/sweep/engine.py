@@ -204,8 +204,8 @@ def run_sweep(
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
 
     Raises:
-        ValueError: a mask of another shape, weights to keep without a store, or a store that is in
-            use, damaged or of another sweep (`StoreError`).
+        ValueError: a mask of another shape, weights to keep without a store, networks too large for
+            the memory, or a store that is in use, damaged or of another sweep (`StoreError`).
     """
     engine = engine or Engine()
     instance_of("sweep", sweep, Sweep)
@@ -220,7 +220,7 @@ def run_sweep(
             sink.require_parameters()
         blocks = plan(sweep, layout, engine, mask)
         planned = sum(block.runs for block in blocks)
-        blocks = list(_skip_finished(blocks, sink.finished()))
+        blocks = list(_unfinished(blocks, sink.finished(), layout))
         if progress is not None:
             progress.begin(blocks, planned - sum(block.runs for block in blocks))
             stack.callback(progress.end)
@@ -274,10 +274,15 @@ def _layout(sweep: Sweep, engine: Engine) -> Layout:
     return layout
 
 
-def _skip_finished(blocks: list[Block], finished: np.ndarray) -> Iterator[Block]:
-    """The blocks without their finished runs; the size of the program does not change."""
+def _unfinished(blocks: list[Block], finished: np.ndarray, layout: Layout) -> Iterator[Block]:
+    """The blocks without their finished runs; the size of the program does not change.
+
+    Raises `ValueError` for networks too large for the memory.
+    """
     for block in blocks:
         pending = ~finished[tuple(block.cells.T)]
+        if pending.any():
+            cost.require_memory(block.setup, layout)
         if pending.all():
             yield block
         elif pending.any():
@@ -339,13 +344,10 @@ def _train_within_memory(
         )  # fmt: skip
     except jax.errors.JaxRuntimeError as error:
         half = block.runs // 2
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not cost.out_of_memory(error):
             raise
         if half == 0:
-            raise ValueError(
-                f"hidden: expected networks that fit into memory, got one of {setup.cell.hidden} "
-                f"units that does not, in trials of {setup.task.steps} steps"
-            ) from error
+            raise cost.too_large(setup, "memory ran out") from error
     warnings.warn(
         f"out of memory with {block.size} runs of {setup.cell.hidden} units; "
         f"continuing with blocks of {block.runs - half}",

@@ -2,11 +2,13 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
 from rnnjax.devices import Layout, default_layout
+from rnnjax.sweep import cost
 from rnnjax.sweep.block import train_block
 from rnnjax.tasks import Task
 from rnnjax.training import Hyper, Recipe, Setup, Status, check_settings, output_scale
@@ -61,7 +63,7 @@ def train_one(
 
     Raises:
         ValueError: a setting that is unknown, missing, invalid, or not provided for by the width
-            rule or the recipe, or an invalid seed.
+            rule or the recipe, an invalid seed, or a network that does not fit into memory.
     """
     values = check_settings(settings, ("seed", "evaluation_trials"))
     hyper = Hyper(seed=validate.seed("seed", seed), **values)
@@ -70,7 +72,13 @@ def train_one(
     layout = Layout(default_layout(devices=1).devices, 1)
     segment = min(100, setup.recipe.steps)
     runs = Hyper(*(np.array([value]) for value in hyper))
-    block = train_block(setup, runs, layout, size=1, segment=segment)
+    cost.require_memory(setup, layout)
+    try:
+        block = train_block(setup, runs, layout, size=1, segment=segment)
+    except jax.errors.JaxRuntimeError as error:
+        if not cost.out_of_memory(error):
+            raise
+        raise cost.too_large(setup, "memory ran out") from error
     assert block.weights is not None
     return Trained(
         setup=setup,

@@ -34,7 +34,7 @@ def load_sweep(store: str | Path) -> Sweep:
         fields["axes"] = tuple(Axis(n, tuple(labels.get(n, values)), values) for n, values in axes)
         sweep = Sweep(**fields)
         rebuilt = sweep_config(sweep, Engine(points=config["points"], spacing=config["spacing"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StoreError(
             f"store: {store} holds a sweep that cannot be rebuilt: {error} (import the module of a "
             "spec of your own first)"

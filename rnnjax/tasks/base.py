@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import jax
 
+from rnnjax.devices import fixed_draws
 from rnnjax.typing import Array, Float, Key
 from rnnjax.validate import finite_positive, one_of
 
@@ -61,6 +62,7 @@ class Task(abc.ABC):
         """The out-of-distribution variant, with memory periods longer by `factor`."""
         raise ValueError(f"task {self.name!r}: it defines no stretched variant")
 
+    @fixed_draws()
     def batch(self, key: Key, trials: int) -> Trial:
         """Draws `trials` independent trials: inputs [B, T, I], and so on."""
         return jax.vmap(self.sample)(jax.random.split(key, trials))

@@ -11,7 +11,7 @@ import xarray as xr
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
-from rnnjax.devices import single_precision
+from rnnjax.devices import fixed_draws, single_precision
 from rnnjax.tasks import Task
 from rnnjax.training.penalties import PENALTIES
 from rnnjax.training.recipe import Recipe
@@ -89,7 +89,7 @@ def coordinate_check(
         setup = Setup(task, fitted(cell, task).replace(hidden=width), recipe)
         setup.require_settings(Hyper(seed=0, **values))
         single = {name: jnp.float32(value) for name, value in values.items()}
-        with single_precision():
+        with single_precision(), fixed_draws():
             measured.append(_measure(setup, jnp.arange(seeds), single, steps, trials))
     dims = ("hidden", "seed", "step")
     data = {name: (dims, np.stack([one[name] for one in measured])) for name in MEASURES}

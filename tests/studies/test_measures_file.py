@@ -1,9 +1,13 @@
 """Damage to a file of measures is found, wherever it is."""
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 
+from rnnjax.studies.degeneracy.study import read_study
 from rnnjax.studies.measures_file import read_measures, write_measures
 
 
@@ -60,6 +64,37 @@ def test_a_file_without_digest_is_read_and_a_short_one_refused(file, length):
     file.write_bytes(file.read_bytes()[:length])
     with pytest.raises(ValueError, match=r"^measures: .* is damaged"):
         read_measures(file)
+
+
+def test_other_content_with_its_digest_is_refused(file):
+    content = b"CDF\x01" + b"\xff" * 100
+    file.write_bytes(content)
+    file.with_name(file.name + ".sha256").write_text(hashlib.sha256(content).hexdigest())
+    with pytest.raises(ValueError, match=r"^measures: .* is damaged"):
+        read_measures(file)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["../elsewhere.nc", "/etc/passwd", "measures/../../elsewhere.nc", "measures/link.nc", 3, ".."],
+)
+def test_measures_outside_the_workdir_are_not_read(place, file, tmp_path):
+    workdir = tmp_path / "workdir"
+    (workdir / "measures").mkdir(parents=True)
+    write_measures(measures(), tmp_path / "elsewhere.nc")
+    (workdir / "measures" / "link.nc").symlink_to(tmp_path / "elsewhere.nc")
+    factor = {"name": "a", "title": "A", "setting": "b", "levels": ["1"], "conditions": [place]}
+    index = {"study": "table1", "command": "python", "factors": [factor]}
+    (workdir / "study.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"^table1: .* is damaged"):
+        read_study("table1", workdir)
+
+
+def test_an_index_that_is_a_link_is_not_read(tmp_path):
+    (tmp_path / "elsewhere.json").write_text('{"study": "table1"}')
+    (tmp_path / "study.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(ValueError, match=r"^workdir: .*study.json"):
+        read_study("table1", tmp_path)
 
 
 def test_a_missing_file_is_an_error_of_the_system(tmp_path):

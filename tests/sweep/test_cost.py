@@ -1,18 +1,18 @@
 """The memory model against the memory that XLA plans, and the blocks that follow from it."""
 
 import dataclasses
+import re
 
-import jax
-import jax.numpy as jnp
 import pytest
 
 import rnnjax
 import tiny
 from rnnjax.cells import fitted
 from rnnjax.devices import Layout, default_layout
-from rnnjax.sweep import cost, plan, programs
+from rnnjax.sweep import cost, engine, plan, solo
+from rnnjax.sweep.ahead import ProgramKey, lower_programs
 from rnnjax.sweep.engine import Engine
-from rnnjax.training import Hyper, Setup
+from rnnjax.training import Setup
 
 TASK = rnnjax.tasks.delayed_cue()
 
@@ -26,57 +26,81 @@ def layout(map_width, devices=1):
     return Layout(default_layout().devices[:devices], map_width)
 
 
-def peak(program, *arguments):
-    """Bytes per device that XLA plans for a program."""
-    analysis = program.lower(*arguments).compile().memory_analysis()
-    if analysis is None:
-        pytest.skip("this backend does not report the memory of programs")
-    return (
-        analysis.argument_size_in_bytes
-        + analysis.output_size_in_bytes
-        + analysis.temp_size_in_bytes
-        - analysis.alias_size_in_bytes
-    )
+def peak(what, where, runs):
+    """Bytes on all devices that XLA plans for the largest of a block's programs."""
+    largest = 0
+    with where.context():
+        for (name, *_), lowered in lower_programs(ProgramKey(what, where, where.padded(runs), 3)):
+            if name in ("init", "start"):
+                continue
+            analysis = lowered.compile().memory_analysis()
+            if analysis is None:
+                pytest.skip("this backend does not report the memory of programs")
+            taken = (
+                analysis.argument_size_in_bytes
+                + analysis.output_size_in_bytes
+                + analysis.temp_size_in_bytes
+                - analysis.alias_size_in_bytes
+            )
+            largest = max(largest, len(where.devices) * taken)
+    return largest
 
 
-def block_shapes(what, runs, layout):
-    """The block before its first step, as shapes."""
-
-    def placed(tree):
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=layout.sharding()), tree
-        )
-
-    column = jax.ShapeDtypeStruct((runs,), jnp.int32)
-    number = jax.ShapeDtypeStruct((runs,), jnp.float32)
-    hyper = Hyper(number, column, number, number, number)
-    params = jax.eval_shape(lambda s: programs.init_block(what.cell, layout, s), column)
-    real = jax.ShapeDtypeStruct((runs,), bool)
-    state = jax.eval_shape(lambda h, p, r: programs.start_block(what, layout, h, p, r),
-                           hyper, params, real)  # fmt: skip
-    return placed(state)
+UNTIL = rnnjax.Recipe.until(0.1, steps_per_epoch=2, batch=16, validation_trials=64)
+CASES = {
+    "rate": (rnnjax.cells.rate(64), rnnjax.Recipe("sgd"), 50, 8, None),
+    "rate in a long evaluation": (rnnjax.cells.rate(32), rnnjax.Recipe("adam"), 400, 4, None),
+    "latent": (rnnjax.cells.latent(20_000, rank=2), rnnjax.Recipe("adam"), 50, 6, 1),
+    "population with epochs": (rnnjax.cells.rate(64), UNTIL, 50, 8, 1),
+    "gated": (rnnjax.cells.gru(48), rnnjax.Recipe("adam"), 50, 6, 1),
+}
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_the_memory_model_is_right_within_a_factor(case):
+    cell, recipe, trials, runs, width = CASES[case]
+    what, where = Setup(TASK, fitted(cell, TASK), recipe, trials), layout(width, 2)
+    taken = peak(what, where, runs)
+    assert taken / 1.5 < cost.block_bytes(what, runs, where) < 1.5 * taken
+
+
+HUGE = rnnjax.cells.rate(10**7)  # 400 TB of weights
+
+
 @pytest.mark.parametrize(
-    ("hidden", "runs", "map_width", "optimizer", "devices"),
-    [(64, 8, None, "sgd", 1), (16, 64, 1, "adam", 2)],
+    "train",
+    [
+        lambda: rnnjax.train_one(TASK, HUGE, learning_rate=0.1),
+        lambda: rnnjax.train_population(TASK, HUGE, rnnjax.Recipe(), seeds=2, learning_rate=0.1),
+        lambda: rnnjax.run_sweep(
+            tiny.sweep("delayed_match", {"hidden": (4, 10**7), "learning_rate": (0.1,)})
+        ),
+    ],
+    ids=["train_one", "train_population", "run_sweep"],
 )
-def test_the_memory_model_is_right_within_a_factor(hidden, runs, map_width, optimizer, devices):
-    what, where = setup(hidden, optimizer), layout(map_width, devices)
-    state = block_shapes(what, runs, where)
-    taken = devices * peak(programs.advance_block, what, where, state, 5)
-    assert taken / 2.5 < cost.block_bytes(what, runs, where) < 2.5 * taken
+def test_networks_that_cannot_fit_are_refused_before_the_start(train, monkeypatch):
+    def started(*_, **__):
+        pytest.fail("a block was started")
 
-
-@pytest.mark.slow
-def test_a_large_evaluation_is_counted_too():
-    what, where = setup(32, trials=400), layout(None)
-    state = block_shapes(what, 4, where)
-    taken = peak(
-        programs.evaluate_block, what.evaluation, where, state.hyper, state.params, state.status
+    monkeypatch.setattr(engine, "train_block", started)
+    monkeypatch.setattr(solo, "train_block", started)
+    with pytest.raises(ValueError, match=r"^hidden: .*\b10000000 units") as error:
+        train()
+    needed, free = (
+        int(n.replace(",", "")) for n in re.findall(r"([\d,]+) bytes", str(error.value))
     )
-    assert taken / 2.5 < cost.block_bytes(what, 4, where) < 2.5 * taken
+    assert needed > 4e14 > free > 0
+
+
+def test_the_limit_is_the_free_memory(monkeypatch):
+    what, where = setup(64), layout(1)
+    needed = cost.block_bytes(what, 1, where)
+    monkeypatch.setattr(cost, "memory_budget", lambda *_: needed)
+    cost.require_memory(what, where)
+    monkeypatch.setattr(cost, "memory_budget", lambda *_: needed - 1)
+    with pytest.raises(ValueError, match="^hidden: expected"):
+        cost.require_memory(what, where)
 
 
 def test_flops_equal_the_formula():

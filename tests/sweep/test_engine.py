@@ -272,18 +272,19 @@ def test_a_resumed_sweep_states_the_runs_it_found(capsys, tmp_path):
     assert capsys.readouterr().err == ""
 
 
-def out_of_memory_above(size):
+def out_of_memory_above(size, code="RESOURCE_EXHAUSTED: "):
     def train(setup, hyper, layout, **options):
         if len(hyper.seed) > size:
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+            raise jax.errors.JaxRuntimeError(f"{code}Out of memory allocating 9 bytes")
         return block.train_block(setup, hyper, layout, **options)
 
     return train
 
 
-def test_a_block_is_halved_when_memory_runs_out(monkeypatch):
+@pytest.mark.parametrize("code", ["RESOURCE_EXHAUSTED: ", "INTERNAL: Error dispatching: "])
+def test_a_block_is_halved_when_memory_runs_out(code, monkeypatch):
     whole = results()
-    monkeypatch.setattr(engine, "train_block", out_of_memory_above(3))
+    monkeypatch.setattr(engine, "train_block", out_of_memory_above(3, code))
     sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -294,7 +295,10 @@ def test_a_block_is_halved_when_memory_runs_out(monkeypatch):
 
 
 def test_a_single_run_that_does_not_fit_is_an_error(monkeypatch):
-    monkeypatch.setattr(engine, "train_block", out_of_memory_above(0))
+    for module in ("engine", "solo"):
+        monkeypatch.setattr(f"rnnjax.sweep.{module}.train_block", out_of_memory_above(0))
+    with pytest.raises(ValueError, match="^hidden: expected networks that fit into memory"):
+        train_one(tiny.TASKS["delayed_match"], tiny.CELL, tiny.recipe(), learning_rate=0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(ValueError, match="^hidden: expected networks that fit into memory"):

@@ -1,11 +1,15 @@
-"""Networks train and are evaluated in single precision, also where JAX has 64 bits enabled."""
+"""Numbers do not depend on JAX's settings: networks train in single precision, draws are fixed."""
 
+import contextlib
+
+import chex
 import jax
 import numpy as np
 import pytest
 
 import rnnjax
 import tiny
+from rnnjax.dynamics import visited_states
 from rnnjax.sweep import Engine, run_sweep
 
 RECIPE = tiny.recipe("adam")
@@ -32,14 +36,45 @@ def results(folder):
     }
 
 
-@pytest.mark.slow
-def test_numbers_are_the_same_with_64_bits_enabled(tmp_path):
-    expected = results(tmp_path / "32")
-    jax.config.update("jax_enable_x64", True)  # for all threads
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    return results(tmp_path_factory.mktemp("expected") / "store")
+
+
+@contextlib.contextmanager
+def changed(setting, value):
+    """A setting of JAX, changed for all threads."""
+    before = getattr(jax.config, setting)
+    jax.config.update(setting, value)
     try:
-        found = results(tmp_path / "64")
+        yield
     finally:
-        jax.config.update("jax_enable_x64", False)
+        jax.config.update(setting, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("setting", "value"), [("jax_enable_x64", True), ("jax_threefry_partitionable", False)]
+)
+def test_numbers_are_the_same_under_other_settings_of_jax(setting, value, expected, tmp_path):
+    with changed(setting, value):
+        found = results(tmp_path / "store")
     for name, value in expected.items():
         assert found[name].dtype == value.dtype, name
         np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_draws_do_not_depend_on_how_jax_divides_keys():
+    key, cell, task = jax.random.key(3), tiny.CELL, tiny.TASKS["flip_flop"]
+    weights = {name: np.ones((1, *leaf.shape), "f4") for name, leaf in cell.leaves().items()}
+    inputs = np.ones((4, 6, 1), "f4")
+    programs = (
+        lambda key: jax.random.normal(key, (3,)),
+        jax.jit(lambda key: (cell.init(key), task.batch(key, 3))),
+        lambda key: visited_states(cell, weights, inputs, count=5, key=key, noise=0.1),
+    )
+    before = [draw(key) for draw in programs]
+    with changed("jax_threefry_partitionable", False):
+        after = [draw(key) for draw in programs]
+    assert not np.array_equal(before[0], after[0])
+    chex.assert_trees_all_equal(before[1:], after[1:])

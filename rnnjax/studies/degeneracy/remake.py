@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnnjax.report import Provenance, write_report
+from rnnjax.store import read_file
 from rnnjax.studies.degeneracy.fixed_points import FixedPointRow, FixedPointSummary, picture
 from rnnjax.studies.degeneracy.page import degeneracy_page
 from rnnjax.studies.degeneracy.study import read_study
@@ -43,9 +44,12 @@ def remake(workdir: str | Path) -> Path:
 
 def _read_fixed_points(workdir: Path, index: dict) -> FixedPointSummary | None:
     """The fixed points that the study found."""
-    rows = [FixedPointRow(**row) for row in index.get("fixed_points", [])]
+    try:
+        rows = [FixedPointRow(**row) for row in index.get("fixed_points", [])]
+    except TypeError as error:
+        raise ValueError(f"workdir: {workdir} is damaged: fixed points: {error}") from None
     file = workdir / "figures" / "fixed_points.png"
-    return FixedPointSummary(rows, picture(file.read_bytes())) if rows and file.exists() else None
+    return FixedPointSummary(rows, picture(read_file(file))) if rows and file.exists() else None
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -161,6 +161,14 @@ def _place(file: Path) -> str:
     return f"measures/{file.name}"
 
 
+def _listed(workdir: Path, place: str) -> Path:
+    """The file that an index lists; raises `ValueError` for one that is not among the measures."""
+    file = Path(place)
+    if file.parent != Path("measures") or file.suffix != ".nc":
+        raise ValueError(f"conditions: expected measures/NAME.nc, got {place!r}")
+    return Path(workdir) / file
+
+
 def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
     """The command of a finished study and its comparisons; raises `ValueError` if there is none."""
     known = read_index(workdir)
@@ -175,7 +183,7 @@ def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
         comparisons = [
             Comparison(
                 factor["name"], factor["title"], factor["setting"], tuple(factor["levels"]),
-                tuple(read_measures(Path(workdir) / file) for file in factor["conditions"]),
+                tuple(read_measures(_listed(workdir, file)) for file in factor["conditions"]),
             )
             for factor in known["factors"]
         ]  # fmt: skip

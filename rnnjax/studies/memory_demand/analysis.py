@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import xarray as xr
 
-from rnnjax.devices import Layout, default_layout, padded_index
+from rnnjax.devices import Layout, default_layout, fixed_draws, padded_index
 from rnnjax.tasks import Task, Trial
 from rnnjax.typing import Array, Bool, Float, Int, Key, Scalar
 from rnnjax.validate import finite_positive, fraction, instance_of, one_of, positive_integer, whole
@@ -119,6 +119,7 @@ class _Samples(NamedTuple):
     """The target to be predicted, y_{t+1}."""
 
 
+@fixed_draws()
 def memory_demand(
     task: Task,
     histories: Sequence[int] = HISTORIES,

@@ -1,0 +1,119 @@
+"""Limits on what is read: a folder made by somebody else can at worst be refused.
+
+Paths stay inside the folder, links are refused, sizes are compared with the free memory before
+anything is allocated, and arrays are decoded only by the codecs that this package writes with:
+older zarr formats also have filters that unpickle.
+"""
+
+import json
+import math
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rnnjax.devices import free_memory
+from rnnjax.store.manifest import StoreError
+
+__all__ = [
+    "read_file",
+    "read_json",
+    "require_arrays",
+    "require_block_name",
+    "require_memory",
+    "require_plain_files",
+    "require_size",
+]
+
+MOST_RUNS = 10**7
+_SHARE = 0.5  # of the free memory: data are copied while they are checked
+_CODECS = {"bytes", "vlen-utf8", "zstd"}
+_TEXT = 16  # bytes of a label that is text, at least: a pointer and its length
+_KINDS = {"bool": 1, "string": _TEXT} | {
+    f"{kind}{bits}": bits // 8 for kind in ("int", "uint", "float") for bits in (8, 16, 32, 64)
+}
+
+
+def require_memory(what: str, needed: int) -> None:
+    """Raises `StoreError` unless `needed` bytes fit into half of the free memory."""
+    free = int(_SHARE * free_memory())
+    if needed > free:
+        raise StoreError(f"store: {what} takes {needed:,} bytes, expected at most {free:,}")
+
+
+def read_file(file: Path) -> bytes:
+    """The content of a file; raises `StoreError` for a link, a device or a pipe, or if too large.
+
+    Raises `OSError` for a file that is missing or cannot be read.
+    """
+    facts = os.lstat(file)
+    if not stat.S_ISREG(facts.st_mode):
+        raise StoreError(f"store: expected a plain file, got {file}")
+    require_memory(str(file), facts.st_size)
+    return file.read_bytes()
+
+
+def read_json(file: Path) -> Any:
+    """The data of a JSON file; raises as `read_file`, and `ValueError` for other content."""
+    try:
+        return json.loads(read_file(file).decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def require_plain_files(folder: Path) -> None:
+    """Raises `StoreError` if anything in `folder` is a link, or no plain file or folder."""
+    if folder.is_symlink():
+        raise StoreError(f"store: expected a folder, got the link {folder}")
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(place, name)
+            mode = os.lstat(path).st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise StoreError(f"store: expected plain files and folders, got {path}")
+
+
+def require_size(config: Any) -> None:
+    """Raises `StoreError` for the config of a sweep of more than ten million runs."""
+    axes = config.get("axes") if isinstance(config, Mapping) else None
+    if isinstance(axes, Mapping):
+        runs = math.prod(len(values) for values in axes.values() if isinstance(values, list))
+        if runs > MOST_RUNS:
+            raise StoreError(f"store: expected at most {MOST_RUNS:,} runs in a sweep, got {runs:,}")
+
+
+def require_block_name(name: str) -> None:
+    """Raises `StoreError` unless a block's name, that of a folder, has letters, digits, - and _."""
+    if not name or not all(c.isalnum() or c in "-_" for c in name):
+        raise StoreError(
+            f"store: expected letters, digits, - and _ in a block's name, got {name!r}"
+        )
+
+
+def require_arrays(group: Path) -> None:
+    """Raises `StoreError` if arrays of a zarr group do not fit into memory or have other codecs."""
+    require_plain_files(group)
+    needed = 0
+    for file in sorted(group.glob("*/zarr.json")):
+        try:
+            found = read_json(file)
+            codecs = {codec["name"] for codec in found["codecs"]}
+            itemsize = _KINDS[found["data_type"]]
+            shapes = found["shape"], found["chunk_grid"]["configuration"]["chunk_shape"]
+            numbers = [math.prod(map(_length, shape)) for shape in shapes]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"store: {file} is damaged ({error}); the command that made the store restores it"
+            ) from None
+        if others := codecs - _CODECS:
+            known = ", ".join(sorted(_CODECS))
+            raise StoreError(f"store: {file}: expected codecs among {known}, got {others}")
+        needed += itemsize * max(numbers)
+    require_memory(str(group), needed)
+
+
+def _length(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"a length is {value!r}")
+    return value

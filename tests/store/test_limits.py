@@ -1,0 +1,234 @@
+"""Folders made by somebody else: refused in time, and nothing outside them is read or run."""
+
+import json
+import os
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import zarr
+
+import rnnjax
+import tiny
+from rnnjax import Engine, StoreError, load_parameters, load_population, load_results
+from rnnjax.store import ResultStore, Weights, digest, limits, read_json, write_checked
+from rnnjax.store.checkpoints import save_weights
+from rnnjax.sweep import empty_results, load_sweep, sweep_config
+
+SWEEP = tiny.sweep("delayed_match", {"hidden": (3,), "learning_rate": (0.1,), "seed": (0, 1, 2)})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A complete store with weights, in one block called `all`."""
+    path, rng = tmp_path_factory.mktemp("made") / "store", np.random.default_rng(0)
+    template, shape = empty_results(SWEEP), SWEEP.shape
+    cells = np.argwhere(np.ones(shape, bool))
+    values = {n: np.ones((3, *v.shape[3:]), v.dtype) for n, v in template.data_vars.items()}
+    leaves = next(SWEEP.setups())[1].cell.leaves()
+    weights = {
+        name: rng.normal(size=(3, *leaf.shape)).astype("f4") for name, leaf in leaves.items()
+    }
+    with ResultStore(path, template, sweep_config(SWEEP, Engine())) as store:
+        store.write("all", cells, values, Weights(weights, weights), seconds=1.0)
+    assert len(load_population(path)) == 3
+    return path
+
+
+@pytest.fixture
+def store(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "store")
+
+
+def edit(file, change):
+    """Changes a file of a store as somebody would who writes the digests anew."""
+    content = json.loads(file.read_text())
+    content.pop("sha256", None)
+    change(content)
+    if file.name == "manifest.json":
+        content["hash"] = digest(content["config"])
+    if file.name == "zarr.json":
+        file.write_text(json.dumps(content))
+        (file.parents[2] / "metadata.sha256").unlink(missing_ok=True)
+    else:
+        write_checked(file, content)
+
+
+def declare(**fields):
+    def change(array):
+        array.update({n: v for n, v in fields.items() if n != "chunks"})
+        if "chunks" in fields:
+            array["chunk_grid"]["configuration"]["chunk_shape"] = fields["chunks"]
+
+    return change
+
+
+def array(name, **fields):
+    return lambda p: edit(p / "results.zarr" / name / "zarr.json", declare(**fields))
+
+
+def axes(**values):
+    return lambda p: edit(p / "manifest.json", lambda m: m["config"]["axes"].update(values))
+
+
+def outside(where):
+    """Moves a part of the store out of it, and leaves a link."""
+
+    def change(path):
+        away = path.parent / "elsewhere"
+        shutil.move(path / where, away)
+        (path / where).symlink_to(away)
+
+    return change
+
+
+def pipe(where):
+    def change(path):
+        (path / where).unlink()
+        os.mkfifo(path / where)  # reading it would wait forever
+
+    return change
+
+
+class Trap:
+    """An object that writes a file where it is unpickled."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+def pickled(path):
+    """The results as an older format of zarr, which can name a pickle filter."""
+    shutil.rmtree(path / "results.zarr")
+    zarr.open_group(path / "results.zarr", mode="w", zarr_format=2)
+    folder = path / "results.zarr" / "status"
+    folder.mkdir()
+    (folder / ".zarray").write_text(json.dumps({
+        "shape": [1], "chunks": [1], "dtype": "|O", "fill_value": None, "order": "C",
+        "filters": [{"id": "pickle", "protocol": 5}], "compressor": None, "zarr_format": 2,
+    }))  # fmt: skip
+    (folder / ".zattrs").write_text(json.dumps({"_ARRAY_DIMENSIONS": ["seed"]}))
+    (folder / "0").write_bytes(pickle.dumps([Trap(path.parent / "trapped"), "|O", [1]]))
+
+
+def rename(path, name):
+    (path / "blocks" / "all.json").rename(path / "blocks" / f"{name}.json")
+
+
+RESULTS = {
+    "a huge status": array("status", shape=[10**6, 10**6, 10]),
+    "a huge chunk": array("status", chunks=[10**6, 10**6, 10]),
+    "a huge axis": array("seed", shape=[10**13]),
+    "a negative length": array("status", shape=[-1, 1, 3]),
+    "another shape": array("status", shape=[1, 1, 4]),
+    "another codec": array("loss", codecs=[{"name": "bytes"}, {"name": "numcodecs.pickle"}]),
+    "another type": array("loss", data_type={"name": "my.type", "configuration": {}}),
+    "a pickle filter": pickled,
+    "10^12 runs": axes(**{name: [0] * 1000 for name in ("seed", "hidden", "alpha", "batch")}),
+    "a block called ..": lambda p: rename(p, ".."),
+    "a block called .hidden": lambda p: rename(p, ".hidden"),
+    "cells beyond integers": lambda p: edit(
+        p / "blocks/all.json", lambda m: m.update(cells=[[0, 0, 10**30]])
+    ),
+    "deep nesting": lambda p: (p / "blocks/all.json").write_text("[" * 10**5),
+    "results elsewhere": outside("results.zarr"),
+    "an array elsewhere": outside("results.zarr/loss"),
+    "a manifest elsewhere": outside("manifest.json"),
+    "a marker elsewhere": outside("blocks/all.json"),
+    "a marker that is a pipe": pipe("blocks/all.json"),
+    "an array that is a pipe": pipe("results.zarr/loss/zarr.json"),
+}
+
+
+@pytest.mark.parametrize("attack", RESULTS)
+def test_hostile_results_are_refused(attack, store):
+    RESULTS[attack](store)
+    for load in (load_results, load_population):
+        with pytest.raises(StoreError, match="^store: ") as error:
+            load(store)
+        assert "\n" not in str(error.value)
+    assert not (store.parent / "trapped").exists()
+
+
+def weights_called(initial, trained):
+    def change(path):
+        ones = np.ones((3, 2), "f4")
+        save_weights(path, "all", Weights({initial: ones}, {trained: ones}))
+
+    return change
+
+
+def enlarge(path):
+    """Weights that are declared to be larger than any memory."""
+    import tensorstore
+
+    place = {"driver": "ocdbt", "base": f"file://{path / 'parameters' / 'all'}/"}
+    spec = {"driver": "zarr", "kvstore": {**place, "path": "trained.recurrent/"}}
+    declared = {"shape": [3, 10**7, 10**7], "chunks": [3, 3, 3], "dtype": "<f4"}
+    tensorstore.open({**spec, "metadata": declared}, create=True, delete_existing=True).result()
+
+
+WEIGHTS = {
+    "weights elsewhere": outside("parameters/all"),
+    "a file of weights elsewhere": outside("parameters/all/_METADATA"),
+    "a name that is a path": weights_called("../input", "../input"),
+    "other names after training": weights_called("input", "output"),
+    "huge weights": enlarge,
+}
+
+
+@pytest.mark.parametrize("attack", WEIGHTS)
+def test_hostile_weights_are_refused(attack, store):
+    WEIGHTS[attack](store)
+    load_results(store)  # as good as before
+    with pytest.raises(StoreError, match=r"^store: .*parameters"):
+        load_parameters(store, seed=1)
+
+
+def test_classes_are_not_imported_by_name(store, monkeypatch):
+    def refuse(name, *_):
+        pytest.fail(f"{name} was imported")
+
+    monkeypatch.setattr("importlib.import_module", refuse)
+    for name in ("os.system", "subprocess.Popen", "Population", "dict"):
+        edit(store / "manifest.json", lambda m, n=name: m["config"]["cell"].update(type=n))
+        with pytest.raises(StoreError, match="cannot be rebuilt"):
+            load_sweep(store)
+
+
+@pytest.mark.parametrize("part", ["labels", "axes", "dimensions", "recipe", "task"])
+@pytest.mark.parametrize("value", [None, [], [[1]], {"a": []}, 3, "text"], ids=str)
+def test_a_sweep_of_other_types_is_refused(part, value, store):
+    edit(store / "manifest.json", lambda m: m["config"].update({part: value}))
+    with pytest.raises(StoreError, match="^store: "):
+        load_sweep(store)
+
+
+def test_a_sweep_is_not_continued_through_a_link(store):
+    (store / "blocks" / "all.json").unlink()
+    outside("results.zarr")(store)
+    with pytest.raises(StoreError, match="link"):
+        rnnjax.run_sweep(SWEEP, store)
+    assert (store.parent / "elsewhere" / "loss").is_dir()
+
+
+def test_more_runs_than_are_read_are_not_written(tmp_path):
+    config = {"axes": {"seed": [0] * 4000, "hidden": [1] * 4000}}
+    with (
+        pytest.raises(StoreError, match=r"at most 10,000,000 runs .* got 16,000,000"),
+        ResultStore(tmp_path / "new", empty_results(SWEEP), config),
+    ):
+        pass
+
+
+def test_files_larger_than_the_memory_are_not_read(tmp_path, monkeypatch):
+    file = tmp_path / "large.json"
+    file.write_text("[1, 2, 3]")
+    assert read_json(file) == [1, 2, 3]
+    monkeypatch.setattr(limits, "free_memory", lambda: 17)
+    with pytest.raises(StoreError, match="takes 9 bytes, expected at most 8"):
+        read_json(file)
