@@ -22,7 +22,7 @@ from rnnjax.metrics.base import Solved
 from rnnjax.population import Activity, Population
 from rnnjax.training import Status
 from rnnjax.typing import Float, Key
-from rnnjax.validate import finite_positive, fraction, instance_of, positive_integer
+from rnnjax.validate import finite_positive, fraction, instance_of, positive_integer, sequence
 
 __all__ = [
     "STAGES",
@@ -70,7 +70,7 @@ class DegeneracyOptions:
         finite_positive("stretch", self.stretch)
         fraction("variance", self.variance, open_below=True)
         for name in ("components", "delays"):
-            values = tuple(getattr(self, name))
+            values = sequence(name, getattr(self, name))
             if not values:
                 raise ValueError(f"{name}: expected at least one number, got none")
             object.__setattr__(self, name, values)
@@ -255,7 +255,8 @@ def degeneracy(
             trials that do not fit into memory.
     """
     instance_of("population", population, Population)
-    options = instance_of("options", options or DegeneracyOptions(), DegeneracyOptions)
+    options = DegeneracyOptions() if options is None else options
+    instance_of("options", options, DegeneracyOptions)
     # Not one of the streams that the networks of this seed were trained with.
     measured, sampled, moving, solving = jax.random.split(jax.random.fold_in(key, _STREAM), 4)
     found = measure_population(
