@@ -65,7 +65,7 @@ def array(
     value: Any,
     axes: str,
     *,
-    least: int = 1,
+    least: int = 0,
     each: str | None = "network",
     gaps: Gaps = "none",
     complex_too: bool = False,
@@ -76,7 +76,7 @@ def array(
         name: name of the argument in errors.
         value: anything that NumPy reads as an array of real numbers.
         axes: letters such as "S N N", or alternatives "N M | S N M". Axes with the same letter have
-            the same length, and none is empty.
+            the same length; none is empty unless entries may be missing.
         least: fewest members along the first axis.
         each: what the first axis counts, or None where it has no members of their own.
         gaps: entries that may be NaN or infinite.
@@ -87,17 +87,20 @@ def array(
             infinity, or magnitudes beyond `SMALLEST` and `LARGEST`.
     """
     found = floating(name, value, complex_too=complex_too)
-    _check_shape(name, found.shape, [option.split() for option in axes.split("|")])
+    options = [option.split() for option in axes.split("|")]
+    _check_shape(name, found.shape, options, empty=gaps == "missing")
     if len(found) < least:
         raise ValueError(f"{name}: expected at least {least} {each or 'row'}s, got {len(found)}")
-    if gaps != "diverged":
+    if gaps != "diverged" and found.size:
         _check_sizes(name, found, each, missing=gaps == "missing")
     return found
 
 
-def _check_shape(name: str, shape: tuple[int, ...], options: list[list[str]]) -> None:
+def _check_shape(
+    name: str, shape: tuple[int, ...], options: list[list[str]], *, empty: bool
+) -> None:
     fits = [letters for letters in options if len(letters) == len(shape)]
-    if not fits or 0 in shape:
+    if not fits or (0 in shape and not empty):
         listed = " or ".join(f"[{', '.join(letters)}]" for letters in options)
         raise ValueError(f"{name}: expected shape {listed}, got {shape}")
     lengths: dict[str, int] = {}

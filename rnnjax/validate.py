@@ -1,8 +1,9 @@
 """Checks of arguments: each raises a `ValueError` with name, expectation and value."""
 
 import difflib
+import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -13,8 +14,8 @@ __all__ = [
     "flag",
     "fraction",
     "instance_of",
+    "known_options",
     "learning_rate",
-    "mapping",
     "nonnegative",
     "one_of",
     "plain",
@@ -132,11 +133,6 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {text}{hint}")
 
 
-def mapping(name: str, value: Any) -> Mapping[Any, Any]:
-    """Returns `value` if it is a mapping."""
-    return instance_of(name, value, Mapping)  # pyright: ignore[reportAbstractUsage]
-
-
 def sequence(name: str, value: Any) -> tuple[Any, ...]:
     """The entries of a list, tuple, one-dimensional array or other iterable, as plain values.
 
@@ -155,6 +151,15 @@ def callback(name: str, value: T) -> T:
     if value is not None and not callable(value):
         raise _fail(name, "a function", value)
     return value
+
+
+def known_options(function: Callable[..., Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns `options` if they name parameters of `function`; otherwise the error suggests one."""
+    parameters = inspect.signature(function).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for name in options:
+            one_of("options", name, parameters)
+    return options
 
 
 def plain(value: Any) -> Any:

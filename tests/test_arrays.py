@@ -78,6 +78,7 @@ def test_errors_name_argument_and_network(value, axes, message):
 def test_gaps_are_allowed_where_networks_are_left_out_or_diverged():
     gaps = [1.0, np.nan, np.inf]
     np.testing.assert_array_equal(arrays.array("w", gaps, "S", gaps="missing"), gaps)
+    assert arrays.array("w", np.zeros((0, 0)), "S S", gaps="missing").shape == (0, 0)
     with pytest.raises(ValueError, match="w: expected magnitudes"):
         arrays.array("w", [1e200, np.nan], "S", gaps="missing")
     np.testing.assert_array_equal(arrays.array("w", [1e200], "S", gaps="diverged"), [1e200])

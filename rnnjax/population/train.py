@@ -75,7 +75,7 @@ def train_population(
 
 
 def _check_seeds(seeds: Any) -> np.ndarray:
-    if isinstance(seeds, Iterable) and not isinstance(seeds, str):
+    if isinstance(seeds, Iterable) and not isinstance(seeds, str) and getattr(seeds, "ndim", 1):
         given = validate.sequence("seeds", seeds)
         if not given:
             raise ValueError("seeds: expected at least one, got none")

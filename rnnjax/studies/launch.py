@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from rnnjax.studies.compilation import VARIABLE, use_compilation_cache
 from rnnjax.validate import one_of
@@ -31,6 +31,8 @@ Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
 
 FAILED, INTERRUPTED = 2, 130
+_LONGEST = 2000
+"""Most characters of an error; a system error repeats the whole name of a file."""
 
 _FLAGS = ("config", "workdir", "dry_run", "compilation_cache", "help")
 
@@ -89,6 +91,7 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     flags.DEFINE_bool("help", False, "", short_name="h", flag_values=values)
     try:
         config = _load_config(study, name)
+        known = _settings(config)
         config_flags.DEFINE_config_dict(
             "config", config, flag_values=values, lock_config=True, sys_argv=arguments
         )
@@ -104,6 +107,9 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     except (flags.Error, ValueError) as error:
         _fail(error)
     given = values.flag_values_dict()
+    missing = set(known) - set(_settings(given["config"]))
+    if missing:  # a flag such as --config.dsa={} replaces a whole group
+        _fail(ValueError(f"{min(missing)}: expected a value, got none"))
     if given["help"]:
         print(_help(study))
         sys.exit(0)
@@ -111,6 +117,15 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
         _fail(ValueError(f"expected flags only, got {' '.join(rest[1:])!r}"))
     workdir, cache = Path(given["workdir"]), given["compilation_cache"]
     return _Given(given["config"], workdir, given["dry_run"], cache)
+
+
+def _settings(config: Config, prefix: str = "config") -> list[str]:
+    """The names of all settings, such as `config.dsa.trials`."""
+    found = []
+    for name, value in config.items():
+        inside = isinstance(value, ConfigDict)
+        found += _settings(value, f"{prefix}.{name}") if inside else [f"{prefix}.{name}"]
+    return found
 
 
 def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -209,6 +224,8 @@ def _fail(error: BaseException) -> NoReturn:
     if os.environ.get("RNNJAX_TRACEBACK"):
         raise error
     text = " ".join(str(error).split()) or type(error).__name__
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}..."
     print(f"error: {text}", file=sys.stderr)
     sys.exit(FAILED)
 
