@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import hypothesis
+import pytest
 from hypothesis import strategies
 
 from commands import EXPERIMENTS, script, settings, study
@@ -88,6 +89,7 @@ def check(name, flags):
         assert not failed and out.getvalue().strip()
 
 
+@pytest.mark.slow
 @cases(share=0.05)
 @hypothesis.given(command_lines())
 def test_a_dry_run_or_one_line_of_error(line):

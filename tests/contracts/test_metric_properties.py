@@ -209,6 +209,7 @@ def calls(draw):
     return name, form, arrays
 
 
+@pytest.mark.slow
 @cases(share=0.25)
 @hypothesis.given(calls())
 def test_a_sound_result_or_an_error_that_names_the_argument(case):
