@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from rnnjax.validate import finite_positive, one_of, positive_integer
+from rnnjax.validate import MOST, finite_positive, one_of, positive_integer
 
 __all__ = [
     "HOST_BATCH",
@@ -290,4 +290,4 @@ def batch_size(bytes_each: float, *, memory: float | None = None) -> int:
     """Number of items of `bytes_each` that fit into `memory` (`batch_memory()`); at least one."""
     memory = batch_memory() if memory is None else finite_positive("memory", memory)
     fit = memory // finite_positive("bytes_each", bytes_each)
-    return max(int(fit), 1)
+    return max(int(min(fit, MOST)), 1)

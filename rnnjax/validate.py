@@ -1,21 +1,28 @@
 """Checks of arguments: each raises a `ValueError` with name, expectation and value."""
 
 import difflib
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
 __all__ = [
+    "MOST",
+    "callback",
     "finite_positive",
     "flag",
     "fraction",
     "instance_of",
+    "known_options",
     "learning_rate",
     "nonnegative",
     "one_of",
+    "plain",
     "positive_integer",
     "seed",
+    "sequence",
+    "shown",
     "whole",
 ]
 
@@ -23,19 +30,38 @@ __all__ = [
 T = TypeVar("T")
 
 
+MOST = 2**31 - 1
+"""2^31 - 1, the largest integer that programs, with their 32-bit integers, can hold."""
+
+_SHOWN = 500
+"""Most characters of a value in an error."""
+
+
+def shown(value: Any) -> str:
+    """`value` as it appears in errors: in one line of bounded length."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # integers of thousands of digits, or an object whose own text fails
+        return f"a {type(value).__name__} that cannot be shown"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _fail(name: str, expected: str, got: Any) -> ValueError:
-    return ValueError(f"{name}: expected {expected}, got {got!r}")
+    return ValueError(f"{name}: expected {expected}, got {shown(got)}")
 
 
 def whole(name: str, value: Any, least: int = 0) -> int:
-    """Returns `value` if it is an integer of at least `least`."""
+    """Returns `value` if it is an integer from `least` to `MOST`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise _fail(name, f"an integer of at least {least}", value)
-    return int(value)
+    number = int(value)
+    if number > MOST:
+        raise _fail(name, "at most 2^31 - 1", value)
+    return number
 
 
 def positive_integer(name: str, value: Any) -> int:
-    """Returns `value` if it is an integer of at least 1."""
+    """Returns `value` if it is an integer from 1 to `MOST`."""
     return whole(name, value, least=1)
 
 
@@ -85,10 +111,8 @@ def learning_rate(name: str, value: Any) -> float:
 
 
 def seed(name: str, value: Any) -> int:
-    """Returns `value` if it is an integer from 0 to 2^31 - 1."""
-    if whole(name, value) >= 2**31:
-        raise _fail(name, "at most 2^31 - 1", value)
-    return int(value)
+    """Returns `value` if it is an integer from 0 to `MOST`."""
+    return whole(name, value)
 
 
 def instance_of(name: str, value: Any, kind: type[T]) -> T:
@@ -101,8 +125,44 @@ def instance_of(name: str, value: Any, kind: type[T]) -> T:
 def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     """Returns `value` if it is one of `choices`; otherwise the error suggests the nearest."""
     choices = tuple(choices)
-    if value in choices:
+    if isinstance(value, str) and value in choices:
         return value
-    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.4)
+    text = shown(value)
+    near = difflib.get_close_matches(text.strip("'"), choices, n=1, cutoff=0.4)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}{hint}")
+    raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {text}{hint}")
+
+
+def sequence(name: str, value: Any) -> tuple[Any, ...]:
+    """The entries of a list, tuple, one-dimensional array or other iterable, as plain values.
+
+    Strings and mappings are none, and neither is an array with a mask or with more axes.
+    """
+    axes = getattr(value, "ndim", 1)
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable) or axes != 1:
+        raise _fail(name, "a sequence", value)
+    if hasattr(value, "mask"):
+        raise _fail(name, "a sequence without a mask", value)
+    return tuple(plain(entry) for entry in value)
+
+
+def callback(name: str, value: T) -> T:
+    """Returns `value` if it can be called, or is None."""
+    if value is not None and not callable(value):
+        raise _fail(name, "a function", value)
+    return value
+
+
+def known_options(function: Callable[..., Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns `options` if they name parameters of `function`; otherwise the error suggests one."""
+    parameters = inspect.signature(function).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for name in options:
+            one_of("options", name, parameters)
+    return options
+
+
+def plain(value: Any) -> Any:
+    """The number of a NumPy or JAX scalar; any other value unchanged."""
+    scalar = getattr(value, "ndim", None) == 0 and hasattr(value, "item")
+    return value.item() if scalar else value

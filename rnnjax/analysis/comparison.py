@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from rnnjax import validate
 from rnnjax.analysis.measures import MEASURES, Measure
 from rnnjax.analysis.regression import Resampling
 from rnnjax.analysis.trends import PERMUTATIONS, Estimate, Trend, estimate, factor_trend
+from rnnjax.arrays import array, symmetric
 from rnnjax.training import Status
-from rnnjax.validate import one_of
+from rnnjax.validate import instance_of, one_of, shown
 
 __all__ = [
     "Comparison",
@@ -43,6 +45,13 @@ class Comparison(NamedTuple):
     data: tuple[xr.Dataset, ...]
 
 
+def _conditions(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
+    """At least one dataset, each of one condition."""
+    if isinstance(datasets, xr.Dataset) or not isinstance(datasets, Sequence) or not datasets:
+        raise ValueError(f"datasets: expected a sequence of datasets, got {shown(datasets)}")
+    return tuple(instance_of("datasets", dataset, xr.Dataset) for dataset in datasets)
+
+
 def _values(dataset: xr.Dataset, measure: Measure) -> np.ndarray:
     """Values of which a measure is a statistic; networks that did not converge are NaN.
 
@@ -60,6 +69,7 @@ def _values(dataset: xr.Dataset, measure: Measure) -> np.ndarray:
 def measure_estimate(dataset: xr.Dataset, measure: str) -> Estimate:
     """A measure of one condition with its jackknife error; raises `ValueError` if unknown."""
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
+    instance_of("dataset", dataset, xr.Dataset)
     return estimate(chosen.statistic, _values(dataset, chosen))
 
 
@@ -71,6 +81,7 @@ def measure_trend(
     Arguments and errors as in `factor_trend`.
     """
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
+    datasets = _conditions(datasets)
     values = [_values(d, chosen) for d in datasets]
     seeds = [d["seed"].values for d in datasets]
     return factor_trend(chosen.statistic, values, seeds=seeds, resampling=resampling)
@@ -94,6 +105,7 @@ def chart_trends(
         too; places that a condition lacks are NaN and have the verdict `left out`.
     """
     one_of("variable", variable, ("dsa_chart", "eigenvalue_chart"))
+    datasets = _conditions(datasets)
     first = datasets[0]
     axes = ("component", "delay")
     for other in datasets[1:]:
@@ -132,17 +144,23 @@ def embedding(distances: np.ndarray, *, seed: int = 0) -> np.ndarray:
         seed: seed of the starts.
 
     Raises:
-        ValueError: another shape, or fewer than two networks.
+        ValueError: another shape, fewer than two networks, or distances between them that are not
+            finite, symmetric and at least 0.
     """
     from sklearn.manifold import smacof  # takes as long to import as JAX
 
-    given = np.asarray(distances, float)
-    if given.ndim != 2 or given.shape[0] != given.shape[1]:
-        raise ValueError(f"distances: expected shape [S, S], got {given.shape}")
+    given = array("distances", distances, "S S", gaps="missing").astype(np.float64)
+    validate.seed("seed", seed)
     there = np.flatnonzero(np.isfinite(np.diag(given)))
     if len(there) < 2:
         raise ValueError(f"distances: expected at least 2 networks, got {len(there)}")
     known = given[np.ix_(there, there)]
+    if not np.isfinite(known).all() or (known < 0).any():
+        raise ValueError(
+            "distances: expected finite numbers of at least 0 between networks that are not left "
+            "out, got others"
+        )
+    symmetric("distances", known)
     unit = known.max()  # the solver's tolerance is absolute
     if unit == 0:
         return np.zeros((len(there), 2))
@@ -158,6 +176,7 @@ def matched(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     one in which none converged does not narrow the range. Means within the range may still differ:
     compare `held_out_loss` or `loss` too.
     """
+    datasets = _conditions(datasets)
     converged = [d["loss"].where(d["status"] == Status.CONVERGED) for d in datasets]
     some = [loss for loss in converged if loss.notnull().any()]
     low = max((float(loss.min()) for loss in some), default=np.nan)

@@ -23,7 +23,7 @@ from rnnjax.metrics.base import Solved
 from rnnjax.population import Activity, Population
 from rnnjax.training import Status
 from rnnjax.typing import Float, Key
-from rnnjax.validate import finite_positive, fraction, instance_of, positive_integer
+from rnnjax.validate import finite_positive, fraction, instance_of, positive_integer, sequence
 
 __all__ = [
     "STAGES",
@@ -71,7 +71,7 @@ class DegeneracyOptions:
         finite_positive("stretch", self.stretch)
         fraction("variance", self.variance, open_below=True)
         for name in ("components", "delays"):
-            values = tuple(getattr(self, name))
+            values = sequence(name, getattr(self, name))
             if not values:
                 raise ValueError(f"{name}: expected at least one number, got none")
             object.__setattr__(self, name, values)
@@ -110,9 +110,9 @@ def weight_distances(given: Compared) -> Found:
     trained = population.connectivity("trained")
     result = weights.compare_weights(trained, key=given.key)
     untrained = population.connectivity("initial")
-    before = weights.compare_weights(untrained, key=given.key).distance
+    before = weights.compare_weights(untrained, key=given.key)
     relative = weights.relative_distances(result.distance, trained)
-    baseline = weights.relative_distances(before, untrained)
+    baseline = weights.relative_distances(before.distance, untrained)
     values = {
         "pif": result.distance,
         "pif_per_parameter": weights.distances_per_parameter(result.distance, trained),
@@ -121,8 +121,10 @@ def weight_distances(given: Compared) -> Found:
         "pif_untrained": baseline,
         "pif_gain": relative - baseline,
     }
-    certainty = _certainty(result.distance, result.lower_bound, result.status)
-    return Found(values, {"pif": certainty})
+    trained_pairs = _certainty(result.distance, result.lower_bound, result.status)
+    untrained_pairs = _certainty(before.distance, before.lower_bound, before.status)
+    scaled = dict.fromkeys(("pif", "pif_per_parameter", "pif_relative"), trained_pairs)
+    return Found(values, {**scaled, "pif_untrained": untrained_pairs})
 
 
 def _certainty(value: np.ndarray, bound: np.ndarray, status: np.ndarray) -> dict[str, float]:
@@ -154,9 +156,14 @@ def dynamics_distances(given: Compared) -> Found:
         "dsa_lower_bound": result.lower_bound,
         "eigenvalues": dsa.spectral_distances(fitted.eigenvalues),
     }
+    chord_bound = 2 * np.sin(result.lower_bound / 2)
     certainty = _certainty(result.angular, result.lower_bound, result.status)
+    others = {
+        "dsa_raw": _certainty(result.raw, result.raw_lower_bound, result.status),
+        "dsa_chord": _certainty(result.chord, chord_bound, result.status),
+    }
     taken = {"components": kept, "delays": chosen, "wanted_components": wanted}
-    return Found(values, {"dsa": {**taken, "longest_tried": allowed, **certainty}})
+    return Found(values, {"dsa": {**taken, "longest_tried": allowed, **certainty}, **others})
 
 
 def _longest_delay(shape: tuple[int, ...], components: int, options: DegeneracyOptions) -> int:
@@ -175,6 +182,7 @@ def chart_distances(given: Compared) -> Found:
     networks, trials, steps, units = given.states.shape
     shape = (len(options.components), len(options.delays), networks, networks)
     charts = {name: np.full(shape, np.nan) for name in ("dsa_chart", "eigenvalue_chart")}
+    solved = []
     within = [k for k in options.components if k <= units]
     scores = dsa.principal_scores(given.states, max(within)) if within else given.states
     for i, kept in enumerate(options.components):
@@ -186,8 +194,10 @@ def chart_distances(given: Compared) -> Found:
             fitted = dsa.fit_operators(scores[..., :kept], delays=delays, variance=None)
             found = dsa.compare_operators(fitted.matrix, key=given.key)
             charts["dsa_chart"][i, j] = found.angular
+            solved.append(_certainty(found.angular, found.lower_bound, found.status))
             charts["eigenvalue_chart"][i, j] = dsa.spectral_distances(fitted.eigenvalues)
-    return Found(charts)
+    known = {name: float(np.mean([one[name] for one in solved] or np.nan)) for name in _CERTAINTY}
+    return Found(charts, {"dsa_chart": known})
 
 
 def registered_distances(given: Compared) -> Found:
@@ -215,12 +225,19 @@ STAGES: dict[str, Callable[[Compared], Found]] = {
 
 _CHARTS = ("dsa_chart", "eigenvalue_chart")
 
+_CERTAINTY = ("above_bound", "unsettled")
+_SOLVED = (
+    "dsa", "dsa_raw", "dsa_chord", "dsa_chart",
+    "pif", "pif_per_parameter", "pif_relative", "pif_untrained",
+)  # fmt: skip
+"""Variables that a solver found, which have those attributes."""
+
 _EMPTY: dict[str, dict[str, float]] = {
+    **{name: dict.fromkeys(_CERTAINTY, np.nan) for name in _SOLVED},
     "dsa": {
         **dict.fromkeys(("components", "delays", "wanted_components", "longest_tried"), 0),
-        **dict.fromkeys(("above_bound", "unsettled"), np.nan),
+        **dict.fromkeys(_CERTAINTY, np.nan),
     },
-    "pif": dict.fromkeys(("above_bound", "unsettled"), np.nan),
 }
 """Attributes where fewer than two networks converged."""
 
@@ -248,16 +265,17 @@ def degeneracy(
         (angular) and `eigenvalue_chart`, NaN where the order is too large or there are fewer units
         or time steps than the place needs. Distances to networks that did not converge are NaN; the
         attribute `left_out` names them. `dsa` has the attributes `components`, `delays`,
-        `wanted_components` and `longest_tried` (before and within the bound); `dsa` and `pif` have
-        `above_bound` (relative distance from their lower bounds, mean over pairs) and `unsettled`
-        (share of pairs whose solver stopped before a stationary point).
+        `wanted_components` and `longest_tried` (before and within the bound). What a
+        solver found (not bounds, nor `pif_gain`) has `above_bound` (relative distance from the
+        lower bounds, mean over pairs) and `unsettled` (share of pairs whose solver stopped early).
 
     Raises:
         ValueError: a task without a stretched variant, a cell without a connectivity matrix, or
             trials that do not fit into memory.
     """
     instance_of("population", population, Population)
-    options = instance_of("options", options or DegeneracyOptions(), DegeneracyOptions)
+    options = DegeneracyOptions() if options is None else options
+    instance_of("options", options, DegeneracyOptions)
     # Not one of the streams that the networks of this seed were trained with.
     measured, sampled, moving, solving = jax.random.split(jax.random.fold_in(key, _STREAM), 4)
     found = measure_population(

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.training import Status
+from rnnjax.validate import instance_of
 
 __all__ = ["diverged", "finished", "iterate_conditions", "require", "status_counts"]
 
@@ -16,6 +17,7 @@ def require(
     dataset: xr.Dataset, *, variables: Iterable[str] = (), dims: Iterable[str] = ()
 ) -> None:
     """Raises a `ValueError` that names every variable and dimension missing from `dataset`."""
+    instance_of("dataset", dataset, xr.Dataset)
     missing = [f"variable {name!r}" for name in variables if name not in dataset]
     missing += [f"dimension {name!r}" for name in dims if name not in dataset.dims]
     if missing:
@@ -39,6 +41,7 @@ def finished(dataset: xr.Dataset) -> xr.DataArray:
     Read from `status`; without it, a run counts as finished where its `final_loss` is not NaN.
     Raises `ValueError` without both.
     """
+    require(dataset)
     if "status" not in dataset:
         require(dataset, variables=["final_loss"])
         return dataset["final_loss"].notnull()

@@ -18,6 +18,7 @@ import numpy as np
 
 from rnnjax import validate
 from rnnjax.analysis.regression import Resampling
+from rnnjax.arrays import array, members, symmetric
 
 __all__ = [
     "Estimate",
@@ -71,22 +72,24 @@ class Trend(NamedTuple):
 def _drop_left_out(kind: Statistic, values: object) -> np.ndarray:
     """`values` without the networks left out, which are NaN."""
     validate.one_of("kind", kind, get_args(Statistic))
-    given = np.asarray(values, float)
+    given = _read(kind, values)
     there = np.flatnonzero(_find_present(kind, given))
     given = given[np.ix_(there, there)] if kind == "pairs" else given[there]
     if not np.isfinite(given).all():
         raise ValueError("values: expected finite distances between networks that are not left out")
-    return given
+    return symmetric("values", given) if kind == "pairs" else given
+
+
+def _read(kind: Statistic, values: object) -> np.ndarray:
+    """`values` [S, S] or [S], NaN for networks left out, in double precision."""
+    axes = "S S" if kind == "pairs" else "S"
+    return array("values", values, axes, gaps="missing").astype(np.float64, copy=False)
 
 
 def _find_present(kind: Statistic, values: np.ndarray) -> np.ndarray:
     """Which networks are not left out, [S]."""
     if kind == "pairs":
-        if values.ndim != 2 or values.shape[0] != values.shape[1]:
-            raise ValueError(f"values: expected shape [S, S], got {values.shape}")
         return np.isfinite(np.diag(values))
-    if values.ndim != 1:
-        raise ValueError(f"values: expected shape [S], got {values.shape}")
     return np.isfinite(values)
 
 
@@ -170,6 +173,9 @@ def factor_trend(
         ValueError: fewer than two levels, seeds that do not fit the levels or repeat within one, or
             values that `pseudo_values` rejects.
     """
+    validate.instance_of("resampling", resampling, Resampling)
+    levels = members("levels", levels)
+    seeds = None if seeds is None else members("seeds", seeds)
     if len(levels) < 2:
         raise ValueError(f"levels: expected at least 2, got {len(levels)}")
     known = [_drop_left_out(kind, values) for values in levels]
@@ -199,7 +205,7 @@ def _match_seeds(
     rows: list[dict[object, int]] = []
     for place in used:
         labels = np.asarray(seeds[place]).tolist()
-        there = _find_present(kind, np.asarray(levels[place], float))
+        there = _find_present(kind, _read(kind, levels[place]))
         if len(labels) != len(there) or len(set(labels)) < len(labels):
             raise ValueError(
                 f"seeds: expected {len(there)} different ones at level {place}, got {labels}"
@@ -211,7 +217,7 @@ def _match_seeds(
     found = []
     for place, row in zip(used, rows, strict=True):
         chosen = [row[label] for label in common]
-        values = np.asarray(levels[place], float)[chosen]
+        values = _read(kind, levels[place])[chosen]
         found.append(values[:, chosen] if kind == "pairs" else values)
     return found
 
@@ -254,7 +260,9 @@ def _error(pseudo: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, fl
     parts = weights**2 * np.array([p.var(ddof=1) / len(p) for p in pseudo])
     sizes = np.array([len(p) for p in pseudo])
     total = parts.sum()
-    return float(np.sqrt(total)), float(total**2 / ((parts**2 / (sizes - 1)).sum() or 1.0))
+    shares = np.ldexp(parts, -np.frexp(total)[1])  # exact, and their squares do not overflow
+    freedom = shares.sum() ** 2 / ((shares**2 / (sizes - 1)).sum() or 1.0)
+    return float(np.sqrt(total)), float(freedom)
 
 
 def _paired_error(pseudo: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from rnnjax.cells.latent import Latent, latent
 from rnnjax.cells.low_rank import DenseLowRank, LowRank, low_rank
 from rnnjax.cells.rate import Rate, rate
 from rnnjax.tasks import Task
-from rnnjax.validate import instance_of, one_of
+from rnnjax.validate import instance_of, known_options, one_of
 
 __all__ = [
     "GRU",
@@ -52,7 +52,8 @@ REGISTRY: dict[str, Callable[..., Cell]] = {
 
 def make(name: str, **options: Any) -> Cell:
     """Builds the cell registered as `name`; the error for an unknown name suggests one."""
-    return REGISTRY[one_of("cell", name, REGISTRY)](**options)
+    kind = REGISTRY[one_of("cell", name, REGISTRY)]
+    return kind(**known_options(kind, options))
 
 
 def fitted(cell: Cell, task: Task) -> Cell:

@@ -3,7 +3,7 @@
 from rnnjax.cells.base import AdditiveCell, Cell
 from rnnjax.parametrization import Leaf, Parametrization, Standard
 from rnnjax.typing import Array, Float, Params, Scalar
-from rnnjax.validate import fraction, instance_of, positive_integer
+from rnnjax.validate import flag, fraction, instance_of, positive_integer, shown
 
 __all__ = ["DenseCell", "TanhCell", "chosen_rule"]
 
@@ -18,8 +18,7 @@ class TanhCell(Cell):
         positive_integer("inputs", self.inputs)
         positive_integer("outputs", self.outputs)
         fraction(step_name, step, open_below=True)
-        if not isinstance(self.bias, bool):
-            raise ValueError(f"bias: expected True or False, got {self.bias!r}")
+        flag("bias", self.bias)
         instance_of("parametrization", self.parametrization, Parametrization)
 
     def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T N"]:
@@ -62,10 +61,10 @@ def chosen_rule(init: str | None, parametrization: Parametrization | None) -> Pa
     Raises `ValueError` where both are given.
     """
     if parametrization is None:
-        return Standard(init or "gaussian")
+        return Standard("gaussian" if init is None else init)
     if init is not None:
         raise ValueError(
             "init: expected none beside a parametrization, which has its own, got "
-            f"{init!r} and {parametrization!r}"
+            f"{shown(init)} and {shown(parametrization)}"
         )
     return instance_of("parametrization", parametrization, Parametrization)

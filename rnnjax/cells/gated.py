@@ -171,4 +171,6 @@ def lstm(
 
 
 def _rule(init: str | None, parametrization: Parametrization | None) -> Parametrization:
-    return chosen_rule(init or (None if parametrization else "xavier"), parametrization)
+    if init is None and parametrization is None:
+        init = "xavier"
+    return chosen_rule(init, parametrization)

@@ -10,9 +10,9 @@ import numpy as np
 
 from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.typing import Key
-from rnnjax.validate import finite_positive, positive_integer
+from rnnjax.validate import callback, finite_positive, instance_of, positive_integer
 
-__all__ = ["Invariance", "Level", "Metric", "Solved", "SolverOptions", "Takes"]
+__all__ = ["Invariance", "Level", "Metric", "Solved", "SolverOptions", "Takes", "checked_solver"]
 
 Takes = Literal["trajectories", "activities", "weights"]
 """States [S, B, T, N]; activities [S, samples, N]; recurrent weights [S, N, N]."""
@@ -65,6 +65,12 @@ class SolverOptions:
                 positive_integer(name, getattr(self, name))
         if self.memory is not None:
             finite_positive("memory", self.memory)
+        callback("progress", self.progress)
+
+
+def checked_solver(solver: SolverOptions | None) -> SolverOptions:
+    """`solver`, or the defaults; raises `ValueError` for anything else."""
+    return SolverOptions() if solver is None else instance_of("solver", solver, SolverOptions)
 
 
 class Solved(enum.IntEnum):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax.metrics.checks import finite, floating
+from rnnjax.arrays import array
 
 __all__ = ["Spread", "losses", "spread"]
 
@@ -21,7 +21,7 @@ class Spread(NamedTuple):
 
 def _mask_entries(mask: object, shape: tuple[int, ...]) -> np.ndarray:
     """Returns `mask` as booleans of `shape`."""
-    entries = floating("mask", mask)
+    entries = array("mask", mask, "B T O", each="trial")
     if entries.shape != shape:
         raise ValueError(f"mask: expected shape [B, T, O] = {shape}, got {entries.shape}")
     if not np.isin(entries, (0, 1)).all():
@@ -34,7 +34,8 @@ def _mask_entries(mask: object, shape: tuple[int, ...]) -> np.ndarray:
 def losses(predictions: object, targets: object, mask: object | None = None) -> np.ndarray:
     """Mean squared error of each network over trials, time and outputs, [S].
 
-    A diverged network has a loss of NaN or infinity.
+    A diverged network has a loss of NaN or infinity, and so has one whose outputs are so large that
+    their squares overflow.
 
     Args:
         predictions: outputs [S, B, T, O] of every network.
@@ -44,9 +45,9 @@ def losses(predictions: object, targets: object, mask: object | None = None) -> 
     Raises:
         ValueError: shapes that do not fit, targets that are not finite, or an empty mask.
     """
-    outputs, wanted = floating("predictions", predictions), floating("targets", targets)
-    if outputs.ndim != 4 or 0 in outputs.shape:
-        raise ValueError(f"predictions: expected shape [S, B, T, O], got {outputs.shape}")
+    outputs = array("predictions", predictions, "S B T O", gaps="diverged")
+    # Targets outside the mask are ignored, whatever they are.
+    wanted = array("targets", targets, "B T O | S B T O", gaps="diverged")
     if wanted.shape not in (outputs.shape, outputs.shape[1:]):
         raise ValueError(
             f"targets: expected shape [B, T, O] = {outputs.shape[1:]} or [S, B, T, O], "
@@ -55,8 +56,7 @@ def losses(predictions: object, targets: object, mask: object | None = None) -> 
     shape = outputs.shape[1:]
     chosen = np.ones(shape, bool) if mask is None else _mask_entries(mask, shape)
     wanted = wanted[..., chosen]
-    if not np.isfinite(wanted).all():
-        raise ValueError("targets: expected finite numbers, got NaN or infinity")
+    array("targets", wanted, "entries | S entries", each=None)
     pairs = zip(outputs, np.broadcast_to(wanted, (len(outputs), wanted.shape[-1])), strict=True)
     with np.errstate(over="ignore"):
         return np.array([np.mean((y[chosen].astype(np.float64) - z) ** 2) for y, z in pairs])
@@ -72,10 +72,5 @@ def spread(losses: object) -> Spread:
         ValueError: another shape, fewer than two networks, or a loss that is not finite: leave
             diverged networks out first.
     """
-    values = np.asarray(floating("losses", losses), np.float64)
-    if values.ndim != 1:
-        raise ValueError(f"losses: expected shape [S], got {values.shape}")
-    if len(values) < 2:
-        raise ValueError(f"losses: expected at least 2 networks, got {len(values)}")
-    finite("losses", values)
+    values = array("losses", losses, "S", least=2).astype(np.float64)
     return Spread(float(values.mean()), float(values.std()), values)

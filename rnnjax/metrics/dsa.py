@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import numpy as np
 
-from rnnjax import devices, validate
+from rnnjax import arrays, devices, validate
 from rnnjax.metrics import checks, pairwise
-from rnnjax.metrics.base import Solved, SolverOptions
+from rnnjax.metrics.base import Solved, SolverOptions, checked_solver
 from rnnjax.metrics.conjugation import conjugate, padded_order, random_orthogonal, rounds
 from rnnjax.metrics.operators import (
     Operators,
@@ -166,7 +166,8 @@ def _solve(
 ) -> DSAResult:
     """Solves the pairs (i of the first side, j of the second) of members (i, j) in batches."""
     order = sides[0].matrix.shape[-1]
-    solver = solver or SolverOptions()
+    arrays.random_key("key", key)
+    solver = checked_solver(solver)
     starts = solver.starts or default_starts(order)
     plan = rounds(starts, solver.steps or STEPS)
     shared = random_orthogonal(key, max(starts - _OWN, 0), order)
@@ -229,7 +230,6 @@ def compare_operators(
     and errors are those of `operator_distances`; fewer than two operators raise `ValueError`.
     """
     operators = checks.population("operators", operators, "S R R")
-    checks.square_matrices("operators", operators)
     side, networks = _side(operators), len(operators)
     pairs = pairwise.all_pairs(networks)
     result = _solve((side, side), pairs, key, solver, rotations=False)
@@ -267,8 +267,9 @@ def spectral_distances(
     Of `solver` only `memory` and `progress` are used. The distances are computed on the host, so
     the default memory is `rnnjax.devices.HOST_BATCH`.
     """
+    eigenvalues = arrays.array("eigenvalues", eigenvalues, "S R", least=2, complex_too=True)
     first, second = pairwise.all_pairs(len(eigenvalues))
-    solver = solver or SolverOptions()
+    solver = checked_solver(solver)
     memory = solver.memory or devices.HOST_BATCH
     values = pairwise.in_batches(
         lambda m: _transport(eigenvalues[first[m]], eigenvalues[second[m]]),
@@ -307,7 +308,8 @@ def dsa_distances(
     """
     validate.one_of("score", score, get_args(Score))
     states = checks.population("states", states, "S B T N")
-    if isinstance(delays, Sequence | np.ndarray):
+    if not isinstance(delays, int | np.integer):
+        arrays.random_key("key", key)
         held_out, key = jax.random.split(key)
         delays = choose_delays(
             states, candidates=delays, key=held_out, variance=variance, components=components

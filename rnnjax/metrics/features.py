@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from rnnjax.arrays import array, leaf
 from rnnjax.devices import batch_size, padded_index
-from rnnjax.metrics.checks import floating, shared_samples
+from rnnjax.metrics.checks import shared_samples
 from rnnjax.metrics.pairwise import Kernel
 from rnnjax.typing import Array, Float, Scalar
 from rnnjax.validate import one_of
@@ -120,8 +121,14 @@ def ntk_gram(
         ValueError: outputs that are not one array with an entry per trial, unknown leaves, or a
             Jacobian with NaN or infinity.
     """
-    inputs = jnp.asarray(inputs)
-    chosen, fixed = jax.tree.map(jnp.asarray, _split(params, leaves))
+    if not callable(apply):
+        raise ValueError(f"apply: expected a function, got {apply!r}")
+    inputs = leaf("inputs", inputs)
+    if not inputs.ndim:
+        raise ValueError("inputs: expected trials along the first axis, got a number")
+    chosen, fixed = _split(params, leaves)
+    chosen = jax.tree.map(functools.partial(leaf, "params"), chosen)
+    fixed = jax.tree.map(jnp.asarray, fixed)
     outputs = _outputs(apply, params, inputs)
     rows, entries = outputs.size, math.prod(outputs.shape[1:])
     size = min(batch_size(_bytes_per_row(apply, fixed, chosen, inputs), memory=memory), rows)
@@ -157,9 +164,10 @@ def kernel_alignment(k0: object, k1: object) -> float:
     Raises:
         ValueError: matrices that are not square or of one shape, with NaN or infinity, or all 0.
     """
-    first, second = (np.asarray(floating(n, k), np.float64) for n, k in (("k0", k0), ("k1", k1)))
-    if first.ndim != 2 or first.shape[0] != first.shape[1]:
-        raise ValueError(f"k0: expected shape [R, R], got {first.shape}")
+    first, second = (
+        array(name, kernel, "R R", each=None).astype(np.float64, copy=False)
+        for name, kernel in (("k0", k0), ("k1", k1))
+    )
     if first.shape != second.shape:
         raise ValueError(f"k1: expected the shape of k0, {first.shape}, got {second.shape}")
     norms = [_norm("k0", first), _norm("k1", second)]
@@ -197,32 +205,50 @@ class WeightChange(NamedTuple):
     """`|W_T - W_0|_F / P` for P entries of W."""
 
 
-def _name_leaves(params: Any) -> dict[str, Array]:
+def _name_leaves(params: Any) -> dict[str, Any]:
     """Leaves by their path, such as `a.b`; a bare array is called `weights`."""
     paths = jax.tree_util.tree_leaves_with_path(params)
     named = {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in paths}
-    return {name or "weights": jnp.asarray(leaf) for name, leaf in named.items()}
+    return {name or "weights": value for name, value in named.items()}
+
+
+def _leaves(argument: str, params: Any) -> dict[str, Array]:
+    """The checked leaves of `params` by name."""
+    named = _name_leaves(params)
+    if not named:
+        raise ValueError(f"{argument}: expected at least one leaf, got none")
+    return {name: leaf(f"{argument}, {name}", value) for name, value in named.items()}
+
+
+def _change_norm(old: Array, new: Array) -> Scalar:
+    """|W_T - W_0|; scaled by a power of two, which is exact, so that no square overflows."""
+    change = new - old
+    exponent = jnp.frexp(jnp.max(jnp.abs(change)))[1]
+    return jnp.ldexp(jnp.sqrt(jnp.sum(jnp.square(jnp.ldexp(change, -exponent)))), exponent)
 
 
 def weight_change(before: Any, after: Any) -> WeightChange:
     """Frobenius norm of the change of each leaf of one network, raw and per parameter.
 
     Raw parameters give the change of raw weights; pass `cell.connectivity(params)` for that of
-    effective weights. Use `jax.vmap` for a population; a diverged network has NaN.
+    effective weights. Use `jax.vmap` for a population: there values are not checked, and a diverged
+    network has NaN.
 
     Args:
         before: a tree of arrays, such as a dict of leaves, or one array.
         after: the same leaves after training.
 
     Raises:
-        ValueError: different leaves, or one of another shape.
+        ValueError: different leaves, one of another shape, or NaN or infinity.
     """
-    old, new = _name_leaves(before), _name_leaves(after)
+    old, new = _leaves("before", before), _leaves("after", after)
     if old.keys() != new.keys():
         odd = sorted(old.keys() ^ new.keys())
         raise ValueError(f"after: expected the leaves of before, got {odd} in only one of them")
-    for name, leaf in old.items():
-        if leaf.shape != new[name].shape:
-            raise ValueError(f"after: expected {name} of shape {leaf.shape}, got {new[name].shape}")
-    norm = {name: jnp.sqrt(jnp.sum(jnp.square(new[name] - old[name]))) for name in old}
+    for name, value in old.items():
+        if value.shape != new[name].shape:
+            raise ValueError(
+                f"after: expected {name} of shape {value.shape}, got {new[name].shape}"
+            )
+    norm = {name: _change_norm(old[name], new[name]) for name in old}
     return WeightChange(norm, {name: norm[name] / old[name].size for name in old})

@@ -23,7 +23,7 @@ import numpy as np
 from einops import rearrange
 from numpy.lib.stride_tricks import sliding_window_view
 
-from rnnjax import validate
+from rnnjax import arrays, validate
 from rnnjax.metrics import checks
 from rnnjax.typing import Key
 
@@ -182,7 +182,9 @@ def fit_operators(
     """
     states = checks.population("states", states, "S B T N", least=1)
     _check_delays("delays", delays, states.shape[2])
-    regression = regression or Regression()
+    if regression is None:
+        regression = Regression()
+    validate.instance_of("regression", regression, Regression)
     scores, components_needed = _reduce(states, variance, components)
     full = delays * scores.shape[-1]
     order = regression.rank or full
@@ -269,7 +271,7 @@ def delay_errors(
     """
     states = checks.population("states", states, "S B T N", least=1)
     trials, steps = states.shape[1:3]
-    candidates = tuple(candidates)
+    candidates = validate.sequence("candidates", candidates)
     if not candidates:
         raise ValueError("candidates: expected at least one number of delays, got none")
     for delays in candidates:
@@ -277,6 +279,7 @@ def delay_errors(
     if trials < 2:
         raise ValueError("states: expected at least 2 trials to hold some out, got 1")
     scores, _ = _reduce(states, variance, components)
+    key = arrays.random_key("key", key)
     order = np.asarray(jax.random.permutation(key, trials))
     folds = np.array_split(order, min(_FOLDS, trials))
     longest = max(candidates)
@@ -299,7 +302,7 @@ def choose_delays(
     components: int | None = None,
 ) -> int:
     """The candidate with the lowest `delay_errors`: one number for the whole population."""
-    candidates = tuple(candidates)
+    candidates = validate.sequence("candidates", candidates)
     errors = delay_errors(
         states, candidates=candidates, key=key, variance=variance, components=components
     )

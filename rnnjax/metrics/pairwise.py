@@ -7,8 +7,9 @@ from typing import Any, TypeAlias, TypeVar
 import jax
 import numpy as np
 
+from rnnjax.arrays import array, symmetric
 from rnnjax.devices import padded_index
-from rnnjax.validate import positive_integer
+from rnnjax.validate import callback, positive_integer
 
 __all__ = [
     "BatchCallback",
@@ -59,6 +60,7 @@ def in_batches(
     Raises:
         ValueError: no pairs, or a size below 1.
     """
+    callback("progress", progress)
     positive_integer("pairs", pairs)
     batches = -(-pairs // positive_integer("size", size))
     size = -(-pairs // batches)  # of equal size, so that the last needs little padding
@@ -125,9 +127,7 @@ def mean_distance(distances: np.ndarray) -> float:
     """Degeneracy: the mean over all pairs of symmetric distances [S, S].
 
     Raises:
-        ValueError: not a square matrix, or fewer than two networks.
+        ValueError: not a square symmetric matrix, NaN or infinity, or fewer than two networks.
     """
-    distances = np.asarray(distances)
-    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
-        raise ValueError(f"distances: expected shape [S, S], got {distances.shape}")
+    distances = symmetric("distances", array("distances", distances, "S S", least=2))
     return float(distances[all_pairs(len(distances))].mean())

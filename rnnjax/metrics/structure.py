@@ -2,18 +2,14 @@
 
 import numpy as np
 
-from rnnjax.metrics.checks import finite, floating
+from rnnjax.arrays import array
 from rnnjax.validate import finite_positive
 
 __all__ = ["effective_rank", "near_zero_share"]
 
 
 def _matrices(weights: object) -> np.ndarray:
-    matrices = np.asarray(floating("weights", weights), np.float64)
-    if matrices.ndim not in (2, 3) or 0 in matrices.shape:
-        raise ValueError(f"weights: expected shape [N, M] or [S, N, M], got {matrices.shape}")
-    finite("weights", matrices)
-    return matrices
+    return array("weights", weights, "N M | S N M", each=None).astype(np.float64, copy=False)
 
 
 def near_zero_share(weights: object, bound: float) -> np.ndarray:

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 
-from rnnjax import devices, validate
+from rnnjax import arrays, devices, validate
 from rnnjax.metrics import checks, pairwise
-from rnnjax.metrics.base import Solved, SolverOptions
+from rnnjax.metrics.base import Solved, SolverOptions, checked_solver
 from rnnjax.metrics.matching import exhaustive, match, random_doubly_stochastic
 from rnnjax.metrics.spectra import Spectra, lower_bound, select, spectra
 from rnnjax.typing import Key
@@ -132,8 +132,9 @@ def _solve(
 ) -> PIFResult:
     """Solves the pairs (i of the first side, j of the second) of members (i, j) in batches."""
     units = sides[0].weights.shape[-1]
+    key = arrays.random_key("key", key)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    solver = solver or SolverOptions()
+    solver = checked_solver(solver)
     starts, steps = solver.starts or default_starts(units), solver.steps or STEPS
     barycenter = np.full((1, units, units), 1 / units, np.float32)
     points = np.concatenate([barycenter, random_doubly_stochastic(rng, starts - 1, units)])
@@ -203,7 +204,7 @@ def compare_weights(
     of `permutation[i, j]`. Arguments and errors are those of `pif_pairs`; fewer than two networks
     raise `ValueError`.
     """
-    weights = checks.square_matrices("weights", checks.population("weights", weights, "S N N"))
+    weights = checks.population("weights", weights, "S N N")
     side, networks = _side(weights), len(weights)
     pairs = pairwise.all_pairs(networks)
     result = _solve((side, side), pairs, key, solver)
@@ -240,9 +241,19 @@ def pif_distances(
     return relative_distances(distance, weights) if normalize == "relative" else distance
 
 
+def _of_population(distance: object, weights: object) -> tuple[np.ndarray, np.ndarray]:
+    """Distances [S, S] and the weights [S, N, N] of their networks, checked."""
+    weights = checks.population("weights", weights, "S N N")
+    distance = arrays.symmetric("distance", arrays.array("distance", distance, "S S"))
+    if len(distance) != len(weights):
+        raise ValueError(f"distance: expected {len(weights)} networks, got {len(distance)}")
+    return distance, weights
+
+
 def distances_per_parameter(distance: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Distances [S, S] over the number N^2 of the weights [S, N, N]."""
-    return distance / np.shape(weights)[-1] ** 2
+    distance, checked = _of_population(distance, weights)
+    return distance / checked.shape[-1] ** 2
 
 
 def relative_distances(distance: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -250,6 +261,7 @@ def relative_distances(distance: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
     0 between two networks whose weights are all 0.
     """
-    norm = np.linalg.norm(np.asarray(weights, float), axis=(1, 2))
+    distance, checked = _of_population(distance, weights)
+    norm = np.linalg.norm(checked.astype(np.float64), axis=(1, 2))
     mean = (norm[:, None] + norm[None, :]) / 2
     return distance / np.where(mean > 0, mean, 1.0)

@@ -6,7 +6,7 @@ from rnnjax.parametrization.base import Leaf, LeafRule, Parametrization, Role, i
 from rnnjax.parametrization.inverse_width import InverseWidth
 from rnnjax.parametrization.mup import MuPAdam, MuPSGD
 from rnnjax.parametrization.standard import INITIALIZATIONS, GammaTrick, Standard
-from rnnjax.validate import one_of
+from rnnjax.validate import known_options, one_of
 
 __all__ = [
     "INITIALIZATIONS",
@@ -35,4 +35,5 @@ REGISTRY: dict[str, type[Parametrization]] = {
 
 def make(name: str, **options: Any) -> Parametrization:
     """Builds the rule registered as `name`; the error for an unknown name suggests one."""
-    return REGISTRY[one_of("parametrization", name, REGISTRY)](**options)
+    kind = REGISTRY[one_of("parametrization", name, REGISTRY)]
+    return kind(**known_options(kind, options))

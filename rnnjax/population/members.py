@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax import metrics
+from rnnjax.arrays import random_key
 from rnnjax.cells import Cell
 from rnnjax.devices import all_devices, padded_index, single_precision
 from rnnjax.population import programs
@@ -27,15 +28,9 @@ __all__ = ["Activity", "Population", "condition_sweep"]
 When = Literal["trained", "initial"]
 
 
-def _check_key(key: Any) -> Key:
-    if not isinstance(key, jax.Array):
-        raise ValueError(f"key: expected a key, such as jax.random.key(0), got {key!r}")
-    return key
-
-
 def _draw(task: Task, key: Any, count: int) -> Trial:
     with single_precision():
-        return programs.draw_trials(task, _check_key(key), count)
+        return programs.draw_trials(task, random_key("key", key), count)
 
 
 class Activity(NamedTuple):

@@ -1,7 +1,7 @@
 """Training a population, and loading one from a store."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,11 @@ def train_population(
 
 
 def _check_seeds(seeds: Any) -> np.ndarray:
-    if isinstance(seeds, np.ndarray):
-        seeds = seeds.tolist()
-    if isinstance(seeds, Sequence) and not isinstance(seeds, str):
-        if not seeds:
+    if isinstance(seeds, Iterable) and not isinstance(seeds, str) and getattr(seeds, "ndim", 1):
+        given = validate.sequence("seeds", seeds)
+        if not given:
             raise ValueError("seeds: expected at least one, got none")
-        return np.array([validate.seed("seeds", seed) for seed in seeds])
+        return np.array([validate.seed("seeds", seed) for seed in given])
     return np.arange(positive_integer("seeds", seeds))
 
 

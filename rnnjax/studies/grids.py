@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import xarray as xr
+from ml_collections import ConfigDict
 
 import rnnjax
 from rnnjax.devices import Layout, default_layout
@@ -16,6 +17,7 @@ from rnnjax.studies.launch import Config
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.sweep import cost, plan
 from rnnjax.training import Setup
+from rnnjax.validate import instance_of, sequence
 
 __all__ = [
     "ARMS",
@@ -41,14 +43,22 @@ ARMS = {
 SECONDS_TO_COMPILE = 4  # one program, on a laptop's core
 
 
-def split_names(values: Iterable[str]) -> list[str]:
-    """Splits the names of a setting at commas: the flag `--config.tasks=a,b` gives one string."""
-    return [name.strip() for value in values for name in value.split(",")]
+def split_names(setting: str, values: Iterable[str], *, least: int = 0) -> list[str]:
+    """Splits the names of a setting at commas: the flag `--config.tasks=a,b` gives one string.
+
+    Raises `ValueError` for other values than strings, or for fewer names than `least`.
+    """
+    given = [instance_of(setting, value, str) for value in sequence(setting, values)]
+    names = [name.strip() for value in given for name in value.split(",")]
+    if len(names) < least:
+        raise ValueError(f"{setting}: expected at least {least} name, got none")
+    return names
 
 
 def task_options(config: Config, task: str) -> dict[str, Any]:
     """Options of a task in the config."""
-    return config[task].to_dict() if task in config else {}
+    options = config.get(task, {})
+    return options.to_dict() if isinstance(options, ConfigDict) else {}
 
 
 def training_seconds(store: Path) -> float:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from rnnjax.studies.compilation import VARIABLE, use_compilation_cache
 from rnnjax.studies.signals import Stopped, stop_on_signals
@@ -33,6 +33,8 @@ Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
 
 FAILED, INTERRUPTED = 2, 128 + signal.SIGINT
+_LONGEST = 20_000
+"""Most characters of an error; one may list the files of all blocks."""
 
 _FLAGS = ("config", "workdir", "dry_run", "compilation_cache", "help")
 
@@ -99,6 +101,7 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     flags.DEFINE_bool("help", False, "", short_name="h", flag_values=values)
     try:
         config = _load_config(study, name)
+        known = _settings(config)
         config_flags.DEFINE_config_dict(
             "config", config, flag_values=values, lock_config=True, sys_argv=arguments
         )
@@ -114,6 +117,9 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     except (flags.Error, ValueError) as error:
         _fail(error)
     given = values.flag_values_dict()
+    missing = set(known) - set(_settings(given["config"]))
+    if missing:  # a flag such as --config.dsa={} replaces a whole group
+        _fail(ValueError(f"{min(missing)}: expected a value, got none"))
     if given["help"]:
         print(_help(study))
         sys.exit(0)
@@ -121,6 +127,15 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
         _fail(ValueError(f"expected flags only, got {' '.join(rest[1:])!r}"))
     workdir, cache = Path(given["workdir"]), given["compilation_cache"]
     return _Given(given["config"], workdir, given["dry_run"], cache)
+
+
+def _settings(config: Config, prefix: str = "config") -> list[str]:
+    """The names of all settings, such as `config.dsa.trials`."""
+    found = []
+    for name, value in config.items():
+        inside = isinstance(value, ConfigDict)
+        found += _settings(value, f"{prefix}.{name}") if inside else [f"{prefix}.{name}"]
+    return found
 
 
 def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -221,6 +236,8 @@ def _fail(error: BaseException) -> NoReturn:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.filename and error.strerror:
         text = f"{error.filename}: {error.strerror}"
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}..."
     print(f"error: {text}", file=sys.stderr)
     sys.exit(FAILED)
 

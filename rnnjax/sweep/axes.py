@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from rnnjax import validate
 from rnnjax.cells import Cell, fitted
 from rnnjax.tasks import Task
 from rnnjax.training import SETTINGS, TRACED, Recipe, Setup
-from rnnjax.validate import instance_of, one_of
+from rnnjax.validate import instance_of, one_of, shown
 
 __all__ = ["TRACED", "Axis", "Sweep"]
 
@@ -60,9 +60,8 @@ class Sweep:
 
     def __post_init__(self):
         instance_of("recipe", self.recipe, Recipe)
-        given = self.axes
-        if isinstance(given, Mapping):
-            given = tuple(_axis(name, values) for name, values in given.items())
+        validate.whole("evaluation_trials", self.evaluation_trials, least=2)
+        given = _axes(self.axes)
         by_name = {axis.name: axis for axis in given}
         for name in _REQUIRED:
             if name not in by_name:
@@ -143,15 +142,24 @@ def _fields(spec: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(spec) if field.name not in _FIXED]
 
 
-def _axis(name: str, values: Sequence[Any] | Mapping[str, Any]) -> Axis:
+def _axes(given: Any) -> tuple[Axis, ...]:
+    if isinstance(given, Mapping):
+        for name in given:
+            instance_of("axes", name, str)
+        return tuple(_axis(name, values) for name, values in given.items())
+    if not isinstance(given, tuple) or not all(isinstance(axis, Axis) for axis in given):
+        raise ValueError(f"axes: expected a mapping from name to values, got {shown(given)}")
+    return given
+
+
+def _axis(name: str, values: Any) -> Axis:
     if name in _FIXED:
         raise ValueError(f"axis: {name!r} cannot vary within one sweep; run one sweep per value")
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise ValueError(f"{name}: expected a sequence of values or a mapping, got {values!r}")
     if isinstance(values, Mapping):
-        labels, values = tuple(values), tuple(values.values())
+        labels = tuple(values)
+        values = tuple(validate.plain(value) for value in values.values())
     else:
-        values = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+        values = validate.sequence(name, values)
         labels = tuple(getattr(value, "name", value) for value in values)
     if not values:
         raise ValueError(f"{name}: expected at least one value, got none")
@@ -163,14 +171,14 @@ def _axis(name: str, values: Sequence[Any] | Mapping[str, Any]) -> Axis:
             raise ValueError(f"{name}: expected values that differ in float32, got {values}")
     if name == "seed":
         values = labels = tuple(validate.seed(name, value) for value in values)
+    if not all(isinstance(label, str | bool | int | float) for label in labels):
+        raise ValueError(
+            f"{name}: expected numbers, strings or named specs, got {shown(values)}; "
+            "a mapping from label to value labels anything"
+        )
     if len(set(labels)) < len(labels):
         raise ValueError(
             f"{name}: expected distinct labels, got {', '.join(map(str, labels))}; "
             "a mapping from label to value gives them"
-        )
-    if not all(isinstance(label, str | bool | int | float) for label in labels):
-        raise ValueError(
-            f"{name}: expected numbers, strings or named specs, got {values!r}; "
-            "a mapping from label to value labels anything"
         )
     return Axis(name, labels, values)

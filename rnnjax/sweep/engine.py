@@ -24,7 +24,7 @@ from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.results import LossRecord, empty_results, thinned
 from rnnjax.sweep.sizing import runs_per_save, segment_steps, shrinking_rule
 from rnnjax.training import Hyper, Setup
-from rnnjax.validate import fraction, instance_of, one_of, positive_integer, whole
+from rnnjax.validate import flag, fraction, instance_of, one_of, positive_integer, whole
 
 __all__ = ["Block", "Engine", "Progress", "block_programs", "plan", "run_sweep", "sweep_config"]
 
@@ -70,8 +70,11 @@ class Engine:
             whole("ahead", self.ahead)
         for name in ("devices", "map_width", "block_runs", "segment"):
             value = getattr(self, name)
-            if value is not None and (name, value) != ("map_width", "all"):
+            whole_block = name == "map_width" and isinstance(value, str) and value == "all"
+            if value is not None and not whole_block:
                 positive_integer(name, value)
+        if self.compact is not None:
+            flag("compact", self.compact)
         positive_integer("points", self.points)
         fraction("memory_share", self.memory_share, open_below=True)
         one_of("share", self.share, ("runs", "units"))
@@ -207,7 +210,7 @@ def run_sweep(
         ValueError: a mask of another shape, weights to keep without a store, networks too large for
             the memory, or a store that is in use, damaged or of another sweep (`StoreError`).
     """
-    engine = engine or Engine()
+    engine = Engine() if engine is None else instance_of("engine", engine, Engine)
     instance_of("sweep", sweep, Sweep)
     mask = None if mask is None else _check_mask(sweep, mask)
     if keep_parameters and store is None:

@@ -67,7 +67,9 @@ def train_one(
     """
     values = check_settings(settings, ("seed", "evaluation_trials"))
     hyper = Hyper(seed=validate.seed("seed", seed), **values)
-    setup = Setup(task, fitted(cell, task), recipe or Recipe(), evaluation_trials)
+    setup = Setup(
+        task, fitted(cell, task), Recipe() if recipe is None else recipe, evaluation_trials
+    )
     setup.require_settings(hyper)
     layout = Layout(default_layout(devices=1).devices, 1)
     segment = min(100, setup.recipe.steps)

@@ -10,7 +10,7 @@ from rnnjax.tasks.delayed_match import DelayedMatch, delayed_match
 from rnnjax.tasks.flip_flop import FlipFlop, flip_flop
 from rnnjax.tasks.path_integration import PathIntegration, path_integration
 from rnnjax.tasks.sine_wave import SineWave, sine_wave
-from rnnjax.validate import one_of
+from rnnjax.validate import known_options, one_of
 
 __all__ = [
     "REGISTRY",
@@ -43,4 +43,5 @@ REGISTRY: dict[str, Callable[..., Task]] = {
 
 def make(name: str, **options: Any) -> Task:
     """Builds the task registered as `name`; the error for an unknown name suggests one."""
-    return REGISTRY[one_of("task", name, REGISTRY)](**options)
+    kind = REGISTRY[one_of("task", name, REGISTRY)]
+    return kind(**known_options(kind, options))

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnjax.tasks.base import Task, Trial, checked_options, stretched_steps
 from rnnjax.typing import Array, Float, Key
-from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer
+from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer, whole
 
 __all__ = ["PathIntegration", "path_integration"]
 
@@ -85,7 +85,7 @@ class PathIntegration(Task):
     criterion = 0.9  # of the signs; the loss measures this task better
 
     def __post_init__(self):
-        if self.dimensions not in (2, 3) or isinstance(self.dimensions, bool):
+        if whole("dimensions", self.dimensions, least=2) > 3:
             raise ValueError(f"dimensions: expected 2 or 3, got {self.dimensions!r}")
         positive_integer("steps", self.length)
         finite_positive("v_max", self.v_max)
@@ -98,9 +98,10 @@ class PathIntegration(Task):
         one_of("units", self.units, ("half_side", "arena"))
         one_of("encoding", self.encoding, ("angle", "velocity"))
         one_of("start", self.start, ("pulse", "held", "none"))
-        if self.arena < 2 * self.v_max:  # one move could cross the whole box
+        fastest = float(self.v_max)
+        if self.arena < 2 * fastest:  # one move could cross the whole box
             raise ValueError(
-                f"arena: expected at least 2 v_max = {2 * self.v_max:g}, got {self.arena!r}"
+                f"arena: expected at least 2 v_max = {2 * fastest:g}, got {self.arena!r}"
             )
 
     @property

@@ -83,7 +83,7 @@ def coordinate_check(
         validate.positive_integer(name, count)
     arguments = ("widths", "seeds", "steps", "trials")
     values = check_settings({"learning_rate": 0.01, **settings}, arguments)
-    recipe = _shorten(recipe or Recipe(), steps)
+    recipe = _shorten(Recipe() if recipe is None else recipe, steps)
     measured = []
     for width in widths:
         setup = Setup(task, fitted(cell, task).replace(hidden=width), recipe)
@@ -100,7 +100,8 @@ def coordinate_check(
 
 
 def _check_widths(widths: Sequence[int]) -> list[int]:
-    checked = sorted({validate.positive_integer("widths", width) for width in widths})
+    given = validate.sequence("widths", widths)
+    checked = sorted({validate.positive_integer("widths", width) for width in given})
     if len(checked) < 2:
         raise ValueError(f"widths: expected at least two different sizes, got {checked}")
     return checked
@@ -108,6 +109,7 @@ def _check_widths(widths: Sequence[int]) -> list[int]:
 
 def _shorten(recipe: Recipe, steps: int) -> Recipe:
     """The recipe with `steps` steps, a constant rate, and no stop before the last step."""
+    validate.instance_of("recipe", recipe, Recipe)
     return dataclasses.replace(
         recipe,
         epochs=steps, steps_per_epoch=1, stop="never", threshold=None, schedule=Constant(),

@@ -1,12 +1,11 @@
 """Training recipes: everything about training that is fixed when a program is compiled."""
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any, Literal
 
 from rnnjax.training.penalties import PENALTIES
 from rnnjax.training.schedules import Constant, Schedule, schedule
-from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
+from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer, sequence
 
 __all__ = ["OPTIMIZERS", "PRECISIONS", "STOPS", "Recipe"]
 
@@ -64,6 +63,7 @@ class Recipe:
         one_of("optimizer", self.optimizer, OPTIMIZERS)
         positive_integer("epochs", self.epochs)
         positive_integer("steps_per_epoch", self.steps_per_epoch)
+        positive_integer("epochs times steps_per_epoch", self.steps)
         positive_integer("batch", self.batch)
         one_of("data", self.data, ("fresh", "fixed"))
         one_of("reduction", self.reduction, ("mean", "sum"))
@@ -108,17 +108,12 @@ class Recipe:
     @property
     def steps(self) -> int:
         """Optimizer steps of a whole run."""
-        return self.epochs * self.steps_per_epoch
+        return int(self.epochs) * int(self.steps_per_epoch)
 
 
 def _penalty_names(penalties: Any) -> tuple[str, ...]:
-    if isinstance(penalties, str):
-        penalties = (penalties,)
-    if not isinstance(penalties, Iterable):
-        raise ValueError(
-            f"penalties: expected names among {', '.join(PENALTIES)}, got {penalties!r}"
-        )
-    given = tuple(one_of("penalties", name, PENALTIES) for name in penalties)
+    names = (penalties,) if isinstance(penalties, str) else sequence("penalties", penalties)
+    given = tuple(one_of("penalties", name, PENALTIES) for name in names)
     if len(set(given)) < len(given):
         raise ValueError(f"penalties: expected each once, got {', '.join(given)}")
     return tuple(sorted(given))

@@ -11,7 +11,14 @@ import jax.numpy as jnp
 import optax
 
 from rnnjax.typing import Array, Int, Scalar
-from rnnjax.validate import finite_positive, fraction, nonnegative, one_of, positive_integer
+from rnnjax.validate import (
+    finite_positive,
+    fraction,
+    known_options,
+    nonnegative,
+    one_of,
+    positive_integer,
+)
 
 __all__ = ["SCHEDULES", "Constant", "CosineRestarts", "Plateau", "Schedule", "schedule"]
 
@@ -115,4 +122,5 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 def schedule(name: str, **options: Any) -> Schedule:
     """Builds the schedule registered as `name`; the error for an unknown name suggests one."""
-    return SCHEDULES[one_of("schedule", name, SCHEDULES)](**options)
+    kind = SCHEDULES[one_of("schedule", name, SCHEDULES)]
+    return kind(**known_options(kind, options))

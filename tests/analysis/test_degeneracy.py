@@ -147,7 +147,18 @@ def test_the_chart_holds_the_distances_of_its_places_and_names_no_others(found, 
     assert about["components"] * about["delays"] <= 8
     assert about["delays"] <= about["longest_tried"] <= 3
     assert 0 <= about["unsettled"] <= 1
-    assert 0 <= found["pif"].attrs["above_bound"] < 1
+    solved = {name for name in found if "unsettled" in found[name].attrs}
+    assert solved == {
+        "dsa", "dsa_raw", "dsa_chord", "dsa_chart",
+        "pif", "pif_per_parameter", "pif_relative", "pif_untrained",
+    }  # fmt: skip
+    for name in solved:
+        assert (
+            0 <= found[name].attrs["above_bound"] < 1 and 0 <= found[name].attrs["unsettled"] <= 1
+        )
+    expected = {"dsa_raw": "dsa", "pif_relative": "pif", "pif_per_parameter": "pif"}
+    for name, like in expected.items():
+        assert found[name].attrs["unsettled"] == found[like].attrs["unsettled"]
     # The trials are not those that any of the networks was trained with, but others of the task.
     states = population.converged.trajectories(jax.random.key(9), 200).rates
     direct = metrics.dsa_distances(states, key=KEY, components=4, delays=2, variance=None)

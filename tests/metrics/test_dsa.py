@@ -190,7 +190,7 @@ def test_errors_name_the_argument():
     a = R["op_r6_A"]
     with pytest.raises(ValueError, match="b: expected the shape of a"):
         operator_distances(a, a[:2], key=KEY)
-    with pytest.raises(ValueError, match="a: expected square matrices"):
+    with pytest.raises(ValueError, match=r"a: expected shape \[M, R, R\], square"):
         operator_distances(a[:, :4], a[:, :4], key=KEY)
     with pytest.raises(ValueError, match="starts: expected an integer of at least 1"):
         operator_distances(a, a, key=KEY, solver=SolverOptions(starts=0))

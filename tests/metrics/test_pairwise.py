@@ -69,7 +69,9 @@ def test_square_is_symmetric_and_in_the_order_of_pairs():
         (lambda: pairwise.in_batches(lambda n: n, 3, size=0), "size"),
         (lambda: pairwise.square(np.ones(4), 3), "values: expected 3 of them"),
         (lambda: pairwise.mean_distance(np.ones((2, 3))), r"distances: expected shape \[S, S\]"),
-        (lambda: pairwise.mean_distance(np.ones((1, 1))), "networks: expected at least 2"),
+        (lambda: pairwise.mean_distance(np.ones((1, 1))), "distances: expected at least 2"),
+        (lambda: pairwise.mean_distance([[0, 1], [2, 0]]), "distances: expected a symmetric"),
+        (lambda: pairwise.mean_distance([[0, np.nan], [np.nan, 0]]), "distances: .* network 0"),
     ],
 )
 def test_bad_calls_are_refused(call, message):

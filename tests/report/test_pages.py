@@ -89,11 +89,29 @@ def test_figures_are_rendered_at_twice_their_size(page):
 
 def test_markdown(page):
     text = render_markdown(page)
-    assert text.startswith("# Title <b>\n\n*under*\n\n**The lead.**\n\n## First\n\n")
+    assert text.startswith("# Title \\<b>\n\n*under*\n\n**The lead.**\n\n## First\n\n")
     assert "![plot](figures/plot.png)" in text
     assert "![drawing](figures/drawing.svg)" in text
     assert "| a | b |\n| --- | ---: |\n| x \\| y | 1 < 2 |" in text
     assert "python x.py" in text
+    assert "\n\n```\ncode <here>\n```\n\n" in text
+
+
+ODD = "a|b <img src=x> *c* `d` _e_ [f](g) &lt; \\ \n# h ~i~"
+ESCAPED = r"a\|b \<img src=x> \*c\* \`d\` \_e\_ [f\](g) \&lt; \\ # h \~i\~"
+
+
+def test_values_have_no_effect_as_markdown():
+    table = Table((ODD, "b"), ((ODD, "1"),), caption=ODD)
+    text = "\n\n".join(["# " + ODD.replace("\n", " "), "- 1. a_b\n- <b>", "    ```\n    <i>"])
+    section = Section(ODD, text, (table,), (Picture(PNG, "p", ODD),))
+    found = render_markdown(Page(ODD, ODD, (section,), ODD, (("command", ODD),)))
+    lines = found.splitlines()
+    assert found.count(ESCAPED) == 10
+    assert lines.count(f"| {ESCAPED} | b |") == lines.count(f"| {ESCAPED} | 1 |") == 1
+    assert f"\\# {ESCAPED}" in lines and r"- 1\. a_b" in lines and r"- \<b>" in lines
+    start = lines.index("````")
+    assert lines[start : start + 4] == ["````", "```", "<i>", "````"]
 
 
 def test_text_blocks():

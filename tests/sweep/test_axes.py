@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +14,36 @@ from rnnjax.store import describe
 
 RUNS = {"learning_rate": (0.1,), "seed": (0,)}
 TASK = tiny.TASKS["delayed_cue"]
+
+
+def test_axes_given_as_arrays_are_those_of_plain_numbers():
+    arrays = {
+        "hidden": jnp.array([8, 16]),
+        "learning_rate": np.array([0.25, 0.5]),
+        "seed": [jnp.int32(0), np.array(1)],
+    }
+    plain = {"hidden": (8, 16), "learning_rate": (0.25, 0.5), "seed": (0, 1)}
+    made, expected = (Sweep(TASK, cells.rate(), axes=axes) for axes in (arrays, plain))
+    assert made == expected and hash(made) == hash(expected)
+    assert all(type(v) in (int, float) for axis in made.dimensions for v in axis.values)
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        (5, "axes: expected a mapping"),
+        ({1: (1,)}, "axes: expected a str, got 1"),
+        ({"hidden": np.ones((2, 2), int)}, "hidden: expected a sequence"),
+        (
+            {"hidden": np.ma.array([8, 9], mask=[0, 1])},
+            "hidden: expected a sequence without a mask",
+        ),
+        ({"hidden": [[8]]}, "hidden: expected numbers, strings or named specs"),
+    ],
+)
+def test_axes_of_other_types_are_named(axes, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Sweep(TASK, cells.rate(), axes=axes)
 
 
 def test_dimensions_keep_their_order_with_the_traced_axes_last():

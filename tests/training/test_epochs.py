@@ -230,7 +230,7 @@ def test_segments_and_compaction_do_not_change_epochs():
         (functools.partial(recipe, penalties=("l2",)), "penalties: expected one of l1, nuclear"),
         (functools.partial(recipe, penalties=("l1", "l1")), "penalties: expected each once"),
         (functools.partial(recipe, patience=13), "patience: expected at most the 12 epochs"),
-        (functools.partial(recipe, penalties=5), "penalties: expected names among l1, nuclear"),
+        (functools.partial(recipe, penalties=5), "penalties: expected a sequence, got 5"),
         (functools.partial(recipe, validation_trials=0), "validation_trials: expected an integer"),
         (functools.partial(Plateau, decay=0.0), "decay: expected a finite number above 0"),
         (functools.partial(Plateau, patience=0), "patience: expected an integer of at least 1"),

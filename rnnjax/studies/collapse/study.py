@@ -26,7 +26,8 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
     one_of("arm", config.arm, ARMS)
     seeds = positive_integer("seeds", config.seeds)
     tasks = [
-        rnnjax.tasks.make(name, **task_options(config, name)) for name in split_names(config.tasks)
+        rnnjax.tasks.make(name, **task_options(config, name))
+        for name in split_names("tasks", config.tasks)
     ]
     return rnnjax.Sweep(
         cell=rnnjax.cells.rate(alpha=config.alpha, **ARMS[config.arm]),
@@ -36,7 +37,7 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
         ),
         axes={
             "task": tasks,
-            "optimizer": split_names(config.optimizers),
+            "optimizer": split_names("optimizers", config.optimizers),
             "hidden": config.hidden,
             "learning_rate": config.learning_rates,
             "seed": range(seeds),

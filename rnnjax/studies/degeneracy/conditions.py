@@ -19,7 +19,7 @@ from rnnjax.studies.grids import SECONDS_TO_COMPILE, CostModel, task_options, te
 from rnnjax.studies.launch import Config
 from rnnjax.sweep import plan
 from rnnjax.tasks import Task
-from rnnjax.validate import finite_positive, one_of, positive_integer
+from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer, sequence
 
 __all__ = [
     "RULES",
@@ -127,7 +127,9 @@ def condition(
 
 def ascending(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
     """The levels of a factor, if they rise; raises `ValueError` otherwise."""
-    levels = tuple(values)
+    levels = sequence(name, values)
+    for level in levels:
+        nonnegative(name, level)
     if any(a >= b for a, b in itertools.pairwise(levels)):
         raise ValueError(f"{name}: expected values that rise, got {', '.join(map(str, levels))}")
     return levels

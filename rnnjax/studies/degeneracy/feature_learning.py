@@ -13,14 +13,14 @@ from rnnjax.studies.launch import Config
 
 def factors(config: Config) -> list[Factor]:
     """The factors that a config compares; raises `ValueError` for invalid settings."""
-    tasks = split_names(config.tasks)
+    tasks = split_names("tasks", config.tasks)
     gammas = ascending("gammas", config.gammas)
     tricks = ascending("trick_gammas", config.trick_gammas)
     return [
         *(_factor(config, task, "mup", gammas) for task in tasks),
         *(
             _factor(config, task, "gamma_trick", tricks)
-            for task in split_names(config.trick_tasks)
+            for task in split_names("trick_tasks", config.trick_tasks)
             if task in tasks
         ),
     ]

@@ -13,12 +13,12 @@ from rnnjax.studies.launch import Config
 
 def factors(config: Config) -> list[Factor]:
     """The factors that a config compares; raises `ValueError` for invalid settings."""
-    tasks = split_names(config.tasks)
+    tasks = split_names("tasks", config.tasks)
     return [
         *(_factor(config, task, "mup", gamma=config.gamma) for task in tasks),
         *(
             _factor(config, task, "standard")
-            for task in split_names(config.standard_tasks)
+            for task in split_names("standard_tasks", config.standard_tasks)
             if task in tasks
         ),
     ]

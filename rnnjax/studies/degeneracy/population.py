@@ -23,7 +23,7 @@ __all__ = ["build_sweeps", "run"]
 
 def build_sweeps(config: Config) -> dict[str, rnnjax.Sweep]:
     """The sweep of every task that a config names; raises `ValueError` for invalid settings."""
-    tasks = split_names(config.tasks)
+    tasks = split_names("tasks", config.tasks, least=1)
     for name in tasks:
         one_of("tasks", name, config.training)
     for name in ("measured_trials", "probe_trials", "probe_times"):

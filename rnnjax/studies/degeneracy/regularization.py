@@ -16,7 +16,7 @@ _PENALTIES = {"l1": "L1 strength", "nuclear": "nuclear strength"}
 def factors(config: Config) -> list[Factor]:
     """The factors that a config compares; raises `ValueError` for invalid settings."""
     found = []
-    for task in split_names(config.tasks):
+    for task in split_names("tasks", config.tasks):
         for penalty, setting in _PENALTIES.items():
             strengths = ascending(penalty, config[penalty])
             if strengths:

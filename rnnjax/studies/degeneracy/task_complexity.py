@@ -22,7 +22,7 @@ from rnnjax.validate import one_of, positive_integer
 def factors(config: Config) -> list[Factor]:
     """The factors that a config compares; raises `ValueError` for invalid settings."""
     found = []
-    for task in split_names(config.tasks):
+    for task in split_names("tasks", config.tasks):
         setting = TASKS[one_of("tasks", task, TASKS)].channels
         counts = ascending(f"channels.{task}", config.channels[task])
         tried = tuple(condition(config, task, **{setting: count}) for count in counts)

@@ -18,7 +18,7 @@ from rnnjax.studies.latent.cost import EpochCost, epoch_cost
 from rnnjax.studies.latent.page import latent_page
 from rnnjax.studies.launch import Config
 from rnnjax.training import Setup
-from rnnjax.validate import positive_integer
+from rnnjax.validate import positive_integer, sequence
 
 
 def build_sweep(config: Config) -> rnnjax.Sweep:
@@ -30,10 +30,13 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
             f"rank: expected at least {task.outputs}, the outputs of {config.task}, where they are "
             f"read from the latent variables, got {config.rank}"
         )
+    sizes = [positive_integer("hidden", size) for size in sequence("hidden", config.hidden)]
+    if not sizes:
+        raise ValueError("hidden: expected at least one size, got none")
     return rnnjax.Sweep(
         task=task,
         cell=rnnjax.cells.latent(
-            min(config.hidden), rank=config.rank, alpha=config.alpha, bias=config.bias,
+            min(sizes), rank=config.rank, alpha=config.alpha, bias=config.bias,
             readout=config.readout, parametrization=InverseWidth(eps_scaling=config.eps_scaling),
         ),
         recipe=rnnjax.Recipe(

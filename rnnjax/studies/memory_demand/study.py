@@ -54,7 +54,7 @@ def run(
     workdir = checked_workdir(workdir, "memory_demand")
     tasks = {
         name: rnnjax.tasks.make(name, **task_options(config, name))
-        for name in split_names(config.tasks)
+        for name in split_names("tasks", config.tasks)
     }
     options = PredictorOptions(**{name: config[name] for name in _OPTIONS})
     for task in tasks.values():

@@ -16,7 +16,10 @@ from rnnjax.validate import positive_integer
 def build_sweep(config: Config) -> rnnjax.Sweep:
     """The sweep of a config; raises `ValueError` for invalid settings."""
     seeds = positive_integer("seeds", config.seeds)
-    inits, scalings = split_names(config.inits), split_names(config.eps_scalings)
+    inits, scalings = (
+        split_names("inits", config.inits, least=1),
+        split_names("eps_scalings", config.eps_scalings),
+    )
     if sorted(scalings) != ["scaled", "torch"]:
         raise ValueError(
             f"eps_scalings: expected torch and scaled, which the study compares, got {scalings}"

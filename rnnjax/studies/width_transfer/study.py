@@ -37,7 +37,9 @@ def rule_cells(config: Config) -> dict[str, Cell]:
         "latent": latent(rank=config.rank, parametrization=inverse, **shared),
         "gru": gru(),
     }
-    return {name: cells[one_of("rules", name, RULES)] for name in split_names(config.rules)}
+    return {
+        name: cells[one_of("rules", name, RULES)] for name in split_names("rules", config.rules)
+    }
 
 
 def build_sweep(config: Config) -> rnnjax.Sweep:

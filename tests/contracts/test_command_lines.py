@@ -1,0 +1,96 @@
+"""Every study, given any command line: a dry run, or exit code 2 and one line that begins `error:`.
+
+Nothing is trained.
+"""
+
+import contextlib
+import io
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import strategies
+
+from commands import EXPERIMENTS, script, settings, study
+from odd import cases
+from rnnjax.studies import launch
+
+NAMES = sorted(file.stem for file in EXPERIMENTS.glob("*.py"))
+FIELDS = {
+    name: sorted(settings(name, "smoke") if name != "summary" else launch._load_function(
+        EXPERIMENTS / "configs" / "summary.py"
+    )())
+    for name in NAMES
+}  # fmt: skip
+
+SMOKE = {name: [] if name == "summary" else ["--config=smoke"] for name in NAMES}
+
+ODD = (
+    "", "0", "1", "2", "3", "-1", "2147483648", "1" + "0" * 400, "0.5", "0.1", "1e-320", "1e200",
+    "1e999", "nan", "inf", "-inf", "True", "False", "None", "adam", "a|b<c>", "é", "'", "(",
+    "(2, 4)", "(2, 4", "(2, 'a')", "(nan, inf)", "[]", "()", "(1, 1)", "(0.1,)", "{'a': 1}",
+    "{'hidden': (2,)}", "__import__('os')", "flip_flop", "('flip_flop', 'sine_wave')",
+    "('adam', 'adam')", "1,2,3", "adam,sgd", " ", "\n", "\0", "x" * 500, "(" * 300,
+)  # fmt: skip
+
+LINES = (
+    "--config", "--config=", "--config=smoke", "--config=SMOKE", "--config=nothing.py",
+    "--config=.", "--config=a.py:b", "--config.", "--config.=1", "--config.nothing=1",
+    "--config.seeds", "--config.hidden.x=1", "--config=smoke=1", "--nothing", "--nothing=1", "-h",
+    "--help", "nothing", "", "-", "--", "---", "=", "--=", "--workdir", "--workdir=",
+    "--workdir=\0", "--dry_run=maybe", "--dry_run=", "--nodry_run=1", "--dry_run",
+    "--compilation_cache=off", "--compilation_cache", "--flagfile=nothing", "--flagfile",
+    "--undefok=nothing", "--workdir=" + "x" * 5000,
+)  # fmt: skip
+"""Flags that are odd as a whole."""
+
+
+@strategies.composite
+def command_lines(draw):
+    name = draw(strategies.sampled_from(NAMES))
+    fields = strategies.builds(
+        lambda field, value: f"--config.{field}={value}",
+        strategies.sampled_from(FIELDS[name]),
+        strategies.sampled_from(ODD),
+    )
+    flags = strategies.one_of(fields, fields, fields, strategies.sampled_from(LINES))
+    return name, draw(strategies.lists(flags, min_size=1, max_size=2))
+
+
+def dry_run(name, flags):
+    """Runs a study's main, dry whatever its flags are; returns the exit code."""
+
+    def run(config, workdir, *, dry_run, command):
+        study(name).run(config, workdir, dry_run=True, command=command)
+
+    try:
+        launch.main(script(name).STUDY._replace(run=run), [f"{name}.py", *flags])
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def check(name, flags):
+    out, errors = io.StringIO(), io.StringIO()
+    with tempfile.TemporaryDirectory() as folder:
+        workdir = Path(folder) / "new"
+        first = [f"--workdir={workdir}", "--compilation_cache=off"]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+            code = dry_run(name, [*SMOKE[name], *first, *flags])
+        assert not workdir.exists()
+    lines = errors.getvalue().splitlines()
+    failed = [line for line in lines if not line.startswith("warning: ")]
+    assert code in (0, launch.FAILED), code
+    if code == launch.FAILED:
+        assert len(failed) == 1 and failed[0].startswith("error: "), failed
+        assert len(failed[0]) > len("error: ") and len(failed[0]) < 3000
+    else:
+        assert not failed and out.getvalue().strip()
+
+
+@pytest.mark.slow
+@cases(share=0.05)
+@hypothesis.given(command_lines())
+def test_a_dry_run_or_one_line_of_error(line):
+    check(*line)
