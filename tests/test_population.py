@@ -298,7 +298,6 @@ def test_unknown_specs_are_named(store, population, tmp_path):
     copy["config"]["cell"]["type"] = "Current"
     copy["config"]["recipe"]["momentum"] = 0.9
     copy["hash"] = rnnjax.store.digest(copy["config"])
-    del copy["sha256"]
     (tmp_path / "manifest.json").write_text(json.dumps(copy))
     with pytest.raises(StoreError, match="cannot be rebuilt: .*momentum"):
         load_population(tmp_path)
