@@ -208,6 +208,7 @@ class ResultStore:
         try:
             self.read()
         except StoreError:
+            require_plain_files(self.path / "results.zarr")  # nothing is written through a link
             with tempfile.TemporaryDirectory(dir=self.path, prefix=".results.zarr.") as folder:
                 self._write_template(Path(folder))
                 before = _overwrite(Path(folder), self.path / "results.zarr")

@@ -22,6 +22,9 @@ from rnnjax.studies.workdir import INDEX, read_index
 
 __all__ = ["damages", "main", "stores"]
 
+_DIGESTS = "report.sha256"
+"""As `rnnjax.report.write.DIGESTS`, which takes long to import."""
+
 _CACHES = ("cost.json", "coordinates.json", "store/memory_demand.json")
 """Measured values that studies keep."""
 
@@ -74,9 +77,7 @@ def _try(read: Callable[..., object], *arguments: object) -> Iterator[str]:
 
 def _damaged_pages(folder: Path) -> Iterator[str]:
     """Files of the report that are not those that were written."""
-    from rnnjax.report.write import DIGESTS  # imports matplotlib
-
-    listed = folder / DIGESTS
+    listed = folder / _DIGESTS
     if not listed.exists():
         return
     for line in listed.read_text(errors="replace").splitlines():

@@ -232,3 +232,16 @@ def test_files_larger_than_the_memory_are_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "free_memory", lambda: 17)
     with pytest.raises(StoreError, match="takes 9 bytes, expected at most 8"):
         read_json(file)
+
+
+@pytest.mark.parametrize("where", ["results.zarr/loss/zarr.json", "results.zarr/loss"])
+def test_restoring_writes_nothing_through_a_link(store, tmp_path, where):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "zarr.json").write_text("mine")
+    place = store / where
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    place.symlink_to(mine if place.name == "loss" else mine / "zarr.json")
+    with pytest.raises(StoreError, match="plain file"):
+        rnnjax.run_sweep(SWEEP, store)
+    assert {file.name: file.read_text() for file in mine.iterdir()} == {"zarr.json": "mine"}
