@@ -84,7 +84,7 @@ def check(name, flags):
     assert code in (0, launch.FAILED), code
     if code == launch.FAILED:
         assert len(failed) == 1 and failed[0].startswith("error: "), failed
-        assert len(failed[0]) > len("error: ") and len(failed[0]) < 3000
+        assert len(failed[0]) > len("error: ") and len(failed[0]) < launch._LONGEST + 20
     else:
         assert not failed and out.getvalue().strip()
 

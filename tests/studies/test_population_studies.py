@@ -51,7 +51,7 @@ def test_memory_demand_reports_and_resumes(tmp_path):
     assert read_index(workdir) == {"study": "memory_demand"}
     cache = workdir / "store" / "memory_demand.json"
     before = cache.read_text()
-    assert len(json.loads(before)) == 4
+    assert len(json.loads(before)) == 4 + 1  # and their digest
     assert "memory_demand.py --config=smoke" in (workdir / "report.md").read_text()
     assert (workdir / "figures" / "memory_demand.png").exists()
     assert call("memory_demand", *small) == 0

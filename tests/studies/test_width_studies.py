@@ -1,13 +1,11 @@
 """The studies of width rules and latent training as users run them."""
 
-import json
-
 import numpy as np
 import pytest
 
 import rnnjax
 from commands import call, refused, settings, study
-from rnnjax.store import load_results
+from rnnjax.store import load_results, read_checked
 from rnnjax.studies.workdir import read_index
 
 NAMES = ("width_transfer", "rescaling", "latent")
@@ -51,7 +49,7 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
     assert call(name, "--config=smoke", f"--workdir={workdir}") == 0
     assert {f: f.read_text() for f in (workdir / "store" / "blocks").glob("*.json")} == markers
     if name == "latent":
-        (entry,) = json.loads((workdir / "cost.json").read_text()).values()
+        (entry,) = read_checked(workdir / "cost.json", "cost", "").values()
         assert entry["of"]["setup"]["cell"]["hidden"] == 200
         saved = entry["value"]
         assert len(saved["seconds"]) == 2

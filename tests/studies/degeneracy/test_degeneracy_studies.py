@@ -1,12 +1,12 @@
 """The degeneracy studies as users run them: presets, flags, resumption, the summary."""
 
-import json
 import shutil
 
 import pytest
 
 from commands import call, refused, settings
 from commands import study as module_of
+from rnnjax.store import read_checked, write_checked
 from rnnjax.studies.degeneracy import conditions, remake
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
@@ -101,7 +101,7 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     assert "Measuring flip_flop-standard-bits_2" in printed
     for file, was in before.items():
         assert file == lost or (file.read_bytes(), file.stat().st_mtime_ns) == was
-    index = json.loads((workdir / "study.json").read_text())
+    index = read_checked(workdir / "study.json", "index", "")
     assert [len(factor["conditions"]) for factor in index["factors"]] == [2]
     assert {row["population"] for row in index["fixed_points"]} == {
         "Flip flop, 1 bits", "Flip flop, 2 bits"
@@ -135,7 +135,7 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
         copy = tmp_path / study
         (copy / "measures").parent.mkdir()
         (copy / "measures").symlink_to(workdir / "measures")
-        (copy / "study.json").write_text(json.dumps({**index, "study": study}))
+        write_checked(copy / "study.json", {**index, "study": study})
     flags = [f"--config.{study}={tmp_path / study}" for study in STUDIES[1:]]
     flags += [f"--config.task_complexity={workdir}", f"--workdir={tmp_path / 'summary'}"]
     assert call("summary", *flags) == 0
