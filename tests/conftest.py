@@ -22,14 +22,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 EXACT = (
-    "test_notebooks", "test_kill", "test_docs", "test_engine", "test_epochs", "test_ahead",
-    "test_compilation", "test_precision", "test_old_stores", "test_results_store",
+    "test_notebooks", "test_kill", "test_engine", "test_compilation", "test_precision",
+    "test_old_stores", "test_results_store",
 )  # fmt: skip
 """Files whose programs are those of users, to the last bit; the others compile faster ones."""
 
 LONG = (
-    "test_degeneracy_studies", "test_width_studies", "test_population_studies", "test_lr_collapse",
-    "test_weights", "test_dsa", "test_population",
+    "test_docs", "test_epochs", "test_degeneracy_studies", "test_width_studies",
+    "test_population_studies", "test_lr_collapse", "test_weights", "test_dsa", "test_population",
 )  # fmt: skip
 """Other files that take long; begun early, so that all workers end at about the same time."""
 
@@ -69,7 +69,7 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"Largest memory of the workers: {listed} GB")
 
 
-MOST_PROGRAMS = 100
+MOST_PROGRAMS = 150
 """Programs in memory above which they are freed at the end of a file; each takes a few MB."""
 
 

@@ -132,7 +132,7 @@ def test_workdirs_that_are_not_ours_are_left_alone(tmp_path, capsys):
 def test_a_signal_leaves_a_folder_that_the_same_command_finishes(tmp_path):
     workdir = tmp_path / "run"
     # Enough epochs that the signal finds the second block in training.
-    flags = ("--config=smoke", "--config.epochs=400", f"--workdir={workdir}")
+    flags = ("--config=smoke", "--config.epochs=200", f"--workdir={workdir}")
     command = [sys.executable, str(SCRIPT), *flags]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     # A suite started in the background may ignore the signal, which processes inherit.
