@@ -34,9 +34,9 @@ def stop_on_signals() -> Iterator[None]:
     """Raises `Stopped` at the first signal; a second one ends the process by the system's default.
 
     Python reports exceptions that are raised in destructors and in some callbacks of C code, and
-    goes on. So `Stopped` is raised again every second until it leaves this context, and not
-    reported. Signals that are ignored at the start stay ignored (`nohup`). Outside the main thread
-    nothing is changed.
+    goes on. So `Stopped` is raised again every second until it leaves this context. From the first
+    signal on such reports are dropped: abandoned writes fail until the process ends. Signals that
+    are ignored at the start stay ignored (`nohup`). Outside the main thread nothing is changed.
     """
     earlier = {}
     received: list[int] = []
@@ -55,11 +55,11 @@ def stop_on_signals() -> Iterator[None]:
 
     report = sys.unraisablehook
 
-    def report_others(dropped: Any) -> None:
-        if not isinstance(dropped.exc_value, Stopped):
+    def report_before(dropped: Any) -> None:
+        if not received:
             report(dropped)
 
-    sys.unraisablehook = report_others
+    sys.unraisablehook = report_before
     with contextlib.suppress(ValueError):  # not the main thread
         for name in _SIGNALS:
             number = getattr(signal, name, None)
