@@ -2,6 +2,7 @@
 
 from rnnjax.store.checked import read_checked, write_checked
 from rnnjax.store.checkpoints import Weights, gather_weights
+from rnnjax.store.damage import DamageError
 from rnnjax.store.limits import read_file, read_json
 from rnnjax.store.manifest import (
     StoreError,
@@ -14,10 +15,12 @@ from rnnjax.store.manifest import (
     write_atomically,
 )
 from rnnjax.store.parameters import axis_position, load_parameters, load_weights
-from rnnjax.store.results import ResultStore, load_results, read_manifest
+from rnnjax.store.reading import load_results, read_manifest
+from rnnjax.store.results import ResultStore
 from rnnjax.store.sink import Sink
 
 __all__ = [
+    "DamageError",
     "ResultStore",
     "Sink",
     "StoreError",

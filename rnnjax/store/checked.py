@@ -1,15 +1,16 @@
-"""JSON files that contain their own digest."""
+"""Files with digests: JSON files that contain their own, and folders of files."""
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rnnjax.store.limits import read_json
-from rnnjax.store.manifest import StoreError, digest, write_atomically
+from rnnjax.store.limits import read_file, read_json
+from rnnjax.store.manifest import digest, write_atomically
 
-__all__ = ["read_checked", "write_checked"]
+__all__ = ["digest_files", "read_checked", "write_checked"]
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -20,23 +21,16 @@ def write_checked(path: Path, values: Mapping[str, Any], indent: int | None = 1)
     write_atomically(path, json.dumps(content, indent=indent) + "\n")
 
 
-def read_checked(
-    path: Path, name: str, advice: str, error: type[ValueError] = ValueError
-) -> dict[str, Any]:
+def read_checked(path: Path) -> dict[str, Any]:
     """The values in a file of `write_checked`; one without a digest is read as it is.
 
-    Raises an `error` with `name`, the file and the `advice` for a damaged file, and
-    `FileNotFoundError`.
+    Raises `ValueError` with the reason if the file is damaged, and `OSError` if it is missing or
+    cannot be read.
     """
-    try:
-        values = read_json(path)
-        expected = values.pop("sha256", None)
-    except FileNotFoundError:
-        raise
-    except StoreError as refused:  # a link, or a file that is too large
-        raise error(f"{name}: {str(refused).removeprefix('store: ')}") from None
-    except (OSError, ValueError, AttributeError, TypeError) as reason:
-        raise error(f"{name}: {path} is damaged ({reason}); {advice}") from None
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise ValueError("it holds no values by name")
+    expected = values.pop("sha256", None)
     if expected is None:
         # Files from before there were digests have no other one than a manifest's `hash`; in a
         # later one it is the name of the field that is damaged.
@@ -44,5 +38,14 @@ def read_checked(
     else:
         damaged = expected != digest(values)
     if damaged:
-        raise error(f"{name}: {path} is damaged (not what was written); {advice}")
+        raise ValueError("it is not what was written")
     return values
+
+
+def digest_files(folder: Path, files: Iterable[Path]) -> str:
+    """SHA-256 of the content of files below `folder`, with their names."""
+    found = hashlib.sha256()
+    for file in sorted(files):
+        content = hashlib.sha256(read_file(file)).hexdigest()
+        found.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
+    return found.hexdigest()

@@ -1,6 +1,5 @@
 """Weights on disk, by orbax: one checkpoint per block, its runs stacked."""
 
-import hashlib
 import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -10,8 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from rnnjax.store.checked import digest_files
+from rnnjax.store.damage import DamageError, first_line, reraise_unreadable
 from rnnjax.store.limits import require_memory, require_plain_files
-from rnnjax.store.manifest import StoreError, delete_command, marker_file
+from rnnjax.store.manifest import StoreError
+from rnnjax.store.markers import marker_file
 from rnnjax.typing import Params
 
 __all__ = [
@@ -20,7 +22,6 @@ __all__ = [
     "has_weights",
     "restore_weights",
     "save_weights",
-    "weights_digest",
 ]
 
 
@@ -40,13 +41,16 @@ def has_weights(store: Path, block: str) -> bool:
     return _folder(store, block).is_dir()
 
 
-def weights_digest(store: Path, block: str) -> str:
-    """SHA-256 of all files of a block's checkpoint, with their names."""
-    folder, found = _folder(store, block), hashlib.sha256()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        found.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
-    return found.hexdigest()
+def _weights_digest(folder: Path) -> str:
+    """SHA-256 of all files of a checkpoint, with their names."""
+    return digest_files(folder, (file for file in folder.rglob("*") if file.is_file()))
+
+
+def _require_no_link(target: Path) -> None:
+    """What a link leads to is neither read nor deleted."""
+    for folder in (target.parent, target):
+        if folder.is_symlink():
+            raise StoreError(f"store: expected a folder, got the link {folder}")
 
 
 def save_weights(store: Path, block: str, weights: Weights) -> str:
@@ -55,6 +59,7 @@ def save_weights(store: Path, block: str, weights: Weights) -> str:
     Returns their digest. Raises `OSError` where they cannot be written.
     """
     target = _folder(store, block)
+    _require_no_link(target)
     shutil.rmtree(target, ignore_errors=True)
     import orbax.checkpoint as ocp  # slow to import
 
@@ -64,8 +69,8 @@ def save_weights(store: Path, block: str, weights: Weights) -> str:
     except OSError:
         raise
     except Exception as error:  # back ends report a full disk by errors of their own
-        raise OSError(f"cannot write {target}: {_first_line(error)}") from None
-    return weights_digest(store, block)
+        raise OSError(f"cannot write {target}: {first_line(error)}") from None
+    return _weights_digest(target)
 
 
 def restore_weights(store: Path, block: str, expected: str | None = None) -> Weights:
@@ -74,15 +79,14 @@ def restore_weights(store: Path, block: str, expected: str | None = None) -> Wei
     Raises `StoreError` if they are missing or damaged.
     """
     target = _folder(store, block)
-    advice = f"to train the block again, run {delete_command([marker_file(store, block)])!r}, and "
-    advice += "then the same command"
     if not target.is_dir():
         if expected is None:
             raise StoreError(f"store: {store} kept no weights; train with keep_parameters")
-        raise StoreError(f"store: {target} is missing; {advice}")
-    require_plain_files(store / "parameters")
-    if expected not in (None, weights_digest(store, block)):
-        raise StoreError(f"store: {target} is damaged (not what was written); {advice}")
+        raise DamageError(f"store: {target} is missing", [marker_file(store, block)])
+    _require_no_link(target)
+    require_plain_files(target)
+    if expected not in (None, _weights_digest(target)):
+        raise DamageError(f"store: {target} is not what was written", [marker_file(store, block)])
     import orbax.checkpoint as ocp
 
     try:
@@ -92,11 +96,9 @@ def restore_weights(store: Path, block: str, expected: str | None = None) -> Wei
     except StoreError:
         raise
     except Exception as error:  # orbax and its back ends raise errors of their own
-        raise StoreError(f"store: {target} is damaged ({_first_line(error)}); {advice}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reraise_unreadable(error)
+        files = [marker_file(store, block)] if expected is None else []
+        raise DamageError(f"store: {target} is damaged ({first_line(error)})", files) from None
 
 
 def _check_leaves(target: Path, tree: Any) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnjax.devices import free_memory
+from rnnjax.store.damage import DamageError
 from rnnjax.store.manifest import StoreError
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "require_arrays",
     "require_block_name",
     "require_memory",
+    "require_plain_entries",
     "require_plain_files",
     "require_size",
 ]
@@ -62,16 +64,28 @@ def read_json(file: Path) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def require_plain_entries(folder: Path) -> None:
+    """Raises `StoreError` if an entry of `folder` is a link, or no plain file or folder."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        _require_plain(path)
+
+
+def _require_plain(path: str | os.PathLike[str]) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:  # another process has renamed or removed it
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StoreError(f"store: expected plain files and folders, got {path}")
+
+
 def require_plain_files(folder: Path) -> None:
     """Raises `StoreError` if anything in `folder` is a link, or no plain file or folder."""
     if folder.is_symlink():
         raise StoreError(f"store: expected a folder, got the link {folder}")
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            path = os.path.join(place, name)
-            mode = os.lstat(path).st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise StoreError(f"store: expected plain files and folders, got {path}")
+            _require_plain(os.path.join(place, name))
 
 
 def require_size(config: Any) -> None:
@@ -93,7 +107,6 @@ def require_block_name(name: str) -> None:
 
 def require_arrays(group: Path) -> None:
     """Raises `StoreError` if arrays of a zarr group do not fit into memory or have other codecs."""
-    require_plain_files(group)
     needed = 0
     for file in sorted(group.glob("*/zarr.json")):
         try:
@@ -102,10 +115,10 @@ def require_arrays(group: Path) -> None:
             itemsize = _KINDS[found["data_type"]]
             shapes = found["shape"], found["chunk_grid"]["configuration"]["chunk_shape"]
             numbers = [math.prod(map(_length, shape)) for shape in shapes]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"store: {file} is damaged ({error}); the command that made the store restores it"
-            ) from None
+        except StoreError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamageError(f"store: {file} is damaged ({error})", restorable=True) from None
         if others := codecs - _CODECS:
             known = ", ".join(sorted(_CODECS))
             raise StoreError(f"store: {file}: expected codecs among {known}, got {others}")

@@ -8,10 +8,9 @@ import importlib.metadata
 import json
 import os
 import platform
-import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +18,14 @@ import numpy as np
 
 __all__ = [
     "StoreError",
-    "delete_command",
     "describe",
     "digest",
     "first_difference",
-    "marker_file",
     "rebuild",
     "remove_leftovers",
     "versions",
     "write_atomically",
 ]
-
-
-def marker_file(store: Path, block: str) -> Path:
-    """The file that says that a block is finished."""
-    return store / "blocks" / f"{block}.json"
-
-
-def delete_command(files: Iterable[Path]) -> str:
-    """The command that deletes files."""
-    return f"rm {shlex.join(map(str, files))}"
 
 
 class StoreError(ValueError):

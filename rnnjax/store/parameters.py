@@ -9,7 +9,8 @@ import numpy as np
 
 from rnnjax.store.checkpoints import Weights, gather_weights, restore_weights
 from rnnjax.store.manifest import StoreError
-from rnnjax.store.results import load_results, read_markers
+from rnnjax.store.markers import read_markers
+from rnnjax.store.reading import load_results
 from rnnjax.typing import Params
 
 __all__ = ["axis_position", "load_parameters", "load_weights"]

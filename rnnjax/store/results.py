@@ -13,16 +13,13 @@ without the marker, are read as not run and are written again. Files are replace
 killed process loses only its current block. The system flushes data in its own time, so a power cut
 may damage the latest block; the digests detect that.
 
-Opening a store for writing restores a lost or damaged manifest, where the markers name the same
-config, and lost or damaged metadata of zarr. An error about anything else names the files to
+Opening a store for writing restores a lost or damaged manifest, where all markers name the same
+config, and lost or damaged metadata of zarr. An error about anything else lists the files to
 delete, so that the same command computes their blocks again.
 """
 
 import errno
-import hashlib
-import shutil
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -31,66 +28,27 @@ import filelock
 import numpy as np
 import xarray as xr
 
-from rnnjax.store.checked import read_checked, write_checked
+from rnnjax.store.checked import write_checked
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
-from rnnjax.store.limits import (
-    require_arrays,
-    require_block_name,
-    require_plain_files,
-    require_size,
+from rnnjax.store.damage import DamageError, reraise_unreadable
+from rnnjax.store.limits import require_plain_entries, require_plain_files, require_size
+from rnnjax.store.manifest import StoreError, digest, first_difference, versions
+from rnnjax.store.markers import finished_cells, marker_file, read_markers
+from rnnjax.store.reading import (
+    FORMAT,
+    METADATA,
+    coordinate_digests,
+    read_manifest,
+    read_results,
+    value_digest,
 )
-from rnnjax.store.manifest import (
-    StoreError,
-    delete_command,
-    digest,
-    first_difference,
-    marker_file,
-    remove_leftovers,
-    versions,
-    write_atomically,
+from rnnjax.store.restoring import (
+    remove_store_leftovers,
+    restored_metadata,
+    write_metadata_digest,
 )
 
-__all__ = ["ResultStore", "load_results", "read_manifest", "read_markers"]
-
-FORMAT = 1
-
-_REPEAT = "the command that made the store restores it"
-
-
-_METADATA = "metadata.sha256"
-
-
-class _ManifestError(StoreError):
-    """A manifest that is missing or cannot be read."""
-
-
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """The manifest of the store at `path`; raises `StoreError` if it is missing or damaged."""
-    file = Path(path) / "manifest.json"
-    try:
-        manifest = read_checked(file, "store", _REPEAT, _ManifestError)
-        known = manifest["format"], manifest["hash"], manifest["config"]
-    except FileNotFoundError:
-        raise _ManifestError(f"store: expected a results store, found no {file}") from None
-    except KeyError as error:
-        raise _ManifestError(f"store: {file} is damaged (no {error}); {_REPEAT}") from None
-    if known[0] != FORMAT:
-        raise StoreError(f"store: {file} has format {known[0]}, expected {FORMAT}")
-    if known[1] != digest(known[2]):
-        raise _ManifestError(
-            f"store: {file} is damaged (its hash does not match its config); {_REPEAT}"
-        )
-    require_size(known[2])
-    return manifest
-
-
-def load_results(path: str | Path) -> xr.Dataset:
-    """The results in the store at `path`, finished or not, checked against their digests.
-
-    Another process may be writing. Raises `StoreError` if anything is missing or damaged.
-    """
-    manifest, markers = read_manifest(path), read_markers(Path(path))  # data precede markers
-    return _read(Path(path), manifest, markers)
+__all__ = ["ResultStore"]
 
 
 class ResultStore:
@@ -135,11 +93,9 @@ class ResultStore:
         try:
             if not self._existing():  # another process may have written in between
                 self._write_manifest()
-            _remove_leftovers(self.path)
+            remove_store_leftovers(self.path)
             if not read_markers(self.path):
-                require_plain_files(self.path / "results.zarr")
-                self._write_template(self.path / "results.zarr")
-                self._write_metadata_digest()
+                self._begin()
             self._read_or_restore()
             import zarr  # slow to import
 
@@ -147,7 +103,7 @@ class ResultStore:
         except BaseException as error:
             self._lock.release()
             if isinstance(error, OSError):
-                raise _cannot_write(self.path, error) from None
+                raise _without_access(self.path, error) from None
             raise
         return self
 
@@ -160,20 +116,20 @@ class ResultStore:
             return False
         if not self.path.is_dir():
             raise StoreError(f"store: expected a folder, got the file {self.path}")
+        require_plain_entries(self.path)
         names = {entry.name for entry in self.path.iterdir()}
         # The manifest is written first: a process that died before left at most these.
         if all(name == "lock" or name.startswith(".manifest.json.") for name in names):
             return False
         try:
             manifest = read_manifest(self.path)
-        except _ManifestError as error:
-            if self._is_named_by_markers():
+        except DamageError:
+            if self._is_mine(names):
                 return False
-            if not (self.path / "manifest.json").exists():
-                raise StoreError(
-                    f"store: {self.path} holds files that are not a results store"
-                ) from None
-            raise StoreError(f"{error}, if its settings are those of all blocks") from None
+            raise StoreError(
+                f"store: {self.path / 'manifest.json'} is missing or damaged, and the blocks do "
+                "not name this config; choose another folder, or the same config"
+            ) from None
         difference = first_difference(manifest["config"], self._config)
         if difference is not None:
             field, old, new = difference
@@ -183,13 +139,26 @@ class ResultStore:
             )
         return True
 
-    def _is_named_by_markers(self) -> bool:
-        """Whether there are finished blocks, and all of them name this config."""
+    def _is_mine(self, names: set[str]) -> bool:
+        """Whether a folder with a lost or damaged manifest is a store of this config.
+
+        Raises `DamageError` for a damaged marker, if another one shows that it is a store.
+        """
+        files = sorted((self.path / "blocks").glob("*.json"))
+        if "manifest.json" not in names and not files:
+            raise StoreError(f"store: {self.path} holds files that are not a results store")
         try:
             markers = read_markers(self.path)
-        except StoreError:
-            return False
-        return {marker.get("sweep") for marker in markers.values()} == {digest(self._config)}
+        except DamageError:
+            if "manifest.json" in names:
+                raise
+            raise StoreError(
+                f"store: {self.path} holds files that are not a results store"
+            ) from None
+        if markers:
+            return {m.get("sweep") for m in markers.values()} == {digest(self._config)}
+        # Nothing is finished yet. The other names show that the manifest is not somebody else's.
+        return {"results.zarr", "blocks", METADATA} <= names
 
     def _write_manifest(self) -> None:
         require_size(self._config)
@@ -197,37 +166,37 @@ class ResultStore:
             "format": FORMAT,
             "hash": digest(self._config),
             "config": self._config,
-            "coordinates": _coordinate_digests(self._template),
+            "coordinates": coordinate_digests(self._template),
             "versions": versions(),
             "created": _now(),
         }
         write_checked(self.path / "manifest.json", manifest)
 
+    def _begin(self) -> None:
+        """Writes all variables, empty, where no block is finished."""
+        folder = self.path / "results.zarr"
+        if folder.exists() and not (self.path / "blocks").exists():
+            raise StoreError(
+                f"store: {self.path} has lost its folder blocks, which says what is finished; put "
+                "it back, or choose another folder"
+            )
+        (self.path / "blocks").mkdir(exist_ok=True)
+        require_plain_files(folder)
+        self._write_template(folder)
+        write_metadata_digest(self.path)
+
     def _read_or_restore(self) -> None:
-        """Checks all data; where that fails, it tries again with new metadata of zarr."""
+        """Checks all data; where zarr's metadata are damaged, it tries again with new ones."""
         try:
             self.read()
-        except StoreError:
-            require_plain_files(self.path / "results.zarr")  # nothing is written through a link
-            with tempfile.TemporaryDirectory(dir=self.path, prefix=".results.zarr.") as folder:
-                self._write_template(Path(folder))
-                before = _overwrite(Path(folder), self.path / "results.zarr")
-            listed = self.path / _METADATA
-            before[listed] = listed.read_bytes() if listed.exists() else None
-            self._write_metadata_digest()
-            try:
-                self.read()
-            except BaseException:
-                for file, content in before.items():
-                    file.unlink() if content is None else file.write_bytes(content)
+        except DamageError as error:
+            if not error.restorable and (self.path / METADATA).exists():
                 raise
-
-    def _write_metadata_digest(self) -> None:
-        write_atomically(self.path / _METADATA, _metadata_digest(self.path) + "\n")
+            with restored_metadata(self.path, self._write_template):
+                self.read()
 
     def _write_template(self, folder: Path) -> None:
         """Writes all variables, empty, into `folder`, where nothing is kept."""
-        (self.path / "blocks").mkdir(exist_ok=True)
         encoding = {
             name: {"chunks": tuple(n if d in self._block_dims else 1 for d, n in v.sizes.items())}
             for name, v in self._template.data_vars.items()
@@ -243,15 +212,16 @@ class ResultStore:
 
     def finished(self) -> np.ndarray:
         """Boolean array over the run dimensions: which cells are computed."""
-        return _finished(self.path, self._template["status"].shape, read_markers(self.path))
+        return finished_cells(self.path, self._template["status"].shape, read_markers(self.path))
 
     def require_parameters(self) -> None:
         """Raises `StoreError` if a finished block was written without weights."""
         lacking = [name for name in read_markers(self.path) if not has_weights(self.path, name)]
         if lacking:
-            raise StoreError(
-                f"store: {self.path} has no weights of {len(lacking)} finished blocks; "
-                f"{_delete_advice(self.path, lacking)}, or choose another folder"
+            raise DamageError(
+                f"store: {self.path} has no weights of {len(lacking)} finished blocks; choose "
+                "another folder, or train them again",
+                [marker_file(self.path, name) for name in lacking],
             )
 
     def write(
@@ -274,7 +244,7 @@ class ResultStore:
                 facts = {"weights": save_weights(self.path, name, weights), **facts}
             self._write(file, cells, values, facts)
         except OSError as error:
-            raise _cannot_write(self.path, error) from None
+            raise _without_access(self.path, error) from None
 
     def _write(
         self,
@@ -295,23 +265,36 @@ class ResultStore:
             "finished": _now(),
             "sweep": digest(self._config),
             "versions": versions(),
-            "digests": {variable: _digest(block) for variable, block in values.items()},
+            "digests": {variable: value_digest(block) for variable, block in values.items()},
             **facts,
         }
         write_checked(file, marker, indent=None)
 
     def read(self) -> xr.Dataset:
         """The dataset with all blocks written so far."""
-        return _read(self.path, read_manifest(self.path), read_markers(self.path))
+        return read_results(self.path, read_manifest(self.path), read_markers(self.path))
 
 
 def _scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:
     """Writes rows chunk by chunk: each chunk is read, changed and replaced as a whole."""
     for chunk in np.unique(cells[:, :-1], axis=0):
         inside = np.all(cells[:, :-1] == chunk, axis=1)
-        rows = array[tuple(chunk)]
+        rows = _rows(array, tuple(chunk))
         rows[cells[inside, -1]] = block[inside]
         array[tuple(chunk)] = rows
+
+
+def _rows(array: Any, chunk: tuple[int, ...]) -> np.ndarray:
+    """A chunk's values; empty ones where it cannot be decoded.
+
+    Opening the store has checked all finished blocks, so that no such chunk holds any.
+    """
+    try:
+        return array[chunk]
+    except Exception as error:  # codecs raise errors of their own
+        reraise_unreadable(error)
+        fill = np.nan if array.dtype.kind == "f" else 0
+        return np.full(array.shape[len(chunk) :], fill, array.dtype)
 
 
 def _canonical(block: np.ndarray) -> np.ndarray:
@@ -321,183 +304,13 @@ def _canonical(block: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(block), block.dtype.type(np.nan), block)
 
 
-def _digest(block: np.ndarray) -> str:
-    values = np.ascontiguousarray(block)
-    return hashlib.sha256(values.dtype.str.encode() + values.tobytes()).hexdigest()
-
-
-def _coordinate_digests(dataset: xr.Dataset) -> dict[str, str]:
-    return {str(name): digest(c.values.tolist()) for name, c in sorted(dataset.coords.items())}
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def read_markers(path: Path) -> dict[str, dict[str, Any]]:
-    """The finished blocks of the store at `path`: name -> cells, times, digests.
-
-    Raises `StoreError` for a damaged marker.
-    """
-    markers = {}
-    for file in sorted((path / "blocks").glob("*.json")):
-        require_block_name(file.stem)
-        advice = _delete_advice(path, [file.stem])
-        marker = read_checked(file, "store", advice, StoreError)
-        try:
-            np.array(marker["cells"], int)
-            marker["digests"].items()
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise StoreError(f"store: {file} is damaged ({error}); {advice}") from None
-        markers[file.stem] = marker
-    return markers
-
-
-def _finished(path: Path, shape: tuple[int, ...], markers: dict[str, dict[str, Any]]) -> np.ndarray:
-    """Which cells the markers name; raises `StoreError` for a cell that does not exist."""
-    done = np.zeros(shape, bool)
-    for name, marker in markers.items():
-        cells = np.array(marker["cells"], int)
-        if cells.shape[1:] != (len(shape),) or np.any((cells < 0) | (cells >= shape)):
-            raise StoreError(
-                f"store: {marker_file(path, name)} is damaged: it names runs that do not exist; "
-                f"{_delete_advice(path, [name])}"
-            )
-        done[tuple(cells.T)] = True
-    return done
-
-
-def _read(path: Path, manifest: dict[str, Any], markers: dict[str, dict[str, Any]]) -> xr.Dataset:
-    """The dataset, checked against manifest and markers; cells without marker are empty."""
-    folder = path / "results.zarr"
-    require_arrays(folder)
-    try:
-        dataset = xr.open_zarr(folder, consolidated=False, chunks=None, zarr_format=3).load()
-    except Exception as error:  # codecs and metadata readers raise errors of their own
-        if not markers:
-            raise StoreError(
-                f"store: {path} has no finished block yet; the command that made it goes on"
-            ) from None
-        raise _damaged_data(path, markers, error) from None
-    listed = path / _METADATA
-    if markers and listed.exists() and listed.read_text("latin").strip() != _metadata_digest(path):
-        raise StoreError(f"store: the metadata in {folder} are not what was written; {_REPEAT}")
-    texts = {
-        name: (coordinate.dims, np.array(coordinate.values.tolist()))
-        for name, coordinate in dataset.coords.items()
-        if coordinate.dtype.kind in "OT"
-    }
-    dataset = dataset.assign_coords(texts)
-    if _coordinate_digests(dataset) != manifest.get("coordinates") or "status" not in dataset:
-        raise StoreError(
-            f"store: {folder} is damaged: its axes are not those that were written; {_REPEAT}"
-        )
-    done = _finished(path, dataset["status"].shape, markers)
-    _verify(path, dataset, markers)
-    for variable in dataset.data_vars.values():
-        variable.values[~done] = np.nan if variable.dtype.kind == "f" else 0
-    return dataset
-
-
-def _verify(path: Path, dataset: xr.Dataset, markers: dict[str, dict[str, Any]]) -> None:
-    """Raises `StoreError`, with all blocks whose values are not those that were written."""
-    damaged = {
-        name: variable
-        for name, marker in markers.items()
-        for variable, expected in marker["digests"].items()
-        if variable not in dataset
-        or _digest(dataset[variable].values[tuple(np.array(marker["cells"], int).T)]) != expected
-    }
-    if damaged:
-        name, variable = next(iter(damaged.items()))
-        raise StoreError(
-            f"store: {path / 'results.zarr' / variable} is damaged: the values of {len(damaged)} "
-            f"blocks, such as {name!r}, are not those that were written; "
-            f"{_delete_advice(path, damaged)}"
-        )
-
-
-def _damaged_data(path: Path, markers: dict[str, dict[str, Any]], error: Exception) -> StoreError:
-    """The error for data that cannot be decoded: names the chunks, and the blocks in them."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    chunks = _unreadable_chunks(path / "results.zarr", markers)
-    if not chunks:
-        return StoreError(
-            f"store: {path / 'results.zarr'} is damaged ({reason}); the command that made the "
-            "store restores its metadata"
-        )
-    blocks = dict.fromkeys(name for names in chunks.values() for name in names)
-    return StoreError(
-        f"store: {next(iter(chunks))} is damaged ({reason}); {_delete_advice(path, blocks, chunks)}"
-    )
-
-
-def _unreadable_chunks(folder: Path, markers: dict[str, dict[str, Any]]) -> dict[Path, list[str]]:
-    """Chunks of the blocks that cannot be decoded, each with its blocks; none without metadata."""
-    import zarr
-
-    chunks: dict[Path, list[str]] = {}
-    try:
-        group = zarr.open_group(folder, mode="r")
-        arrays: dict[str, Any] = {str(name): array for name, array in group.arrays()}
-    except Exception:  # of the metadata
-        return chunks
-    for name, marker in markers.items():
-        for variable in set(marker["digests"]) & set(arrays):
-            array = arrays[variable]
-            for place in {tuple(cell[:-1]) for cell in marker["cells"]}:
-                try:
-                    array[place]
-                except Exception:
-                    index = (*place, *[0] * (array.ndim - len(place)))
-                    key = array.metadata.encode_chunk_key(index)
-                    chunks.setdefault(folder / variable / key, []).append(name)
-    return chunks
-
-
-def _delete_advice(path: Path, blocks: Iterable[str], chunks: Iterable[Path] = ()) -> str:
-    """What to delete so that the command that made the store computes `blocks` again."""
-    files = [*chunks, *(marker_file(path, block) for block in blocks)]
-    return f"to compute them again, run {delete_command(files)!r}, and then the same command"
-
-
-def _metadata_digest(path: Path) -> str:
-    """SHA-256 of all files of zarr's metadata, with their names."""
-    folder, found = path / "results.zarr", hashlib.sha256()
-    for file in sorted(folder.rglob("zarr.json")):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        found.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
-    return found.hexdigest()
-
-
-def _overwrite(source: Path, target: Path) -> dict[Path, bytes | None]:
-    """Copies all files that differ; returns their content before, None where there was none."""
-    before: dict[Path, bytes | None] = {}
-    for file in sorted(source.rglob("*")):
-        place = target / file.relative_to(source)
-        if not file.is_file():
-            continue
-        old = place.read_bytes() if place.is_file() else None
-        if old != file.read_bytes():
-            before[place] = old
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, place)
-    return before
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Removes what killed processes left half-written; the lock is held, so that none is alive."""
-    for folder in (path, path / "blocks"):
-        remove_leftovers(folder, age=0)
-    for folder in (path / "parameters").glob("*.orbax-checkpoint-tmp*"):
-        shutil.rmtree(folder, ignore_errors=True)
-    for folder in path.glob(".results.zarr.*"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _cannot_write(path: Path, error: OSError) -> OSError:
+def _without_access(path: Path, error: OSError) -> OSError:
     """The same error with the folder's name, and what to do about a full disk."""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         reason += "; finished blocks are kept: make room and give the same command again"
-    return OSError(f"store: cannot write in {path}: {reason}")
+    return OSError(f"store: cannot read or write {error.filename or path}: {reason}")

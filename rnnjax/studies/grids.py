@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 import rnnjax
 from rnnjax.devices import Layout, default_layout
 from rnnjax.report import Page, Provenance, write_report
-from rnnjax.store import digest, read_checked, read_json, versions, write_checked
+from rnnjax.store import digest, read_json, versions, write_checked
 from rnnjax.studies.launch import Config
-from rnnjax.studies.workdir import checked_workdir, claim_workdir
+from rnnjax.studies.workdir import MEASURED_AGAIN, checked_workdir, claim_workdir, read_values
 from rnnjax.sweep import cost, plan
 from rnnjax.training import Setup
 from rnnjax.validate import instance_of, sequence
@@ -81,8 +81,7 @@ def cached(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]
 
     `of` holds everything that the value depends on. Values of other inputs stay in the file.
     """
-    advice = "delete it, and the same command measures its values again"
-    known = read_checked(file, "workdir", advice) if file.exists() else {}
+    known = read_values(file, MEASURED_AGAIN) if file.exists() else {}
     key = f"{name} {digest(of)[:12]}"
     if key not in known:
         known[key] = {"of": of, "value": compute()}

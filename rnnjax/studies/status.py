@@ -10,36 +10,44 @@ exit code is then 1.
 import argparse
 import hashlib
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from rnnjax.store import load_results, read_checked, read_manifest
+from rnnjax.store import load_results, read_file, read_manifest
 from rnnjax.store.checkpoints import restore_weights
-from rnnjax.store.results import read_markers
+from rnnjax.store.markers import read_markers
 from rnnjax.studies.measures_file import read_measures
-from rnnjax.studies.workdir import INDEX, read_index
+from rnnjax.studies.workdir import CACHES, INDEX, MEASURED_AGAIN, read_index, read_values
 
 __all__ = ["damages", "main", "stores"]
 
 _DIGESTS = "report.sha256"
 """As `rnnjax.report.write.DIGESTS`, which takes long to import."""
 
-_CACHES = ("cost.json", "coordinates.json", "store/memory_demand.json")
-"""Measured values that studies keep."""
+_PARTS = ("manifest.json", "blocks", "results.zarr", "metadata.sha256")
+"""Any of these shows that a folder is a store, also one that has lost the others."""
+
+_PAGE = re.compile(r"report\.(md|html)|figures/[\w.-]+")
+"""Files of a report."""
 
 
 def stores(folder: Path) -> list[Path]:
     """The stores in a folder: itself, or those below its `store`."""
     candidates = (folder, folder / "store", *sorted(folder.glob("store/*")))
-    return [path for path in candidates if (path / "manifest.json").exists()]
+    return [path for path in candidates if any((path / part).exists() for part in _PARTS)]
 
 
 def _progress(store: Path) -> str:
-    """Finished and planned runs of a store."""
-    axes = read_manifest(store)["config"]["axes"]
+    """Finished runs of a store, and all that its axes have."""
     finished = sum(len(marker["cells"]) for marker in read_markers(store).values())
-    return f"{finished} of {math.prod(map(len, axes.values()))} runs finished"
+    try:
+        axes = read_manifest(store)["config"]["axes"]
+        count = math.prod(map(len, axes.values()))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"store: {store} has a manifest without axes ({error})") from None
+    return f"{finished} of the {count} runs on its axes are finished"
 
 
 def damages(folder: str | Path) -> Iterator[str]:
@@ -52,10 +60,9 @@ def damages(folder: str | Path) -> Iterator[str]:
                 yield from _try(restore_weights, store, block, marker["weights"])
     if (folder / INDEX).exists():
         yield from _try(read_index, folder)
-    advice = "delete it, and the command of the study measures its values again"
-    for name in _CACHES:
+    for name in CACHES:
         if (folder / name).exists():
-            yield from _try(read_checked, folder / name, "workdir", advice)
+            yield from _try(read_values, folder / name, MEASURED_AGAIN)
     for file in sorted(folder.glob("measures/*.nc")):
         yield from _try(read_measures, file)
     yield from _damaged_pages(folder)
@@ -80,11 +87,13 @@ def _damaged_pages(folder: Path) -> Iterator[str]:
     listed = folder / _DIGESTS
     if not listed.exists():
         return
-    for line in listed.read_text(errors="replace").splitlines():
-        expected, _, name = line.partition("  ")
+    lines = read_file(listed).decode(errors="replace").splitlines()
+    written = {name: value for value, _, name in (line.partition("  ") for line in lines)}
+    for name in {"report.md", "report.html", *written}:
         file = folder / name
-        content = file.read_bytes() if name and file.is_file() else b""
-        if hashlib.sha256(content).hexdigest() != expected:
+        known = _PAGE.fullmatch(name) and file.is_file()
+        content = read_file(file) if known else b""
+        if hashlib.sha256(content).hexdigest() != written.get(name):
             yield f"report: {file} is missing or damaged; the command of the study writes it again"
 
 
@@ -105,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for store in found:
         try:
             print(f"{store}: {_progress(store)}")
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             if not given.verify:
                 damaged += 1
                 print(f"damaged: {error}")

@@ -5,10 +5,23 @@ from typing import Any
 
 from rnnjax.store import read_checked, remove_leftovers, write_checked
 
-__all__ = ["INDEX", "checked_workdir", "claim_workdir", "read_index"]
+__all__ = [
+    "CACHES",
+    "INDEX",
+    "MEASURED_AGAIN",
+    "checked_workdir",
+    "claim_workdir",
+    "read_index",
+    "read_values",
+]
 
 INDEX = "study.json"
 """File of a workdir that names the study to which the folder belongs."""
+
+CACHES = ("cost.json", "coordinates.json", "store/memory_demand.json")
+"""Files of a workdir with values that studies have measured."""
+
+MEASURED_AGAIN = "the command of the study measures its values again"
 
 
 def checked_workdir(workdir: str | Path, study: str) -> Path:
@@ -24,12 +37,23 @@ def checked_workdir(workdir: str | Path, study: str) -> Path:
         raise ValueError(
             f"workdir: expected that of {study}, got that of {index['study']}: {workdir}"
         )
-    earlier = index is not None or (workdir / "store").is_dir()
+    earlier = index is not None or _holds_results(workdir)
     if not earlier and workdir.is_dir() and any(workdir.iterdir()):
         raise ValueError(
             f"workdir: expected a new or empty folder, or an earlier run, got {workdir}"
         )
     return workdir
+
+
+def _holds_results(workdir: Path) -> bool:
+    """Whether a folder without an index is a workdir all the same."""
+    store = workdir / "store"
+    ours = ("store/lock", "store/manifest.json", *CACHES)
+    return (
+        any((workdir / name).exists() for name in ours)
+        or any(store.glob("*/manifest.json"))
+        or (store.is_dir() and not any(store.iterdir()))
+    )
 
 
 def claim_workdir(workdir: Path, study: str) -> None:
@@ -52,8 +76,21 @@ def read_index(workdir: str | Path) -> dict[str, Any] | None:
     file = Path(workdir) / INDEX
     if not file.exists():
         return None
-    advice = "delete it, and the command of the study writes it again"
-    index = read_checked(file, "workdir", advice)
+    index = read_values(file, "the command of the study writes it again")
     if not isinstance(index.get("study"), str):
-        raise ValueError(f"workdir: {file} is damaged (it names no study); {advice}")
+        raise ValueError(f"workdir: {file} is damaged (it names no study)")
     return index
+
+
+def read_values(file: Path, then: str) -> dict[str, Any]:
+    """The values of a file of `write_checked`.
+
+    Raises `ValueError` for a damaged file, with what happens once it is deleted, and `OSError` for
+    one that cannot be read.
+    """
+    try:
+        return read_checked(file)
+    except ValueError as reason:
+        raise ValueError(
+            f"workdir: {file} is damaged ({reason}); if you delete it, {then}"
+        ) from None

@@ -31,7 +31,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store import load_results, load_weights
-from rnnjax.store.results import read_markers
+from rnnjax.store.markers import read_markers
 from rnnjax.studies import launch, status
 from rnnjax.studies.measures_file import read_measures
 

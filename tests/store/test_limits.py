@@ -211,9 +211,31 @@ def test_a_sweep_of_other_types_is_refused(part, value, store):
 def test_a_sweep_is_not_continued_through_a_link(store):
     (store / "blocks" / "all.json").unlink()
     outside("results.zarr")(store)
-    with pytest.raises(StoreError, match="link"):
+    with pytest.raises(StoreError, match="plain files and folders"):
         rnnjax.run_sweep(SWEEP, store)
     assert (store.parent / "elsewhere" / "loss").is_dir()
+
+
+@pytest.mark.parametrize(
+    "entry", ["blocks", "parameters", "results.zarr", "metadata.sha256", "manifest.json", "lock"]
+)
+def test_no_entry_of_a_store_may_be_a_link(entry, store):
+    outside(entry)(store)
+    away = store.parent / "elsewhere"
+    before = snapshot(away)
+    for attempt in (load_results, lambda path: rnnjax.run_sweep(SWEEP, path)):
+        with pytest.raises(StoreError, match="plain files and folders"):
+            attempt(store)
+    (store / "lock").unlink(missing_ok=True)
+    if entry == "parameters":
+        with pytest.raises(StoreError, match="got the link"):
+            save_weights(store, "all", Weights({}, {}))
+    assert snapshot(away) == before
+
+
+def snapshot(path):
+    files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
+    return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
 
 
 def test_more_runs_than_are_read_are_not_written(tmp_path):

@@ -100,22 +100,23 @@ def test_every_flipped_bit_of_a_checked_file_is_found(tmp_path):
     values = {"study": "latent", "rows": [1, 2.5, None], "name": "é"}
     file = tmp_path / "study.json"
     write_checked(file, values)
-    assert read_checked(file, "workdir", "delete it") == values
-    content = file.read_bytes()
+    assert read_checked(file) == values
+    content, found = file.read_bytes(), 0
     for position in range(len(content)):
         for bit in range(8):
             changed = bytearray(content)
             changed[position] ^= 1 << bit
             file.write_bytes(changed)
             try:
-                assert read_checked(file, "workdir", "delete it") == values  # a space, perhaps
-            except ValueError as error:
-                assert str(file) in str(error)  # noqa: PT017 - of either outcome
+                assert read_checked(file) == values  # a space, perhaps
+            except ValueError:
+                found += 1
+    assert found > 7 * len(content)
 
 
 def test_a_file_without_a_digest_is_read_as_it_is(tmp_path):
     (tmp_path / "old.json").write_text('{"study": "latent"}')
-    assert read_checked(tmp_path / "old.json", "workdir", "delete it") == {"study": "latent"}
+    assert read_checked(tmp_path / "old.json") == {"study": "latent"}
     (tmp_path / "old.json").write_text("[1]")
-    with pytest.raises(ValueError, match=r"^workdir: .*old.json is damaged .*; delete it$"):
-        read_checked(tmp_path / "old.json", "workdir", "delete it")
+    with pytest.raises(ValueError, match="holds no values"):
+        read_checked(tmp_path / "old.json")

@@ -1,18 +1,21 @@
 """Damaged stores: the same command heals them, or an error names what to delete before it does."""
 
+import errno
+import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 import tiny
 from rnnjax import Engine, StoreError, load_results, run_sweep
-from rnnjax.store import load_weights
+from rnnjax.store import DamageError, load_weights
 from rnnjax.store.checkpoints import Weights
 from rnnjax.sweep import FIELDS
 
@@ -27,14 +30,14 @@ def train(path):
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     """A store of four blocks with weights, its results and its weights."""
-    path = tmp_path_factory.mktemp("with a space") / "store"
+    path = tmp_path_factory.mktemp("it's with  spaces") / "store"
     results = train(path)
     return path, results, [load_weights(path, [run]) for run in RUNS]
 
 
 @pytest.fixture
 def store(unbroken, tmp_path):
-    path = tmp_path / "with a space" / "store"
+    path = tmp_path / "it's with  spaces" / "store"
     shutil.copytree(unbroken[0], path)
     return path
 
@@ -57,10 +60,9 @@ def recover(path):
         except StoreError as error:
             errors.append(str(error))
             assert len(errors) < 6, errors
-            commands = re.findall(r"run ['\"](rm .*?)['\"], and then the same", str(error))
-            assert len(commands) == 1, errors
+            command = "rm -- " + str(error).partition(": rm -- ")[2]
             before = {file for file in path.rglob("*") if file.is_file()}
-            subprocess.run(commands[0], shell=True, check=True)
+            subprocess.run(command, shell=True, check=True)
             assert before - {file for file in path.rglob("*") if file.is_file()}
 
 
@@ -154,9 +156,75 @@ def test_a_store_without_any_block_says_so_and_goes_on(store, unbroken):
     check(store, unbroken)
 
 
+def test_a_damaged_manifest_beside_damaged_markers_or_none(store, unbroken):
+    empty(store / "manifest.json")
+    flip(one_of(store, "blocks/*.json"))
+    assert len(recover(store)) == 1
+    check(store, unbroken)
+    for file in (store / "blocks").iterdir():
+        file.unlink()
+    empty(store / "manifest.json")
+    assert recover(store) == []
+    check(store, unbroken)
+
+
+@pytest.mark.parametrize("damage", [truncate, empty])
+def test_a_chunk_of_a_block_that_was_not_finished_does_not_matter(store, unbroken, damage):
+    """As after a power cut."""
+    for marker in (store / "blocks").iterdir():
+        if json.loads(marker.read_text())["cells"][0][0] == 0:  # the blocks of the first width
+            marker.unlink()
+    place = (0, 1)
+    for name in ("status", "loss", "final_loss"):
+        damage(one_of(store, f"results.zarr/{name}/c/{'/'.join(map(str, place))}/**/*"))
+    assert int((load_results(store)["status"] == 0).sum()) == 4
+    assert recover(store) == []
+    check(store, unbroken)
+
+
+def test_a_store_that_has_lost_its_markers_is_not_begun_again(store):
+    shutil.rmtree(store / "blocks")
+    before = {file: file.stat().st_mtime_ns for file in store.rglob("*/c/**/*") if file.is_file()}
+    with pytest.raises(StoreError, match="lost its folder blocks"):
+        train(store)
+    assert before == {file: file.stat().st_mtime_ns for file in before}
+
+
+@pytest.mark.parametrize("failure", [errno.EIO, errno.EACCES, errno.EMFILE, errno.ESTALE])
+@pytest.mark.parametrize("where", ["zarr", "files"])
+def test_a_file_that_cannot_be_read_is_not_called_damaged(store, monkeypatch, failure, where):
+    def fail(*_):
+        raise OSError(failure, os.strerror(failure))
+
+    if where == "zarr":
+        monkeypatch.setattr(zarr.storage._local, "_get", fail)
+    else:
+        monkeypatch.setattr("pathlib.Path.read_bytes", fail)
+    for attempt in (load_results, train):
+        with pytest.raises(OSError, match=os.strerror(failure)) as error:
+            attempt(store)
+        assert "rm " not in str(error.value)
+
+
+def test_memory_that_runs_out_is_not_called_damage(store, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(zarr.storage._local, "_get", fail)
+    with pytest.raises(MemoryError):
+        load_results(store)
+
+
+def test_long_lists_of_files_are_cut_between_files():
+    files = [Path(f"/store/blocks/{number}.json") for number in range(60)]
+    error = DamageError("store: damaged", files)
+    assert error.files == tuple(files[:50])
+    assert str(error).endswith(f"rm -- {' '.join(map(str, files[:50]))}")
+
+
 def test_a_lost_manifest_is_not_written_for_another_sweep(store):
     (store / "manifest.json").unlink()
-    with pytest.raises(StoreError, match="not a results store"):
+    with pytest.raises(StoreError, match="do not name this config"):
         run_sweep(tiny.sweep(axes={"hidden": (3, 5)}), store)
     assert not (store / "manifest.json").exists()
 

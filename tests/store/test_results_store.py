@@ -116,7 +116,7 @@ def test_a_finished_block_cannot_be_written_again(copy):
 
 def test_reading_while_another_process_writes(tmp_path, monkeypatch):
     """A block may finish between any two steps of a reader."""
-    from rnnjax.store import results
+    from rnnjax.store import reading
 
     blocks = list(invented())
     with opened(tmp_path / "busy") as store:
@@ -130,9 +130,9 @@ def test_reading_while_another_process_writes(tmp_path, monkeypatch):
 
             return then_a_block_finishes
 
-        for name in ("_read", "read_markers"):
+        for name in ("read_results", "read_markers"):
             with monkeypatch.context() as patch:
-                patch.setattr(results, name, late(getattr(results, name)))
+                patch.setattr(reading, name, late(getattr(reading, name)))
                 dataset = load_results(tmp_path / "busy")
             cells = tuple(blocks[0][1].T)
             np.testing.assert_array_equal(dataset["loss"].values[cells], blocks[0][2]["loss"])

@@ -1,5 +1,6 @@
 """`rnnjax status --verify` finds a flipped bit in every file of a workdir."""
 
+import hashlib
 import shutil
 
 import pytest
@@ -35,7 +36,10 @@ def run(*arguments):
 
 def test_runs_are_counted(workdir, capsys):
     assert run(workdir) == 0
-    assert capsys.readouterr().out == f"{workdir / 'store'}: 4 of 4 runs finished\n"
+    assert (
+        capsys.readouterr().out
+        == f"{workdir / 'store'}: 4 of the 4 runs on its axes are finished\n"
+    )
     assert run(workdir / "store", "--verify") == 0
 
 
@@ -64,6 +68,26 @@ def test_damage_is_printed_and_ends_with_1(workdir, tmp_path, capsys):
     assert f"{copy / 'report.html'} is missing or damaged" in capsys.readouterr().out
     (copy / "store" / "manifest.json").write_text("")
     assert run(copy) == 1
+    (copy / "store" / "manifest.json").unlink()
+    assert run(copy, "--verify") == 1
+    (copy / "store" / "manifest.json").write_text('{"format": 1, "hash": "x", "config": {}}')
+    assert run(copy) == 1
+
+
+def test_a_list_of_digests_is_complete_and_names_only_files_of_the_report(workdir, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    listed = copy / "report.sha256"
+    text = listed.read_text()
+    listed.write_text("")
+    assert len(list(status.damages(copy))) == 2  # both pages
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    digest = hashlib.sha256(b"mine").hexdigest()
+    for name in (str(secret), "../secret", "store/manifest.json", "figures/../../secret"):
+        listed.write_text(f"{text}{digest}  {name}\n")
+        (problem,) = status.damages(copy)  # not read, whatever it holds
+        assert name in problem
 
 
 def test_a_folder_without_results_is_an_error(tmp_path, capsys):

@@ -49,7 +49,7 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
     assert call(name, "--config=smoke", f"--workdir={workdir}") == 0
     assert {f: f.read_text() for f in (workdir / "store" / "blocks").glob("*.json")} == markers
     if name == "latent":
-        (entry,) = read_checked(workdir / "cost.json", "cost", "").values()
+        (entry,) = read_checked(workdir / "cost.json").values()
         assert entry["of"]["setup"]["cell"]["hidden"] == 200
         saved = entry["value"]
         assert len(saved["seconds"]) == 2

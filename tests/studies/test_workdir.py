@@ -44,6 +44,19 @@ def test_a_damaged_index_is_named(tmp_path, text):
         checked_workdir(tmp_path, "latent")
 
 
+def test_a_folder_called_store_alone_is_no_workdir(tmp_path):
+    (tmp_path / "store" / "goods").mkdir(parents=True)
+    with pytest.raises(ValueError, match="^workdir: expected a new or empty folder"):
+        checked_workdir(tmp_path, "latent")
+
+
+@pytest.mark.parametrize("name", ["cost.json", "store/lock", "store/one/manifest.json"])
+def test_a_workdir_that_has_lost_its_index_is_one(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("{}")
+    assert checked_workdir(tmp_path, "latent") == tmp_path
+
+
 def test_other_folders_and_files_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     for folder in (tmp_path, tmp_path / "notes.txt"):

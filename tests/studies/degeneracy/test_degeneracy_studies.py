@@ -101,7 +101,7 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     assert "Measuring flip_flop-standard-bits_2" in printed
     for file, was in before.items():
         assert file == lost or (file.read_bytes(), file.stat().st_mtime_ns) == was
-    index = read_checked(workdir / "study.json", "index", "")
+    index = read_checked(workdir / "study.json")
     assert [len(factor["conditions"]) for factor in index["factors"]] == [2]
     assert {row["population"] for row in index["fixed_points"]} == {
         "Flip flop, 1 bits", "Flip flop, 2 bits"

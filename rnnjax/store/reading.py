@@ -1,0 +1,208 @@
+"""Reading a store: everything is compared with the digests that were written with it."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.store.checked import digest_files, read_checked
+from rnnjax.store.damage import DamageError, first_line, reraise_unreadable
+from rnnjax.store.limits import (
+    read_file,
+    require_arrays,
+    require_plain_entries,
+    require_plain_files,
+    require_size,
+)
+from rnnjax.store.manifest import StoreError, digest
+from rnnjax.store.markers import finished_cells, marker_file, read_markers
+
+__all__ = [
+    "FORMAT",
+    "METADATA",
+    "coordinate_digests",
+    "load_results",
+    "metadata_digest",
+    "read_manifest",
+    "read_results",
+    "value_digest",
+]
+
+FORMAT = 1
+
+METADATA = "metadata.sha256"
+
+Markers = dict[str, dict[str, Any]]
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """The manifest of the store at `path`; raises `StoreError` if it is missing or damaged."""
+    file = Path(path) / "manifest.json"
+    try:
+        manifest = read_checked(file)
+        known = manifest["format"], manifest["hash"], manifest["config"]
+        reason = None if known[1] == digest(known[2]) else "its hash does not match its config"
+    except FileNotFoundError:
+        raise DamageError(f"store: expected a results store, found no {file}") from None
+    except StoreError:
+        raise
+    except (ValueError, KeyError) as error:
+        raise _damaged_manifest(file, str(error)) from None
+    if known[0] != FORMAT:
+        raise StoreError(f"store: {file} has format {known[0]}, expected {FORMAT}")
+    if reason:
+        raise _damaged_manifest(file, reason)
+    require_size(known[2])
+    return manifest
+
+
+def _damaged_manifest(file: Path, reason: str) -> DamageError:
+    """Its blocks must name their sweep for it to be restored."""
+    named = any("sweep" in marker for marker in read_markers(file.parent).values())
+    return DamageError(f"store: {file} is damaged ({reason})", restorable=named)
+
+
+def load_results(path: str | Path) -> xr.Dataset:
+    """The results in the store at `path`, finished or not, checked against their digests.
+
+    Another process may be writing. Raises `StoreError` if anything is missing or damaged, and
+    `OSError` if a file cannot be read.
+    """
+    path = Path(path)
+    require_plain_entries(path)
+    manifest, markers = read_manifest(path), read_markers(path)  # data precede markers
+    return read_results(path, manifest, markers)
+
+
+def read_results(path: Path, manifest: dict[str, Any], markers: Markers) -> xr.Dataset:
+    """The dataset, checked against manifest and markers; cells without marker are empty."""
+    folder = path / "results.zarr"
+    if not markers and not folder.exists():
+        raise StoreError(
+            f"store: {path} has no finished block yet; the command that made it goes on"
+        )
+    require_plain_files(folder)
+    _check_metadata(path, markers)
+    require_arrays(folder)
+    dataset = _load(path, markers)
+    texts = {
+        name: (coordinate.dims, np.array(coordinate.values.tolist()))
+        for name, coordinate in dataset.coords.items()
+        if coordinate.dtype.kind in "OT"
+    }
+    dataset = dataset.assign_coords(texts)
+    if coordinate_digests(dataset) != manifest.get("coordinates") or "status" not in dataset:
+        raise DamageError(
+            f"store: {folder} is damaged: its axes are not those that were written",
+            restorable=True,
+        )
+    done = finished_cells(path, dataset["status"].shape, markers)
+    _verify(path, dataset, markers)
+    for variable in dataset.data_vars.values():
+        variable.values[~done] = np.nan if variable.dtype.kind == "f" else 0
+    return dataset
+
+
+def _check_metadata(path: Path, markers: Markers) -> None:
+    """Compares zarr's metadata with their digest, which stores from before have not."""
+    listed = path / METADATA
+    if not markers or not listed.exists():
+        return
+    if read_file(listed).decode("latin").strip() != metadata_digest(path):
+        raise DamageError(
+            f"store: the metadata in {path / 'results.zarr'} are not what was written",
+            restorable=True,
+        )
+
+
+def metadata_digest(path: Path) -> str:
+    """SHA-256 of all files of zarr's metadata, with their names."""
+    folder = path / "results.zarr"
+    return digest_files(folder, folder.rglob("zarr.json"))
+
+
+def _load(path: Path, markers: Markers) -> xr.Dataset:
+    """All variables in memory.
+
+    Where a chunk cannot be decoded, variables are read chunk by chunk: one that no finished block
+    needs counts as empty.
+    """
+    folder = path / "results.zarr"
+    try:
+        dataset = xr.open_zarr(folder, consolidated=False, chunks=None, zarr_format=3)
+        for coordinate in dataset.coords.values():
+            coordinate.load()
+    except Exception as error:  # metadata readers raise errors of their own
+        reraise_unreadable(error)
+        raise DamageError(
+            f"store: {folder} is damaged ({first_line(error)})", restorable=True
+        ) from None
+    try:
+        return dataset.load()
+    except Exception as error:  # and so do codecs
+        reraise_unreadable(error)
+        return _load_chunks(path, dataset, markers)
+
+
+def _load_chunks(path: Path, dataset: xr.Dataset, markers: Markers) -> xr.Dataset:
+    """The chunks of all finished blocks; raises `DamageError` for those that cannot be decoded."""
+    import zarr  # slow to import
+
+    folder = path / "results.zarr"
+    group = zarr.open_group(folder, mode="r", zarr_format=3)
+    places: dict[tuple[int, ...], list[str]] = {}
+    for name, marker in markers.items():
+        for place in {tuple(cell[:-1]) for cell in marker["cells"]}:
+            places.setdefault(place, []).append(name)
+    damaged: dict[Path, list[str]] = {}
+    loaded = {}
+    for name, variable in dataset.data_vars.items():
+        array: Any = group[str(name)]
+        fill = np.nan if variable.dtype.kind == "f" else 0
+        values = np.full(variable.shape, fill, variable.dtype)
+        for place, blocks in places.items():
+            try:
+                values[place] = array[place]
+            except Exception as error:
+                reraise_unreadable(error)
+                index = (*place, *[0] * (array.ndim - len(place)))
+                damaged[folder / str(name) / array.metadata.encode_chunk_key(index)] = blocks
+        loaded[name] = (variable.dims, values, variable.attrs)
+    if damaged:
+        blocks = dict.fromkeys(block for names in damaged.values() for block in names)
+        files = [*damaged, *(marker_file(path, block) for block in blocks)]
+        raise DamageError(f"store: {files[0]} cannot be decoded", files)
+    return dataset.assign(loaded)
+
+
+def _verify(path: Path, dataset: xr.Dataset, markers: Markers) -> None:
+    """Raises `DamageError`, with all blocks whose values are not those that were written."""
+    damaged = {
+        name: variable
+        for name, marker in markers.items()
+        for variable, expected in marker["digests"].items()
+        if variable not in dataset
+        or value_digest(dataset[variable].values[tuple(np.array(marker["cells"], int).T)])
+        != expected
+    }
+    if damaged:
+        name, variable = next(iter(damaged.items()))
+        raise DamageError(
+            f"store: {path / 'results.zarr' / variable} is damaged: the values of {len(damaged)} "
+            f"blocks, such as {name!r}, are not those that were written",
+            [marker_file(path, block) for block in damaged],
+            restorable=variable not in dataset,
+        )
+
+
+def value_digest(block: np.ndarray) -> str:
+    """SHA-256 of an array's type and values."""
+    values = np.ascontiguousarray(block)
+    return hashlib.sha256(values.dtype.str.encode() + values.tobytes()).hexdigest()
+
+
+def coordinate_digests(dataset: xr.Dataset) -> dict[str, str]:
+    """SHA-256 of the values of every coordinate."""
+    return {str(name): digest(c.values.tolist()) for name, c in sorted(dataset.coords.items())}
