@@ -32,7 +32,7 @@ __all__ = ["Config", "Study", "main", "run_in_parallel_on_cpu"]
 Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
 
-FAILED, INTERRUPTED = 2, 128 + signal.SIGINT
+FAILED = 2
 _LONGEST = 20_000
 """Most characters of an error; one may list the files of all blocks."""
 
@@ -233,7 +233,7 @@ def _unknown_setting(message: str) -> str:
 def _fail(error: BaseException) -> NoReturn:
     if os.environ.get("RNNJAX_TRACEBACK"):
         raise error
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).splitlines()) or type(error).__name__
     if isinstance(error, OSError) and error.filename and error.strerror:
         text = f"{error.filename}: {error.strerror}"
     if len(text) > _LONGEST:

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -31,20 +32,29 @@ class Stopped(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raises `Stopped` at the first signal; a second one ends the process by the system's default.
+    """Raises `Stopped` at the first signal; SIGINT or SIGTERM after it end the process at once.
 
-    Python reports exceptions that are raised in destructors and in some callbacks of C code, and
-    goes on. So `Stopped` is raised again every second until it leaves this context. From the first
-    signal on such reports are dropped: abandoned writes fail until the process ends. Signals that
-    are ignored at the start stay ignored (`nohup`). Outside the main thread nothing is changed.
+    SIGHUP and SIGUSR1 after it are ignored: some systems send two signals together. Python reports
+    exceptions that are raised in destructors and in some callbacks of C code, and goes on. So
+    `Stopped` is raised again every second until it leaves this context. From the first signal on
+    such reports are dropped: abandoned writes fail until the process ends. None of this is undone
+    after a signal, as the process is about to end.
+
+    Signals that are ignored at the start stay ignored (`nohup`). Outside the main thread nothing is
+    changed.
     """
-    earlier = {}
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier: dict[int, Any] = {}
     received: list[int] = []
+    report = sys.unraisablehook
 
     def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
         for each in earlier:
-            signal.signal(each, signal.SIG_DFL)
+            at_once = each in (signal.SIGINT, signal.SIGTERM)
+            signal.signal(each, signal.SIG_DFL if at_once else signal.SIG_IGN)
         signal.signal(signal.SIGALRM, stop_again)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
         raise Stopped(number)
@@ -53,18 +63,15 @@ def stop_on_signals() -> Iterator[None]:
         if not _is_stopping():
             raise Stopped(received[0])
 
-    report = sys.unraisablehook
-
     def report_before(dropped: Any) -> None:
         if not received:
             report(dropped)
 
     sys.unraisablehook = report_before
-    with contextlib.suppress(ValueError):  # not the main thread
-        for name in _SIGNALS:
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-                earlier[number] = signal.signal(number, stop)
+    for name in _SIGNALS:
+        number = getattr(signal, name)
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: set by C code
+            earlier[number] = signal.signal(number, stop)
     try:
         yield
     finally:

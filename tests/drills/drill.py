@@ -1,9 +1,9 @@
-"""Kills, signals, damage and full disks over the studies at their smoke preset, with counts.
+"""Kills, signals, damage and limited files over the studies at their smoke preset, with counts.
 
     python tests/drills/drill.py --interruptions=200 --damages=300 --fills=12
 
-Every run that is interrupted, damaged or out of space must end, by the same command or by what an
-error says, in the results of an undisturbed run, bit for bit. Prints a table; exits with 1 if a
+Every run that is interrupted, damaged or kept from writing must end, by the same command or by what
+an error says, in the results of an undisturbed run, bit for bit. Prints a table; exits with 1 if a
 result was lost, a damage was silent, or a traceback was printed.
 """
 
@@ -18,6 +18,7 @@ import random
 import re
 import resource
 import runpy
+import shlex
 import shutil
 import signal
 import subprocess
@@ -83,49 +84,59 @@ def content(workdir: Path) -> str:
 
 
 def damage(number: int, folder: Path, expected: str) -> collections.Counter:
-    """Damages a file of a finished run, and follows the advice."""
+    """Damages one to three files of a finished run, and follows the advice."""
     chosen, counts = random.Random(number), collections.Counter({"damages": 1})
     study = STUDIES[number % len(STUDIES)]
     workdir = folder / f"damaged_{number}"
     shutil.copytree(folder / study, workdir)
     files = [f for f in sorted(workdir.rglob("*")) if f.is_file() and f.name != "lock"]
-    file, kind = chosen.choice(files), chosen.choice(("flip", "flip", "truncate", "delete"))
-    before = bytearray(file.read_bytes())
-    if kind == "flip" and before:
-        before[chosen.randrange(len(before))] ^= 1 << chosen.randrange(8)
-        file.write_bytes(before)
-    elif kind == "truncate" and before:
-        file.write_bytes(before[: chosen.randrange(len(before))])
-    else:
-        kind = "delete"
-        file.unlink()
+    damaged = chosen.sample(files, chosen.choice((1, 1, 2, 3)))
+    kinds = [damage_file(file, chosen) for file in damaged]
+    what = [f"{k} {f.relative_to(workdir)}" for k, f in zip(kinds, damaged, strict=True)]
     found = list(status.damages(workdir))
     counts["found by status"] += bool(found)
-    if kind != "delete" and not found:  # what was deleted as a whole may count as not made
+    if set(kinds) != {"delete"} and not found:  # a file that is gone may count as not made
         counts["silent"] += 1
-        print("silent", study, kind, file.relative_to(workdir), flush=True)
+        print("silent", study, what, flush=True)
     for problem in found:
         follow(problem)
     errors = repeat(study, workdir)
-    while errors and follow(errors):
-        errors = repeat(study, workdir)
+    for _ in damaged:
+        if errors and follow(errors):
+            errors = repeat(study, workdir)
     left = list(status.damages(workdir))
     if errors or left or content(workdir) != expected:
         counts["lost"] += 1
-        print("lost", study, kind, file.relative_to(workdir), found, errors, left, flush=True)
+        print("lost", study, what, found, errors, left, flush=True)
     shutil.rmtree(workdir)
     return counts
 
 
+def damage_file(file: Path, chosen: random.Random) -> str:
+    """Flips a bit of a file, cuts it short or deletes it; returns which."""
+    kind = chosen.choice(("flip", "flip", "truncate", "delete"))
+    content = bytearray(file.read_bytes())
+    if kind == "flip" and content:
+        content[chosen.randrange(len(content))] ^= 1 << chosen.randrange(8)
+        file.write_bytes(content)
+    elif kind == "truncate" and content:
+        file.write_bytes(content[: chosen.randrange(len(content))])
+    else:
+        kind = "delete"
+        file.unlink()
+    return kind
+
+
 def follow(problem: str) -> bool:
-    """Does what an error says; returns whether that was anything."""
-    commands = re.findall(r"run ['\"](rm .*?)['\"], and then the same", problem)
-    for command in commands:
-        subprocess.run(command, shell=True, check=True)
-    files = re.findall(r"(\S+) is damaged .*delete (?:it|the file)", problem)
-    for name in files:
-        Path(name).unlink(missing_ok=True)
-    return bool(commands or files)
+    """Does what an error says; returns whether that deleted anything."""
+    command = problem.partition(": rm -- ")[2].strip()
+    files = shlex.split(command) or re.findall(
+        r"(\S+) is damaged .*delete (?:it|the file)", problem
+    )
+    there = [Path(name) for name in files if Path(name).exists()]
+    for file in there:
+        file.unlink()
+    return bool(there)
 
 
 def repeat(study: str, workdir: Path) -> str:

@@ -260,7 +260,8 @@ def test_other_recorded_steps_are_another_config(copy):
 
 
 @pytest.mark.parametrize("files", [["thesis.tex"], ["results.zarr/mine"], ["blocks/old.json"],
-                                   ["lock", "notes.txt"]], ids=str)  # fmt: skip
+                                   ["lock", "notes.txt"], ["manifest.json"],
+                                   ["manifest.json", "results.zarr/mine"]], ids=str)  # fmt: skip
 def test_a_folder_with_other_files_is_an_error(tmp_path, files):
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)

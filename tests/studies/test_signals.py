@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -92,20 +93,38 @@ def test_a_second_signal_ends_the_process_at_once():
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "cleaning\n"
         begun = time.monotonic()
+        process.send_signal(signal.SIGHUP)  # sent together with SIGTERM by some systems
+        time.sleep(0.2)
+        assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=20)
         assert time.monotonic() - begun < 5
     assert process.returncode == -signal.SIGTERM
 
 
+def test_other_threads_change_nothing():
+    before = signal.getsignal(signal.SIGTERM), sys.unraisablehook
+
+    def enter():
+        with stop_on_signals():
+            found.append((signal.getsignal(signal.SIGTERM), sys.unraisablehook))
+
+    found = []
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
 def test_ignored_signals_stay_ignored_and_handlers_come_back():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    inside = signal.getsignal(signal.SIGINT)
+    inside, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
     try:
         with stop_on_signals():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
             assert signal.getsignal(signal.SIGINT) not in (inside, signal.SIG_IGN)
             signal.raise_signal(signal.SIGHUP)
         assert signal.getsignal(signal.SIGINT) == inside
+        assert sys.unraisablehook == hook
     finally:
         signal.signal(signal.SIGHUP, before)
