@@ -7,6 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from rnnjax.store import read_file, write_atomically
+from rnnjax.store.damage import reraise_unreadable
 
 __all__ = ["read_measures", "write_measures"]
 
@@ -35,6 +36,7 @@ def read_measures(file: Path) -> xr.Dataset:
     try:
         return _load(content)
     except Exception as error:  # a reader of a damaged file raises errors of all kinds
+        reraise_unreadable(error)
         raise _damaged(file, str(error) or type(error).__name__) from None
 
 

@@ -100,3 +100,13 @@ def test_an_index_that_is_a_link_is_not_read(tmp_path):
 def test_a_missing_file_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_measures(tmp_path / "none.nc")
+
+
+@pytest.mark.parametrize("failure", [MemoryError, PermissionError])
+def test_a_failure_to_read_is_not_called_damage(file, monkeypatch, failure):
+    def fail(*_, **__):
+        raise failure
+
+    monkeypatch.setattr(xr, "load_dataset", fail)
+    with pytest.raises(failure):
+        read_measures(file)

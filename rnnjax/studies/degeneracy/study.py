@@ -187,6 +187,6 @@ def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
             )
             for factor in known["factors"]
         ]  # fmt: skip
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
         raise ValueError(f"{study}: {workdir} is damaged: {error}") from None
     return known["command"], comparisons
