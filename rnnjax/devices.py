@@ -236,12 +236,46 @@ def available_cores() -> int:
 
 
 def free_memory() -> int:
-    """Free host memory, bytes; 4 GiB where the system does not report it."""
+    """Free host memory, bytes, within the limits of the process's control groups.
+
+    4 GiB where the system does not report it.
+    """
     try:
         text = Path("/proc/meminfo").read_text()
-        return 1024 * int(text.partition("MemAvailable:")[2].split()[0])
+        free = 1024 * int(text.partition("MemAvailable:")[2].split()[0])
     except (OSError, IndexError):
         return 4 * 2**30
+    return min([free, *_group_memory(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))])
+
+
+def _group_memory(groups: Path, mounted: Path) -> list[int]:
+    """What each limited control group (version 1 or 2) of the process leaves free, bytes.
+
+    Batch systems and containers set such limits. Cached files do not count: they are dropped when
+    memory is short.
+    """
+    free = []
+    with contextlib.suppress(OSError):
+        for line in groups.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers not in ("", "memory"):
+                continue
+            root = mounted / controllers
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            if not controllers:
+                names = ("memory.max", "memory.current", "inactive_file")
+            inside = root / path.lstrip("/")
+            for group in (inside, *inside.parents):
+                if group.is_relative_to(root):
+                    with contextlib.suppress(OSError, ValueError):  # "max", or no such file
+                        free.append(_left_in_group(group, *names))
+    return free
+
+
+def _left_in_group(group: Path, limit: str, usage: str, cached: str) -> int:
+    most, used = (int((group / name).read_text()) for name in (limit, usage))
+    stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    return max(most - used + int(stat.get(cached, 0)), 0)
 
 
 def memory_budget(layout: Layout, share: float = 0.75) -> int:

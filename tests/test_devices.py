@@ -128,6 +128,25 @@ def test_free_memory_is_positive_and_there_is_a_core():
     assert devices.available_cores() >= 1
 
 
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"), [("max", "5000", 4300), ("900", "max", 200)]
+)
+def test_limits_of_control_groups(version, outer, inner, expected, tmp_path):
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    line, root = "4:memory:/job/step\n", tmp_path / "memory"
+    if version == 2:
+        names = ("memory.max", "memory.current", "inactive_file")
+        line, root = "0::/job/step\n", tmp_path
+    for group, most in (("job", outer), ("job/step", inner)):
+        (root / group).mkdir(parents=True)
+        for name, text in zip(names, (most, "800", f"anon 1\n{names[2]} 100\n"), strict=True):
+            (root / group / name.replace(names[2], "memory.stat")).write_text(text)
+    (tmp_path / "cgroup").write_text("7:cpu,cpuacct:/other\n" + line)
+    assert devices._group_memory(tmp_path / "cgroup", tmp_path) == [expected]
+    assert devices._group_memory(tmp_path / "none", tmp_path) == []
+
+
 def test_programs_are_dropped_near_the_limit_of_memory_maps():
     if not Path("/proc/self/maps").exists():
         pytest.skip("this system has no list of memory maps")

@@ -123,7 +123,35 @@ def require_arrays(group: Path) -> None:
             known = ", ".join(sorted(_CODECS))
             raise StoreError(f"store: {file}: expected codecs among {known}, got {others}")
         needed += itemsize * max(numbers)
+        if "zstd" in codecs:
+            _require_small_chunks(file.parent)
     require_memory(str(group), needed)
+
+
+def _require_small_chunks(array: Path) -> None:
+    """Raises `DamageError` if a compressed chunk of an array may not fit into memory."""
+    free = _SHARE * free_memory()
+    for file in sorted(array.rglob("*")):
+        if file.is_file() and file.name != "zarr.json" and _uncompressed(file) > free:
+            raise DamageError(f"store: {file} is damaged: its content does not fit", [file])
+
+
+def _uncompressed(file: Path) -> float:
+    """Size in its header of what a Zstandard frame decodes to, bytes; infinite if not declared.
+
+    0 for a file without such a header, which the decoder refuses. RFC 8878, section 3.1.1.1.
+    """
+    with open(file, "rb") as opened:
+        header = opened.read(18)
+    if len(header) < 6 or header[:4] != b"\x28\xb5\x2f\xfd":
+        return 0
+    descriptor = header[4]
+    flag, single = descriptor >> 6, bool(descriptor & 0x20)
+    length = (int(single), 2, 4, 8)[flag]
+    begin = 5 + (not single) + (0, 1, 2, 4)[descriptor & 3]
+    if not length:
+        return math.inf
+    return int.from_bytes(header[begin : begin + length], "little") + 256 * (flag == 1)
 
 
 def _length(value: Any) -> int:

@@ -119,7 +119,22 @@ def rename(path, name):
     (path / "blocks" / "all.json").rename(path / "blocks" / f"{name}.json")
 
 
+def bomb(size):
+    """A chunk whose frame declares that it decodes to `size` bytes."""
+
+    def change(path):
+        chunk = next(f for f in (path / "results.zarr/loss/c").rglob("*") if f.is_file())
+        header = b"\x28\xb5\x2f\xfd" + (
+            b"\xe0" + size.to_bytes(8, "little") if size else b"\x00\x58"
+        )
+        chunk.write_bytes(header + b"\x01\x00\x00")
+
+    return change
+
+
 RESULTS = {
+    "a chunk of 10^15 bytes": bomb(10**15),
+    "a chunk of unknown size": bomb(None),
     "a huge status": array("status", shape=[10**6, 10**6, 10]),
     "a huge chunk": array("status", chunks=[10**6, 10**6, 10]),
     "a huge axis": array("seed", shape=[10**13]),
@@ -142,6 +157,17 @@ RESULTS = {
     "a marker that is a pipe": pipe("blocks/all.json"),
     "an array that is a pipe": pipe("results.zarr/loss/zarr.json"),
 }
+
+
+@pytest.mark.parametrize("size", [1, 200, 255, 256, 300, 65_791, 65_792, 10**6])
+def test_chunks_declare_what_they_decode_to(size, tmp_path):
+    from zarr.codecs import ZstdCodec
+
+    group = zarr.open_group(tmp_path / "a", mode="w", zarr_format=3)
+    group.create_array("x", shape=(size,), dtype="u1", chunks=(size,), compressors=ZstdCodec())
+    group["x"][:] = 7
+    (chunk,) = (tmp_path / "a/x/c").iterdir()
+    assert limits._uncompressed(chunk) == size
 
 
 @pytest.mark.parametrize("attack", RESULTS)
