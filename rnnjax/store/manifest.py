@@ -10,7 +10,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "describe",
     "digest",
     "first_difference",
+    "leftovers",
     "rebuild",
     "remove_leftovers",
     "versions",
@@ -126,9 +127,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
+def leftovers(folder: Path) -> Iterator[Path]:
+    """Files that `write_atomically` is writing, or has left half-written."""
+    return folder.glob(f".*.????????{_PARTIAL}")
+
+
 def remove_leftovers(folder: Path, age: float = _ABANDONED) -> None:
     """Removes files that `write_atomically` left half-written at least `age` seconds ago."""
-    for file in folder.glob(f".*.????????{_PARTIAL}"):
+    for file in leftovers(folder):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - file.stat().st_mtime >= age:
                 file.unlink()

@@ -74,6 +74,12 @@ def stop_on_signals() -> Iterator[None]:
             earlier[number] = signal.signal(number, stop)
     try:
         yield
+    except Stopped:
+        raise
+    except BaseException:
+        if received:  # some C code replaces an exception by its own
+            raise Stopped(received[0]) from None
+        raise
     finally:
         if received:
             signal.setitimer(signal.ITIMER_REAL, 0)

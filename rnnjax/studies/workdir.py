@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from rnnjax.store import read_checked, remove_leftovers, write_checked
+from rnnjax.store import leftovers, read_checked, remove_leftovers, write_checked
 
 __all__ = [
     "CACHES",
@@ -38,7 +38,8 @@ def checked_workdir(workdir: str | Path, study: str) -> Path:
             f"workdir: expected that of {study}, got that of {index['study']}: {workdir}"
         )
     earlier = index is not None or _holds_results(workdir)
-    if not earlier and workdir.is_dir() and any(workdir.iterdir()):
+    others = set(workdir.glob("*")) - set(leftovers(workdir))  # of a process killed at its start
+    if not earlier and others:
         raise ValueError(
             f"workdir: expected a new or empty folder, or an earlier run, got {workdir}"
         )

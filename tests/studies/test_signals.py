@@ -24,6 +24,12 @@ def work(where):
         one = Swallows()
         del one
         time.sleep(30)
+    if where == "replaced":  # as the initialization of an extension module does
+        try:
+            print("ready", flush=True)
+            time.sleep(30)
+        except KeyboardInterrupt:
+            raise ImportError("Encountered an error") from None
     if where == "quick":
         print("ready", flush=True)
         time.sleep(30)
@@ -76,6 +82,7 @@ def start(where, **options):
         ("destructor", "SIGINT", ["SIGINT"]),
         ("cleanup", "SIGTERM", ["cleaned", "SIGTERM"]),
         ("quick", "SIGHUP", ["SIGHUP"]),
+        ("replaced", "SIGTERM", ["SIGTERM"]),
         ("quick", "SIGUSR1", ["SIGUSR1"]),
     ],
 )

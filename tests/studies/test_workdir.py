@@ -1,6 +1,7 @@
 """A workdir belongs to one study: no other study writes there."""
 
 import json
+from unittest import mock
 
 import pytest
 
@@ -55,6 +56,19 @@ def test_a_workdir_that_has_lost_its_index_is_one(tmp_path, name):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("{}")
     assert checked_workdir(tmp_path, "latent") == tmp_path
+
+
+def test_a_folder_of_a_run_that_was_killed_at_its_start_is_one(tmp_path, monkeypatch):
+    killed = mock.Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr("os.replace", killed)
+    monkeypatch.setattr(
+        "pathlib.Path.unlink", lambda *_, **__: None
+    )  # a dead process cleans nothing
+    with pytest.raises(KeyboardInterrupt):
+        claim_workdir(tmp_path / "new", "latent")
+    monkeypatch.undo()
+    assert len(list((tmp_path / "new").iterdir())) == 1
+    assert checked_workdir(tmp_path / "new", "latent") == tmp_path / "new"
 
 
 def test_other_folders_and_files_are_refused(tmp_path):
