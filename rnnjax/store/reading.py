@@ -1,5 +1,6 @@
 """Reading a store: everything is compared with the digests that were written with it."""
 
+import errno
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,8 @@ def _verify(path: Path, dataset: xr.Dataset, markers: Markers) -> None:
         != expected
     }
     if damaged:
+        if not (path / "results.zarr").exists():
+            raise OSError(errno.ENOENT, "it is no longer there", str(path / "results.zarr"))
         name, variable = next(iter(damaged.items()))
         raise DamageError(
             f"store: {path / 'results.zarr' / variable} is damaged: the values of {len(damaged)} "

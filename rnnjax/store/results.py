@@ -259,7 +259,7 @@ class ResultStore:
             for variable, block in values.items()
         }
         for variable, block in values.items():
-            _scatter(self._group[variable], cells, block)
+            _scatter(self._array(variable), cells, block)
         marker = {
             "cells": cells.tolist(),
             "finished": _now(),
@@ -269,6 +269,13 @@ class ResultStore:
             **facts,
         }
         write_checked(file, marker, indent=None)
+
+    def _array(self, variable: str) -> Any:
+        try:
+            return self._group[variable]
+        except KeyError:  # somebody has moved the folder, or a network drive is gone
+            file = self.path / "results.zarr" / variable
+            raise OSError(errno.ENOENT, "it is no longer there", str(file)) from None
 
     def read(self) -> xr.Dataset:
         """The dataset with all blocks written so far."""

@@ -12,7 +12,7 @@ import pytest
 import tiny
 from rnnjax import Engine, StoreError, load_parameters, load_results, run_sweep, train_one
 from rnnjax.devices import default_layout
-from rnnjax.store import ResultStore, read_manifest
+from rnnjax.store import ResultStore, read_manifest, reading
 from rnnjax.sweep import FIELDS, empty_results, plan, sweep_config
 
 SWEEP = tiny.sweep(axes={"hidden": (3, 4), "learning_rate": (0.1, 0.2), "seed": (0, 1, 2)})
@@ -361,6 +361,32 @@ def test_a_sweep_resumes(tmp_path):
     whole = snapshot(path)
     identical(run_sweep(TRAINED, path, engine=engine), unbroken)  # nothing left to do
     assert snapshot(path) == whole
+
+
+def test_a_folder_that_vanishes_in_mid_run_is_one_error_and_nothing_is_lost(tmp_path, monkeypatch):
+    path, away = tmp_path / "sweep", tmp_path / "away"
+    first, second, *_ = invented()
+    with opened(path) as store:
+        store.write(*first)
+        path.rename(away)
+        with pytest.raises(OSError, match=f"^store: cannot .*{path}/results.zarr"):
+            store.write(*second)
+        assert not path.exists()
+        away.rename(path)
+        store.write(*second)
+        verify = reading._verify
+
+        def vanish(*arguments):  # between reading markers and values
+            path.rename(away)
+            verify(arguments[0], arguments[1].drop_vars("loss"), arguments[2])
+
+        monkeypatch.setattr(reading, "_verify", vanish)
+        with pytest.raises(FileNotFoundError, match="no longer there"):
+            store.read()
+        monkeypatch.undo()
+        away.rename(path)
+        done = store.read()["status"].values > 0
+        assert done.sum() == len(first[1]) + len(second[1])
 
 
 @pytest.mark.slow
