@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rnnjax.store.limits import require_plain_files
-from rnnjax.store.manifest import remove_leftovers, write_atomically
+from rnnjax.store.manifest import StoreError, remove_leftovers, write_atomically
 from rnnjax.store.reading import METADATA, metadata_digest
 
 __all__ = ["remove_store_leftovers", "restored_metadata", "write_metadata_digest"]
@@ -22,7 +22,8 @@ def write_metadata_digest(path: Path) -> None:
 def restored_metadata(path: Path, write_template: Callable[[Path], None]):
     """New metadata of zarr in place of those that differ; the old ones come back after an error.
 
-    `write_template(folder)` writes a group without data.
+    `write_template(folder)` writes a group without data. Raises `StoreError` if there are arrays
+    that it does not write.
     """
     folder = path / "results.zarr"
     require_plain_files(folder)  # nothing is written through a link
@@ -33,6 +34,11 @@ def restored_metadata(path: Path, write_template: Callable[[Path], None]):
             for file in sorted(Path(template).rglob("*"))
             if file.is_file()
         }
+    others = sorted(file.parent for file in folder.rglob("zarr.json") if file not in new)
+    if others:
+        raise StoreError(
+            f"store: expected the arrays of the sweep alone, got {others[0]}; move it away"
+        )
     old = {file: _content(file) for file in (*new, path / METADATA)}
     try:
         for file, content in new.items():

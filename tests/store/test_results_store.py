@@ -363,6 +363,21 @@ def test_a_sweep_resumes(tmp_path):
     assert snapshot(path) == whole
 
 
+@pytest.mark.parametrize("text", ["{", "{}"])
+def test_an_array_of_somebody_else_is_named(text, copy):
+    other = copy / "results.zarr" / "other"
+    other.mkdir()
+    (other / "zarr.json").write_text(text)
+    before = snapshot(copy)
+    with pytest.raises(StoreError):
+        load_results(copy)
+    with pytest.raises(StoreError, match=f"^store: .*{other}; move it away"), opened(copy):
+        pass
+    assert snapshot(copy) == before
+    shutil.rmtree(other)
+    load_results(copy)
+
+
 def test_a_folder_that_vanishes_in_mid_run_is_one_error_and_nothing_is_lost(tmp_path, monkeypatch):
     path, away = tmp_path / "sweep", tmp_path / "away"
     first, second, *_ = invented()
