@@ -18,6 +18,7 @@ from rnnjax.plots.style import (
     size_ticks,
     tidy,
 )
+from rnnjax.training import seeds_left_out
 
 __all__ = ["coordinate_check"]
 
@@ -38,7 +39,9 @@ def _label(labels: dict[str, object], part: xr.Dataset, name: str) -> str:
         return title or "no slope"
     error = float(part[f"{name}_slope_error"])
     spread = "" if np.isnan(error) else f" ± {error:.2f}"
-    return f"{title}: slope {signed(slope)}{spread}".lstrip(": ")
+    left_out = seeds_left_out(part, name)
+    without = f", without {left_out} of {part.sizes['seed']} seeds" if left_out else ""
+    return f"{title}: slope {signed(slope)}{spread}{without}".lstrip(": ")
 
 
 def _draw_rule(axes: Axes, values: xr.DataArray, color: str, label: str) -> bool:
@@ -75,8 +78,9 @@ def coordinate_check(dataset: xr.Dataset) -> Figure:
     `dataset` is that of `rnnjax.training.coordinate_check`, over `hidden`, `seed`, `step` and any
     conditions (a width rule, ...), which have a color each. One panel per variable, on log-log
     axes. Thick: last training step, geometric mean over seeds with their range; thin: earlier
-    steps. The legend states the slope over N at the last step and its standard error; the slope is
-    0 where coordinates keep their size. Raises `ValueError` for missing variables.
+    steps. The legend states the slope over N at the last step, 0 where coordinates keep their size,
+    its standard error, and how many seeds it leaves out because a network diverged. Raises
+    `ValueError` for missing variables.
     """
     names = [f"{name}{end}" for name in _TITLES for end in ("", "_slope", "_slope_error")]
     require(dataset, variables=names, dims=_WITHIN)

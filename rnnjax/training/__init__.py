@@ -1,6 +1,6 @@
 """Training one network: recipe, traced settings, training step, validation, accuracies."""
 
-from rnnjax.training.coordinates import coordinate_check
+from rnnjax.training.coordinates import coordinate_check, seeds_left_out
 from rnnjax.training.recipe import OPTIMIZERS, Recipe
 from rnnjax.training.run import (
     Evaluation,
@@ -61,6 +61,7 @@ __all__ = [
     "initial_params",
     "output_scale",
     "schedule",
+    "seeds_left_out",
     "setting_values",
     "start",
 ]

@@ -30,7 +30,7 @@ from rnnjax.training.settings import Hyper, check_settings
 from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Float, Params
 
-__all__ = ["MEASURES", "coordinate_check"]
+__all__ = ["MEASURES", "coordinate_check", "seeds_left_out"]
 
 MEASURES = {
     "activation": "RMS firing rate",
@@ -130,10 +130,23 @@ def _add_slopes(dataset: xr.Dataset) -> xr.Dataset:
 
 def _slopes(widths: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Slope of log10 of `values` [N, seed] against log10 N, of each seed with finite values."""
-    usable = (np.isfinite(values) & (values > 0)).all(axis=0)
+    usable = _usable(values)
     if not usable.any():
         return np.zeros(0)
     return np.polyfit(np.log10(widths), np.log10(values[:, usable]), 1)[0]
+
+
+def _usable(values: np.ndarray) -> np.ndarray:
+    return (np.isfinite(values) & (values > 0)).all(axis=0)
+
+
+def seeds_left_out(dataset: xr.Dataset, name: str) -> int:
+    """Number of seeds that the slope of the measure `name` leaves out, as a network diverged.
+
+    `dataset` is that of `coordinate_check`.
+    """
+    last = dataset[name].isel(step=-1).transpose("hidden", "seed")
+    return int((~_usable(last.values)).sum())
 
 
 @functools.partial(jax.jit, static_argnames=("setup", "steps", "trials"))

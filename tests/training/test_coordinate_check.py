@@ -16,6 +16,7 @@ from rnnjax.training import (
     coordinate_check,
     held_out_trials,
     initial_params,
+    seeds_left_out,
     start,
 )
 from rnnjax.trajectory import rollout
@@ -99,6 +100,8 @@ def test_all_steps_are_taken_and_diverged_networks_left_out():
     assert lost["output_change"].isel(step=-1).isnull().any()
     finite = lost["output_change"].isel(step=-1).notnull().all("hidden")
     assert np.isnan(float(lost["output_change_slope"])) == (not finite.any())
+    assert seeds_left_out(lost, "output_change") == int((~finite).sum()) > 0
+    assert seeds_left_out(found, "output_change") == 0
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from rnnjax.analysis import iterate_conditions
 from rnnjax.plots import coordinate_check
 from rnnjax.plots.style import name_condition, plain_number, signed
 from rnnjax.report.page import Picture, Section, Table
-from rnnjax.training.coordinates import MEASURES
+from rnnjax.training.coordinates import MEASURES, seeds_left_out
 
 __all__ = ["coordinate_section"]
 
@@ -43,4 +43,6 @@ def _slope_cell(part: xr.Dataset, name: str) -> str:
     slope, error = float(part[f"{name}_slope"]), float(part[f"{name}_slope_error"])
     if np.isnan(slope):
         return "none"
-    return signed(slope) if np.isnan(error) else f"{signed(slope)} ± {error:.2f}"
+    text = signed(slope) if np.isnan(error) else f"{signed(slope)} ± {error:.2f}"
+    left_out = seeds_left_out(part, name)
+    return f"{text} (without {left_out} of {part.sizes['seed']} seeds)" if left_out else text

@@ -248,6 +248,11 @@ def test_coordinate_check_leaves_out_what_is_not_finite(check):
     thick = [[line for line in axes.lines if line.get_linewidth() == 1.6] for axes in figure.axes]
     assert [len(lines) for lines in thick] == [2, 1, 2]
     assert len(thick[2][0].get_xdata()) == 4
+    one = check.copy(deep=True)
+    one["output_change"][{"cell": 1, "hidden": 2, "seed": 0, "step": -1}] = np.nan
+    seeds = check.sizes["seed"]
+    standard, mup = legends(drawn(coordinate_check(one)).axes[2])
+    assert f"1 of {seeds}" in mup and "without" not in standard
     nothing = check.copy(deep=True)
     for name in ("activation", "activation_change", "output_change"):
         nothing[name][:] = np.nan
