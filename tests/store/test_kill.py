@@ -100,7 +100,7 @@ def finish(process):
 
 
 @pytest.mark.slow
-def test_a_sweep_killed_five_times_equals_an_uninterrupted_one(launch, tmp_path):
+def test_a_sweep_killed_three_times_equals_an_uninterrupted_one(launch, tmp_path):
     with launch(SWEEP, tmp_path / "unbroken") as process:
         finish(process)
     unbroken = load_results(tmp_path / "unbroken")
@@ -108,7 +108,7 @@ def test_a_sweep_killed_five_times_equals_an_uninterrupted_one(launch, tmp_path)
 
     path, moments = tmp_path / "killed", random.Random(0)
     kept: dict[str, str] = {}
-    for least in (0, 1, 4, 6, 9):
+    for least in (0, 1, 9):
         with launch(SWEEP, path) as process:
             if least == 0:  # while the store is being made
                 wait_for(lambda: (path / "results.zarr").exists(), process)

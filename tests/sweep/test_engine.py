@@ -63,8 +63,13 @@ def test_there_are_two_devices():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("task", tiny.TASKS)
+@pytest.mark.parametrize(
+    ("task", "optimizer"),
+    [
+        ("delayed_cue", "adam"), ("delayed_match", "adam"), ("delayed_match", "sgd"),
+        ("flip_flop", "adam"),
+    ],
+)  # fmt: skip
 def test_a_run_of_a_grid_equals_that_of_train_one(task, optimizer):
     dataset = results(task, optimizer)
     for learning_rate, seed in [(0.3, 2), (0.03, 0)]:
