@@ -82,6 +82,11 @@ def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] += "\n" + "\n".join(page(full))
 
 
+def skip_member(app: Sphinx, what: str, name: str, obj: Any, skip: bool, _: Any) -> bool | None:
+    """Leaves out fields of named tuples that only have the docstring of every such field."""
+    return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
+
+
 def process_docstring(app: Sphinx, what: str, name: str, obj: Any, _: Any, text: list[str]) -> None:
     """Converts a docstring in place."""
     text[:] = to_rst(text)
@@ -99,6 +104,7 @@ def process_signature(app: Sphinx, what: str, name: str, obj: Any, *_: Any) -> A
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connects the extension."""
     app.connect("source-read", read_source)
+    app.connect("autodoc-skip-member", skip_member)
     app.connect("autodoc-process-docstring", process_docstring, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", process_signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
