@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rnnjax.training import Recipe, Status
     from rnnjax.trajectory import Trajectory, rollout
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Activity",

@@ -24,6 +24,7 @@ from rnnjax.validate import one_of
 __all__ = ["Kernel", "Trajectory", "rollout"]
 
 Kernel = Literal["auto", "hoisted", "autodiff"]
+"""How the gradient of a rollout is computed; see `rollout`."""
 
 
 class Trajectory(NamedTuple):

@@ -48,6 +48,7 @@ REGISTRY: dict[str, Callable[..., Cell]] = {
     "gru": gru,
     "lstm": lstm,
 }
+"""Every cell, by name."""
 
 
 def make(name: str, **options: Any) -> Cell:

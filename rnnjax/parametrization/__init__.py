@@ -31,6 +31,7 @@ REGISTRY: dict[str, type[Parametrization]] = {
     "mup_sgd": MuPSGD,
     "gamma_trick": GammaTrick,
 }
+"""Every width rule, by name."""
 
 
 def make(name: str, **options: Any) -> Parametrization:

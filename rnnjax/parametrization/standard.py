@@ -34,6 +34,7 @@ def _xavier(leaf: Leaf, hidden: int) -> LeafRule:
 
 
 INITIALIZATIONS = {"gaussian": _gaussian, "uniform": _uniform, "xavier": _xavier}
+"""Arms of the standard rule, by name: what they draw a leaf from."""
 
 
 @dataclasses.dataclass(frozen=True)

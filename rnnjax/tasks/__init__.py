@@ -39,6 +39,7 @@ REGISTRY: dict[str, Callable[..., Task]] = {
     "path_integration": path_integration,
     "sine_wave": sine_wave,
 }
+"""Every task, by name."""
 
 
 def make(name: str, **options: Any) -> Task:

@@ -10,6 +10,7 @@ from rnnjax.validate import finite_positive, instance_of, one_of, positive_integ
 __all__ = ["OPTIMIZERS", "PRECISIONS", "STOPS", "Recipe"]
 
 OPTIMIZERS = ("adam", "sgd")
+"""Names of the optimizers."""
 STOPS = ("never", "criterion", "threshold")
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 

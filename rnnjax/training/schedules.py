@@ -118,6 +118,7 @@ class Plateau(Schedule):
 SCHEDULES: dict[str, type[Schedule]] = {
     kind.name: kind for kind in (Constant, CosineRestarts, Plateau)
 }
+"""Every schedule, by name."""
 
 
 def schedule(name: str, **options: Any) -> Schedule:
