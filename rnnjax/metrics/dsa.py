@@ -310,8 +310,7 @@ def compare_dynamics(
     Arguments and errors are those of `dsa_distances`.
     """
     validate.one_of("score", score, get_args(Score))
-    states, names = trials.unnamed("states", states)
-    trials.networks("states", states, names)
+    trials.networks("states", *trials.unnamed("states", states))
     if not isinstance(delays, int | np.integer):
         arrays.random_key("key", key)
         held_out, key = jax.random.split(key)

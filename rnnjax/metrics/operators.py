@@ -202,8 +202,7 @@ def fit_operators(
         ValueError: another shape, a network that never varies, trials too short for the delays, no
             more transitions than R, different units without PCA, or an option out of range.
     """
-    states, names = trials.unnamed("states", states)
-    given = trials.networks("states", states, names, least=1)
+    given = trials.networks("states", *trials.unnamed("states", states), least=1)
     _check_delays("delays", delays, given)
     if regression is None:
         regression = Regression()
@@ -294,8 +293,7 @@ def delay_errors(
         ValueError: as `fit_operators`; no candidates, fewer than two trials, or too few
             transitions for the longest candidate.
     """
-    states, names = trials.unnamed("states", states)
-    given = trials.networks("states", states, names, least=1)
+    given = trials.networks("states", *trials.unnamed("states", states), least=1)
     candidates = validate.sequence("candidates", candidates)
     if not candidates:
         raise ValueError("candidates: expected at least one number of delays, got none")
