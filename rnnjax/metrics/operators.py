@@ -23,7 +23,7 @@ import numpy as np
 
 from rnnjax import arrays, validate
 from rnnjax.metrics import checks, trials
-from rnnjax.metrics.trials import Network, Ragged, Rows
+from rnnjax.metrics.trials import Network, Rows
 from rnnjax.typing import Key
 
 __all__ = [
@@ -147,14 +147,20 @@ def principal_scores(states: np.ndarray, components: int) -> np.ndarray:
     return np.stack([*_reduce(named, None, components).scores.values()])
 
 
+def _where(states: dict[str, Network], which: str) -> str:
+    """` in network 2`, or nothing if all networks are of one size."""
+    shapes = {x.shape if isinstance(x, np.ndarray) else None for x in states.values()}
+    return f" in {which}" if len(shapes) > 1 or None in shapes else ""
+
+
 def _check_delays(name: str, delays: int, states: dict[str, Network]) -> None:
     validate.positive_integer(name, delays)
     for which, network in states.items():
         steps = trials.longest_run(network)
         if delays > steps - 1:
-            where = f" in {which}" if isinstance(network, Ragged) else ""
             raise ValueError(
-                f"{name}: expected at most {steps - 1}, since trials have {steps} steps{where}, "
+                f"{name}: expected at most {steps - 1}, since trials have {steps} steps"
+                f"{_where(states, which)}, "
                 f"got {delays}"
             )
 
@@ -301,7 +307,7 @@ def delay_errors(
         _check_delays("candidates", delays, given)
     for which, network in given.items():
         if trials.trial_count(network) < 2:
-            where = f" in {which}" if isinstance(network, Ragged) else ""
+            where = _where(given, which)
             raise ValueError(f"states: expected at least 2 trials to hold some out, got 1{where}")
     scores = _reduce(given, variance, components).scores
     key = arrays.random_key("key", key)

@@ -111,10 +111,10 @@ def distance_matrix(
 
 
 def _write_numbers(axes: Axes, values: np.ndarray) -> None:
-    """Writes each distance off the diagonal with as many digits as show the smallest to a digit."""
+    """Writes each distance off the diagonal with as many digits, 2 or 3, as show the smallest."""
     apart = values[~np.eye(len(values), dtype=bool)]
     smallest = apart[apart > 0].min(initial=1.0)
-    digits = int(np.clip(np.ceil(-np.log10(smallest)), 2, 3))
+    digits = int(np.clip(np.ceil(-np.log10(smallest)) + 1, 2, 3))
     largest = values.max() or 1.0
     for row, column in zip(*np.nonzero(~np.eye(len(values), dtype=bool)), strict=True):
         dark = values[row, column] > 0.5 * largest  # the map is light at 0

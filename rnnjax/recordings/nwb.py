@@ -113,8 +113,10 @@ def _each(intervals: Any) -> list[Any]:
 
 def _rates(units: Any, interval: Any, binning: Binning) -> np.ndarray:
     """Rates [T_b, N] within one interval, in whole bins from its start."""
-    counts = units.count(binning.width, ep=interval)
-    rates = np.asarray(counts.values, np.float64) / binning.width
+    duration = float(interval.end[0]) - float(interval.start[0])
+    whole = int(duration / binning.width + 1e-6)  # pynapple counts in a part of a bin too
+    counts = units.count(binning.width, ep=interval).values[:whole]
+    rates = np.asarray(counts, np.float64) / binning.width
     if binning.smoothing is None or not len(rates):
         return rates
     from scipy.ndimage import gaussian_filter1d  # slow to import
