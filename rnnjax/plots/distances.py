@@ -239,12 +239,16 @@ def dendrogram(
     tree = _linkage(found.values, linkage)
     figure, grid = new_figure(1, 1, 4.6, max(1.6, 0.16 * len(names) + 0.7))
     axes: Axes = grid[0, 0]
-    hierarchy.dendrogram(
-        tree, labels=names, orientation="left", ax=axes, color_threshold=0,
-        above_threshold_color=CONDITION_COLORS[0], leaf_font_size=_label_size(len(names)),
-    )  # fmt: skip
+    drawn = hierarchy.dendrogram(tree, no_plot=True)
+    for heights, branches in zip(drawn["dcoord"], drawn["icoord"], strict=True):
+        axes.plot(heights, branches, color=CONDITION_COLORS[0], lw=1.2, solid_joinstyle="miter")
     tidy(axes, _title(found))
-    axes.tick_params(axis="y", labelsize=_label_size(len(names)), length=0)
+    axes.set_xlim(1.05 * tree[:, 2].max() or 1.0, 0)
+    axes.set_ylim(0, 10 * len(names))  # scipy's leaves are 10 apart
+    axes.yaxis.tick_right()
+    order = [names[leaf] for leaf in drawn["leaves"]]
+    axes.set_yticks(5 + 10 * np.arange(len(names)), order, fontsize=_label_size(len(names)))
+    axes.tick_params(axis="y", length=0)
     axes.spines[["left", "right"]].set_visible(False)
     axes.set_xlabel(f"distance at which branches join ({linkage})", fontsize=FONT)
     return figure
