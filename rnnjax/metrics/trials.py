@@ -237,7 +237,7 @@ def _padded(name: str, trials: list[Any]) -> np.ndarray:
 
 def present(name: str, found: np.ndarray) -> np.ndarray:
     """Which steps [...] of activity [..., N] are finite; others must be NaN in every unit."""
-    there = np.isfinite(found).all(-1)
+    there = np.asarray(np.isfinite(found).all(-1))
     partial = ~there & ~np.isnan(found).all(-1)
     if partial.any():
         where = np.argwhere(partial)[0].tolist()

@@ -1,5 +1,7 @@
 """Distances between named networks: as a matrix, as a map, and as a tree."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -147,7 +149,7 @@ def embedding_map(
     total = np.sqrt((values**2).sum()) or 1.0
     stress = np.sqrt(((shown_distances - values) ** 2).sum()) / total
     large = len(names) > 20
-    figure, grid = new_figure(1, 1, *((6.2, 5.6) if large else (4.4, 3.9)))
+    figure, grid = new_figure(1, 1, *((7.2, 6.6) if large else (4.4, 3.9)))
     axes: Axes = grid[0, 0]
     tidy(axes, _title(found))
     axes.plot(*places.T, "o", ms=4 if large else 6, color=CONDITION_COLORS[0], alpha=0.85)
@@ -190,26 +192,24 @@ def _label_points(
     radius = 3.0 * figure.dpi / 72
     taken = [(*(p - radius), *(p + radius)) for p in points]
     for place, name in zip(places, names, strict=True):
-        best: tuple[float, object, tuple[float, float, float, float]] | None = None
+        tried = []
         for horizontal, vertical, dx, dy in _SIDES:
             text = axes.annotate(
                 name, tuple(place), (5 * dx, 5 * dy), textcoords="offset points", fontsize=size,
                 ha=horizontal, va=vertical, annotation_clip=False,
             )  # fmt: skip
-            box = text.get_window_extent().extents
+            box = tuple(text.get_window_extent().extents)
             outside = max(frame.x0 - box[0], 0) + max(box[2] - frame.x1, 0)
             cost = sum(_overlap(box, other) for other in taken) + outside * (box[3] - box[1])
-            if best is None or cost < best[0]:
-                if best is not None:
-                    best[1].remove()  # pyright: ignore[reportAttributeAccessIssue]
-                best = (cost, text, tuple(box))
-            else:
-                text.remove()
-        assert best is not None
+            tried.append((cost, text, box))
+        best = min(tried, key=lambda each: each[0])
+        for each in tried:
+            if each is not best:
+                each[1].remove()
         taken.append(best[2])
 
 
-def _overlap(box: np.ndarray, other: tuple[float, ...]) -> float:
+def _overlap(box: Sequence[float], other: Sequence[float]) -> float:
     """Area that two boxes (left, low, right, high) share."""
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])

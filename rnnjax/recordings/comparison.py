@@ -202,7 +202,7 @@ def _others(
     """Distances by a metric without a solver."""
     distances = metric.distances(named, key=key, progress=progress, **options)
     dims = (_NETWORK, _OTHER)
-    return _Found({metric.name: (dims, distances.values)}, _settings(metric.function, options))
+    return _Found({metric.name: (dims, np.asarray(distances))}, _settings(metric.function, options))
 
 
 def _settings(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:

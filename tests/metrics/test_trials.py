@@ -42,14 +42,14 @@ def padded(trials, steps=None):
 
 
 MICE = {
-    "Ada": noisy_rotation(0, [30, 12, 25, 40, 22, 31], 4),
+    "Ada": noisy_rotation(0, [30, 10, 25, 40, 22, 31], 4),
     "Bo": noisy_rotation(1, [50] * 5, 7),
     "Cy": noisy_rotation(2, [9, 60, 33, 21], 5),
 }
 
 
 def by_hand(trials, delays, components):
-    """Eigenvalues of the operator, from rows before and after a step stacked one by one."""
+    """Eigenvalues and singular values, from rows before and after a step stacked one by one."""
     whole = np.concatenate(trials)
     axes = np.linalg.svd(whole - whole.mean(0))[2][:components]
     rows, before, after = [], [], []
@@ -62,16 +62,18 @@ def by_hand(trials, delays, components):
                 before.append(len(rows) - 1)
                 after.append(len(rows))
             rows.append(np.concatenate([scores[t - d] for d in range(delays)]))
-    left, _, _ = np.linalg.svd(np.array(rows), full_matrices=False)
+    left, singular, _ = np.linalg.svd(np.array(rows), full_matrices=False)
     matrix = np.linalg.lstsq(left[before], left[after], rcond=None)[0].T
-    return np.sort_complex(np.linalg.eigvals(matrix))
+    return np.sort_complex(np.linalg.eigvals(matrix)), singular
 
 
 @pytest.mark.parametrize("delays", [1, 3, 10])
 def test_the_operator_is_that_of_rows_stacked_by_hand(delays):
     found = fit_operators(MICE, delays=delays, components=3)
-    for eigenvalues, trials in zip(found.eigenvalues, MICE.values(), strict=True):
-        np.testing.assert_allclose(eigenvalues, by_hand(trials, delays, 3), atol=1e-8)
+    for number, trials in enumerate(MICE.values()):
+        eigenvalues, singular = by_hand(trials, delays, 3)
+        np.testing.assert_allclose(found.eigenvalues[number], eigenvalues, atol=1e-8)
+        np.testing.assert_allclose(found.singular[number], singular, rtol=1e-6)
 
 
 def test_held_out_errors_are_those_of_plain_regressions():
@@ -161,6 +163,8 @@ def test_components_are_at_most_the_units_of_the_smallest():
     assert found.shared == 4
     np.testing.assert_array_equal(found.components, [4, 7, 5])
     assert found.variance[0] == pytest.approx(1)
+    fewer = fit_operators(MICE, variance=0.4)
+    assert fewer.components.min() < fewer.shared == fewer.components.max() < 4
     whole = np.concatenate(MICE["Bo"])
     powers = np.linalg.svd(whole - whole.mean(0), compute_uv=False) ** 2
     assert found.variance[1] == pytest.approx(powers[:4].sum() / powers.sum())
