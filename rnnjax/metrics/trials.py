@@ -73,9 +73,10 @@ def unnamed(name: str, value: Any) -> tuple[Any, tuple[str, ...] | None]:
     Names are the keys of a mapping, or the coordinate `network` of an `xarray.DataArray`.
 
     Raises:
-        ValueError: two networks of the same name.
+        ValueError: two networks of the same name, or a masked array.
     """
     names: tuple[str, ...]
+    _refuse_mask(name, value)
     if isinstance(value, xr.DataArray):
         if NETWORK not in value.dims:
             return value, None
@@ -153,6 +154,14 @@ def _whole(name: str, value: Any) -> np.ndarray | None:
     return None if listed and found.ndim == 3 else found
 
 
+def _refuse_mask(name: str, value: Any) -> None:
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(
+            f"{name}: expected an array without a mask, got a masked array; mark missing steps by "
+            "NaN, as array.filled(numpy.nan) does"
+        )
+
+
 def _unboxed(value: Any) -> Any:
     """A list in place of a one-dimensional array of objects, as MATLAB's cells are read."""
     boxed = isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1
@@ -173,11 +182,8 @@ def plain(name: str, value: Any) -> Any:
     value = _unboxed(value)
     listed = isinstance(value, list | tuple)
     parts = value if listed else (value,)
-    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
-        raise ValueError(
-            f"{name}: expected an array without a mask, got a masked array; mark missing steps by "
-            "NaN, as array.filled(numpy.nan) does"
-        )
+    for part in parts:
+        _refuse_mask(name, part)
     differ = listed and len({np.shape(part) for part in parts if hasattr(part, "shape")}) > 1
     return _padded(name, list(parts)) if differ else value
 

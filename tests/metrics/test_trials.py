@@ -241,6 +241,12 @@ def test_bad_recordings_are_named(recordings, options, message):
         dsa(recordings, **options)
 
 
+@pytest.mark.parametrize("function", [*SAMPLED.values(), dsa])
+def test_masked_populations_are_refused_with_a_way_out(function):
+    with pytest.raises(ValueError, match=r"(states|activities): .* masked array; .*filled"):
+        function(np.ma.ones((2, 5, 9, 3)))
+
+
 def test_samples_must_correspond():
     states = {name: padded(trials) for name, trials in MICE.items()}
     with pytest.raises(ValueError, match="network Bo: expected the samples of .* Ada, .*NaN"):
