@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnnjax import analysis, cells, metrics, parametrization, tasks, training
     from rnnjax.population import Activity, Population, load_population, train_population
+    from rnnjax.recordings import compare
     from rnnjax.spacing import log_rates, log_widths
     from rnnjax.store import StoreError, load_parameters, load_results
     from rnnjax.sweep import Engine, ProgressBar, Sweep, Trained, run_sweep, train_one
@@ -27,6 +28,7 @@ __all__ = [
     "Trajectory",
     "analysis",
     "cells",
+    "compare",
     "load_parameters",
     "load_population",
     "load_results",
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "recordings": ("compare",),
     "population": ("Activity", "Population", "load_population", "train_population"),
     "trajectory": ("Trajectory", "rollout"),
     "spacing": ("log_rates", "log_widths"),
@@ -52,8 +55,8 @@ _MODULES = {
 }
 _HOME = {name: f"rnnjax.{module}" for module, names in _MODULES.items() for name in names}
 _PACKAGES = (
-    "analysis", "cells", "dynamics", "metrics", "parametrization", "plots", "population", "report",
-    "store", "sweep", "tasks", "training",
+    "analysis", "cells", "dynamics", "metrics", "parametrization", "plots", "population",
+    "recordings", "report", "store", "sweep", "tasks", "training",
 )  # fmt: skip
 
 

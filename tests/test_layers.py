@@ -29,10 +29,12 @@ FLOORS = {
     "sweep": 8,
     "population": 9,
     "analysis": 10,
-    "plots": 11,
-    "report": 12,
-    "studies": 13,
-    "": 14,  # rnnjax/__init__.py, which imports from every floor and is imported by studies alone
+    "recordings": 11,
+    "plots": 12,
+    "report": 13,
+    "studies": 14,
+    "commands": 15,
+    "": 16,  # rnnjax/__init__.py, which imports from every floor and is imported by studies alone
 }  # fmt: skip
 
 GUESTS = {
@@ -41,6 +43,8 @@ GUESTS = {
     "ml_collections": ("studies",),
     "absl": ("studies",),
     "torch": (),
+    "pynapple": ("recordings",),
+    "h5netcdf": ("recordings",),
     "orbax": ("store",),
     "zarr": ("store",),
 }
@@ -155,7 +159,11 @@ def violations(sources: dict[str, str]) -> list[str]:
 def core_files(root: Path) -> dict[str, str]:
     """Path -> text, of every file of the core, templates included."""
     files = (file for file in sorted((root / "rnnjax").rglob("*")) if file.is_file())
-    core = [f for f in files if "studies" not in f.parts and "__pycache__" not in f.parts]
+    core = [
+        file
+        for file in files
+        if not {"studies", "commands", "__pycache__"} & {*file.parts} and file.suffix != ".npz"
+    ]
     return {str(file.relative_to(root)): file.read_text() for file in core}
 
 

@@ -3,14 +3,16 @@
 All arithmetic is in float64 on the host.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
+from rnnjax.metrics.checks import labelled, require_samples, shared_samples
 from rnnjax.metrics.pairwise import BatchCallback, all_pairs, in_batches, square
+from rnnjax.metrics.trials import unnamed, with_names
 
-__all__ = ["centered", "every_pair"]
+__all__ = ["centered", "compare_networks", "compare_pairs"]
 
 Prepared = TypeVar("Prepared")
 
@@ -34,7 +36,45 @@ def centered(label: str, activity: np.ndarray) -> np.ndarray:
     return deviations
 
 
-def every_pair(
+def compare_pairs(
+    activities: Mapping[str, object],
+    prepare: Callable[[Mapping[str, np.ndarray]], Sequence[Prepared]],
+    distance: Callable[[Prepared, Prepared], float],
+    progress: BatchCallback | None = None,
+) -> np.ndarray:
+    """The symmetric [S, S] of `distance` between activities by label, as `prepare` returns them.
+
+    Two networks are compared on the samples that neither misses. If all miss the same samples, or
+    none, each network is prepared once, and otherwise once for every pair.
+    """
+    given = shared_samples(activities, gaps=True)
+    labels, there = list(given), np.stack([np.isfinite(x[:, 0]) for x in given.values()])
+    if (there == there[0]).all():
+        require_samples("activities", int(there[0].sum()))
+        whole = given if there[0].all() else {label: x[there[0]] for label, x in given.items()}
+        return _every_pair(prepare(whole), distance, progress)
+
+    def pair(i: int, j: int) -> float:
+        both, (x, y) = there[i] & there[j], (labels[i], labels[j])
+        require_samples(f"{x} and {y}", int(both.sum()))
+        return distance(*prepare({x: given[x][both], y: given[y][both]}))
+
+    return _every_pair(range(len(labels)), pair, progress)
+
+
+def compare_networks(
+    activities: Any,
+    prepare: Callable[[Mapping[str, np.ndarray]], Sequence[Prepared]],
+    distance: Callable[[Prepared, Prepared], float],
+    progress: BatchCallback | None = None,
+) -> Any:
+    """`compare_pairs` of a population, labelled if its networks have names."""
+    members, names = unnamed("activities", activities)
+    found = compare_pairs(labelled("activities", members, names), prepare, distance, progress)
+    return with_names(found, names)
+
+
+def _every_pair(
     networks: Sequence[Prepared],
     distance: Callable[[Prepared, Prepared], float],
     progress: BatchCallback | None = None,

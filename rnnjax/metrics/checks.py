@@ -7,8 +7,9 @@ import numpy as np
 from einops import rearrange
 
 from rnnjax import arrays
+from rnnjax.metrics.trials import with_gaps
 
-__all__ = ["labelled", "matched_operators", "population", "shared_samples"]
+__all__ = ["labelled", "matched_operators", "population", "require_samples", "shared_samples"]
 
 
 def population(name: str, value: object, axes: str, *, least: int = 2) -> np.ndarray:
@@ -26,18 +27,22 @@ def matched_operators(first: str, a: object, second: str, b: object) -> tuple[np
     return left, right
 
 
-def labelled(name: str, population: Any) -> dict[str, object]:
-    """The networks of `population` by the labels that errors use."""
-    each = enumerate(arrays.members(name, population))
-    return {f"{name}, network {s}": member for s, member in each}
+def labelled(name: str, population: Any, names: tuple[str, ...] | None = None) -> dict[str, object]:
+    """The networks of `population` by the labels that errors use, with their names if any."""
+    members = arrays.members(name, population)
+    each = zip(names or range(len(members)), members, strict=True)
+    return {f"{name}, network {n}": member for n, member in each}
 
 
-def shared_samples(activities: Mapping[str, object]) -> dict[str, np.ndarray]:
-    """Finite activities [samples, N_s] by label, of networks recorded on the same samples.
+def shared_samples(
+    activities: Mapping[str, object], *, gaps: bool = False
+) -> dict[str, np.ndarray]:
+    """Activities [samples, N_s] by label, of networks recorded on the same samples.
 
-    Sizes N_s may differ. Every step of every trial of trajectories [B, T, N_s] is a sample.
+    Sizes N_s may differ. Every step of every trial of trajectories [B, T, N_s] is a sample. With
+    `gaps`, samples may be missing, that is NaN in every unit; otherwise all are finite.
     """
-    given = {label: _samples(label, x) for label, x in activities.items()}
+    given = {label: _samples(label, x, gaps) for label, x in activities.items()}
     if len(given) < 2:
         raise ValueError(f"activities: expected at least 2 networks, got {len(given)}")
     first, reference = next(iter(given.items()))
@@ -45,15 +50,22 @@ def shared_samples(activities: Mapping[str, object]) -> dict[str, np.ndarray]:
         if x.shape[:-1] != reference.shape[:-1]:
             raise ValueError(
                 f"{label}: expected the samples of {first}, {reference.shape[:-1]}, "
-                f"got {x.shape[:-1]}"
+                f"got {x.shape[:-1]}; samples are compared one by one, so both need the same "
+                "trials and steps, with NaN where one is missing"
             )
-    samples = int(np.prod(reference.shape[:-1]))
-    if samples < 3:
-        raise ValueError(
-            f"activities: expected at least 3 samples, since fewer are always alike, got {samples}"
-        )
+    require_samples("activities", int(np.prod(reference.shape[:-1])))
     return {label: rearrange(x, "... n -> (...) n") for label, x in given.items()}
 
 
-def _samples(label: str, activity: object) -> np.ndarray:
+def require_samples(name: str, samples: int) -> None:
+    """Raises for fewer than 3 samples."""
+    if samples < 3:
+        raise ValueError(
+            f"{name}: expected at least 3 samples, since fewer are always alike, got {samples}"
+        )
+
+
+def _samples(label: str, activity: object, gaps: bool) -> np.ndarray:
+    if gaps:
+        return with_gaps(label, activity, "samples N | B T N")
     return arrays.array(label, activity, "samples N | B T N", each=None)

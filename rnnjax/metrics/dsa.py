@@ -12,13 +12,13 @@ either network; at full rank (`variance=1`) also to any invertible mixing.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
 
 from rnnjax import arrays, devices, validate
-from rnnjax.metrics import checks, pairwise
+from rnnjax.metrics import checks, pairwise, trials
 from rnnjax.metrics.base import Solved, SolverOptions, checked_solver
 from rnnjax.metrics.conjugation import conjugate, padded_order, random_orthogonal, rounds
 from rnnjax.metrics.operators import (
@@ -35,9 +35,11 @@ from rnnjax.typing import Key
 
 __all__ = [
     "DSAResult",
+    "Dynamics",
     "Operators",
     "Regression",
     "choose_delays",
+    "compare_dynamics",
     "compare_operators",
     "default_starts",
     "delay_errors",
@@ -280,8 +282,20 @@ def spectral_distances(
     return pairwise.square(values, len(eigenvalues))
 
 
-def dsa_distances(
-    states: np.ndarray,
+class Dynamics(NamedTuple):
+    """Dynamical distances of a population, with all that was fitted and chosen."""
+
+    operators: Operators
+    delays: int
+    """The number given, or chosen by held-out error."""
+    distances: np.ndarray
+    """The score of all pairs, [S, S]."""
+    result: DSAResult | None
+    """All scores, bounds and status; None for `wasserstein`."""
+
+
+def compare_dynamics(
+    states: Any,
     *,
     key: Key,
     score: Score = "angular",
@@ -290,24 +304,13 @@ def dsa_distances(
     components: int | None = None,
     regression: Regression | None = None,
     solver: SolverOptions | None = None,
-) -> np.ndarray:
-    """Dynamical distances between all networks of a population, [S, S]; 0 means alike.
+) -> Dynamics:
+    """`dsa_distances` with the operators, the delays, and the bounds and status of the solver.
 
-    Args:
-        states: trajectories [S, B, T, N] under the same trials.
-        key: draws the starts, and the folds of trials if delays are chosen.
-        score: `angular`, `chord` or `raw`, fields of `DSAResult`; or `wasserstein`, between
-            eigenvalues.
-        delays: delays of the embedding; of a sequence `choose_delays` takes the best.
-        variance, components, regression: as in `fit_operators`.
-        solver: as in `operator_distances`.
-
-    Raises:
-        ValueError: as `fit_operators` and `choose_delays`; fewer than two networks; an unknown
-            score.
+    Arguments and errors are those of `dsa_distances`.
     """
     validate.one_of("score", score, get_args(Score))
-    states = checks.population("states", states, "S B T N")
+    trials.networks("states", *trials.unnamed("states", states))
     if not isinstance(delays, int | np.integer):
         arrays.random_key("key", key)
         held_out, key = jax.random.split(key)
@@ -318,5 +321,48 @@ def dsa_distances(
         states, delays=delays, variance=variance, components=components, regression=regression
     )
     if score == "wasserstein":
-        return spectral_distances(fitted.eigenvalues, solver=solver)
-    return getattr(compare_operators(fitted.matrix, key=key, solver=solver), score)
+        distances = spectral_distances(fitted.eigenvalues, solver=solver)
+        return Dynamics(fitted, int(delays), distances, None)
+    result = compare_operators(fitted.matrix, key=key, solver=solver)
+    return Dynamics(fitted, int(delays), getattr(result, score), result)
+
+
+def dsa_distances(
+    states: Any,
+    *,
+    key: Key,
+    score: Score = "angular",
+    delays: int | Sequence[int] = 1,
+    variance: float | None = 0.99,
+    components: int | None = None,
+    regression: Regression | None = None,
+    solver: SolverOptions | None = None,
+) -> Any:
+    """Dynamical distances between all networks of a population, [S, S]; 0 means alike.
+
+    Networks need no trials in common, and may differ in units, trials and lengths.
+
+    Args:
+        states: trajectories [S, B, T, N]; or one recording per network: [B, T, N], in which a
+            missing step is NaN in every unit, a list of trials [T_b, N], or one trial [T, N].
+            Recordings in a mapping, or along a dimension `network` of an `xarray.DataArray`, have
+            names.
+        key: draws the starts, and the folds of trials if delays are chosen.
+        score: `angular`, `chord` or `raw`, fields of `DSAResult`; or `wasserstein`, between
+            eigenvalues.
+        delays: delays of the embedding; of a sequence `choose_delays` takes the best.
+        variance, components, regression: as in `fit_operators`.
+        solver: as in `operator_distances`.
+
+    Returns:
+        An array, or an `xarray.DataArray` over `network` and `other` if the networks have names.
+
+    Raises:
+        ValueError: as `fit_operators` and `choose_delays`; fewer than two networks; an unknown
+            score.
+    """
+    found = compare_dynamics(
+        states, key=key, score=score, delays=delays, variance=variance, components=components,
+        regression=regression, solver=solver,
+    )  # fmt: skip
+    return trials.with_names(found.distances, trials.unnamed("states", states)[1])

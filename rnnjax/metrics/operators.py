@@ -4,8 +4,8 @@ The embedding of a trial at time t is the row
 
     h_t = [x_t, x_{t-1}, ..., x_{t-L+1}],
 
-L delays, newest first; no row combines two trials. With the thin SVD H = V S U^T of all rows, the
-operator acts on the whitened coordinates V (Ostrow et al. 2023):
+L delays, newest first; no row combines two trials or spans a missing step. With the thin SVD
+H = V S U^T of all rows, the operator acts on the whitened coordinates V (Ostrow et al. 2023):
 
     v_{t+1} ~ A v_t,   A^T = (V_-^T V_- + ridge I)^{-1} V_-^T V_+.
 
@@ -16,15 +16,14 @@ precision, one network at a time.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from einops import rearrange
-from numpy.lib.stride_tricks import sliding_window_view
 
 from rnnjax import arrays, validate
-from rnnjax.metrics import checks
+from rnnjax.metrics import checks, trials
+from rnnjax.metrics.trials import Network, Rows
 from rnnjax.typing import Key
 
 __all__ = [
@@ -75,42 +74,65 @@ class Operators(NamedTuple):
     """Singular values of the embedding H, [S, R]; where one is 0, the row of `matrix` is 0 too."""
     error: np.ndarray
     """Squared one-step prediction error over the sum of squares, in sample, [S]."""
+    variance: np.ndarray
+    """Share of each network's variance in the components kept, [S]; 1 without PCA."""
 
 
 class _Reduced(NamedTuple):
-    scores: np.ndarray  # [S, B, T, k]
+    scores: dict[str, Network]
     components: np.ndarray  # [S]
+    variance: np.ndarray  # [S]
 
 
-def _principal(states: np.ndarray, variance: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """Mean [N], directions [N, N] by falling variance, and how many carry the share `variance`."""
-    flat = rearrange(states, "b t n -> (b t) n")
-    mean = flat.mean(0)
-    centered = flat - mean
+class _Axes(NamedTuple):
+    mean: np.ndarray  # [N]
+    directions: np.ndarray  # [N, N], by falling variance
+    needed: int
+    share: np.ndarray  # [N], of the variance in the leading directions
+
+
+def _principal(states: np.ndarray, variance: float) -> _Axes:
+    """Principal components of samples [samples, N], and how many carry the share `variance`."""
+    mean = states.mean(0)
+    centered = states - mean
     values, directions = np.linalg.eigh(centered.T @ centered)
     values = np.maximum(values[::-1], 0.0)
     share = np.cumsum(values) / values.sum()
-    return mean, directions[:, ::-1], int(np.argmax(share >= min(variance, share[-1])) + 1)
+    needed = int(np.argmax(share >= min(variance, share[-1])) + 1)
+    return _Axes(mean, directions[:, ::-1], needed, share)
 
 
-def _reduce(states: np.ndarray, variance: float | None, components: int | None) -> _Reduced:
+def _reduce(states: dict[str, Network], variance: float | None, components: int | None) -> _Reduced:
     """Scores on the leading principal components, the same number for every network."""
-    networks, *_, units = states.shape
+    sizes = {which: trials.samples(x).shape[1] for which, x in states.items()}
+    fewest = min(sizes, key=lambda which: sizes[which])
+    units = sizes[fewest]
     if components is not None and validate.positive_integer("components", components) > units:
-        raise ValueError(f"components: expected at most the {units} units, got {components}")
+        where = "" if len(set(sizes.values())) == 1 else f" of {fewest}"
+        raise ValueError(f"components: expected at most the {units} units{where}, got {components}")
     if variance is not None:
         validate.fraction("variance", variance, open_below=True)
-    still = np.flatnonzero(np.ptp(states.reshape(networks, -1, units), axis=1).max(-1) == 0)
-    if len(still):
-        raise ValueError(f"states: expected activity that varies, got none in network {still[0]}")
+    for which, x in states.items():
+        if np.ptp(trials.samples(x), axis=0).max() == 0:
+            raise ValueError(f"states: expected activity that varies, got none in {which}")
     if components is None and variance in (None, 1):
-        return _Reduced(states, np.full(networks, units))
+        if len(set(sizes.values())) > 1:
+            raise ValueError(
+                "variance: expected a share below 1, or a number of components, since networks "
+                f"have from {units} to {max(sizes.values())} units, got {variance}"
+            )
+        return _Reduced(states, np.full(len(states), units), np.ones(len(states)))
     share = 1.0 if variance is None else variance
-    axes = [_principal(network.astype(np.float64), share) for network in states]
-    needed = np.array([count for *_, count in axes])
-    kept = components or int(needed.max())
-    scores = [(x - mean) @ v[:, :kept] for x, (mean, v, _) in zip(states, axes, strict=True)]
-    return _Reduced(np.stack(scores), needed)
+    axes = [_principal(trials.samples(x).astype(np.float64), share) for x in states.values()]
+    needed = np.array([each.needed for each in axes])
+    kept = components or min(int(needed.max()), units)
+    scores = {
+        which: trials.mapped(
+            lambda run, each=each: (run - each.mean) @ each.directions[:, :kept], x
+        )
+        for (which, x), each in zip(states.items(), axes, strict=True)
+    }
+    return _Reduced(scores, needed, np.array([each.share[kept - 1] for each in axes]))
 
 
 def principal_scores(states: np.ndarray, components: int) -> np.ndarray:
@@ -118,36 +140,40 @@ def principal_scores(states: np.ndarray, components: int) -> np.ndarray:
 
     For several fits to the same states: `fit_operators` of the first k columns with
     `variance=None` equals that of the states with `components=k`, and raises the same errors.
+    Networks of different sizes, or with missing steps, raise `ValueError`.
     """
     states = checks.population("states", states, "S B T N", least=1)
-    return _reduce(states, None, components).scores
+    named = trials.networks("states", states, least=1)
+    return np.stack([*_reduce(named, None, components).scores.values()])
 
 
-def _embed(scores: np.ndarray, delays: int) -> np.ndarray:
-    """Rows h_t of every trial, [T - L + 1, B, L k], of one network's scores [B, T, k].
-
-    With time first, the rows before and after a step are contiguous: no product copies them.
-    """
-    windows = sliding_window_view(np.asarray(scores, np.float64), delays, axis=1)
-    return np.ascontiguousarray(rearrange(windows[..., ::-1], "b t k l -> t b (l k)"))
+def _where(states: dict[str, Network], which: str) -> str:
+    """` in network 2`, or nothing if all networks are of one size."""
+    shapes = {x.shape if isinstance(x, np.ndarray) else None for x in states.values()}
+    return f" in {which}" if len(shapes) > 1 or None in shapes else ""
 
 
-def _check_delays(name: str, delays: int, steps: int) -> None:
-    if validate.positive_integer(name, delays) > steps - 1:
-        raise ValueError(
-            f"{name}: expected at most {steps - 1}, since trials have {steps} steps, got {delays}"
-        )
+def _check_delays(name: str, delays: int, states: dict[str, Network]) -> None:
+    validate.positive_integer(name, delays)
+    for which, network in states.items():
+        steps = trials.longest_run(network)
+        if delays > steps - 1:
+            raise ValueError(
+                f"{name}: expected at most {steps - 1}, since trials have {steps} steps"
+                f"{_where(states, which)}, "
+                f"got {delays}"
+            )
 
 
-def _operator(rows: np.ndarray, rank: int, ridge: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """A [R, R], singular values [R] and the relative error, of rows [T', B, L k]."""
-    trials, flat = rows.shape[1], rearrange(rows, "t b r -> (t b) r")
+def _operator(rows: Rows, rank: int, ridge: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """A [R, R], singular values [R] and the relative error."""
+    flat = rows.flat
     values, directions = np.linalg.eigh(flat.T @ flat)
     singular = np.sqrt(np.maximum(values[::-1], 0.0))[:rank]
     alive = singular > _NULL * singular[0]
     scale = np.where(alive, 1 / np.where(alive, singular, 1.0), 0.0)
     whitened = flat @ (directions[:, ::-1][:, :rank] * scale)
-    before, after = whitened[:-trials], whitened[trials:]
+    before, after = whitened[rows.before], whitened[rows.after]
     # The solution of least norm maps a direction without variance to 0.
     gram = before.T @ before + ridge * np.eye(rank)
     matrix = np.linalg.lstsq(gram, before.T @ after, rcond=_NULL**2)[0].T
@@ -158,7 +184,7 @@ def _operator(rows: np.ndarray, rank: int, ridge: float) -> tuple[np.ndarray, np
 
 
 def fit_operators(
-    states: np.ndarray,
+    states: Any,
     *,
     delays: int = 1,
     variance: float | None = 0.99,
@@ -168,51 +194,56 @@ def fit_operators(
     """Fits the linear operator of every network to its trajectories (module equation).
 
     Args:
-        states: [S, B, T, N]: networks, trials, time, units.
+        states: [S, B, T, N]: networks, trials, time, units; or a recording per network, of any
+            units, trials and lengths (`dsa_distances`).
         delays: L, the number of states in a row of the embedding; 1 is the state alone.
         variance: share of each network's variance that centered PCA keeps. All networks keep the
-            same number of components, the largest that any of them needs, so that their operators
-            have the same order. None or 1 leaves the states unchanged and uncentered.
+            same number of components, the largest that any of them needs, and at most the units of
+            the smallest network, so that their operators have the same order. None or 1 leaves the
+            states unchanged and uncentered.
         components: number of components to keep instead.
         regression: rank and ridge; full rank without a penalty by default.
 
     Raises:
-        ValueError: another shape, NaN or infinity, a network that never varies, trials too short
-            for the delays, no more transitions than R, or an option out of range.
+        ValueError: another shape, a network that never varies, trials too short for the delays, no
+            more transitions than R, different units without PCA, or an option out of range.
     """
-    states = checks.population("states", states, "S B T N", least=1)
-    _check_delays("delays", delays, states.shape[2])
+    given = trials.networks("states", *trials.unnamed("states", states), least=1)
+    _check_delays("delays", delays, given)
     if regression is None:
         regression = Regression()
     validate.instance_of("regression", regression, Regression)
-    scores, components_needed = _reduce(states, variance, components)
-    full = delays * scores.shape[-1]
+    reduced = _reduce(given, variance, components)
+    shared = trials.samples(next(iter(reduced.scores.values()))).shape[1]
+    full = delays * shared
     order = regression.rank or full
     if order > full:
         raise ValueError(f"rank: expected at most {full} (components x delays), got {order}")
-    transitions = states.shape[1] * (states.shape[2] - delays)
-    if transitions <= order:
-        raise ValueError(
-            f"states: expected more than {order} transitions within trials to fit an operator of "
-            f"that order, got {transitions}"
-        )
+    for which, network in given.items():
+        found = trials.transitions(network, delays)
+        if found <= order:
+            raise ValueError(
+                f"states: expected more than {order} transitions within trials to fit an operator "
+                f"of that order, got {found} in {which}; fewer components or delays need fewer"
+            )
     ridge = float(regression.ridge)
-    fitted = [_operator(_embed(network, delays), order, ridge) for network in scores]
+    fitted = [_operator(trials.rows(x, delays), order, ridge) for x in reduced.scores.values()]
     matrix = np.stack([a for a, *_ in fitted])
     return Operators(
         matrix=matrix,
         eigenvalues=np.sort_complex(np.linalg.eigvals(matrix)),
-        components=components_needed,
-        shared=scores.shape[-1],
+        components=reduced.components,
+        shared=shared,
         singular=np.stack([s for _, s, _ in fitted]),
         error=np.array([e for *_, e in fitted]),
+        variance=reduced.variance,
     )
 
 
 def _held_out_errors(
-    scores: np.ndarray, candidates: Sequence[int], folds: list[np.ndarray]
+    scores: Network, candidates: Sequence[int], folds: list[np.ndarray]
 ) -> np.ndarray:
-    """Relative one-step error for every candidate, of one network's scores [B, T, k].
+    """Relative one-step error for every candidate, of one network's scores.
 
     All candidates predict the same rows, those of the longest embedding. The Gram matrices of the
     shorter embeddings are therefore leading blocks of that of the longest, and so are their
@@ -220,12 +251,11 @@ def _held_out_errors(
     """
     from scipy.linalg import solve_triangular  # slow to import
 
-    width, longest = scores.shape[-1], max(candidates)
+    width, longest = trials.samples(scores).shape[1], max(candidates)
     grams, crosses, squares = [], [], []
     for fold in folds:
-        rows = _embed(scores[fold], longest)
-        flat = rearrange(rows, "t b r -> (t b) r")
-        before, after = flat[: -len(fold)], flat[len(fold) :, :width]
+        rows = trials.rows(trials.taken(scores, fold), longest)
+        before, after = rows.flat[rows.before], rows.flat[rows.after][:, :width]
         grams.append(before.T @ before)
         crosses.append(before.T @ after)
         squares.append((after**2).sum())
@@ -245,7 +275,7 @@ def _held_out_errors(
 
 
 def delay_errors(
-    states: np.ndarray,
+    states: Any,
     *,
     candidates: Sequence[int] = tuple(range(1, 31)),
     key: Key,
@@ -259,7 +289,7 @@ def delay_errors(
     delay, so its minimum is always the longest embedding.
 
     Args:
-        states: [S, B, T, N].
+        states: as in `fit_operators`.
         candidates: numbers of delays L to try.
         key: draws the folds of trials.
         variance: as in `fit_operators`.
@@ -269,32 +299,42 @@ def delay_errors(
         ValueError: as `fit_operators`; no candidates, fewer than two trials, or too few
             transitions for the longest candidate.
     """
-    states = checks.population("states", states, "S B T N", least=1)
-    trials, steps = states.shape[1:3]
+    given = trials.networks("states", *trials.unnamed("states", states), least=1)
     candidates = validate.sequence("candidates", candidates)
     if not candidates:
         raise ValueError("candidates: expected at least one number of delays, got none")
     for delays in candidates:
-        _check_delays("candidates", delays, steps)
-    if trials < 2:
-        raise ValueError("states: expected at least 2 trials to hold some out, got 1")
-    scores, _ = _reduce(states, variance, components)
+        _check_delays("candidates", delays, given)
+    for which, network in given.items():
+        if trials.trial_count(network) < 2:
+            where = _where(given, which)
+            raise ValueError(f"states: expected at least 2 trials to hold some out, got 1{where}")
+    scores = _reduce(given, variance, components).scores
     key = arrays.random_key("key", key)
-    order = np.asarray(jax.random.permutation(key, trials))
-    folds = np.array_split(order, min(_FOLDS, trials))
-    longest = max(candidates)
-    kept = (trials - len(folds[0])) * (steps - longest)
-    if kept <= longest * scores.shape[-1]:
+    longest, errors = max(candidates), []
+    for network in scores.values():
+        count = trials.trial_count(network)
+        order = np.asarray(jax.random.permutation(key, count))
+        folds = np.array_split(order, min(_FOLDS, count))
+        _check_held_out(network, longest, folds)
+        errors.append(_held_out_errors(network, candidates, folds))
+    return np.mean(errors, axis=0)
+
+
+def _check_held_out(scores: Network, longest: int, folds: list[np.ndarray]) -> None:
+    """Raises if the trials outside some fold have too few transitions."""
+    held = max(trials.transitions(trials.taken(scores, fold), longest) for fold in folds)
+    kept = trials.transitions(scores, longest) - held
+    width = trials.samples(scores).shape[1]
+    if kept <= longest * width:
         raise ValueError(
-            f"candidates: {longest} delays of {scores.shape[-1]} components need more than "
-            f"{longest * scores.shape[-1]} transitions; outside the held-out trials there are "
-            f"{kept}"
+            f"candidates: {longest} delays of {width} components need more than "
+            f"{longest * width} transitions; outside the held-out trials there are {kept}"
         )
-    return np.mean([_held_out_errors(x, candidates, folds) for x in scores], axis=0)
 
 
 def choose_delays(
-    states: np.ndarray,
+    states: Any,
     *,
     candidates: Sequence[int] = tuple(range(1, 31)),
     key: Key,

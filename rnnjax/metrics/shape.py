@@ -4,24 +4,24 @@ Both compare the centered samples of two networks, weighted by variance, and do 
 units are relabelled, mixed orthogonally or scaled by one factor.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from rnnjax.metrics.activity import centered, every_pair
-from rnnjax.metrics.checks import labelled, shared_samples
+from rnnjax.metrics.activity import centered, compare_networks, compare_pairs
 from rnnjax.metrics.pairwise import BatchCallback
 
 __all__ = ["cka_distance", "cka_distances", "procrustes_distance", "procrustes_distances"]
 
 
-def _shapes(activities: Mapping[str, object]) -> list[np.ndarray]:
+def _shapes(shared: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """Centered activities [samples, min(N, samples)] of unit Frobenius norm.
 
     With more units than samples they are rotated into as many coordinates as there are samples.
     """
     shapes = []
-    for label, activity in shared_samples(activities).items():
+    for label, activity in shared.items():
         x = centered(label, activity)
         if x.shape[1] > x.shape[0]:
             x = np.asarray(np.linalg.qr(x.T, mode="r")).T
@@ -29,9 +29,9 @@ def _shapes(activities: Mapping[str, object]) -> list[np.ndarray]:
     return shapes
 
 
-def _kernel_shapes(activities: Mapping[str, object]) -> list[np.ndarray]:
+def _kernel_shapes(shared: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """Shapes scaled to a Gram matrix of unit norm, |X^T X|_F = 1."""
-    return [x / np.sqrt(np.linalg.norm(x.T @ x)) for x in _shapes(activities)]
+    return [x / np.sqrt(np.linalg.norm(x.T @ x)) for x in _shapes(shared)]
 
 
 def _cka(x: np.ndarray, y: np.ndarray) -> float:
@@ -54,26 +54,30 @@ def cka_distance(x: object, y: object) -> float:
         y: activity [samples, N_y] of another network for the same samples.
 
     Raises:
-        ValueError: other shapes, different samples, NaN or infinity, or a network that never
+        ValueError: other shapes, different samples, infinity, or a network that never
             varies.
     """
-    return _cka(*_kernel_shapes({"x": x, "y": y}))
+    return float(compare_pairs({"x": x, "y": y}, _kernel_shapes, _cka)[0, 1])
 
 
-def cka_distances(
-    activities: Iterable[object], *, progress: BatchCallback | None = None
-) -> np.ndarray:
+def cka_distances(activities: Any, *, progress: BatchCallback | None = None) -> Any:
     """`cka_distance` of every pair of a population, [S, S].
 
     Args:
         activities: [S, samples, N] or trajectories [S, B, T, N]; or one such array per network,
-            whose sizes N_s may differ.
+            whose sizes N_s may differ. A missing step is NaN in every unit, and two networks are
+            compared on the steps that neither misses; a list of trials [T_b, N] is short for an
+            array padded with NaN. Networks in a mapping, or along a dimension `network` of an
+            `xarray.DataArray`, have names.
         progress: called after every batch with the number of pairs done and of all pairs.
+
+    Returns:
+        An array, or an `xarray.DataArray` over `network` and `other` if the networks have names.
 
     Raises:
         ValueError: as `cka_distance`, naming the network; or fewer than two networks.
     """
-    return every_pair(_kernel_shapes(labelled("activities", activities)), _cka, progress)
+    return compare_networks(activities, _kernel_shapes, _cka, progress)
 
 
 def procrustes_distance(x: object, y: object) -> float:
@@ -87,23 +91,27 @@ def procrustes_distance(x: object, y: object) -> float:
         y: activity [samples, N_y] of another network for the same samples.
 
     Raises:
-        ValueError: other shapes, different samples, NaN or infinity, or a network that never
+        ValueError: other shapes, different samples, infinity, or a network that never
             varies.
     """
-    return _procrustes(*_shapes({"x": x, "y": y}))
+    return float(compare_pairs({"x": x, "y": y}, _shapes, _procrustes)[0, 1])
 
 
-def procrustes_distances(
-    activities: Iterable[object], *, progress: BatchCallback | None = None
-) -> np.ndarray:
+def procrustes_distances(activities: Any, *, progress: BatchCallback | None = None) -> Any:
     """`procrustes_distance` of every pair of a population, [S, S].
 
     Args:
         activities: [S, samples, N] or trajectories [S, B, T, N]; or one such array per network,
-            whose sizes N_s may differ.
+            whose sizes N_s may differ. A missing step is NaN in every unit, and two networks are
+            compared on the steps that neither misses; a list of trials [T_b, N] is short for an
+            array padded with NaN. Networks in a mapping, or along a dimension `network` of an
+            `xarray.DataArray`, have names.
         progress: called after every batch with the number of pairs done and of all pairs.
+
+    Returns:
+        An array, or an `xarray.DataArray` over `network` and `other` if the networks have names.
 
     Raises:
         ValueError: as `procrustes_distance`, naming the network; or fewer than two networks.
     """
-    return every_pair(_shapes(labelled("activities", activities)), _procrustes, progress)
+    return compare_networks(activities, _shapes, _procrustes, progress)

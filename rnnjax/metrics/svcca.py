@@ -6,12 +6,13 @@ relabelled, mixed orthogonally or scaled by one factor. General mixing changes i
 alone is invariant, since it changes which directions carry the variance.
 """
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from rnnjax.metrics.activity import centered, every_pair
-from rnnjax.metrics.checks import labelled, shared_samples
+from rnnjax.metrics.activity import centered, compare_networks, compare_pairs
 from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.validate import fraction
 
@@ -35,10 +36,8 @@ def _basis(x: np.ndarray, variance: float) -> np.ndarray:
     return np.linalg.qr(x @ kept)[0] if units <= samples else kept
 
 
-def _bases(activities: Mapping[str, object], variance: float) -> list[np.ndarray]:
+def _bases(shared: Mapping[str, np.ndarray], variance: float) -> list[np.ndarray]:
     """One basis per network; raises if two of them must overlap in any case."""
-    variance = fraction("variance", variance, open_below=True)
-    shared = shared_samples(activities)
     bases = {label: _basis(centered(label, x), variance) for label, x in shared.items()}
     *_, (second, narrow), (first, wide) = sorted(bases.items(), key=lambda item: item[1].shape[1])
     samples = len(wide)
@@ -74,26 +73,36 @@ def svcca_distance(x: object, y: object, *, variance: float = 0.99) -> float:
         variance: share of the variance to keep, in (0, 1].
 
     Raises:
-        ValueError: other shapes, different samples, NaN or infinity, a network that never varies,
+        ValueError: other shapes, different samples, infinity, a network that never varies,
             or k_x + k_y >= samples, where some correlations are 1 for any activity.
     """
-    return _distance(*_bases({"x": x, "y": y}, variance))
+    variance = fraction("variance", variance, open_below=True)
+    prepare = functools.partial(_bases, variance=variance)
+    return float(compare_pairs({"x": x, "y": y}, prepare, _distance)[0, 1])
 
 
 def svcca_distances(
-    activities: Iterable[object], *, variance: float = 0.99, progress: BatchCallback | None = None
-) -> np.ndarray:
+    activities: Any, *, variance: float = 0.99, progress: BatchCallback | None = None
+) -> Any:
     """`svcca_distance` of every pair of a population, [S, S].
 
     Memory: the bases, S * samples * k numbers, and one pair.
 
     Args:
         activities: [S, samples, N] or trajectories [S, B, T, N]; or one such array per network,
-            whose sizes N_s may differ.
+            whose sizes N_s may differ. A missing step is NaN in every unit, and two networks are
+            compared on the steps that neither misses; a list of trials [T_b, N] is short for an
+            array padded with NaN. Networks in a mapping, or along a dimension `network` of an
+            `xarray.DataArray`, have names.
         variance: share of the variance to keep, in (0, 1].
         progress: called after every batch with the number of pairs done and of all pairs.
+
+    Returns:
+        An array, or an `xarray.DataArray` over `network` and `other` if the networks have names.
 
     Raises:
         ValueError: as `svcca_distance`, naming the network; or fewer than two networks.
     """
-    return every_pair(_bases(labelled("activities", activities), variance), _distance, progress)
+    variance = fraction("variance", variance, open_below=True)
+    prepare = functools.partial(_bases, variance=variance)
+    return compare_networks(activities, prepare, _distance, progress)

@@ -3,6 +3,7 @@
 from rnnjax.plots.charts import degeneracy_levels, dynamics_charts, stretched_losses
 from rnnjax.plots.coordinates import coordinate_check
 from rnnjax.plots.critical import critical_rates
+from rnnjax.plots.distances import dendrogram, distance_matrix, embedding_map
 from rnnjax.plots.losses import loss_curves
 from rnnjax.plots.maps import fixed_point_maps, network_maps, success_maps
 from rnnjax.plots.trials import trial
@@ -11,7 +12,10 @@ __all__ = [
     "coordinate_check",
     "critical_rates",
     "degeneracy_levels",
+    "dendrogram",
+    "distance_matrix",
     "dynamics_charts",
+    "embedding_map",
     "fixed_point_maps",
     "loss_curves",
     "network_maps",

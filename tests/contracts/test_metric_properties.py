@@ -259,6 +259,64 @@ def test_odd_options_are_valid_or_named(case):
     check(name, "other", CALLS[name].arrays, options)
 
 
+SIZES = strategies.tuples(
+    strategies.integers(1, 4),
+    strategies.lists(strategies.integers(0, 9), min_size=1, max_size=4),
+    strategies.sampled_from(("whole", "gap", "lost trial", "one unit", "constant")),
+)
+"""Units, steps of every trial, and what one of its trials has."""
+
+
+def ragged(number, units, lengths, defect):
+    """Trials [T_b, N] of one network."""
+    rng = np.random.default_rng(number)
+    found = [rng.normal(size=(steps, units)).cumsum(0) for steps in lengths]
+    if defect == "constant":
+        return [0 * trial for trial in found]
+    middle = slice(len(found[-1]) // 2, len(found[-1]) // 2 + 1)
+    if defect == "gap":
+        found[-1][middle] = np.nan
+    elif defect == "lost trial":
+        found[-1][:] = np.nan
+    elif defect == "one unit":
+        found[-1][middle, :1] = np.nan
+    return found
+
+
+def padded(trials):
+    """The same with NaN after the end of each trial, and a trial that was lost."""
+    whole = np.full((len(trials) + 1, 10, trials[0].shape[1]), np.nan)
+    for number, trial in enumerate(trials):
+        whole[number, : len(trial)] = trial
+    return whole
+
+
+@pytest.mark.slow
+@cases(share=0.1)
+@hypothesis.given(
+    strategies.sampled_from(["dsa", "svcca", "cka", "procrustes", "wasserstein", "delays"]),
+    strategies.lists(SIZES, min_size=2, max_size=3),
+)
+def test_recordings_of_any_sizes(name, sizes):
+    """A sound result, or an error that names the argument; the same of lists and padded arrays."""
+    call = CALLS[name]
+    argument = next(iter(call.arrays))
+    lists = [ragged(number, *size) for number, size in enumerate(sizes)]
+    options = {"components": 1} if "components" in call.options else {}
+    found = []
+    for form in (lists, [padded(trials) for trials in lists]):
+        try:
+            found.append(evaluate(call, {argument: form}, options))
+        except ValueError as error:
+            assert_names(error, NAMES)
+        else:
+            assert_sound(name, found[-1])
+    if len(found) == 2:
+        np.testing.assert_array_equal(*found)
+    elif found:  # other trials, of which samples are compared one by one
+        assert argument == "activities"
+
+
 @pytest.mark.parametrize("scale", [1e-200, 1e200])
 def test_states_whose_squares_vanish_or_overflow_are_refused(scale):
     with pytest.raises(ValueError, match="^states: expected magnitudes"):

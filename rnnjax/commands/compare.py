@@ -1,0 +1,210 @@
+"""Distances between recordings, as a page.
+
+    rnnjax compare mice.npz --output=mice
+    rnnjax compare a.npy b.npy c.nc --output=abc --metrics=dsa,svcca --delays=5
+    rnnjax compare a.nwb b.nwb --output=ab --bin_width=0.05 --smoothing=0.1
+
+FILE is .npz, .npy, .nc (netCDF) or .nwb. Its arrays are recordings [trials, time, units] or
+[time, units], in which a missing step is NaN in every unit. With the metric dsa, recordings may
+differ in units, trials and lengths; svcca, cka and procrustes compare the same trials and steps.
+
+Writes distances.nc, figures, report.md and report.html into the folder of --output. A folder with
+anything else in it, or with another comparison, is refused.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnjax.validate import finite_positive, fraction, one_of, positive_integer, seed
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["METRICS", "SCORES", "SUFFIXES", "add_arguments", "execute"]
+
+METRICS = ("dsa", "svcca", "cka", "procrustes")
+"""Metrics that take recordings; listed here too, so that a typo does not wait for JAX."""
+
+SCORES = ("angular", "chord", "raw", "wasserstein")
+SUFFIXES = (".npz", ".npy", ".nc", ".nwb")
+
+_INDEX = "comparison.json"
+"""File of a folder that tells which comparison it holds."""
+
+_DISTANCES = "distances.nc"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="files with recordings")
+    add("--output", required=True, metavar="FOLDER", help="a new folder for the page")
+    add("--metrics", default="dsa", help="dsa, svcca, cka, procrustes, separated by commas (dsa)")
+    add("--key", default="0", help="seed of the solver's starts, an integer (0)")
+    dsa = parser.add_argument_group("dsa")
+    dsa.add_argument("--delays", default="1", help="delays of the embedding; of several, as 1,2,5, "
+                     "the best on held-out trials is taken (1)")  # fmt: skip
+    dsa.add_argument("--components", help="principal components of every recording (as many as "
+                     "the share of the variance needs)")  # fmt: skip
+    dsa.add_argument("--score", help="angular, chord, raw or wasserstein (angular)")
+    parser.add_argument_group("dsa and svcca").add_argument(
+        "--variance", help="share of the variance that components keep (0.99)"
+    )
+    nwb = parser.add_argument_group("NWB files")
+    nwb.add_argument("--bin_width", default="0.1", help="width of the bins, seconds (0.1)")
+    nwb.add_argument("--smoothing", help="standard deviation of a Gaussian kernel, seconds (none)")
+    nwb.add_argument("--trials", help="intervals of the file that are trials, such as epochs "
+                     "(trials, where the file has them)")  # fmt: skip
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Compares the recordings and writes the page; returns the exit code.
+
+    Raises `ValueError` or `OSError` for what is refused, before anything is written.
+    """
+    metrics = [one_of("metrics", word, METRICS) for word in _words("metrics", given.metrics)]
+    options = _options(given, metrics)
+    key = seed("key", _number("key", given.key, int))
+    width = finite_positive("bin_width", _number("bin_width", given.bin_width, float))
+    smoothing = _optional("smoothing", given.smoothing, float, finite_positive)
+    _require_files(given.files)
+    from rnnjax.studies.launch import run_in_parallel_on_cpu
+
+    run_in_parallel_on_cpu()
+    warnings.showwarning = _warn_in_one_line
+    from rnnjax import recordings
+
+    try:
+        binning = recordings.Binning(width, smoothing, given.trials)
+        named = recordings.read(given.files, binning=binning)
+    except ModuleNotFoundError:
+        raise
+    except ImportError as error:  # of a reader, with what to install
+        raise ValueError(str(error)) from error
+    described = _described(given.files, metrics, {"key": key, "options": options})
+    described["binning"] = {"width": width, "smoothing": smoothing, "trials": given.trials}
+    output = _checked_output(Path(given.output), described)
+    print(f"recordings: {', '.join(named)}", flush=True)
+    found = recordings.compare(
+        named,
+        metrics,
+        key=key,
+        options=options,
+        progress=_progress if sys.stderr.isatty() else None,
+    )
+    print(_write(found, output, described))
+    return 0
+
+
+def _words(name: str, text: str) -> list[str]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise ValueError(f"{name}: expected at least one name, got {text!r}")
+    return words
+
+
+def _number(name: str, text: str, kind: type) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = "an integer" if kind is int else "a number"
+        raise ValueError(f"{name}: expected {wanted}, got {text!r}") from None
+
+
+def _optional(name: str, text: str | None, kind: type, check: Callable[..., Any]) -> Any:
+    return None if text is None else check(name, _number(name, text, kind))
+
+
+def _options(given: argparse.Namespace, metrics: list[str]) -> dict[str, dict[str, Any]]:
+    """Options of the metrics that are compared."""
+    words = _words("delays", given.delays)
+    delays = [positive_integer("delays", _number("delays", word, int)) for word in words]
+    score = None if given.score is None else one_of("score", given.score, SCORES)
+    values = {
+        "delays": delays[0] if len(delays) == 1 else delays,
+        "components": _optional("components", given.components, int, positive_integer),
+        "score": score,
+        "variance": _optional("variance", given.variance, float, fraction),
+    }
+    takes = {"dsa": ("delays", "components", "score", "variance"), "svcca": ("variance",)}
+    options = {
+        metric: {name: values[name] for name in takes[metric] if values[name] is not None}
+        for metric in metrics
+        if metric in takes
+    }
+    return {metric: chosen for metric, chosen in options.items() if chosen}
+
+
+def _require_files(files: list[str]) -> None:
+    for file in files:
+        one_of(f"files, suffix of {Path(file).name}", Path(file).suffix.lower(), SUFFIXES)
+        if not Path(file).is_file():
+            raise ValueError(f"files: expected an existing file, got {file}")
+
+
+def _described(files: list[str], metrics: list[str], settings: dict[str, Any]) -> dict[str, Any]:
+    """What makes a comparison the same: content of the files, and settings."""
+    import hashlib
+
+    digests = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files}
+    return {"files": digests, "metrics": metrics, **settings}
+
+
+def _checked_output(folder: Path, described: dict[str, Any]) -> Path:
+    """`folder`, if it is new, empty, or of the same comparison; nothing is created here."""
+    from rnnjax.store import first_difference, read_checked
+
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"output: expected a folder, got the file {folder}")
+    index = folder / _INDEX
+    if not index.exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ValueError(
+                f"output: expected a new or empty folder, got {folder}, which has other files"
+            )
+        return folder
+    try:
+        earlier = read_checked(index)
+    except ValueError as reason:
+        raise ValueError(f"output: {index} is damaged ({reason}); choose a new folder") from None
+    if earlier != described:
+        different, *_ = first_difference(earlier, described) or ("",)
+        raise ValueError(
+            f"output: expected a new folder, or that of the same comparison, got {folder}, of "
+            f"another (other {different})"
+        )
+    return folder
+
+
+def _warn_in_one_line(message, category, filename, lineno, file=None, line=None) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"\r{done} of {total} pairs", end="\n" if done == total else "", file=sys.stderr)
+
+
+def _write(found: "xr.Dataset", output: Path, described: dict[str, Any]) -> Path:
+    """Writes index, distances and page; returns the path of the page."""
+    from rnnjax.report import Provenance, comparison_page, write_report
+    from rnnjax.store import remove_leftovers, versions, write_atomically, write_checked
+
+    page = comparison_page(found, Provenance(_command(), versions=versions()))
+    content = bytes(found.to_netcdf(engine="scipy"))
+    output.mkdir(parents=True, exist_ok=True)
+    for folder in (output, output / "figures"):
+        remove_leftovers(folder)
+    write_checked(output / _INDEX, described)
+    write_atomically(output / _DISTANCES, content)
+    return write_report(page, output)
+
+
+def _command() -> str:
+    """The command line that was given."""
+    import shlex
+
+    return shlex.join(["rnnjax", *sys.argv[1:]])

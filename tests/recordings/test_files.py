@@ -1,0 +1,194 @@
+"""Readers: what was saved is read, and other files are refused."""
+
+import datetime
+import itertools
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rnnjax.recordings import Binning, example_file, read, read_nwb
+
+RNG = np.random.default_rng(0)
+ONE, OTHER = RNG.normal(size=(4, 9, 3)), RNG.normal(size=(7, 5))
+OTHER[2] = np.nan
+
+
+def save(path, value):
+    if path.suffix == ".npy":
+        np.save(path, value)
+    elif path.suffix == ".npz":
+        np.savez(path, **value)
+    return path
+
+
+def test_arrays_of_numpy(tmp_path):
+    one = save(tmp_path / "one.npy", ONE)
+    found = read(one)
+    np.testing.assert_array_equal(found["one"], ONE)
+    many = save(tmp_path / "many.npz", {"a": ONE, "b": OTHER, "c": np.stack([ONE, -ONE])})
+    found = read([one, str(many)])
+    assert list(found) == ["one", "a", "b", "c/0", "c/1"]
+    np.testing.assert_array_equal(found["b"], OTHER[None])
+    np.testing.assert_array_equal(found["c/1"], -ONE)
+
+
+def test_files_of_the_same_name_are_told_apart(tmp_path):
+    paths = []
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        paths.append(save(tmp_path / folder / "rates.npz", {"rates": ONE, "v": ONE}))
+    found = read(paths)
+    ends = ["x/rates", "x/rates/v", "y/rates", "y/rates/v"]
+    assert list(found) == [str(tmp_path / end) for end in ends]
+    with pytest.raises(ValueError, match="twice"):
+        read([paths[0], paths[0]])
+
+
+@pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])
+def test_netcdf(tmp_path, engine):
+    if engine == "h5netcdf":
+        pytest.importorskip("h5netcdf")
+    several = xr.DataArray(
+        RNG.normal(size=(3, 9, 2, 4)), dims=("unit", "time", "network", "trial"),
+        coords={"network": ["a", "b"]},
+    )  # fmt: skip
+    single = xr.DataArray(OTHER.T, dims=("neuron", "step"))
+    dataset = xr.Dataset({"several": several, "single": single})
+    dataset.to_netcdf(tmp_path / "all.nc", engine=engine)
+    found = read(tmp_path / "all.nc")
+    assert {*found} == {"a", "b", "single"}
+    expected = several.sel(network="b").transpose("trial", "time", "unit")
+    np.testing.assert_array_equal(found["b"], expected)
+    np.testing.assert_array_equal(found["single"], OTHER[None])
+
+
+def test_the_example():
+    """Two states of the same neurons: as many units in both, and counts of spikes."""
+    found = read(example_file())
+    assert {name: x.shape for name, x in found.items()} == {
+        "adn_sleep": (1, 6000, 7), "adn_wake": (1, 6000, 7),
+        "ca1_sleep": (1, 6000, 8), "ca1_wake": (1, 6000, 8),
+    }  # fmt: skip
+    for x in found.values():
+        np.testing.assert_array_equal(x, np.rint(x))
+        assert x.min() == 0 and 0.05 < x.mean() < 2
+
+
+def part(value):
+    spoiled = value.copy()
+    spoiled[1, 2, 0] = np.nan
+    return spoiled
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"1 2", "suffix of a.txt: expected one of .npy, .npz, .nc, .nwb"),
+        ("a.npz", b"text", "expected a .npz file"),
+        ("a.npz", b"PK\x03\x04 text", "expected a .npz file"),
+        ("a.nc", b"text", "expected a .nc file"),
+        ("a.nc", b"CDF\x01 text", "expected a .nc file"),
+        ("a.npy", b"", "expected a .npy file"),
+        ("a.npy", np.array([1, None]), "holds Python objects"),
+        ("a.npy", np.ones(4), "files, a.npy, a: expected shape"),
+        ("a.npy", part(ONE), "some units of trial 1, step 2"),
+        ("a.npz", {}, "expected at least one array"),
+        ("a.npz", {"x": np.array(["a"])}, "files, a.npz, x: expected real numbers"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content) if isinstance(content, bytes) else save(path, content)
+    with pytest.raises(ValueError, match=message):
+        read(path)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="x.npy"):
+        read(tmp_path / "x.npy")
+    with pytest.raises(ValueError, match="files: expected at least one"):
+        read([])
+
+
+SPIKES = [np.sort(RNG.uniform(0, 10, 200)) for _ in range(4)]
+TRIALS = ((1.0, 2.0), (3.0, 4.55), (6.2, 6.25))
+
+
+@pytest.fixture(scope="module")
+def nwb_file(tmp_path_factory):
+    pynwb = pytest.importorskip("pynwb")
+    pytest.importorskip("pynapple")
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    content = pynwb.NWBFile("a recording", "identifier", start)
+    content.add_unit_column("area", "where it was recorded")
+    for number, times in enumerate(SPIKES):
+        content.add_unit(spike_times=times, area="CA1" if number % 2 else "ADN")
+    for first, last in TRIALS:
+        content.add_trial(start_time=first, stop_time=last)
+    path = tmp_path_factory.mktemp("nwb") / "mouse.nwb"
+    with pynwb.NWBHDF5IO(path, "w") as io:
+        io.write(content)
+    return path
+
+
+def counted(times, start, bins, width):
+    """Spikes in each bin, one by one."""
+    edges = start + width * np.arange(bins + 1)
+    return [sum(a <= t < b for t in times) for a, b in itertools.pairwise(edges)]
+
+
+def test_units_of_nwb_files_are_binned_by_trial(nwb_file):
+    rates = read_nwb(nwb_file, Binning(0.1))
+    assert rates.shape == (3, 15, 4)
+    for unit, times in enumerate(SPIKES):
+        for trial, bins in enumerate((10, 15, 0)):
+            counts = counted(times, TRIALS[trial][0], bins, 0.1)
+            np.testing.assert_allclose(rates[trial, :bins, unit], np.array(counts) / 0.1)
+            assert np.isnan(rates[trial, bins:, unit]).all()
+    chosen = read_nwb(nwb_file, Binning(0.1), where={"area": "CA1"})
+    np.testing.assert_array_equal(chosen, rates[..., 1::2])
+    np.testing.assert_array_equal(read(nwb_file)["mouse"], rates)
+
+
+def test_smoothing_stays_within_trials(nwb_file):
+    rates = read_nwb(nwb_file, Binning(0.1))
+    smooth = read_nwb(nwb_file, Binning(0.1, smoothing=0.2))
+    np.testing.assert_array_equal(np.isnan(smooth), np.isnan(rates))
+    times = np.arange(15)
+    # The middle of a trial, far from its ends for the kernel, which scipy cuts at 4 deviations.
+    weights = np.exp(-((times - 7) ** 2) / 8)
+    expected = weights @ rates[1] / weights.sum()
+    np.testing.assert_allclose(smooth[1, 7], expected, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("binning", "where", "message"),
+    [
+        (Binning(trials="trial"), None, "trials: .*did you mean 'trials'"),
+        (Binning(20.0), None, "width: expected at most the duration of a trial, got 20"),
+        (None, {"aria": "CA1"}, "where: .*did you mean 'area'"),
+        (None, {"area": "CA2"}, "where: expected a condition that some unit meets"),
+    ],
+)
+def test_bad_choices_are_named(nwb_file, binning, where, message):
+    with pytest.raises(ValueError, match=message):
+        read_nwb(nwb_file, binning, where=where)
+
+
+@pytest.mark.parametrize("options", [{"width": 0}, {"smoothing": -1.0}, {"trials": 3}])
+def test_bad_bins_are_named(options):
+    with pytest.raises(ValueError, match=f"^{next(iter(options))}: expected"):
+        Binning(**options)
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynapple", None)
+    (tmp_path / "a.nwb").write_bytes(b"x")
+    with pytest.raises(ImportError, match=r"pip install 'rnnjax\[nwb\]'"):
+        read(tmp_path / "a.nwb")
+    monkeypatch.setitem(sys.modules, "h5netcdf", None)
+    (tmp_path / "a.nc").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(ImportError, match=r"pip install 'rnnjax\[nwb\]'"):
+        read(tmp_path / "a.nc")
