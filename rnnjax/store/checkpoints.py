@@ -115,17 +115,19 @@ def _check_leaves(target: Path, tree: Any) -> None:
 
 
 def gather_weights(
-    blocks: Iterable[tuple[Any, Callable[[], Weights]]], cells: Sequence[Sequence[int]]
+    blocks: Iterable[tuple[Iterable[Sequence[int] | None], Callable[[], Weights]]],
+    cells: Sequence[Sequence[int]],
 ) -> Weights:
     """Stacks the weights of the runs `cells`, in this order, from the blocks that hold them.
 
-    Each block is a pair of its runs' cells, [S, axes], and a function that loads its weights.
+    Each block is a pair of its rows' cells (None for a row to pass over) and a function that loads
+    its weights.
     Raises `KeyError` with the first cell that is in no block.
     """
     rows = {tuple(cell): row for row, cell in enumerate(cells)}
     found: dict[int, tuple[Weights, int]] = {}
     for held, load in blocks:
-        places = [(rows.get(tuple(cell)), i) for i, cell in enumerate(np.asarray(held).tolist())]
+        places = [(rows.get(tuple(c)), i) for i, c in enumerate(held) if c is not None]
         if any(row is not None for row, _ in places):
             weights = load()
             found.update({row: (weights, i) for row, i in places if row is not None})

@@ -22,6 +22,10 @@ class Sink(Protocol):
         """Raises `StoreError` if a finished block was written without weights."""
         ...
 
+    def prepare(self) -> None:
+        """Makes room for the sweep's runs, once it is certain that they are computed."""
+        ...
+
     def write(
         self,
         name: str,

@@ -112,8 +112,8 @@ class Block(NamedTuple):
 class Progress(Protocol):
     """Callbacks of a sweep, such as those of `rnnjax.sweep.ProgressBar`."""
 
-    def begin(self, blocks: list[Block], finished: int) -> None:
-        """Called once, with the blocks to compute and the number of runs that the store has."""
+    def begin(self, blocks: list[Block], finished: int, found: int) -> None:
+        """Called once, with the blocks to compute, and the runs and blocks that the store has."""
 
     def compile(self, block: Block) -> None:
         """Called before a block whose programs are still being compiled."""
@@ -223,9 +223,12 @@ def run_sweep(
             sink.require_parameters()
         blocks = plan(sweep, layout, engine, mask)
         planned = sum(block.runs for block in blocks)
+        planned_blocks = len(blocks)
         blocks = list(_unfinished(blocks, sink.finished(), layout))
+        sink.prepare()
         if progress is not None:
-            progress.begin(blocks, planned - sum(block.runs for block in blocks))
+            found = planned_blocks - len(blocks)
+            progress.begin(blocks, planned - sum(block.runs for block in blocks), found)
             stack.callback(progress.end)
         ahead = stack.enter_context(Ahead(blocks_ahead(layout, engine.ahead)))
         programs = [block_programs(block, layout, engine) for block in blocks]

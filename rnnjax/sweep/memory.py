@@ -57,6 +57,9 @@ class MemoryStore:
             done[tuple(cells.T)] = True
         return done
 
+    def prepare(self) -> None:
+        """Makes room for the sweep's runs."""
+
     def require_parameters(self) -> None:
         """Raises `StoreError` if a finished block was written without weights."""
         if any(weights is None for _, weights in self._blocks):
