@@ -3,6 +3,8 @@
 from rnnjax.store.checked import read_checked, write_checked
 from rnnjax.store.checkpoints import Weights, gather_weights
 from rnnjax.store.damage import DamageError
+from rnnjax.store.grid import lacking, same_runs
+from rnnjax.store.layout import read_settled
 from rnnjax.store.limits import read_file, read_json
 from rnnjax.store.manifest import (
     StoreError,
@@ -30,6 +32,7 @@ __all__ = [
     "digest",
     "first_difference",
     "gather_weights",
+    "lacking",
     "load_parameters",
     "load_results",
     "load_weights",
@@ -37,8 +40,10 @@ __all__ = [
     "read_file",
     "read_json",
     "read_manifest",
+    "read_settled",
     "rebuild",
     "remove_leftovers",
+    "same_runs",
     "versions",
     "write_atomically",
     "write_checked",

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store.checked import write_checked
-from rnnjax.store.grid import Grid, grid_of, places
+from rnnjax.store.grid import Grid, Places, grid_of, places
 from rnnjax.store.layout import BACKUP, DATA, GROWING, METADATA, growing_folder
 from rnnjax.store.limits import require_size
 from rnnjax.store.manifest import StoreError, digest, versions, write_atomically
@@ -34,7 +34,7 @@ from rnnjax.store.reading import (
     read_results,
 )
 
-__all__ = ["grow", "new_manifest", "now", "read_backup", "settle", "spread", "write_group"]
+__all__ = ["grow", "new_manifest", "now", "part", "read_backup", "settle", "spread", "write_group"]
 
 Markers = Mapping[str, Mapping[str, Any]]
 
@@ -101,6 +101,15 @@ def spread(old: xr.Dataset, template: xr.Dataset, here: Grid, grid: Grid) -> xr.
             values = at.take(kept, fill)
         variables[name] = ([*grid.names, *further], values, like.attrs)
     return xr.Dataset(variables, coordinates)
+
+
+def part(dataset: xr.Dataset, template: xr.Dataset, at: Places) -> xr.Dataset:
+    """The runs of `template` in a dataset of more of them."""
+    found = template.copy()
+    for name, like in template.data_vars.items():
+        values = at.take(dataset[name].values, np.nan if like.dtype.kind == "f" else 0)
+        found[name] = (like.dims, values, dataset[name].attrs)
+    return found
 
 
 def _joined(

@@ -35,6 +35,7 @@ from rnnjax.store.growing import (
     grow,
     new_manifest,
     now,
+    part,
     read_backup,
     settle,
     spread,
@@ -319,7 +320,7 @@ class ResultStore:
         """The dataset with all blocks written so far."""
         self.prepare()
         dataset, at = self._read_all(), self._places()
-        return dataset if at is None else _part(dataset, self._template, at)
+        return dataset if at is None else part(dataset, self._template, at)
 
 
 def _lost(path: Path) -> bool:
@@ -329,15 +330,6 @@ def _lost(path: Path) -> bool:
     except DamageError:
         return True
     return False
-
-
-def _part(dataset: xr.Dataset, template: xr.Dataset, at: Places) -> xr.Dataset:
-    """The runs of `template` in a dataset of more of them."""
-    found = template.copy()
-    for name, like in template.data_vars.items():
-        values = at.take(dataset[name].values, np.nan if like.dtype.kind == "f" else 0)
-        found[name] = (like.dims, values, dataset[name].attrs)
-    return found
 
 
 def _scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:

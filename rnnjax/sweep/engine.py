@@ -15,11 +15,12 @@ import xarray as xr
 
 from rnnjax.cells import UnrolledCell
 from rnnjax.devices import Layout, default_layout
-from rnnjax.store import ResultStore, Sink, describe
+from rnnjax.store import ResultStore, Sink
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import Ahead, ProgramKey, blocks_ahead
 from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import BlockResult, Segment, train_block
+from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.results import LossRecord, empty_results, thinned
 from rnnjax.sweep.sizing import runs_per_save, segment_steps, shrinking_rule
@@ -169,13 +170,7 @@ def _fingerprint(cells: np.ndarray) -> str:
 
 def sweep_config(sweep: Sweep, engine: Engine) -> dict[str, Any]:
     """Description of a sweep for its store: the whole spec, and which losses are kept."""
-    return {
-        **describe(sweep),
-        "dimensions": [axis.name for axis in sweep.dimensions],
-        "labels": {axis.name: describe(axis.labels) for axis in sweep.static_axes},
-        "axes": {axis.name: describe(axis.values) for axis in sweep.dimensions},
-        **engine.recorded._asdict(),
-    }
+    return describe_sweep(sweep, engine.recorded)
 
 
 def run_sweep(
@@ -263,8 +258,7 @@ def _open(
     """The sink of a sweep; a folder stays locked until `stack` is closed."""
     if store is None or isinstance(store, MemoryStore):
         memory = MemoryStore() if store is None else store
-        memory.open(sweep, engine.recorded)
-        return memory
+        return memory.open(sweep, engine.recorded)
     return stack.enter_context(ResultStore(store, template, sweep_config(sweep, engine)))
 
 
