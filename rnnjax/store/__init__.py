@@ -16,6 +16,7 @@ from rnnjax.store.manifest import (
     versions,
     write_atomically,
 )
+from rnnjax.store.merging import merge
 from rnnjax.store.parameters import axis_position, load_parameters, load_weights
 from rnnjax.store.reading import load_results, read_manifest
 from rnnjax.store.results import ResultStore
@@ -36,6 +37,7 @@ __all__ = [
     "load_parameters",
     "load_results",
     "load_weights",
+    "merge",
     "read_checked",
     "read_file",
     "read_json",

@@ -22,6 +22,7 @@ __all__ = [
     "has_weights",
     "restore_weights",
     "save_weights",
+    "weights_folder",
 ]
 
 
@@ -32,13 +33,14 @@ class Weights(NamedTuple):
     trained: Params
 
 
-def _folder(store: Path, block: str) -> Path:
+def weights_folder(store: Path, block: str) -> Path:
+    """Where the weights of a block are."""
     return (store / "parameters" / block).absolute()
 
 
 def has_weights(store: Path, block: str) -> bool:
     """Whether the weights of a block are in the store."""
-    return _folder(store, block).is_dir()
+    return weights_folder(store, block).is_dir()
 
 
 def _weights_digest(folder: Path) -> str:
@@ -58,7 +60,7 @@ def save_weights(store: Path, block: str, weights: Weights) -> str:
 
     Returns their digest. Raises `OSError` where they cannot be written.
     """
-    target = _folder(store, block)
+    target = weights_folder(store, block)
     _require_no_link(target)
     shutil.rmtree(target, ignore_errors=True)
     import orbax.checkpoint as ocp  # slow to import
@@ -78,7 +80,7 @@ def restore_weights(store: Path, block: str, expected: str | None = None) -> Wei
 
     Raises `StoreError` if they are missing or damaged.
     """
-    target = _folder(store, block)
+    target = weights_folder(store, block)
     if not target.is_dir():
         if expected is None:
             raise StoreError(f"store: {store} kept no weights; train with keep_parameters")

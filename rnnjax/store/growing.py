@@ -34,7 +34,17 @@ from rnnjax.store.reading import (
     read_results,
 )
 
-__all__ = ["grow", "new_manifest", "now", "part", "read_backup", "settle", "spread", "write_group"]
+__all__ = [
+    "flush",
+    "grow",
+    "new_manifest",
+    "now",
+    "part",
+    "read_backup",
+    "settle",
+    "spread",
+    "write_group",
+]
 
 Markers = Mapping[str, Mapping[str, Any]]
 
@@ -144,7 +154,7 @@ def grow(
     """
     grown = {**new_manifest(config, dataset), "created": manifest["created"], "grown": now()}
     if markers:
-        grown |= {"format": GROWN, "grids": grids_of(manifest, markers)}
+        grown |= {"format": GROWN, "grids": _grids(manifest, markers)}
     folder = Path(tempfile.mkdtemp(dir=path, prefix=f".{GROWING}"))
     try:
         folder.chmod(0o755)
@@ -152,7 +162,7 @@ def grow(
         write_atomically(folder / METADATA, metadata_digest(folder / DATA) + "\n")
         plain = {name: dict(marker) for name, marker in markers.items()}
         read_results(path, grown, located(path, grown, plain), below=folder)
-        _flush(folder)
+        flush(folder)
         target = growing_folder(path, grown["hash"])
         folder.rename(target)
     except BaseException:
@@ -164,7 +174,7 @@ def grow(
     return grown
 
 
-def grids_of(manifest: Mapping[str, Any], markers: Markers) -> list[dict[str, Any]]:
+def _grids(manifest: Mapping[str, Any], markers: Markers) -> list[dict[str, Any]]:
     """The earlier grids of a store that grows: the hashes in its markers, and their axes."""
     earlier = list(manifest.get("grids", ()))
     known = {sweep for grid in earlier for sweep in grid["sweeps"]}
@@ -204,7 +214,7 @@ def read_backup(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _flush(folder: Path) -> None:
+def flush(folder: Path) -> None:
     """Waits until all files are on the disk, so that a power cut cannot damage finished blocks."""
     for place, _, files in os.walk(folder):
         for name in files:
