@@ -130,13 +130,16 @@ def _joined(
     if not set(like.dims) & set(axes):
         return like.dims, like.values, like.attrs
     shape = tuple(len(axes[str(d)][1]) if d in axes else like.sizes[d] for d in like.dims)
-    values = np.zeros(shape, like.dtype)
+    fill = np.nan if like.dtype.kind == "f" else 0
+    values = np.full(shape, fill, like.dtype)
     for part in (old, template):
         rows = []
         for d in part[name].dims:
             position = {label: i for i, label in enumerate(axes[str(d)][1].tolist())}
             rows.append([position[label] for label in part[d].values.tolist()])
-        values[np.ix_(*rows)] = part[name].values
+        given = part[name].values
+        known = ~np.isnan(given) if like.dtype.kind == "f" else np.ones(given.shape, bool)
+        values[np.ix_(*rows)] = np.where(known, given, values[np.ix_(*rows)])
     return like.dims, values, like.attrs
 
 
