@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store.checked import write_checked
+from rnnjax.store.earlier import remove_left
 from rnnjax.store.grid import Grid, Places, grid_of, places
 from rnnjax.store.layout import BACKUP, DATA, GROWING, METADATA, growing_folder
 from rnnjax.store.limits import require_size
@@ -150,14 +151,22 @@ def grow(
     config: Mapping[str, Any],
     dataset: xr.Dataset,
     block_dims: tuple[str, ...],
+    anew: bool = False,
 ) -> dict[str, Any]:
     """Replaces the store's results by `dataset`, over the axes of `config`; returns its manifest.
 
-    The lock is held. `markers` are those in the files, which stay as they are.
+    The lock is held. `markers` are those in the files, which stay as they are, unless the runs
+    begin `anew`: the store then holds none of them.
     """
     grown = {**new_manifest(config, dataset), "created": manifest["created"], "grown": now()}
-    if markers:
+    left = list(manifest.get("left", ()))
+    if markers and anew:
+        sweeps = {marker.get("sweep") for marker in markers.values()}
+        left += sorted(sweeps - set(left), key=str)
+    elif markers:
         grown |= {"format": GROWN, "grids": _grids(manifest, markers)}
+    if left:
+        grown |= {"format": GROWN, "left": left}
     folder = Path(tempfile.mkdtemp(dir=path, prefix=f".{GROWING}"))
     try:
         folder.chmod(0o755)
@@ -201,7 +210,8 @@ def settle(path: Path, manifest: Mapping[str, Any]) -> None:
         os.replace(folder / METADATA, path / METADATA)
     for left in path.glob(f"{GROWING}*"):
         shutil.rmtree(left, ignore_errors=True)
-    if manifest.get("grids"):
+    remove_left(path, manifest)
+    if manifest["format"] == GROWN:
         if read_backup(path) != manifest:
             write_checked(path / BACKUP, manifest)
     else:

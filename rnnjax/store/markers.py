@@ -50,6 +50,8 @@ def located(
     A store that has grown has markers of earlier grids, whose files stay as they are. Raises
     `DamageError` for a marker of a grid or a cell that does not exist.
     """
+    if left := set(manifest.get("left", ())):  # blocks of fewer epochs
+        markers = {name: m for name, m in markers.items() if m.get("sweep") not in left}
     if not manifest.get("grids"):
         return markers
     present = grid_of(manifest["config"])

@@ -71,9 +71,9 @@ def checked_manifest(file: Path) -> dict[str, Any]:
 def _check_grids(manifest: dict[str, Any]) -> None:
     """Raises `ValueError` unless a grown store's grids, earlier and present, have the same axes."""
     present = config_grid(manifest["config"])
-    if present is None or not manifest["grids"]:
+    if present is None or not set(map(type, manifest.get("left", ()))) <= {str, type(None)}:
         raise ValueError("it names no grids")
-    for earlier in manifest["grids"]:
+    for earlier in manifest.get("grids", ()):
         grid = Grid.of(earlier["axes"])
         if set(grid.names) != set(present.names) or not set(map(type, earlier["sweeps"])) <= {
             str,

@@ -57,10 +57,15 @@ def _content(file: Path) -> bytes | None:
 
 def remove_store_leftovers(path: Path) -> None:
     """Removes what killed processes left half-written: as the lock is held, none is alive."""
-    for folder in (path, path / "blocks"):
+    for folder in (path, path / "blocks", path / "states"):
         remove_leftovers(folder, age=0)
     for file in (path / "results.zarr").rglob("*.partial"):
         file.unlink(missing_ok=True)
-    for pattern in ("parameters/*.orbax-checkpoint-tmp*", ".results.zarr.*", ".growing-*"):
+    for pattern in (
+        "parameters/*.orbax-checkpoint-tmp*",
+        ".results.zarr.*",
+        ".growing-*",
+        ".earlier-*",
+    ):
         for folder in path.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)

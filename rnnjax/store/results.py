@@ -30,6 +30,14 @@ import xarray as xr
 from rnnjax.store.checked import write_checked
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
 from rnnjax.store.damage import DamageError, reraise_unreadable
+from rnnjax.store.earlier import (
+    begun,
+    epochs_of,
+    keep_earlier,
+    kept_apart,
+    more_epochs,
+    require_states,
+)
 from rnnjax.store.grid import Places, config_grid, grid_of, lacking, places, same_runs, united
 from rnnjax.store.growing import (
     grow,
@@ -51,6 +59,7 @@ from rnnjax.store.restoring import (
     restored_metadata,
     write_metadata_digest,
 )
+from rnnjax.store.states import save_state
 
 __all__ = ["ResultStore"]
 
@@ -118,8 +127,9 @@ class ResultStore:
         remove_store_leftovers(self.path)
         self._manifest, self._checked = manifest, None
         self._prepared = False
-        grid = config_grid(manifest["config"])
-        self._same = grid == config_grid(self._config)
+        self._more = more_epochs(manifest["config"], self._config)
+        grids = (config_grid(config) for config in (manifest["config"], self._config))
+        self._same = not self._more and len(set(grids)) == 1
         if read_markers(self.path):
             self._checked = self._read_or_restore()
             return
@@ -153,11 +163,15 @@ class ResultStore:
                 "not name this config; choose another folder, or the same config"
             ) from None
         difference = same_runs(manifest["config"], self._config)
-        if difference is not None:
+        if more_epochs(manifest["config"], self._config):
+            require_states(self.path, manifest, epochs_of(self._config))
+        elif difference is not None:
             field, old, new = difference
+            earlier = kept_apart(self.path, self._config)
             raise StoreError(
                 f"store: {self.path} was made with another config: {field} is {old!r} there and "
                 f"{new!r} here; choose another folder, or the same config"
+                + (f" (the results of this one are in {earlier})" if earlier else "")
             )
         return manifest
 
@@ -227,6 +241,8 @@ class ResultStore:
 
     def finished(self) -> np.ndarray:
         """Boolean array over the run dimensions: which cells are computed."""
+        if self._more:
+            return np.zeros(self._template["status"].shape, bool)
         blocks, at = self._blocks(), self._places()
         if at is None:
             return finished_cells(self.path, self._template["status"].shape, blocks)
@@ -234,18 +250,20 @@ class ResultStore:
         return at.take(finished_cells(self.path, shape, blocks), False)
 
     def prepare(self) -> None:
-        """Makes room for the runs; a store of fewer labels grows."""
+        """Makes room for the runs; a store of fewer labels grows, one of fewer epochs moves."""
         if self._prepared:
             return
         old, blocks = self._manifest["config"], read_markers(self.path)
-        if not self._same and (not blocks or lacking(old, self._config)):
+        if not self._same and (not blocks or self._more or lacking(old, self._config)):
             config, template = self._config, self._template
-            if blocks:
+            if blocks and self._more:
+                keep_earlier(self.path, self._manifest)
+            elif blocks:
                 config = united(old, self._config)
                 assert self._checked is not None
                 template = spread(self._checked, template, grid_of(old), grid_of(config))
-            arguments = self._manifest, blocks, config, template, self._block_dims
-            self._manifest = grow(self.path, *arguments)
+            arguments = self._manifest, blocks, config, template, self._block_dims, self._more
+            self._manifest, self._more = grow(self.path, *arguments), False
         import zarr  # slow to import
 
         self._checked = None
@@ -256,13 +274,27 @@ class ResultStore:
 
     def require_parameters(self) -> None:
         """Raises `StoreError` if a finished block was written without weights."""
-        lacking = [name for name in read_markers(self.path) if not has_weights(self.path, name)]
-        if lacking:
+        blocks = () if self._more else self._blocks()
+        without = [name for name in blocks if not has_weights(self.path, name)]
+        if without:
             raise DamageError(
-                f"store: {self.path} has no weights of {len(lacking)} finished blocks; choose "
+                f"store: {self.path} has no weights of {len(without)} finished blocks; choose "
                 "another folder, or train them again",
-                [marker_file(self.path, name) for name in lacking],
+                [marker_file(self.path, name) for name in without],
             )
+
+    def begun(self, cells: np.ndarray) -> np.ndarray:
+        """The epochs that each of the runs `cells`, [S, axes], has taken in an earlier store."""
+        found = np.zeros(len(cells), int)
+        for states in begun(self.path, self._config):
+            has = np.array([tuple(cell) in states.cells for cell in cells.tolist()])
+            found[has & (found == 0)] = states.epochs
+        return found
+
+    def load_states(self, cells: np.ndarray, epochs: int) -> dict[str, np.ndarray]:
+        """The states of training of the runs `cells` after these epochs, stacked."""
+        stores = begun(self.path, self._config)
+        return next(states for states in stores if states.epochs == epochs).load(cells)
 
     def write(
         self,
@@ -270,6 +302,7 @@ class ResultStore:
         cells: np.ndarray,
         values: Mapping[str, np.ndarray],
         weights: Weights | None = None,
+        states: Mapping[str, np.ndarray] | None = None,
         **facts: Any,
     ) -> None:
         """Writes a finished block, and then its marker; see `Sink.write`.
@@ -288,6 +321,8 @@ class ResultStore:
         try:
             if weights is not None:
                 facts = {"weights": save_weights(self.path, name, weights), **facts}
+            if states is not None:
+                facts = {"state": save_state(self.path, name, states), **facts}
             self._write(file, cells, values, facts)
         except OSError as error:
             raise _without_access(self.path, error) from None

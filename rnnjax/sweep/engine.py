@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -65,6 +65,9 @@ class Engine:
     """Largest number of recorded losses per run."""
     spacing: str = "even"
     """`even` or `log` spacing of the recorded losses."""
+    keep_state: bool = False
+    """Whether a folder also keeps the states of training (weights, optimizer, all losses), so that
+    a later call with more epochs goes on from there."""
 
     def __post_init__(self):
         if self.ahead is not None:
@@ -76,6 +79,7 @@ class Engine:
                 positive_integer(name, value)
         if self.compact is not None:
             flag("compact", self.compact)
+        flag("keep_state", self.keep_state)
         positive_integer("points", self.points)
         fraction("memory_share", self.memory_share, open_below=True)
         one_of("share", self.share, ("runs", "units"))
@@ -98,6 +102,10 @@ class Block(NamedTuple):
     size: int
     """Runs in the program, padding included."""
     name: str
+    begun: int = 0
+    """Epochs that the runs have taken in an earlier store."""
+    states: Mapping[str, np.ndarray] | None = None
+    """Their states of training after these, while the block trains."""
 
     @property
     def runs(self) -> int:
@@ -107,7 +115,8 @@ class Block(NamedTuple):
     def part(self, chosen: slice | np.ndarray, **changes: Any) -> "Block":
         """The block with only the `chosen` of its runs."""
         hyper = Hyper(*(values[chosen] for values in self.hyper))
-        return self._replace(cells=self.cells[chosen], hyper=hyper, **changes)
+        states = self.states and {name: leaf[chosen] for name, leaf in self.states.items()}
+        return self._replace(cells=self.cells[chosen], hyper=hyper, states=states, **changes)
 
 
 class Progress(Protocol):
@@ -218,11 +227,12 @@ def run_sweep(
             sink.require_parameters()
         blocks = plan(sweep, layout, engine, mask)
         planned = sum(block.runs for block in blocks)
-        planned_blocks = len(blocks)
+        found = len(blocks)
         blocks = list(_unfinished(blocks, sink.finished(), layout))
+        found -= len(blocks)
         sink.prepare()
+        blocks = list(_begun(blocks, sink))
         if progress is not None:
-            found = planned_blocks - len(blocks)
             progress.begin(blocks, planned - sum(block.runs for block in blocks), found)
             stack.callback(progress.end)
         ahead = stack.enter_context(Ahead(blocks_ahead(layout, engine.ahead)))
@@ -286,9 +296,26 @@ def _unfinished(blocks: list[Block], finished: np.ndarray, layout: Layout) -> It
         if pending.all():
             yield block
         elif pending.any():
-            readable = block.name.rpartition("-")[0]
-            name = f"{readable}-{_fingerprint(block.cells[pending])}".strip("-")
-            yield block.part(pending, name=name)
+            yield _renamed(block, pending)
+
+
+def _renamed(block: Block, chosen: np.ndarray, **changes: Any) -> Block:
+    """The chosen runs of a block, with a name of their own."""
+    readable = block.name.rpartition("-")[0]
+    name = f"{readable}-{_fingerprint(block.cells[chosen])}".strip("-")
+    return block.part(chosen, name=name, **changes)
+
+
+def _begun(blocks: list[Block], sink: Sink) -> Iterator[Block]:
+    """The blocks, each of runs that have taken equally many epochs in an earlier store."""
+    for block in blocks:
+        epochs = sink.begun(block.cells)
+        counts = sorted(set(epochs.tolist()), reverse=True)
+        if len(counts) == 1:
+            yield block._replace(begun=counts[0])
+            continue
+        for count in counts:
+            yield _renamed(block, epochs == count, begun=count)
 
 
 def block_programs(block: Block, layout: Layout, engine: Engine) -> ProgramKey:
@@ -307,6 +334,8 @@ def _run_block(
     keep_parameters: bool,
 ) -> None:
     begin = time.time()
+    if block.begun:
+        block = block._replace(states=sink.load_states(block.cells, block.begun))
     result = _train_within_memory(block, layout, engine, progress, keep_parameters)
     seconds = time.time() - begin
     values = dict(result.values)
@@ -318,7 +347,7 @@ def _run_block(
             held_out_loss = result.held_out_loss
         values["held_out_loss"] = held_out_loss
     sink.write(
-        block.name, block.cells, values, result.weights,
+        block.name, block.cells, values, result.weights, result.states,
         started=begin, seconds=round(seconds, 3), device=layout.devices[0].device_kind,
         devices=len(layout.devices), map_width=layout.map_width, share=layout.share,
     )  # fmt: skip
@@ -338,6 +367,8 @@ def _train_within_memory(
             setup, block.hyper, layout,
             size=programs.size,
             keep_parameters=keep_parameters,
+            keep_states=engine.keep_state,
+            states=block.states,
             segment=programs.segment,
             shrinks=shrinking_rule(setup, layout, engine.compact),
             on_segment=None if progress is None else lambda s: progress.advance(block, s),

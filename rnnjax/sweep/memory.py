@@ -150,6 +150,14 @@ class _Window:
         at, done = self._places(), self._memory.finished()
         return done if at is None else at.take(done, False)
 
+    def begun(self, cells: np.ndarray) -> np.ndarray:
+        """0: no run goes on from an earlier store."""
+        return np.zeros(len(cells), int)
+
+    def load_states(self, cells: np.ndarray, epochs: int) -> Mapping[str, np.ndarray]:
+        """Raises `StoreError`: states of training are kept in folders only."""
+        raise StoreError("store: a MemoryStore keeps no states of training")
+
     def prepare(self) -> None:
         """Makes room for the sweep's runs."""
         self._memory.grow(self._sweep)
@@ -164,9 +172,10 @@ class _Window:
         cells: np.ndarray,
         values: Mapping[str, np.ndarray],
         weights: Weights | None = None,
+        states: Mapping[str, np.ndarray] | None = None,
         **facts: Any,
     ) -> None:
-        """Keeps a finished block; see `rnnjax.store.Sink`."""
+        """Keeps a finished block, without its states; see `rnnjax.store.Sink`."""
         at = self._places()
         self._memory.keep(cells if at is None else at.cells(cells), values, weights)
 

@@ -1,6 +1,7 @@
 """Stores that grow, are read in part and join, with invented results; nothing is trained."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import xarray as xr
 
 import tiny
 from rnnjax import StoreError, load_results
-from rnnjax.store import ResultStore, merge
+from rnnjax.store import DamageError, ResultStore, merge
 from rnnjax.store.layout import BACKUP
 from rnnjax.sweep import FIELDS, Engine, LossRecord, MemoryStore, empty_results, sweep_config
 
@@ -336,3 +337,64 @@ def test_runs_that_differ_do_not_join(tmp_path):
     with pytest.raises(StoreError, match="expected a new folder"):
         merge(one, one, into=tmp_path / "three")
     assert sorted(os.listdir(tmp_path)) == ["one", "three", "two"]
+
+
+# --- more epochs ----------------------------------------------------------------------------------
+
+
+def with_states(path, of):
+    """A store whose runs have states of training."""
+    with opened(path, of) as store:
+        for name, cells in (("one", [[0, 0, 0, 0], [0, 0, 0, 1]]), ("two", [[0, 0, 0, 2]])):
+            states = {"losses": np.array(cells, "f4") + 0.5}
+            values = values_of(of, cells)
+            store.write(name, np.array(cells), values, states=states, seconds=1.0)
+    return path
+
+
+def longer(of, epochs):
+    recipe = dataclasses.replace(of.recipe, epochs=epochs)
+    return dataclasses.replace(of, recipe=recipe)
+
+
+@pytest.mark.slow
+def test_every_state_of_a_move_to_more_epochs_is_the_old_or_the_new_store(tmp_path):
+    old = sweep(hidden=(3,), seed=(0, 1, 2))
+    new = longer(sweep(hidden=(3,), seed=(2, 5, 0)), 30)
+    path = with_states(tmp_path / "store", old)
+    (tmp_path / "states").mkdir()
+    before = load_results(path)
+    with states(path, tmp_path / "states") as found, opened(path, new) as store:
+        assert not store.finished().any()
+        store.prepare()
+        after = store.read()
+    sizes = set()
+    for number, state in enumerate(state for state in found if state is not None):
+        read = load_results(state)
+        sizes.add(read.sizes["step"])
+        xr.testing.assert_identical(read, before if read.sizes["step"] == tiny.STEPS else after)
+        if number % 5 == 0 or read.sizes["step"] == 30:
+            with opened(state, new) as store:
+                store.prepare()
+                cells = np.array([[0, 0, 0, 0], [0, 0, 0, 2]])
+                assert store.begun(np.array([[0, 0, 0, 0], [0, 0, 0, 1]])).tolist() == [20, 0]
+                taken = store.load_states(cells, 20)["losses"]
+            assert taken[:, -1].tolist() == [2.5, 0.5]
+            xr.testing.assert_identical(load_results(state / "earlier" / "epochs-20"), before)
+            assert not list((state / "blocks").iterdir()) + list((state / "states").iterdir())
+    assert sizes == {tiny.STEPS, 30}
+
+
+def test_damaged_states_are_named(tmp_path):
+    old, new = sweep(hidden=(3,), seed=(0, 1, 2)), longer(sweep(hidden=(3,), seed=(0, 1)), 30)
+    path = with_states(tmp_path / "store", old)
+    with opened(path, new) as store:
+        store.prepare()
+        file = path / "earlier" / "epochs-20" / "states" / "one.npz"
+        file.write_bytes(file.read_bytes()[:-5])
+        cells = np.array([[0, 0, 0, 0]])
+        with pytest.raises(DamageError, match="is not what was written") as error:
+            store.load_states(cells, 20)
+        assert error.value.files == (file,)
+        file.unlink()
+        assert store.begun(cells).tolist() == [0]
