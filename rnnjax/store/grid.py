@@ -90,8 +90,9 @@ def _positions(labels: Sequence[Any], there: Sequence[Any], traced: bool) -> np.
 def places(here: Grid, there: Grid) -> Places:
     """The positions of the labels of `here` on the axes of `there`, which have the same names."""
     order = tuple(here.names.index(name) for name in there.names)
-    at = zip(order, there.labels, there.traced, strict=True)
-    return Places(order, tuple(_positions(here.labels[axis], *axes) for axis, *axes in at))
+    axes = zip(order, there.labels, there.traced, strict=True)
+    index = [_positions(here.labels[axis], labels, traced) for axis, labels, traced in axes]
+    return Places(order, tuple(index))
 
 
 def same_runs(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
@@ -99,8 +100,8 @@ def same_runs(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, Any,
 
     Where one label has two values, this is the difference too.
     """
-    rest = ({k: v for k, v in config.items() if k not in _AXES} for config in (old, new))
-    if difference := first_difference(*rest):
+    before, after = ({k: v for k, v in config.items() if k not in _AXES} for config in (old, new))
+    if difference := first_difference(before, after):
         return difference
     if config_grid(old) is None or config_grid(new) is None:
         return first_difference(dict(old), dict(new))

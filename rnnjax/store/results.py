@@ -29,7 +29,7 @@ import xarray as xr
 
 from rnnjax.store.checked import write_checked
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
-from rnnjax.store.damage import DamageError, reraise_unreadable
+from rnnjax.store.damage import DamageError
 from rnnjax.store.earlier import (
     begun,
     epochs_of,
@@ -59,6 +59,7 @@ from rnnjax.store.restoring import (
     restored_metadata,
     write_metadata_digest,
 )
+from rnnjax.store.scatter import canonical, scatter
 from rnnjax.store.states import save_state
 
 __all__ = ["ResultStore"]
@@ -336,11 +337,11 @@ class ResultStore:
     ) -> None:
         # Digests are of what is kept, in the precision of the store.
         values = {
-            variable: _canonical(np.asarray(block, self._template[variable].dtype))
+            variable: canonical(np.asarray(block, self._template[variable].dtype))
             for variable, block in values.items()
         }
         for variable, block in values.items():
-            _scatter(self._group[variable], cells, block)
+            scatter(self._group[variable], cells, block)
         marker = {
             "cells": cells.tolist(),
             "finished": now(),
@@ -365,35 +366,6 @@ def _lost(path: Path) -> bool:
     except DamageError:
         return True
     return False
-
-
-def _scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:
-    """Writes rows chunk by chunk: each chunk is read, changed and replaced as a whole."""
-    for chunk in np.unique(cells[:, :-1], axis=0):
-        inside = np.all(cells[:, :-1] == chunk, axis=1)
-        rows = _rows(array, tuple(chunk))
-        rows[cells[inside, -1]] = block[inside]
-        array[tuple(chunk)] = rows
-
-
-def _rows(array: Any, chunk: tuple[int, ...]) -> np.ndarray:
-    """A chunk's values; empty ones where it cannot be decoded.
-
-    Opening the store has checked all finished blocks, so that no such chunk holds any.
-    """
-    try:
-        return array[chunk]
-    except Exception as error:  # codecs raise errors of their own
-        reraise_unreadable(error)
-        fill = np.nan if array.dtype.kind == "f" else 0
-        return np.full(array.shape[len(chunk) :], fill, array.dtype)
-
-
-def _canonical(block: np.ndarray) -> np.ndarray:
-    """The same values with one bit pattern of NaN: zarr does not store chunks of NaN alone."""
-    if block.dtype.kind != "f":
-        return block
-    return np.where(np.isnan(block), block.dtype.type(np.nan), block)
 
 
 def _without_access(path: Path, error: OSError) -> OSError:

@@ -19,9 +19,9 @@ from rnnjax.sweep.programs import (
     start_block,
 )
 from rnnjax.sweep.states import halted, packed, running_again, with_last_params
-from rnnjax.training import Hyper, Run, Setup, Status, setting_values
+from rnnjax.training import Hyper, Recipe, Run, Setup, Status, setting_values
 
-__all__ = ["BlockResult", "Segment", "train_block"]
+__all__ = ["BlockResult", "Segment", "Transfer", "train_block"]
 
 
 class Segment(NamedTuple):
@@ -47,6 +47,20 @@ class BlockResult(NamedTuple):
     """Held-out loss at the end of every epoch, [S, epochs]; None without validation."""
     states: dict[str, np.ndarray] | None = None
     """States of training at the end, arrays [S, ...]; None if they are not kept."""
+
+
+class Transfer(NamedTuple):
+    """What goes from host to devices before the first step, and back after the last one."""
+
+    weights: bool = True
+    """Whether to return the weights, initial and trained."""
+    states: bool = False
+    """Whether to return the states of training, for a call with more epochs."""
+    earlier: Mapping[str, np.ndarray] | None = None
+    """Those of a call with fewer epochs, from which the runs go on; None to begin."""
+
+
+_RESULTS_AND_WEIGHTS = Transfer()
 
 
 @dataclasses.dataclass
@@ -77,9 +91,7 @@ def train_block(
     size: int,
     segment: int,
     shrinks: Callable[[int, int], bool] = lambda now, fewer: False,
-    keep_parameters: bool = True,
-    keep_states: bool = False,
-    states: Mapping[str, np.ndarray] | None = None,
+    transfer: Transfer = _RESULTS_AND_WEIGHTS,
     on_segment: Callable[[Segment], None] | None = None,
 ) -> BlockResult:
     """Trains S runs to their end.
@@ -92,47 +104,50 @@ def train_block(
         segment: steps per segment; the host reads losses and status after each.
         shrinks: called with the size of the program and a smaller size, at most half of it, that
             holds all unfinished runs; returns whether to continue with a program of that size.
-        keep_parameters: whether to copy the weights, initial and trained, to the host.
-        keep_states: whether to return the states of training, for a call with more epochs.
-        states: those of an earlier call, from which the runs go on.
+        transfer: what to return besides the results, and earlier states to go on from.
         on_segment: called after every segment.
     """
     count = len(hyper.seed)
     size = layout.padded(max(size, count))
-    recipe = setup.recipe
     hyper = jax.device_put(pad_to(size, _cast(hyper, count)), layout.sharding())
     active = jax.device_put(jnp.arange(size) < count, layout.sharding())
     with layout.context():
         params = init_block(setup.cell, layout, hyper.seed)
         initial = None
-        if keep_parameters:
+        if transfer.weights:
             initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), params)
-        held_out_loss = None
-        if recipe.validates:
-            held_out_loss = np.full((count, recipe.epochs), np.nan, "f4")
-        state = _BlockState(
-            runs=start_block(setup, layout, hyper, params, active),
-            members=np.arange(count),
-            taken=0,
-            losses=np.full((count, recipe.steps), np.nan, np.float32),
-            values={},
-            params=None,
-            held_out_loss=held_out_loss,
-            keep_states=keep_states,
-        )
-        if states is not None:
-            _go_on(layout, state, states)
+        runs = start_block(setup, layout, hyper, params, active)
+        state = _begin(setup.recipe, runs, count, transfer.states)
+        if transfer.earlier is not None:
+            _go_on(layout, state, transfer.earlier)
         while True:
             running = _advance(setup, layout, state, segment, on_segment)
             if not running.any():
                 break
-            _shrink(setup, layout, state, running, shrinks, keep_parameters)
-        _collect(setup, layout, state, keep_parameters)
+            _shrink(setup, layout, state, running, shrinks, transfer.weights)
+        _collect(setup, layout, state, transfer.weights)
     weights = None if initial is None else Weights(initial, state.params)
     kept = None
     if state.final is not None:
         kept = packed(state.final, state.losses, state.held_out_loss)
     return BlockResult(state.losses, state.values, weights, state.held_out_loss, kept)
+
+
+def _begin(recipe: Recipe, runs: Run, count: int, keep_states: bool) -> _BlockState:
+    """The state of a block before its first step."""
+    held_out_loss = None
+    if recipe.validates:
+        held_out_loss = np.full((count, recipe.epochs), np.nan, "f4")
+    return _BlockState(
+        runs=runs,
+        members=np.arange(count),
+        taken=0,
+        losses=np.full((count, recipe.steps), np.nan, np.float32),
+        values={},
+        params=None,
+        held_out_loss=held_out_loss,
+        keep_states=keep_states,
+    )
 
 
 def _go_on(layout: Layout, state: _BlockState, states: Mapping[str, np.ndarray]) -> None:

@@ -2,12 +2,11 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 import numpy as np
@@ -19,12 +18,13 @@ from rnnjax.store import ResultStore, Sink
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import Ahead, ProgramKey, blocks_ahead
 from rnnjax.sweep.axes import Sweep
-from rnnjax.sweep.block import BlockResult, Segment, train_block
+from rnnjax.sweep.block import BlockResult, Segment, Transfer, train_block
+from rnnjax.sweep.blocks import Block, begun, block_name, found, unfinished
 from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.results import LossRecord, empty_results, thinned
 from rnnjax.sweep.sizing import runs_per_save, segment_steps, shrinking_rule
-from rnnjax.training import Hyper, Setup
+from rnnjax.training import Hyper
 from rnnjax.validate import flag, fraction, instance_of, one_of, positive_integer, whole
 
 __all__ = ["Block", "Engine", "Progress", "block_programs", "plan", "run_sweep", "sweep_config"]
@@ -91,34 +91,6 @@ class Engine:
         return LossRecord(self.points, self.spacing)
 
 
-class Block(NamedTuple):
-    """Runs that train together in one program."""
-
-    setup: Setup
-    cells: np.ndarray
-    """Indices of the runs on the sweep's axes, [S, axes]."""
-    hyper: Hyper
-    """Their traced settings, arrays [S]."""
-    size: int
-    """Runs in the program, padding included."""
-    name: str
-    begun: int = 0
-    """Epochs that the runs have taken in an earlier store."""
-    states: Mapping[str, np.ndarray] | None = None
-    """Their states of training after these, while the block trains."""
-
-    @property
-    def runs(self) -> int:
-        """Number of runs, S, without padding."""
-        return len(self.cells)
-
-    def part(self, chosen: slice | np.ndarray, **changes: Any) -> "Block":
-        """The block with only the `chosen` of its runs."""
-        hyper = Hyper(*(values[chosen] for values in self.hyper))
-        states = self.states and {name: leaf[chosen] for name, leaf in self.states.items()}
-        return self._replace(cells=self.cells[chosen], hyper=hyper, states=states, **changes)
-
-
 class Progress(Protocol):
     """Callbacks of a sweep, such as those of `rnnjax.sweep.ProgressBar`."""
 
@@ -162,19 +134,9 @@ def plan(
             values = {name: value[i] for (name, value), i in zip(traced.items(), at, strict=True)}
             neutral = {name: np.full(runs, n) for name, n in Hyper._field_defaults.items()}
             hyper = Hyper(**{**neutral, **values})
-            name = _block_name(sweep, place, cells)
+            name = block_name(sweep, place, cells)
             blocks.append(Block(setup, cells, hyper, min(fits, count), name))
     return blocks
-
-
-def _block_name(sweep: Sweep, place: tuple[int, ...], cells: np.ndarray) -> str:
-    labels = [str(axis.labels[i]) for axis, i in zip(sweep.static_axes, place, strict=True)]
-    readable = "-".join("".join(c if c.isalnum() else "_" for c in label) for label in labels)
-    return f"{readable[:80]}-{_fingerprint(cells)}".strip("-")
-
-
-def _fingerprint(cells: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(cells, np.int64).tobytes()).hexdigest()[:8]
 
 
 def sweep_config(sweep: Sweep, engine: Engine) -> dict[str, Any]:
@@ -194,8 +156,9 @@ def run_sweep(
 ) -> xr.Dataset:
     """Trains every network of a sweep; returns their results with one dimension per axis.
 
-    A store keeps finished blocks, which are not computed again: the same call after an
-    interruption continues where it stopped.
+    A store keeps finished blocks, which are not computed again: after an interruption the same call
+    continues, a call with more values on the axes computes what is missing, one with fewer returns
+    a part. With more epochs runs go on from the states in a folder (`Engine.keep_state`).
 
     Args:
         sweep: the runs.
@@ -204,36 +167,31 @@ def run_sweep(
         engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
         keep_parameters: whether the store keeps weights, initial and trained.
-        after_block: called with the results so far after every block; without a folder this is the
-            dataset that is being filled.
+        after_block: called after every block with the results so far (without a folder, no copy).
 
     Returns:
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
 
     Raises:
-        ValueError: a mask of another shape, weights to keep without a store, networks too large for
-            the memory, or a store that is in use, damaged or of another sweep (`StoreError`).
+        ValueError: a mask of another shape, weights or states to keep without a store, too large
+            networks, or a store that is in use, damaged or of another sweep (`StoreError`).
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
     instance_of("sweep", sweep, Sweep)
     mask = None if mask is None else _check_mask(sweep, mask)
-    if keep_parameters and store is None:
-        raise ValueError("keep_parameters: expected a store for the weights, got none")
+    _check_keeping(store, keep_parameters, engine.keep_state)
     layout = _layout(sweep, engine)
     with contextlib.ExitStack() as stack:
         template = empty_results(sweep, *engine.recorded)
         sink = _open(stack, store, sweep, engine, template)
         if keep_parameters:
             sink.require_parameters()
-        blocks = plan(sweep, layout, engine, mask)
-        planned = sum(block.runs for block in blocks)
-        found = len(blocks)
-        blocks = list(_unfinished(blocks, sink.finished(), layout))
-        found -= len(blocks)
+        planned, finished = plan(sweep, layout, engine, mask), sink.finished()
+        pending = list(unfinished(planned, finished, layout))
         sink.prepare()
-        blocks = list(_begun(blocks, sink))
+        blocks = list(begun(pending, sink))
         if progress is not None:
-            progress.begin(blocks, planned - sum(block.runs for block in blocks), found)
+            progress.begin(blocks, *found(planned, finished))
             stack.callback(progress.end)
         ahead = stack.enter_context(Ahead(blocks_ahead(layout, engine.ahead)))
         programs = [block_programs(block, layout, engine) for block in blocks]
@@ -246,6 +204,14 @@ def run_sweep(
             if after_block is not None:
                 after_block(sink.read())
         return sink.read()
+
+
+def _check_keeping(store: Any, keep_parameters: bool, keep_state: bool) -> None:
+    if keep_parameters and store is None:
+        raise ValueError("keep_parameters: expected a store for the weights, got none")
+    if keep_state and not isinstance(store, str | Path):
+        kind = "none" if store is None else f"a {type(store).__name__}"
+        raise ValueError(f"keep_state: expected a folder for the states, got {kind}")
 
 
 def _check_mask(sweep: Sweep, mask: Any) -> np.ndarray:
@@ -282,40 +248,6 @@ def _layout(sweep: Sweep, engine: Engine) -> Layout:
                 "cell with a kernel of its own (latent)"
             )
     return layout
-
-
-def _unfinished(blocks: list[Block], finished: np.ndarray, layout: Layout) -> Iterator[Block]:
-    """The blocks without their finished runs; the size of the program does not change.
-
-    Raises `ValueError` for networks too large for the memory.
-    """
-    for block in blocks:
-        pending = ~finished[tuple(block.cells.T)]
-        if pending.any():
-            cost.require_memory(block.setup, layout)
-        if pending.all():
-            yield block
-        elif pending.any():
-            yield _renamed(block, pending)
-
-
-def _renamed(block: Block, chosen: np.ndarray, **changes: Any) -> Block:
-    """The chosen runs of a block, with a name of their own."""
-    readable = block.name.rpartition("-")[0]
-    name = f"{readable}-{_fingerprint(block.cells[chosen])}".strip("-")
-    return block.part(chosen, name=name, **changes)
-
-
-def _begun(blocks: list[Block], sink: Sink) -> Iterator[Block]:
-    """The blocks, each of runs that have taken equally many epochs in an earlier store."""
-    for block in blocks:
-        epochs = sink.begun(block.cells)
-        counts = sorted(set(epochs.tolist()), reverse=True)
-        if len(counts) == 1:
-            yield block._replace(begun=counts[0])
-            continue
-        for count in counts:
-            yield _renamed(block, epochs == count, begun=count)
 
 
 def block_programs(block: Block, layout: Layout, engine: Engine) -> ProgramKey:
@@ -366,9 +298,7 @@ def _train_within_memory(
         return train_block(
             setup, block.hyper, layout,
             size=programs.size,
-            keep_parameters=keep_parameters,
-            keep_states=engine.keep_state,
-            states=block.states,
+            transfer=Transfer(keep_parameters, engine.keep_state, block.states),
             segment=programs.segment,
             shrinks=shrinking_rule(setup, layout, engine.compact),
             on_segment=None if progress is None else lambda s: progress.advance(block, s),

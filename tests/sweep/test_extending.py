@@ -69,8 +69,9 @@ def test_a_sweep_with_more_values_equals_the_whole(some, more, tmp_path):
     assert before.items() <= times(path).items()
     assert trained[0] in (first["status"].size + 1, first["status"].size + 2)
     assert trained[-1] == whole["status"].size == sum(_cells(path))
-    again = run_sweep(grid(**some), path, engine=PAIRS, after_block=pytest.fail)
+    again = run_sweep(grid(**some), path, engine=PAIRS, after_block=trained.append)
     same(again, first)
+    assert isinstance(trained[-1], int)  # nothing was computed
     memory = MemoryStore()
     run_sweep(grid(**some), memory, engine=PAIRS)
     same(run_sweep(grid(**more), memory, engine=PAIRS), whole)
@@ -200,9 +201,12 @@ def test_more_epochs_need_the_states(tmp_path):
     assert times(path) == before
     assert not (path / "earlier").exists()
     memory = MemoryStore()
-    run_sweep(epochs(6), memory, engine=STATES)
+    run_sweep(epochs(6), memory, engine=PAIRS)
     with pytest.raises(StoreError, match=r"another sweep: recipe.epochs is 6 there and 9"):
-        run_sweep(epochs(9), memory, engine=STATES)
+        run_sweep(epochs(9), memory, engine=PAIRS)
+    for store, got in ((None, "none"), (memory, "a MemoryStore")):
+        with pytest.raises(ValueError, match=f"^keep_state: expected a folder .*got {got}"):
+            run_sweep(epochs(9), store, engine=STATES)
 
 
 # --- messages -------------------------------------------------------------------------------------
