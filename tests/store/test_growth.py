@@ -296,7 +296,7 @@ def test_every_state_of_growth_is_the_old_or_the_new_store(tmp_path):
         xr.testing.assert_identical(read, before if read.sizes["seed"] == 2 else after)
         for name, (_, text) in kept.items():
             assert (state / "blocks" / name).read_text() == text
-        if number % 3 == 0 or read.sizes["seed"] == 3:
+        if number % 6 == 0 or read.sizes["seed"] == 3:
             with opened(state, new) as store:
                 store.prepare()
                 xr.testing.assert_identical(store.read(), after)
