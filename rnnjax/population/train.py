@@ -1,17 +1,36 @@
 """Training a population, and loading one from a store."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
 from rnnjax.population.members import Population, condition_sweep
-from rnnjax.store import StoreError, axis_position, load_results, load_weights, read_manifest
-from rnnjax.sweep import Engine, LossRecord, MemoryStore, Progress, load_sweep, run_sweep
+from rnnjax.store import (
+    StoreError,
+    axis_position,
+    lacking,
+    load_results,
+    load_weights,
+    read_manifest,
+    read_settled,
+    same_runs,
+)
+from rnnjax.sweep import (
+    Engine,
+    LossRecord,
+    MemoryStore,
+    Progress,
+    Sweep,
+    load_sweep,
+    run_sweep,
+    sweep_config,
+)
 from rnnjax.tasks import Task
 from rnnjax.training import SETTINGS, Hyper, Recipe, Setup, Status, check_settings
 from rnnjax.validate import instance_of, one_of, positive_integer
@@ -43,7 +62,8 @@ def train_population(
         )
 
     A store keeps finished blocks of networks: the same call after an interruption continues where
-    it stopped. At map width 1 every network equals, to the last bit, that of `train_one`.
+    it stopped, and the call with more seeds trains only those that are missing. At map width 1
+    every network equals, to the last bit, that of `train_one`.
 
     Args:
         task: the task to learn.
@@ -70,8 +90,28 @@ def train_population(
     setup.require_settings(hyper)
     sweep = condition_sweep(setup, hyper)
     kept = MemoryStore() if store is None else store
+    if store is not None:
+        _require_condition(store, sweep_config(sweep, Engine() if engine is None else engine))
     run_sweep(sweep, kept, keep_parameters=True, progress=progress, engine=engine)
-    return load_population(kept)
+    labels = {axis.name: axis.values[0] for axis in sweep.dimensions if axis.name != "seed"}
+    return load_population(kept, seeds=hyper.seed.tolist(), **labels)
+
+
+def _require_condition(store: str | Path, config: Mapping[str, Any]) -> None:
+    """Raises `StoreError` for a folder that lacks the condition: only its seeds grow here."""
+    try:
+        held = read_manifest(store)["config"]
+    except (StoreError, OSError):
+        return  # a new folder, or a damaged one, which opening it names
+    if same_runs(held, config) is not None:
+        return
+    others = [name for name in lacking(held, config) if name != "seed"]
+    if others:
+        name = others[0]
+        raise StoreError(
+            f"store: {store} was made with another config: {name} is {held['axes'][name]} there "
+            f"and {config['axes'][name]} here; choose another folder, or the same config"
+        )
 
 
 def _check_seeds(seeds: Any) -> np.ndarray:
@@ -83,37 +123,38 @@ def _check_seeds(seeds: Any) -> np.ndarray:
     return np.arange(positive_integer("seeds", seeds))
 
 
-def load_population(store: str | Path | MemoryStore, **labels: Any) -> Population:
+def load_population(
+    store: str | Path | MemoryStore, *, seeds: int | Sequence[int] | None = None, **labels: Any
+) -> Population:
     """The population of one condition, from a store that keeps weights.
 
     Args:
         store: the store given to `train_population`, or to `run_sweep` with `keep_parameters`.
+        seeds: only these networks, in this order; all finished ones by default.
         labels: the condition's labels on the sweep's axes, such as `hidden=64, gamma=2.0`; axes of
             one value need none.
 
     Raises:
         ValueError: labels that are not on the axes, or a store that is damaged, kept no weights,
-            holds no finished network of the condition, or holds specs whose class is not imported
-            (`StoreError`).
+            holds no finished network of the condition or of a seed, or holds specs whose class is
+            not imported (`StoreError`).
     """
     if isinstance(store, MemoryStore):
         sweep, recorded, results = store.sweep, store.recorded, store.read()
         name, load = "this MemoryStore", store.load_weights
     else:
-        sweep, results = load_sweep(store), load_results(store)
-        config = read_manifest(store)["config"]
-        recorded = LossRecord(config["points"], config["spacing"])
+        sweep, recorded, results = read_settled(Path(store), functools.partial(_read, store))
         name, load = str(store), functools.partial(load_weights, store)
-        if results["status"].shape != sweep.shape:
-            raise StoreError(f"store: {store} is damaged: its results have other axes")
     others = [axis for axis in sweep.dimensions if axis.name != "seed"]
     for label in labels:
-        one_of("labels", label, [axis.name for axis in others])
+        one_of("labels", label, [*(axis.name for axis in others), "seeds"])
     place = {a.name: axis_position(a.name, np.array(a.labels), labels) for a in others}
     here = results.isel(place)
     finished = np.flatnonzero(here["status"].values != Status.PENDING).tolist()
     if not finished:
         raise StoreError(f"store: {name} holds no finished network of this condition yet")
+    if seeds is not None:
+        finished = _chosen(name, sweep.axis("seed").values, finished, _check_seeds(seeds))
     weights = load([[*place.values(), row] for row in finished])
     settings = {n: sweep.axis(n).values[i] for n, i in place.items() if n in SETTINGS}
     return Population(
@@ -124,3 +165,25 @@ def load_population(store: str | Path | MemoryStore, **labels: Any) -> Populatio
         results=here.isel(seed=finished),
         recorded=recorded,
     )
+
+
+def _read(store: str | Path) -> tuple[Sweep, LossRecord, xr.Dataset]:
+    """Sweep, recorded losses and results of a folder."""
+    sweep, results = load_sweep(store), load_results(store)
+    config = read_manifest(store)["config"]
+    if results["status"].shape != sweep.shape:
+        raise StoreError(f"store: {store} is damaged: its results have other axes")
+    return sweep, LossRecord(config["points"], config["spacing"]), results
+
+
+def _chosen(
+    store: str, held: Sequence[int], finished: Sequence[int], seeds: np.ndarray
+) -> list[int]:
+    """Positions of the `seeds` on their axis, of which those in `finished` count."""
+    rows = {held[row]: row for row in finished}
+    missing = [seed for seed in seeds.tolist() if seed not in rows]
+    if missing:
+        raise StoreError(
+            f"store: {store} holds no finished network of this condition with the seeds {missing}"
+        )
+    return [rows[seed] for seed in seeds.tolist()]

@@ -3,6 +3,8 @@
 from rnnjax.store.checked import read_checked, write_checked
 from rnnjax.store.checkpoints import Weights, gather_weights
 from rnnjax.store.damage import DamageError
+from rnnjax.store.grid import lacking, same_runs
+from rnnjax.store.layout import read_settled
 from rnnjax.store.limits import read_file, read_json
 from rnnjax.store.manifest import (
     StoreError,
@@ -15,6 +17,7 @@ from rnnjax.store.manifest import (
     versions,
     write_atomically,
 )
+from rnnjax.store.merging import merge
 from rnnjax.store.parameters import axis_position, load_parameters, load_weights
 from rnnjax.store.reading import load_results, read_manifest
 from rnnjax.store.results import ResultStore
@@ -31,16 +34,20 @@ __all__ = [
     "digest",
     "first_difference",
     "gather_weights",
+    "lacking",
     "leftovers",
     "load_parameters",
     "load_results",
     "load_weights",
+    "merge",
     "read_checked",
     "read_file",
     "read_json",
     "read_manifest",
+    "read_settled",
     "rebuild",
     "remove_leftovers",
+    "same_runs",
     "versions",
     "write_atomically",
     "write_checked",

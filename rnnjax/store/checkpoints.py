@@ -22,6 +22,7 @@ __all__ = [
     "has_weights",
     "restore_weights",
     "save_weights",
+    "weights_folder",
 ]
 
 
@@ -32,13 +33,14 @@ class Weights(NamedTuple):
     trained: Params
 
 
-def _folder(store: Path, block: str) -> Path:
+def weights_folder(store: Path, block: str) -> Path:
+    """Where the weights of a block are."""
     return (store / "parameters" / block).absolute()
 
 
 def has_weights(store: Path, block: str) -> bool:
     """Whether the weights of a block are in the store."""
-    return _folder(store, block).is_dir()
+    return weights_folder(store, block).is_dir()
 
 
 def _weights_digest(folder: Path) -> str:
@@ -58,7 +60,7 @@ def save_weights(store: Path, block: str, weights: Weights) -> str:
 
     Returns their digest. Raises `OSError` where they cannot be written.
     """
-    target = _folder(store, block)
+    target = weights_folder(store, block)
     _require_no_link(target)
     shutil.rmtree(target, ignore_errors=True)
     import orbax.checkpoint as ocp  # slow to import
@@ -78,7 +80,7 @@ def restore_weights(store: Path, block: str, expected: str | None = None) -> Wei
 
     Raises `StoreError` if they are missing or damaged.
     """
-    target = _folder(store, block)
+    target = weights_folder(store, block)
     if not target.is_dir():
         if expected is None:
             raise StoreError(f"store: {store} kept no weights; train with keep_parameters")
@@ -115,17 +117,19 @@ def _check_leaves(target: Path, tree: Any) -> None:
 
 
 def gather_weights(
-    blocks: Iterable[tuple[Any, Callable[[], Weights]]], cells: Sequence[Sequence[int]]
+    blocks: Iterable[tuple[Iterable[Sequence[int] | None], Callable[[], Weights]]],
+    cells: Sequence[Sequence[int]],
 ) -> Weights:
     """Stacks the weights of the runs `cells`, in this order, from the blocks that hold them.
 
-    Each block is a pair of its runs' cells, [S, axes], and a function that loads its weights.
+    Each block is a pair of its rows' cells (None for a row to pass over) and a function that loads
+    its weights.
     Raises `KeyError` with the first cell that is in no block.
     """
     rows = {tuple(cell): row for row, cell in enumerate(cells)}
     found: dict[int, tuple[Weights, int]] = {}
     for held, load in blocks:
-        places = [(rows.get(tuple(cell)), i) for i, cell in enumerate(np.asarray(held).tolist())]
+        places = [(rows.get(tuple(c)), i) for i, c in enumerate(held) if c is not None]
         if any(row is not None for row, _ in places):
             weights = load()
             found.update({row: (weights, i) for row, i in places if row is not None})

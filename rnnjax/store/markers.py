@@ -7,10 +7,11 @@ import numpy as np
 
 from rnnjax.store.checked import read_checked
 from rnnjax.store.damage import DamageError
+from rnnjax.store.grid import Grid, grid_of, places
 from rnnjax.store.limits import require_block_name
 from rnnjax.store.manifest import StoreError
 
-__all__ = ["finished_cells", "marker_file", "read_markers"]
+__all__ = ["finished_cells", "located", "marker_file", "read_markers"]
 
 
 def marker_file(store: Path, block: str) -> Path:
@@ -28,7 +29,10 @@ def read_markers(path: Path) -> dict[str, dict[str, Any]]:
         require_block_name(file.stem)
         try:
             marker = read_checked(file)
-            np.array(marker["cells"], int)
+            cells = np.array(marker["cells"], int)
+            rows = np.array(marker.get("rows", range(len(cells))), int)
+            if rows.shape != cells.shape[:1] or np.any(rows < 0):
+                raise ValueError("its rows are not those of its cells")
             marker["digests"].items()
         except StoreError:
             raise
@@ -38,6 +42,42 @@ def read_markers(path: Path) -> dict[str, dict[str, Any]]:
     return markers
 
 
+def located(
+    path: Path, manifest: dict[str, Any], markers: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The markers with their cells on the present axes.
+
+    A store that has grown has markers of earlier grids, whose files stay as they are. Raises
+    `DamageError` for a marker of a grid or a cell that does not exist.
+    """
+    if left := set(manifest.get("left", ())):  # blocks of fewer epochs
+        markers = {name: m for name, m in markers.items() if m.get("sweep") not in left}
+    if not manifest.get("grids"):
+        return markers
+    present = grid_of(manifest["config"])
+    grids = {manifest["hash"]: present}
+    for earlier in manifest["grids"]:
+        grids |= dict.fromkeys(earlier["sweeps"], Grid.of(earlier["axes"]))
+    found = {}
+    for name, marker in markers.items():
+        grid = grids.get(marker.get("sweep"))
+        cells = np.array(marker["cells"], int)
+        file = marker_file(path, name)
+        if grid is None:
+            raise DamageError(f"store: {file} names another sweep than the manifest", [file])
+        if not _exist(cells, grid.shape):
+            raise DamageError(f"store: {file} names runs that do not exist", [file])
+        at = places(grid, present).cells(cells)
+        if np.any(at < 0):
+            raise DamageError(f"store: {file} names runs that are no longer on the axes", [file])
+        found[name] = {**marker, "cells": at.tolist()}
+    return found
+
+
+def _exist(cells: np.ndarray, shape: tuple[int, ...]) -> bool:
+    return cells.shape[1:] == (len(shape),) and bool(np.all((cells >= 0) & (cells < shape)))
+
+
 def finished_cells(
     path: Path, shape: tuple[int, ...], markers: dict[str, dict[str, Any]]
 ) -> np.ndarray:
@@ -45,7 +85,7 @@ def finished_cells(
     done = np.zeros(shape, bool)
     for name, marker in markers.items():
         cells = np.array(marker["cells"], int)
-        if cells.shape[1:] != (len(shape),) or np.any((cells < 0) | (cells >= shape)):
+        if not _exist(cells, shape):
             file = marker_file(path, name)
             raise DamageError(f"store: {file} names runs that do not exist", [file])
         done[tuple(cells.T)] = True

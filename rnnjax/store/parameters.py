@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from rnnjax.store.checkpoints import Weights, gather_weights, restore_weights
+from rnnjax.store.layout import read_settled
 from rnnjax.store.manifest import StoreError
-from rnnjax.store.markers import read_markers
-from rnnjax.store.reading import load_results
+from rnnjax.store.reading import load_results, read_blocks
 from rnnjax.typing import Params
 
-__all__ = ["axis_position", "load_parameters", "load_weights"]
+__all__ = ["axis_position", "load_parameters", "load_weights", "weight_rows"]
 
 
 def load_parameters(store: str | Path, **labels: Any) -> Params:
@@ -31,7 +31,7 @@ def load_parameters(store: str | Path, **labels: Any) -> Params:
     if unknown := set(labels) - set(axes):
         raise ValueError(f"{unknown.pop()}: expected an axis among {', '.join(axes)}")
     cell = [axis_position(name, values, labels) for name, values in axes.items()]
-    if not any(cell in marker["cells"] for marker in read_markers(path).values()):
+    if not any(cell in marker["cells"] for marker in read_blocks(path)[1].values()):
         raise StoreError(f"store: {path} holds no finished network with these labels: {labels}")
     weights = load_weights(path, [cell])
     return {name: leaf[0] for name, leaf in weights.trained.items()}
@@ -45,15 +45,26 @@ def load_weights(store: str | Path, cells: Sequence[Sequence[int]]) -> Weights:
     path = Path(store)
     blocks = (
         (
-            marker["cells"],
+            weight_rows(marker),
             functools.partial(restore_weights, path, block, marker.get("weights")),
         )
-        for block, marker in read_markers(path).items()
+        for block, marker in read_settled(path, lambda: read_blocks(path)[1]).items()
     )
     try:
         return gather_weights(blocks, cells)
     except KeyError as missing:
         raise StoreError(f"store: {path} holds no finished run {missing}") from None
+
+
+def weight_rows(marker: Mapping[str, Any]) -> list[list[int] | None]:
+    """The cell of every row of a block's weights; None for a row that another block holds."""
+    rows = marker.get("rows")
+    if rows is None:
+        return marker["cells"]
+    held: list[list[int] | None] = [None] * (max(rows, default=-1) + 1)
+    for row, cell in zip(rows, marker["cells"], strict=True):
+        held[row] = cell
+    return held
 
 
 def axis_position(name: str, values: np.ndarray, labels: Mapping[str, Any]) -> int:

@@ -10,6 +10,8 @@ import xarray as xr
 
 from rnnjax.store.checked import digest_files, read_checked
 from rnnjax.store.damage import DamageError, first_line, reraise_unreadable
+from rnnjax.store.grid import Grid, config_grid
+from rnnjax.store.layout import DATA, METADATA, data_folder, metadata_file, read_settled
 from rnnjax.store.limits import (
     read_file,
     require_arrays,
@@ -18,45 +20,67 @@ from rnnjax.store.limits import (
     require_size,
 )
 from rnnjax.store.manifest import StoreError, digest
-from rnnjax.store.markers import finished_cells, marker_file, read_markers
+from rnnjax.store.markers import finished_cells, located, marker_file, read_markers
 
 __all__ = [
     "FORMAT",
-    "METADATA",
+    "GROWN",
+    "checked_manifest",
     "coordinate_digests",
     "load_results",
     "metadata_digest",
+    "read_blocks",
     "read_manifest",
     "read_results",
     "value_digest",
 ]
 
 FORMAT = 1
-
-METADATA = "metadata.sha256"
+GROWN = 2
+"""Format of a store that has grown, whose markers may name cells of earlier grids."""
 
 Markers = dict[str, dict[str, Any]]
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
     """The manifest of the store at `path`; raises `StoreError` if it is missing or damaged."""
-    file = Path(path) / "manifest.json"
+    return checked_manifest(Path(path) / "manifest.json")
+
+
+def checked_manifest(file: Path) -> dict[str, Any]:
+    """The manifest in a file; raises `StoreError` if it is missing or damaged."""
     try:
         manifest = read_checked(file)
         known = manifest["format"], manifest["hash"], manifest["config"]
         reason = None if known[1] == digest(known[2]) else "its hash does not match its config"
+        if known[0] == GROWN:
+            _check_grids(manifest)
     except FileNotFoundError:
         raise DamageError(f"store: expected a results store, found no {file}") from None
     except StoreError:
         raise
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged_manifest(file, str(error)) from None
-    if known[0] != FORMAT:
-        raise StoreError(f"store: {file} has format {known[0]}, expected {FORMAT}")
+    if known[0] not in (FORMAT, GROWN):
+        raise StoreError(f"store: {file} has format {known[0]}, expected {FORMAT} or {GROWN}")
     if reason:
         raise _damaged_manifest(file, reason)
     require_size(known[2])
     return manifest
+
+
+def _check_grids(manifest: dict[str, Any]) -> None:
+    """Raises `ValueError` unless a grown store's grids, earlier and present, have the same axes."""
+    present = config_grid(manifest["config"])
+    if present is None or not set(map(type, manifest.get("left", ()))) <= {str, type(None)}:
+        raise ValueError("it names no grids")
+    for earlier in manifest.get("grids", ()):
+        grid = Grid.of(earlier["axes"])
+        if set(grid.names) != set(present.names) or not set(map(type, earlier["sweeps"])) <= {
+            str,
+            type(None),
+        }:
+            raise ValueError("its earlier grids are not those of its config")
 
 
 def _damaged_manifest(file: Path, reason: str) -> DamageError:
@@ -73,21 +97,36 @@ def load_results(path: str | Path) -> xr.Dataset:
     """
     path = Path(path)
     require_plain_entries(path)
-    manifest, markers = read_manifest(path), read_markers(path)  # data precede markers
-    return read_results(path, manifest, markers)
+
+    def read() -> xr.Dataset:
+        return read_results(path, *read_blocks(path))  # data precede markers
+
+    return read_settled(path, read)
 
 
-def read_results(path: Path, manifest: dict[str, Any], markers: Markers) -> xr.Dataset:
-    """The dataset, checked against manifest and markers; cells without marker are empty."""
-    folder = path / "results.zarr"
+def read_blocks(path: Path) -> tuple[dict[str, Any], Markers]:
+    """The manifest and the markers, with their cells on the present axes."""
+    manifest = read_manifest(path)
+    return manifest, located(path, manifest, read_markers(path))
+
+
+def read_results(
+    path: Path, manifest: dict[str, Any], markers: Markers, below: Path | None = None
+) -> xr.Dataset:
+    """The dataset, checked against manifest and markers; cells without marker are empty.
+
+    The data are those of the store, or those in the folder `below`.
+    """
+    folder = data_folder(path, manifest) if below is None else below / DATA
+    listed = metadata_file(path, manifest) if below is None else below / METADATA
     if not markers and not folder.exists():
         raise StoreError(
             f"store: {path} has no finished block yet; the command that made it goes on"
         )
     require_plain_files(folder)
-    _check_metadata(path, markers)
+    _check_metadata(folder, listed, markers)
     require_arrays(folder)
-    dataset = _load(path, markers)
+    dataset = _load(path, folder, markers)
     texts = {
         name: (coordinate.dims, np.array(coordinate.values.tolist()))
         for name, coordinate in dataset.coords.items()
@@ -100,37 +139,33 @@ def read_results(path: Path, manifest: dict[str, Any], markers: Markers) -> xr.D
             restorable=True,
         )
     done = finished_cells(path, dataset["status"].shape, markers)
-    _verify(path, dataset, markers)
+    _verify(path, folder, dataset, markers)
     for variable in dataset.data_vars.values():
         variable.values[~done] = np.nan if variable.dtype.kind == "f" else 0
     return dataset
 
 
-def _check_metadata(path: Path, markers: Markers) -> None:
+def _check_metadata(folder: Path, listed: Path, markers: Markers) -> None:
     """Compares zarr's metadata with their digest, which stores from before have not."""
-    listed = path / METADATA
     if not markers or not listed.exists():
         return
-    if read_file(listed).decode("latin").strip() != metadata_digest(path):
+    if read_file(listed).decode("latin").strip() != metadata_digest(folder):
         raise DamageError(
-            f"store: the metadata in {path / 'results.zarr'} are not what was written",
-            restorable=True,
+            f"store: the metadata in {folder} are not what was written", restorable=True
         )
 
 
-def metadata_digest(path: Path) -> str:
-    """SHA-256 of all files of zarr's metadata, with their names."""
-    folder = path / "results.zarr"
+def metadata_digest(folder: Path) -> str:
+    """SHA-256 of all files of a group's metadata, with their names."""
     return digest_files(folder, folder.rglob("zarr.json"))
 
 
-def _load(path: Path, markers: Markers) -> xr.Dataset:
+def _load(path: Path, folder: Path, markers: Markers) -> xr.Dataset:
     """All variables in memory.
 
     Where a chunk cannot be decoded, variables are read chunk by chunk: one that no finished block
     needs counts as empty.
     """
-    folder = path / "results.zarr"
     try:
         dataset = xr.open_zarr(folder, consolidated=False, chunks=None, zarr_format=3)
         for coordinate in dataset.coords.values():
@@ -144,15 +179,14 @@ def _load(path: Path, markers: Markers) -> xr.Dataset:
         return dataset.load()
     except Exception as error:  # and so do codecs
         reraise_unreadable(error)
-        return _load_chunks(path, dataset, markers)
+        return _load_chunks(path, folder, dataset, markers)
 
 
-def _load_chunks(path: Path, dataset: xr.Dataset, markers: Markers) -> xr.Dataset:
+def _load_chunks(path: Path, folder: Path, dataset: xr.Dataset, markers: Markers) -> xr.Dataset:
     """The chunks of all finished blocks; raises `DamageError` for those that cannot be decoded."""
     import zarr  # slow to import
 
-    folder = path / "results.zarr"
-    group = zarr.open_group(folder, mode="r", zarr_format=3)
+    group = zarr.open_group(folder, mode="r", zarr_format=3, use_consolidated=False)
     places: dict[tuple[int, ...], list[str]] = {}
     for name, marker in markers.items():
         for place in {tuple(cell[:-1]) for cell in marker["cells"]}:
@@ -178,7 +212,7 @@ def _load_chunks(path: Path, dataset: xr.Dataset, markers: Markers) -> xr.Datase
     return dataset.assign(loaded)
 
 
-def _verify(path: Path, dataset: xr.Dataset, markers: Markers) -> None:
+def _verify(path: Path, folder: Path, dataset: xr.Dataset, markers: Markers) -> None:
     """Raises `DamageError`, with all blocks whose values are not those that were written."""
     damaged = {
         name: variable
@@ -189,11 +223,11 @@ def _verify(path: Path, dataset: xr.Dataset, markers: Markers) -> None:
         != expected
     }
     if damaged:
-        if not (path / "results.zarr").exists():
-            raise OSError(errno.ENOENT, "it is no longer there", str(path / "results.zarr"))
+        if not folder.exists():
+            raise OSError(errno.ENOENT, "it is no longer there", str(folder))
         name, variable = next(iter(damaged.items()))
         raise DamageError(
-            f"store: {path / 'results.zarr' / variable} is damaged: the values of {len(damaged)} "
+            f"store: {folder / variable} is damaged: the values of {len(damaged)} "
             f"blocks, such as {name!r}, are not those that were written",
             [marker_file(path, block) for block in damaged],
             restorable=variable not in dataset,

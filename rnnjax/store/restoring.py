@@ -6,16 +6,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from rnnjax.store.layout import DATA, METADATA
 from rnnjax.store.limits import require_plain_files
 from rnnjax.store.manifest import StoreError, remove_leftovers, write_atomically
-from rnnjax.store.reading import METADATA, metadata_digest
+from rnnjax.store.reading import metadata_digest
 
 __all__ = ["remove_store_leftovers", "restored_metadata", "write_metadata_digest"]
 
 
 def write_metadata_digest(path: Path) -> None:
-    """Writes the digest of zarr's metadata."""
-    write_atomically(path / METADATA, metadata_digest(path) + "\n")
+    """Writes the digest of the metadata of the zarr group in `path`, beside the group."""
+    write_atomically(path / METADATA, metadata_digest(path / DATA) + "\n")
 
 
 @contextlib.contextmanager
@@ -62,10 +63,15 @@ def _content(file: Path) -> bytes | None:
 
 def remove_store_leftovers(path: Path) -> None:
     """Removes what killed processes left half-written: as the lock is held, none is alive."""
-    for folder in (path, path / "blocks"):
+    for folder in (path, path / "blocks", path / "states"):
         remove_leftovers(folder, age=0)
     for file in (path / "results.zarr").rglob("*.partial"):
         file.unlink(missing_ok=True)
-    for pattern in ("parameters/*.orbax-checkpoint-tmp*", ".results.zarr.*"):
+    for pattern in (
+        "parameters/*.orbax-checkpoint-tmp*",
+        ".results.zarr.*",
+        ".growing-*",
+        ".earlier-*",
+    ):
         for folder in path.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,6 @@ delete, so that the same command computes their blocks again.
 
 import errno
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,23 +29,38 @@ import xarray as xr
 
 from rnnjax.store.checked import write_checked
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
-from rnnjax.store.damage import DamageError, reraise_unreadable
-from rnnjax.store.limits import require_plain_entries, require_plain_files, require_size
-from rnnjax.store.manifest import StoreError, digest, first_difference, versions
-from rnnjax.store.markers import finished_cells, marker_file, read_markers
-from rnnjax.store.reading import (
-    FORMAT,
-    METADATA,
-    coordinate_digests,
-    read_manifest,
-    read_results,
-    value_digest,
+from rnnjax.store.damage import DamageError
+from rnnjax.store.earlier import (
+    begun,
+    epochs_of,
+    keep_earlier,
+    kept_apart,
+    more_epochs,
+    require_states,
 )
+from rnnjax.store.grid import Places, config_grid, grid_of, lacking, places, same_runs, united
+from rnnjax.store.growing import (
+    grow,
+    new_manifest,
+    now,
+    part,
+    read_backup,
+    settle,
+    spread,
+    write_group,
+)
+from rnnjax.store.layout import DATA, METADATA
+from rnnjax.store.limits import require_plain_entries, require_plain_files
+from rnnjax.store.manifest import StoreError, digest, versions
+from rnnjax.store.markers import finished_cells, located, marker_file, read_markers
+from rnnjax.store.reading import read_manifest, read_results, value_digest
 from rnnjax.store.restoring import (
     remove_store_leftovers,
     restored_metadata,
     write_metadata_digest,
 )
+from rnnjax.store.scatter import canonical, scatter
+from rnnjax.store.states import save_state
 
 __all__ = ["ResultStore"]
 
@@ -91,15 +105,7 @@ class ResultStore:
                 f"({getattr(error, 'strerror', None) or error})"
             ) from None
         try:
-            if not self._existing():  # another process may have written in between
-                self._write_manifest()
-            remove_store_leftovers(self.path)
-            if not read_markers(self.path):
-                self._begin()
-            self._read_or_restore()
-            import zarr  # slow to import
-
-            self._group = zarr.open_group(self.path / "results.zarr", mode="r+", zarr_format=3)
+            self._open()
         except BaseException as error:
             self._lock.release()
             if isinstance(error, OSError):
@@ -110,34 +116,65 @@ class ResultStore:
     def __exit__(self, *exception: object) -> None:
         self._lock.release()
 
-    def _existing(self) -> bool:
-        """Whether the folder holds a store of this config already; changes nothing."""
+    def _open(self) -> None:
+        """Mends what a killed process left and checks all data; the lock is held."""
+        manifest = self._existing()  # another process may have written since
+        if manifest is None:
+            manifest = new_manifest(self._config, self._template)
+            write_checked(self.path / "manifest.json", manifest)
+        elif _lost(self.path):
+            write_checked(self.path / "manifest.json", manifest)
+        settle(self.path, manifest)
+        remove_store_leftovers(self.path)
+        self._manifest, self._checked = manifest, None
+        self._prepared = False
+        self._more = more_epochs(manifest["config"], self._config)
+        grids = (config_grid(config) for config in (manifest["config"], self._config))
+        self._same = not self._more and len(set(grids)) == 1
+        if read_markers(self.path):
+            self._checked = self._read_or_restore()
+            return
+        self._require_blocks()
+        if self._same:
+            self._begin()
+
+    def _existing(self) -> dict[str, Any] | None:
+        """The manifest of the store that the folder holds already, or None; changes nothing.
+
+        Raises `StoreError` unless its runs and those of this config differ in their axes alone.
+        """
         if not self.path.exists():
-            return False
+            return None
         if not self.path.is_dir():
             raise StoreError(f"store: expected a folder, got the file {self.path}")
         require_plain_entries(self.path)
         names = {entry.name for entry in self.path.iterdir()}
         # The manifest is written first: a process that died before left at most these.
         if all(name == "lock" or name.startswith(".manifest.json.") for name in names):
-            return False
+            return None
         try:
             manifest = read_manifest(self.path)
         except DamageError:
+            manifest = read_backup(self.path)
+        if manifest is None:
             if self._is_mine(names):
-                return False
+                return None
             raise StoreError(
                 f"store: {self.path / 'manifest.json'} is missing or damaged, and the blocks do "
                 "not name this config; choose another folder, or the same config"
             ) from None
-        difference = first_difference(manifest["config"], self._config)
-        if difference is not None:
+        difference = same_runs(manifest["config"], self._config)
+        if more_epochs(manifest["config"], self._config):
+            require_states(self.path, manifest, epochs_of(self._config))
+        elif difference is not None:
             field, old, new = difference
+            earlier = kept_apart(self.path, self._config)
             raise StoreError(
                 f"store: {self.path} was made with another config: {field} is {old!r} there and "
                 f"{new!r} here; choose another folder, or the same config"
+                + (f" (the results of this one are in {earlier})" if earlier else "")
             )
-        return True
+        return manifest
 
     def _is_mine(self, names: set[str]) -> bool:
         """Whether a folder with a lost or damaged manifest is a store of this config.
@@ -160,69 +197,105 @@ class ResultStore:
         # Nothing is finished yet. The other names show that the manifest is not somebody else's.
         return {"results.zarr", "blocks", METADATA} <= names
 
-    def _write_manifest(self) -> None:
-        require_size(self._config)
-        manifest = {
-            "format": FORMAT,
-            "hash": digest(self._config),
-            "config": self._config,
-            "coordinates": coordinate_digests(self._template),
-            "versions": versions(),
-            "created": _now(),
-        }
-        write_checked(self.path / "manifest.json", manifest)
-
-    def _begin(self) -> None:
-        """Writes all variables, empty, where no block is finished."""
-        folder = self.path / "results.zarr"
-        if folder.exists() and not (self.path / "blocks").exists():
+    def _require_blocks(self) -> None:
+        """Makes the folder of markers; raises `StoreError` where it must have been there."""
+        if (self.path / DATA).exists() and not (self.path / "blocks").exists():
             raise StoreError(
                 f"store: {self.path} has lost its folder blocks, which says what is finished; put "
                 "it back, or choose another folder"
             )
         (self.path / "blocks").mkdir(exist_ok=True)
+
+    def _begin(self) -> None:
+        """Writes all variables, empty, where no block is finished."""
+        folder = self.path / DATA
         require_plain_files(folder)
         self._write_template(folder)
         write_metadata_digest(self.path)
 
-    def _read_or_restore(self) -> None:
+    def _read_or_restore(self) -> xr.Dataset:
         """Checks all data; where zarr's metadata are damaged, it tries again with new ones."""
         try:
-            self.read()
+            return self._read_all()
         except DamageError as error:
-            if not error.restorable and (self.path / METADATA).exists():
+            if not self._same or (not error.restorable and (self.path / METADATA).exists()):
                 raise
             with restored_metadata(self.path, self._write_template):
-                self.read()
+                return self._read_all()
+
+    def _read_all(self) -> xr.Dataset:
+        """The dataset over all axes of the store."""
+        return read_results(self.path, self._manifest, self._blocks())
+
+    def _blocks(self) -> dict[str, dict[str, Any]]:
+        """The markers, with their cells on the store's axes."""
+        return located(self.path, self._manifest, read_markers(self.path))
 
     def _write_template(self, folder: Path) -> None:
         """Writes all variables, empty, into `folder`, where nothing is kept."""
-        encoding = {
-            name: {"chunks": tuple(n if d in self._block_dims else 1 for d, n in v.sizes.items())}
-            for name, v in self._template.data_vars.items()
-        }
-        texts = {
-            name: coordinate.astype(object)
-            for name, coordinate in self._template.coords.items()
-            if coordinate.dtype.kind == "U"
-        }
-        self._template.assign_coords(texts).to_zarr(
-            folder, mode="w", consolidated=False, zarr_format=3, encoding=encoding
-        )
+        write_group(folder, self._template, self._block_dims)
+
+    def _places(self) -> Places | None:
+        """Positions of this config's runs in the store; None where the axes are the same."""
+        here, there = config_grid(self._config), config_grid(self._manifest["config"])
+        return None if here is None or there is None or here == there else places(here, there)
 
     def finished(self) -> np.ndarray:
         """Boolean array over the run dimensions: which cells are computed."""
-        return finished_cells(self.path, self._template["status"].shape, read_markers(self.path))
+        if self._more:
+            return np.zeros(self._template["status"].shape, bool)
+        blocks, at = self._blocks(), self._places()
+        if at is None:
+            return finished_cells(self.path, self._template["status"].shape, blocks)
+        shape = grid_of(self._manifest["config"]).shape
+        return at.take(finished_cells(self.path, shape, blocks), False)
+
+    def prepare(self) -> None:
+        """Makes room for the runs; a store of fewer labels grows, one of fewer epochs moves."""
+        if self._prepared:
+            return
+        old, blocks = self._manifest["config"], read_markers(self.path)
+        if not self._same and (not blocks or self._more or lacking(old, self._config)):
+            config, template = self._config, self._template
+            if blocks and self._more:
+                keep_earlier(self.path, self._manifest)
+            elif blocks:
+                config = united(old, self._config)
+                assert self._checked is not None
+                template = spread(self._checked, template, grid_of(old), grid_of(config))
+            arguments = self._manifest, blocks, config, template, self._block_dims, self._more
+            self._manifest, self._more = grow(self.path, *arguments), False
+        import zarr  # slow to import
+
+        self._checked = None
+        self._group = zarr.open_group(
+            self.path / DATA, mode="r+", zarr_format=3, use_consolidated=False
+        )
+        self._prepared = True
 
     def require_parameters(self) -> None:
         """Raises `StoreError` if a finished block was written without weights."""
-        lacking = [name for name in read_markers(self.path) if not has_weights(self.path, name)]
-        if lacking:
+        blocks = () if self._more else self._blocks()
+        without = [name for name in blocks if not has_weights(self.path, name)]
+        if without:
             raise DamageError(
-                f"store: {self.path} has no weights of {len(lacking)} finished blocks; choose "
+                f"store: {self.path} has no weights of {len(without)} finished blocks; choose "
                 "another folder, or train them again",
-                [marker_file(self.path, name) for name in lacking],
+                [marker_file(self.path, name) for name in without],
             )
+
+    def begun(self, cells: np.ndarray) -> np.ndarray:
+        """The epochs that each of the runs `cells`, [S, axes], has taken in an earlier store."""
+        found = np.zeros(len(cells), int)
+        for states in begun(self.path, self._config):
+            has = np.array([tuple(cell) in states.cells for cell in cells.tolist()])
+            found[has & (found == 0)] = states.epochs
+        return found
+
+    def load_states(self, cells: np.ndarray, epochs: int) -> dict[str, np.ndarray]:
+        """The states of training of the runs `cells` after these epochs, stacked."""
+        stores = begun(self.path, self._config)
+        return next(states for states in stores if states.epochs == epochs).load(cells)
 
     def write(
         self,
@@ -230,18 +303,27 @@ class ResultStore:
         cells: np.ndarray,
         values: Mapping[str, np.ndarray],
         weights: Weights | None = None,
+        states: Mapping[str, np.ndarray] | None = None,
         **facts: Any,
     ) -> None:
         """Writes a finished block, and then its marker; see `Sink.write`.
 
-        The marker's file has the block's name; the marker also holds the `facts`.
+        The marker's file has the block's name, with a suffix where the store has other axes or
+        has grown; the marker also holds the `facts`.
         """
+        self.prepare()
+        at = self._places()
+        if at is not None or self._manifest.get("grids"):
+            cells = cells if at is None else at.cells(cells)
+            name = f"{name}-{digest([self._manifest['hash'], cells.tolist()])[:8]}"
         file = marker_file(self.path, name)
         if file.exists():
             raise StoreError(f"store: block {name!r} is finished already")
         try:
             if weights is not None:
                 facts = {"weights": save_weights(self.path, name, weights), **facts}
+            if states is not None:
+                facts = {"state": save_state(self.path, name, states), **facts}
             self._write(file, cells, values, facts)
         except OSError as error:
             raise _without_access(self.path, error) from None
@@ -255,15 +337,15 @@ class ResultStore:
     ) -> None:
         # Digests are of what is kept, in the precision of the store.
         values = {
-            variable: _canonical(np.asarray(block, self._template[variable].dtype))
+            variable: canonical(np.asarray(block, self._template[variable].dtype))
             for variable, block in values.items()
         }
         for variable, block in values.items():
-            _scatter(self._array(variable), cells, block)
+            scatter(self._array(variable), cells, block)
         marker = {
             "cells": cells.tolist(),
-            "finished": _now(),
-            "sweep": digest(self._config),
+            "finished": now(),
+            "sweep": self._manifest["hash"],
             "versions": versions(),
             "digests": {variable: value_digest(block) for variable, block in values.items()},
             **facts,
@@ -279,40 +361,18 @@ class ResultStore:
 
     def read(self) -> xr.Dataset:
         """The dataset with all blocks written so far."""
-        return read_results(self.path, read_manifest(self.path), read_markers(self.path))
+        self.prepare()
+        dataset, at = self._read_all(), self._places()
+        return dataset if at is None else part(dataset, self._template, at)
 
 
-def _scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:
-    """Writes rows chunk by chunk: each chunk is read, changed and replaced as a whole."""
-    for chunk in np.unique(cells[:, :-1], axis=0):
-        inside = np.all(cells[:, :-1] == chunk, axis=1)
-        rows = _rows(array, tuple(chunk))
-        rows[cells[inside, -1]] = block[inside]
-        array[tuple(chunk)] = rows
-
-
-def _rows(array: Any, chunk: tuple[int, ...]) -> np.ndarray:
-    """A chunk's values; empty ones where it cannot be decoded.
-
-    Opening the store has checked all finished blocks, so that no such chunk holds any.
-    """
+def _lost(path: Path) -> bool:
+    """Whether the manifest is missing or damaged."""
     try:
-        return array[chunk]
-    except Exception as error:  # codecs raise errors of their own
-        reraise_unreadable(error)
-        fill = np.nan if array.dtype.kind == "f" else 0
-        return np.full(array.shape[len(chunk) :], fill, array.dtype)
-
-
-def _canonical(block: np.ndarray) -> np.ndarray:
-    """The same values with one bit pattern of NaN: zarr does not store chunks of NaN alone."""
-    if block.dtype.kind != "f":
-        return block
-    return np.where(np.isnan(block), block.dtype.type(np.nan), block)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+        read_manifest(path)
+    except DamageError:
+        return True
+    return False
 
 
 def _without_access(path: Path, error: OSError) -> OSError:

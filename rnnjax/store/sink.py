@@ -22,12 +22,25 @@ class Sink(Protocol):
         """Raises `StoreError` if a finished block was written without weights."""
         ...
 
+    def begun(self, cells: np.ndarray) -> np.ndarray:
+        """The epochs that each of the runs `cells`, [S, dimensions], can go on from; 0 if none."""
+        ...
+
+    def load_states(self, cells: np.ndarray, epochs: int) -> Mapping[str, np.ndarray]:
+        """The states of training of the runs `cells` after these epochs, as given to `write`."""
+        ...
+
+    def prepare(self) -> None:
+        """Makes room for the sweep's runs, once it is certain that they are computed."""
+        ...
+
     def write(
         self,
         name: str,
         cells: np.ndarray,
         values: Mapping[str, np.ndarray],
         weights: Weights | None = None,
+        states: Mapping[str, np.ndarray] | None = None,
         **facts: Any,
     ) -> None:
         """Writes a finished block.
@@ -37,6 +50,7 @@ class Sink(Protocol):
             cells: indices of its runs on the run dimensions, [S, dimensions].
             values: results by variable, [S] or [S, step].
             weights: the block's weights, if they are kept.
+            states: its runs' states of training, arrays [S, ...], if they are kept.
             facts: further plain data about the block.
         """
         ...

@@ -1,9 +1,10 @@
 """Sweeps: a task, a cell, a recipe, and named axes along which they vary."""
 
 import dataclasses
+import difflib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from rnnjax.tasks import Task
 from rnnjax.training import SETTINGS, TRACED, Recipe, Setup
 from rnnjax.validate import instance_of, one_of, shown
 
-__all__ = ["TRACED", "Axis", "Sweep"]
+__all__ = ["TRACED", "Axes", "Axis", "AxisError", "Sweep"]
 
 _REQUIRED = (*(name for name in SETTINGS if SETTINGS[name].neutral is None), "seed")
 
@@ -28,6 +29,55 @@ class Axis(NamedTuple):
     name: str
     labels: tuple[Any, ...]
     values: tuple[Any, ...]
+
+
+class AxisError(ValueError, KeyError):
+    """An axis that a sweep has not."""
+
+    __str__ = ValueError.__str__
+
+
+class Axes(Mapping[str, tuple[Any, ...]]):
+    """The axes of a sweep: name -> values, in the order of the results' dimensions.
+
+    Raises `ValueError` for a name that is no axis, and suggests the nearest.
+    """
+
+    __slots__ = ("_axes",)
+
+    def __init__(self, axes: tuple[Axis, ...]):
+        self._axes = axes
+
+    @property
+    def as_tuple(self) -> tuple[Axis, ...]:
+        """The axes with their labels."""
+        return self._axes
+
+    def __getitem__(self, name: str) -> tuple[Any, ...]:
+        for axis in self._axes:
+            if axis.name == name:
+                return axis.values
+        try:
+            one_of("axis", name, list(self))
+        except ValueError as error:
+            raise AxisError(str(error)) from None
+        raise AssertionError
+
+    def __iter__(self) -> Iterator[str]:
+        return (axis.name for axis in self._axes)
+
+    def __len__(self) -> int:
+        return len(self._axes)
+
+    def __eq__(self, other: object) -> bool:
+        return self._axes == other._axes if isinstance(other, Axes) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._axes)
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{axis.name!r}: {axis.labels}" for axis in self._axes)
+        return f"Axes({{{values}}})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +115,16 @@ class Sweep:
         by_name = {axis.name: axis for axis in given}
         for name in _REQUIRED:
             if name not in by_name:
-                raise ValueError(f"axes: expected an axis {name!r}, got {', '.join(by_name)}")
+                raise ValueError(
+                    f"axes: expected an axis {name!r}, got {', '.join(by_name)}"
+                    f"{_hint(name, by_name)}"
+                )
         for name, part in (("task", self.task), ("cell", self.cell)):
             if part is None and name not in by_name:
                 raise ValueError(f"{name}: expected a spec, or an axis {name!r}, got neither")
         ordered = [axis for axis in given if axis.name not in TRACED]
         ordered += [by_name[name] for name in TRACED if name in by_name]
-        object.__setattr__(self, "axes", tuple(ordered))
+        object.__setattr__(self, "axes", Axes(tuple(ordered)))
         for _, setup in self.setups():  # checks every combination by building it
             for name, setting in SETTINGS.items():
                 if name in by_name:
@@ -90,8 +143,17 @@ class Sweep:
     @property
     def dimensions(self) -> tuple[Axis, ...]:
         """The axes in the order of the results' dimensions: the traced ones last."""
-        assert not isinstance(self.axes, Mapping)
-        return self.axes
+        assert isinstance(self.axes, Axes)
+        return self.axes.as_tuple
+
+    def with_axes(self, **axes: Sequence[Any] | Mapping[str, Any]) -> "Sweep":
+        """The sweep with other values on these axes, which are added where they are new.
+
+        For example `sweep.with_axes(seed=range(20))`. Raises `ValueError` as `Sweep` does.
+        """
+        new = {axis.name: axis for axis in _axes(axes)}
+        kept = [new.pop(axis.name, axis) for axis in self.dimensions]
+        return dataclasses.replace(self, axes=(*kept, *new.values()))
 
     def axis(self, name: str) -> Axis:
         """The axis called `name`; raises `ValueError` if there is none."""
@@ -142,7 +204,14 @@ def _fields(spec: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(spec) if field.name not in _FIXED]
 
 
+def _hint(name: str, given: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, [other for other in given if other not in TRACED], n=1)
+    return f" (did you mean {name!r} for {near[0]!r}?)" if near else ""
+
+
 def _axes(given: Any) -> tuple[Axis, ...]:
+    if isinstance(given, Axes):
+        return given.as_tuple
     if isinstance(given, Mapping):
         for name in given:
             instance_of("axes", name, str)

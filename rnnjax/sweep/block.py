@@ -1,7 +1,8 @@
 """Training of one block: runs of one program, from the first step to the evaluation."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -17,9 +18,10 @@ from rnnjax.sweep.programs import (
     init_block,
     start_block,
 )
-from rnnjax.training import Hyper, Run, Setup, Status, setting_values
+from rnnjax.sweep.states import halted, packed, running_again, with_last_params
+from rnnjax.training import Hyper, Recipe, Run, Setup, Status, setting_values
 
-__all__ = ["BlockResult", "Segment", "train_block"]
+__all__ = ["BlockResult", "Segment", "Transfer", "train_block"]
 
 
 class Segment(NamedTuple):
@@ -43,6 +45,22 @@ class BlockResult(NamedTuple):
     """Raw weights before and after training, stacked over runs; None if they are not kept."""
     held_out_loss: np.ndarray | None = None
     """Held-out loss at the end of every epoch, [S, epochs]; None without validation."""
+    states: dict[str, np.ndarray] | None = None
+    """States of training at the end, arrays [S, ...]; None if they are not kept."""
+
+
+class Transfer(NamedTuple):
+    """What goes from host to devices before the first step, and back after the last one."""
+
+    weights: bool = True
+    """Whether to return the weights, initial and trained."""
+    states: bool = False
+    """Whether to return the states of training, for a call with more epochs."""
+    earlier: Mapping[str, np.ndarray] | None = None
+    """Those of a call with fewer epochs, from which the runs go on; None to begin."""
+
+
+_RESULTS_AND_WEIGHTS = Transfer()
 
 
 @dataclasses.dataclass
@@ -58,6 +76,11 @@ class _BlockState:
     values: dict[str, np.ndarray]
     params: Any
     held_out_loss: np.ndarray | None
+    keep_states: bool = False
+    last: Any = None
+    """Weights at the end of the last epoch, before those with the lowest loss replace them."""
+    final: Run | None = None
+    """All members at their end, if states are kept."""
 
 
 def train_block(
@@ -68,7 +91,7 @@ def train_block(
     size: int,
     segment: int,
     shrinks: Callable[[int, int], bool] = lambda now, fewer: False,
-    keep_parameters: bool = True,
+    transfer: Transfer = _RESULTS_AND_WEIGHTS,
     on_segment: Callable[[Segment], None] | None = None,
 ) -> BlockResult:
     """Trains S runs to their end.
@@ -81,39 +104,62 @@ def train_block(
         segment: steps per segment; the host reads losses and status after each.
         shrinks: called with the size of the program and a smaller size, at most half of it, that
             holds all unfinished runs; returns whether to continue with a program of that size.
-        keep_parameters: whether to copy the weights, initial and trained, to the host.
+        transfer: what to return besides the results, and earlier states to go on from.
         on_segment: called after every segment.
     """
     count = len(hyper.seed)
     size = layout.padded(max(size, count))
-    recipe = setup.recipe
     hyper = jax.device_put(pad_to(size, _cast(hyper, count)), layout.sharding())
     active = jax.device_put(jnp.arange(size) < count, layout.sharding())
     with layout.context():
         params = init_block(setup.cell, layout, hyper.seed)
         initial = None
-        if keep_parameters:
+        if transfer.weights:
             initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), params)
-        held_out_loss = None
-        if recipe.validates:
-            held_out_loss = np.full((count, recipe.epochs), np.nan, "f4")
-        state = _BlockState(
-            runs=start_block(setup, layout, hyper, params, active),
-            members=np.arange(count),
-            taken=0,
-            losses=np.full((count, recipe.steps), np.nan, np.float32),
-            values={},
-            params=None,
-            held_out_loss=held_out_loss,
-        )
+        runs = start_block(setup, layout, hyper, params, active)
+        state = _begin(setup.recipe, runs, count, transfer.states)
+        if transfer.earlier is not None:
+            _go_on(layout, state, transfer.earlier)
         while True:
             running = _advance(setup, layout, state, segment, on_segment)
             if not running.any():
                 break
-            _shrink(setup, layout, state, running, shrinks, keep_parameters)
-        _collect(setup, layout, state, keep_parameters)
+            _shrink(setup, layout, state, running, shrinks, transfer.weights)
+        _collect(setup, layout, state, transfer.weights)
     weights = None if initial is None else Weights(initial, state.params)
-    return BlockResult(state.losses, state.values, weights, state.held_out_loss)
+    kept = None
+    if state.final is not None:
+        kept = packed(state.final, state.losses, state.held_out_loss)
+    return BlockResult(state.losses, state.values, weights, state.held_out_loss, kept)
+
+
+def _begin(recipe: Recipe, runs: Run, count: int, keep_states: bool) -> _BlockState:
+    """The state of a block before its first step."""
+    held_out_loss = None
+    if recipe.validates:
+        held_out_loss = np.full((count, recipe.epochs), np.nan, "f4")
+    return _BlockState(
+        runs=runs,
+        members=np.arange(count),
+        taken=0,
+        losses=np.full((count, recipe.steps), np.nan, np.float32),
+        values={},
+        params=None,
+        held_out_loss=held_out_loss,
+        keep_states=keep_states,
+    )
+
+
+def _go_on(layout: Layout, state: _BlockState, states: Mapping[str, np.ndarray]) -> None:
+    """Puts the runs of an earlier call, and their losses, in place of new ones."""
+    count, size = len(state.members), state.runs.status.shape[0]
+    runs = halted(pad_to(size, running_again(states, state.runs)), count)
+    state.runs = jax.device_put(runs, layout.sharding())
+    state.taken = states["losses"].shape[1]
+    state.losses[:, : state.taken] = states["losses"]
+    if state.held_out_loss is not None:
+        earlier = states["held_out_loss"]
+        state.held_out_loss[:, : earlier.shape[1]] = earlier
 
 
 def _cast(hyper: Hyper, count: int) -> Hyper:
@@ -140,7 +186,7 @@ def _shrink(
         return
     _collect(setup, layout, state, keep_parameters)
     kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(running)], state.runs)
-    kept = _halt_padding(pad_to(smaller, kept), count)
+    kept = halted(pad_to(smaller, kept), count)
     state.runs = jax.device_put(kept, layout.sharding())
     state.members = state.members[running]
 
@@ -163,6 +209,8 @@ def _advance(
     state.losses[members, begin : state.taken] = losses[: len(members), : state.taken - begin]
     if state.held_out_loss is not None and state.taken % recipe.steps_per_epoch == 0:
         epoch = state.taken // recipe.steps_per_epoch
+        if state.keep_states and epoch == recipe.epochs:
+            state.last = jax.tree.map(np.array, state.runs.params)
         state.runs = end_epoch_block(setup, layout, state.runs)
         validation = state.runs.validation
         assert validation is not None
@@ -175,11 +223,6 @@ def _advance(
         remaining = int(running.sum()) * (setup.recipe.steps - state.taken)
         on_segment(Segment(setup, int(steps), state.losses.size - remaining))
     return running
-
-
-def _halt_padding(runs: Run, count: int) -> Run:
-    padding = jnp.arange(runs.status.shape[0]) >= count
-    return runs._replace(status=jnp.where(padding, Status.EXHAUSTED, runs.status).astype(jnp.int32))
 
 
 def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: bool) -> None:
@@ -200,6 +243,8 @@ def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: 
     }
     for name, new in values.items():
         state.values[name] = _place(state.values.get(name), members, np.asarray(new))
+    if state.keep_states:
+        _collect_states(state)
     if not keep_parameters:
         return
     params = jax.tree.map(np.asarray, state.runs.params)
@@ -209,6 +254,18 @@ def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: 
         state.params = jax.tree.map(
             lambda old, new: _place(old, members, new), state.params, params
         )
+
+
+def _collect_states(state: _BlockState) -> None:
+    """Replaces the states of the members by the present ones."""
+    runs = jax.tree.map(np.asarray, state.runs)
+    if state.last is not None:
+        runs = with_last_params(runs, state.last)
+    if state.final is None:
+        state.final = jax.tree.map(lambda new: _place(None, state.members, new), runs)
+    else:
+        place = functools.partial(_place, members=state.members)
+        state.final = jax.tree.map(lambda old, new: place(old, new=new), state.final, runs)
 
 
 def _place(old: np.ndarray | None, members: np.ndarray, new: np.ndarray) -> np.ndarray:

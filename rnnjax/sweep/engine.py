@@ -2,12 +2,11 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 import numpy as np
@@ -15,15 +14,17 @@ import xarray as xr
 
 from rnnjax.cells import UnrolledCell
 from rnnjax.devices import Layout, default_layout
-from rnnjax.store import ResultStore, Sink, describe
+from rnnjax.store import ResultStore, Sink
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import Ahead, ProgramKey, blocks_ahead
 from rnnjax.sweep.axes import Sweep
-from rnnjax.sweep.block import BlockResult, Segment, train_block
+from rnnjax.sweep.block import BlockResult, Segment, Transfer, train_block
+from rnnjax.sweep.blocks import Block, begun, block_name, found, unfinished
+from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.results import LossRecord, empty_results, thinned
 from rnnjax.sweep.sizing import runs_per_save, segment_steps, shrinking_rule
-from rnnjax.training import Hyper, Setup
+from rnnjax.training import Hyper
 from rnnjax.validate import flag, fraction, instance_of, one_of, positive_integer, whole
 
 __all__ = ["Block", "Engine", "Progress", "block_programs", "plan", "run_sweep", "sweep_config"]
@@ -64,6 +65,9 @@ class Engine:
     """Largest number of recorded losses per run."""
     spacing: str = "even"
     """`even` or `log` spacing of the recorded losses."""
+    keep_state: bool = False
+    """Whether a folder also keeps the states of training (weights, optimizer, all losses), so that
+    a later call with more epochs goes on from there."""
 
     def __post_init__(self):
         if self.ahead is not None:
@@ -75,6 +79,7 @@ class Engine:
                 positive_integer(name, value)
         if self.compact is not None:
             flag("compact", self.compact)
+        flag("keep_state", self.keep_state)
         positive_integer("points", self.points)
         fraction("memory_share", self.memory_share, open_below=True)
         one_of("share", self.share, ("runs", "units"))
@@ -86,34 +91,11 @@ class Engine:
         return LossRecord(self.points, self.spacing)
 
 
-class Block(NamedTuple):
-    """Runs that train together in one program."""
-
-    setup: Setup
-    cells: np.ndarray
-    """Indices of the runs on the sweep's axes, [S, axes]."""
-    hyper: Hyper
-    """Their traced settings, arrays [S]."""
-    size: int
-    """Runs in the program, padding included."""
-    name: str
-
-    @property
-    def runs(self) -> int:
-        """Number of runs, S, without padding."""
-        return len(self.cells)
-
-    def part(self, chosen: slice | np.ndarray, **changes: Any) -> "Block":
-        """The block with only the `chosen` of its runs."""
-        hyper = Hyper(*(values[chosen] for values in self.hyper))
-        return self._replace(cells=self.cells[chosen], hyper=hyper, **changes)
-
-
 class Progress(Protocol):
     """Callbacks of a sweep, such as those of `rnnjax.sweep.ProgressBar`."""
 
-    def begin(self, blocks: list[Block], finished: int) -> None:
-        """Called once, with the blocks to compute and the number of runs that the store has."""
+    def begin(self, blocks: list[Block], finished: int, found: int) -> None:
+        """Called once, with the blocks to compute, and the runs and blocks that the store has."""
 
     def compile(self, block: Block) -> None:
         """Called before a block whose programs are still being compiled."""
@@ -152,30 +134,14 @@ def plan(
             values = {name: value[i] for (name, value), i in zip(traced.items(), at, strict=True)}
             neutral = {name: np.full(runs, n) for name, n in Hyper._field_defaults.items()}
             hyper = Hyper(**{**neutral, **values})
-            name = _block_name(sweep, place, cells)
+            name = block_name(sweep, place, cells)
             blocks.append(Block(setup, cells, hyper, min(fits, count), name))
     return blocks
 
 
-def _block_name(sweep: Sweep, place: tuple[int, ...], cells: np.ndarray) -> str:
-    labels = [str(axis.labels[i]) for axis, i in zip(sweep.static_axes, place, strict=True)]
-    readable = "-".join("".join(c if c.isalnum() else "_" for c in label) for label in labels)
-    return f"{readable[:80]}-{_fingerprint(cells)}".strip("-")
-
-
-def _fingerprint(cells: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(cells, np.int64).tobytes()).hexdigest()[:8]
-
-
 def sweep_config(sweep: Sweep, engine: Engine) -> dict[str, Any]:
     """Description of a sweep for its store: the whole spec, and which losses are kept."""
-    return {
-        **describe(sweep),
-        "dimensions": [axis.name for axis in sweep.dimensions],
-        "labels": {axis.name: describe(axis.labels) for axis in sweep.static_axes},
-        "axes": {axis.name: describe(axis.values) for axis in sweep.dimensions},
-        **engine.recorded._asdict(),
-    }
+    return describe_sweep(sweep, engine.recorded)
 
 
 def run_sweep(
@@ -190,8 +156,9 @@ def run_sweep(
 ) -> xr.Dataset:
     """Trains every network of a sweep; returns their results with one dimension per axis.
 
-    A store keeps finished blocks, which are not computed again: the same call after an
-    interruption continues where it stopped.
+    A store keeps finished blocks, which are not computed again: after an interruption the same call
+    continues, a call with more values on the axes computes what is missing, one with fewer returns
+    a part. With more epochs runs go on from the states in a folder (`Engine.keep_state`).
 
     Args:
         sweep: the runs.
@@ -200,32 +167,31 @@ def run_sweep(
         engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
         keep_parameters: whether the store keeps weights, initial and trained.
-        after_block: called with the results so far after every block; without a folder this is the
-            dataset that is being filled.
+        after_block: called after every block with the results so far (without a folder, no copy).
 
     Returns:
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
 
     Raises:
-        ValueError: a mask of another shape, weights to keep without a store, networks too large for
-            the memory, or a store that is in use, damaged or of another sweep (`StoreError`).
+        ValueError: a mask of another shape, weights or states to keep without a store, too large
+            networks, or a store that is in use, damaged or of another sweep (`StoreError`).
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
     instance_of("sweep", sweep, Sweep)
     mask = None if mask is None else _check_mask(sweep, mask)
-    if keep_parameters and store is None:
-        raise ValueError("keep_parameters: expected a store for the weights, got none")
+    _check_keeping(store, keep_parameters, engine.keep_state)
     layout = _layout(sweep, engine)
     with contextlib.ExitStack() as stack:
         template = empty_results(sweep, *engine.recorded)
         sink = _open(stack, store, sweep, engine, template)
         if keep_parameters:
             sink.require_parameters()
-        blocks = plan(sweep, layout, engine, mask)
-        planned = sum(block.runs for block in blocks)
-        blocks = list(_unfinished(blocks, sink.finished(), layout))
+        planned, finished = plan(sweep, layout, engine, mask), sink.finished()
+        pending = list(unfinished(planned, finished, layout))
+        sink.prepare()
+        blocks = list(begun(pending, sink))
         if progress is not None:
-            progress.begin(blocks, planned - sum(block.runs for block in blocks))
+            progress.begin(blocks, *found(planned, finished))
             stack.callback(progress.end)
         ahead = stack.enter_context(Ahead(blocks_ahead(layout, engine.ahead)))
         programs = [block_programs(block, layout, engine) for block in blocks]
@@ -238,6 +204,14 @@ def run_sweep(
             if after_block is not None:
                 after_block(sink.read())
         return sink.read()
+
+
+def _check_keeping(store: Any, keep_parameters: bool, keep_state: bool) -> None:
+    if keep_parameters and store is None:
+        raise ValueError("keep_parameters: expected a store for the weights, got none")
+    if keep_state and not isinstance(store, str | Path):
+        kind = "none" if store is None else f"a {type(store).__name__}"
+        raise ValueError(f"keep_state: expected a folder for the states, got {kind}")
 
 
 def _check_mask(sweep: Sweep, mask: Any) -> np.ndarray:
@@ -260,8 +234,7 @@ def _open(
     """The sink of a sweep; a folder stays locked until `stack` is closed."""
     if store is None or isinstance(store, MemoryStore):
         memory = MemoryStore() if store is None else store
-        memory.open(sweep, engine.recorded)
-        return memory
+        return memory.open(sweep, engine.recorded)
     return stack.enter_context(ResultStore(store, template, sweep_config(sweep, engine)))
 
 
@@ -275,23 +248,6 @@ def _layout(sweep: Sweep, engine: Engine) -> Layout:
                 "cell with a kernel of its own (latent)"
             )
     return layout
-
-
-def _unfinished(blocks: list[Block], finished: np.ndarray, layout: Layout) -> Iterator[Block]:
-    """The blocks without their finished runs; the size of the program does not change.
-
-    Raises `ValueError` for networks too large for the memory.
-    """
-    for block in blocks:
-        pending = ~finished[tuple(block.cells.T)]
-        if pending.any():
-            cost.require_memory(block.setup, layout)
-        if pending.all():
-            yield block
-        elif pending.any():
-            readable = block.name.rpartition("-")[0]
-            name = f"{readable}-{_fingerprint(block.cells[pending])}".strip("-")
-            yield block.part(pending, name=name)
 
 
 def block_programs(block: Block, layout: Layout, engine: Engine) -> ProgramKey:
@@ -310,6 +266,8 @@ def _run_block(
     keep_parameters: bool,
 ) -> None:
     begin = time.time()
+    if block.begun:
+        block = block._replace(states=sink.load_states(block.cells, block.begun))
     result = _train_within_memory(block, layout, engine, progress, keep_parameters)
     seconds = time.time() - begin
     values = dict(result.values)
@@ -321,7 +279,7 @@ def _run_block(
             held_out_loss = result.held_out_loss
         values["held_out_loss"] = held_out_loss
     sink.write(
-        block.name, block.cells, values, result.weights,
+        block.name, block.cells, values, result.weights, result.states,
         started=begin, seconds=round(seconds, 3), device=layout.devices[0].device_kind,
         devices=len(layout.devices), map_width=layout.map_width, share=layout.share,
     )  # fmt: skip
@@ -340,7 +298,7 @@ def _train_within_memory(
         return train_block(
             setup, block.hyper, layout,
             size=programs.size,
-            keep_parameters=keep_parameters,
+            transfer=Transfer(keep_parameters, engine.keep_state, block.states),
             segment=programs.segment,
             shrinks=shrinking_rule(setup, layout, engine.compact),
             on_segment=None if progress is None else lambda s: progress.advance(block, s),

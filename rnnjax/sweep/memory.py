@@ -1,5 +1,6 @@
 """Results and weights of a sweep in memory."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,33 +8,47 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store import StoreError, Weights, gather_weights
-from rnnjax.sweep.axes import Sweep
+from rnnjax.store.grid import Places, grid_of, lacking, places, same_runs, united
+from rnnjax.store.growing import part, spread
+from rnnjax.sweep.axes import Axis, Sweep
+from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.results import LossRecord, empty_results
 
 __all__ = ["MemoryStore"]
 
 
 class MemoryStore:
-    """Keeps the results and weights of one sweep in memory, in place of a folder.
+    """Keeps the results and weights of a sweep in memory, in place of a folder.
 
         memory = rnnjax.sweep.MemoryStore()
         results = rnnjax.run_sweep(sweep, memory, keep_parameters=True)
         population = rnnjax.load_population(memory, hidden=64)
 
-    The same call after an interruption continues where it stopped, as with a folder.
+    The same call after an interruption continues where it stopped, and the call with more values on
+    the axes computes what is missing, as with a folder.
     """
 
     def __init__(self):
         self._opened: tuple[Sweep, LossRecord] | None = None
         self._blocks: list[tuple[np.ndarray, Weights | None]] = []
 
-    def open(self, sweep: Sweep, recorded: LossRecord) -> None:
-        """Makes room for a sweep's results; raises `StoreError` if it holds another sweep's."""
+    def open(self, sweep: Sweep, recorded: LossRecord) -> "_Window":
+        """The part of the store for a sweep's results.
+
+        Raises `StoreError` if it holds another sweep's: one that differs in more than the values on
+        its axes.
+        """
         if self._opened is None:
             self._opened = sweep, recorded
             self._dataset = empty_results(sweep, *recorded)
-        if self._opened != (sweep, recorded):
-            raise StoreError("store: expected an empty MemoryStore, got one of another sweep")
+        config, kept = describe_sweep(sweep, recorded), describe_sweep(*self._opened)
+        if difference := same_runs(kept, config):
+            field, old, new = difference
+            raise StoreError(
+                "store: expected an empty MemoryStore, got one of another sweep: "
+                f"{field} is {old!r} there and {new!r} here"
+            )
+        return _Window(self, sweep, recorded)
 
     @property
     def sweep(self) -> Sweep:
@@ -57,20 +72,29 @@ class MemoryStore:
             done[tuple(cells.T)] = True
         return done
 
+    def grow(self, sweep: Sweep) -> None:
+        """Makes room for the values that `sweep` has besides those that are kept."""
+        old, recorded = self._require_opened()
+        kept, config = describe_sweep(old, recorded), describe_sweep(sweep, recorded)
+        if not lacking(kept, config):
+            return
+        both = united(kept, config)
+        here, there = grid_of(kept), grid_of(both)
+        self._dataset = spread(self._dataset, empty_results(sweep, *recorded), here, there)
+        at = places(here, there)
+        self._blocks = [(at.cells(cells), weights) for cells, weights in self._blocks]
+        axes = [_joined(name, labels, sweep, old) for name, labels, _ in there.plain()]
+        self._opened = dataclasses.replace(sweep, axes=tuple(axes)), recorded
+
     def require_parameters(self) -> None:
         """Raises `StoreError` if a finished block was written without weights."""
         if any(weights is None for _, weights in self._blocks):
             raise StoreError("store: this MemoryStore kept no weights; train with keep_parameters")
 
-    def write(
-        self,
-        name: str,
-        cells: np.ndarray,
-        values: Mapping[str, np.ndarray],
-        weights: Weights | None = None,
-        **facts: Any,
+    def keep(
+        self, cells: np.ndarray, values: Mapping[str, np.ndarray], weights: Weights | None
     ) -> None:
-        """Keeps a finished block; see `rnnjax.store.Sink`."""
+        """Keeps a finished block, with cells on the axes of `sweep`."""
         for variable, block in values.items():
             self._dataset[variable].values[tuple(cells.T)] = block
         self._blocks.append((cells, weights))
@@ -86,8 +110,78 @@ class MemoryStore:
         All runs must belong to one program. Raises `StoreError` if they were not kept.
         """
         self.require_parameters()
-        blocks = ((held, lambda kept=kept: kept) for held, kept in self._blocks if kept is not None)
+        blocks = (
+            (held.tolist(), lambda kept=kept: kept)
+            for held, kept in self._blocks
+            if kept is not None
+        )
         try:
             return gather_weights(blocks, cells)
         except KeyError as missing:
             raise StoreError(f"store: this MemoryStore holds no finished run {missing}") from None
+
+
+def _joined(name: str, labels: Sequence[Any], *sweeps: Sweep) -> Axis:
+    """The axis with these labels, and the values that the sweeps give them."""
+    known = {
+        label: value
+        for axis in (sweep.axis(name) for sweep in sweeps)
+        for label, value in zip(axis.labels, axis.values, strict=True)
+    }
+    return Axis(name, tuple(labels), tuple(known[label] for label in labels))
+
+
+class _Window:
+    """The runs of one call of `run_sweep` in a `MemoryStore`; a `rnnjax.store.Sink`."""
+
+    def __init__(self, memory: MemoryStore, sweep: Sweep, recorded: LossRecord):
+        self._memory, self._sweep, self._recorded = memory, sweep, recorded
+
+    def _places(self) -> Places | None:
+        """Positions of the sweep's runs in the store; None where the axes are the same."""
+        here, there = (
+            grid_of(describe_sweep(sweep, self._recorded))
+            for sweep in (self._sweep, self._memory.sweep)
+        )
+        return None if here == there else places(here, there)
+
+    def finished(self) -> np.ndarray:
+        """Boolean array over the run dimensions: which cells are computed."""
+        at, done = self._places(), self._memory.finished()
+        return done if at is None else at.take(done, False)
+
+    def begun(self, cells: np.ndarray) -> np.ndarray:
+        """0: no run goes on from an earlier store."""
+        return np.zeros(len(cells), int)
+
+    def load_states(self, cells: np.ndarray, epochs: int) -> Mapping[str, np.ndarray]:
+        """Raises `StoreError`: states of training are kept in folders only."""
+        raise StoreError("store: a MemoryStore keeps no states of training")
+
+    def prepare(self) -> None:
+        """Makes room for the sweep's runs."""
+        self._memory.grow(self._sweep)
+
+    def require_parameters(self) -> None:
+        """Raises `StoreError` if a finished block was written without weights."""
+        self._memory.require_parameters()
+
+    def write(
+        self,
+        name: str,
+        cells: np.ndarray,
+        values: Mapping[str, np.ndarray],
+        weights: Weights | None = None,
+        states: Mapping[str, np.ndarray] | None = None,
+        **facts: Any,
+    ) -> None:
+        """Keeps a finished block, without its states; see `rnnjax.store.Sink`."""
+        at = self._places()
+        self._memory.keep(cells if at is None else at.cells(cells), values, weights)
+
+    def read(self) -> xr.Dataset:
+        """The dataset that is filled, or a copy of its part where it has more runs."""
+        at, dataset = self._places(), self._memory.read()
+        if at is None:
+            return dataset
+        return part(dataset, empty_results(self._sweep, *self._recorded), at)

@@ -39,17 +39,15 @@ class ProgressBar:
         self._announced = False
         self._machine: cost.Machine | None = None
 
-    def begin(self, blocks: list[Block], finished: int) -> None:
+    def begin(self, blocks: list[Block], finished: int, found: int) -> None:
         """Shows the empty bar, unless there are no blocks to compute.
 
-        The bar shows the share of these; a line above it states how many runs the store has.
+        The bar shows the share of these; a line above it states how many the store has.
         """
         if not blocks:
             return
         if finished and self._bar is None and not self._announced:
-            runs = sum(block.runs for block in blocks)
-            total = finished + runs
-            print(f"{self._label}: {finished} of {total} runs found", file=self._file)
+            print(_announcement(self._label, blocks, finished, found), file=self._file)
         self._announced = True
         self._bar = _Bar(
             total=1.0, desc=self._label, file=self._file, mininterval=0.5,
@@ -83,6 +81,14 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _announcement(label: str, blocks: list[Block], finished: int, found: int) -> str:
+    """How much of the work the store has."""
+    if found:
+        return f"{label}: {found} of {found + len(blocks)} blocks found, {len(blocks)} to do"
+    total = finished + sum(block.runs for block in blocks)
+    return f"{label}: {finished} of {total} runs found"
 
 
 def _condition(block: Block) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -136,7 +137,7 @@ def _slopes(widths: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.polyfit(np.log10(widths), np.log10(values[:, usable]), 1)[0]
 
 
-def _usable(values: np.ndarray) -> np.ndarray:
+def _usable(values: np.ndarray) -> Any:
     return (np.isfinite(values) & (values > 0)).all(axis=0)
 
 

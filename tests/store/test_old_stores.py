@@ -9,6 +9,7 @@ import pytest
 
 import rnnjax
 from rnnjax import Status, load_parameters, load_population
+from rnnjax.store import merge
 from rnnjax.sweep import FIELDS, Engine, LossRecord, MemoryStore, load_sweep
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "stores.tar.gz"
@@ -76,3 +77,22 @@ def test_an_old_population_is_saved_anew(stores, tmp_path):
     population = load_population(stores / "population")
     population.save(tmp_path / "new")
     chex.assert_trees_all_equal(load_population(tmp_path / "new").params, population.params)
+
+
+def test_an_old_sweep_grows_and_joins(stores, tmp_path):
+    path = stores / "sweep"
+    before, labels = rnnjax.load_results(path), {"hidden": 4, "nuclear": 0.01, "seed": 1}
+    weights = load_parameters(path, **labels)
+    sweep = load_sweep(path).with_axes(seed=(7, 1, 0), hidden=(4, 5, 3))
+    engine = Engine(points=4, spacing="log")
+    nothing = np.zeros(sweep.shape, bool)
+    grown = rnnjax.run_sweep(sweep, path, engine=engine, mask=nothing)
+    assert grown.sizes["seed"] == grown.sizes["hidden"] == 3
+    both = merge(path, stores / "sweep", into=tmp_path / "both")
+    for found in (grown, rnnjax.load_results(path), both):
+        for name in VALUES:
+            old = found[name].sel(seed=[0, 1], hidden=[3, 4]).values
+            np.testing.assert_array_equal(old, before[name], err_msg=name)
+        assert int((found["status"] > 0).sum()) == int((before["status"] > 0).sum())
+    for store in (path, tmp_path / "both"):
+        chex.assert_trees_all_equal(load_parameters(store, **labels), weights)

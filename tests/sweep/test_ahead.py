@@ -73,7 +73,7 @@ class Watch:
     def __init__(self):
         self.waited = []
 
-    def begin(self, blocks, finished):
+    def begin(self, blocks, finished, found):
         self.blocks = [block.name for block in blocks]
 
     def compile(self, block):

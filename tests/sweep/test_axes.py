@@ -1,6 +1,7 @@
 """Axes of sweeps: values, labels, order, and errors."""
 
 import dataclasses
+import pickle
 import re
 
 import jax.numpy as jnp
@@ -100,9 +101,40 @@ def test_sweeps_are_specs():
     assert dataclasses.replace(one, evaluation_trials=5).axes == one.axes
 
 
+def test_axes_are_a_mapping():
+    sweep = tiny.sweep(axes={"task": {"one": TASK}, "hidden": (4, 8)})
+    assert list(sweep.axes) == ["task", "hidden", "learning_rate", "seed"]
+    assert len(sweep.axes) == 4
+    assert dict(sweep.axes.items())["hidden"] == sweep.axes["hidden"] == (4, 8)
+    assert "hiden" not in sweep.axes and sweep.axes.get("hiden") is None
+    with pytest.raises(ValueError, match=r"^axis: .*got 'hiden' \(did you mean 'hidden'\?\)$"):
+        sweep.axes["hiden"]
+    again = Sweep(sweep.task, sweep.cell, sweep.recipe, sweep.axes, sweep.evaluation_trials)
+    assert again == sweep and hash(again) == hash(sweep)  # labels included
+    assert pickle.loads(pickle.dumps(sweep)) == sweep
+
+
+def test_axes_are_replaced_or_added():
+    sweep = tiny.sweep(axes={"hidden": {"small": 4, "large": 8}})
+    more = sweep.with_axes(seed=range(3), init=("gaussian", "xavier"))
+    assert more.axes["seed"] == (0, 1, 2)
+    assert list(more.axes) == ["hidden", "init", "learning_rate", "seed"]
+    assert more.axis("hidden") == sweep.axis("hidden")
+    assert more.with_axes(seed=(0, 1)).with_axes(init=("gaussian",)) != sweep
+    assert sweep.with_axes(hidden={"small": 4, "large": 8}) == sweep
+    for wrong, message in (
+        ({"sed": (1,)}, "axis: .*did you mean 'seed'"),
+        ({"seed": (1, 1)}, "seed: expected distinct"),
+        ({"epochs": (1, 2)}, "axis: 'epochs' cannot vary"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            sweep.with_axes(**wrong)
+
+
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
+        ({"learning_rate": (0.1,), "sed": (0,)}, "axes: .*did you mean 'seed' for 'sed'"),
         ({"seed": (0,)}, "axes: expected an axis 'learning_rate'"),
         ({"learning_rate": (0.1,)}, "axes: expected an axis 'seed'"),
         ({**RUNS, "seed": ()}, "seed: expected at least one value, got none"),

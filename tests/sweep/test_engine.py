@@ -220,7 +220,7 @@ class Recorder:
     def __init__(self):
         self.events, self.done, self.steps, self.compiled = [], {}, 0, []
 
-    def begin(self, blocks, finished):
+    def begin(self, blocks, finished, found):
         self.events.append("begin")
         self.total = sum(b.runs * b.setup.recipe.steps for b in blocks)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnjax.devices import default_layout
 from rnnjax.studies.launch import run_in_parallel_on_cpu
-from rnnjax.sweep.block import train_block
+from rnnjax.sweep.block import Transfer, train_block
 from rnnjax.training import Hyper, Setup
 
 __all__ = ["EpochCost", "epoch_cost"]
@@ -43,7 +43,7 @@ def _measure(setup: Setup, repeats: int, epochs: int) -> EpochCost:
     times = []
     train_block(
         dataclasses.replace(setup, recipe=recipe), hyper, default_layout(share="units"),
-        size=1, segment=epochs * recipe.steps_per_epoch, keep_parameters=False,
+        size=1, segment=epochs * recipe.steps_per_epoch, transfer=Transfer(weights=False),
         on_segment=lambda _: times.append(time.perf_counter()),
     )  # fmt: skip
     return EpochCost(seconds=[float(s) / epochs for s in np.diff(times)], peak_bytes=_peak_bytes())

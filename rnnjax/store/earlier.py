@@ -1,0 +1,158 @@
+"""More epochs: a store goes on from the states of an earlier one, which it keeps whole.
+
+The earlier store moves to the folder `earlier`, where it can be read as any other.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnjax.store.grid import config_grid, grid_of, places, same_runs
+from rnnjax.store.layout import BACKUP, DATA, METADATA
+from rnnjax.store.manifest import StoreError
+from rnnjax.store.markers import marker_file, read_markers
+from rnnjax.store.reading import read_blocks, read_manifest
+from rnnjax.store.states import load_state, state_file
+
+__all__ = [
+    "States",
+    "begun",
+    "epochs_of",
+    "keep_earlier",
+    "more_epochs",
+    "remove_left",
+    "require_states",
+]
+
+_EARLIER = "earlier"
+_PARTS = ("manifest.json", BACKUP, DATA, METADATA, "blocks", "parameters", "states")
+
+
+def epochs_of(config: Mapping[str, Any]) -> int | None:
+    """The number of epochs of a sweep's recipe."""
+    recipe = config.get("recipe")
+    return recipe.get("epochs") if isinstance(recipe, Mapping) else None
+
+
+def more_epochs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the sweep `new` has the runs of `old`, but for the values on axes and more epochs."""
+    before, after = epochs_of(old), epochs_of(new)
+    if before is None or after is None or before >= after or config_grid(new) is None:
+        return False
+    return same_runs({**old, "recipe": {**old["recipe"], "epochs": after}}, new) is None
+
+
+def keep_earlier(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Copies the store at `path` to its folder of earlier ones, by links where these are possible.
+
+    Files of a store are replaced and never changed, so that a link keeps what they hold.
+    """
+    target = path / _EARLIER / f"epochs-{epochs_of(manifest['config'])}"
+    folder = Path(tempfile.mkdtemp(dir=path, prefix=f".{_EARLIER}-"))
+    try:
+        folder.chmod(0o755)
+        for name in _PARTS:
+            source = path / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, copy_function=_link)
+            elif source.exists():
+                _link(source, folder / name)
+        target.parent.mkdir(exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)  # of an attempt that ended before its store began
+        folder.rename(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
+
+
+def remove_left(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Removes the blocks of the earlier store, which its own folder holds."""
+    left = set(manifest.get("left", ()))
+    for name, marker in read_markers(path).items() if left else ():
+        if marker.get("sweep") in left:
+            shutil.rmtree(path / "parameters" / name, ignore_errors=True)
+            state_file(path, name).unlink(missing_ok=True)
+            marker_file(path, name).unlink()
+
+
+def require_states(path: Path, manifest: Mapping[str, Any], epochs: int | None) -> None:
+    """Raises `StoreError` unless all finished runs of the store can go on."""
+    markers = read_markers(path)
+    lacking = [
+        n for n, m in markers.items() if "state" not in m or not state_file(path, n).exists()
+    ]
+    if lacking:
+        raise StoreError(
+            f"store: {path} was made with another config: recipe.epochs is "
+            f"{epochs_of(manifest['config'])} there and {epochs} here, and {len(lacking)} of its "
+            f"{len(markers)} blocks cannot go on, as they kept no state of training; choose "
+            "another folder, and keep the state there with Engine(keep_state=True)"
+        )
+
+
+def _has_state(store: Path, block: str, marker: Mapping[str, Any]) -> bool:
+    return "state" in marker and state_file(store, block).exists()
+
+
+def kept_apart(path: Path, config: Mapping[str, Any]) -> Path | None:
+    """The folder with an earlier store of this config, if there is one."""
+    for folder in path.glob(f"{_EARLIER}/epochs-{epochs_of(config)}"):
+        if same_runs(read_manifest(folder)["config"], config) is None:
+            return folder
+    return None
+
+
+class States(NamedTuple):
+    """A store that runs can go on from."""
+
+    path: Path
+    epochs: int
+    blocks: Mapping[str, Mapping[str, Any]]
+    cells: Mapping[tuple[int, ...], tuple[str, int]]
+    """Cell on the axes of the later store -> block and row."""
+
+    def load(self, cells: np.ndarray) -> dict[str, np.ndarray]:
+        """The states of the runs `cells`, stacked in this order."""
+        at = [self.cells[tuple(cell)] for cell in cells.tolist()]
+        loaded = {
+            name: load_state(self.path, name, self.blocks[name]["state"])
+            for name in dict.fromkeys(name for name, _ in at)
+        }
+        names = next(iter(loaded.values()))
+        return {leaf: np.stack([loaded[name][leaf][row] for name, row in at]) for leaf in names}
+
+
+def begun(path: Path, config: Mapping[str, Any]) -> Iterator[States]:
+    """The earlier stores of the one at `path`, with the runs of `config` that they hold.
+
+    Those with most epochs come first.
+    """
+    folders = [folder for folder in path.glob(f"{_EARLIER}/epochs-*") if folder.is_dir()]
+    stores = [(folder, read_manifest(folder)["config"]) for folder in folders]
+    for folder, held in sorted(stores, key=lambda store: -(epochs_of(store[1]) or 0)):
+        if not more_epochs(held, config):
+            continue
+        at, cells = places(grid_of(held), grid_of(config)), {}
+        blocks = read_blocks(folder)[1]
+        for name, marker in blocks.items():
+            if _has_state(folder, name, marker):
+                rows = marker.get("rows") or range(len(marker["cells"]))
+                there = at.cells(marker["cells"])
+                cells |= {
+                    tuple(cell): (name, row)
+                    for cell, row in zip(there.tolist(), rows, strict=True)
+                    if min(cell) >= 0
+                }
+        yield States(folder, epochs_of(held) or 0, blocks, cells)

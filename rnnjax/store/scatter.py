@@ -1,0 +1,38 @@
+"""Writing the values of a block into the chunks of a zarr array."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnjax.store.damage import reraise_unreadable
+
+__all__ = ["canonical", "scatter"]
+
+
+def scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:
+    """Writes rows chunk by chunk: each chunk is read, changed and replaced as a whole."""
+    for chunk in np.unique(cells[:, :-1], axis=0):
+        inside = np.all(cells[:, :-1] == chunk, axis=1)
+        rows = _rows(array, tuple(chunk))
+        rows[cells[inside, -1]] = block[inside]
+        array[tuple(chunk)] = rows
+
+
+def _rows(array: Any, chunk: tuple[int, ...]) -> np.ndarray:
+    """A chunk's values; empty ones where it cannot be decoded.
+
+    Opening the store has checked all finished blocks, so that no such chunk holds any.
+    """
+    try:
+        return array[chunk]
+    except Exception as error:  # codecs raise errors of their own
+        reraise_unreadable(error)
+        fill = np.nan if array.dtype.kind == "f" else 0
+        return np.full(array.shape[len(chunk) :], fill, array.dtype)
+
+
+def canonical(block: np.ndarray) -> np.ndarray:
+    """The same values with one bit pattern of NaN: zarr does not store chunks of NaN alone."""
+    if block.dtype.kind != "f":
+        return block
+    return np.where(np.isnan(block), block.dtype.type(np.nan), block)

@@ -1,0 +1,45 @@
+"""States of training on disk: all that a run needs to take further steps, one file per block."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from rnnjax.store.damage import DamageError
+from rnnjax.store.limits import read_file, require_memory
+from rnnjax.store.manifest import write_atomically
+
+__all__ = ["load_state", "save_state", "state_file"]
+
+
+def state_file(store: Path, block: str) -> Path:
+    """The file with the states of a block's runs."""
+    return store / "states" / f"{block}.npz"
+
+
+def save_state(store: Path, block: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Writes the states of a block, arrays [S, ...]; returns their digest."""
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    file = state_file(store, block)
+    file.parent.mkdir(exist_ok=True)
+    write_atomically(file, content.getvalue())
+    return hashlib.sha256(content.getvalue()).hexdigest()
+
+
+def load_state(store: Path, block: str, expected: str) -> dict[str, np.ndarray]:
+    """The states of a block, compared with their digest; raises `DamageError`."""
+    file = state_file(store, block)
+    content = read_file(file)
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise DamageError(f"store: {file} is not what was written", [file])
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            require_memory(str(file), sum(info.file_size for info in archive.infolist()))
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DamageError(f"store: {file} is damaged ({error})", [file]) from None

@@ -1,0 +1,94 @@
+"""Blocks of a sweep: runs that train together, and which of them a store has already."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnjax.devices import Layout
+from rnnjax.store import Sink
+from rnnjax.sweep import cost
+from rnnjax.sweep.axes import Sweep
+from rnnjax.training import Hyper, Setup
+
+__all__ = ["Block", "begun", "block_name", "found", "unfinished"]
+
+
+class Block(NamedTuple):
+    """Runs that train together in one program."""
+
+    setup: Setup
+    cells: np.ndarray
+    """Indices of the runs on the sweep's axes, [S, axes]."""
+    hyper: Hyper
+    """Their traced settings, arrays [S]."""
+    size: int
+    """Runs in the program, padding included."""
+    name: str
+    begun: int = 0
+    """Epochs that the runs have taken in an earlier store."""
+    states: Mapping[str, np.ndarray] | None = None
+    """Their states of training after these, while the block trains."""
+
+    @property
+    def runs(self) -> int:
+        """Number of runs, S, without padding."""
+        return len(self.cells)
+
+    def part(self, chosen: slice | np.ndarray, **changes: Any) -> "Block":
+        """The block with only the `chosen` of its runs."""
+        hyper = Hyper(*(values[chosen] for values in self.hyper))
+        states = self.states and {name: leaf[chosen] for name, leaf in self.states.items()}
+        return self._replace(cells=self.cells[chosen], hyper=hyper, states=states, **changes)
+
+
+def block_name(sweep: Sweep, place: tuple[int, ...], cells: np.ndarray) -> str:
+    """Name of the block with these cells: labels of its program, and a fingerprint."""
+    labels = [str(axis.labels[i]) for axis, i in zip(sweep.static_axes, place, strict=True)]
+    readable = "-".join("".join(c if c.isalnum() else "_" for c in label) for label in labels)
+    return f"{readable[:80]}-{_fingerprint(cells)}".strip("-")
+
+
+def _fingerprint(cells: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(cells, np.int64).tobytes()).hexdigest()[:8]
+
+
+def unfinished(blocks: list[Block], finished: np.ndarray, layout: Layout) -> Iterator[Block]:
+    """The blocks without their finished runs; the size of the program does not change.
+
+    Raises `ValueError` for networks too large for the memory.
+    """
+    for block in blocks:
+        pending = ~finished[tuple(block.cells.T)]
+        if pending.any():
+            cost.require_memory(block.setup, layout)
+        if pending.all():
+            yield block
+        elif pending.any():
+            yield _renamed(block, pending)
+
+
+def found(planned: list[Block], finished: np.ndarray) -> tuple[int, int]:
+    """How many runs of the planned blocks are finished, and how many blocks as a whole."""
+    done = [finished[tuple(block.cells.T)] for block in planned]
+    return sum(int(runs.sum()) for runs in done), sum(bool(runs.all()) for runs in done)
+
+
+def _renamed(block: Block, chosen: np.ndarray, **changes: Any) -> Block:
+    """The chosen runs of a block, with a name of their own."""
+    readable = block.name.rpartition("-")[0]
+    name = f"{readable}-{_fingerprint(block.cells[chosen])}".strip("-")
+    return block.part(chosen, name=name, **changes)
+
+
+def begun(blocks: list[Block], sink: Sink) -> Iterator[Block]:
+    """The blocks, each of runs that have taken equally many epochs in an earlier store."""
+    for block in blocks:
+        epochs = sink.begun(block.cells)
+        counts = sorted(set(epochs.tolist()), reverse=True)
+        if len(counts) == 1:
+            yield block._replace(begun=counts[0])
+            continue
+        for count in counts:
+            yield _renamed(block, epochs == count, begun=count)

@@ -1,0 +1,400 @@
+"""Stores that grow, are read in part and join, with invented results; nothing is trained."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import sys
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import tiny
+from rnnjax import StoreError, load_results
+from rnnjax.store import DamageError, ResultStore, merge
+from rnnjax.store.layout import BACKUP
+from rnnjax.sweep import FIELDS, Engine, LossRecord, MemoryStore, empty_results, sweep_config
+
+CONDITION = ("task", "hidden", "learning_rate", "seed")
+LABELS = {
+    "task": list(tiny.TASKS),
+    "hidden": [3, 4, 5],
+    "learning_rate": [0.03, 0.1, 0.3],
+    "seed": [0, 1, 2, 3, 7],
+}
+
+
+def sweep(task=("delayed_cue",), hidden=(3, 4), learning_rate=(0.1,), seed=(0, 1)):
+    tasks = [tiny.TASKS[name] for name in task]
+    axes = {"task": tasks, "hidden": hidden, "learning_rate": learning_rate, "seed": seed}
+    return tiny.sweep(axes=axes)
+
+
+def opened(path, sweep):
+    return ResultStore(path, empty_results(sweep), sweep_config(sweep, Engine()))
+
+
+def values_of(sweep, cells, shift=0.0):
+    """Results that depend on a run's labels alone."""
+    rows = []
+    for cell in cells:
+        run = [axis.labels[i] for axis, i in zip(sweep.dimensions, cell, strict=True)]
+        named = sorted(zip(sweep.axes, map(str, run), strict=True))
+        rng = np.random.default_rng(zlib.crc32(repr(named).encode()))
+        row = {name: rng.uniform(1, 4) + shift for name in FIELDS}
+        rows.append({**row, "loss": rng.normal(size=tiny.STEPS)})
+    kinds = {**{name: kind for name, (kind, _) in FIELDS.items()}, "loss": np.dtype("f4")}
+    return {name: np.array([row[name] for row in rows]).astype(kinds[name]) for name in kinds}
+
+
+def fill(store, sweep, some=1.0, draw=None, **how):
+    """Writes some of the runs that the store lacks, in blocks of at most three."""
+    pending = np.argwhere(~store.finished())
+    chosen = pending if draw is None else pending[draw.random(len(pending)) < some]
+    for begin in range(0, len(chosen), 3):
+        cells = chosen[begin : begin + 3]
+        # Blocks hold runs of one program.
+        for program in np.unique(cells[:, :-2], axis=0):
+            part = cells[np.all(cells[:, :-2] == program, axis=1)]
+            store.write(f"b{zlib.crc32(part.tobytes())}", part, values_of(sweep, part, **how))
+
+
+def expected(sweep, done):
+    dataset = empty_results(sweep)
+    cells = np.argwhere(done)
+    for name, values in values_of(sweep, cells).items() if len(cells) else ():
+        dataset[name].values[tuple(cells.T)] = values
+    return dataset
+
+
+def filled(path, of):
+    with opened(path, of) as store:
+        fill(store, of)
+    return path
+
+
+def facts(path):
+    """Times and contents of all markers."""
+    files = sorted((path / "blocks").glob("*.json"))
+    return {file.name: (file.stat().st_mtime_ns, file.read_text()) for file in files}
+
+
+def snapshot(path):
+    return {f: f.read_bytes() for f in sorted(path.rglob("*")) if f.is_file()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", range(3))
+def test_growth_and_views_equal_the_whole(case, tmp_path):
+    """Random requests, one after another, each with some of its missing runs computed."""
+    draw, memory, path = np.random.default_rng(case), MemoryStore(), tmp_path / "store"
+    ever = {name: set() for name in LABELS}
+    finished = set()
+    for _ in range(3):
+        chosen = {
+            name: draw.permutation(labels)[: draw.integers(1, len(labels) + 1)].tolist()
+            for name, labels in LABELS.items()
+        }
+        asked = sweep(**chosen)
+        before = facts(path)
+        window = memory.open(asked, LossRecord())
+        here = {run for run in finished if all(map(lambda n, v: v in chosen[n], CONDITION, run))}
+        with opened(path, asked) as store:
+            assert set(_runs(asked, store.finished())) == here
+            np.testing.assert_array_equal(window.finished(), store.finished())
+            window.prepare()
+            fill(store, asked, 0.5, np.random.default_rng(case))
+            fill(window, asked, 0.5, np.random.default_rng(case))
+            done = store.finished()
+            found = store.read()
+        finished |= set(_runs(asked, done))
+        for name, labels in chosen.items():
+            ever[name] |= set(labels)
+        xr.testing.assert_identical(found, expected(asked, done))
+        xr.testing.assert_identical(window.read(), found)
+        after = facts(path)
+        assert {name: after[name] for name in before} == before
+        whole = load_results(path)
+        assert {n: set(whole[n].values.tolist()) for n in LABELS} == ever
+        xr.testing.assert_identical(memory.read(), whole)
+        assert int((whole["status"] > 0).sum()) == len(finished)
+
+
+def _runs(sweep, mask):
+    axes = sweep.dimensions
+    return [
+        tuple(a.labels[i] for a, i in zip(axes, cell, strict=True)) for cell in np.argwhere(mask)
+    ]
+
+
+def test_axes_may_be_reordered_and_labels_interleaved(tmp_path):
+    path = filled(tmp_path / "store", sweep(hidden=(5, 3), seed=(7, 2)))
+    swapped = {"hidden": (3, 4, 5), "task": list(tiny.TASKS.values())[:1]}
+    asked = tiny.sweep(axes={**swapped, "learning_rate": (0.3, 0.1), "seed": (0, 2, 1, 7)})
+    with opened(path, asked) as store:
+        assert store.finished().sum() == 4
+        fill(store, asked)
+        xr.testing.assert_identical(store.read(), expected(asked, np.ones(asked.shape, bool)))
+    assert load_results(path)["seed"].values.tolist() == [0, 2, 1, 7]
+
+
+def test_a_part_changes_no_file_and_does_not_shrink_the_store(tmp_path):
+    path, part = filled(tmp_path / "store", sweep(seed=range(4))), sweep(hidden=(4,), seed=(3, 1))
+    before = snapshot(path)
+    with opened(path, part) as store:
+        assert store.finished().all()
+        xr.testing.assert_identical(store.read(), expected(part, np.ones(part.shape, bool)))
+    assert snapshot(path) == before
+
+
+def test_labels_of_ascending_axes_stay_ascending(tmp_path):
+    path = filled(tmp_path / "store", sweep(seed=(1, 5)))
+    filled(path, sweep(seed=(3, 9)))
+    assert load_results(path)["seed"].values.tolist() == [1, 3, 5, 9]
+    filled(path, sweep(seed=(8, 2)))
+    assert load_results(path)["seed"].values.tolist() == [1, 3, 5, 9, 8, 2]
+
+
+def test_rates_equal_in_single_precision_are_one(tmp_path):
+    path = filled(tmp_path / "store", sweep(learning_rate=(0.1,)))
+    near = sweep(learning_rate=(0.1 + 1e-12, 0.3))
+    with opened(path, near) as store:
+        assert store.finished()[:, :, 0].all()
+        fill(store, near)
+    assert load_results(path)["learning_rate"].values.tolist() == [0.1, 0.3]
+
+
+def test_results_open_in_xarray_without_a_warning(tmp_path):
+    path = filled(tmp_path / "store", sweep())
+    filled(path, sweep(seed=range(3)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opened_by_xarray = xr.open_zarr(path / "results.zarr")
+    np.testing.assert_array_equal(opened_by_xarray["loss"], load_results(path)["loss"])
+    words = opened_by_xarray["status"].attrs["flag_meanings"].split()
+    assert words[4] == "EXHAUSTED"
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (tiny.sweep(axes={"task": {"delayed_cue": tiny.TASKS["delayed_match"]}, "hidden": (3,)}),
+         "axes.task.delayed_cue"),
+        (tiny.sweep(axes={"task": {"cue": tiny.TASKS["delayed_cue"]}, "hidden": (3,)}),
+         "labels.task is 'delayed_cue' there and 'cue'"),
+        (tiny.sweep(axes={"task": [tiny.TASKS["delayed_cue"]], "alpha": (0.3,)}), "axes is"),
+        (tiny.sweep(batch=5, axes={"task": [tiny.TASKS["delayed_cue"]], "hidden": (3,)}),
+         "recipe.batch is 4 there and 5"),
+    ],
+)  # fmt: skip
+def test_other_sweeps_are_refused(other, named, tmp_path):
+    path = filled(tmp_path / "store", sweep())
+    before = snapshot(path)
+    with pytest.raises(StoreError, match=f"made with another config: {named}"), opened(path, other):
+        pass
+    assert snapshot(path) == before
+
+
+def test_a_damaged_store_does_not_grow(tmp_path):
+    path = filled(tmp_path / "store", sweep())
+    file = next(f for f in (path / "results.zarr" / "loss" / "c").rglob("*") if f.is_file())
+    file.write_bytes(file.read_bytes()[:-7])
+    before = snapshot(path)
+    with pytest.raises(StoreError, match="damaged|decoded"), opened(path, sweep(seed=range(5))):
+        pass
+    assert snapshot(path) == before
+
+
+def test_a_store_without_its_markers_does_not_grow(tmp_path):
+    path = filled(tmp_path / "store", sweep())
+    shutil.rmtree(path / "blocks")
+    before = snapshot(path)
+    with pytest.raises(StoreError, match="lost its folder blocks"), opened(path, sweep(seed=(9,))):
+        pass
+    assert snapshot(path) == before
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut"])
+def test_the_manifest_of_a_grown_store_is_restored(damage, tmp_path):
+    path = filled(tmp_path / "store", sweep())
+    whole = sweep(seed=range(3), task=("delayed_match", "delayed_cue"))
+    filled(path, whole)
+    manifest = path / "manifest.json"
+    content = manifest.read_text()
+    manifest.write_text(content[:100])
+    if damage == "lost":
+        manifest.unlink()
+    with pytest.raises(StoreError):
+        load_results(path)
+    with opened(path, whole) as store:
+        assert store.finished().all()
+    assert manifest.read_text() == content
+    (path / BACKUP).unlink()
+    with opened(path, whole):
+        assert json.loads((path / BACKUP).read_text()) == json.loads(content)
+
+
+# --- kill at every step ---------------------------------------------------------------------------
+
+_WATCHED: list = []
+
+
+def _hook(event, arguments):
+    if _WATCHED and event in ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove"):
+        _WATCHED[0](event, [str(argument) for argument in arguments[:2]])
+
+
+sys.addaudithook(_hook)
+
+
+@contextlib.contextmanager
+def states(path, folder):
+    """Copies of the store before every change of a file: what a killed process leaves there."""
+    found, inside = [], []
+
+    def look(event, named):
+        changes = event != "open" or named[1] not in ("r", "rb", "None")
+        if inside or not changes or not any(str(path) in name for name in named):
+            return
+        if "results.zarr/" in named[0] and len(found) % 25:  # variables are all alike
+            found.append(None)
+            return
+        inside.append(True)
+        with contextlib.suppress(shutil.Error, OSError):  # zarr writes in threads
+            found.append(shutil.copytree(path, folder / str(len(found))))
+        inside.clear()
+
+    _WATCHED.append(look)
+    try:
+        yield found
+    finally:
+        _WATCHED.clear()
+
+
+@pytest.mark.slow
+def test_every_state_of_growth_is_the_old_or_the_new_store(tmp_path):
+    old, new = sweep(hidden=(3,), seed=(0, 1)), sweep(hidden=(4, 3), seed=(1, 2, 0))
+    path = filled(tmp_path / "store", old)
+    (tmp_path / "states").mkdir()
+    before = load_results(path)
+    with states(path, tmp_path / "states") as found, opened(path, new) as store:
+        store.prepare()
+        after = store.read()
+    left = [state for state in found if state is not None]
+    assert len(left) > 15
+    kept, sizes = facts(path), set()
+    for number, state in enumerate(left):
+        read = load_results(state)  # the state as a reader finds it
+        sizes.add(read.sizes["seed"])
+        xr.testing.assert_identical(read, before if read.sizes["seed"] == 2 else after)
+        for name, (_, text) in kept.items():
+            assert (state / "blocks" / name).read_text() == text
+        if number % 6 == 0 or read.sizes["seed"] == 3:
+            with opened(state, new) as store:
+                store.prepare()
+                xr.testing.assert_identical(store.read(), after)
+            assert not [p for p in os.listdir(state) if p.startswith((".g", ".r", "growing"))]
+    assert sizes == {2, 3}
+
+
+# --- joining --------------------------------------------------------------------------------------
+
+
+def test_stores_join(tmp_path):
+    one = filled(tmp_path / "one", sweep(seed=(0, 2)))
+    filled(one, sweep(seed=(0, 2, 1)))  # has grown
+    with opened(tmp_path / "two", sweep(hidden=(3, 5), seed=(1, 7))) as store:
+        fill(store, sweep(hidden=(3, 5), seed=(1, 7)), shift=0.0)
+    third = filled(tmp_path / "three", sweep(("delayed_match",), hidden=(4,), seed=(2,)))
+    before = {path: snapshot(path) for path in (one, tmp_path / "two", third)}
+    found = merge(one, tmp_path / "two", third, into=tmp_path / "all")
+    assert {path: snapshot(path) for path in before} == before
+    whole = sweep(("delayed_cue", "delayed_match"), (3, 4, 5), seed=(0, 2, 1, 7))
+    xr.testing.assert_identical(found, expected(whole, found["status"].values > 0))
+    assert int((found["status"] > 0).sum()) == 6 + 3 + 1
+    with opened(tmp_path / "all", whole) as store:
+        fill(store, whole)
+        xr.testing.assert_identical(store.read(), expected(whole, np.ones(whole.shape, bool)))
+
+
+def test_runs_that_differ_do_not_join(tmp_path):
+    one, other = filled(tmp_path / "one", sweep()), sweep(seed=(1, 2))
+    with opened(tmp_path / "two", other) as store:
+        fill(store, other, shift=1e-3)
+    with pytest.raises(StoreError, match=r"two .* of .*hidden=3, .*seed=1, in .*one and"):
+        merge(one, tmp_path / "two", into=tmp_path / "all")
+    other = tiny.sweep(batch=5, axes={"task": [tiny.TASKS["delayed_cue"]], "hidden": (3,)})
+    filled(tmp_path / "three", other)
+    with pytest.raises(StoreError, match=r"recipe.batch = 4 in .*one and 5 in"):
+        merge(one, tmp_path / "three", into=tmp_path / "all")
+    with pytest.raises(StoreError, match="expected a new folder"):
+        merge(one, one, into=tmp_path / "three")
+    assert sorted(os.listdir(tmp_path)) == ["one", "three", "two"]
+
+
+# --- more epochs ----------------------------------------------------------------------------------
+
+
+def with_states(path, of):
+    """A store whose runs have states of training."""
+    with opened(path, of) as store:
+        for name, cells in (("one", [[0, 0, 0, 0], [0, 0, 0, 1]]), ("two", [[0, 0, 0, 2]])):
+            states = {"losses": np.array(cells, "f4") + 0.5}
+            values = values_of(of, cells)
+            store.write(name, np.array(cells), values, states=states, seconds=1.0)
+    return path
+
+
+def longer(of, epochs):
+    recipe = dataclasses.replace(of.recipe, epochs=epochs)
+    return dataclasses.replace(of, recipe=recipe)
+
+
+@pytest.mark.slow
+def test_every_state_of_a_move_to_more_epochs_is_the_old_or_the_new_store(tmp_path):
+    old = sweep(hidden=(3,), seed=(0, 1, 2))
+    new = longer(sweep(hidden=(3,), seed=(2, 5, 0)), 30)
+    path = with_states(tmp_path / "store", old)
+    (tmp_path / "states").mkdir()
+    before = load_results(path)
+    with states(path, tmp_path / "states") as found, opened(path, new) as store:
+        assert not store.finished().any()
+        store.prepare()
+        after = store.read()
+    sizes = set()
+    for number, state in enumerate(state for state in found if state is not None):
+        read = load_results(state)
+        sizes.add(read.sizes["step"])
+        xr.testing.assert_identical(read, before if read.sizes["step"] == tiny.STEPS else after)
+        if number % 5 == 0 or read.sizes["step"] == 30:
+            with opened(state, new) as store:
+                store.prepare()
+                cells = np.array([[0, 0, 0, 0], [0, 0, 0, 2]])
+                assert store.begun(np.array([[0, 0, 0, 0], [0, 0, 0, 1]])).tolist() == [20, 0]
+                taken = store.load_states(cells, 20)["losses"]
+            assert taken[:, -1].tolist() == [2.5, 0.5]
+            xr.testing.assert_identical(load_results(state / "earlier" / "epochs-20"), before)
+            assert not list((state / "blocks").iterdir()) + list((state / "states").iterdir())
+    assert sizes == {tiny.STEPS, 30}
+
+
+def test_damaged_states_are_named(tmp_path):
+    old, new = sweep(hidden=(3,), seed=(0, 1, 2)), longer(sweep(hidden=(3,), seed=(0, 1)), 30)
+    path = with_states(tmp_path / "store", old)
+    with opened(path, new) as store:
+        store.prepare()
+        file = path / "earlier" / "epochs-20" / "states" / "one.npz"
+        file.write_bytes(file.read_bytes()[:-5])
+        cells = np.array([[0, 0, 0, 0]])
+        with pytest.raises(DamageError, match="is not what was written") as error:
+            store.load_states(cells, 20)
+        assert error.value.files == (file,)
+        file.unlink()
+        assert store.begun(cells).tolist() == [0]
