@@ -32,7 +32,9 @@ FLOORS = {
     "plots": 11,
     "report": 12,
     "studies": 13,
-    "": 14,  # rnnjax/__init__.py, which imports from every floor and is imported by studies alone
+    "": 14,  # rnnjax/__init__.py, which imports from every floor; imported by those below it
+    "commands": 15,
+    "__main__": 16,
 }  # fmt: skip
 
 GUESTS = {
@@ -49,14 +51,19 @@ GUESTS = {
 SHARED = {
     "papers": 0,
     "compilation": 0,
+    "console": 0,
     "measures_file": 0,
+    "progress": 0,
+    "settings": 0,
     "signals": 0,
     "workdir": 0,
-    "launch": 1,
+    "catalog": 1,
     "fits": 1,
     "pages": 1,
     "status": 1,
-    "grids": 2,
+    "help": 2,
+    "launch": 2,
+    "grids": 3,
 }
 """Files beside the folders of studies, below all of them."""
 
@@ -155,7 +162,8 @@ def violations(sources: dict[str, str]) -> list[str]:
 def core_files(root: Path) -> dict[str, str]:
     """Path -> text, of every file of the core, templates included."""
     files = (file for file in sorted((root / "rnnjax").rglob("*")) if file.is_file())
-    core = [f for f in files if "studies" not in f.parts and "__pycache__" not in f.parts]
+    outside = {"studies", "commands", "__pycache__"}
+    core = [f for f in files if not outside.intersection(f.parts)]
     return {str(file.relative_to(root)): file.read_text() for file in core}
 
 
@@ -238,7 +246,7 @@ def test_the_checker_catches(planted):
         ("latent.config", "from rnnjax.studies.latent import page"),
         ("latent.analysis", "from rnnjax.studies.latent.figures import latent_cost"),
         ("latent.study", "from rnnjax.studies.rescaling.analysis import slowdown"),
-        ("degeneracy.tasks", "from rnnjax.studies.latent.config import get_config"),
+        ("degeneracy.tasks", "from rnnjax.studies.latent.config import SETTINGS"),
         ("fits", "from rnnjax.studies.latent.page import latent_page"),
         ("papers", "from rnnjax.studies.grids import cached"),
     ],

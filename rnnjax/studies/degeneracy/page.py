@@ -26,6 +26,7 @@ from rnnjax.studies.degeneracy.arrows import (
     trend_table,
 )
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, fixed_point_section
+from rnnjax.studies.pages import PARTIAL
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
 
@@ -178,6 +179,7 @@ def degeneracy_page(
     provenance: Provenance,
     *,
     fixed_points: FixedPointSummary | None = None,
+    partial: bool = False,
 ) -> Page:
     """The report on one factor of degeneracy.
 
@@ -186,6 +188,7 @@ def degeneracy_page(
         comparisons: the factor's series (`rnnjax.analysis.Comparison`).
         provenance: origin of the data.
         fixed_points: those of some networks, if they were searched.
+        partial: whether conditions are missing; subtitle and lead then state it.
 
     Raises:
         ValueError: an unknown study, or no comparisons.
@@ -208,9 +211,9 @@ def degeneracy_page(
     )
     return Page(
         f"Degeneracy: {study.replace('_', ' ')}",
-        _lead(study, comparisons),
+        (PARTIAL if partial else "") + _lead(study, comparisons),
         sections,
-        subtitle=f"After “{DEGENERACY_PAPER}”",
+        subtitle=f"After “{DEGENERACY_PAPER}”" + (" (partial results)" if partial else ""),
         provenance=provenance.rows("training and measuring"),
     )
 

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from commands import call, refused, settings
+from commands import call, refused, rnnjax, settings
 from commands import study as module_of
 from rnnjax.store import read_checked, write_checked
-from rnnjax.studies.degeneracy import conditions, remake
+from rnnjax.studies.degeneracy import conditions
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
 STUDIES = tuple(DEGENERACY_ARROWS)
@@ -112,13 +112,13 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     for name in ("measures", "figures"):
         shutil.copytree(workdir / name, copy / name)
     shutil.copy(workdir / "study.json", copy)
-    assert remake.main([str(copy)]) == 0
+    assert rnnjax("report", copy) == 0
     before, after = (
         (folder / "report.md").read_text().split("## How this page")[0]
         for folder in (workdir, copy)
     )
     assert after == before
-    assert remake.main([str(tmp_path / "none")]) == 2
+    assert rnnjax("report", tmp_path / "none") == 2
     assert "none" in capsys.readouterr().err
     # The summary needs all four; this one is there.
     flags = [f"--config.{study}={tmp_path / 'none'}" for study in STUDIES[1:]]
