@@ -25,7 +25,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from rnnjax import arrays, validate
 from rnnjax.metrics import checks
-from rnnjax.typing import Key
+from rnnjax.typing import KeyLike
 
 __all__ = [
     "Operators",
@@ -248,7 +248,7 @@ def delay_errors(
     states: np.ndarray,
     *,
     candidates: Sequence[int] = tuple(range(1, 31)),
-    key: Key,
+    key: KeyLike,
     variance: float | None = 0.99,
     components: int | None = None,
 ) -> np.ndarray:
@@ -297,7 +297,7 @@ def choose_delays(
     states: np.ndarray,
     *,
     candidates: Sequence[int] = tuple(range(1, 31)),
-    key: Key,
+    key: KeyLike,
     variance: float | None = 0.99,
     components: int | None = None,
 ) -> int:

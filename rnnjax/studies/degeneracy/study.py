@@ -95,7 +95,7 @@ def _measure(config: Config, workdir: Path, condition: Condition) -> _Measured:
         key = jax.random.fold_in(jax.random.key(config.seed), TASKS[condition.task.name].stream)
         print(f"Measuring {condition.name}", flush=True)
         begin = time.time()
-        found = degeneracy(population, key, options)
+        found = degeneracy(population, key, options, allow_few=True)
         found.attrs["seconds"] = time.time() - begin
         file.parent.mkdir(parents=True, exist_ok=True)
         write_measures(found, file)
