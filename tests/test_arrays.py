@@ -124,12 +124,10 @@ def test_a_seed_is_the_key_of_that_seed(seed):
     )
 
 
-@pytest.mark.parametrize(
-    "odd", [-1, 2**31, 1.0, True, "0", None, jax.random.split(jax.random.key(0))]
-)
-def test_other_keys_are_refused(odd):
-    with pytest.raises(ValueError, match="^key: expected"):
-        arrays.random_key("key", odd)
+def test_other_keys_are_refused():
+    for odd in (-1, 2**31, 1.0, True, "0", None, jax.random.split(jax.random.key(0))):
+        with pytest.raises(ValueError, match="^key: expected"):
+            arrays.random_key("key", odd)
 
 
 def test_a_seed_gives_the_same_trials_and_distances_as_its_key():

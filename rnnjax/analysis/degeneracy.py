@@ -288,17 +288,7 @@ def degeneracy(
     key = random_key("key", key)
     # Not one of the streams that the networks of this seed were trained with.
     measured, sampled, moving, solving = jax.random.split(jax.random.fold_in(key, _STREAM), 4)
-    found = measure_population(
-        population, measured, stretch=options.stretch, trials=options.trials,
-        probe_trials=options.probe_trials, probe_times=options.probe_times,
-    )  # fmt: skip
-    found.attrs["left_out"] = ", ".join(
-        f"seed {s}: {e.name}" for s, e in population.left_out.items()
-    )
-    found = found.assign_coords(
-        other=("other", population.seeds),
-        component=list(options.components), delay=list(options.delays),
-    )  # fmt: skip
+    found = _measured(population, measured, options)
     if converged.sum() < 2:
         return _without_distances(found)
     some = population.where(converged)
@@ -312,6 +302,21 @@ def degeneracy(
     aligned[converged] = _alignments(before, activity.rates)
     found["representation_alignment"] = ("seed", aligned)
     return found
+
+
+def _measured(population: Population, key: Key, options: DegeneracyOptions) -> xr.Dataset:
+    """Measures of every network, with the coordinates of the distances."""
+    found = measure_population(
+        population, key, stretch=options.stretch, trials=options.trials,
+        probe_trials=options.probe_trials, probe_times=options.probe_times,
+    )  # fmt: skip
+    found.attrs["left_out"] = ", ".join(
+        f"seed {s}: {e.name}" for s, e in population.left_out.items()
+    )
+    return found.assign_coords(
+        other=("other", population.seeds),
+        component=list(options.components), delay=list(options.delays),
+    )  # fmt: skip
 
 
 def _require_several(population: Population, converged: np.ndarray) -> None:
