@@ -27,7 +27,7 @@ FLOORS = {
     "dynamics": 6, "training": 6,
     "store": 7,
     "sweep": 8,
-    "population": 9,
+    "population": 9, "loggers": 9,
     "analysis": 10,
     "plots": 11,
     "report": 12,
@@ -42,7 +42,9 @@ GUESTS = {
     "jinja2": ("report", "studies"),
     "ml_collections": ("studies",),
     "absl": ("studies",),
+    "tensorboardX": ("loggers",),
     "torch": (),
+    "wandb": ("loggers",),
     "orbax": ("store",),
     "zarr": ("store",),
 }
