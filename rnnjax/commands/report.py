@@ -40,13 +40,12 @@ def execute(given: argparse.Namespace) -> int:
             f"again, with the flags it had: {_command(study, workdir)}"
         )
     run_in_parallel_on_cpu()
-    config = study.settings.restored(index["settings"])
     about = Provenance(
-        index.get("command", ""), config.to_dict(),
+        index.get("command", ""), index["settings"],
         {**index.get("versions", {}), "report": "written again from the results"},
         index.get("seconds"),
     )  # fmt: skip
-    print(f"Report: {_module(study).report(config, workdir, about)}")
+    print(f"Report: {_module(study).report(workdir, about)}")
     return 0
 
 

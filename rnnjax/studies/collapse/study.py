@@ -9,6 +9,7 @@ import xarray as xr
 import rnnjax
 from rnnjax.analysis import bisect_critical_rates
 from rnnjax.report import Page, Provenance, write_report
+from rnnjax.studies.collapse.config import SETTINGS
 from rnnjax.studies.collapse.page import collapse_page
 from rnnjax.studies.grids import (
     ARMS,
@@ -103,9 +104,9 @@ def run(
     return results
 
 
-def report(config: Config, workdir: Path, about: Provenance) -> Path:
+def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of the runs that the workdir has; returns the HTML file."""
-    return report_sweep(workdir, _page(config), about)
+    return report_sweep(workdir, _page(SETTINGS.restored(about.settings)), about)
 
 
 def _page(config: Config) -> Callable[[xr.Dataset, Provenance], Page]:

@@ -7,6 +7,7 @@ import xarray as xr
 from rnnjax.plots.style import name_value
 from rnnjax.report import Provenance
 from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
+from rnnjax.studies.degeneracy.config import NETWORK_SIZE
 from rnnjax.studies.degeneracy.remake import report_study
 from rnnjax.studies.degeneracy.study import run_study
 from rnnjax.studies.grids import split_names
@@ -48,6 +49,6 @@ def run(
     )
 
 
-def report(config: Config, workdir: Path, about: Provenance) -> Path:
+def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of the conditions that are measured; see `report_study`."""
-    return report_study("network_size", factors(config), config, workdir, about)
+    return report_study("network_size", NETWORK_SIZE, factors, workdir, about)

@@ -12,6 +12,7 @@ from rnnjax.analysis import measure_population
 from rnnjax.plots.style import name_value
 from rnnjax.report import Page, Picture, Provenance, write_report
 from rnnjax.studies.degeneracy.conditions import threshold_recipe
+from rnnjax.studies.degeneracy.config import POPULATION
 from rnnjax.studies.degeneracy.population_figures import answers
 from rnnjax.studies.degeneracy.population_page import population_page
 from rnnjax.studies.degeneracy.tasks import TASKS
@@ -113,11 +114,12 @@ def run(
     return dataset
 
 
-def report(config: Config, workdir: Path, about: Provenance) -> Path:
+def report(workdir: Path, about: Provenance) -> Path:
     """Measures the networks that the workdir has and writes the report; nothing is trained.
 
     Returns the HTML file. Raises `ValueError` if no task has a trained network of every size.
     """
+    config = POPULATION.restored(about.settings)
     trained = {
         name: sweep
         for name, sweep in build_sweeps(config).items()

@@ -1,6 +1,6 @@
 """The report of a degeneracy study from its measures, without its networks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rnnjax.analysis import Comparison
@@ -12,13 +12,18 @@ from rnnjax.studies.degeneracy.page import degeneracy_page
 from rnnjax.studies.degeneracy.study import measures_file, read_study
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures
+from rnnjax.studies.settings import Settings
 from rnnjax.studies.workdir import read_index
 
 __all__ = ["report_study"]
 
 
 def report_study(
-    study: str, factors: Sequence[Factor], config: Config, workdir: Path, about: Provenance
+    study: str,
+    settings: Settings,
+    factors: Callable[[Config], Sequence[Factor]],
+    workdir: Path,
+    about: Provenance,
 ) -> Path:
     """Writes the report of the conditions that are measured; returns the HTML file.
 
@@ -31,7 +36,8 @@ def report_study(
     if finished:
         _, comparisons = read_study(study, workdir)
     else:
-        comparisons = _measured_comparisons(factors, config, workdir)
+        config = settings.restored(about.settings)
+        comparisons = _measured_comparisons(factors(config), config, workdir)
         if not comparisons:
             raise ValueError(f"workdir: no condition is measured yet in {workdir}")
     page = degeneracy_page(

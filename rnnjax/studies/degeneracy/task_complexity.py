@@ -11,6 +11,7 @@ from rnnjax import Status
 from rnnjax.plots.style import name_value
 from rnnjax.report import Provenance
 from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
+from rnnjax.studies.degeneracy.config import TASK_COMPLEXITY
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, search, summarize
 from rnnjax.studies.degeneracy.remake import report_study
 from rnnjax.studies.degeneracy.study import run_study
@@ -72,9 +73,9 @@ def run(
     )  # fmt: skip
 
 
-def report(config: Config, workdir: Path, about: Provenance) -> Path:
+def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of the conditions that are measured; see `report_study`."""
-    return report_study("task_complexity", factors(config), config, workdir, about)
+    return report_study("task_complexity", TASK_COMPLEXITY, factors, workdir, about)
 
 
 def _search(config: Config, populations: Mapping[str, rnnjax.Population]) -> FixedPointSummary:

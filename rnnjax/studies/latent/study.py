@@ -21,6 +21,7 @@ from rnnjax.studies.grids import (
     task_options,
     train_and_report,
 )
+from rnnjax.studies.latent.config import SETTINGS
 from rnnjax.studies.latent.cost import EpochCost, epoch_cost
 from rnnjax.studies.latent.page import latent_page
 from rnnjax.studies.launch import Config
@@ -127,8 +128,9 @@ def run(
     )
 
 
-def report(config: Config, workdir: Path, about: Provenance) -> Path:
+def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of what the workdir has; nothing is trained or timed."""
+    config = SETTINGS.restored(about.settings)
     setups = _sized_setups(config, build_sweep(config))
     costs = measure_costs(setups, config, workdir, measures=False)
     return report_sweep(workdir, lambda results, made: latent_page(results, costs, made), about)

@@ -78,11 +78,12 @@ def run(
     return dataset
 
 
-def report(config: Config, workdir: Path, about: Provenance) -> Path:
+def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of the tasks whose demands the workdir has, with every kind of window.
 
     Returns the HTML file. Raises `ValueError` if there is none.
     """
+    config = SETTINGS.restored(about.settings)
     tasks, options = _tasks(config), _options(config)
     cache, histories = workdir / CACHE, config.histories
     there = {

@@ -66,6 +66,6 @@ def run(
     )  # fmt: skip
 
 
-def report(config: Config, workdir: Path, about: Provenance) -> Path:
+def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of the runs that the workdir has; returns the HTML file."""
     return report_sweep(workdir, rescaling_page, about)

@@ -24,6 +24,7 @@ from rnnjax.studies.grids import (
     train_and_report,
 )
 from rnnjax.studies.launch import Config
+from rnnjax.studies.width_transfer.config import SETTINGS
 from rnnjax.studies.width_transfer.page import transfer_page
 from rnnjax.training import coordinate_check
 from rnnjax.validate import fraction, learning_rate, one_of, positive_integer
@@ -160,8 +161,9 @@ def run(
     )  # fmt: skip
 
 
-def report(config: Config, workdir: Path, about: Provenance) -> Path:
+def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of what the workdir has; nothing is trained or checked."""
+    config = SETTINGS.restored(about.settings)
     checks = check_coordinates(config, build_sweep(config), workdir, measures=False)
 
     def page(results: xr.Dataset, made: Provenance) -> Page:
