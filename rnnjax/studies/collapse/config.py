@@ -7,8 +7,10 @@ from rnnjax.studies.settings import Preset, Setting, Settings, task_options
 __all__ = ["SETTINGS"]
 
 _TABLE = {
-    "tasks": Setting(("delayed_cue", "delayed_match"), "tasks"),
-    "optimizers": Setting(("adam", "sgd"), "optimizers"),
+    "tasks": Setting(
+        ("delayed_cue", "delayed_match"), "tasks: delayed_cue, delayed_match, flip_flop"
+    ),
+    "optimizers": Setting(("adam", "sgd"), "optimizers: adam, sgd"),
     "hidden": Setting(log_widths(10, 178), "network sizes"),
     "learning_rates": Setting(log_rates(1e-4, 1), "learning rates"),
     "seeds": Setting(4, "networks per condition, seeds 0 .. seeds-1"),
@@ -23,7 +25,7 @@ _TABLE = {
     "batch": Setting(50, "trials per step"),
     "data": Setting("fresh", "new trials at every step, or fixed: one batch for all steps"),
     "reduction": Setting(
-        "mean", "of the squared error over outputs; sum is Eq. 3 of the paper as written"
+        "mean", "mean or sum of squared errors over outputs; sum is Eq. 3 of the paper as written"
     ),
     "eps": Setting(1e-8, "Adam's epsilon"),
     "clip": Setting(None, "largest norm of the gradient", float),

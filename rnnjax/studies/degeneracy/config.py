@@ -48,7 +48,7 @@ _SHARED: Table = {
 
 _COMPARED: Table = {
     **_SHARED,
-    "tasks": Setting(_NAMES, "tasks"),
+    "tasks": Setting(_NAMES, f"tasks: {', '.join(_NAMES)}"),
     "hidden": Setting(128, "network size, N"),
     "seeds": Setting(50, "networks per condition, seeds 0 .. seeds-1"),
     "dsa": {
@@ -229,7 +229,7 @@ REGULARIZATION = Settings(
 POPULATION = Settings(
     {
         **_SHARED,
-        "tasks": Setting(_NAMES, "tasks"),
+        "tasks": Setting(_NAMES, f"tasks: {', '.join(_NAMES)}"),
         "hidden": Setting((64, 128), "network sizes"),
         "seeds": Setting(4, "networks per condition, seeds 0 .. seeds-1"),
     },

@@ -5,7 +5,7 @@ from rnnjax.studies.settings import Preset, Setting, Settings, task_options
 __all__ = ["SETTINGS"]
 
 _TABLE = {
-    "task": Setting("flip_flop", "the task"),
+    "task": Setting("flip_flop", "task: flip_flop, delayed_cue or delayed_match"),
     "hidden": Setting((1000, 3000, 10_000, 30_000, 100_000), "network sizes"),
     "learning_rates": Setting((0.01, 0.1), "learning rates"),
     "seeds": Setting(3, "networks per condition, seeds 0 .. seeds-1"),
@@ -18,7 +18,7 @@ _TABLE = {
     "bias": Setting(False, "whether networks have biases"),
     "epochs": Setting(200, "training steps"),
     "batch": Setting(50, "trials per step"),
-    "reduction": Setting("mean", "of the squared error over outputs: mean or sum"),
+    "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
     "eps": Setting(1e-8, "Adam's epsilon"),
     "evaluation_trials": Setting(50, "held-out trials on which networks are evaluated"),
     # The cost of one epoch of one network, measured in a separate process that has all devices.

@@ -21,7 +21,7 @@ _TABLE = {
     "bias": Setting(False, "whether networks have biases"),
     "epochs": Setting(250, "training steps"),
     "batch": Setting(16, "trials per step"),
-    "reduction": Setting("mean", "of the squared error over outputs: mean or sum"),
+    "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
     "eps": Setting(1e-8, "Adam's epsilon"),
     "evaluation_trials": Setting(50, "held-out trials on which networks are evaluated"),
     "flip_flop": task_options(bits=3, p=0.05, steps=40),

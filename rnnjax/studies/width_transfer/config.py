@@ -13,7 +13,7 @@ def _by_rule(meaning: str, **defaults: Any) -> dict[str, Setting]:
 
 
 _TABLE: Table = {
-    "task": Setting("delayed_cue", "the task"),
+    "task": Setting("delayed_cue", "task: flip_flop, delayed_cue or delayed_match"),
     "optimizer": Setting("adam", "adam or sgd"),
     "rules": Setting(("standard", "inverse_width", "mup", "latent", "gru"), "width rules"),
     "hidden": Setting((32, 64, 128, 256, 512), "network sizes"),
@@ -42,7 +42,7 @@ _TABLE: Table = {
     "alpha": Setting(0.5, "time step over time constant, dt / tau"),
     "epochs": Setting(300, "training steps"),
     "batch": Setting(50, "trials per step"),
-    "reduction": Setting("mean", "of the squared error over outputs: mean or sum"),
+    "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
     "eps": Setting(1e-8, "Adam's epsilon"),
     "evaluation_trials": Setting(200, "held-out trials on which networks are evaluated"),
     "level": Setting(0.5, "share of seeds that must learn at a trainable rate"),
