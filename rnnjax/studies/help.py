@@ -64,10 +64,14 @@ def _columns(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _listed(settings: Settings, values: dict[str, Any]) -> str:
-    flat = settings.flat()
-    return _columns(
-        [(f"--config.{name}={_text(values[name])}", flat[name].meaning) for name in flat]
-    )
+    return _columns([_row(name, one, values[name]) for name, one in settings.flat().items()])
+
+
+def _row(name: str, setting: Setting, value: Any) -> tuple[str, str]:
+    if value is None:
+        shown = "INTEGER" if setting.kind is int else "NUMBER"
+        return f"--config.{name}={shown}", f"{setting.meaning} (default: none)"
+    return f"--config.{name}={_text(value)}", setting.meaning
 
 
 def _text(value: Any) -> str:
