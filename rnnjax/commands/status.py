@@ -68,9 +68,10 @@ def _print_study(folder: Path) -> list[str]:
 def _print_store(store: Path, has: Progress) -> None:
     left = has.runs - has.finished
     state = "complete" if not left else f"{left} not run (a study may need only some of them)"
+    blocks = f"{has.blocks} block{'' if has.blocks == 1 else 's'}"
     print(
-        f"{store}: {has.finished} of {has.runs} networks, {state}; {has.blocks} blocks, "
-        f"trained in {_duration(has.seconds)}"
+        f"{store}: {has.finished} of {has.runs} networks, {state}; {blocks}, trained in "
+        f"{_duration(has.seconds)}"
     )
     for condition, missing, runs in has.missing[:_LISTED]:
         print(f"  {condition}: {missing} of {runs} not run")

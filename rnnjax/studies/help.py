@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rnnjax.studies.catalog import Study
-from rnnjax.studies.settings import Preset, Settings
+from rnnjax.studies.settings import Preset, Setting, Settings
 
 __all__ = ["study_help"]
 

@@ -32,6 +32,14 @@ def call(name, *flags):
     return rnnjax("run", name, *flags)
 
 
+def reports_again(workdir):
+    """Whether `rnnjax report` writes the same results again, from the folder alone."""
+    page = workdir / "report.md"
+    before = page.read_text().partition("## How this page was made")[0]
+    page.unlink()
+    return rnnjax("report", workdir) == 0 and page.read_text().startswith(before)
+
+
 def refused(name, flags, workdir, capsys):
     """The one-line error of a call with bad flags, which creates no workdir."""
     assert call(name, *flags, f"--workdir={workdir}") == FAILED

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,10 +63,40 @@ def test_smoke_writes_store_figures_and_report(finished):
 
 
 @pytest.mark.slow
-def test_the_same_command_again_computes_nothing(finished):
+def test_the_same_command_again_computes_nothing(finished, capsys):
     before = fingerprint(finished / "store")
     assert call("--config=smoke", f"--workdir={finished}") == 0
     assert fingerprint(finished / "store") == before
+    assert "lr_collapse: all there, 4 blocks" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_state_and_the_report_of_a_finished_folder(finished, tmp_path, capsys):
+    assert commands.rnnjax("status", finished) == 0
+    printed = capsys.readouterr().out
+    assert "24 of 24 networks, complete; 4 blocks" in printed
+    assert "study lr_collapse, by: rnnjax run lr_collapse --config=smoke" in printed
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    assert commands.reports_again(copy)
+    first = sorted((copy / "store" / "blocks").glob("*.json"))[0]
+    first.unlink()  # as if it had not been computed yet
+    assert commands.rnnjax("status", copy) == 0
+    assert "18 of 24 networks, 6 not run" in capsys.readouterr().out
+    assert commands.rnnjax("report", copy) == 0
+    assert "(partial results)" in (copy / "report.md").read_text()
+    (copy / "report.html").unlink()
+    assert commands.rnnjax("status", copy) == 1
+    printed = capsys.readouterr().out
+    assert f"damaged: report: {copy / 'report.html'} is missing" in printed
+    assert "report.html: not written yet" in printed
+    assert commands.rnnjax("status", "--no-verify", copy) == 0
+    (copy / "store" / "manifest.json").write_text("")
+    assert commands.rnnjax("status", "--no-verify", copy) == commands.rnnjax("status", copy) == 1
+    (copy / "study.json").write_text("{}")
+    capsys.readouterr()
+    assert commands.rnnjax("report", copy) == FAILED
+    assert "study.json is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -130,8 +162,8 @@ def test_workdirs_that_are_not_ours_are_left_alone(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_signal_leaves_a_folder_that_the_same_command_finishes(tmp_path):
-    workdir = tmp_path / "run"
+def test_a_signal_leaves_a_folder_that_the_same_command_finishes(tmp_path, capsys):
+    workdir = tmp_path / "a run"
     # Enough epochs that the signal finds the second block in training.
     flags = ("--config=smoke", "--config.epochs=200", f"--workdir={workdir}")
     command = [sys.executable, str(SCRIPT), *flags]
@@ -152,10 +184,13 @@ def test_a_signal_leaves_a_folder_that_the_same_command_finishes(tmp_path):
     _, error = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in error
-    assert "--config=smoke" in error.splitlines()[-1]
+    assert shlex.split(error.splitlines()[-1]) == command
     kept = {f.name: f.read_text() for f in blocks.glob("*.json")}
     assert 0 < len(kept) < 4
+    capsys.readouterr()
     assert call(*flags) == 0
+    found = f"{len(kept)} of 4 blocks found, {4 - len(kept)} to do"
+    assert f"lr_collapse: {found}" in capsys.readouterr().err
     assert {name: (blocks / name).read_text() for name in kept} == kept
     assert (workdir / "report.html").exists()
 
