@@ -23,8 +23,8 @@ _TRACING = (
 def require_frozen(name: str, spec: Any) -> None:
     """Raises `ValueError` unless `spec` is a frozen dataclass that can be hashed."""
     kind = type(spec)
-    settings = getattr(kind, "__dataclass_params__", None)
-    if "__dataclass_params__" not in vars(kind) or not settings.frozen or not settings.eq:
+    settings: Any = vars(kind).get("__dataclass_params__")
+    if settings is None or not settings.frozen or not settings.eq:
         raise ValueError(
             f"{name}: expected a frozen dataclass, as @dataclasses.dataclass(frozen=True) makes of "
             f"{kind.__name__}"
@@ -73,8 +73,8 @@ def reproduced(name: str, function: Callable[[Any], Any], key: Any) -> Any:
 
 def _same_state(a: Any, b: Any) -> bool:
     """Whether two states of NumPy's global generator are the same."""
-    numbers = [np.asarray(state["state"]["key"]) for state in (a, b)]
-    return bool(np.array_equal(*numbers)) and a["state"]["pos"] == b["state"]["pos"]
+    a, b = a["state"], b["state"]
+    return np.array_equal(a["key"], b["key"]) and a["pos"] == b["pos"]
 
 
 def traced(name: str, function: Callable[[Any], Any], argument: Any) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import rnnjax
+from rnnjax.studies.catalog import STUDIES
 from rnnjax.studies.console import print_error
 from rnnjax.validate import one_of
 
@@ -67,6 +68,10 @@ def _execute(given: list[str]) -> int:
         print(rnnjax.__version__)
         return 0
     name, *rest = given
+    if name.startswith("-"):
+        one_of("flag", name, ("--help", "--version"))
+    if name in STUDIES:
+        raise ValueError(f"command: expected a command first, as in rnnjax run {name}")
     one_of("command", name, commands)
     module = importlib.import_module(f"rnnjax.commands.{name}")
     parser = _Parser(

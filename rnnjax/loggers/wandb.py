@@ -1,5 +1,6 @@
 """Logs to Weights & Biases, by default offline; needs `rnnjax[wandb]`."""
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ class WeightsAndBiases:
 
 def _begin(options: Mapping[str, Any]) -> Any:
     try:
-        import wandb
+        wandb: Any = importlib.import_module("wandb")
     except ImportError as error:
         raise ImportError(
             "wandb is not installed; to install it: pip install 'rnnjax[wandb]'"

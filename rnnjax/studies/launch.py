@@ -106,7 +106,7 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     if missing:  # a flag such as --config.dsa={} replaces a whole group
         _fail(ValueError(f"{min(missing)}: expected a value, got none"))
     if len(rest) > 1:
-        _fail(ValueError(f"expected flags only, got {' '.join(rest[1:])!r}"))
+        _fail(ValueError(_not_a_flag(study, rest[1:])))
     workdir, cache = Path(given["workdir"]), given["compilation_cache"]
     return _Given(given["config"], workdir, given["dry_run"], cache)
 
@@ -148,6 +148,8 @@ def _load_config(study: Study, name: str | None) -> Config:
     except ValueError:  # of our own settings: it names the argument
         raise
     except Exception as error:  # anything that a user's own file raises
+        if "Did you mean" in str(error):  # of a locked config
+            raise ValueError(f"{file}: {_unknown_setting(str(error))}") from error
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"config: expected a config file, got {file} ({reason})") from error
 
@@ -159,6 +161,11 @@ def _load_function(file: Path) -> Callable[..., Config]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config
+
+
+def _not_a_flag(study: Study, given: Sequence[str]) -> str:
+    hint = f" (did you mean --config={given[0]}?)" if given[0] in study.settings.presets else ""
+    return f"flags: expected --NAME=VALUE, got {' '.join(given)!r}{hint}"
 
 
 def _unknown_flag(name: str) -> str:
@@ -185,7 +192,8 @@ def _unknown_setting(message: str) -> str:
     found = re.findall(r"['\"](\w+)['\"]", message.replace("\\", ""))
     if not found:
         return f"config: {message}"
-    hint = f" (did you mean {found[1]!r}?)" if "Did you mean" in message else ""
+    near = re.search(r"Did you mean \W?(\w+)", message)
+    hint = f" (did you mean {near[1]!r}?)" if near else ""
     return f"config: expected the name of a setting, got {found[0]!r}{hint}"
 
 

@@ -57,7 +57,8 @@ class Settings(NamedTuple):
 
     def config(self, preset: str = "laptop") -> Any:
         """The values of a preset as an `ml_collections.ConfigDict`."""
-        return _config(self.table, self.values(preset))
+        config = _config(self.table, self.values(preset))
+        return config.lock()  # a misspelled name is an error
 
     def restored(self, stored: Mapping[str, Any]) -> Any:
         """The config whose values were written as JSON; missing ones are those of `laptop`.

@@ -59,6 +59,9 @@ def test_help_lists_every_command_with_its_first_line(capsys):
     ("arguments", "error"),
     [
         (["stutus"], "error: command: expected one of .*did you mean 'status'"),
+        (["--verson"], "error: flag: .*did you mean '--version'"),
+        (["lr_collapse"], "error: command: .*as in rnnjax run lr_collapse"),
+        (["run", "lr_collapse", "smoke"], "error: flags: .*did you mean --config=smoke"),
         (["run", "lr_colapse"], "error: study: .*did you mean 'lr_collapse'"),
         (["run"], "error: study: expected one of .*, got none"),
         (["run", "lr_collapse", "--help", "--config=smok"], "error: preset: .*mean 'smoke'"),
@@ -131,9 +134,10 @@ def test_help_needs_no_extra_and_a_study_names_the_one_that_is_missing(tmp_path)
 
 def test_the_times_in_the_docs_are_those_of_the_catalog():
     """Rows of tables that begin with the command of a study."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     row = re.compile(
-        r"^\| *`(?:experiments/(\w+)\.py|rnnjax run (\w+))(?: --config=(\w+))?` *\|(.*)\|", re.M
+        r"^\| *`(?:experiments/(\w+)\.py|rnnjax run ([a-z_]+\d?))(?: --config=(\w+))?` *\|(.*)\|",
+        re.M,
     )
     seen = set()
     for page in pages:

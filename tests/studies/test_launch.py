@@ -51,6 +51,22 @@ def test_a_broken_config_file_is_named(text, tmp_path, capsys):
     assert line.startswith(f"error: config: expected a config file, got {file} (")
 
 
+@pytest.mark.parametrize("line", ["sedes = 3", "sedes.x = 3"])
+def test_a_setting_that_a_config_file_misspells_is_suggested(line, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from rnnjax.studies.collapse.config import SETTINGS\n"
+        "def get_config():\n"
+        "    config = SETTINGS.config()\n"
+        f"    config.{line}\n"
+        "    return config\n"
+    )
+    assert call("lr_collapse", f"--config={file}") == FAILED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {file}: config: expected the name of a setting, got 'sedes'")
+    assert line.endswith("(did you mean 'seeds'?)")
+
+
 def test_a_config_file_of_ones_own(tmp_path, capsys):
     file = tmp_path / "mine.py"
     file.write_text(
