@@ -135,10 +135,8 @@ def test_help_needs_no_extra_and_a_study_names_the_one_that_is_missing(tmp_path)
 def test_the_times_in_the_docs_are_those_of_the_catalog():
     """Rows of tables that begin with the command of a study."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    row = re.compile(
-        r"^\| *`(?:experiments/(\w+)\.py|rnnjax run ([a-z_]+\d?))(?: --config=(\w+))?` *\|(.*)\|",
-        re.M,
-    )
+    command_of = r"(?:experiments/(\w+)\.py|rnnjax run ([a-z_]+\d?))(?: --config=(\w+))?"
+    row = re.compile(rf"^\| *`{command_of}` *\|(.*)\|", re.M)
     seen = set()
     for page in pages:
         for script, command_name, preset, rest in row.findall(page.read_text(encoding="utf-8")):
