@@ -60,7 +60,7 @@ def options() -> argparse.Namespace:
 
 def run(networks: int, hidden: int, workdir: Path) -> dict[str, Any]:
     """Trains and measures the condition; returns config, seconds by stage, and results."""
-    config: Any = configs.task_complexity("paper")
+    config: Any = configs.TASK_COMPLEXITY.config("paper")
     run_in_parallel_on_cpu()
     config.update(tasks=("flip_flop",), seeds=networks, hidden=hidden)
     config.channels.flip_flop = (3,)

@@ -2,18 +2,13 @@
 
     python experiments/feature_learning.py --workdir=runs/feature_learning
 
-Presets and settings: experiments/configs/feature_learning.py. The same command resumes.
+The same as `rnnjax run feature_learning`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "feature_learning",
-    Path(__file__).parent / "configs" / "feature_learning.py",
-    "rnnjax.studies.degeneracy.feature_learning",
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "feature_learning", *sys.argv[1:]]))

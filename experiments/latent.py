@@ -2,16 +2,13 @@
 
     python experiments/latent.py --workdir=runs/latent
 
-Presets and settings: experiments/configs/latent.py. The same command resumes.
+The same as `rnnjax run latent`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "latent", Path(__file__).parent / "configs" / "latent.py", "rnnjax.studies.latent.study"
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "latent", *sys.argv[1:]]))

@@ -2,18 +2,13 @@
 
     python experiments/lr_collapse.py --workdir=runs/lr_collapse
 
-Presets and settings: experiments/configs/lr_collapse.py. The same command resumes.
+The same as `rnnjax run lr_collapse`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "lr_collapse",
-    Path(__file__).parent / "configs" / "lr_collapse.py",
-    "rnnjax.studies.collapse.study",
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "lr_collapse", *sys.argv[1:]]))

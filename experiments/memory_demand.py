@@ -2,18 +2,13 @@
 
     python experiments/memory_demand.py --workdir=runs/memory_demand
 
-Presets and settings: experiments/configs/memory_demand.py. The same command resumes.
+The same as `rnnjax run memory_demand`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "memory_demand",
-    Path(__file__).parent / "configs" / "memory_demand.py",
-    "rnnjax.studies.memory_demand.study",
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "memory_demand", *sys.argv[1:]]))

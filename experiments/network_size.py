@@ -2,18 +2,13 @@
 
     python experiments/network_size.py --workdir=runs/network_size
 
-Presets and settings: experiments/configs/network_size.py. The same command resumes.
+The same as `rnnjax run network_size`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "network_size",
-    Path(__file__).parent / "configs" / "network_size.py",
-    "rnnjax.studies.degeneracy.network_size",
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "network_size", *sys.argv[1:]]))

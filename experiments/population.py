@@ -2,18 +2,13 @@
 
     python experiments/population.py --workdir=runs/population
 
-Presets and settings: experiments/configs/population.py. The same command resumes.
+The same as `rnnjax run population`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "population",
-    Path(__file__).parent / "configs" / "population.py",
-    "rnnjax.studies.degeneracy.population",
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "population", *sys.argv[1:]]))

@@ -2,18 +2,13 @@
 
     python experiments/regularization.py --workdir=runs/regularization
 
-Presets and settings: experiments/configs/regularization.py. The same command resumes.
+The same as `rnnjax run regularization`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "regularization",
-    Path(__file__).parent / "configs" / "regularization.py",
-    "rnnjax.studies.degeneracy.regularization",
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "regularization", *sys.argv[1:]]))

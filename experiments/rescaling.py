@@ -2,18 +2,13 @@
 
     python experiments/rescaling.py --workdir=runs/rescaling
 
-Presets and settings: experiments/configs/rescaling.py. The same command resumes.
+The same as `rnnjax run rescaling`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "rescaling",
-    Path(__file__).parent / "configs" / "rescaling.py",
-    "rnnjax.studies.rescaling.study",
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "rescaling", *sys.argv[1:]]))

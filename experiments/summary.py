@@ -2,17 +2,13 @@
 
     python experiments/summary.py --workdir=runs/summary
 
-Reads runs/task_complexity, runs/feature_learning, runs/network_size and runs/regularization, or
-the folders given as `--config.task_complexity=...`. Settings: experiments/configs/summary.py.
+The same as `rnnjax run summary`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "summary", Path(__file__).parent / "configs" / "summary.py", "rnnjax.studies.degeneracy.table1"
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "summary", *sys.argv[1:]]))

@@ -2,18 +2,13 @@
 
     python experiments/task_complexity.py --workdir=runs/task_complexity
 
-Presets and settings: experiments/configs/task_complexity.py. The same command resumes.
+The same as `rnnjax run task_complexity`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "task_complexity",
-    Path(__file__).parent / "configs" / "task_complexity.py",
-    "rnnjax.studies.degeneracy.task_complexity",
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "task_complexity", *sys.argv[1:]]))

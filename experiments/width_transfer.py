@@ -2,18 +2,13 @@
 
     python experiments/width_transfer.py --workdir=runs/width_transfer
 
-Presets and settings: experiments/configs/width_transfer.py. The same command resumes.
+The same as `rnnjax run width_transfer`. The same command resumes; `--help` lists
+presets and settings.
 """
 
-from pathlib import Path
+import sys
 
-from rnnjax.studies.launch import Study, main
-
-STUDY = Study(
-    "width_transfer",
-    Path(__file__).parent / "configs" / "width_transfer.py",
-    "rnnjax.studies.width_transfer.study",
-)
+from rnnjax.commands import main
 
 if __name__ == "__main__":
-    main(STUDY)
+    sys.exit(main(["run", "width_transfer", *sys.argv[1:]]))

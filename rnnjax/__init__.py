@@ -55,7 +55,7 @@ _MODULES = {
 }
 _HOME = {name: f"rnnjax.{module}" for module, names in _MODULES.items() for name in names}
 _PACKAGES = (
-    "analysis", "cells", "dynamics", "metrics", "parametrization", "plots", "population",
+    "analysis", "cells", "dynamics", "loggers", "metrics", "parametrization", "plots", "population",
     "recordings", "report", "store", "sweep", "tasks", "training",
 )  # fmt: skip
 

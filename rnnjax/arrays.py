@@ -5,6 +5,7 @@ error names the argument, and the network where there are several.
 """
 
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Any, Literal
 
 import jax
@@ -13,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 
 from rnnjax.typing import Array, Key
-from rnnjax.validate import shown
+from rnnjax.validate import seed, shown
 
 __all__ = ["LARGEST", "SMALLEST", "array", "floating", "leaf", "members", "random_key", "symmetric"]
 
@@ -162,10 +163,18 @@ def _check_sizes(
 
 
 def random_key(name: str, value: Any) -> Key:
-    """Returns `value` if it is one typed key, as `jax.random.key` returns."""
+    """`value` as one typed key: itself, as `jax.random.key` returns, or the key of a seed.
+
+    Raises `ValueError` for anything else, such as a key of `jax.random.PRNGKey`.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return jax.random.key(seed(name, value))
     dtype = getattr(value, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key) or value.shape:
-        raise ValueError(f"{name}: expected a key, such as jax.random.key(0), got {shown(value)}")
+        raise ValueError(
+            f"{name}: expected a key, such as jax.random.key(0), or an integer seed, got "
+            f"{shown(value)}"
+        )
     return value
 
 

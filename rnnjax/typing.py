@@ -21,10 +21,13 @@ from typing import Any, TypeAlias
 
 from jaxtyping import Array, Bool, Complex, Float, Int, PRNGKeyArray
 
-__all__ = ["Array", "Bool", "Complex", "Float", "Int", "Key", "Params", "Scalar"]
+__all__ = ["Array", "Bool", "Complex", "Float", "Int", "Key", "KeyLike", "Params", "Scalar"]
 
 Key: TypeAlias = PRNGKeyArray
 """A typed key, as `jax.random.key` returns."""
+
+KeyLike: TypeAlias = PRNGKeyArray | int
+"""A typed key, or the integer seed of `jax.random.key`."""
 
 Scalar: TypeAlias = Float[Array, ""]
 """A traced or concrete floating-point number."""

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnjax import arrays
+from rnnjax import arrays, metrics, tasks
 
 ONES = np.ones((3, 4, 4))
 
@@ -114,3 +114,27 @@ def test_members_of_sequences_and_arrays():
     for value in ("ab", {"a": 1}, 3, None, np.array(3), np.ma.ones(3)):
         with pytest.raises(ValueError, match="^x: expected"):
             arrays.members("x", value)
+
+
+@pytest.mark.parametrize("seed", [0, 7, np.int64(7), 2**31 - 1])
+def test_a_seed_is_the_key_of_that_seed(seed):
+    found = arrays.random_key("key", seed)
+    np.testing.assert_array_equal(
+        jax.random.key_data(found), jax.random.key_data(jax.random.key(int(seed)))
+    )
+
+
+def test_other_keys_are_refused():
+    for odd in (-1, 2**31, 1.0, True, "0", None, jax.random.split(jax.random.key(0))):
+        with pytest.raises(ValueError, match="^key: expected"):
+            arrays.random_key("key", odd)
+
+
+def test_a_seed_gives_the_same_trials_and_distances_as_its_key():
+    task, key = tasks.delayed_cue(2, 3, 2), jax.random.key(3)
+    for one, other in zip(task.batch(3, 4), task.batch(key, 4), strict=True):
+        np.testing.assert_array_equal(one, other)
+    weights = np.random.default_rng(0).normal(size=(2, 4, 4))
+    np.testing.assert_array_equal(
+        metrics.pif_distances(weights, key=3), metrics.pif_distances(weights, key=key)
+    )

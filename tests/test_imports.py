@@ -25,14 +25,13 @@ rnnjax.train_population, rnnjax.run_sweep, rnnjax.rollout, rnnjax.analysis, rnnj
 
 HELP = """
 import sys
-from rnnjax.studies.launch import main
-sys.path.insert(0, "experiments")
-from {name} import STUDY
-for flags in (["--help"], ["--config.seedz=2"]):
-    try:
-        main(STUDY, ["study", *flags])
-    except SystemExit:
-        pass
+from rnnjax.commands import main
+assert main(["run", "{name}", "--help"]) == 0
+assert not {{"absl", "ml_collections"}} & set(sys.modules)
+try:
+    main(["run", "{name}", "--config.seedz=2"])
+except SystemExit as end:
+    assert end.code == 2
 """
 
 

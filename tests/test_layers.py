@@ -20,21 +20,22 @@ ROOT = Path(rnnjax.__file__).parent.parent
 FLOORS = {
     "typing": 0, "validate": 0,
     "devices": 1, "spacing": 1, "arrays": 1,
-    "numerics": 2,
+    "contract": 2, "numerics": 2,
     "tasks": 3, "parametrization": 3, "metrics": 3,
     "cells": 4,
     "trajectory": 5,
     "dynamics": 6, "training": 6,
     "store": 7,
     "sweep": 8,
-    "population": 9,
+    "population": 9, "loggers": 9,
     "analysis": 10,
     "recordings": 11,
     "plots": 12,
     "report": 13,
     "studies": 14,
-    "commands": 15,
-    "": 16,  # rnnjax/__init__.py, which imports from every floor and is imported by studies alone
+    "": 15,  # rnnjax/__init__.py, which imports from every floor; imported by those below it
+    "commands": 16,
+    "__main__": 17,
 }  # fmt: skip
 
 GUESTS = {
@@ -42,9 +43,11 @@ GUESTS = {
     "jinja2": ("report", "studies"),
     "ml_collections": ("studies",),
     "absl": ("studies",),
+    "tensorboardX": ("loggers",),
     "torch": (),
     "pynapple": ("recordings",),
     "h5netcdf": ("recordings",),
+    "wandb": ("loggers",),
     "orbax": ("store",),
     "zarr": ("store",),
 }
@@ -53,14 +56,19 @@ GUESTS = {
 SHARED = {
     "papers": 0,
     "compilation": 0,
+    "console": 0,
     "measures_file": 0,
+    "progress": 0,
+    "settings": 0,
     "signals": 0,
     "workdir": 0,
-    "launch": 1,
+    "catalog": 1,
     "fits": 1,
     "pages": 1,
     "status": 1,
-    "grids": 2,
+    "help": 2,
+    "launch": 2,
+    "grids": 3,
 }
 """Files beside the folders of studies, below all of them."""
 
@@ -159,11 +167,8 @@ def violations(sources: dict[str, str]) -> list[str]:
 def core_files(root: Path) -> dict[str, str]:
     """Path -> text, of every file of the core, templates included."""
     files = (file for file in sorted((root / "rnnjax").rglob("*")) if file.is_file())
-    core = [
-        file
-        for file in files
-        if not {"studies", "commands", "__pycache__"} & {*file.parts} and file.suffix != ".npz"
-    ]
+    outside = {"studies", "commands", "__pycache__"}
+    core = [f for f in files if not outside.intersection(f.parts) and f.suffix != ".npz"]
     return {str(file.relative_to(root)): file.read_text() for file in core}
 
 
@@ -246,7 +251,7 @@ def test_the_checker_catches(planted):
         ("latent.config", "from rnnjax.studies.latent import page"),
         ("latent.analysis", "from rnnjax.studies.latent.figures import latent_cost"),
         ("latent.study", "from rnnjax.studies.rescaling.analysis import slowdown"),
-        ("degeneracy.tasks", "from rnnjax.studies.latent.config import get_config"),
+        ("degeneracy.tasks", "from rnnjax.studies.latent.config import SETTINGS"),
         ("fits", "from rnnjax.studies.latent.page import latent_page"),
         ("papers", "from rnnjax.studies.grids import cached"),
     ],

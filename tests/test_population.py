@@ -126,7 +126,7 @@ def test_converged_networks_are_a_population_and_others_are_listed(some_converge
     np.testing.assert_array_equal(good.params["readout"][0], whole.params["readout"][row])
     assert len(whole[1:3]) == 2
     assert f"{len(good)} CONVERGED" in repr(whole)
-    with pytest.raises(ValueError, match="^mask: expected at least one network .*EXHAUSTED"):
+    with pytest.raises(ValueError, match="^converged: expected .* none of 2: 2 EXHAUSTED"):
         _ = whole.where(whole.results["status"].values == Status.EXHAUSTED).converged
     with pytest.raises(ValueError, match="^mask: expected 5 booleans"):
         whole.where(np.arange(5))
@@ -268,7 +268,7 @@ def test_invalid_arguments_are_named(population):
         (lambda: population.trajectories(KEY, 1, task=TASK.stretched(1e9)),
          "trials: expected activity that fits into the .* GiB of free memory, got 5 networks of "),
         (lambda: population.losses(KEY, 1, task=TASK.stretched(1e9)), "trials: expected activity"),
-        (lambda: population.losses(5, 1), "key: expected a key, such as jax.random.key"),
+        (lambda: population.losses("5", 1), "key: expected a key, such as jax.random.key"),
         (lambda: population[2], r"rows: expected a slice, such as \[3:4\], got 2"),
         (lambda: population[5:], "rows: expected at least one of 5 networks"),
         (lambda: population.ntk_gram(KEY, times=99), "times: expected at most"),

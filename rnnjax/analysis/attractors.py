@@ -5,11 +5,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws, single_precision
 from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
 from rnnjax.population import Population
 from rnnjax.population.programs import draw_trials
-from rnnjax.typing import Float, Int, Key
+from rnnjax.typing import Float, Int, KeyLike
 from rnnjax.validate import instance_of, positive_integer
 
 __all__ = ["Attractors", "find_attractors"]
@@ -43,7 +44,7 @@ class Attractors(NamedTuple):
 @fixed_draws()
 def find_attractors(
     population: Population,
-    key: Key,
+    key: KeyLike,
     *,
     trials: int = 64,
     starts: int = 256,
@@ -65,7 +66,8 @@ def find_attractors(
     """
     instance_of("population", population, Population)
     # A stream of its own: none of those that networks are trained with.
-    drawn, chosen = jax.random.split(jax.random.fold_in(key, _STREAM))
+    stream = jax.random.fold_in(random_key("key", key), _STREAM)
+    drawn, chosen = jax.random.split(stream)
     with single_precision():
         trial = draw_trials(population.task, drawn, positive_integer("trials", trials))
     inputs = np.asarray(trial.inputs)

@@ -17,13 +17,14 @@ import xarray as xr
 
 from rnnjax.analysis.measures import MEASURES
 from rnnjax.analysis.networks import measure_population
+from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
 from rnnjax.metrics import METRICS, dsa, features, weights
 from rnnjax.metrics.base import Solved
 from rnnjax.population import Activity, Population
 from rnnjax.training import Status
-from rnnjax.typing import Float, Key
-from rnnjax.validate import finite_positive, fraction, instance_of, positive_integer, sequence
+from rnnjax.typing import Float, Key, KeyLike
+from rnnjax.validate import finite_positive, flag, fraction, instance_of, positive_integer, sequence
 
 __all__ = [
     "STAGES",
@@ -244,17 +245,22 @@ _EMPTY: dict[str, dict[str, float]] = {
 
 @fixed_draws()
 def degeneracy(
-    population: Population, key: Key, options: DegeneracyOptions | None = None
+    population: Population,
+    key: KeyLike,
+    options: DegeneracyOptions | None = None,
+    *,
+    allow_few: bool = False,
 ) -> xr.Dataset:
     """Distances between the converged networks of a population, and measures of each.
 
-    Dynamical distances keep principal components for `variance` of every network's activity, as
-    many for all networks as any of them needs, and the delays with the lowest held-out error.
+    Dynamical distances keep as many principal components for all networks as any of them needs for
+    `variance` of its activity, and the delays with the lowest held-out error.
 
     Args:
         population: networks of one condition, of a cell with a connectivity matrix.
         key: draws trials and solvers' starts; use one for all conditions of a task.
         options: sizes and bounds.
+        allow_few: whether fewer than two converged networks give distances of NaN, not an error.
 
     Returns:
         A dataset over `seed` with the variables of `measure_population` and
@@ -270,25 +276,19 @@ def degeneracy(
         lower bounds, mean over pairs) and `unsettled` (share of pairs whose solver stopped early).
 
     Raises:
-        ValueError: a task without a stretched variant, a cell without a connectivity matrix, or
-            trials that do not fit into memory.
+        ValueError: fewer than two converged networks, a task without a stretched variant, a cell
+            without a connectivity matrix, or trials that do not fit into memory.
     """
     instance_of("population", population, Population)
+    converged = population.results["status"].values == Status.CONVERGED
+    if not flag("allow_few", allow_few):
+        _require_several(population, converged)
     options = DegeneracyOptions() if options is None else options
     instance_of("options", options, DegeneracyOptions)
+    key = random_key("key", key)
     # Not one of the streams that the networks of this seed were trained with.
     measured, sampled, moving, solving = jax.random.split(jax.random.fold_in(key, _STREAM), 4)
-    found = measure_population(
-        population, measured, stretch=options.stretch, trials=options.trials,
-        probe_trials=options.probe_trials, probe_times=options.probe_times,
-    )  # fmt: skip
-    ended = {seed: status.name for seed, status in population.left_out.items()}
-    found.attrs["left_out"] = ", ".join(f"seed {s}: {name}" for s, name in ended.items())
-    found = found.assign_coords(
-        other=("other", population.seeds),
-        component=list(options.components), delay=list(options.delays),
-    )  # fmt: skip
-    converged = population.results["status"].values == Status.CONVERGED
+    found = _measured(population, measured, options)
     if converged.sum() < 2:
         return _without_distances(found)
     some = population.where(converged)
@@ -298,11 +298,38 @@ def degeneracy(
     for stage in STAGES.values():
         _add(found, stage(given), converged)
     before = some.trajectories(sampled, options.samples, when="initial").rates
-    pairs = zip(before, activity.rates, strict=True)
     aligned = np.full(len(population), np.nan)
-    aligned[converged] = [features.representation_alignment(*pair) for pair in pairs]
+    aligned[converged] = _alignments(before, activity.rates)
     found["representation_alignment"] = ("seed", aligned)
     return found
+
+
+def _measured(population: Population, key: Key, options: DegeneracyOptions) -> xr.Dataset:
+    """Measures of every network, with the coordinates of the distances."""
+    found = measure_population(
+        population, key, stretch=options.stretch, trials=options.trials,
+        probe_trials=options.probe_trials, probe_times=options.probe_times,
+    )  # fmt: skip
+    found.attrs["left_out"] = ", ".join(
+        f"seed {s}: {e.name}" for s, e in population.left_out.items()
+    )
+    return found.assign_coords(
+        other=("other", population.seeds),
+        component=list(options.components), delay=list(options.delays),
+    )  # fmt: skip
+
+
+def _require_several(population: Population, converged: np.ndarray) -> None:
+    if converged.sum() < 2:
+        raise ValueError(
+            f"population: expected at least two networks that met their stopping rule, got "
+            f"{converged.sum()}: {population!r}"
+        )
+
+
+def _alignments(before: np.ndarray, after: np.ndarray) -> list[float]:
+    pairs = zip(before, after, strict=True)
+    return [features.representation_alignment(*pair) for pair in pairs]
 
 
 def _add(dataset: xr.Dataset, found: Found, converged: np.ndarray) -> None:

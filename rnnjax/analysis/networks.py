@@ -5,10 +5,11 @@ import numpy as np
 import xarray as xr
 
 from rnnjax import metrics
+from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
 from rnnjax.population import Population
 from rnnjax.training import Status
-from rnnjax.typing import Key
+from rnnjax.typing import Key, KeyLike
 from rnnjax.validate import finite_positive, instance_of
 
 __all__ = ["measure_population"]
@@ -17,7 +18,7 @@ __all__ = ["measure_population"]
 @fixed_draws()
 def measure_population(
     population: Population,
-    key: Key,
+    key: KeyLike,
     *,
     stretch: float = 2.0,
     trials: int = 256,
@@ -53,7 +54,7 @@ def measure_population(
     instance_of("population", population, Population)
     finite_positive("near_zero", near_zero)
     ood_task = population.task.stretched(stretch)
-    on_task, stretched, probe = jax.random.split(key, 3)
+    on_task, stretched, probe = jax.random.split(random_key("key", key), 3)
     loss = population.losses(on_task, trials).astype(float)
     ood = population.losses(stretched, trials, task=ood_task).astype(float)
     before, after = (population.connectivity(when) for when in ("initial", "trained"))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnjax.cells.base import AdditiveCell, Cell, UnrolledCell
+from rnnjax.cells.checking import check
 from rnnjax.cells.current import Current, Equivalent, as_current, as_rate, current, leaky
 from rnnjax.cells.gated import GRU, LSTM, Gated, gru, lstm
 from rnnjax.cells.latent import Latent, latent
@@ -28,6 +29,7 @@ __all__ = [
     "UnrolledCell",
     "as_current",
     "as_rate",
+    "check",
     "current",
     "fitted",
     "gru",

@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
+from rnnjax.arrays import random_key
 from rnnjax.parametrization import Leaf, LeafRule, Parametrization, initialize
-from rnnjax.typing import Array, Float, Key, Params, Scalar
+from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
 
 __all__ = ["AdditiveCell", "Cell", "UnrolledCell"]
 
@@ -75,9 +76,9 @@ class Cell(abc.ABC):
         multiplier = self.rule(name).multiplier
         return params[name] if multiplier == 1.0 else multiplier * params[name]
 
-    def init(self, key: Key) -> Params:
+    def init(self, key: KeyLike) -> Params:
         """Draws the raw weights."""
-        return initialize(key, self.leaves(), self.parametrization, self.hidden)
+        return initialize(random_key("key", key), self.leaves(), self.parametrization, self.hidden)
 
     def initial_state(self, params: Params) -> Array:
         """The state before the first step: rest, r(0) = 0."""

@@ -17,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 
+from rnnjax.arrays import random_key
 from rnnjax.cells import Cell
 from rnnjax.devices import fixed_draws
 from rnnjax.trajectory import rollout
-from rnnjax.typing import Array, Bool, Complex, Float, Int, Key, Params
+from rnnjax.typing import Array, Bool, Complex, Float, Int, KeyLike, Params
 from rnnjax.validate import finite_positive, instance_of, positive_integer
 
 __all__ = ["FixedPoints", "fixed_points", "jacobians", "visited_states"]
@@ -220,7 +221,7 @@ def visited_states(
     inputs: Float[np.ndarray, "B T I"],
     *,
     count: int,
-    key: Key,
+    key: KeyLike,
     noise: float = 0.0,
 ) -> Float[np.ndarray, "S M N"]:
     """Draws states that the networks of a population visit, as starts of `fixed_points`.
@@ -239,7 +240,7 @@ def visited_states(
         ValueError: no states, or inputs of another shape.
     """
     instance_of("cell", cell, Cell)
-    draw_key, noise_key = jax.random.split(key)
+    draw_key, noise_key = jax.random.split(random_key("key", key))
     states = np.asarray(_states(cell, params, jnp.asarray(inputs)))
     states = rearrange(states, "s b t n -> s (b t) n")
     drawn = positive_integer("count", count)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rnnjax.metrics.pairwise import BatchCallback
-from rnnjax.typing import Key
+from rnnjax.typing import KeyLike
 from rnnjax.validate import callback, finite_positive, instance_of, positive_integer
 
 __all__ = ["Invariance", "Level", "Metric", "Solved", "SolverOptions", "Takes", "checked_solver"]
@@ -40,7 +40,7 @@ class Metric:
     options: tuple[str, ...] = ()
     """Names of the options that the function has in common with other metrics."""
 
-    def distances(self, population: Any, *, key: Key, **options: Any) -> np.ndarray:
+    def distances(self, population: Any, *, key: KeyLike, **options: Any) -> np.ndarray:
         """Distances of all pairs, [S, S]; `key` serves functions that draw random starts."""
         random = {"key": key} if "key" in inspect.signature(self.function).parameters else {}
         return self.function(population, **random, **options)

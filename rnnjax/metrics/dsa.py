@@ -31,7 +31,7 @@ from rnnjax.metrics.operators import (
 )
 from rnnjax.metrics.spectra import Spectra, lower_bound, select, spectra
 from rnnjax.numerics.assignment import assign
-from rnnjax.typing import Key
+from rnnjax.typing import KeyLike
 
 __all__ = [
     "DSAResult",
@@ -161,14 +161,14 @@ def _side(operators: np.ndarray) -> _Side:
 def _solve(
     sides: tuple[_Side, _Side],
     members: tuple[np.ndarray, np.ndarray],
-    key: Key,
+    key: KeyLike,
     solver: SolverOptions | None,
     *,
     rotations: bool,
 ) -> DSAResult:
     """Solves the pairs (i of the first side, j of the second) of members (i, j) in batches."""
     order = sides[0].matrix.shape[-1]
-    arrays.random_key("key", key)
+    key = arrays.random_key("key", key)
     solver = checked_solver(solver)
     starts = solver.starts or default_starts(order)
     plan = rounds(starts, solver.steps or STEPS)
@@ -199,7 +199,7 @@ def operator_distances(
     a: np.ndarray,
     b: np.ndarray,
     *,
-    key: Key,
+    key: KeyLike,
     solver: SolverOptions | None = None,
 ) -> DSAResult:
     """Distances between the operators of pairs a[m], b[m].
@@ -223,7 +223,7 @@ def operator_distances(
 def compare_operators(
     operators: np.ndarray,
     *,
-    key: Key,
+    key: KeyLike,
     solver: SolverOptions | None = None,
 ) -> DSAResult:
     """Distances between all operators [S, R, R] of a population: every field is [S, S].
@@ -297,7 +297,7 @@ class Dynamics(NamedTuple):
 def compare_dynamics(
     states: Any,
     *,
-    key: Key,
+    key: KeyLike,
     score: Score = "angular",
     delays: int | Sequence[int] = 1,
     variance: float | None = 0.99,
@@ -312,7 +312,7 @@ def compare_dynamics(
     validate.one_of("score", score, get_args(Score))
     trials.networks("states", *trials.unnamed("states", states))
     if not isinstance(delays, int | np.integer):
-        arrays.random_key("key", key)
+        key = arrays.random_key("key", key)
         held_out, key = jax.random.split(key)
         delays = choose_delays(
             states, candidates=delays, key=held_out, variance=variance, components=components
@@ -330,7 +330,7 @@ def compare_dynamics(
 def dsa_distances(
     states: Any,
     *,
-    key: Key,
+    key: KeyLike,
     score: Score = "angular",
     delays: int | Sequence[int] = 1,
     variance: float | None = 0.99,

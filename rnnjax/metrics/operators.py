@@ -24,7 +24,7 @@ import numpy as np
 from rnnjax import arrays, validate
 from rnnjax.metrics import checks, trials
 from rnnjax.metrics.trials import Network, Rows
-from rnnjax.typing import Key
+from rnnjax.typing import KeyLike
 
 __all__ = [
     "Operators",
@@ -278,7 +278,7 @@ def delay_errors(
     states: Any,
     *,
     candidates: Sequence[int] = tuple(range(1, 31)),
-    key: Key,
+    key: KeyLike,
     variance: float | None = 0.99,
     components: int | None = None,
 ) -> np.ndarray:
@@ -337,7 +337,7 @@ def choose_delays(
     states: Any,
     *,
     candidates: Sequence[int] = tuple(range(1, 31)),
-    key: Key,
+    key: KeyLike,
     variance: float | None = 0.99,
     components: int | None = None,
 ) -> int:

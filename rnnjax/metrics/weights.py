@@ -19,7 +19,7 @@ from rnnjax.metrics import checks, pairwise
 from rnnjax.metrics.base import Solved, SolverOptions, checked_solver
 from rnnjax.metrics.matching import exhaustive, match, random_doubly_stochastic
 from rnnjax.metrics.spectra import Spectra, lower_bound, select, spectra
-from rnnjax.typing import Key
+from rnnjax.typing import KeyLike
 
 __all__ = [
     "PIFResult",
@@ -127,7 +127,7 @@ def _best_of_starts(
 def _solve(
     sides: tuple[_Side, _Side],
     members: tuple[np.ndarray, np.ndarray],
-    key: Key,
+    key: KeyLike,
     solver: SolverOptions | None,
 ) -> PIFResult:
     """Solves the pairs (i of the first side, j of the second) of members (i, j) in batches."""
@@ -172,7 +172,7 @@ def pif_pairs(
     w1: np.ndarray,
     w2: np.ndarray,
     *,
-    key: Key,
+    key: KeyLike,
     solver: SolverOptions | None = None,
 ) -> PIFResult:
     """Permutation-invariant distances of the pairs w1[m], w2[m].
@@ -195,7 +195,7 @@ def pif_pairs(
 def compare_weights(
     weights: np.ndarray,
     *,
-    key: Key,
+    key: KeyLike,
     solver: SolverOptions | None = None,
 ) -> PIFResult:
     """All pairs of a population's weights [S, N, N]: every field is [S, S], or [S, S, N].
@@ -217,7 +217,7 @@ def compare_weights(
 def pif_distances(
     weights: np.ndarray,
     *,
-    key: Key,
+    key: KeyLike,
     normalize: Normalize = "raw",
     solver: SolverOptions | None = None,
 ) -> np.ndarray:

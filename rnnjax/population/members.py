@@ -20,7 +20,7 @@ from rnnjax.store import ResultStore, StoreError, Weights, describe, first_diffe
 from rnnjax.sweep import Engine, LossRecord, Sweep, empty_results, sweep_config
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import SETTINGS, Hyper, Recipe, Setup, Status, output_scale, setting_values
-from rnnjax.typing import Bool, Float, Int, Key, Params
+from rnnjax.typing import Bool, Float, Int, KeyLike, Params
 from rnnjax.validate import instance_of, one_of, positive_integer
 
 __all__ = ["Activity", "Population", "condition_sweep"]
@@ -99,12 +99,15 @@ class Population:
         return len(self.seeds)
 
     def __repr__(self) -> str:
-        ended = [status.name for status in self.status]
-        counts = ", ".join(f"{ended.count(name)} {name}" for name in dict.fromkeys(ended))
         return (
             f"<Population of {len(self)}: {self.cell.name} N={self.cell.hidden} on "
-            f"{self.task.name}, {self._settings()}; {counts}>"
+            f"{self.task.name}, {self._settings()}; {self._ended()}>"
         )
+
+    def _ended(self) -> str:
+        """How many networks ended in each status: `6 CONVERGED, 2 EXHAUSTED`."""
+        ended = [status.name for status in self.status]
+        return ", ".join(f"{ended.count(name)} {name}" for name in dict.fromkeys(ended))
 
     def _settings(self) -> str:
         values = setting_values(self.hyper)
@@ -113,7 +116,14 @@ class Population:
     @property
     def converged(self) -> "Population":
         """Networks that met the recipe's stopping rule; raises `ValueError` if there are none."""
-        return self.where(self.results["status"].values == Status.CONVERGED)
+        chosen = self.results["status"].values == Status.CONVERGED
+        if not chosen.any():
+            rule = "" if self.recipe.stop != "never" else "; the recipe has stop='never'"
+            raise ValueError(
+                f"converged: expected at least one network that met its stopping rule, got none of "
+                f"{len(self)}: {self._ended()}{rule}"
+            )
+        return self.where(chosen)
 
     @property
     def left_out(self) -> dict[int, Status]:
@@ -129,10 +139,7 @@ class Population:
                 f"mask: expected {len(self)} booleans, got {chosen.dtype} of shape {chosen.shape}"
             )
         if not chosen.any():
-            ended = ", ".join(dict.fromkeys(status.name for status in self.status))
-            raise ValueError(
-                f"mask: expected at least one network of {self!r}, got none (they ended {ended})"
-            )
+            raise ValueError(f"mask: expected at least one network of {self!r}, got none")
         return self._rows(np.flatnonzero(chosen))
 
     def __getitem__(self, rows: slice) -> "Population":
@@ -204,7 +211,7 @@ class Population:
         return np.asarray(jax.vmap(self.cell.connectivity)(weights))
 
     def trajectories(
-        self, key: Key, trials: int, *, task: Task | None = None, when: When = "trained"
+        self, key: KeyLike, trials: int, *, task: Task | None = None, when: When = "trained"
     ) -> Activity:
         """Activity of every network in the same trials, `task.batch(key, trials)`.
 
@@ -229,7 +236,7 @@ class Population:
         return Activity(rates, answers, jax.tree.map(np.asarray, trial))
 
     def outputs(
-        self, key: Key, trials: int, *, task: Task | None = None, when: When = "trained"
+        self, key: KeyLike, trials: int, *, task: Task | None = None, when: When = "trained"
     ) -> Float[np.ndarray, "S B T O"]:
         """The readouts of `trajectories`, without keeping the rates; the same arguments."""
         trial = self._trials(key, trials, task, self.cell.outputs)
@@ -239,7 +246,7 @@ class Population:
         return answers
 
     def losses(
-        self, key: Key, trials: int, *, task: Task | None = None, when: When = "trained"
+        self, key: KeyLike, trials: int, *, task: Task | None = None, when: When = "trained"
     ) -> Float[np.ndarray, " S"]:
         """Every network's loss on the same trials, reduced as in training, without penalties.
 
@@ -262,7 +269,7 @@ class Population:
             )
         return task
 
-    def _trials(self, key: Key, trials: int, task: Task | None, numbers: int) -> Trial:
+    def _trials(self, key: KeyLike, trials: int, task: Task | None, numbers: int) -> Trial:
         """Draws the trials; raises `ValueError` unless the results fit into memory."""
         task = self._check_task(task)
         layout, count = all_devices(), positive_integer("trials", trials)
@@ -287,7 +294,7 @@ class Population:
 
     def ntk_gram(
         self,
-        key: Key,
+        key: KeyLike,
         *,
         trials: int = 16,
         times: int = 5,
@@ -316,7 +323,7 @@ class Population:
 
     def kernel_alignment(
         self,
-        key: Key,
+        key: KeyLike,
         *,
         trials: int = 16,
         times: int = 5,
@@ -335,7 +342,7 @@ class Population:
 
     def _grams(
         self,
-        key: Key,
+        key: KeyLike,
         trials: int,
         times: int,
         task: Task | None,

@@ -13,7 +13,7 @@ import xarray as xr
 from rnnjax import arrays, validate
 from rnnjax.metrics import METRICS, Metric, Solved, SolverOptions, dsa, trials
 from rnnjax.metrics.pairwise import BatchCallback
-from rnnjax.typing import Key
+from rnnjax.typing import Key, KeyLike
 
 __all__ = ["compare"]
 
@@ -32,7 +32,7 @@ def compare(
     recordings: Any,
     metrics: str | Iterable[str] = ("dsa",),
     *,
-    key: int | Key = 0,
+    key: KeyLike = 0,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     progress: BatchCallback | None = None,
 ) -> xr.Dataset:
@@ -63,7 +63,7 @@ def compare(
     """
     chosen = _metrics(metrics)
     given = _options(options, chosen)
-    seed = _key(key)
+    seed = arrays.random_key("key", key)
     named = _recordings(recordings)
     validate.callback("progress", progress)
     names = list(named)
@@ -114,12 +114,6 @@ def _options(
             allowed = [word for word in known if word not in ("key", "progress")]
             validate.one_of(f"options, {name}", option, allowed)
     return {name: dict(values) for name, values in given.items()}
-
-
-def _key(key: Any) -> Key:
-    if isinstance(key, int | np.integer):
-        return jax.random.key(validate.seed("key", key))
-    return arrays.random_key("key", key)
 
 
 def _shown_key(key: Any) -> int | str:

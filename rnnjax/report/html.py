@@ -4,8 +4,9 @@ import base64
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
-from rnnjax.report.page import Page, Picture, drawn, text_blocks
+from rnnjax.report.page import SUPERSCRIPT, Page, Picture, drawn, plain, text_blocks
 
 __all__ = ["render_html"]
 
@@ -18,6 +19,11 @@ def _data_address(picture: Picture) -> str:
     return f"data:{_MEDIA[picture.suffix]};base64,{base64.b64encode(picture.image).decode()}"
 
 
+def _marked(text: str) -> Markup:
+    """Escaped text with its superscripts."""
+    return Markup(SUPERSCRIPT.sub(r"<sup>\1</sup>", str(escape(text))))
+
+
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -27,6 +33,8 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["marked"] = _marked
+    environment.filters["plain"] = plain
     environment.filters["text_blocks"] = text_blocks
     environment.filters["data_address"] = _data_address
     return environment.get_template("page.html")

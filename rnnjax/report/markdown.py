@@ -6,7 +6,7 @@ markup. Characters that mean nothing where they stand are left alone, for reader
 
 import re
 
-from rnnjax.report.page import Page, Picture, Section, Table, TextBlock, text_blocks
+from rnnjax.report.page import SUPERSCRIPT, Page, Picture, Section, Table, TextBlock, text_blocks
 
 __all__ = ["render_markdown"]
 
@@ -23,7 +23,8 @@ _OPENING = re.compile(r"(\d*)([-#>+=.)])")
 
 def _plain(text: str) -> str:
     """Text in one line, without effect as Markdown or HTML."""
-    return _MARKUP.sub(lambda found: "\\" + found[0], " ".join(text.split()))
+    line = _MARKUP.sub(lambda found: "\\" + found[0], " ".join(text.split()))
+    return SUPERSCRIPT.sub(r"<sup>\1</sup>", line)
 
 
 def _paragraph(text: str) -> str:
@@ -47,20 +48,18 @@ def _block(block: TextBlock) -> str:
     return "\n".join(map(_paragraph, block.lines))
 
 
-def _caption(text: str) -> str:
-    return f"\n\n*{_plain(text)}*" if text else ""
-
-
 def _table(table: Table) -> str:
     rules = ["---" if side == "l" else "---:" for side in table.align]
     rows = [[_plain(cell) for cell in row] for row in (table.columns, *table.rows)]
     rows.insert(1, rules)
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + _caption(table.caption)
+    lines = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return f"*{_plain(table.caption)}*\n\n{lines}" if table.caption else lines
 
 
 def _picture(picture: Picture, folder: str) -> str:
-    image = f"![{picture.name.replace('_', ' ')}]({folder}/{picture.name}.{picture.suffix})"
-    return image + _caption(picture.caption)
+    alternative = re.sub(r"(?<!\\)[\[\]]", r"\\\g<0>", _plain(picture.alternative))
+    image = f"![{alternative}]({folder}/{picture.name}.{picture.suffix})"
+    return f"{image}\n\n*{_plain(picture.caption)}*" if picture.caption else image
 
 
 def _section(section: Section, folder: str) -> list[str]:

@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
-__all__ = ["Page", "Picture", "Section", "Table", "TextBlock", "drawn", "text_blocks"]
+__all__ = ["Page", "Picture", "Section", "Table", "TextBlock", "drawn", "plain", "text_blocks"]
+
+SUPERSCRIPT = re.compile(r"\^\{([^{}]*)\}")
+"""`^{2}` in the texts of a page: a superscript."""
 
 _DISPLAY_DPI = 100
 _SHARPNESS = 2  # pixels of the image per pixel of the page
@@ -35,6 +38,11 @@ class Table:
             raise ValueError(f"align: expected {width} letters l or r, got {self.align!r}")
 
 
+def plain(text: str) -> str:
+    """A text whose superscripts have carets, for places without markup."""
+    return SUPERSCRIPT.sub(r"^\1", text)
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure, or the bytes of a PNG or SVG file, with a caption and a file name without suffix.
@@ -56,6 +64,12 @@ class Picture:
             raise ValueError(f"image: expected a PNG or SVG file, got {self.image[:8]!r}...")
 
     @property
+    def alternative(self) -> str:
+        """Text in place of the image: the first sentence of the caption, or the name."""
+        first = re.split(r"(?<=[.:]) ", plain(self.caption), maxsplit=1)[0]
+        return first or self.name.replace("_", " ")
+
+    @property
     def suffix(self) -> str:
         """`png` or `svg`."""
         return "png" if isinstance(self.image, Figure) else _format(self.image)
@@ -72,7 +86,7 @@ class Section:
     """A heading with text, then its pictures, then its tables.
 
     Text: paragraphs separated by blank lines; lines that start with `- ` form a list, lines
-    indented by four spaces are code.
+    indented by four spaces are code. In all texts of a page `N^{2}` is a superscript.
     """
 
     heading: str

@@ -1,5 +1,6 @@
 """Parts of the studies that train a grid: settings, costs, cached values, and the run itself."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,14 @@ from rnnjax.devices import Layout, default_layout
 from rnnjax.report import Page, Provenance, write_report
 from rnnjax.store import digest, read_json, versions, write_checked
 from rnnjax.studies.launch import Config
-from rnnjax.studies.workdir import MEASURED_AGAIN, checked_workdir, claim_workdir, read_values
+from rnnjax.studies.progress import StudyProgress
+from rnnjax.studies.workdir import (
+    MEASURED_AGAIN,
+    checked_workdir,
+    claim_workdir,
+    read_values,
+    record_run,
+)
 from rnnjax.sweep import cost, plan
 from rnnjax.training import Setup
 from rnnjax.validate import instance_of, sequence
@@ -26,11 +34,14 @@ __all__ = [
     "cost_text",
     "device_name",
     "provenance",
+    "remembered",
+    "report_sweep",
     "split_names",
     "task_options",
     "text_table",
     "train_and_report",
     "training_seconds",
+    "write_study_report",
 ]
 
 ARMS = {
@@ -87,6 +98,20 @@ def cached(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]
         known[key] = {"of": of, "value": compute()}
         write_checked(file, known)
     return known[key]["value"]
+
+
+def remembered(file: Path, name: str, of: dict[str, Any]) -> Any:
+    """The value of `name` for the inputs `of`, on whatever devices; None if there is none."""
+    known = read_values(file, MEASURED_AGAIN) if file.exists() else {}
+    wanted = _inputs(of)
+    for key, entry in known.items():
+        if key.rpartition(" ")[0] == name and _inputs(entry["of"]) == wanted:
+            return entry["value"]
+    return None
+
+
+def _inputs(of: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in of.items() if name not in ("devices", "jax")}
 
 
 class CostModel(NamedTuple):
@@ -201,13 +226,34 @@ def train_and_report(
     if dry_run:
         print(cost_text(sweep, wanted=wanted))
         return None
-    claim_workdir(workdir, study)
+    claim_workdir(workdir, study, provenance(config, command, None))
     store = workdir / "store"
+    progress = StudyProgress(study)
     results = rnnjax.run_sweep(
-        sweep, store, progress=rnnjax.ProgressBar(study), mask=wanted,
-        keep_parameters=config.keep_parameters,
-    )  # fmt: skip
-    page = make_page(results, provenance(config, command, training_seconds(store)))
-    write_report(page, workdir)
-    print(f"Report: {workdir / 'report.html'}")
+        sweep, store, progress=progress, mask=wanted, keep_parameters=config.keep_parameters
+    )
+    progress.close()
+    about = provenance(config, command, training_seconds(store))
+    write_study_report(study, workdir, make_page(results, about), about)
     return results
+
+
+def write_study_report(study: str, workdir: Path, page: Page, about: Provenance) -> None:
+    """Writes a study's report, prints its place, and keeps how it was made in the workdir."""
+    print("Writing the report", flush=True)
+    file = write_report(page, workdir)
+    record_run(workdir, study, about)
+    print(f"Report: {file}")
+
+
+def report_sweep(
+    workdir: Path, make_page: Callable[[xr.Dataset, Provenance], Page], about: Provenance
+) -> Path:
+    """Writes the report of the runs that a workdir has; returns the HTML file.
+
+    Raises `ValueError` for a store that is missing or damaged.
+    """
+    store = workdir / "store"
+    results = rnnjax.load_results(store)
+    about = dataclasses.replace(about, seconds=training_seconds(store))
+    return write_report(make_page(results, about), workdir)

@@ -1,10 +1,9 @@
 """Command line of a study: flags, devices, errors and signals.
 
-A script under experiments/ declares its `Study` and calls `main`. The work is done by the study's
+`rnnjax run STUDY` and the scripts under experiments/ call `main`. The work is done by the study's
 `run`, which notebooks and tests call directly.
 """
 
-import ast
 import contextlib
 import importlib
 import importlib.util
@@ -12,7 +11,6 @@ import inspect
 import logging
 import os
 import re
-import shlex
 import signal
 import sys
 import warnings
@@ -23,39 +21,25 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from rnnjax.studies.compilation import VARIABLE, use_compilation_cache
+from rnnjax.studies.catalog import Study
+from rnnjax.studies.compilation import use_compilation_cache
+from rnnjax.studies.console import command_line, print_error, typed_line
 from rnnjax.studies.signals import Stopped, stop_on_signals
 from rnnjax.validate import one_of
 
-__all__ = ["Config", "Study", "main", "run_in_parallel_on_cpu"]
+__all__ = ["Config", "main", "run_in_parallel_on_cpu"]
 
 Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
 
-FAILED = 2
-_LONGEST = 20_000
-"""Most characters of an error; one may list the files of all blocks."""
-
 _FLAGS = ("config", "workdir", "dry_run", "compilation_cache", "help")
 
 
-class Study(NamedTuple):
-    """One script under experiments/."""
-
-    name: str
-    config_file: Path
-    """A file with `get_config(preset)`; its docstring lists the presets."""
-    run: Callable[..., object] | str
-    """Called as `run(config, workdir, dry_run=..., command=...)`; or the name of a module with such
-    a function, which is imported once the command line has been checked."""
-
-
-def main(study: Study, arguments: Sequence[str] | None = None) -> None:
-    """Parses the command line and runs the study; exits non-zero with one line on bad input."""
-    arguments = list(sys.argv if arguments is None else arguments)
+def main(study: Study, given: Sequence[str]) -> None:
+    """Parses the flags of a study and runs it; exits non-zero with one line on bad input."""
     try:
         with stop_on_signals():
-            _run(study, arguments)
+            _run(study, list(given))
     except KeyboardInterrupt as stop:
         # Zarr abandons the write in progress; asyncio would report that after our last line.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -63,7 +47,7 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> None:
         reason = "Interrupted" if stopped.name == "SIGINT" else f"Stopped by {stopped.name}"
         print(
             f"\n{reason}. Finished results are kept; to continue, give the same command again:"
-            f"\n  {command_line(arguments)}",
+            f"\n  {typed_line(study.name, given)}",
             file=sys.stderr,
         )
         sys.exit(128 + stopped.number)
@@ -80,7 +64,8 @@ def _run(study: Study, arguments: list[str]) -> None:
     use_compilation_cache(given.compilation_cache)
     warnings.showwarning = _warn_in_one_line
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax warns about its own internals
-    run(given.config, given.workdir, dry_run=given.dry_run, command=command_line(arguments))
+    command = command_line(study.name, arguments)
+    run(given.config, given.workdir, dry_run=given.dry_run, command=command)
 
 
 class _Given(NamedTuple):
@@ -93,12 +78,12 @@ class _Given(NamedTuple):
 
 
 def _parse(study: Study, arguments: list[str]) -> _Given:
-    name, arguments = _split_config(arguments)
+    name, others = _split_config(arguments)
+    arguments = [study.name, *others]
     values = flags.FlagValues()
     flags.DEFINE_string("workdir", f"runs/{study.name}", "", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "", flag_values=values)
     flags.DEFINE_string("compilation_cache", None, "", flag_values=values)
-    flags.DEFINE_bool("help", False, "", short_name="h", flag_values=values)
     try:
         config = _load_config(study, name)
         known = _settings(config)
@@ -120,11 +105,8 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     missing = set(known) - set(_settings(given["config"]))
     if missing:  # a flag such as --config.dsa={} replaces a whole group
         _fail(ValueError(f"{min(missing)}: expected a value, got none"))
-    if given["help"]:
-        print(_help(study))
-        sys.exit(0)
     if len(rest) > 1:
-        _fail(ValueError(f"expected flags only, got {' '.join(rest[1:])!r}"))
+        _fail(ValueError(_not_a_flag(study, rest[1:])))
     workdir, cache = Path(given["workdir"]), given["compilation_cache"]
     return _Given(given["config"], workdir, given["dry_run"], cache)
 
@@ -154,20 +136,20 @@ def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _load_config(study: Study, name: str | None) -> Config:
-    """The config of a preset, or of another file, as `FILE` or `FILE:preset`."""
-    file, preset = str(study.config_file), name
-    if name is not None and (".py" in name or os.sep in name):
-        file, _, preset = name.partition(":")
+    """The config of a preset, or of a file, as `FILE` or `FILE:preset`."""
+    if name is None or not (".py" in name or os.sep in name):
+        return study.settings.config() if name is None else study.settings.config(name)
+    file, _, preset = name.partition(":")
     try:
         get_config = _load_function(Path(file))
         if preset and not inspect.signature(get_config).parameters:
-            raise ValueError(
-                f"config: expected no preset, as {study.name} has none, got {preset!r}"
-            )
+            raise ValueError(f"config: expected no preset, as {file} has none, got {preset!r}")
         return get_config(preset) if preset else get_config()
-    except ValueError:  # of our own configs: it names the argument
+    except ValueError:  # of our own settings: it names the argument
         raise
     except Exception as error:  # anything that a user's own file raises
+        if "Did you mean" in str(error):  # of a locked config
+            raise ValueError(f"{file}: {_unknown_setting(str(error))}") from error
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"config: expected a config file, got {file} ({reason})") from error
 
@@ -181,25 +163,9 @@ def _load_function(file: Path) -> Callable[..., Config]:
     return module.get_config
 
 
-def _help(study: Study) -> str:
-    """Presets, as the docstring of the config file lists them, then flags and settings."""
-    presets = ast.get_docstring(ast.parse(study.config_file.read_text())) or ""
-    get_config = _load_function(study.config_file)
-    settings = getattr(sys.modules.get(get_config.__module__), "__file__", study.config_file)
-    return f"""{presets}
-
-Flags:
-  --config=PRESET       a preset, or a config file of your own, as FILE.py or FILE.py:PRESET
-  --config.FIELD=VALUE  changes one setting; fields and their meaning are in
-                        {settings}
-  --workdir=FOLDER      results and report (default: runs/{study.name})
-  --dry_run             prints what would be computed and its cost, and computes nothing
-  --compilation_cache=FOLDER|off
-                        where compiled programs are kept, so that the next command starts sooner
-                        (default: the user's cache folder, or {VARIABLE})
-  --help, -h            prints this text
-
-RNNJAX_TRACEBACK=1 in the environment shows where an error was raised."""
+def _not_a_flag(study: Study, given: Sequence[str]) -> str:
+    hint = f" (did you mean --config={given[0]}?)" if given[0] in study.settings.presets else ""
+    return f"flags: expected --NAME=VALUE, got {' '.join(given)!r}{hint}"
 
 
 def _unknown_flag(name: str) -> str:
@@ -226,20 +192,13 @@ def _unknown_setting(message: str) -> str:
     found = re.findall(r"['\"](\w+)['\"]", message.replace("\\", ""))
     if not found:
         return f"config: {message}"
-    hint = f" (did you mean {found[1]!r}?)" if "Did you mean" in message else ""
+    near = re.search(r"Did you mean \W?(\w+)", message)
+    hint = f" (did you mean {near[1]!r}?)" if near else ""
     return f"config: expected the name of a setting, got {found[0]!r}{hint}"
 
 
 def _fail(error: BaseException) -> NoReturn:
-    if os.environ.get("RNNJAX_TRACEBACK"):
-        raise error
-    text = " ".join(str(error).splitlines()) or type(error).__name__
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        text = f"{error.filename}: {error.strerror}"
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]}..."
-    print(f"error: {text}", file=sys.stderr)
-    sys.exit(FAILED)
+    sys.exit(print_error(error))
 
 
 def _warn_in_one_line(message, category, filename, lineno, file=None, line=None) -> None:
@@ -254,8 +213,3 @@ def run_in_parallel_on_cpu() -> None:
 
     with contextlib.suppress(RuntimeError):  # JAX is in use already and keeps its devices
         jax.config.update("jax_num_cpu_devices", available_cores())
-
-
-def command_line(arguments: Sequence[str]) -> str:
-    """The command line that repeats the call."""
-    return shlex.join(["python", *arguments])

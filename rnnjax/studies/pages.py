@@ -8,7 +8,7 @@ from rnnjax.report.page import Page, Section, Table
 from rnnjax.report.provenance import Provenance, runs_section, settings_section
 from rnnjax.report.wording import bullets
 
-__all__ = ["setup_table", "sweep_page"]
+__all__ = ["PARTIAL", "setup_table", "sweep_page"]
 
 PARTIAL = "Partial results, the sweep is not complete. "
 NOTHING_YET = "No run has finished yet."

@@ -1,27 +1,21 @@
-"""What a folder holds, and whether all of it is as it was written.
+"""What a folder holds, and whether all of it is as it was written."""
 
-    rnnjax status WORKDIR             runs finished, per store
-    rnnjax status WORKDIR --verify    also reads every file and compares it with its digest
-
-The folder is the workdir of a study or a store. Prints what is damaged and what to do about it; the
-exit code is then 1.
-"""
-
-import argparse
 import hashlib
 import math
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from rnnjax.store import load_results, read_file, read_manifest
 from rnnjax.store.checkpoints import restore_weights
-from rnnjax.store.markers import read_markers
+from rnnjax.store.markers import finished_cells, read_markers
 from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.workdir import CACHES, INDEX, MEASURED_AGAIN, read_index, read_values
 
-__all__ = ["damages", "main", "stores"]
+__all__ = ["Progress", "damages", "progress", "stores"]
 
 _DIGESTS = "report.sha256"
 """As `rnnjax.report.write.DIGESTS`, which takes long to import."""
@@ -39,15 +33,54 @@ def stores(folder: Path) -> list[Path]:
     return [path for path in candidates if any((path / part).exists() for part in _PARTS)]
 
 
-def _progress(store: Path) -> str:
-    """Finished runs of a store, and all that its axes have."""
-    finished = sum(len(marker["cells"]) for marker in read_markers(store).values())
+class Progress(NamedTuple):
+    """What a store has."""
+
+    finished: int
+    """Runs that are finished."""
+    runs: int
+    """Runs on its axes; a study may need only some of them."""
+    blocks: int
+    """Files that hold the finished runs."""
+    seconds: float
+    """Duration of their training."""
+    missing: tuple[tuple[str, int, int], ...]
+    """Condition, missing runs and all runs, where any are missing."""
+
+
+def progress(store: Path) -> Progress:
+    """What a store has and lacks; raises `ValueError` for a store that is damaged."""
+    markers = read_markers(store)
+    config = read_manifest(store)["config"]
     try:
-        axes = read_manifest(store)["config"]["axes"]
-        count = math.prod(map(len, axes.values()))
+        names = config.get("dimensions", list(config["axes"]))
+        shape = tuple(len(config["axes"][name]) for name in names)
+        labels = {
+            name: [str(label) for label in config["labels"][name]] for name in config["labels"]
+        }
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"store: {store} has a manifest without axes ({error})") from None
-    return f"{finished} of the {count} runs on its axes are finished"
+    done = finished_cells(store, shape, markers)
+    seconds = sum(marker.get("seconds", 0.0) for marker in markers.values())
+    return Progress(
+        int(done.sum()), done.size, len(markers), seconds, _missing(done, names, labels)
+    )
+
+
+def _missing(
+    done: np.ndarray, names: Sequence[str], labels: dict[str, list[str]]
+) -> tuple[tuple[str, int, int], ...]:
+    """The conditions, one per labels of the axes that have them, with missing runs."""
+    here = [axis for axis, name in enumerate(names) if name in labels]
+    rest = tuple(axis for axis in range(done.ndim) if axis not in here)
+    lacking, size = (~done).sum(axis=rest), math.prod(done.shape[axis] for axis in rest)
+    found = []
+    for place in np.ndindex(lacking.shape):
+        if not lacking[place]:
+            continue
+        parts = [f"{names[a]}={labels[names[a]][i]}" for a, i in zip(here, place, strict=True)]
+        found.append((" ".join(parts) or "all", int(lacking[place]), size))
+    return tuple(found)
 
 
 def damages(folder: str | Path) -> Iterator[str]:
@@ -95,41 +128,3 @@ def _damaged_pages(folder: Path) -> Iterator[str]:
         content = read_file(file) if known else b""
         if hashlib.sha256(content).hexdigest() != written.get(name):
             yield f"report: {file} is missing or damaged; the command of the study writes it again"
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command `rnnjax`; exits with 1 if something is damaged, with 2 for wrong arguments."""
-    parser = argparse.ArgumentParser("rnnjax", description="Inspects results of rnnjax.")
-    command = parser.add_subparsers(dest="command", required=True).add_parser(
-        "status", help="runs finished, and damaged files", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    command.add_argument("workdir", type=Path, help="workdir of a study, or a store")
-    command.add_argument("--verify", action="store_true", help="read and check every file")
-    given = parser.parse_args(arguments)
-    found = stores(given.workdir)
-    if not found and not (given.workdir / INDEX).exists():
-        sys.exit(_fail(f"workdir: expected that of a study, or a store, got {given.workdir}"))
-    damaged = 0
-    for store in found:
-        try:
-            print(f"{store}: {_progress(store)}")
-        except (ValueError, OSError) as error:
-            if not given.verify:
-                damaged += 1
-                print(f"damaged: {error}")
-    if given.verify:
-        for problem in damages(given.workdir):
-            damaged += 1
-            print(f"damaged: {problem}")
-        print(f"{damaged} damaged" if damaged else "All files are as they were written.")
-    sys.exit(1 if damaged else 0)
-
-
-def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return 2
-
-
-if __name__ == "__main__":
-    main()

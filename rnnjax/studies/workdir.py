@@ -1,9 +1,12 @@
 """Folders of studies: which study a folder belongs to, and whether it can be used."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnnjax.store import leftovers, read_checked, remove_leftovers, write_checked
+
+if TYPE_CHECKING:
+    from rnnjax.report import Provenance
 
 __all__ = [
     "CACHES",
@@ -13,6 +16,7 @@ __all__ = [
     "claim_workdir",
     "read_index",
     "read_values",
+    "record_run",
 ]
 
 INDEX = "study.json"
@@ -57,16 +61,35 @@ def _holds_results(workdir: Path) -> bool:
     )
 
 
-def claim_workdir(workdir: Path, study: str) -> None:
+def claim_workdir(workdir: Path, study: str, about: "Provenance | None" = None) -> None:
     """Creates the workdir and names the study in it, so that no other study writes there.
 
+    Command and settings of `about` are kept too, so that a report can be written before the end.
     Files that a killed process left half-written are removed.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     for folder in (workdir, workdir / "figures", workdir / "measures", workdir / "store"):
         remove_leftovers(folder)
-    if read_index(workdir) is None:
-        write_checked(workdir / INDEX, {"study": study})
+    index = read_index(workdir)
+    if index is None or (about is not None and not _has_stores(workdir)):
+        write_checked(workdir / INDEX, {**(index or {}), "study": study, **_recorded(about)})
+
+
+def record_run(workdir: Path, study: str, about: "Provenance", **found: Any) -> None:
+    """Keeps command, settings, versions and duration of a finished run, and what it `found`."""
+    write_checked(workdir / INDEX, {"study": study, **_recorded(about), **found})
+
+
+def _recorded(about: "Provenance | None") -> dict[str, Any]:
+    if about is None:
+        return {}
+    known = {"command": about.command, "settings": about.settings, "versions": about.versions}
+    return known if about.seconds is None else {**known, "seconds": about.seconds}
+
+
+def _has_stores(workdir: Path) -> bool:
+    store = workdir / "store"
+    return (store / "manifest.json").exists() or any(store.glob("*/manifest.json"))
 
 
 def read_index(workdir: str | Path) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from rnnjax.devices import Layout, default_layout
 from rnnjax.spacing import log_rates, log_widths
 from rnnjax.sweep.axes import Axis, Sweep
+from rnnjax.sweep.block import Segment
 from rnnjax.sweep.engine import Block, Engine, Progress, plan, run_sweep, sweep_config
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.progress import ProgressBar
@@ -22,6 +23,7 @@ __all__ = [
     "MemoryStore",
     "Progress",
     "ProgressBar",
+    "Segment",
     "Sweep",
     "Trained",
     "default_layout",

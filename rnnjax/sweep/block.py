@@ -32,6 +32,14 @@ class Segment(NamedTuple):
     """Run-steps computed in this segment."""
     done: int
     """Run-steps of the block that are computed, or that stopped runs do not need."""
+    step: int = 0
+    """Steps taken by the running runs."""
+    running: int = 0
+    """Runs that go on."""
+    loss: float = float("nan")
+    """Median training loss at the last step, of the runs that took it."""
+    held_out_loss: float = float("nan")
+    """Median held-out loss of the runs, at the end of an epoch with validation."""
 
 
 class BlockResult(NamedTuple):
@@ -207,6 +215,7 @@ def _advance(
         end = (begin // recipe.steps_per_epoch + 1) * recipe.steps_per_epoch
         state.taken = min(state.taken, end)
     state.losses[members, begin : state.taken] = losses[: len(members), : state.taken - begin]
+    held_out = float("nan")
     if state.held_out_loss is not None and state.taken % recipe.steps_per_epoch == 0:
         epoch = state.taken // recipe.steps_per_epoch
         if state.keep_states and epoch == recipe.epochs:
@@ -217,12 +226,23 @@ def _advance(
         validated = np.asarray(validation.epochs)[: len(members)] == epoch
         loss = np.asarray(validation.loss)[: len(members)]
         state.held_out_loss[members[validated], epoch - 1] = loss[validated]
+        held_out = _median(loss[validated])
     running = np.asarray(state.runs.status)[: len(members)] == Status.RUNNING
     if on_segment is not None:
         steps = np.isfinite(state.losses[members, begin : state.taken]).sum()
         remaining = int(running.sum()) * (setup.recipe.steps - state.taken)
-        on_segment(Segment(setup, int(steps), state.losses.size - remaining))
+        done = state.losses.size - remaining
+        loss = _median(state.losses[members, state.taken - 1])
+        on_segment(
+            Segment(setup, int(steps), done, state.taken, int(running.sum()), loss, held_out)
+        )
     return running
+
+
+def _median(values: np.ndarray) -> float:
+    """The median of the finite values; NaN without any."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")
 
 
 def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: bool) -> None:

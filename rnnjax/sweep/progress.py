@@ -47,7 +47,7 @@ class ProgressBar:
         if not blocks:
             return
         if finished and self._bar is None and not self._announced:
-            print(_announcement(self._label, blocks, finished, found), file=self._file)
+            print(self.announcement(blocks, finished, found), file=self._file)
         self._announced = True
         self._bar = _Bar(
             total=1.0, desc=self._label, file=self._file, mininterval=0.5,
@@ -58,6 +58,14 @@ class ProgressBar:
         self._machine = self._machine or cost.measure_machine(layout)
         self._forecast = Forecast(blocks, layout, self._machine)
         self._steps, self._since = 0, time.perf_counter()
+
+    def announcement(self, blocks: list[Block], finished: int, found: int) -> str:
+        """How much of the work the store has."""
+        if found:
+            rest = len(blocks)
+            return f"{self._label}: {found} of {found + rest} blocks found, {rest} to do"
+        total = finished + sum(block.runs for block in blocks)
+        return f"{self._label}: {finished} of {total} runs found"
 
     def compile(self, block: Block) -> None:
         """Shows which block is being compiled."""
@@ -81,14 +89,6 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-def _announcement(label: str, blocks: list[Block], finished: int, found: int) -> str:
-    """How much of the work the store has."""
-    if found:
-        return f"{label}: {found} of {found + len(blocks)} blocks found, {len(blocks)} to do"
-    total = finished + sum(block.runs for block in blocks)
-    return f"{label}: {finished} of {total} runs found"
 
 
 def _condition(block: Block) -> str:

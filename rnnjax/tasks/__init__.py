@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnjax.tasks.base import Task, Trial
+from rnnjax.tasks.checking import check
 from rnnjax.tasks.delayed_cue import DelayedCue, delayed_cue
 from rnnjax.tasks.delayed_discrimination import DelayedDiscrimination, delayed_discrimination
 from rnnjax.tasks.delayed_match import DelayedMatch, delayed_match
@@ -22,6 +23,7 @@ __all__ = [
     "SineWave",
     "Task",
     "Trial",
+    "check",
     "delayed_cue",
     "delayed_discrimination",
     "delayed_match",

@@ -6,8 +6,9 @@ from typing import Any, Literal, NamedTuple, Self
 
 import jax
 
+from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
-from rnnjax.typing import Array, Float, Key
+from rnnjax.typing import Array, Float, Key, KeyLike
 from rnnjax.validate import finite_positive, one_of
 
 __all__ = ["Task", "Trial", "checked_options", "stretched_steps"]
@@ -63,9 +64,9 @@ class Task(abc.ABC):
         raise ValueError(f"task {self.name!r}: it defines no stretched variant")
 
     @fixed_draws()
-    def batch(self, key: Key, trials: int) -> Trial:
+    def batch(self, key: KeyLike, trials: int) -> Trial:
         """Draws `trials` independent trials: inputs [B, T, I], and so on."""
-        return jax.vmap(self.sample)(jax.random.split(key, trials))
+        return jax.vmap(self.sample)(jax.random.split(random_key("key", key), trials))
 
     def metadata(self) -> dict[str, Any]:
         """Name and parameters, for manifests."""

@@ -99,7 +99,14 @@ class Recipe:
         at 1. Training stops when 3 epochs in a row end below the threshold. `fields` replace these.
         """
         defaults = {"epochs": 500, "steps_per_epoch": 128, "batch": 256, "clip": 1.0}
-        return cls(**{**defaults, "stop": "threshold", "threshold": threshold, **fields})
+        given = {**defaults, "stop": "threshold", "threshold": threshold, **fields}
+        epochs, patience = given["epochs"], given.get("patience", cls.patience)
+        if "patience" not in fields and positive_integer("epochs", epochs) < patience:
+            raise ValueError(
+                f"epochs: expected at least {patience}, as many as must end below the threshold "
+                f"in a row (patience), got {epochs}"
+            )
+        return cls(**given)
 
     @property
     def validates(self) -> bool:

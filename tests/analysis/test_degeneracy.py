@@ -169,7 +169,9 @@ def test_the_chart_holds_the_distances_of_its_places_and_names_no_others(found, 
 @pytest.mark.slow
 def test_a_condition_without_two_networks_has_no_distances(population):
     lonely = population.where(population.seeds >= 7)
-    found = degeneracy(lonely, KEY, OPTIONS)
+    with pytest.raises(ValueError, match=r"two networks .*, got \d: .* \d [A-Z]+"):
+        degeneracy(lonely, KEY, OPTIONS)
+    found = degeneracy(lonely, KEY, OPTIONS, allow_few=True)
     assert np.isnan(found["dsa"].values).all()
     assert found["dsa_chart"].shape == (3, 3, 2, 2)
     assert measure_estimate(found, "pif").networks == 0

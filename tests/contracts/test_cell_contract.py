@@ -48,6 +48,12 @@ def test_weights_have_the_shapes_of_the_leaves(cell):
         assert cell.rule(name).scale >= 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", cells.REGISTRY)
+def test_the_public_check_passes(name):
+    assert name.partition("_dense")[0] in cells.check(cells.make(name, hidden=N))
+
+
 def test_initialization_is_pure_in_its_key_and_leaves_are_independent(cell):
     params, again, other = cell.init(KEY), cell.init(KEY), cell.init(jax.random.key(5))
     drawn = [name for name in params if cell.rule(name).distribution != "zeros"]

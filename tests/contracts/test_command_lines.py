@@ -12,19 +12,16 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from commands import EXPERIMENTS, script, settings, study
+from commands import settings, study
 from odd import cases
-from rnnjax.studies import launch
+from rnnjax import commands
+from rnnjax.commands import run as _  # noqa: F401
+from rnnjax.studies.catalog import STUDIES
+from rnnjax.studies.console import FAILED, LONGEST
 
-NAMES = sorted(file.stem for file in EXPERIMENTS.glob("*.py"))
-FIELDS = {
-    name: sorted(settings(name, "smoke") if name != "summary" else launch._load_function(
-        EXPERIMENTS / "configs" / "summary.py"
-    )())
-    for name in NAMES
-}  # fmt: skip
-
-SMOKE = {name: [] if name == "summary" else ["--config=smoke"] for name in NAMES}
+NAMES = sorted(STUDIES)
+SMALLEST = {name: "laptop" if name == "summary" else "smoke" for name in NAMES}
+FIELDS = {name: sorted(settings(name, SMALLEST[name])) for name in NAMES}
 
 ODD = (
     "", "0", "1", "2", "3", "-1", "2147483648", "1" + "0" * 400, "0.5", "0.1", "1e-320", "1e200",
@@ -65,10 +62,11 @@ def dry_run(name, flags):
         study(name).run(config, workdir, dry_run=True, command=command)
 
     try:
-        launch.main(script(name).STUDY._replace(run=run), [f"{name}.py", *flags])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(commands.run, "find_study", lambda _: STUDIES[name]._replace(run=run))
+            return commands.main(["run", name, *flags])
     except SystemExit as end:
         return end.code
-    return 0
 
 
 def check(name, flags):
@@ -77,14 +75,14 @@ def check(name, flags):
         workdir = Path(folder) / "new"
         first = [f"--workdir={workdir}", "--compilation_cache=off"]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-            code = dry_run(name, [*SMOKE[name], *first, *flags])
+            code = dry_run(name, [f"--config={SMALLEST[name]}", *first, *flags])
         assert not workdir.exists()
     lines = errors.getvalue().splitlines()
     failed = [line for line in lines if not line.startswith("warning: ")]
-    assert code in (0, launch.FAILED), code
-    if code == launch.FAILED:
+    assert code in (0, FAILED), code
+    if code == FAILED:
         assert len(failed) == 1 and failed[0].startswith("error: "), failed
-        assert len(failed[0]) > len("error: ") and len(failed[0]) < launch._LONGEST + 20
+        assert len(failed[0]) > len("error: ") and len(failed[0]) < LONGEST + 20
     else:
         assert not failed and out.getvalue().strip()
 

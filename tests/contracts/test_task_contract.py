@@ -40,6 +40,11 @@ def test_a_trial_has_the_shapes_that_the_spec_states(task):
     chex.assert_tree_all_finite(trial)
 
 
+@pytest.mark.slow
+def test_the_public_check_passes(task):
+    assert task.name in tasks.check(task, trials=16)
+
+
 def test_sampling_is_pure_in_its_key(task):
     first, again, other = (batch(task, jax.random.key(seed)) for seed in (7, 7, 8))
     chex.assert_trees_all_equal(first, again)

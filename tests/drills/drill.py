@@ -17,7 +17,6 @@ import multiprocessing
 import random
 import re
 import resource
-import runpy
 import shlex
 import shutil
 import signal
@@ -31,9 +30,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from rnnjax import commands
 from rnnjax.store import load_results, load_weights
 from rnnjax.store.markers import read_markers
-from rnnjax.studies import launch, status
+from rnnjax.studies import status
 from rnnjax.studies.measures_file import read_measures
 
 ROOT = Path(__file__).parents[2]
@@ -145,14 +145,13 @@ def follow(problem: str) -> bool:
 
 def repeat(study: str, workdir: Path) -> str:
     """Runs a study to its end in this process; returns what it printed as errors."""
-    script = runpy.run_path(str(ROOT / "experiments" / f"{study}.py"))
     errors = io.StringIO()
     with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
         try:
-            launch.main(script["STUDY"], [study, "--config=smoke", f"--workdir={workdir}"])
-        except SystemExit:
-            return errors.getvalue()
-    return ""
+            code = commands.main(["run", study, "--config=smoke", f"--workdir={workdir}"])
+        except SystemExit as end:
+            code = end.code
+    return errors.getvalue() if code else ""
 
 
 class Drill:

@@ -90,9 +90,9 @@ def test_figures_are_rendered_at_twice_their_size(page):
 def test_markdown(page):
     text = render_markdown(page)
     assert text.startswith("# Title \\<b>\n\n*under*\n\n**The lead.**\n\n## First\n\n")
-    assert "![plot](figures/plot.png)" in text
+    assert "![seen](figures/plot.png)\n\n*seen*" in text
     assert "![drawing](figures/drawing.svg)" in text
-    assert "| a | b |\n| --- | ---: |\n| x \\| y | 1 < 2 |" in text
+    assert "*a table & more*\n\n| a | b |\n| --- | ---: |\n| x \\| y | 1 < 2 |" in text
     assert "python x.py" in text
     assert "\n\n```\ncode <here>\n```\n\n" in text
 
@@ -112,6 +112,32 @@ def test_values_have_no_effect_as_markdown():
     assert f"\\# {ESCAPED}" in lines and r"- 1\. a_b" in lines and r"- \<b>" in lines
     start = lines.index("````")
     assert lines[start : start + 4] == ["````", "```", "<i>", "````"]
+
+
+def test_superscripts_in_all_texts_and_in_no_code():
+    power = "N^{-0.5} <b>"
+    table = Table((power,), ((power,),), caption=power)
+    section = Section(
+        "s", f"{power}\n\n- {power}\n\n    {power}", (table,), (Picture(PNG, "p", power),)
+    )
+    page = Page("t", power, (section,))
+    html, text = render_html(page), render_markdown(page)
+    assert html.count("N<sup>-0.5</sup> &lt;b&gt;") == 7 and html.count("N^{-0.5}") == 1
+    assert text.count("N<sup>-0.5</sup> \\<b>") == 7 and text.count("N^{-0.5}") == 1
+    assert 'alt="N^-0.5 &lt;b&gt;"' in html and "![N^-0.5 \\<b>](figures/p.png)" in text
+
+
+def test_the_alternative_of_a_picture_is_the_first_sentence_of_its_caption():
+    assert Picture(PNG, "a_b", "Rates by size. Bars: more.").alternative == "Rates by size."
+    assert Picture(PNG, "a_b").alternative == "a b"
+    section = Section("s", "", (), (Picture(PNG, "p", "[x] y. z"),))
+    assert r"![\[x\] y.](figures/p.png)" in render_markdown(Page("t", "l", (section,)))
+
+
+def test_captions_of_tables_stand_above_them(page):
+    html = render_html(page)
+    assert html.index("a table &amp; more") < html.index("<table>")
+    assert 'role="region"' in html and 'tabindex="0"' in html  # scrolls with the keyboard too
 
 
 def test_text_blocks():

@@ -10,9 +10,9 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 import tiny
-from commands import EXPERIMENTS
 from rnnjax import cells
 from rnnjax.studies import compilation, launch
+from rnnjax.studies.catalog import STUDIES
 from rnnjax.studies.compilation import VARIABLE, cache_folder, use_compilation_cache
 from rnnjax.training import Hyper, Setup, advance, initial_params, start
 
@@ -115,8 +115,8 @@ def test_scripts_use_the_cache_of_the_flag(off, tmp_path):
     def run(config, workdir, *, dry_run, command):
         seen.append((jax.config.jax_enable_compilation_cache, jax.config.jax_compilation_cache_dir))
 
-    study = launch.Study("lr_collapse", EXPERIMENTS / "configs" / "lr_collapse.py", run)
-    launch.main(study, ["study", f"--compilation_cache={'off' if off else tmp_path}"])
+    study = STUDIES["lr_collapse"]._replace(run=run)
+    launch.main(study, [f"--compilation_cache={'off' if off else tmp_path}"])
     ((enabled, folder),) = seen
     assert enabled == (not off)
     assert off or Path(folder).parent == tmp_path

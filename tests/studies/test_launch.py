@@ -1,42 +1,26 @@
-"""The command line that all studies share: help, presets, and settings in one place."""
+"""The command line that all studies share: flags, presets, config files."""
 
-import ast
-import inspect
+import importlib
 
 import pytest
 
-from commands import EXPERIMENTS, call, settings
-from rnnjax.studies import launch
+from commands import EXPERIMENTS, call
+from rnnjax.studies.catalog import STUDIES
+from rnnjax.studies.console import FAILED
 from rnnjax.studies.grids import text_table
 
-NAMES = sorted(file.stem for file in EXPERIMENTS.glob("*.py"))
+
+@pytest.mark.parametrize("name", sorted(STUDIES))
+def test_a_study_is_a_short_script_settings_and_a_module(name):
+    script = (EXPERIMENTS / f"{name}.py").read_text()
+    assert len(script.splitlines()) <= 20
+    assert f'main(["run", "{name}", *sys.argv[1:]])' in script
+    module = importlib.import_module(STUDIES[name].run)
+    assert callable(module.run) and (name == "summary" or callable(module.report))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_study_is_a_short_script_and_a_config_that_names_its_settings(name):
-    script, config = EXPERIMENTS / f"{name}.py", EXPERIMENTS / "configs" / f"{name}.py"
-    assert len(script.read_text().splitlines()) <= 20
-    docstring = ast.get_docstring(ast.parse(config.read_text()))
-    get_config = launch._load_function(config)
-    assert get_config.__module__.replace(".", "/") + ".py" in docstring
-    if inspect.signature(get_config).parameters:
-        with pytest.raises(ValueError, match="^preset: expected one of") as refused:
-            get_config("none")
-        presets = str(refused.value).partition("one of ")[2].partition(", got")[0].split(", ")
-        for preset in set(presets) - {"laptop"}:
-            assert f"experiments/{name}.py --config={preset}" in docstring
-            assert settings(name, preset) != settings(name, "laptop")
-
-
-def test_help_lists_presets_flags_and_the_place_of_the_settings(capsys):
-    assert call("lr_collapse", "--help") == 0
-    text = capsys.readouterr().out
-    for preset in ("smoke", "bisect", "paper"):
-        assert f"--config={preset}" in text
-    for flag in ("--workdir", "--dry_run", "--help"):
-        assert flag in text
-    place = next(line for line in text.splitlines() if line.endswith("/collapse/config.py"))
-    assert place.strip().startswith("/")
+def test_every_script_is_of_a_study():
+    assert {file.stem for file in EXPERIMENTS.glob("*.py")} == set(STUDIES)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +37,7 @@ def test_help_lists_presets_flags_and_the_place_of_the_settings(capsys):
     ],
 )
 def test_wrong_flags_end_in_one_line_of_the_usual_form(flags, error, capsys):
-    assert call("lr_collapse", *flags) == launch.FAILED
+    assert call("lr_collapse", *flags) == FAILED
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {error}")
 
@@ -62,18 +46,39 @@ def test_wrong_flags_end_in_one_line_of_the_usual_form(flags, error, capsys):
 def test_a_broken_config_file_is_named(text, tmp_path, capsys):
     file = tmp_path / "mine.py"
     file.write_text(text)
-    assert call("lr_collapse", f"--config={file}") == launch.FAILED
+    assert call("lr_collapse", f"--config={file}") == FAILED
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: config: expected a config file, got {file} (")
 
 
-def test_a_config_file_of_ones_own(tmp_path, capsys):
-    config = EXPERIMENTS / "configs" / "lr_collapse.py"
+@pytest.mark.parametrize("line", ["sedes = 3", "sedes.x = 3"])
+def test_a_setting_that_a_config_file_misspells_is_suggested(line, tmp_path, capsys):
     file = tmp_path / "mine.py"
-    file.write_text(config.read_text())
+    file.write_text(
+        "from rnnjax.studies.collapse.config import SETTINGS\n"
+        "def get_config():\n"
+        "    config = SETTINGS.config()\n"
+        f"    config.{line}\n"
+        "    return config\n"
+    )
+    assert call("lr_collapse", f"--config={file}") == FAILED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {file}: config: expected the name of a setting, got 'sedes'")
+    assert line.endswith("(did you mean 'seeds'?)")
+
+
+def test_a_config_file_of_ones_own(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from rnnjax.studies.collapse.config import SETTINGS\n"
+        "def get_config(preset='laptop'):\n"
+        "    config = SETTINGS.config(preset)\n"
+        "    config.seeds = 3\n"
+        "    return config\n"
+    )
     new = f"--workdir={tmp_path / 'new'}"
     assert call("lr_collapse", f"--config={file}:smoke", "--dry_run", new) == 0
-    assert "24 networks" in capsys.readouterr().out
+    assert "36 networks" in capsys.readouterr().out
 
 
 def test_tables_of_text_are_aligned():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from commands import call, refused, settings, study
+from commands import call, refused, reports_again, settings, study
 from rnnjax import Status, load_population
 from rnnjax.studies.workdir import read_index
 
@@ -29,11 +29,11 @@ def test_every_preset_describes_its_populations(preset):
 def test_populations_train_report_and_resume(tmp_path):
     workdir = tmp_path / "run"
     assert call("population", "--config=smoke", f"--workdir={workdir}") == 0
-    assert read_index(workdir) == {"study": "population"}
+    assert read_index(workdir)["study"] == "population"
     found = load_population(workdir / "store" / "flip_flop")
     assert Status.CONVERGED in found.status
     page = (workdir / "report.md").read_text()
-    assert "population.py --config=smoke" in page
+    assert "rnnjax run population --config=smoke" in page
     assert " nan" not in page.lower()
     names = {file.stem for file in (workdir / "figures").glob("*.png")}
     assert names == {"threshold_curves", "answers_flip_flop", "answers_sine_wave"}
@@ -41,6 +41,7 @@ def test_populations_train_report_and_resume(tmp_path):
     assert len(markers) == 2
     assert call("population", "--config=smoke", f"--workdir={workdir}") == 0
     assert {f: f.read_text() for f in (workdir / "store").glob("*/blocks/*.json")} == markers
+    assert reports_again(workdir)
 
 
 @pytest.mark.slow
@@ -48,14 +49,15 @@ def test_memory_demand_reports_and_resumes(tmp_path):
     workdir = tmp_path / "run"
     small = ("--config=smoke", "--config.tasks=sine_wave", f"--workdir={workdir}")
     assert call("memory_demand", *small) == 0
-    assert read_index(workdir) == {"study": "memory_demand"}
+    assert read_index(workdir)["study"] == "memory_demand"
     cache = workdir / "store" / "memory_demand.json"
     before = cache.read_text()
     assert len(json.loads(before)) == 4 + 1  # and their digest
-    assert "memory_demand.py --config=smoke" in (workdir / "report.md").read_text()
+    assert "rnnjax run memory_demand --config=smoke" in (workdir / "report.md").read_text()
     assert (workdir / "figures" / "memory_demand.png").exists()
     assert call("memory_demand", *small) == 0
     assert cache.read_text() == before
+    assert reports_again(workdir)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""`rnnjax status --verify` finds a flipped bit in every file of a workdir."""
+"""`damages` finds a flipped bit in every file of a workdir."""
 
 import hashlib
 import shutil
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -10,7 +11,7 @@ import tiny
 from rnnjax import Engine, run_sweep
 from rnnjax.report import Page, Section, write_report
 from rnnjax.studies import status
-from rnnjax.studies.grids import cached
+from rnnjax.studies.grids import cached, training_seconds
 from rnnjax.studies.measures_file import write_measures
 from rnnjax.studies.workdir import claim_workdir
 
@@ -28,19 +29,22 @@ def workdir(tmp_path_factory):
     return path
 
 
-def run(*arguments):
-    with pytest.raises(SystemExit) as ended:
-        status.main(["status", *map(str, arguments)])
-    return ended.value.code
-
-
-def test_runs_are_counted(workdir, capsys):
-    assert run(workdir) == 0
-    assert (
-        capsys.readouterr().out
-        == f"{workdir / 'store'}: 4 of the 4 runs on its axes are finished\n"
-    )
-    assert run(workdir / "store", "--verify") == 0
+def test_finished_and_missing_runs_are_counted_by_condition(workdir, tmp_path):
+    found = status.progress(workdir / "store")
+    assert (found.finished, found.runs, found.blocks, found.missing) == (4, 4, 2, ())
+    assert found.seconds == pytest.approx(training_seconds(workdir / "store"))
+    sweep = tiny.sweep(axes={"optimizer": ("sgd", "adam"), "alpha": (0.5,)})
+    mask = np.zeros(sweep.shape, bool)
+    place = [axis.name for axis in sweep.dimensions].index("optimizer")
+    np.moveaxis(mask, place, 0)[0, ..., 0] = True
+    run_sweep(sweep, tmp_path / "store", mask=mask)
+    found = status.progress(tmp_path / "store")
+    assert (found.finished, found.runs) == (int(mask.sum()), mask.size)
+    assert {(name, missing) for name, missing, _ in found.missing} == {
+        (f"optimizer={optimizer} alpha=0.5", int((~rows).sum()))
+        for optimizer, rows in zip(("sgd", "adam"), np.moveaxis(mask, place, 0), strict=True)
+    }
+    assert all(runs == mask.size // 2 for _, _, runs in found.missing)
 
 
 @pytest.mark.slow
@@ -60,20 +64,6 @@ def test_a_flipped_bit_in_any_file_is_found(workdir, tmp_path):
     assert list(status.damages(copy)) == []
 
 
-def test_damage_is_printed_and_ends_with_1(workdir, tmp_path, capsys):
-    copy = tmp_path / "run"
-    shutil.copytree(workdir, copy)
-    (copy / "report.html").unlink()
-    assert run(copy, "--verify") == 1
-    assert f"{copy / 'report.html'} is missing or damaged" in capsys.readouterr().out
-    (copy / "store" / "manifest.json").write_text("")
-    assert run(copy) == 1
-    (copy / "store" / "manifest.json").unlink()
-    assert run(copy, "--verify") == 1
-    (copy / "store" / "manifest.json").write_text('{"format": 1, "hash": "x", "config": {}}')
-    assert run(copy) == 1
-
-
 def test_a_list_of_digests_is_complete_and_names_only_files_of_the_report(workdir, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
@@ -88,8 +78,3 @@ def test_a_list_of_digests_is_complete_and_names_only_files_of_the_report(workdi
         listed.write_text(f"{text}{digest}  {name}\n")
         (problem,) = status.damages(copy)  # not read, whatever it holds
         assert name in problem
-
-
-def test_a_folder_without_results_is_an_error(tmp_path, capsys):
-    assert run(tmp_path) == 2
-    assert str(tmp_path) in capsys.readouterr().err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import rnnjax
-from commands import call, refused, settings, study
+from commands import call, refused, reports_again, settings, study
 from rnnjax.store import load_results, read_checked
 from rnnjax.studies.workdir import read_index
 
@@ -36,18 +36,19 @@ def test_every_preset_describes_a_sweep(name, preset):
 def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
     workdir = tmp_path / "run"
     assert call(name, "--config=smoke", f"--workdir={workdir}") == 0
-    assert read_index(workdir) == {"study": name}
+    assert read_index(workdir)["study"] == name
     results = load_results(workdir / "store")
     done = results["status"] == rnnjax.Status.EXHAUSTED
     left = 2 * 2 if name == "width_transfer" else 0  # the rate at which one rule is not tried
     assert int((~done).sum()) == left
     assert {file.stem for file in (workdir / "figures").glob("*.png")} == figures
     page = (workdir / "report.md").read_text()
-    assert f"{name}.py --config=smoke" in page  # every report names its command
+    assert f"rnnjax run {name} --config=smoke" in page  # every report names its command
     assert " nan" not in page.lower()
     markers = {f: f.read_text() for f in (workdir / "store" / "blocks").glob("*.json")}
     assert call(name, "--config=smoke", f"--workdir={workdir}") == 0
     assert {f: f.read_text() for f in (workdir / "store" / "blocks").glob("*.json")} == markers
+    assert reports_again(workdir)
     if name == "latent":
         (entry,) = read_checked(workdir / "cost.json").values()
         assert entry["of"]["setup"]["cell"]["hidden"] == 200

@@ -5,7 +5,8 @@ from unittest import mock
 
 import pytest
 
-from commands import EXPERIMENTS, call
+from commands import call
+from rnnjax.studies.catalog import STUDIES
 from rnnjax.studies.workdir import INDEX, checked_workdir, claim_workdir, read_index
 
 
@@ -78,7 +79,7 @@ def test_other_folders_and_files_are_refused(tmp_path):
             checked_workdir(folder, "latent")
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in EXPERIMENTS.glob("*.py")))
+@pytest.mark.parametrize("name", sorted(STUDIES))
 def test_every_study_refuses_the_folder_of_another(name, tmp_path, capsys):
     claim_workdir(tmp_path / "run", "another")
     before = (tmp_path / "run" / INDEX).read_bytes()

@@ -229,6 +229,7 @@ def test_segments_and_compaction_do_not_change_epochs():
         (functools.partial(Recipe, threshold=0.1), "threshold: expected none, got 0.1"),
         (functools.partial(recipe, penalties=("l2",)), "penalties: expected one of l1, nuclear"),
         (functools.partial(recipe, penalties=("l1", "l1")), "penalties: expected each once"),
+        (functools.partial(Recipe.until, 0.1, epochs=2), "epochs: expected at least 3, .* got 2"),
         (functools.partial(recipe, patience=13), "patience: expected at most the 12 epochs"),
         (functools.partial(recipe, penalties=5), "penalties: expected a sequence, got 5"),
         (functools.partial(recipe, validation_trials=0), "validation_trials: expected an integer"),

@@ -1,63 +1,79 @@
 """Settings of the learning-rate collapse: largest trainable rate against width."""
 
-from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
-
 from rnnjax.spacing import log_rates, log_widths
 from rnnjax.studies.papers import COLLAPSE_WIDTHS
-from rnnjax.validate import one_of
+from rnnjax.studies.settings import Preset, Setting, Settings, task_options
 
-PRESETS = ("smoke", "laptop", "bisect", "paper")
+__all__ = ["SETTINGS"]
 
-
-def get_config(preset: str = "laptop") -> ConfigDict:
-    """Settings of a preset; the others change those of `laptop`."""
-    one_of("preset", preset, PRESETS)
-    config = _laptop()
-    if preset == "smoke":
-        config.update(tasks=("delayed_cue",), hidden=(8, 16), seeds=2, epochs=30)
-        config.update(learning_rates=(0.01, 0.1, 1.0), evaluation_trials=50)
-    elif preset == "bisect":
-        config.update(tasks=("delayed_cue",), seeds=8, bisect=True)
-        config.update(hidden=log_widths(10, 317), learning_rates=log_rates(1e-4, 1, 10))
-    elif preset == "paper":
-        config.update(tasks=("flip_flop", "delayed_match", "delayed_cue"), seeds=10, epochs=5000)
-        config.update(hidden=COLLAPSE_WIDTHS, learning_rates=log_rates(1e-5, 1e-1, 1))
-    return config
-
-
-def _laptop() -> ConfigDict:
-    config = ConfigDict()
-    config.tasks = ("delayed_cue", "delayed_match")
-    config.optimizers = ("adam", "sgd")
-    config.hidden = log_widths(10, 178)  # 10, 18, 32, 56, 100, 178
-    config.learning_rates = log_rates(1e-4, 1)  # half decades
-    config.seeds = 4  # seeds 0 .. seeds-1
-
-    # The initial weights (the "arm"), and whether there are biases: xavier, gaussian or uniform.
-    # The paper does not state them; its group's public code has xavier with biases for the delayed
-    # tasks, and gaussian without for the flip-flop. The choice decides the result, and xavier
-    # became the default after gaussian had shown no collapse at these widths: see docs/collapse.md.
-    config.arm = "xavier"
-    config.alpha = 0.5  # dt / tau
-
-    config.epochs = 400  # one epoch is one step
-    config.batch = 50
-    config.data = "fresh"
-    config.reduction = "mean"  # over outputs; "sum" is Eq. 3 of the paper as written
-    config.eps = 1e-8  # Adam's
-    config.clip = placeholder(float)  # largest gradient norm; none by default
-    config.evaluation_trials = 200
-
-    config.level = 0.5  # success density that makes a rate trainable
-    config.bisect = False  # train only the runs that locate the critical rates on the grid above
-
+_TABLE = {
+    "tasks": Setting(
+        ("delayed_cue", "delayed_match"), "tasks: delayed_cue, delayed_match, flip_flop"
+    ),
+    "optimizers": Setting(("adam", "sgd"), "optimizers: adam, sgd"),
+    "hidden": Setting(log_widths(10, 178), "network sizes"),
+    "learning_rates": Setting(log_rates(1e-4, 1), "learning rates"),
+    "seeds": Setting(4, "networks per condition, seeds 0 .. seeds-1"),
+    # The paper does not state the initial weights; its group's public code has xavier with biases
+    # for the delayed tasks, and gaussian without for the flip-flop. The choice decides the result,
+    # and xavier became the default after gaussian had shown no collapse: see docs/collapse.md.
+    "arm": Setting(
+        "xavier", "initial weights: xavier or uniform, with biases, or gaussian, without"
+    ),
+    "alpha": Setting(0.5, "time step over time constant, dt / tau"),
+    "epochs": Setting(400, "training steps"),
+    "batch": Setting(50, "trials per step"),
+    "data": Setting("fresh", "new trials at every step, or fixed: one batch for all steps"),
+    "reduction": Setting(
+        "mean", "mean or sum of squared errors over outputs; sum is Eq. 3 of the paper as written"
+    ),
+    "eps": Setting(1e-8, "Adam's epsilon"),
+    "clip": Setting(None, "largest norm of the gradient", float),
+    "evaluation_trials": Setting(200, "held-out trials on which networks are evaluated"),
+    "level": Setting(0.5, "share of seeds that must learn at a trainable rate"),
+    "bisect": Setting(
+        False, "whether to train only the runs that locate the critical rates on the grid"
+    ),
     # `steps` fixes the length of a trial; the delay then fills what cue and response leave.
-    config.delayed_cue = ConfigDict({"cue": 6, "delay": 20, "response": 10})
-    config.delayed_cue.steps = placeholder(int)
-    config.delayed_match = ConfigDict({"cue": 6, "delay": 20, "response": 10})
-    config.delayed_match.steps = placeholder(int)
-    config.flip_flop = ConfigDict({"bits": 3, "p": 0.05, "steps": 100})
+    "delayed_cue": {
+        **task_options(cue=6, delay=20, response=10),
+        "steps": Setting(None, "length of a trial in steps, in place of the delay", int),
+    },
+    "delayed_match": {
+        **task_options(cue=6, delay=20, response=10),
+        "steps": Setting(None, "length of a trial in steps, in place of the delay", int),
+    },
+    "flip_flop": task_options(bits=3, p=0.05, steps=100),
+    "keep_parameters": Setting(False, "whether trained weights are written too"),
+}
 
-    config.keep_parameters = False  # also write trained weights (orbax)
-    return config
+SETTINGS = Settings(
+    _TABLE,
+    {
+        "smoke": Preset(
+            "checks the installation",
+            "11 s, then 5 s",
+            {
+                "tasks": ("delayed_cue",), "hidden": (8, 16), "seeds": 2, "epochs": 30,
+                "learning_rates": (0.01, 0.1, 1.0), "evaluation_trials": 50,
+            },
+        ),
+        "laptop": Preset("collapse on two delayed tasks, Adam and SGD, N = 10..178", "4 min"),
+        "bisect": Preset(
+            "critical rates to 0.1 decade, N = 10..316",
+            "13 min",
+            {
+                "tasks": ("delayed_cue",), "seeds": 8, "bisect": True,
+                "hidden": log_widths(10, 317), "learning_rates": log_rates(1e-4, 1, 10),
+            },
+        ),
+        "paper": Preset(
+            "the collapse paper's 3,900 networks, N = 10..10,000",
+            "needs an accelerator; not run yet",
+            {
+                "tasks": ("flip_flop", "delayed_match", "delayed_cue"), "seeds": 10, "epochs": 5000,
+                "hidden": COLLAPSE_WIDTHS, "learning_rates": log_rates(1e-5, 1e-1, 1),
+            },
+        ),
+    },
+)  # fmt: skip

@@ -84,12 +84,14 @@ def _missing_fits(count: int) -> str:
 def speed_text(speed: xr.Dataset) -> str:
     """Number of fitted rates at which larger networks needed more steps, and fewer."""
     low, high = speed["exponent_low"], speed["exponent_high"]
+    lines = int(speed["exponent"].notnull().sum())
     fits = int((speed["exponent"].notnull() & low.notnull()).sum())
-    if not fits:
+    if not lines:
         return "At no learning rate did three sizes reach the criterion, so there is no exponent."
     slower, faster = int((low > 0).sum()), int((high < 0).sum())
+    counted = "all with an interval" if fits == lines else f"{fits} of them with an interval"
     return (
-        f"At a fixed learning rate, {fits} lines could be fitted. Larger networks needed more "
-        f"steps in {slower} of them and fewer in {faster} (whole 95% interval above or below "
-        f"zero); the other {fits - slower - faster} are undecided."
+        f"At a fixed learning rate, {lines} lines could be fitted, {counted}. Larger networks "
+        f"needed more steps in {slower} and fewer in {faster} (whole 95% interval above or below "
+        f"zero); the other {lines - slower - faster} are undecided."
     )

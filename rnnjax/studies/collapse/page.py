@@ -58,7 +58,7 @@ def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
 def _collapse_section(findings: list[Finding], figure: Picture, level: float) -> Section:
     text = (
         f"The critical learning rate is the largest at which enough seeds learn, {level:.0%}. A "
-        "power law, rate = 10^a · N^β, is fitted to it (Eq. 6 of the paper).\n\n"
+        "power law, rate = 10^{a} · N^{β}, is fitted to it (Eq. 6 of the paper).\n\n"
     )
     text += bullets([describe(finding) for finding in findings])
     return Section("Largest trainable learning rate", text, (exponent_table(findings),), (figure,))

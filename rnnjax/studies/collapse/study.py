@@ -1,22 +1,28 @@
 """Learning-rate collapse: train the grid, measure critical rates, write figures and a report."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import xarray as xr
 
 import rnnjax
 from rnnjax.analysis import bisect_critical_rates
-from rnnjax.report import write_report
+from rnnjax.report import Page, Provenance, write_report
+from rnnjax.studies.collapse.config import SETTINGS
 from rnnjax.studies.collapse.page import collapse_page
 from rnnjax.studies.grids import (
     ARMS,
     cost_text,
     provenance,
+    report_sweep,
     split_names,
     task_options,
     training_seconds,
+    write_study_report,
 )
 from rnnjax.studies.launch import Config
+from rnnjax.studies.progress import StudyProgress
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.validate import fraction, one_of, positive_integer
 
@@ -67,13 +73,10 @@ def run(
     if dry_run:
         print(cost_text(sweep, bisect=config.bisect))
         return None
-    claim_workdir(workdir, "lr_collapse")
-    store, progress = workdir / "store", rnnjax.ProgressBar("lr_collapse")
+    claim_workdir(workdir, "lr_collapse", provenance(config, command, None))
+    store = workdir / "store"
+    progress = StudyProgress("lr_collapse", rounds=config.bisect)
     reported = 0
-
-    def report(results: xr.Dataset) -> None:
-        about = provenance(config, command, training_seconds(store))
-        write_report(collapse_page(results, about, level=config.level), workdir)
 
     def report_finished_tasks(results: xr.Dataset) -> None:
         """Writes a report whenever a task is complete, not only at the end."""
@@ -83,7 +86,8 @@ def run(
         )
         done = int((~pending).sum())
         if reported < done < pending.size:
-            report(results)
+            about = provenance(config, command, training_seconds(store))
+            write_report(_page(config)(results, about), workdir)
             print(f"\n{done} of {pending.size} tasks done: {workdir / 'report.html'}")
         reported = done
 
@@ -94,6 +98,16 @@ def run(
             sweep, store, progress=progress, keep_parameters=config.keep_parameters,
             after_block=report_finished_tasks,
         )  # fmt: skip
-    report(results)
-    print(f"Report: {workdir / 'report.html'}")
+    progress.close()
+    about = provenance(config, command, training_seconds(store))
+    write_study_report("lr_collapse", workdir, _page(config)(results, about), about)
     return results
+
+
+def report(workdir: Path, about: Provenance) -> Path:
+    """Writes the report of the runs that the workdir has; returns the HTML file."""
+    return report_sweep(workdir, _page(SETTINGS.restored(about.settings)), about)
+
+
+def _page(config: Config) -> Callable[[xr.Dataset, Provenance], Page]:
+    return functools.partial(collapse_page, level=config.level)

@@ -12,12 +12,13 @@ from rnnjax.analysis.comparison import (
     measure_estimate,
     measure_trend,
 )
-from rnnjax.analysis.trends import Estimate, Trend
+from rnnjax.analysis.trends import ALPHA, Estimate, Trend
 from rnnjax.report.page import Table
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
 __all__ = [
     "ARROWS",
+    "ARROW_TEXT",
     "arrow_measures",
     "chart_counts",
     "effect_text",
@@ -30,6 +31,14 @@ __all__ = [
 ]
 
 ARROWS = {"rises": "↑", "falls": "↓", "no arrow": "no arrow", "too few networks": "too few"}
+
+
+ARROW_TEXT = (
+    "A measure has an arrow, ↑ rises or ↓ falls, where the permutation test of its slope over the "
+    f"levels gives p of at most {ALPHA:g}. Otherwise, and where the deviations behind a spread "
+    "move the other way, it is undecided: “no arrow”."
+)
+"""What an arrow is."""
 
 
 def arrow_measures(study: str) -> dict[str, str]:
@@ -60,7 +69,8 @@ def estimate_text(found: Estimate) -> str:
         return "none"
     if np.isnan(found.error):
         return f"{found.value:.3g}"
-    return f"{found.value:.3g} ± {found.error:.1g}"
+    # No-break spaces keep value and error in one line of a narrow column.
+    return f"{found.value:.3g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{found.error:.1g}"
 
 
 def effect_text(trend: Trend) -> tuple[str, str, str]:

@@ -17,6 +17,7 @@ from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
 from rnnjax.studies.grids import SECONDS_TO_COMPILE, CostModel, task_options, text_table
 from rnnjax.studies.launch import Config
+from rnnjax.studies.progress import StudyProgress
 from rnnjax.sweep import plan
 from rnnjax.tasks import Task
 from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer, sequence
@@ -150,10 +151,11 @@ def all_conditions(factors: Iterable[Factor]) -> list[Condition]:
 def train(config: Config, workdir: Path, condition: Condition) -> rnnjax.Population:
     """The condition's population: trained if its store lacks it, else read."""
     settings: dict[str, Any] = dict(condition.settings)
+    store = workdir / "store" / condition.name
     return rnnjax.train_population(
         condition.task, condition.cell, condition.recipe, seeds=config.seeds,
-        store=workdir / "store" / condition.name, evaluation_trials=config.evaluation_trials,
-        progress=rnnjax.ProgressBar(condition.name), **settings,
+        store=store, evaluation_trials=config.evaluation_trials,
+        progress=StudyProgress(condition.name), **settings,
     )  # fmt: skip
 
 

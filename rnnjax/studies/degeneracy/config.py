@@ -1,198 +1,270 @@
-"""Settings of the degeneracy studies: a base, its `laptop` and `smoke` sizes, and every preset."""
+"""Settings of the degeneracy studies: what they share, and the table and presets of each."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from rnnjax.studies.degeneracy.tasks import TASKS
-from rnnjax.validate import one_of
+from rnnjax.studies.settings import Preset, Setting, Settings, Table, task_options
 
 __all__ = [
-    "feature_learning",
-    "network_size",
-    "population",
-    "regularization",
-    "table1",
-    "task_complexity",
+    "FEATURE_LEARNING",
+    "NETWORK_SIZE",
+    "POPULATION",
+    "REGULARIZATION",
+    "SUMMARY",
+    "TASK_COMPLEXITY",
 ]
 
 _NAMES = tuple(TASKS)
 _GAMMAS = (0.5, 1.0, 2.0, 4.0)
 
+_TRAINING = {
+    "learning_rate": "learning rate of the standard parametrization",
+    "mup_rate": "learning rate under muP",
+    "batch": "trials per step",
+    "epochs": "largest number of epochs",
+    "threshold": "held-out loss that ends the training",
+    "schedule": "of the learning rate: none, cosine_restarts or plateau",
+    "tau": "time constant of networks under muP, in steps",
+}
 
-def _training_settings() -> Any:
-    """Settings of tasks, training and measures that all presets share."""
-    config: Any = ConfigDict()
-    for name, task in TASKS.items():
-        config[name] = ConfigDict(dict(task.options))
-    config.training = ConfigDict({name: dict(task.training) for name, task in TASKS.items()})
-    config.steps_per_epoch = 128
-    config.clip = 1.0  # largest norm of the gradient
-    config.patience = 3  # ends of epochs in a row below the threshold
-    config.validation_trials = 256
-    config.evaluation_trials = 200
+_SHARED: Table = {
+    **{name: task_options(**task.options) for name, task in TASKS.items()},
+    "training": {
+        name: {key: Setting(value, _TRAINING[key]) for key, value in task.training.items()}
+        for name, task in TASKS.items()
+    },
+    "steps_per_epoch": Setting(128, "training steps per epoch"),
+    "clip": Setting(1.0, "largest norm of the gradient"),
+    "patience": Setting(3, "epochs in a row that must end below the threshold"),
+    "validation_trials": Setting(256, "held-out trials at the end of every epoch"),
+    "evaluation_trials": Setting(200, "held-out trials on which networks are evaluated"),
+    "stretch": Setting(2.0, "factor on the memory periods of the stretched task"),
+    "measured_trials": Setting(256, "trials of the losses"),
+    "probe_trials": Setting(16, "trials of the tangent kernel"),
+    "probe_times": Setting(5, "steps of each of its trials"),
+}
+"""Settings of tasks, training and measures that all studies share."""
 
-    # Measures of the trained networks, on the task and on its stretched variant.
-    config.stretch = 2.0
-    config.measured_trials = 256
-    config.probe_trials = 16  # of the tangent kernel, at `probe_times` steps each
-    config.probe_times = 5
-    return config
+_COMPARED: Table = {
+    **_SHARED,
+    "tasks": Setting(_NAMES, f"tasks: {', '.join(_NAMES)}"),
+    "hidden": Setting(128, "network size, N"),
+    "seeds": Setting(50, "networks per condition, seeds 0 .. seeds-1"),
+    "dsa": {
+        "trials": Setting(64, "trials of the dynamical distances"),
+        "variance": Setting(0.99, "share of the variance that principal components keep"),
+        "longest_delay": Setting(30, "longest of the delays among which held-out error chooses"),
+        "order": Setting(120, "largest number of components times delays"),
+        "components": Setting((2, 3, 4, 6, 8, 12, 16, 20, 30), "numbers of components in charts"),
+        "delays": Setting((1, 2, 3, 5, 10), "numbers of delays in charts"),
+    },
+    "samples": Setting(16, "trials whose steps are the samples of SVCCA, CKA and the alignment"),
+    "seed": Setting(0, "seed of the trials and of the solvers' starts"),
+}
+"""The same at the paper's size, and the settings of comparisons."""
 
-
-def _comparison_settings() -> Any:
-    """Settings at the paper's size, those of the comparison of populations included."""
-    config = _training_settings()
-    config.hidden = 128
-    config.seeds = 50  # seeds 0 .. seeds-1
-    # Dynamical similarity: trials, share of the variance kept, delays from 1 to `longest_delay`
-    # among which held-out error chooses, as far as components x delays stay within `order`; and
-    # the chart over fixed numbers of components and delays, within the same bound.
-    config.dsa = ConfigDict(
-        {
-            "trials": 64,
-            "variance": 0.99,
-            "longest_delay": 30,
-            "order": 120,
-            "components": (2, 3, 4, 6, 8, 12, 16, 20, 30),
-            "delays": (1, 2, 3, 5, 10),
-        }
-    )
-    config.samples = 16  # trials whose every step is a sample of SVCCA, CKA and the alignment
-    config.seed = 0  # of the trials and of the solvers' starts
-    return config
-
-
-def _laptop(config: Any) -> None:
-    """Eight networks of 64 units on two tasks."""
-    config.update(tasks=("flip_flop", "delayed_discrimination"), hidden=64, seeds=8)
-    for task in config.tasks:
-        config.training[task].batch = 128
+_LAPTOP: dict[str, Any] = {
+    "tasks": ("flip_flop", "delayed_discrimination"),
+    "hidden": 64,
+    "seeds": 8,
+    "training.flip_flop.batch": 128,
+    "training.delayed_discrimination.batch": 128,
     # Under muP, delayed discrimination then learns in half of the epochs of rate 0.01.
-    config.training.delayed_discrimination.update(epochs=300, mup_rate=3e-2)
-    config.dsa.update(order=60, components=(2, 4, 8, 12, 16, 20), delays=(1, 2, 3, 5))
+    "training.delayed_discrimination.epochs": 300,
+    "training.delayed_discrimination.mup_rate": 3e-2,
+    "dsa.order": 60,
+    "dsa.components": (2, 4, 8, 12, 16, 20),
+    "dsa.delays": (1, 2, 3, 5),
+}
+"""Eight networks of 64 units on two tasks."""
+
+_TINY: dict[str, Any] = {
+    "steps_per_epoch": 40,
+    "validation_trials": 16,
+    "evaluation_trials": 16,
+    "probe_trials": 4,
+    "flip_flop.bits": 1,
+    "flip_flop.steps": 15,
+    "training.flip_flop.batch": 16,
+    "training.flip_flop.epochs": 6,
+    "training.flip_flop.threshold": 0.4,
+    "training.flip_flop.learning_rate": 0.01,
+}
+
+_SMOKE: dict[str, Any] = {
+    **_LAPTOP,
+    **_TINY,
+    "tasks": ("flip_flop",),
+    "hidden": 8,
+    "seeds": 3,
+    "measured_trials": 32,
+    "dsa.trials": 16,
+    "dsa.order": 12,
+    "dsa.components": (2, 4),
+    "dsa.delays": (1, 2),
+}
+"""Three networks of 8 units on one small flip-flop."""
 
 
-def _smoke(config: Any) -> None:
-    """Three networks of 8 units on one small flip-flop."""
-    config.update(tasks=("flip_flop",), hidden=8, seeds=3, steps_per_epoch=40)
-    config.update(validation_trials=16, evaluation_trials=16, measured_trials=32, probe_trials=4)
-    config.flip_flop.update(bits=1, steps=15)
-    small = {"batch": 16, "epochs": 6, "threshold": 0.4, "learning_rate": 0.01}
-    config.training.flip_flop.update(small)
-    config.dsa.update(trials=16, order=12, components=(2, 4), delays=(1, 2))
+def _presets(
+    content: str, time: str, laptop: Mapping[str, Any], smoke: Mapping[str, Any], *, shared: bool
+) -> dict[str, Preset]:
+    """The presets that all comparisons have; the values of the paper are the defaults."""
+    smallest = {**_SMOKE, **laptop, **smoke}
+    return {
+        "smoke": Preset("checks the installation", "seconds", smallest),
+        "laptop": Preset(content, time, {**_LAPTOP, **laptop}, shared),
+        "paper": Preset("fifty networks of 128 units, four tasks", "needs an accelerator"),
+    }
 
 
-def task_complexity(preset: str = "laptop") -> ConfigDict:
-    """Degeneracy against channels, memory demand and an auxiliary output."""
-    one_of("preset", preset, ("smoke", "laptop", "pair", "paper"))
-    config = _comparison_settings()
-    config.tasks = _NAMES
-    # Channels by task: bits, pairs of pulses, sines, dimensions.
-    config.channels = ConfigDict(
+_FEW_CHANNELS = {
+    # Three pairs of pulses miss the threshold: 0 of 8 networks in 300 epochs.
+    "channels.delayed_discrimination": (1, 2),
+}
+
+TASK_COMPLEXITY = Settings(
+    {
+        **_COMPARED,
+        "channels": {
+            "flip_flop": Setting((2, 3, 4), "numbers of bits to compare"),
+            "delayed_discrimination": Setting((1, 2, 3), "numbers of pairs of pulses"),
+            "sine_wave": Setting((1, 2, 3), "numbers of sines"),
+            "path_integration": Setting((2, 3), "numbers of dimensions"),
+        },
+        "delays": Setting(
+            (20, 40, 60), "longest delays of delayed discrimination to compare; () for none"
+        ),
+        "auxiliary": Setting(
+            True, "whether to compare networks with a second output that reports the difference"
+        ),
+        "fixed_points": {
+            "networks": Setting(4, "networks per condition whose fixed points are searched"),
+            "starts": Setting(256, "starts of the search per network"),
+            "steps": Setting(100, "steps of the solver"),
+        },
+    },
+    {
+        **_presets(
+            "degeneracy against channels, memory and an auxiliary output, two tasks, N = 64",
+            "44 min",
+            _FEW_CHANNELS,
+            {
+                "channels.flip_flop": (1, 2), "delays": (), "auxiliary": False,
+                "fixed_points.networks": 1, "fixed_points.starts": 16,
+            },
+            shared=True,
+        ),
+        "pair": Preset(
+            "fifty networks of 2 and of 4 bits, N = 64",
+            "55 min",
+            {
+                **_LAPTOP, **_FEW_CHANNELS, "tasks": ("flip_flop",), "seeds": 50, "delays": (),
+                "auxiliary": False, "channels.flip_flop": (2, 4),
+                "dsa.components": (2, 4, 8, 16), "dsa.delays": (1, 3),  # of 1,225 pairs each
+            },
+            shared=True,
+        ),
+    },
+)  # fmt: skip
+
+FEATURE_LEARNING = Settings(
+    {
+        **_COMPARED,
+        "gammas": Setting(_GAMMAS, "strengths of feature learning under muP; larger is richer"),
+        "trick_tasks": Setting(_NAMES, "those of the tasks also compared with the gamma-trick"),
+        "trick_gammas": Setting(_GAMMAS, "its strengths, in the standard parametrization"),
+    },
+    _presets(
+        "degeneracy against gamma, under muP and the gamma-trick",
+        "23 min",
         {
-            "flip_flop": (2, 3, 4),
-            "delayed_discrimination": (1, 2, 3),
-            "sine_wave": (1, 2, 3),
-            "path_integration": (2, 3),
-        }
-    )
-    config.delays = (20, 40, 60)  # longest delays of delayed discrimination; () for none
-    config.auxiliary = True  # also with a second output that reports the difference
-    config.fixed_points = ConfigDict({"networks": 4, "starts": 256, "steps": 100})
-    if preset != "paper":
-        _laptop(config)
-        # Three pairs of pulses miss the threshold: 0 of 8 networks in 300 epochs.
-        config.channels.delayed_discrimination = (1, 2)
-    if preset == "smoke":
-        _smoke(config)
-        config.channels.flip_flop = (1, 2)
-        config.delays, config.auxiliary = (), False
-        config.fixed_points.update(networks=1, starts=16)
-    elif preset == "pair":
-        config.update(tasks=("flip_flop",), seeds=50, delays=(), auxiliary=False)
-        config.channels.flip_flop = (2, 4)
-        config.dsa.update(components=(2, 4, 8, 16), delays=(1, 3))  # of 1,225 pairs each
-    return config
+            "gammas": (1.0, 2.0, 4.0), "trick_gammas": (1.0, 2.0, 4.0),
+            "trick_tasks": ("flip_flop",),  # to save time; `--config.trick_tasks` adds the other
+        },
+        {"gammas": (1.0, 4.0), "trick_tasks": ()},
+        shared=False,
+    ),
+)  # fmt: skip
 
-
-def feature_learning(preset: str = "laptop") -> ConfigDict:
-    """Degeneracy against gamma, the strength of feature learning."""
-    one_of("preset", preset, ("smoke", "laptop", "paper"))
-    config = _comparison_settings()
-    config.tasks = _NAMES
-    config.gammas = _GAMMAS  # under muP; larger is richer
-    # Those of `tasks` also compared with the gamma-trick, in the standard parametrization.
-    config.trick_tasks = _NAMES
-    config.trick_gammas = _GAMMAS
-    if preset != "paper":
-        _laptop(config)
-        config.update(gammas=(1.0, 2.0, 4.0), trick_gammas=(1.0, 2.0, 4.0))
-        config.trick_tasks = ("flip_flop",)  # to save time; `--config.trick_tasks` adds the other
-    if preset == "smoke":
-        _smoke(config)
-        config.update(gammas=(1.0, 4.0), trick_tasks=())
-    return config
-
-
-def network_size(preset: str = "laptop") -> ConfigDict:
-    """Degeneracy against network size, at a fixed strength of feature learning."""
-    one_of("preset", preset, ("smoke", "laptop", "paper"))
-    config = _comparison_settings()
-    config.tasks = _NAMES
-    config.widths = (64, 128, 256)
-    config.gamma = 1.0  # of the muP networks
-    # Those of `tasks` also compared in the standard parametrization.
-    config.standard_tasks = _NAMES
-    if preset != "paper":
-        _laptop(config)
+NETWORK_SIZE = Settings(
+    {
+        **_COMPARED,
+        "widths": Setting((64, 128, 256), "network sizes to compare"),
+        "gamma": Setting(1.0, "strength of feature learning of the muP networks"),
+        "standard_tasks": Setting(
+            _NAMES, "those of the tasks also compared in the standard parametrization"
+        ),
+    },
+    _presets(
+        "degeneracy against N = 32..128, under muP and the standard rule",
+        "37 min",
         # The widest networks decide the time: stronger learning takes fewer epochs.
-        config.update(widths=(32, 64, 128), gamma=4.0, standard_tasks=("flip_flop",))
-    if preset == "smoke":
-        _smoke(config)
-        config.update(widths=(8, 12), gamma=1.0, standard_tasks=())
-    return config
+        {"widths": (32, 64, 128), "gamma": 4.0, "standard_tasks": ("flip_flop",)},
+        {"widths": (8, 12), "gamma": 1.0, "standard_tasks": ()},
+        shared=True,
+    ),
+)
 
+REGULARIZATION = Settings(
+    {
+        **_COMPARED,
+        "l1": Setting(
+            (0.0, 1e-6, 1e-5, 1e-4, 3e-4), "strengths on the sum of |w| of the recurrent weights"
+        ),
+        "nuclear": Setting(
+            (0.0, 1e-5, 1e-4, 1e-3, 3e-3), "strengths on the sum of their singular values"
+        ),
+    },
+    _presets(
+        "degeneracy against L1 and nuclear-norm penalties",
+        "34 min",
+        {"l1": (0.0, 1e-5, 1e-4), "nuclear": (0.0, 1e-4, 1e-3)},
+        {"l1": (0.0, 1e-4), "nuclear": ()},
+        shared=True,
+    ),
+)
 
-def regularization(preset: str = "laptop") -> ConfigDict:
-    """Degeneracy against structural regularization."""
-    one_of("preset", preset, ("smoke", "laptop", "paper"))
-    config = _comparison_settings()
-    config.tasks = _NAMES
-    # Strengths on the sum of |w| and of the singular values of the recurrent weights.
-    config.l1 = (0.0, 1e-6, 1e-5, 1e-4, 3e-4)
-    config.nuclear = (0.0, 1e-5, 1e-4, 1e-3, 3e-3)
-    if preset != "paper":
-        _laptop(config)
-        config.update(l1=(0.0, 1e-5, 1e-4), nuclear=(0.0, 1e-4, 1e-3))
-    if preset == "smoke":
-        _smoke(config)
-        config.update(l1=(0.0, 1e-4), nuclear=())
-    return config
+POPULATION = Settings(
+    {
+        **_SHARED,
+        "tasks": Setting(_NAMES, f"tasks: {', '.join(_NAMES)}"),
+        "hidden": Setting((64, 128), "network sizes"),
+        "seeds": Setting(4, "networks per condition, seeds 0 .. seeds-1"),
+    },
+    {
+        "smoke": Preset(
+            "checks the installation",
+            "seconds",
+            {
+                **_TINY, "tasks": ("flip_flop", "sine_wave"), "hidden": (8,), "seeds": 3,
+                "sine_wave.frequencies": 4, "sine_wave.highest": 4, "sine_wave.steps": 20,
+                "training.flip_flop.threshold": 0.3,
+                "training.sine_wave.batch": 16, "training.sine_wave.epochs": 6,
+                "training.sine_wave.threshold": 0.45, "training.sine_wave.learning_rate": 0.01,
+            },
+        ),
+        "laptop": Preset(
+            "the degeneracy paper's four tasks, trained to their thresholds, N = 64 and 128",
+            "11 min",
+        ),
+        "paper": Preset(
+            "fifty networks of 128 units per task",
+            "needs an accelerator",
+            {"hidden": (128,), "seeds": 50},
+        ),
+    },
+)  # fmt: skip
 
-
-def population(preset: str = "laptop") -> ConfigDict:
-    """Populations trained to their thresholds: epochs needed, outputs, losses."""
-    one_of("preset", preset, ("smoke", "laptop", "paper"))
-    config = _training_settings()
-    config.tasks = _NAMES
-    config.hidden = (64, 128)
-    config.seeds = 4  # seeds 0 .. seeds-1
-    if preset == "smoke":
-        config.update(tasks=("flip_flop", "sine_wave"), hidden=(8,), seeds=3)
-        config.update(validation_trials=16, probe_trials=4, evaluation_trials=16)
-        config.flip_flop.update(bits=1, steps=15)
-        config.sine_wave.update(frequencies=4, highest=4, steps=20)
-        for task, threshold in (("flip_flop", 0.3), ("sine_wave", 0.45)):
-            small = {"batch": 16, "epochs": 6, "threshold": threshold, "learning_rate": 0.01}
-            config.training[task].update(small)
-        config.steps_per_epoch = 40
-    elif preset == "paper":
-        config.update(hidden=(128,), seeds=50)
-    return config
-
-
-def table1() -> ConfigDict:
-    """Workdirs of the four studies that Table 1 summarizes."""
-    names = ("task_complexity", "feature_learning", "network_size", "regularization")
-    return ConfigDict({name: f"runs/{name}" for name in names})
+SUMMARY = Settings(
+    {
+        name: Setting(f"runs/{name}", f"folder of the finished study {name}")
+        for name in ("task_complexity", "feature_learning", "network_size", "regularization")
+    },
+    {
+        "laptop": Preset(
+            "the degeneracy paper's Table 1 from the folders of the last four studies", "seconds"
+        )
+    },
+)

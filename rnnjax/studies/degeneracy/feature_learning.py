@@ -5,7 +5,10 @@ from pathlib import Path
 import xarray as xr
 
 from rnnjax.plots.style import name_value
+from rnnjax.report import Provenance
 from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
+from rnnjax.studies.degeneracy.config import FEATURE_LEARNING
+from rnnjax.studies.degeneracy.remake import report_study
 from rnnjax.studies.degeneracy.study import run_study
 from rnnjax.studies.grids import split_names
 from rnnjax.studies.launch import Config
@@ -43,3 +46,8 @@ def run(
     return run_study(
         "feature_learning", factors(config), config, workdir, dry_run=dry_run, command=command
     )
+
+
+def report(workdir: Path, about: Provenance) -> Path:
+    """Writes the report of the conditions that are measured; see `report_study`."""
+    return report_study("feature_learning", FEATURE_LEARNING, factors, workdir, about)

@@ -17,6 +17,7 @@ from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, settings_section
 from rnnjax.report.wording import bullets
 from rnnjax.studies.degeneracy.arrows import (
+    ARROW_TEXT,
     arrow_measures,
     chart_counts,
     estimate_text,
@@ -26,6 +27,7 @@ from rnnjax.studies.degeneracy.arrows import (
     trend_table,
 )
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, fixed_point_section
+from rnnjax.studies.pages import PARTIAL
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
 
@@ -126,6 +128,10 @@ def _places_taken(comparison: Comparison) -> str:
     return text + (f", limited by the bound on k L at level {', '.join(held)}." if held else ".")
 
 
+def _spelled(verdict: str) -> str:
+    return "undecided" if verdict == "no arrow" else verdict
+
+
 def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
     parts = []
     for comparison in comparisons:
@@ -136,7 +142,7 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
             trend = measure_trend(comparison.data, measure)
             paper = DEGENERACY_ARROWS[study][level]
             said = "" if trend.verdict == paper else f" (paper: {paper})"
-            here.append(f"{level} {trend.verdict}{said}")
+            here.append(f"{level} {_spelled(trend.verdict)}{said}")
         parts.append(f"{series_title(comparison)}: {', '.join(here)}.")
     return " ".join(parts) or "One condition, no comparison."
 
@@ -148,7 +154,7 @@ def _caveats(comparisons: Sequence[Comparison]) -> str:
             f"Intervals and tests count networks ({networks} per condition), not pairs. Levels are "
             "compared seed by seed (“paired”) where they share more than half of their seeds, else "
             "as independent samples.",
-            "The paper's dynamical distance is |A - C B C^T|, here “DSA, raw”. It grows with the "
+            "The paper's dynamical distance is |A - C B C^{T}|, here “DSA, raw”. It grows with the "
             "order of the operators, which differs between conditions; the arrow is that of the "
             "angle.",
             "DSA compares linear predictions one step ahead. At full rank it is invariant to "
@@ -167,7 +173,7 @@ def _caveats(comparisons: Sequence[Comparison]) -> str:
             "The interval of a spread is that of the standard deviation; its p value is that of "
             "deviations from the median, which are less sensitive to single networks.",
             "Arrows are drawn at p < 0.05 each, without correction for their number. With n seeds "
-            "paired over two levels no p value is below 2^(1 - n): fewer than six give no arrow.",
+            "paired over two levels no p value is below 2^{1 - n}: fewer than six give no arrow.",
         ]
     )
 
@@ -178,6 +184,7 @@ def degeneracy_page(
     provenance: Provenance,
     *,
     fixed_points: FixedPointSummary | None = None,
+    partial: bool = False,
 ) -> Page:
     """The report on one factor of degeneracy.
 
@@ -186,6 +193,7 @@ def degeneracy_page(
         comparisons: the factor's series (`rnnjax.analysis.Comparison`).
         provenance: origin of the data.
         fixed_points: those of some networks, if they were searched.
+        partial: whether conditions are missing; subtitle and lead then state it.
 
     Raises:
         ValueError: an unknown study, or no comparisons.
@@ -208,9 +216,9 @@ def degeneracy_page(
     )
     return Page(
         f"Degeneracy: {study.replace('_', ' ')}",
-        _lead(study, comparisons),
+        (PARTIAL if partial else "") + _lead(study, comparisons),
         sections,
-        subtitle=f"After “{DEGENERACY_PAPER}”",
+        subtitle=f"After “{DEGENERACY_PAPER}”" + (" (partial results)" if partial else ""),
         provenance=provenance.rows("training and measuring"),
     )
 
@@ -228,7 +236,7 @@ def _arrow_section(study: str, comparisons: Sequence[Comparison]) -> Section:
         "The measure that decides the arrow of each level, with jackknife errors over networks.",
     )
     tables = (table, matched_table(study, comparisons))
-    return Section("Arrows: paper versus here", "", tables, (picture,))
+    return Section("Arrows: paper versus here", ARROW_TEXT, tables, (picture,))
 
 
 def _chart_section(comparisons: Sequence[Comparison], several: Sequence[Comparison]) -> Section:

@@ -1,5 +1,7 @@
 """Populations trained to their thresholds: the epochs they need, and their outputs."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -8,17 +10,26 @@ import xarray as xr
 import rnnjax
 from rnnjax.analysis import measure_population
 from rnnjax.plots.style import name_value
-from rnnjax.report import Picture, write_report
+from rnnjax.report import Page, Picture, Provenance, write_report
 from rnnjax.studies.degeneracy.conditions import threshold_recipe
+from rnnjax.studies.degeneracy.config import POPULATION
 from rnnjax.studies.degeneracy.population_figures import answers
 from rnnjax.studies.degeneracy.population_page import population_page
 from rnnjax.studies.degeneracy.tasks import TASKS
-from rnnjax.studies.grids import cost_text, provenance, split_names, task_options, training_seconds
+from rnnjax.studies.grids import (
+    cost_text,
+    provenance,
+    split_names,
+    task_options,
+    training_seconds,
+    write_study_report,
+)
 from rnnjax.studies.launch import Config
+from rnnjax.studies.progress import StudyProgress
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.validate import one_of, positive_integer
 
-__all__ = ["build_sweeps", "run"]
+__all__ = ["build_sweeps", "report", "run"]
 
 
 def build_sweeps(config: Config) -> dict[str, rnnjax.Sweep]:
@@ -91,11 +102,50 @@ def run(
         for name, sweep in sweeps.items():
             print(f"{name}:\n{cost_text(sweep)}")
         return None
-    claim_workdir(workdir, "population")
-    parts, pictures = [], []
+    claim_workdir(workdir, "population", provenance(config, command, None))
     for name, sweep in sweeps.items():
         store = workdir / "store" / name
-        rnnjax.run_sweep(sweep, store, progress=rnnjax.ProgressBar(name), keep_parameters=True)
+        progress = StudyProgress(name)
+        rnnjax.run_sweep(sweep, store, progress=progress, keep_parameters=True)
+        progress.close()
+    about = provenance(config, command, None)
+    page, dataset, about = _page(config, workdir, sweeps, about)
+    write_study_report("population", workdir, page, about)
+    return dataset
+
+
+def report(workdir: Path, about: Provenance) -> Path:
+    """Measures the networks that the workdir has and writes the report; nothing is trained.
+
+    Returns the HTML file. Raises `ValueError` if no task has a trained network of every size.
+    """
+    config = POPULATION.restored(about.settings)
+    trained = {
+        name: sweep
+        for name, sweep in build_sweeps(config).items()
+        if _every_size(workdir / "store" / name)
+    }
+    if not trained:
+        raise ValueError(f"workdir: no task has a trained network of every size in {workdir} yet")
+    return write_report(_page(config, workdir, trained, about)[0], workdir)
+
+
+def _every_size(store: Path) -> bool:
+    """Whether a store has a finished network of every size."""
+    if not (store / "manifest.json").exists():
+        return False
+    status = rnnjax.load_results(store)["status"]
+    others = [name for name in status.dims if name != "hidden"]
+    return bool((status != rnnjax.Status.PENDING).any(others).all())
+
+
+def _page(
+    config: Config, workdir: Path, sweeps: Mapping[str, rnnjax.Sweep], about: Provenance
+) -> tuple[Page, xr.Dataset, Provenance]:
+    """The page of the trained networks, their measures, and how they were made."""
+    parts, pictures = [], []
+    for name in sweeps:
+        store = workdir / "store" / name
         populations = [rnnjax.load_population(store, hidden=width) for width in config.hidden]
         parts += [_measure(config, name, population) for population in populations]
         pictures.append(_answers(name, populations[0]))
@@ -103,7 +153,5 @@ def run(
         parts, "condition", join="outer", fill_value={"status": 0}
     )
     seconds = sum(training_seconds(workdir / "store" / name) for name in sweeps)
-    about = provenance(config, command, seconds)
-    write_report(population_page(dataset, about, pictures=tuple(pictures)), workdir)
-    print(f"Report: {workdir / 'report.html'}")
-    return dataset
+    about = dataclasses.replace(about, seconds=seconds)
+    return population_page(dataset, about, pictures=tuple(pictures)), dataset, about

@@ -1,45 +1,76 @@
-"""Rewrites the report of a finished study from its measures, without its networks.
+"""The report of a degeneracy study from its measures, without its networks."""
 
-    python -m rnnjax.studies.degeneracy.remake runs/task_complexity
-
-The numbers of the tests follow the installed version of rnnjax; nothing is trained or measured.
-"""
-
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rnnjax.analysis import Comparison
 from rnnjax.report import Provenance, write_report
 from rnnjax.store import read_file
+from rnnjax.studies.degeneracy.conditions import Condition, Factor
 from rnnjax.studies.degeneracy.fixed_points import FixedPointRow, FixedPointSummary, picture
 from rnnjax.studies.degeneracy.page import degeneracy_page
-from rnnjax.studies.degeneracy.study import read_study
-from rnnjax.studies.papers import DEGENERACY_ARROWS
+from rnnjax.studies.degeneracy.study import measures_file, read_study
+from rnnjax.studies.launch import Config
+from rnnjax.studies.measures_file import read_measures
+from rnnjax.studies.settings import Settings
 from rnnjax.studies.workdir import read_index
 
-__all__ = ["main", "remake"]
+__all__ = ["report_study"]
 
 
-def remake(workdir: str | Path) -> Path:
-    """Rewrites the report of a finished study; returns its HTML file.
+def report_study(
+    study: str,
+    settings: Settings,
+    factors: Callable[[Config], Sequence[Factor]],
+    workdir: Path,
+    about: Provenance,
+) -> Path:
+    """Writes the report of the conditions that are measured; returns the HTML file.
 
-    Fixed points keep the numbers and the figure that the study found. Raises `ValueError` for a
-    folder that is not the workdir of a finished study.
+    The numbers of the tests follow the installed version of rnnjax; nothing is trained or measured.
+    Fixed points keep the numbers and the figure that the finished study found. Raises `ValueError`
+    if no condition is measured.
     """
-    workdir = Path(workdir)
-    index = read_index(workdir)
-    if index is None or index["study"] not in DEGENERACY_ARROWS:
-        raise ValueError(
-            f"workdir: expected that of a finished study, {', '.join(DEGENERACY_ARROWS)}, "
-            f"got {workdir}"
-        )
-    command, comparisons = read_study(index["study"], workdir)
-    versions = {**index.get("versions", {}), "report": "remade from the measures"}
-    about = Provenance(command, index.get("settings", {}), versions, index.get("seconds"))
+    index = read_index(workdir) or {}
+    finished = "factors" in index
+    if finished:
+        _, comparisons = read_study(study, workdir)
+    else:
+        config = settings.restored(about.settings)
+        comparisons = _measured_comparisons(factors(config), config, workdir)
+        if not comparisons:
+            raise ValueError(f"workdir: no condition is measured yet in {workdir}")
     page = degeneracy_page(
-        index["study"], comparisons, about, fixed_points=_read_fixed_points(workdir, index)
-    )
+        study, comparisons, about,
+        fixed_points=_read_fixed_points(workdir, index), partial=not finished,
+    )  # fmt: skip
     return write_report(page, workdir)
+
+
+def _measured_comparisons(
+    factors: Sequence[Factor], config: Config, workdir: Path
+) -> list[Comparison]:
+    """The factors with those of their levels that are measured."""
+    found = []
+    for factor in factors:
+        levels = [
+            (level, file)
+            for level, one in zip(factor.levels, factor.conditions, strict=True)
+            if (file := _measured(config, workdir, one)) is not None
+        ]
+        if levels:
+            data = tuple(read_measures(file) for _, file in levels)
+            labels = tuple(level for level, _ in levels)
+            found.append(Comparison(factor.name, factor.title, factor.setting, labels, data))
+    return found
+
+
+def _measured(config: Config, workdir: Path, condition: Condition) -> Path | None:
+    """The file of a condition's measures; None if it is not measured yet."""
+    if not (workdir / "store" / condition.name / "manifest.json").exists():
+        return None
+    file = measures_file(config, workdir, condition)
+    return file if file.exists() else None
 
 
 def _read_fixed_points(workdir: Path, index: dict) -> FixedPointSummary | None:
@@ -50,21 +81,3 @@ def _read_fixed_points(workdir: Path, index: dict) -> FixedPointSummary | None:
         raise ValueError(f"workdir: {workdir} is damaged: fixed points: {error}") from None
     file = workdir / "figures" / "fixed_points.png"
     return FixedPointSummary(rows, picture(read_file(file))) if rows and file.exists() else None
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Rewrites the reports of the given workdirs; returns the exit code."""
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(__doc__)
-        return 0 if arguments else 2
-    for workdir in arguments:
-        try:
-            print(f"Report: {remake(workdir)}")
-        except (ValueError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,5 +1,7 @@
 """The degeneracy studies: train every condition, measure it, report the factor."""
 
+import shlex
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ from rnnjax.analysis import (
     degeneracy,
 )
 from rnnjax.report import write_report
-from rnnjax.store import digest, read_manifest, write_checked
+from rnnjax.store import digest, read_manifest
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
     Factor,
@@ -30,10 +32,10 @@ from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, training_seconds
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures, write_measures
-from rnnjax.studies.workdir import INDEX, checked_workdir, claim_workdir, read_index
+from rnnjax.studies.workdir import checked_workdir, claim_workdir, read_index, record_run
 from rnnjax.validate import positive_integer
 
-__all__ = ["read_study", "run_study"]
+__all__ = ["measures_file", "read_study", "run_study"]
 
 
 class _Measured(NamedTuple):
@@ -62,17 +64,38 @@ def _options(config: Config) -> DegeneracyOptions:
     )
 
 
+def measures_file(config: Config, workdir: Path, condition: Condition) -> Path:
+    """The file of a condition's measures; its store must exist."""
+    trained = read_manifest(workdir / "store" / condition.name)["hash"]
+    inputs = {**vars(_options(config)), "seed": config.seed, "store": trained}
+    return workdir / "measures" / f"{condition.name}-{digest(inputs)[:12]}.nc"
+
+
+def _print_found(
+    study: str, config: Config, workdir: Path, conditions: Sequence[Condition]
+) -> None:
+    """Prints how many conditions are measured, if any are."""
+    stored = [c for c in conditions if (workdir / "store" / c.name / "manifest.json").exists()]
+    there = sum(measures_file(config, workdir, c).exists() for c in stored)
+    if there == len(conditions):
+        print(f"{study}: all there, {there} conditions", file=sys.stderr)
+    elif there:
+        left = len(conditions) - there
+        print(
+            f"{study}: {there} of {len(conditions)} conditions found, {left} to do",
+            file=sys.stderr,
+        )
+
+
 def _measure(config: Config, workdir: Path, condition: Condition) -> _Measured:
     """Trains and measures a condition, or reads what the workdir holds of it."""
     population, options = train(config, workdir, condition), _options(config)
-    trained = read_manifest(workdir / "store" / condition.name)["hash"]
-    inputs = {**vars(options), "seed": config.seed, "store": trained}
-    file = workdir / "measures" / f"{condition.name}-{digest(inputs)[:12]}.nc"
+    file = measures_file(config, workdir, condition)
     if not file.exists():
         key = jax.random.fold_in(jax.random.key(config.seed), TASKS[condition.task.name].stream)
         print(f"Measuring {condition.name}", flush=True)
         begin = time.time()
-        found = degeneracy(population, key, options)
+        found = degeneracy(population, key, options, allow_few=True)
         found.attrs["seconds"] = time.time() - begin
         file.parent.mkdir(parents=True, exist_ok=True)
         write_measures(found, file)
@@ -111,8 +134,10 @@ def run_study(
     (workdir / "store").mkdir(exist_ok=True)  # marks the folder as the workdir of a study
     try:
         with filelock.FileLock(workdir / "store" / "lock", timeout=0):
-            claim_workdir(workdir, study)
+            claim_workdir(workdir, study, provenance(config, command, None))
+            _print_found(study, config, workdir, conditions)
             measured = {c.name: _measure(config, workdir, c) for c in conditions}
+            print("Writing the report", flush=True)
             _report(study, factors, config, workdir, command, measured, search)
     except filelock.Timeout:
         raise ValueError(f"workdir: {workdir} is in use by another process") from None
@@ -148,11 +173,7 @@ def _report(
         for f in factors
     ]
     rows = [row._asdict() for row in fixed_points.rows] if fixed_points else []
-    index = {
-        "study": study, "command": command, "factors": listed, "settings": about.settings,
-        "versions": about.versions, "seconds": seconds, "fixed_points": rows,
-    }  # fmt: skip
-    write_checked(workdir / INDEX, index)
+    record_run(workdir, study, about, factors=listed, fixed_points=rows)
     print(f"Report: {workdir / 'report.html'}")
 
 
@@ -175,7 +196,7 @@ def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
     if known is None or "factors" not in known:
         raise ValueError(
             f"{study}: expected the workdir of a finished study, got {workdir}; make it with "
-            f"python experiments/{study}.py --workdir={workdir}"
+            f"rnnjax run {study} --workdir={shlex.quote(str(workdir))}"
         )
     if known["study"] != study:
         raise ValueError(f"{study}: expected its workdir, got that of {known['study']}: {workdir}")

@@ -12,6 +12,7 @@ from rnnjax.report import Provenance, write_report
 from rnnjax.report.page import Page, Section, Table
 from rnnjax.report.wording import bullets
 from rnnjax.studies.degeneracy.arrows import (
+    ARROW_TEXT,
     ARROWS,
     arrow_measures,
     chart_counts,
@@ -133,9 +134,9 @@ def table1_page(
         for level, measure in arrow_measures(study).items()
     ]
     differing = [arrow for arrow in arrows if arrow.pooled.verdict != arrow.paper]
-    text = ""
+    text = ARROW_TEXT
     if differing:
-        text = "They differ here:\n\n" + bullets([_difference(arrow) for arrow in differing])
+        text += "\n\nThey differ here:\n\n" + bullets([_difference(a) for a in differing])
     made = bullets([f"{_readable(study)}: {sources[study]}" for study in DEGENERACY_ARROWS])
     return Page(
         "What shapes solution degeneracy",

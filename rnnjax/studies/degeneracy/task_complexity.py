@@ -9,8 +9,11 @@ import xarray as xr
 import rnnjax
 from rnnjax import Status
 from rnnjax.plots.style import name_value
+from rnnjax.report import Provenance
 from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
+from rnnjax.studies.degeneracy.config import TASK_COMPLEXITY
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, search, summarize
+from rnnjax.studies.degeneracy.remake import report_study
 from rnnjax.studies.degeneracy.study import run_study
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import split_names
@@ -68,6 +71,11 @@ def run(
         "task_complexity", factors(config), config, workdir, dry_run=dry_run, command=command,
         search=lambda populations: _search(config, populations),
     )  # fmt: skip
+
+
+def report(workdir: Path, about: Provenance) -> Path:
+    """Writes the report of the conditions that are measured; see `report_study`."""
+    return report_study("task_complexity", TASK_COMPLEXITY, factors, workdir, about)
 
 
 def _search(config: Config, populations: Mapping[str, rnnjax.Population]) -> FixedPointSummary:

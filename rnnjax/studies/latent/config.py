@@ -1,56 +1,63 @@
 """Settings of training in the latent space: does size matter, and what does it cost?"""
 
-from typing import Any
+from rnnjax.studies.settings import Preset, Setting, Settings, task_options
 
-from ml_collections import ConfigDict
+__all__ = ["SETTINGS"]
 
-from rnnjax.validate import one_of
-
-PRESETS = ("smoke", "laptop", "paper")
-
-
-def get_config(preset: str = "laptop") -> ConfigDict:
-    """Settings of a preset; the others change those of `laptop`."""
-    one_of("preset", preset, PRESETS)
-    config: Any = _laptop()
-    if preset == "smoke":
-        config.update(hidden=(50, 200), seeds=2, epochs=40, evaluation_trials=20)
-        config.update(cost_hidden=(200,), cost_repeats=2, cost_epochs=2)
-    elif preset == "paper":
-        sizes = (1000, 3000, 5000, 10_000, 30_000, 100_000)
-        config.update(hidden=(*sizes, 1_000_000), seeds=5, epochs=500)
-        config.flip_flop.update(steps=100, p=0.05)
-        config.cost_hidden = (*sizes, 300_000, 1_000_000)
-    return config
-
-
-def _laptop() -> ConfigDict:
-    config = ConfigDict()
-    config.task = "flip_flop"
-    config.hidden = (1000, 3000, 10_000, 30_000, 100_000)
-    config.learning_rates = (0.01, 0.1)
-    config.seeds = 3  # seeds 0 .. seeds-1
-
-    config.rank = 1  # latent variables, K; at least one per bit of the flip-flop
-    config.readout = "rates"  # W_out r, exactly; or latent (C kappa), activation
-    config.eps_scaling = "torch"  # Adam's epsilon: 1e-8 for every weight, or scaled by N
-    config.alpha = 0.5  # dt / tau
-    config.bias = False
-
-    config.epochs = 200  # one epoch is one step
-    config.batch = 50
-    config.reduction = "mean"  # over outputs
-    config.eps = 1e-8  # Adam's
-    config.evaluation_trials = 50
-
+_TABLE = {
+    "task": Setting("flip_flop", "task: flip_flop, delayed_cue or delayed_match"),
+    "hidden": Setting((1000, 3000, 10_000, 30_000, 100_000), "network sizes"),
+    "learning_rates": Setting((0.01, 0.1), "learning rates"),
+    "seeds": Setting(3, "networks per condition, seeds 0 .. seeds-1"),
+    "rank": Setting(1, "latent variables, K; at least one per bit of the flip-flop"),
+    "readout": Setting("rates", "what is read out: rates (W_out r, exactly), latent or activation"),
+    "eps_scaling": Setting(
+        "torch", "Adam's epsilon: torch, the same for every weight, or scaled by N"
+    ),
+    "alpha": Setting(0.5, "time step over time constant, dt / tau"),
+    "bias": Setting(False, "whether networks have biases"),
+    "epochs": Setting(200, "training steps"),
+    "batch": Setting(50, "trials per step"),
+    "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
+    "eps": Setting(1e-8, "Adam's epsilon"),
+    "evaluation_trials": Setting(50, "held-out trials on which networks are evaluated"),
     # The cost of one epoch of one network, measured in a separate process that has all devices.
-    config.cost_hidden = (1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
-    config.cost_repeats = 5
-    config.cost_epochs = 5  # per repeat
+    "cost_hidden": Setting(
+        (1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000),
+        "network sizes at which an epoch is timed",
+    ),
+    "cost_repeats": Setting(5, "repeats of the timing"),
+    "cost_epochs": Setting(5, "epochs per repeat"),
+    "flip_flop": task_options(bits=1, p=0.15, steps=30),
+    "delayed_cue": task_options(cue=4, delay=10, response=6),
+    "delayed_match": task_options(cue=4, delay=10, response=6),
+    "keep_parameters": Setting(False, "whether trained weights are written too"),
+}
 
-    config.flip_flop = ConfigDict({"bits": 1, "p": 0.15, "steps": 30})
-    config.delayed_cue = ConfigDict({"cue": 4, "delay": 10, "response": 6})
-    config.delayed_match = ConfigDict({"cue": 4, "delay": 10, "response": 6})
+_PAPER_SIZES = (1000, 3000, 5000, 10_000, 30_000, 100_000)
 
-    config.keep_parameters = False  # also write trained weights (orbax)
-    return config
+SETTINGS = Settings(
+    _TABLE,
+    {
+        "smoke": Preset(
+            "checks the installation",
+            "seconds",
+            {
+                "hidden": (50, 200), "seeds": 2, "epochs": 40, "evaluation_trials": 20,
+                "cost_hidden": (200,), "cost_repeats": 2, "cost_epochs": 2,
+            },
+        ),
+        "laptop": Preset(
+            "latent training, N = 1,000..100,000; cost of an epoch up to N = 1,000,000", "10 min"
+        ),
+        "paper": Preset(
+            "sizes up to N = 1,000,000, 500 steps, 5 seeds",
+            "needs an accelerator",
+            {
+                "hidden": (*_PAPER_SIZES, 1_000_000), "seeds": 5, "epochs": 500,
+                "flip_flop.steps": 100, "flip_flop.p": 0.05,
+                "cost_hidden": (*_PAPER_SIZES, 300_000, 1_000_000),
+            },
+        ),
+    },
+)  # fmt: skip

@@ -13,7 +13,15 @@ import rnnjax
 from rnnjax.parametrization import InverseWidth
 from rnnjax.report import Page, Provenance
 from rnnjax.store import describe, versions
-from rnnjax.studies.grids import cached, device_name, task_options, train_and_report
+from rnnjax.studies.grids import (
+    cached,
+    device_name,
+    remembered,
+    report_sweep,
+    task_options,
+    train_and_report,
+)
+from rnnjax.studies.latent.config import SETTINGS
 from rnnjax.studies.latent.cost import EpochCost, epoch_cost
 from rnnjax.studies.latent.page import latent_page
 from rnnjax.studies.launch import Config
@@ -52,19 +60,27 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
     )  # fmt: skip
 
 
-def measure_costs(setups: dict[int, Setup], config: Config, workdir: Path) -> xr.Dataset:
-    """Measures seconds and peak memory of an epoch at each size, or reads them from the workdir."""
+def measure_costs(
+    setups: dict[int, Setup], config: Config, workdir: Path, *, measures: bool = True
+) -> xr.Dataset:
+    """Seconds and peak memory of an epoch at each size: read from the workdir, or else measured.
+
+    Without `measures`, sizes that the workdir lacks are NaN.
+    """
     how = {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
 
     def measure(size: int) -> EpochCost:
         print(f"timing an epoch at N = {size:,}", file=sys.stderr)
         return epoch_cost(setups[size], **how)
 
-    found = []
+    file, found = workdir / "cost.json", []
     for size, setup in setups.items():
         of = {**how, "setup": describe(setup), "devices": device_name(), "jax": versions()["jax"]}
-        compute = functools.partial(measure, size)
-        found.append(cached(workdir / "cost.json", f"N={size}", of, compute))
+        if measures:
+            found.append(cached(file, f"N={size}", of, functools.partial(measure, size)))
+        else:
+            unknown = {"seconds": [np.nan] * config.cost_repeats, "peak_bytes": np.nan}
+            found.append(remembered(file, f"N={size}", of) or unknown)
     seconds = np.array([cost["seconds"] for cost in found])
     values = {
         "seconds_per_epoch": np.median(seconds, axis=1),
@@ -110,3 +126,11 @@ def run(
     return train_and_report(
         "latent", sweep, workdir, page, config, dry_run=dry_run, command=command
     )
+
+
+def report(workdir: Path, about: Provenance) -> Path:
+    """Writes the report of what the workdir has; nothing is trained or timed."""
+    config = SETTINGS.restored(about.settings)
+    setups = _sized_setups(config, build_sweep(config))
+    costs = measure_costs(setups, config, workdir, measures=False)
+    return report_sweep(workdir, lambda results, made: latent_page(results, costs, made), about)

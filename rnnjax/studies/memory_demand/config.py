@@ -1,41 +1,48 @@
 """Settings of memory demand: how long a history predicts the next target?"""
 
-from typing import Any
+from rnnjax.studies.settings import Preset, Setting, Settings, task_options
 
-from ml_collections import ConfigDict
+__all__ = ["SETTINGS"]
 
-from rnnjax.validate import one_of
+_TABLE = {
+    "tasks": Setting(
+        ("flip_flop", "sine_wave", "path_integration", "delayed_discrimination"),
+        "tasks: flip_flop, sine_wave, path_integration, delayed_discrimination",
+    ),
+    "histories": Setting(
+        (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30),
+        "lengths of the history in steps",
+    ),
+    "initializations": Setting(5, "perceptrons per history, task and window"),
+    "units": Setting(64, "rectified units of a perceptron"),
+    "steps": Setting(5000, "training steps"),
+    "batch": Setting(256, "windows per step"),
+    "learning_rate": Setting(3e-3, "rate of the first step; it falls to 0 as a cosine"),
+    "trials": Setting(1024, "trials for training; a quarter as many are held out"),
+    "tolerance": Setting(0.05, "share of the fall in error that a sufficient history may lack"),
+    "seed": Setting(0, "seed of trials, weights and batches"),
+    "flip_flop": task_options(bits=3, p=0.3, steps=100),
+    "sine_wave": task_options(channels=1),
+    "path_integration": task_options(dimensions=2),
+    "delayed_discrimination": task_options(channels=1, max_delay=20),
+}
 
-PRESETS = ("smoke", "laptop", "paper")
-
-
-def get_config(preset: str = "laptop") -> ConfigDict:
-    """Settings of a preset; the others change those of `laptop`."""
-    one_of("preset", preset, PRESETS)
-    config: Any = _laptop()
-    if preset == "smoke":
-        config.update(tasks=("flip_flop", "sine_wave"), histories=(1, 2, 3))
-        config.update(initializations=2, steps=100, trials=64, units=16, batch=64)
-    elif preset == "paper":
-        config.update(initializations=20, steps=20000, trials=4096)
-    return config
-
-
-def _laptop() -> ConfigDict:
-    config = ConfigDict()
-    config.tasks = ("flip_flop", "sine_wave", "path_integration", "delayed_discrimination")
-    config.histories = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30)  # steps
-    config.initializations = 5  # perceptrons per history, task and window
-    config.units = 64
-    config.steps = 5000
-    config.batch = 256  # windows per step
-    config.learning_rate = 3e-3  # falls to 0 as a cosine
-    config.trials = 1024  # for training; a quarter as many are held out
-    config.tolerance = 0.05  # share of the fall in error that a sufficient history may lack
-    config.seed = 0
-
-    config.flip_flop = ConfigDict({"bits": 3, "p": 0.3, "steps": 100})
-    config.sine_wave = ConfigDict({"channels": 1})
-    config.path_integration = ConfigDict({"dimensions": 2})
-    config.delayed_discrimination = ConfigDict({"channels": 1, "max_delay": 20})
-    return config
+SETTINGS = Settings(
+    _TABLE,
+    {
+        "smoke": Preset(
+            "checks the installation",
+            "seconds",
+            {
+                "tasks": ("flip_flop", "sine_wave"), "histories": (1, 2, 3), "initializations": 2,
+                "steps": 100, "trials": 64, "units": 16, "batch": 64,
+            },
+        ),
+        "laptop": Preset("how long a history each task requires", "7 min"),
+        "paper": Preset(
+            "20 perceptrons each, 20,000 steps, 4,096 trials",
+            "needs an accelerator",
+            {"initializations": 20, "steps": 20000, "trials": 4096},
+        ),
+    },
+)  # fmt: skip

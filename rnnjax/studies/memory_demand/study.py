@@ -1,6 +1,7 @@
 """Memory demand of a task: prediction of the next target from windows of the past."""
 
 import dataclasses
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +12,16 @@ import xarray as xr
 from tqdm import tqdm
 
 import rnnjax
-from rnnjax.report import write_report
+from rnnjax.report import Page, Provenance, write_report
 from rnnjax.store import describe
-from rnnjax.studies.grids import cached, provenance, split_names, task_options
+from rnnjax.studies.grids import (
+    cached,
+    provenance,
+    remembered,
+    split_names,
+    task_options,
+    write_study_report,
+)
 from rnnjax.studies.launch import Config
 from rnnjax.studies.memory_demand.analysis import (
     PredictorOptions,
@@ -21,7 +29,7 @@ from rnnjax.studies.memory_demand.analysis import (
     checked_histories,
     memory_demand,
 )
-from rnnjax.studies.memory_demand.config import get_config
+from rnnjax.studies.memory_demand.config import SETTINGS
 from rnnjax.studies.memory_demand.page import memory_page
 from rnnjax.studies.papers import MEMORY_DEMAND
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
@@ -35,6 +43,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 }
 """Kinds of window, by their names in cached values: that of the paper; with past targets; with the
 input that the predicted target responds to; and that of the paper with silence before the trial."""
+
+CACHE = Path("store", "memory_demand.json")
+"""File of a workdir with the measured errors."""
 
 _OPTIONS = tuple(field.name for field in dataclasses.fields(PredictorOptions))
 
@@ -52,11 +63,7 @@ def run(
     `ValueError` for invalid settings and for a workdir that holds other files.
     """
     workdir = checked_workdir(workdir, "memory_demand")
-    tasks = {
-        name: rnnjax.tasks.make(name, **task_options(config, name))
-        for name in split_names("tasks", config.tasks)
-    }
-    options = PredictorOptions(**{name: config[name] for name in _OPTIONS})
+    tasks, options = _tasks(config), _options(config)
     for task in tasks.values():
         checked_histories(task, config.histories)
     if dry_run:
@@ -64,12 +71,48 @@ def run(
         each = len(config.histories) * options.initializations
         print(f"{count} programs of {each} predictors x {options.steps:,} steps each")
         return None
-    claim_workdir(workdir, "memory_demand")
+    claim_workdir(workdir, "memory_demand", provenance(config, command, None))
     dataset, seconds = measure_demands(tasks, config.histories, options, workdir)
-    dataset = dataset.assign_coords(paper=("task", _printed_demands(config, list(tasks))))
-    write_report(memory_page(dataset, provenance(config, command, seconds)), workdir)
-    print(f"Report: {workdir / 'report.html'}")
+    about = provenance(config, command, seconds)
+    write_study_report("memory_demand", workdir, _page(config, dataset, about), about)
     return dataset
+
+
+def report(workdir: Path, about: Provenance) -> Path:
+    """Writes the report of the tasks whose demands the workdir has, with every kind of window.
+
+    Returns the HTML file. Raises `ValueError` if there is none.
+    """
+    config = SETTINGS.restored(about.settings)
+    tasks, options = _tasks(config), _options(config)
+    cache, histories = workdir / CACHE, config.histories
+    there = {
+        name: task
+        for name, task in tasks.items()
+        if all(
+            remembered(cache, f"{name} {variant}", cache_inputs(task, histories, options, variant))
+            for variant in VARIANTS
+        )
+    }
+    if not there:
+        raise ValueError(f"workdir: no task is measured yet in {workdir}")
+    dataset, seconds = measure_demands(there, histories, options, workdir)
+    about = dataclasses.replace(about, seconds=seconds)
+    return write_report(_page(config, dataset, about), workdir)
+
+
+def _tasks(config: Config) -> dict[str, Task]:
+    names = split_names("tasks", config.tasks)
+    return {name: rnnjax.tasks.make(name, **task_options(config, name)) for name in names}
+
+
+def _options(config: Config) -> PredictorOptions:
+    return PredictorOptions(**{name: config[name] for name in _OPTIONS})
+
+
+def _page(config: Config, dataset: xr.Dataset, about: Provenance) -> Page:
+    printed = _printed_demands(config, dataset["task"].values.tolist())
+    return memory_page(dataset.assign_coords(paper=("task", printed)), about)
 
 
 def cache_inputs(
@@ -87,9 +130,10 @@ def measure_demands(
 
     Values that the workdir holds are read.
     """
-    cache = workdir / "store" / "memory_demand.json"
+    cache = workdir / CACHE
     cases = [(name, variant) for name in tasks for variant in VARIANTS]
     found: dict[tuple[str, str], Any] = {}
+    _print_found(cache, tasks, histories, options, cases)
     for name, variant in tqdm(cases, "predictors", mininterval=0.5, delay=1):
         inputs = cache_inputs(tasks[name], histories, options, variant)
 
@@ -107,9 +151,32 @@ def measure_demands(
     return dataset.assign_coords(task=list(tasks), variant=list(VARIANTS)), seconds
 
 
+def _print_found(
+    cache: Path,
+    tasks: Mapping[str, Task],
+    histories: Sequence[int],
+    options: PredictorOptions,
+    cases: Sequence[tuple[str, str]],
+) -> None:
+    """Prints how many of the cases are measured, if any are."""
+    there = sum(
+        remembered(cache, f"{name} {kind}", cache_inputs(tasks[name], histories, options, kind))
+        is not None
+        for name, kind in cases
+    )
+    if there == len(cases):
+        print(f"memory_demand: all there, {there} kinds of window", file=sys.stderr)
+    elif there:
+        left = len(cases) - there
+        print(
+            f"memory_demand: {there} of {len(cases)} kinds of window found, {left} to do",
+            file=sys.stderr,
+        )
+
+
 def _printed_demands(config: Config, tasks: Sequence[str]) -> list[float]:
     """The paper's demands; NaN for a task with other options than those of `laptop`."""
-    ours = get_config()
+    ours = SETTINGS.config()
     return [
         MEMORY_DEMAND.get(name, np.nan)
         if task_options(config, name) == task_options(ours, name)

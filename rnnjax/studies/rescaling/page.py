@@ -85,14 +85,20 @@ def _difference(fit: xr.Dataset) -> str:
     return f"{number(float(fit['difference']))} ({number(low)} to {number(high)})"
 
 
+def _power(fit: xr.Dataset) -> str:
+    """N to the fitted exponent, with its interval."""
+    exponent, _, interval = exponent_text(fit).partition(" ")
+    return f"N^{{{exponent}}} {interval}"
+
+
 def _sentence(answer: Answer) -> str:
     fit = answer.fit
     place = f"In {condition_text(answer.labels)}, at" if answer.labels else "At"
-    torch, scaled = (exponent_text(answer.arm(name)) for name in ARMS)
+    torch, scaled = (_power(answer.arm(name)) for name in ARMS)
     return (
         f"{place} learning rate {plain_number(answer.rate, 2)} {_SENTENCES[answer.verdict]}: "
         f"from N = {int(fit['hidden_min'])} to {int(fit['hidden_max'])} the steps to a loss of "
-        f"{float(fit['target']):g} scale as N^{torch} with fixed eps and as N^{scaled} with eps "
+        f"{float(fit['target']):g} scale as {torch} with fixed eps and as {scaled} with eps "
         f"scaled like the gradients, a difference of {_difference(fit)}; 95% intervals over seeds."
     )
 

@@ -7,7 +7,8 @@ import xarray as xr
 
 import rnnjax
 from rnnjax.parametrization import InverseWidth
-from rnnjax.studies.grids import split_names, train_and_report
+from rnnjax.report import Provenance
+from rnnjax.studies.grids import report_sweep, split_names, train_and_report
 from rnnjax.studies.launch import Config
 from rnnjax.studies.rescaling.page import rescaling_page
 from rnnjax.validate import positive_integer
@@ -63,3 +64,8 @@ def run(
         "rescaling", build_sweep(config), workdir, rescaling_page, config,
         dry_run=dry_run, command=command,
     )  # fmt: skip
+
+
+def report(workdir: Path, about: Provenance) -> Path:
+    """Writes the report of the runs that the workdir has; returns the HTML file."""
+    return report_sweep(workdir, rescaling_page, about)

@@ -2,74 +2,90 @@
 
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from rnnjax.spacing import log_rates
-from rnnjax.validate import one_of
+from rnnjax.studies.settings import Preset, Setting, Settings, Table, task_options
 
-PRESETS = ("smoke", "laptop", "paper")
-
-
-def get_config(preset: str = "laptop") -> ConfigDict:
-    """Settings of a preset; the others change those of `laptop`."""
-    one_of("preset", preset, PRESETS)
-    config: Any = _laptop()
-    if preset == "smoke":
-        config.update(hidden=(8, 16), seeds=2, epochs=30, evaluation_trials=50)
-        config.update(rules=("standard", "latent"), learning_rates=log_rates(1e-2, 1, 1))
-        config.coordinates.update(widths=(16, 32), seeds=2, steps=2)
-    elif preset == "paper":
-        config.update(hidden=(128, 256, 512, 1024, 2048, 4096), seeds=10, epochs=5000)
-        config.update(learning_rates=log_rates(1e-5, 10))
-        config.lowest.update(standard=1e-5, inverse_width=1e-3, mup=1e-3, latent=1e-3, gru=1e-5)
-        config.highest.update(standard=1.0, inverse_width=10.0, mup=10.0)
-        config.widest.gru = 4096
-        config.coordinates.widths = (256, 512, 1024, 2048, 4096)
-    return config
+__all__ = ["SETTINGS"]
 
 
-def _laptop() -> ConfigDict:
-    config = ConfigDict()
-    config.task = "delayed_cue"
-    config.optimizer = "adam"
-    config.rules = ("standard", "inverse_width", "mup", "latent", "gru")
-    config.hidden = (32, 64, 128, 256, 512)
-    config.learning_rates = log_rates(1e-4, 10, 4)  # quarter decades
-    config.seeds = 6  # seeds 0 .. seeds-1
+def _by_rule(meaning: str, **defaults: Any) -> dict[str, Setting]:
+    return {rule: Setting(value, f"{meaning}, {rule}") for rule, value in defaults.items()}
 
+
+_TABLE: Table = {
+    "task": Setting("delayed_cue", "task: flip_flop, delayed_cue or delayed_match"),
+    "optimizer": Setting("adam", "adam or sgd"),
+    "rules": Setting(("standard", "inverse_width", "mup", "latent", "gru"), "width rules"),
+    "hidden": Setting((32, 64, 128, 256, 512), "network sizes"),
+    "learning_rates": Setting(log_rates(1e-4, 10, 4), "learning rates"),
+    "seeds": Setting(6, "networks per condition, seeds 0 .. seeds-1"),
     # Every rule is trained at the rates from its `lowest` to its `highest`, which contain its best
     # and its critical rate, and at widths up to its `widest`: a GRU costs three times as much.
-    config.lowest = ConfigDict(
-        {"standard": 5e-4, "inverse_width": 0.03, "mup": 0.03, "latent": 3e-3, "gru": 1e-3}
-    )
-    config.highest = ConfigDict(
-        {"standard": 0.6, "inverse_width": 2.0, "mup": 2.0, "latent": 10.0, "gru": 1.0}
-    )
-    config.widest = ConfigDict(
-        {"standard": 10**6, "inverse_width": 10**6, "mup": 10**6, "latent": 10**6, "gru": 256}
-    )
+    "lowest": _by_rule(
+        "lowest rate", standard=5e-4, inverse_width=0.03, mup=0.03, latent=3e-3, gru=1e-3
+    ),
+    "highest": _by_rule(
+        "highest rate", standard=0.6, inverse_width=2.0, mup=2.0, latent=10.0, gru=1.0
+    ),
+    "widest": _by_rule(
+        "largest width",
+        standard=10**6, inverse_width=10**6, mup=10**6, latent=10**6, gru=256,
+    ),
+    "arm": Setting(
+        "xavier", "initial weights of the standard rule: xavier, uniform or gaussian"
+    ),
+    "bias": Setting(True, "whether networks (GRUs always) have biases"),
+    "rank": Setting(1, "latent variables of the latent network, K"),
+    "eps_scaling": Setting(
+        "scaled", "Adam's epsilon under the 1/N rules: scaled, as the gradients are, or torch"
+    ),
+    "alpha": Setting(0.5, "time step over time constant, dt / tau"),
+    "epochs": Setting(300, "training steps"),
+    "batch": Setting(50, "trials per step"),
+    "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
+    "eps": Setting(1e-8, "Adam's epsilon"),
+    "evaluation_trials": Setting(200, "held-out trials on which networks are evaluated"),
+    "level": Setting(0.5, "share of seeds that must learn at a trainable rate"),
+    "keep_parameters": Setting(False, "whether trained weights are written too"),
+    "coordinates": {
+        "widths": Setting((256, 512, 1024, 2048), "widths of the coordinate check"),
+        "seeds": Setting(8, "networks of the coordinate check"),
+        "steps": Setting(4, "training steps of the coordinate check"),
+        "learning_rate": Setting(3e-3, "learning rate of the coordinate check"),
+    },
+    # A delay of 10 steps, half of that of the collapse. With 20, weights of order 1/N forget the
+    # cue before learning begins, and no rate trains them in a few hundred steps.
+    "delayed_cue": task_options(cue=4, delay=10, response=6),
+    "delayed_match": task_options(cue=4, delay=10, response=6),
+    "flip_flop": task_options(bits=3, p=0.05, steps=100),
+}  # fmt: skip
 
-    config.arm = "xavier"  # initial weights of the standard rule, as in lr_collapse
-    config.bias = True  # whether networks (GRUs always) have biases
-    config.rank = 1  # of the latent network
-    config.eps_scaling = "scaled"  # Adam's epsilon follows the gradients under the 1/N rules
-    config.alpha = 0.5  # dt / tau
-
-    config.epochs = 300  # one epoch is one step
-    config.batch = 50
-    config.reduction = "mean"  # over outputs
-    config.eps = 1e-8  # Adam's
-    config.evaluation_trials = 200
-    config.level = 0.5  # success density that makes a rate trainable
-    config.keep_parameters = False
-
-    # The coordinate check of every rule: the effect of its first training steps.
-    config.coordinates = ConfigDict({"widths": (256, 512, 1024, 2048), "seeds": 8, "steps": 4})
-    config.coordinates.learning_rate = 3e-3
-
-    # A delay of 10 steps, half of lr_collapse's. With 20, weights of order 1/N forget the cue
-    # before learning begins, and no rate trains them in a few hundred steps.
-    config.delayed_cue = ConfigDict({"cue": 4, "delay": 10, "response": 6})
-    config.delayed_match = ConfigDict({"cue": 4, "delay": 10, "response": 6})
-    config.flip_flop = ConfigDict({"bits": 3, "p": 0.05, "steps": 100})
-    return config
+SETTINGS = Settings(
+    _TABLE,
+    {
+        "smoke": Preset(
+            "checks the installation",
+            "seconds",
+            {
+                "hidden": (8, 16), "seeds": 2, "epochs": 30, "evaluation_trials": 50,
+                "rules": ("standard", "latent"), "learning_rates": log_rates(1e-2, 1, 1),
+                "coordinates.widths": (16, 32), "coordinates.seeds": 2, "coordinates.steps": 2,
+            },
+        ),
+        "laptop": Preset(
+            "loss against rate and width for five rules, N = 32..512", "45 min", shared=True
+        ),
+        "paper": Preset(
+            "N = 128..4096, 5,000 steps, 10 seeds",
+            "needs an accelerator",
+            {
+                "hidden": (128, 256, 512, 1024, 2048, 4096), "seeds": 10, "epochs": 5000,
+                "learning_rates": log_rates(1e-5, 10),
+                "lowest.standard": 1e-5, "lowest.inverse_width": 1e-3, "lowest.mup": 1e-3,
+                "lowest.latent": 1e-3, "lowest.gru": 1e-5,
+                "highest.standard": 1.0, "highest.inverse_width": 10.0, "highest.mup": 10.0,
+                "widest.gru": 4096, "coordinates.widths": (256, 512, 1024, 2048, 4096),
+            },
+        ),
+    },
+)  # fmt: skip

@@ -14,8 +14,17 @@ from rnnjax.cells import Cell, gru, latent, rate
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
 from rnnjax.report import Page, Provenance
 from rnnjax.store import describe
-from rnnjax.studies.grids import ARMS, cached, split_names, task_options, train_and_report
+from rnnjax.studies.grids import (
+    ARMS,
+    cached,
+    remembered,
+    report_sweep,
+    split_names,
+    task_options,
+    train_and_report,
+)
 from rnnjax.studies.launch import Config
+from rnnjax.studies.width_transfer.config import SETTINGS
 from rnnjax.studies.width_transfer.page import transfer_page
 from rnnjax.training import coordinate_check
 from rnnjax.validate import fraction, learning_rate, one_of, positive_integer
@@ -78,23 +87,35 @@ def wanted_runs(sweep: rnnjax.Sweep, config: Config) -> np.ndarray:
     return wanted
 
 
-def check_coordinates(config: Config, sweep: rnnjax.Sweep, workdir: Path) -> xr.Dataset:
-    """Runs the coordinate check of every rule, or reads it from the workdir."""
+def check_coordinates(
+    config: Config, sweep: rnnjax.Sweep, workdir: Path, *, measures: bool = True
+) -> xr.Dataset | None:
+    """The coordinate check of every rule: read from the workdir, or else run.
+
+    Without `measures`, only those rules that the workdir has; None if it has none.
+    """
     how, task = config.coordinates.to_dict(), sweep.task
+    file = workdir / "coordinates.json"
     assert task is not None
 
     def check(name: str, cell: Cell) -> dict[str, Any]:
         print(f"coordinate check: {name}", file=sys.stderr)
         return coordinate_check(task, cell, sweep.recipe, **how).to_dict()
 
-    rules, found = sweep.axis("cell"), []
+    rules, found = sweep.axis("cell"), {}
     for name, cell in zip(rules.labels, rules.values, strict=True):
         of = describe({"task": task, "cell": cell, "recipe": sweep.recipe, "how": how})
-        compute = functools.partial(check, name, cell)
-        value = cached(workdir / "coordinates.json", name, of, compute)
-        found.append(xr.Dataset.from_dict(value))
-    labels = xr.DataArray(list(rules.labels), dims="cell", name="cell")
-    checks: Any = xr.concat(found, labels, combine_attrs="identical")  # of datasets: a Dataset
+        if measures:
+            value = cached(file, name, of, functools.partial(check, name, cell))
+        else:
+            value = remembered(file, name, of)
+        if value is not None:
+            found[name] = xr.Dataset.from_dict(value)
+    if not found:
+        return None
+    labels = xr.DataArray(list(found), dims="cell", name="cell")
+    parts = list(found.values())
+    checks: Any = xr.concat(parts, labels, combine_attrs="identical")  # of datasets: a Dataset
     return checks
 
 
@@ -138,3 +159,14 @@ def run(
         "width_transfer", sweep, workdir, page, config, dry_run=dry_run, command=command,
         wanted=wanted_runs(sweep, config),
     )  # fmt: skip
+
+
+def report(workdir: Path, about: Provenance) -> Path:
+    """Writes the report of what the workdir has; nothing is trained or checked."""
+    config = SETTINGS.restored(about.settings)
+    checks = check_coordinates(config, build_sweep(config), workdir, measures=False)
+
+    def page(results: xr.Dataset, made: Provenance) -> Page:
+        return transfer_page(results, made, coordinates=checks, level=config.level)
+
+    return report_sweep(workdir, page, about)

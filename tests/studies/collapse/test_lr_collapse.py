@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +14,11 @@ import pytest
 import commands
 import rnnjax
 from rnnjax.store import load_results
-from rnnjax.studies import launch
 from rnnjax.studies.collapse import study
+from rnnjax.studies.console import FAILED
 from rnnjax.studies.workdir import read_index
 
 SCRIPT = commands.EXPERIMENTS / "lr_collapse.py"
-CONFIG = commands.EXPERIMENTS / "configs" / "lr_collapse.py"
 NETWORKS = {"smoke": 24, "laptop": 2 * 2 * 6 * 9 * 4, "bisect": 2 * 7 * 41 * 8, "paper": 3900}
 
 
@@ -46,7 +47,9 @@ def test_every_preset_describes_a_sweep(preset):
 
 @pytest.mark.slow
 def test_smoke_writes_store_figures_and_report(finished):
-    assert read_index(finished) == {"study": "lr_collapse"}
+    index = read_index(finished)
+    assert index["study"] == "lr_collapse" and index["settings"]["seeds"] == 2
+    assert index["command"].endswith(f"--config=smoke --workdir={finished}")
     results = load_results(finished / "store")
     assert dict(results.sizes) == {
         "task": 1, "optimizer": 2, "hidden": 2, "learning_rate": 3, "seed": 2, "step": 30,
@@ -60,16 +63,46 @@ def test_smoke_writes_store_figures_and_report(finished):
 
 
 @pytest.mark.slow
-def test_the_same_command_again_computes_nothing(finished):
+def test_the_same_command_again_computes_nothing(finished, capsys):
     before = fingerprint(finished / "store")
     assert call("--config=smoke", f"--workdir={finished}") == 0
     assert fingerprint(finished / "store") == before
+    assert "lr_collapse: all there, 4 blocks" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_state_and_the_report_of_a_finished_folder(finished, tmp_path, capsys):
+    assert commands.rnnjax("status", finished) == 0
+    printed = capsys.readouterr().out
+    assert "24 of 24 networks, complete; 4 blocks" in printed
+    assert "study lr_collapse, by: rnnjax run lr_collapse --config=smoke" in printed
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    assert commands.reports_again(copy)
+    first = sorted((copy / "store" / "blocks").glob("*.json"))[0]
+    first.unlink()  # as if it had not been computed yet
+    assert commands.rnnjax("status", copy) == 0
+    assert "18 of 24 networks, 6 not run" in capsys.readouterr().out
+    assert commands.rnnjax("report", copy) == 0
+    assert "(partial results)" in (copy / "report.md").read_text()
+    (copy / "report.html").unlink()
+    assert commands.rnnjax("status", copy) == 1
+    printed = capsys.readouterr().out
+    assert f"damaged: report: {copy / 'report.html'} is missing" in printed
+    assert "report.html: not written yet" in printed
+    assert commands.rnnjax("status", "--no-verify", copy) == 0
+    (copy / "store" / "manifest.json").write_text("")
+    assert commands.rnnjax("status", "--no-verify", copy) == commands.rnnjax("status", copy) == 1
+    (copy / "study.json").write_text("{}")
+    capsys.readouterr()
+    assert commands.rnnjax("report", copy) == FAILED
+    assert "study.json is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_another_config_is_refused_and_named(finished, capsys):
     before = fingerprint(finished)
-    assert call("--config=smoke", "--config.alpha=0.25", f"--workdir={finished}") == launch.FAILED
+    assert call("--config=smoke", "--config.alpha=0.25", f"--workdir={finished}") == FAILED
     error = capsys.readouterr().err
     assert "cell.alpha is 0.5 there and 0.25 here" in error
     assert len(error.strip().splitlines()) == 1
@@ -109,7 +142,7 @@ def test_dry_run_prints_the_cost_and_writes_nothing(tmp_path, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_touches_nothing(flags, words, tmp_path, capsys):
-    assert call(*flags, f"--workdir={tmp_path / 'new'}") == launch.FAILED
+    assert call(*flags, f"--workdir={tmp_path / 'new'}") == FAILED
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert len(error.strip().splitlines()) == 1
@@ -121,16 +154,16 @@ def test_bad_input_is_one_line_and_touches_nothing(flags, words, tmp_path, capsy
 def test_workdirs_that_are_not_ours_are_left_alone(tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("years of work")
     before = fingerprint(tmp_path)
-    assert call("--config=smoke", f"--workdir={tmp_path}") == launch.FAILED
-    assert call("--config=smoke", f"--workdir={tmp_path / 'thesis.tex'}") == launch.FAILED
-    assert call("--config=smoke", f"--workdir={tmp_path / 'thesis.tex' / 'run'}") == launch.FAILED
+    assert call("--config=smoke", f"--workdir={tmp_path}") == FAILED
+    assert call("--config=smoke", f"--workdir={tmp_path / 'thesis.tex'}") == FAILED
+    assert call("--config=smoke", f"--workdir={tmp_path / 'thesis.tex' / 'run'}") == FAILED
     assert capsys.readouterr().err.count("error: ") == 3
     assert fingerprint(tmp_path) == before
 
 
 @pytest.mark.slow
-def test_a_signal_leaves_a_folder_that_the_same_command_finishes(tmp_path):
-    workdir = tmp_path / "run"
+def test_a_signal_leaves_a_folder_that_the_same_command_finishes(tmp_path, capsys):
+    workdir = tmp_path / "a run"
     # Enough epochs that the signal finds the second block in training.
     flags = (
         "--config=smoke", "--config.epochs=400", "--config.tasks=delayed_cue",
@@ -154,18 +187,21 @@ def test_a_signal_leaves_a_folder_that_the_same_command_finishes(tmp_path):
     _, error = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in error
-    assert "--config=smoke" in error.splitlines()[-1]
+    assert shlex.split(error.splitlines()[-1]) == command
     kept = {f.name: f.read_text() for f in blocks.glob("*.json")}
     assert len(kept) == 1
+    capsys.readouterr()
     assert call(*flags) == 0
+    found = "1 of 2 blocks found, 1 to do"
+    assert f"lr_collapse: {found}" in capsys.readouterr().err
     assert {name: (blocks / name).read_text() for name in kept} == kept
     assert (workdir / "report.html").exists()
 
 
 ABANDONED = """
-import asyncio, atexit, sys
-from pathlib import Path
+import asyncio, atexit
 from rnnjax.studies import launch
+from rnnjax.studies.catalog import STUDIES
 
 def run(*args, **options):
     loop = asyncio.new_event_loop()
@@ -175,14 +211,13 @@ def run(*args, **options):
     atexit.register(loop.close)
     raise KeyboardInterrupt
 
-config = Path(sys.argv[1])
-launch.main(launch.Study("lr_collapse", config, run), ["study", "--config=smoke"])
+launch.main(STUDIES["lr_collapse"]._replace(run=run), ["--config=smoke"])
 """
 
 
 def test_ctrl_c_in_the_middle_of_a_write_ends_with_the_command_to_give_again(tmp_path):
     ended = subprocess.run(
-        [sys.executable, "-c", ABANDONED, str(CONFIG)],
+        [sys.executable, "-c", ABANDONED],
         cwd=tmp_path, capture_output=True, text=True,
         timeout=120,
     )  # fmt: skip

@@ -53,7 +53,7 @@ def test_arrows_stand_beside_the_papers():
 @pytest.mark.slow
 def test_no_arrow_is_shown_as_such():
     page = degeneracy_page("network_size", [comparison((1.0, 1.0, 1.0))], MADE)
-    assert verdicts(page.lead)["dynamics"] == "no arrow"
+    assert verdicts(page.lead)["dynamics"] == "undecided"
     few = degeneracy_page("network_size", [comparison((1.0, 2.0), missed=8)], MADE)
     assert verdicts(few.lead)["dynamics"] == "too few networks"
     text = render_markdown(few)

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from commands import call, refused, settings
+from commands import call, refused, rnnjax, settings
 from commands import study as module_of
 from rnnjax.store import read_checked, write_checked
-from rnnjax.studies.degeneracy import conditions, remake
+from rnnjax.studies.degeneracy import conditions
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
 STUDIES = tuple(DEGENERACY_ARROWS)
@@ -84,7 +84,7 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     flags = ("--config=smoke", *dsa, f"--workdir={workdir}")
     assert call("task_complexity", *flags) == 0
     page = (workdir / "report.md").read_text()
-    assert "task_complexity.py --config=smoke" in page
+    assert "rnnjax run task_complexity --config=smoke" in page
     assert " nan" not in page.lower()
     names = {file.stem for file in (workdir / "figures").glob("*.png")}
     assert names >= {"levels", "dynamics_charts", "network_maps", "stretched_losses", "features"}
@@ -112,14 +112,23 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     for name in ("measures", "figures"):
         shutil.copytree(workdir / name, copy / name)
     shutil.copy(workdir / "study.json", copy)
-    assert remake.main([str(copy)]) == 0
+    assert rnnjax("report", copy) == 0
     before, after = (
         (folder / "report.md").read_text().split("## How this page")[0]
         for folder in (workdir, copy)
     )
     assert after == before
-    assert remake.main([str(tmp_path / "none")]) == 2
+    assert rnnjax("report", tmp_path / "none") == 2
     assert "none" in capsys.readouterr().err
+    half = tmp_path / "half"
+    shutil.copytree(workdir, half)
+    write_checked(
+        half / "study.json", {name: index[name] for name in ("study", "command", "settings")}
+    )
+    for file in (half / "measures").glob("flip_flop-standard-bits_2*.nc"):
+        file.unlink()
+    assert rnnjax("report", half) == 0
+    assert "(partial results)" in (half / "report.md").read_text()
     # The summary needs all four; this one is there.
     flags = [f"--config.{study}={tmp_path / 'none'}" for study in STUDIES[1:]]
     error = refused(

@@ -47,7 +47,7 @@ def test_lead_answers_with_numbers(page, data):
     assert "due to Adam's eps" in middle
     assert "N = 500 to 5000" in middle
     for label in ("torch", "scaled"):
-        assert f"N^{number(float(fit['exponent'].sel(eps_scaling=label)))} (" in middle
+        assert f"N^{{{number(float(fit['exponent'].sel(eps_scaling=label)))}}} (" in middle
     assert f"difference of {float(fit['difference']):.2f} (" in middle
     assert "cannot be compared" in last
     assert "Partial" not in page.lead

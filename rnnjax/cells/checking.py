@@ -1,0 +1,149 @@
+"""A check of a cell that a user has written."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.arrays import random_key
+from rnnjax.cells.base import AdditiveCell, Cell, UnrolledCell
+from rnnjax.contract import agree, reproduced, require_frozen, traced
+from rnnjax.typing import KeyLike, Params
+from rnnjax.validate import instance_of, positive_integer
+
+__all__ = ["check"]
+
+_TRIALS, _STEPS = 3, 6
+
+
+def check(cell: Cell, *, key: KeyLike = 0) -> str:
+    """Checks that a cell keeps the contract of `rnnjax.cells.Cell`; returns a summary.
+
+    A cell is a frozen dataclass. `init` draws weights of the shapes of `leaves()` from the key
+    alone. `step` keeps the shape and type of the state, `readout` returns [O], both the same
+    eagerly and compiled, and finite. Every weight has a gradient. The step of an additive cell is
+    its update of the current; the kernel of an unrolled cell equals its steps.
+
+    Args:
+        cell: the cell, such as `rnnjax.cells.rate(32)`; it is checked with 3 inputs and 2 outputs.
+        key: draws weights and inputs.
+
+    Raises:
+        ValueError: the first rule that the cell breaks, and what to change.
+    """
+    if isinstance(cell, type):
+        raise ValueError(f"cell: expected an instance, such as {cell.__name__}(), got the class")
+    instance_of("cell", cell, Cell)
+    require_frozen("cell", cell)
+    if not isinstance(getattr(cell, "name", None), str):
+        raise ValueError("name: expected a string in the class, as name = 'my_cell', got none")
+    positive_integer("hidden", cell.hidden)
+    some = cell.replace(inputs=3, outputs=2)
+    drawn, other, driven = jax.random.split(random_key("key", key), 3)
+    params = reproduced("init", some.init, drawn)
+    _check_weights(some, params, some.init(other))
+    inputs = jax.random.normal(driven, (_TRIALS, _STEPS, 3))
+    states = _check_steps(some, params, inputs)
+    _check_kinds(some, params, inputs, states)
+    _check_gradients(some, params, inputs)
+    count = sum(int(np.prod(leaf.shape)) for leaf in cell.leaves().values())
+    matrix = type(cell).connectivity is not Cell.connectivity
+    return (
+        f"{cell.name}: N = {cell.hidden}, {count:,} weights in {len(params)} leaves "
+        f"({', '.join(params)}), {'a' if matrix else 'no'} connectivity matrix; every weight has a "
+        "gradient"
+    )
+
+
+def _check_weights(cell: Cell, params: Params, others: Params) -> None:
+    leaves = cell.leaves()
+    for name, leaf in leaves.items():
+        if name not in params or jnp.shape(params[name]) != tuple(leaf.shape):
+            got = jnp.shape(params[name]) if name in params else "none"
+            raise ValueError(f"init: expected {name} of shape {tuple(leaf.shape)}, got {got}")
+        if not np.isfinite(np.asarray(params[name])).all():
+            raise ValueError(f"init: expected finite weights, got NaN or infinity in {name}")
+        drawn = cell.rule(name).distribution != "zeros"
+        if drawn and agree(params[name], others[name], exact=True):
+            raise ValueError(f"init: expected other weights for other keys, got the same {name}")
+    if unknown := set(params) - set(leaves):
+        raise ValueError(f"init: expected the weights of leaves(), got also {min(unknown)}")
+
+
+def _outputs(cell: Cell, params: Params, inputs: Any) -> tuple[Any, Any]:
+    """States [T, ...] and outputs [T, O] of one trial, step by step."""
+    drive = cell.drive(params, inputs)
+
+    def advance(state, drive_t):
+        state = cell.step(params, state, drive_t)
+        return state, state
+
+    states = jax.lax.scan(advance, cell.initial_state(params), drive)[1]
+    return states, jax.vmap(lambda state: cell.readout(params, state))(states)
+
+
+def _check_steps(cell: Cell, params: Params, inputs: Any) -> Any:
+    """States [B, T, ...] of the trials; the first steps are also taken eagerly."""
+    rest = cell.initial_state(params)
+    drive = cell.drive(params, inputs[0])
+    if jnp.shape(drive)[:1] != (_STEPS,):
+        raise ValueError(f"drive: expected [T, ...] with T = {_STEPS}, got {jnp.shape(drive)}")
+    state = cell.step(params, rest, drive[0])
+    if (jnp.shape(state), state.dtype) != (jnp.shape(rest), rest.dtype):
+        raise ValueError(
+            f"step: expected a state of shape {jnp.shape(rest)} and type {rest.dtype}, as "
+            f"initial_state returns, got {jnp.shape(state)} and {state.dtype}"
+        )
+    output = cell.readout(params, state)
+    if jnp.shape(output) != (cell.outputs,):
+        raise ValueError(f"readout: expected shape ({cell.outputs},), got {jnp.shape(output)}")
+    run = jax.vmap(lambda trial: _outputs(cell, params, trial))
+    states, outputs = traced("step", run, inputs)
+    if not agree((states[0, 0], outputs[0, 0]), (state, output)):
+        raise ValueError("step: expected the same state eagerly and compiled, got another")
+    if not all(np.isfinite(np.asarray(x)).all() for x in (states, outputs)):
+        raise ValueError("step: expected finite states and outputs, got NaN or infinity")
+    return states
+
+
+def _check_kinds(cell: Cell, params: Params, inputs: Any, states: Any) -> None:
+    """What only some cells have: rates, a connectivity matrix, a current, a kernel."""
+    rates = cell.rates(params, states[0], inputs[0], cell.initial_state(params))
+    if jnp.shape(rates) != (_STEPS, cell.hidden):
+        expected = (_STEPS, cell.hidden)
+        raise ValueError(f"rates: expected shape [T, N] = {expected}, got {jnp.shape(rates)}")
+    if type(cell).connectivity is not Cell.connectivity:
+        shape, expected = jnp.shape(cell.connectivity(params)), (cell.hidden, cell.hidden)
+        if shape != expected:
+            raise ValueError(f"connectivity: expected shape [N, N] = {expected}, got {shape}")
+    if isinstance(cell, AdditiveCell):
+        state, drive = states[0, 0], cell.drive(params, inputs[0])[1]
+        current = cell.connectivity(params) @ cell.emit(state) + drive
+        if not agree(cell.step(params, state, drive), cell.update(state, current)):
+            raise ValueError(
+                "step: expected update(state, connectivity @ emit(state) + drive), which additive "
+                "cells compute; leave step to AdditiveCell, or subclass Cell"
+            )
+    if isinstance(cell, UnrolledCell):
+        rest = cell.initial_state(params)
+        initial = jnp.broadcast_to(rest, (_TRIALS, *jnp.shape(rest)))
+        unrolled = jnp.swapaxes(cell.unroll(params, inputs, initial), 0, 1)
+        if not agree(unrolled, states):
+            raise ValueError("unroll: expected the states that step computes, got others")
+
+
+def _check_gradients(cell: Cell, params: Params, inputs: Any) -> None:
+    def loss(weights: Params):
+        outputs = jax.vmap(lambda trial: _outputs(cell, weights, trial)[1])(inputs)
+        return jnp.square(outputs - 1).sum()
+
+    slopes = traced("step", jax.grad(loss), params)
+    for name, slope in slopes.items():
+        found = np.asarray(slope)
+        if not np.isfinite(found).all() or not found.any():
+            got = "0 everywhere" if np.isfinite(found).all() else "NaN or infinity"
+            raise ValueError(
+                f"{name}: expected a gradient of the loss, got {got}; drop a leaf that no method "
+                "uses"
+            )

@@ -1,0 +1,51 @@
+"""Runs a study: trains what its folder lacks, and writes the report.
+
+    rnnjax run lr_collapse                    four minutes on 2 cores
+    rnnjax run lr_collapse --config=smoke     seconds; checks the installation
+    rnnjax run lr_collapse --dry_run          what would be trained, and what it would cost
+    rnnjax run lr_collapse --help             its presets, and all settings with their defaults
+
+Results and report go to runs/STUDY, or to --workdir=FOLDER. Ctrl-C stops a run at any time; the
+same command resumes it.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from rnnjax.commands import require
+from rnnjax.studies.catalog import STUDIES, find_study
+from rnnjax.studies.help import study_help
+
+__all__ = ["add_arguments", "execute"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the study and its flags."""
+    names = "\n".join(f"  {name:<18}{study.asks}" for name, study in STUDIES.items())
+    parser.epilog = f"studies:\n{names}"
+    parser.add_argument("study", metavar="STUDY", nargs="?", help="one of those below")
+    parser.add_argument(
+        "flags", metavar="FLAG", nargs=argparse.REMAINDER,
+        help="flags of the study, such as --config=smoke; rnnjax run STUDY --help lists them",
+    )  # fmt: skip
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Runs the study or prints its help; returns the exit code."""
+    if given.study is None:
+        raise ValueError(f"study: expected one of {', '.join(STUDIES)}, got none")
+    study = find_study(given.study)
+    if {"-h", "--help"} & set(given.flags):
+        print(study_help(study, _preset(given.flags)))
+        return 0
+    require()
+    from rnnjax.studies.launch import main
+
+    main(study, given.flags)
+    return 0
+
+
+def _preset(flags: Sequence[str]) -> str | None:
+    """The preset of `--config=PRESET`; None without one, and for a config file."""
+    named = [flag.partition("=")[2] for flag in flags if flag.startswith("--config=")]
+    return named[-1] if named and named[-1].isidentifier() else None

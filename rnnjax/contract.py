@@ -1,0 +1,101 @@
+"""Checks of specs that users write: frozen, traceable by JAX, without draws from global state."""
+
+import dataclasses
+import random
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+__all__ = ["agree", "reproduced", "require_frozen", "traced"]
+
+_TRACING = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+    jax.errors.UnexpectedTracerError,
+)
+"""Errors of code that needs the value of a traced array."""
+
+
+def require_frozen(name: str, spec: Any) -> None:
+    """Raises `ValueError` unless `spec` is a frozen dataclass that can be hashed."""
+    kind = type(spec)
+    settings: Any = vars(kind).get("__dataclass_params__")
+    if settings is None or not settings.frozen or not settings.eq:
+        raise ValueError(
+            f"{name}: expected a frozen dataclass, as @dataclasses.dataclass(frozen=True) makes of "
+            f"{kind.__name__}"
+        )
+    for field in dataclasses.fields(spec):
+        try:
+            hash(getattr(spec, field.name))
+        except TypeError:
+            raise ValueError(
+                f"{name}: expected fields that can be hashed, such as numbers, strings and tuples, "
+                f"got a {type(getattr(spec, field.name)).__name__} in {field.name}"
+            ) from None
+    if dataclasses.replace(spec) != spec:
+        raise ValueError(f"{name}: expected a copy to equal it; leave __eq__ to the dataclass")
+
+
+def reproduced(name: str, function: Callable[[Any], Any], key: Any) -> Any:
+    """`function(key)`; raises `ValueError` if it depends on anything but its key.
+
+    It is called twice, with generators of NumPy and of Python in different states.
+    """
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    try:
+        found = []
+        for seed in (1, 2):
+            np.random.seed(seed)
+            random.seed(seed)
+            before = np.random.get_state(legacy=False), random.getstate()
+            found.append(function(key))
+            after = np.random.get_state(legacy=False), random.getstate()
+            if not (_same_state(before[0], after[0]) and before[1] == after[1]):
+                raise ValueError(
+                    f"{name}: expected draws from its key alone, as by jax.random.normal(key), got "
+                    "draws from np.random or from Python's random, which are the same in all trials"
+                )
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+    if not agree(*found, exact=True):
+        raise ValueError(
+            f"{name}: expected the same values for the same key, got others; draw everything from "
+            "the key, as by jax.random.normal(key)"
+        )
+    return found[0]
+
+
+def _same_state(a: Any, b: Any) -> bool:
+    """Whether two states of NumPy's global generator are the same."""
+    a, b = a["state"], b["state"]
+    return np.array_equal(a["key"], b["key"]) and a["pos"] == b["pos"]
+
+
+def traced(name: str, function: Callable[[Any], Any], argument: Any) -> Any:
+    """`jax.jit(function)(argument)`; raises `ValueError` if JAX cannot trace the function."""
+    try:
+        return jax.jit(function)(argument)
+    except _TRACING as error:
+        kind = type(error).__name__
+        raise ValueError(
+            f"{name}: expected a function that JAX can compile, without `if`, float() or NumPy on "
+            f"values that depend on its arguments (jnp.where instead), got {kind}: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+
+
+def agree(a: Any, b: Any, *, exact: bool = False) -> bool:
+    """Whether two trees of arrays are the same, or the same up to rounding; NaN equals NaN."""
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        size = np.nanmax(np.abs(x), initial=1.0, where=np.isfinite(x))
+        rounding = {"rtol": 0.0, "atol": 0.0} if exact else {"rtol": 1e-3, "atol": 1e-3 * size}
+        if x.shape != y.shape or not np.allclose(x, y, **rounding, equal_nan=True):
+            return False
+    return True

@@ -1,0 +1,67 @@
+"""Progress of a sweep that also goes to a logger."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from rnnjax.sweep import Block, Progress, Segment
+
+__all__ = ["LoggedProgress", "Logger"]
+
+
+class Logger(Protocol):
+    """Receives numbers; any object with these methods is one."""
+
+    def log(self, name: str, step: int, values: Mapping[str, float]) -> None:
+        """Keeps the `values` of the block `name` after `step` training steps."""
+
+    def flush(self) -> None:
+        """Called at the end of a sweep, also after an error."""
+
+
+class LoggedProgress:
+    """A callback of `run_sweep` that logs after every segment of a block.
+
+    The values are `loss`, the median of the training losses of the block's running networks,
+    `running`, the number of these, `steps_per_second`, run-steps per second of the segment, and at
+    the end of an epoch with validation `held_out_loss`, their median. Values that are not finite
+    are left out. Nothing is computed on the device for them.
+    """
+
+    def __init__(self, logger: Logger, progress: Progress | None = None):
+        """`progress`: called too, such as `rnnjax.ProgressBar()`."""
+        self._logger, self._progress = logger, progress
+        self._since = time.perf_counter()
+
+    def begin(self, blocks: list[Block], finished: int, found: int) -> None:
+        """Begins the other progress, if there is one."""
+        self._since = time.perf_counter()
+        if self._progress is not None:
+            self._progress.begin(blocks, finished, found)
+
+    def compile(self, block: Block) -> None:
+        """Passes the block on."""
+        if self._progress is not None:
+            self._progress.compile(block)
+
+    def advance(self, block: Block, segment: Segment) -> None:
+        """Logs the values of a segment."""
+        now = time.perf_counter()
+        values = {
+            "loss": segment.loss,
+            "held_out_loss": segment.held_out_loss,
+            "running": float(segment.running),
+            "steps_per_second": segment.steps / max(now - self._since, 1e-9),
+        }
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        self._logger.log(block.name or "block", segment.step, finite)
+        self._since = time.perf_counter()
+        if self._progress is not None:
+            self._progress.advance(block, segment)
+
+    def end(self) -> None:
+        """Flushes the logger and ends the other progress."""
+        self._logger.flush()
+        if self._progress is not None:
+            self._progress.end()

@@ -1,0 +1,30 @@
+"""The progress bar of a study."""
+
+from rnnjax.sweep import Block, ProgressBar
+
+__all__ = ["StudyProgress"]
+
+
+class StudyProgress(ProgressBar):
+    """A progress bar that also states that a store has all blocks."""
+
+    def __init__(self, label: str, *, rounds: bool = False):
+        """`rounds`: the sweep is computed in several calls, so that the rest is not known."""
+        super().__init__(label)
+        self._found, self._computed, self._rounds = 0, False, rounds
+
+    def begin(self, blocks: list[Block], finished: int, found: int) -> None:
+        """Notes what is found, and shows the bar."""
+        self._found, self._computed = found, self._computed or bool(blocks)
+        super().begin(blocks, finished, found)
+
+    def announcement(self, blocks: list[Block], finished: int, found: int) -> str:
+        """How much of the work the store has."""
+        if self._rounds:
+            return f"{self._label}: {found} blocks found"
+        return super().announcement(blocks, finished, found)
+
+    def close(self) -> None:
+        """States that there was nothing to compute, if that is so."""
+        if self._found and not self._computed:
+            print(f"{self._label}: all there, {self._found} blocks", file=self._file)

@@ -1,0 +1,126 @@
+"""Settings of a study: one table of defaults and meanings, from which configs and help are made.
+
+Nothing here needs more than Python, so that help works without the packages that studies need.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from rnnjax.validate import one_of
+
+__all__ = ["Preset", "Setting", "Settings", "Table", "task_options"]
+
+
+class Setting(NamedTuple):
+    """One setting."""
+
+    default: Any
+    meaning: str
+    kind: type | None = None
+    """Type of the values of a setting that is None by default."""
+
+
+Table: TypeAlias = Mapping[str, "Setting | Table"]
+"""Settings and groups of settings, by name."""
+
+
+class Preset(NamedTuple):
+    """A choice of values."""
+
+    content: str
+    """What it computes."""
+    time: str
+    """How long that takes on 2 cores, or what it needs."""
+    changes: Mapping[str, Any] = {}
+    """Values other than the defaults, by dotted name."""
+    shared: bool = False
+    """Whether other jobs ran on the machine while the time was measured."""
+
+
+class Settings(NamedTuple):
+    """The settings of a study and its presets; `laptop` is the preset that is taken by default."""
+
+    table: Table
+    presets: Mapping[str, Preset]
+
+    def flat(self) -> dict[str, Setting]:
+        """Every setting, by its dotted name, such as `delayed_cue.steps`."""
+        return dict(_flatten(self.table))
+
+    def values(self, preset: str = "laptop") -> dict[str, Any]:
+        """The values of a preset, by dotted name; raises `ValueError` for an unknown preset."""
+        one_of("preset", preset, self.presets)
+        values = {name: setting.default for name, setting in self.flat().items()}
+        for name, value in self.presets[preset].changes.items():
+            values[one_of(f"preset {preset}", name, values)] = value
+        return values
+
+    def config(self, preset: str = "laptop") -> Any:
+        """The values of a preset as an `ml_collections.ConfigDict`."""
+        config = _config(self.table, self.values(preset))
+        return config.lock()  # a misspelled name is an error
+
+    def restored(self, stored: Mapping[str, Any]) -> Any:
+        """The config whose values were written as JSON; missing ones are those of `laptop`.
+
+        Raises `ValueError` for values of another type.
+        """
+        config = self.config()
+        try:
+            config.update(_with_tuples(stored))
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"settings: expected those of the study, got {error}") from None
+        return config
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _with_tuples(one) for name, one in value.items()}
+    return tuple(_with_tuples(one) for one in value) if isinstance(value, list) else value
+
+
+def _flatten(table: Table, prefix: str = "") -> Iterator[tuple[str, Setting]]:
+    for name, entry in table.items():
+        if isinstance(entry, Setting):
+            yield f"{prefix}{name}", entry
+        else:
+            yield from _flatten(entry, f"{prefix}{name}.")
+
+
+def _config(table: Table, values: Mapping[str, Any], prefix: str = "") -> Any:
+    from ml_collections import ConfigDict
+    from ml_collections.config_dict import placeholder
+
+    config = ConfigDict()
+    for name, entry in table.items():
+        if not isinstance(entry, Setting):
+            config[name] = _config(entry, values, f"{prefix}{name}.")
+            continue
+        value = values[f"{prefix}{name}"]
+        config[name] = value if entry.kind is None else placeholder(entry.kind)
+        if entry.kind is not None and value is not None:
+            config[name] = value
+    return config
+
+
+_OPTIONS = {
+    "cue": "steps of the cue",
+    "delay": "steps between cue and response",
+    "response": "steps of the response",
+    "bits": "number of bits to remember",
+    "p": "probability of a pulse, per step and bit",
+    "steps": "length of a trial in steps",
+    "channels": "number of independent channels",
+    "max_delay": "longest delay in steps",
+    "amplitudes": "amplitudes of the pulses: integers or continuous",
+    "auxiliary": "whether a second output reports the difference",
+    "frequencies": "number of frequencies that are drawn from",
+    "highest": "highest frequency",
+    "dimensions": "number of spatial dimensions",
+}
+"""Meaning of the options of tasks."""
+
+
+def task_options(**defaults: Any) -> dict[str, Setting]:
+    """Settings of the options of a task."""
+    return {name: Setting(value, _OPTIONS[name]) for name, value in defaults.items()}

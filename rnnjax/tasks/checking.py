@@ -1,0 +1,135 @@
+"""A check of a task that a user has written."""
+
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.arrays import random_key
+from rnnjax.contract import agree, reproduced, require_frozen, traced
+from rnnjax.tasks.base import Task, Trial
+from rnnjax.typing import KeyLike
+from rnnjax.validate import fraction, instance_of, one_of, positive_integer, whole
+
+__all__ = ["check"]
+
+
+def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.0) -> str:
+    """Checks that a task keeps the contract of `rnnjax.tasks.Task`; returns a summary.
+
+    A task is a frozen dataclass. Its `sample` draws from the key alone, the same eagerly and
+    compiled, and another trial for another key. Inputs [T, I], targets [T, O] and mask [T, O] are
+    finite; the mask is 0 or 1, with a response in every trial. The stretched variant, where there
+    is one, is a task of the same channels that is at least as long.
+
+    Args:
+        task: the task, such as `Evidence()`.
+        key: draws the trials.
+        trials: number of trials whose values are checked.
+        stretch: factor of the stretched variant.
+
+    Raises:
+        ValueError: the first rule that the task breaks, and what to change.
+    """
+    if isinstance(task, type):
+        raise ValueError(f"task: expected an instance, such as {task.__name__}(), got the class")
+    instance_of("task", task, Task)
+    key, trials = random_key("key", key), whole("trials", trials, least=2)
+    require_frozen("task", task)
+    _check_description(task)
+    _check_sampling(task, key)
+    batch = traced("batch", lambda k: task.batch(k, trials), key)
+    _check_values(batch, trials)
+    response = float(np.asarray(batch.mask).mean())
+    low, high = (float(end(np.asarray(batch.targets))) for end in (np.min, np.max))
+    return (
+        f"{task.name}: {task.steps} steps, {task.inputs} inputs, {task.outputs} outputs; targets "
+        f"from {low:.3g} to {high:.3g}, response in {response:.0%} of a trial; "
+        f"{_check_stretched(task, stretch, key)}"
+    )
+
+
+def _check_description(task: Task) -> None:
+    if not isinstance(getattr(task, "name", None), str):
+        raise ValueError("name: expected a string in the class, as name = 'my_task', got none")
+    for name in ("inputs", "outputs", "steps"):
+        positive_integer(name, getattr(task, name))
+    one_of("decision", task.decision, ("argmax", "sign"))
+    fraction("criterion", task.criterion)
+    try:
+        json.dumps(task.metadata())
+    except TypeError as error:
+        raise ValueError(
+            f"task: expected fields of plain numbers, strings and tuples, which a store can "
+            f"describe ({error})"
+        ) from None
+
+
+def _check_sampling(task: Task, key: Any) -> None:
+    """The eager trial, its shapes, and the same trial compiled."""
+    trial = reproduced("sample", task.sample, key)
+    if not isinstance(trial, Trial):
+        raise ValueError(
+            f"sample: expected a rnnjax.tasks.Trial(inputs, targets, mask), got a "
+            f"{type(trial).__name__}"
+        )
+    channels = {"inputs": task.inputs, "targets": task.outputs, "mask": task.outputs}
+    for name, count in channels.items():
+        shape, expected = jnp.shape(getattr(trial, name)), (task.steps, count)
+        if shape != expected:
+            raise ValueError(f"{name}: expected shape [T, channels] = {expected}, got {shape}")
+    if not agree(trial, traced("sample", task.sample, key)):
+        raise ValueError(
+            "sample: expected the same trial eagerly and compiled, got others; values that Python "
+            "or NumPy draws are fixed when JAX compiles"
+        )
+
+
+def _check_values(batch: Trial, trials: int) -> None:
+    for name, values in batch._asdict().items():
+        found = np.asarray(values, float)
+        bad = ~np.isfinite(found.reshape(trials, -1)).all(1)
+        if bad.any():
+            raise ValueError(
+                f"{name}: expected finite numbers, got NaN or infinity in {int(bad.sum())} of "
+                f"{trials} trials"
+            )
+    first = jax.tree.map(lambda part: np.broadcast_to(part[:1], part.shape), batch)
+    if agree(batch, first, exact=True):
+        raise ValueError(
+            "sample: expected other trials for other keys, got the same; draw something from the "
+            "key, as by jax.random.bernoulli(key)"
+        )
+    mask = np.asarray(batch.mask)
+    odd = mask[(mask != 0) & (mask != 1)]
+    if odd.size:
+        raise ValueError(f"mask: expected 0 or 1, got {odd.flat[0]:.6g}")
+    silent = ~mask.reshape(trials, -1).any(1)
+    if silent.any():
+        raise ValueError(
+            f"mask: expected 1 in the response period of every trial, got none in "
+            f"{int(silent.sum())} of {trials} trials"
+        )
+
+
+def _check_stretched(task: Task, factor: float, key: Any) -> str:
+    """Checks the stretched variant, if there is one; returns what there is to say about it."""
+    if type(task).stretched is Task.stretched:
+        return "no stretched variant"
+    longer = task.stretched(factor)
+    instance_of("stretched", longer, Task)
+    require_frozen("stretched", longer)
+    if (longer.inputs, longer.outputs) != (task.inputs, task.outputs):
+        raise ValueError(
+            f"stretched: expected {task.inputs} inputs and {task.outputs} outputs, got "
+            f"{longer.inputs} and {longer.outputs}"
+        )
+    shape = jax.eval_shape(longer.sample, key).targets.shape
+    if shape != (longer.steps, longer.outputs) or longer.steps < task.steps:
+        raise ValueError(
+            f"stretched: expected targets of shape (T, {task.outputs}) with T = steps of at least "
+            f"{task.steps}, got {shape} and {longer.steps} steps"
+        )
+    return f"stretched by {factor:g}: {longer.steps} steps"

@@ -1,0 +1,76 @@
+"""`rnnjax.cells.check` finds every broken rule of the contract."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnjax import cells
+from rnnjax.cells import Cell
+from rnnjax.cells.rate import Rate
+from rnnjax.parametrization import Leaf
+
+
+def broken(base=Rate, **methods):
+    """A rate network with other methods."""
+    return dataclasses.dataclass(frozen=True)(type("Broken", (base,), methods))(hidden=4)
+
+
+def with_leaf(cell):
+    return {**Rate.leaves(cell), "idle": Leaf("bias", (4,), 4)}
+
+
+BROKEN = {
+    "state": (broken(step=lambda s, p, x, d: jnp.concatenate([x, x])), r"step: .* \(8,\)"),
+    "type": (broken(step=lambda s, p, x, d: jnp.ones(4, int)), "step: .* int"),
+    "readout": (broken(readout=lambda s, p, x, scale=1.0: x), r"readout: expected shape \(2,\)"),
+    "update": (broken(step=lambda s, p, x, d: 0.5 * x + d), "step: expected update"),
+    "nan": (broken(update=lambda s, x, c: jnp.log(-jnp.ones_like(c)) * c), "finite states"),
+    "if": (
+        broken(update=lambda s, x, c: jnp.tanh(c) if c.sum() > 0 else c), "jnp.where"
+    ),
+    "idle": (broken(leaves=with_leaf), "idle: expected a gradient"),
+    "np.random": (
+        broken(init=lambda s, k: {n: jnp.asarray(np.random.normal(size=leaf.shape))
+                                  for n, leaf in s.leaves().items()}),
+        "init: .*np.random",
+    ),
+    "keyless": (
+        broken(init=lambda s, k: Rate.init(s, jax.random.key(0))), "init: expected other weights"
+    ),
+    "shapes": (
+        broken(init=lambda s, k: {**Rate.init(s, k), "input": jnp.ones((4, 1))}),
+        "init: expected input of shape",
+    ),
+    "drive": (broken(drive=lambda s, p, x: x[0]), "drive: expected"),
+    "rates": (broken(rates=lambda s, p, x, i, r: x[:, :1]), "rates: expected shape"),
+    "class": (Rate, r"an instance, such as Rate\(\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_rule_is_named(case):
+    cell, message = BROKEN[case]
+    with pytest.raises(ValueError, match=message):
+        cells.check(cell)
+
+
+def test_a_kernel_other_than_its_steps_is_found():
+    latent = cells.latent(6)
+
+    class Wrong(type(latent)):
+        def unroll(self, params, inputs, initial):
+            return 1.01 * super().unroll(params, inputs, initial)
+
+    kind = dataclasses.dataclass(frozen=True)(Wrong)
+    fields = {f.name: getattr(latent, f.name) for f in dataclasses.fields(latent)}
+    with pytest.raises(ValueError, match="unroll: expected the states that step computes"):
+        cells.check(kind(**fields))
+
+
+def test_a_good_cell_is_summed_up():
+    summary = cells.check(cells.rate(4))
+    assert "rate: N = 4" in summary and "a connectivity matrix" in summary
+    assert isinstance(cells.rate(4), Cell)
