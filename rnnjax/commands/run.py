@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from rnnjax.commands import require
 from rnnjax.studies.catalog import STUDIES, find_study
+from rnnjax.studies.console import orderly_end
 from rnnjax.studies.help import study_help
 
 __all__ = ["add_arguments", "execute"]
@@ -39,9 +40,10 @@ def execute(given: argparse.Namespace) -> int:
         print(study_help(study, _preset(given.flags)))
         return 0
     require()
-    from rnnjax.studies.launch import main
+    with orderly_end(study.name, given.flags):
+        from rnnjax.studies.launch import start
 
-    main(study, given.flags)
+        start(study, given.flags)
     return 0
 
 

@@ -1,13 +1,18 @@
-"""What a command prints about itself: the line that was typed, and its errors in one line."""
+"""How a command ends: the line that was typed, to be given again, and errors in one line."""
 
+import contextlib
+import logging
 import os
 import shlex
 import shutil
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["FAILED", "LONGEST", "command_line", "print_error", "typed_line"]
+from rnnjax.studies.signals import Stopped, stop_on_signals
+
+__all__ = ["FAILED", "LONGEST", "command_line", "orderly_end", "print_error", "typed_line"]
 
 FAILED = 2
 """Exit code of a command that was given something wrong."""
@@ -51,6 +56,30 @@ def _shortened(program: str) -> str:
         return path.name
     relative = os.path.relpath(path)
     return program if relative.startswith("..") else os.path.join(".", relative)
+
+
+@contextlib.contextmanager
+def orderly_end(study: str, flags: Sequence[str]) -> Iterator[None]:
+    """Ends the process in order after a signal, or with one line after a wrong input.
+
+    The last line after a signal is the command that resumes the study.
+    """
+    try:
+        with stop_on_signals():
+            yield
+    except KeyboardInterrupt as stop:
+        # Zarr abandons the write in progress; asyncio would report that after our last line.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        stopped = stop if isinstance(stop, Stopped) else Stopped(signal.SIGINT)
+        reason = "Interrupted" if stopped.name == "SIGINT" else f"Stopped by {stopped.name}"
+        print(
+            f"\n{reason}. Finished results are kept; to continue, give the same command again:"
+            f"\n  {typed_line(study, flags)}",
+            file=sys.stderr,
+        )
+        sys.exit(128 + stopped.number)
+    except (ValueError, OSError) as error:
+        sys.exit(print_error(error))
 
 
 def print_error(error: BaseException) -> int:

@@ -1,7 +1,6 @@
-"""Command line of a study: flags, devices, errors and signals.
+"""Command line of a study: its flags, and the devices and settings of the process.
 
-`rnnjax run STUDY` and the scripts under experiments/ call `main`. The work is done by the study's
-`run`, which notebooks and tests call directly.
+The work is done by the study's `run`, which notebooks and tests call directly.
 """
 
 import contextlib
@@ -11,7 +10,6 @@ import inspect
 import logging
 import os
 import re
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,11 +21,10 @@ from ml_collections import ConfigDict, config_flags
 
 from rnnjax.studies.catalog import Study
 from rnnjax.studies.compilation import use_compilation_cache
-from rnnjax.studies.console import command_line, print_error, typed_line
-from rnnjax.studies.signals import Stopped, stop_on_signals
+from rnnjax.studies.console import command_line, print_error
 from rnnjax.validate import one_of
 
-__all__ = ["Config", "main", "run_in_parallel_on_cpu"]
+__all__ = ["Config", "run_in_parallel_on_cpu", "start"]
 
 Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
@@ -35,27 +32,12 @@ Config: TypeAlias = Any
 _FLAGS = ("config", "workdir", "dry_run", "compilation_cache", "help")
 
 
-def main(study: Study, given: Sequence[str]) -> None:
-    """Parses the flags of a study and runs it; exits non-zero with one line on bad input."""
-    try:
-        with stop_on_signals():
-            _run(study, list(given))
-    except KeyboardInterrupt as stop:
-        # Zarr abandons the write in progress; asyncio would report that after our last line.
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-        stopped = stop if isinstance(stop, Stopped) else Stopped(signal.SIGINT)
-        reason = "Interrupted" if stopped.name == "SIGINT" else f"Stopped by {stopped.name}"
-        print(
-            f"\n{reason}. Finished results are kept; to continue, give the same command again:"
-            f"\n  {typed_line(study.name, given)}",
-            file=sys.stderr,
-        )
-        sys.exit(128 + stopped.number)
-    except (ValueError, OSError) as error:
-        _fail(error)
+def start(study: Study, arguments: Sequence[str]) -> None:
+    """Parses the flags of a study and runs it; exits non-zero with one line on bad flags.
 
-
-def _run(study: Study, arguments: list[str]) -> None:
+    Raises the `ValueError` or `OSError` of the study.
+    """
+    arguments = list(arguments)
     given = _parse(study, arguments)
     run = study.run
     if isinstance(run, str):

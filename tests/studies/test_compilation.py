@@ -116,7 +116,7 @@ def test_scripts_use_the_cache_of_the_flag(off, tmp_path):
         seen.append((jax.config.jax_enable_compilation_cache, jax.config.jax_compilation_cache_dir))
 
     study = STUDIES["lr_collapse"]._replace(run=run)
-    launch.main(study, [f"--compilation_cache={'off' if off else tmp_path}"])
+    launch.start(study, [f"--compilation_cache={'off' if off else tmp_path}"])
     ((enabled, folder),) = seen
     assert enabled == (not off)
     assert off or Path(folder).parent == tmp_path

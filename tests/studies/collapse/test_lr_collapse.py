@@ -202,6 +202,7 @@ ABANDONED = """
 import asyncio, atexit
 from rnnjax.studies import launch
 from rnnjax.studies.catalog import STUDIES
+from rnnjax.studies.console import orderly_end
 
 def run(*args, **options):
     loop = asyncio.new_event_loop()
@@ -211,7 +212,8 @@ def run(*args, **options):
     atexit.register(loop.close)
     raise KeyboardInterrupt
 
-launch.main(STUDIES["lr_collapse"]._replace(run=run), ["--config=smoke"])
+with orderly_end("lr_collapse", ["--config=smoke"]):
+    launch.start(STUDIES["lr_collapse"]._replace(run=run), ["--config=smoke"])
 """
 
 
