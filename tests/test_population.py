@@ -52,6 +52,7 @@ def some_converged(population):
     return population
 
 
+@pytest.mark.slow
 def test_members_equal_networks_of_train_one(population):
     assert population.seeds.tolist() == list(SEEDS)
     for row, seed in list(enumerate(SEEDS))[1:4:2]:
@@ -69,6 +70,7 @@ def test_members_equal_networks_of_train_one(population):
         assert population.output_scale == alone.output_scale == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["trained", "initial"])
 def test_activity_is_that_of_every_network_in_the_same_trials(population, when):
     task = TASK.stretched(2)
@@ -115,6 +117,7 @@ def test_tangent_kernels_are_those_of_the_jacobian(population):
     assert np.all(np.trace(recurrent, axis1=1, axis2=2) < np.trace(grams, axis1=1, axis2=2))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_converged_networks_are_a_population_and_others_are_listed(some_converged):
     whole = some_converged
@@ -144,6 +147,7 @@ def test_the_same_call_again_computes_nothing(population, store):
                          **{**CONDITION, "gamma": 3.0})  # fmt: skip
 
 
+@pytest.mark.slow
 def test_saved_loaded_and_resumed(population, tmp_path):
     population[:3].save(tmp_path / "saved")
     loaded = load_population(tmp_path / "saved")
@@ -287,6 +291,7 @@ def test_outputs_of_large_latent_populations_fit_into_memory():
         population_programs.require_memory(setup, task, 200, 10, 10**6, layout)
 
 
+@pytest.mark.slow
 def test_unknown_specs_are_named(store, population, tmp_path):
     copy = json.loads((store / "manifest.json").read_text())
     copy["config"]["cell"]["type"] = "Strange"

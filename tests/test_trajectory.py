@@ -115,6 +115,7 @@ def largest_difference(one, two):
     return max(float(d) for d in jax.tree.leaves(differences))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rate-0.5", "voltage"])
 def test_hoisted_equals_autodiff_in_float32(name):
     cell = CELLS[name]
@@ -124,6 +125,7 @@ def test_hoisted_equals_autodiff_in_float32(name):
     assert largest_difference(slopes, expected) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 def test_hoisted_equals_autodiff_in_float64(cell, float64):
     (slopes, run), (expected, expected_run) = both_kernels(cell, *arguments(cell))
@@ -185,6 +187,7 @@ def test_a_cell_starts_at_rest_by_default():
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.slow
 def test_any_cell_can_be_rolled_out():
     params, inputs = {"gain": jnp.array([0.5, 2.0])}, jnp.array([[[1.0, 1.0], [2.0, 3.0]]])
     trajectory = rollout(Plain(), params, inputs, output_scale=10.0)
@@ -192,6 +195,7 @@ def test_any_cell_can_be_rolled_out():
     np.testing.assert_array_equal(trajectory.outputs, 10 * trajectory.states)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_invalid_arguments_are_named():
     cell, params = Plain(), {"gain": jnp.ones(2)}

@@ -47,6 +47,7 @@ def test_known_exponent_and_counts():
     assert (law["hidden_min"], law["hidden_max"]) == (10, 160)
 
 
+@pytest.mark.slow
 def test_interval_covers_the_exponent():
     rng = np.random.default_rng(0)
     sizes = np.array([10, 18, 32, 56, 100, 178])

@@ -57,6 +57,7 @@ def test_a_broken_rule_is_named(case):
         cells.check(cell)
 
 
+@pytest.mark.slow
 def test_a_kernel_other_than_its_steps_is_found():
     latent = cells.latent(6)
 

@@ -74,6 +74,7 @@ def test_equivalent_rate_network_of_a_current_network(tau, float64):
     np.testing.assert_allclose(currents, expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_invalid_arguments_are_named():
     with pytest.raises(ValueError, match=r"tau: expected a number in \(0, 1\], got 0"):

@@ -127,6 +127,7 @@ def test_connectivity_is_a_sum_of_outer_products():
         np.testing.assert_allclose(same.connectivity(params), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("readout", "options"),
     [

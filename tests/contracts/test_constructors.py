@@ -89,6 +89,7 @@ def calls(draw):
     return function, {**valid, **{key: draw(odd_values) for key in chosen}}
 
 
+@pytest.mark.slow
 @cases(share=0.5)
 @hypothesis.given(calls())
 def test_a_spec_or_an_error_that_names_the_argument(call):

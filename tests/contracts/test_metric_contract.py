@@ -87,6 +87,7 @@ def test_the_metric_is_a_measure_of_its_level(metric):
     assert metric.name in measures_at(metric.level)
 
 
+@pytest.mark.slow
 def test_a_matrix_of_distances(metric):
     found = metric.distances(networks(metric), key=KEY)
     assert isinstance(found, np.ndarray)
@@ -137,6 +138,7 @@ def test_bad_populations_are_named(metric):
             metric.distances(few, key=KEY)
 
 
+@pytest.mark.slow
 def test_inputs_are_left_as_they_are(metric):
     population = networks(metric)
     kept = population.copy()

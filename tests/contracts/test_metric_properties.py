@@ -231,6 +231,7 @@ def check(name, form, arrays, options):
         assert_sound(name, found)
 
 
+@pytest.mark.slow
 @cases(share=0.15)
 @hypothesis.given(strategies.sampled_from(sorted(CALLS)), strategies.integers(-300, 300))
 def test_any_scale_within_the_bounds_is_valid_and_others_are_named(name, power):
@@ -317,6 +318,7 @@ def test_recordings_of_any_sizes(name, sizes):
         assert argument == "activities"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-200, 1e200])
 def test_states_whose_squares_vanish_or_overflow_are_refused(scale):
     with pytest.raises(ValueError, match="^states: expected magnitudes"):

@@ -43,6 +43,7 @@ def test_all_nine_points_of_two_uncoupled_units_are_found():
         np.testing.assert_allclose(values, np.sort(slopes)[::-1], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_ghost_is_slow_and_not_fixed():
     # r = tanh(1.2 r + u) has three solutions up to |u| = fold, where two merge at |r| = edge.
     weights = with_recurrent([[1.2, 0.0], [0.0, 0.0]])
@@ -57,6 +58,7 @@ def test_a_ghost_is_slow_and_not_fixed():
     assert not found.stable[~found.fixed].any()
 
 
+@pytest.mark.slow
 def test_every_network_has_its_own_points():
     strong, weak = with_recurrent(GAIN * np.eye(2)), with_recurrent(0.5 * np.eye(2))
     both = {name: np.concatenate([strong[name], weak[name]]) for name in RATE.leaves()}
@@ -67,6 +69,7 @@ def test_every_network_has_its_own_points():
     assert poor.starts.tolist() == [81]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cells.REGISTRY)
 def test_jacobians_are_finite_differences(name):
     cell = cells.make(name, hidden=4, inputs=2, outputs=1)
@@ -105,6 +108,7 @@ def test_visited_states_are_states_of_each_network():
     assert 1e-4 < np.median(away) < 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -123,6 +127,7 @@ def test_bad_arguments_are_named(change, message):
         fixed_points(options.pop("cell"), options.pop("params"), options.pop("starts"), **options)
 
 
+@pytest.mark.slow
 def test_states_of_another_size_are_refused():
     task = tasks.flip_flop(1, 0.3, 8)
     cell = cells.fitted(cells.rate(3), task)

@@ -28,6 +28,7 @@ class Kept:
         self.flushed += 1
 
 
+@pytest.mark.slow
 def test_every_segment_is_logged_with_the_median_loss():
     kept = Kept()
     results = rnnjax.run_sweep(tiny.sweep(), engine=ENGINE, progress=LoggedProgress(kept))

@@ -29,6 +29,7 @@ def vectors():
 SETS = ["dsa", "op_r6", "op_r12"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_no_package_and_no_longer_search_finds_a_shorter_distance(vectors, name):
     found = vectors[name][0].angular
@@ -37,6 +38,7 @@ def test_no_package_and_no_longer_search_finds_a_shorter_distance(vectors, name)
     assert (found <= R[f"{name}_bestknown_angular"] + 2e-3).all()
 
 
+@pytest.mark.slow
 def test_closed_forms(vectors):
     for name in ("op_r6", "op_r12"):
         result, kinds = vectors[name][0], R[f"{name}_kind"].tolist()
@@ -123,6 +125,7 @@ def test_no_distance_is_longer_than_without_rotation_even_after_one_step():
     assert (result.status == Solved.EXHAUSTED).all()
 
 
+@pytest.mark.slow
 def test_population_and_pairs_agree_in_any_batches():
     operators = R["dsa_ops"].astype(float)
     i, j = np.triu_indices(4, k=1)
@@ -138,6 +141,7 @@ def test_population_and_pairs_agree_in_any_batches():
         assert not np.diagonal(full).any()
 
 
+@pytest.mark.slow
 def test_operators_that_are_zero_have_the_distance_of_the_other():
     a, b = np.zeros((1, 4, 4)), np.eye(4)[None]
     result = operator_distances(a, b, key=KEY)

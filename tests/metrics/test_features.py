@@ -66,6 +66,7 @@ def test_central_differences(leaves, which):
     assert alignment == pytest.approx(float(REFERENCE[f"ntk_KA_{which}"]), abs=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apply", ROLLED.values(), ids=ROLLED)
 @pytest.mark.parametrize("leaves", [None, ["recurrent"], ["readout", "input"]])
 def test_explicit_jacobian_of_a_cell(apply, leaves):
@@ -204,6 +205,7 @@ def test_weight_change_of_an_array_a_nested_tree_and_a_population():
     np.testing.assert_allclose(norms, [0, 2, 4])
 
 
+@pytest.mark.slow
 def test_weight_changes_of_different_networks_are_refused():
     with pytest.raises(ValueError, match="expected w of shape .2, 3., got .3, 2."):
         weight_change({"w": np.ones((2, 3))}, {"w": np.ones((3, 2))})

@@ -27,6 +27,7 @@ def residual(w1, w2, p):
     return np.linalg.norm(w1 - w2[p][:, p])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [12, 24, 64])
 def test_no_package_finds_a_shorter_distance(vectors, units):
     found = vectors[units].distance
@@ -34,6 +35,7 @@ def test_no_package_finds_a_shorter_distance(vectors, units):
     assert (found <= R[f"w{units}_procrustes_dist"].min(axis=1) + 1e-6).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [12, 24, 64])
 def test_planted_permutations_are_recovered(vectors, units):
     kinds = R[f"w{units}_kind"].tolist()
@@ -171,6 +173,7 @@ def test_dropping_searches_changes_no_permutation(monkeypatch):
     assert (pif_pairs(*weights, key=KEY, solver=solver).distance <= plain.distance + 1e-4).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", ["diagonal", "everywhere"])
 def test_a_part_that_permutations_do_not_change_has_no_effect(offset):
     w1, w2 = np.random.default_rng(9).normal(size=(2, 3, 20, 20))

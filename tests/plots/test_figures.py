@@ -54,6 +54,7 @@ def test_loss_curves_are_means_over_seeds_at_the_best_rates(data):
         assert line.get_ydata()[-1] < line.get_ydata()[0]
 
 
+@pytest.mark.slow
 def test_maps_keep_the_densities_and_mark_the_critical_rates(data):
     axes = panels(drawn(success_maps(data)))[0]
     here = {"task": "delayed_cue", "optimizer": "adam"}
@@ -87,6 +88,7 @@ def test_thirteen_sizes_are_every_second_tick_of_a_log_axis(wide):
     assert axes.get_xlim()[0] < 10 < 10000 < axes.get_xlim()[1]
 
 
+@pytest.mark.slow
 def test_thirteen_sizes_have_a_curve_and_a_column_each(wide):
     for axes in panels(drawn(loss_curves(wide))):
         named = [text.get_text().split(":")[0] for text in axes.get_legend().get_texts()]
@@ -114,6 +116,7 @@ def test_rates_that_were_not_run_stay_hatched(tasks, data):
     assert "not run" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+@pytest.mark.slow
 def test_an_extra_dimension_is_a_condition(data):
     small = data.isel(task=[0], optimizer=[0]).expand_dims(init=["gaussian", "xavier"])
     assert titles(success_maps(small))[1] == "Delayed cue, Adam, init = xavier"

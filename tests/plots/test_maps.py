@@ -11,6 +11,7 @@ from rnnjax.dynamics import FixedPoints
 from rnnjax.plots import fixed_point_maps, network_maps
 
 
+@pytest.mark.slow
 def test_maps_show_every_network_on_one_scale():
     found = comparison(missed=9)
     figure = drawn(network_maps([found]))

@@ -20,6 +20,7 @@ def test_lines_are_the_channels_of_the_trial(name):
         np.testing.assert_array_equal(np.stack(lines, axis=1), values)
 
 
+@pytest.mark.slow
 def test_the_response_period_is_shaded_unless_it_is_the_whole_trial():
     task = tasks.delayed_discrimination()
     (shade,) = trial(task, seed=3).axes[1].collections

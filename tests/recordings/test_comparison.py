@@ -33,6 +33,7 @@ def found():
     return rnnjax.compare(recordings(), "dsa", key=3, options=options)
 
 
+@pytest.mark.slow
 def test_values_are_those_of_the_metric(found):
     """Also of lists of trials, which are padded nowhere."""
     lists = [[trial[np.isfinite(trial[:, 0])] for trial in x] for x in recordings().values()]
@@ -59,6 +60,7 @@ def test_recordings_of_one_size_have_the_values_of_an_array():
     np.testing.assert_array_equal(unnamed["dsa"], found["dsa"])
 
 
+@pytest.mark.slow
 def test_labels_and_sizes(found):
     assert found["dsa"].dims == ("network", "other")
     assert list(found["network"].values) == list(found["other"].values) == list(recordings())

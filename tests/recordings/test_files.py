@@ -139,6 +139,7 @@ def counted(times, start, bins, width):
     return [sum(a <= t < b for t in times) for a, b in itertools.pairwise(edges)]
 
 
+@pytest.mark.slow
 def test_units_of_nwb_files_are_binned_by_trial(nwb_file):
     rates = read_nwb(nwb_file, Binning(0.1))
     assert rates.shape == (3, 15, 4)
@@ -152,6 +153,7 @@ def test_units_of_nwb_files_are_binned_by_trial(nwb_file):
     np.testing.assert_array_equal(read(nwb_file)["mouse"], rates)
 
 
+@pytest.mark.slow
 def test_smoothing_stays_within_trials(nwb_file):
     rates = read_nwb(nwb_file, Binning(0.1))
     smooth = read_nwb(nwb_file, Binning(0.1, smoothing=0.2))

@@ -92,6 +92,7 @@ def test_cells_round_trip(cell):
     )
 
 
+@pytest.mark.slow
 def test_effective_weights_are_written():
     """Under a rule with multipliers raw and effective weights differ."""
     cell = cells.rate(8, inputs=2, alpha=1.0, parametrization=InverseWidth())
@@ -137,6 +138,7 @@ def test_tensors_are_read():
 RNN = state_dict("rnn_bias")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
@@ -158,6 +160,7 @@ def test_other_networks_are_refused(change, options, message):
         from_pytorch({**RNN, **change}, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "message"),
     [

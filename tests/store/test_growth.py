@@ -131,6 +131,7 @@ def _runs(sweep, mask):
     ]
 
 
+@pytest.mark.slow
 def test_axes_may_be_reordered_and_labels_interleaved(tmp_path):
     path = filled(tmp_path / "store", sweep(hidden=(5, 3), seed=(7, 2)))
     swapped = {"hidden": (3, 4, 5), "task": list(tiny.TASKS.values())[:1]}
@@ -151,6 +152,7 @@ def test_a_part_changes_no_file_and_does_not_shrink_the_store(tmp_path):
     assert snapshot(path) == before
 
 
+@pytest.mark.slow
 def test_labels_of_ascending_axes_stay_ascending(tmp_path):
     path = filled(tmp_path / "store", sweep(seed=(1, 5)))
     filled(path, sweep(seed=(3, 9)))
@@ -159,6 +161,7 @@ def test_labels_of_ascending_axes_stay_ascending(tmp_path):
     assert load_results(path)["seed"].values.tolist() == [1, 3, 5, 9, 8, 2]
 
 
+@pytest.mark.slow
 def test_rates_equal_in_single_precision_are_one(tmp_path):
     path = filled(tmp_path / "store", sweep(learning_rate=(0.1,)))
     near = sweep(learning_rate=(0.1 + 1e-12, 0.3))
@@ -168,6 +171,7 @@ def test_rates_equal_in_single_precision_are_one(tmp_path):
     assert load_results(path)["learning_rate"].values.tolist() == [0.1, 0.3]
 
 
+@pytest.mark.slow
 def test_results_open_in_xarray_without_a_warning(tmp_path):
     path = filled(tmp_path / "store", sweep())
     filled(path, sweep(seed=range(3)))
@@ -182,6 +186,7 @@ def test_results_open_in_xarray_without_a_warning(tmp_path):
 # --- refusals -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "named"),
     [
@@ -221,6 +226,7 @@ def test_a_store_without_its_markers_does_not_grow(tmp_path):
     assert snapshot(path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["lost", "cut"])
 def test_the_manifest_of_a_grown_store_is_restored(damage, tmp_path):
     path = filled(tmp_path / "store", sweep())
@@ -307,6 +313,7 @@ def test_every_state_of_growth_is_the_old_or_the_new_store(tmp_path):
 # --- joining --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_stores_join(tmp_path):
     one = filled(tmp_path / "one", sweep(seed=(0, 2)))
     filled(one, sweep(seed=(0, 2, 1)))  # has grown
@@ -324,6 +331,7 @@ def test_stores_join(tmp_path):
         xr.testing.assert_identical(store.read(), expected(whole, np.ones(whole.shape, bool)))
 
 
+@pytest.mark.slow
 def test_runs_that_differ_do_not_join(tmp_path):
     one, other = filled(tmp_path / "one", sweep()), sweep(seed=(1, 2))
     with opened(tmp_path / "two", other) as store:

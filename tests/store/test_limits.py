@@ -170,6 +170,7 @@ def test_chunks_declare_what_they_decode_to(size, tmp_path):
     assert limits._uncompressed(chunk) == size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", RESULTS)
 def test_hostile_results_are_refused(attack, store):
     RESULTS[attack](store)

@@ -96,6 +96,7 @@ def test_files_are_written_completely_or_not_at_all(tmp_path, monkeypatch):
     assert file.read_text() == "new"
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_of_a_checked_file_is_found(tmp_path):
     values = {"study": "latent", "rows": [1, 2.5, None], "name": "é"}
     file = tmp_path / "study.json"

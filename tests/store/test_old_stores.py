@@ -73,12 +73,14 @@ def test_a_saved_population_loads_and_resumes(stores):
     assert both.seeds.tolist() == population.seeds.tolist()
 
 
+@pytest.mark.slow
 def test_an_old_population_is_saved_anew(stores, tmp_path):
     population = load_population(stores / "population")
     population.save(tmp_path / "new")
     chex.assert_trees_all_equal(load_population(tmp_path / "new").params, population.params)
 
 
+@pytest.mark.slow
 def test_an_old_sweep_grows_and_joins(stores, tmp_path):
     path = stores / "sweep"
     before, labels = rnnjax.load_results(path), {"hidden": 4, "nuclear": 0.01, "seed": 1}

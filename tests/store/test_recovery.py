@@ -140,6 +140,7 @@ def test_random_damages_end_in_the_unbroken_result(store, unbroken, tmp_path):
         check(path, unbroken)
 
 
+@pytest.mark.slow
 def test_lost_weights_are_trained_again(store, unbroken):
     shutil.rmtree(sorted((store / "parameters").iterdir())[1])
     (error,) = recover(store)
@@ -147,6 +148,7 @@ def test_lost_weights_are_trained_again(store, unbroken):
     check(store, unbroken)
 
 
+@pytest.mark.slow
 def test_a_store_without_any_block_says_so_and_goes_on(store, unbroken):
     shutil.rmtree(store / "results.zarr")
     shutil.rmtree(store / "blocks")
@@ -156,6 +158,7 @@ def test_a_store_without_any_block_says_so_and_goes_on(store, unbroken):
     check(store, unbroken)
 
 
+@pytest.mark.slow
 def test_a_damaged_manifest_beside_damaged_markers_or_none(store, unbroken):
     empty(store / "manifest.json")
     flip(one_of(store, "blocks/*.json"))
@@ -168,6 +171,7 @@ def test_a_damaged_manifest_beside_damaged_markers_or_none(store, unbroken):
     check(store, unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [truncate, empty])
 def test_a_chunk_of_a_block_that_was_not_finished_does_not_matter(store, unbroken, damage):
     """As after a power cut."""
@@ -182,6 +186,7 @@ def test_a_chunk_of_a_block_that_was_not_finished_does_not_matter(store, unbroke
     check(store, unbroken)
 
 
+@pytest.mark.slow
 def test_a_store_that_has_lost_its_markers_is_not_begun_again(store):
     shutil.rmtree(store / "blocks")
     before = {file: file.stat().st_mtime_ns for file in store.rglob("*/c/**/*") if file.is_file()}
@@ -229,6 +234,7 @@ def test_a_lost_manifest_is_not_written_for_another_sweep(store):
     assert not (store / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_leftovers_of_killed_processes_are_removed(store):
     stranger = store / ".notes.partial"
     leftovers = [

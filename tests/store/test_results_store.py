@@ -216,6 +216,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_named_and_healed_or_left_as_it_is(damage, copy, finished):
     do, named = DAMAGE[damage]

@@ -29,6 +29,7 @@ def workdir(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_finished_and_missing_runs_are_counted_by_condition(workdir, tmp_path):
     found = status.progress(workdir / "store")
     assert (found.finished, found.runs, found.blocks, found.missing) == (4, 4, 2, ())
@@ -64,6 +65,7 @@ def test_a_flipped_bit_in_any_file_is_found(workdir, tmp_path):
     assert list(status.damages(copy)) == []
 
 
+@pytest.mark.slow
 def test_a_list_of_digests_is_complete_and_names_only_files_of_the_report(workdir, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)

@@ -86,6 +86,7 @@ class Watch:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [0, 1])
 def test_a_block_that_shares_its_programs_does_not_wait(ahead):
     watch = Watch()
@@ -107,6 +108,7 @@ def test_programs_dropped_between_blocks_are_compiled_again(ahead, monkeypatch):
     np.testing.assert_array_equal(again["loss"], whole["loss"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [0, 1])
 def test_errors_are_those_of_the_call(ahead, monkeypatch):
     def broken(*_, **__):

@@ -79,6 +79,7 @@ def test_a_run_of_a_grid_equals_that_of_train_one(task, optimizer):
     assert len(np.unique(finals)) == finals.size  # no two runs are the same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_run_is_the_same_in_every_grid(optimizer):
     other = results(optimizer=optimizer, rates=(0.5, 0.03, 0.7, 0.6), seeds=(7, 1, 4))
@@ -96,6 +97,7 @@ def test_other_map_widths_agree_to_rounding(width, optimizer):
     close(run_sweep(sweep, engine=how), results(optimizer=optimizer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how", [{"block_runs": 5}, {"segment": 7}, {"devices": 1, "block_runs": 2}], ids=str
 )
@@ -103,6 +105,7 @@ def test_blocks_segments_and_devices_do_not_change_results(how):
     identical(results(how=Engine(**how)), results())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side_by_side", [False, True])
 def test_one_diverging_run_changes_no_other(side_by_side):
     how = Engine(compact=False, map_width="all" if side_by_side else None)
@@ -195,6 +198,7 @@ def test_one_program_per_setup_and_block_size(monkeypatch):
     assert count(1, Engine(block_runs=4), hidden=(3,)) == 0
 
 
+@pytest.mark.slow
 def test_runs_outside_the_mask_stay_pending():
     sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
     mask = np.zeros(sweep.shape, bool)
@@ -237,6 +241,7 @@ class Recorder:
         self.events.append("end")
 
 
+@pytest.mark.slow
 def test_progress_and_after_block_are_called():
     recorder, seen = Recorder(), []
     sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
@@ -267,6 +272,7 @@ def test_the_bar_reaches_its_end(capsys):
     assert "delayed_match sgd N=5" in shown
 
 
+@pytest.mark.slow
 def test_a_resumed_sweep_states_the_runs_it_found(capsys, tmp_path):
     sweep = tiny.sweep("delayed_match")
     run_sweep(sweep, tmp_path, mask=np.arange(sweep.size).reshape(sweep.shape) < 1)

@@ -55,6 +55,7 @@ def test_a_second_call_computes_the_rest_only():
     assert len(blocks) == 2
 
 
+@pytest.mark.slow
 def test_refusals(memory):
     with pytest.raises(StoreError, match="^store: .*another sweep"):
         run_sweep(tiny.sweep("delayed_match"), memory)

@@ -64,6 +64,7 @@ def test_numbers_are_the_same_under_other_settings_of_jax(setting, value, expect
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+@pytest.mark.slow
 def test_draws_do_not_depend_on_how_jax_divides_keys():
     key, cell, task = jax.random.key(3), tiny.CELL, tiny.TASKS["flip_flop"]
     weights = {name: np.ones((1, *leaf.shape), "f4") for name, leaf in cell.leaves().items()}

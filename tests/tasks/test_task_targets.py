@@ -67,6 +67,7 @@ def test_delayed_match(periods):
         agree(trial, *oracle.delayed_match(trial[0], *periods))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -210,6 +211,7 @@ def test_start_positions_are_uniform_in_the_box():
     np.testing.assert_allclose(half * 5, start, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_encodings_of_the_motion_and_the_start_position():
     spec = {"noise_std": 0.0, "arena": 2.0}
     inputs, targets, _ = batch(tasks.path_integration(**spec))

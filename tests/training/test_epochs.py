@@ -97,6 +97,7 @@ SCHEDULES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schedule", "threshold"), SCHEDULES)
 def test_training_is_that_of_a_plain_loop(schedule, threshold):
     how = recipe(threshold, schedule=schedule)
@@ -134,6 +135,7 @@ def test_best_weights_are_kept_and_evaluated_on_other_trials():
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strengths", [(3e-2, 0.0), (0.0, 3e-2), (1e-2, 2e-2)])
 def test_penalties_change_steps_and_not_the_reported_losses(strengths):
     how = recipe(1e-6, epochs=3, penalties=("nuclear", "l1"))
@@ -244,6 +246,7 @@ def test_bad_recipes_are_named(make, message):
         make()
 
 
+@pytest.mark.slow
 def test_strengths_need_their_penalty():
     for name in ("l1", "nuclear"):
         with pytest.raises(ValueError, match=f"^{name}: expected 0, or a recipe with penalties"):

@@ -62,6 +62,7 @@ def numpy_params(run):
     return {name: np.asarray(weight, float) for name, weight in run.params.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -228,6 +229,7 @@ def test_evaluation_uses_the_held_out_trials_of_the_seed(reduction):
     assert float(got.pearson) == pytest.approx(scores.pearson(outputs, targets), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_diverged_network_scores_nothing():
     what, run, _ = trained()
     assert np.isfinite(evaluated(what, run, Status.CONVERGED)).all()

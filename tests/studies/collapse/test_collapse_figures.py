@@ -20,6 +20,7 @@ def points(axes):
     return [line for line in axes.lines if line.get_marker() == "o"]
 
 
+@pytest.mark.slow
 def test_points_are_the_steps_of_every_rate(data):
     figure = drawn(steps_to_criterion(data))
     assert len(titles(figure)) == 4

@@ -39,6 +39,7 @@ def page(data):
     return collapse_page(data, **MADE)
 
 
+@pytest.mark.slow
 def test_lead_states_the_fall_with_numbers(page, data):
     law = power_law(data, resampling=Resampling(resamples=100)).sel(
         task="delayed_cue", optimizer="adam"
@@ -135,6 +136,7 @@ def test_before_the_first_run(data):
     render_html(page)
 
 
+@pytest.mark.slow
 def test_a_flat_critical_rate_is_not_called_a_fall():
     data = sweep(tasks=("delayed_cue",), optimizers=("adam",))
     works = (data["learning_rate"] < 0.05).astype(float)
@@ -145,6 +147,7 @@ def test_a_flat_critical_rate_is_not_called_a_fall():
     assert float(low) <= 0 <= float(high)
 
 
+@pytest.mark.slow
 def test_all_censored_gives_no_exponent():
     data = sweep(tasks=("delayed_cue",), optimizers=("adam",))
     data["accuracy_decision"][:] = 1.0
@@ -164,6 +167,7 @@ def test_best_among_failures_is_marked():
     assert rows[1][1].endswith("[0.1]")
 
 
+@pytest.mark.slow
 def test_an_extra_dimension_and_an_unknown_task():
     data = sweep(tasks=("my_task",), optimizers=("adam",)).expand_dims(init=["gaussian", "xavier"])
     page = collapse_page(data, **MADE)

@@ -109,6 +109,7 @@ def test_another_config_is_refused_and_named(finished, capsys):
     assert fingerprint(finished) == before
 
 
+@pytest.mark.slow
 def test_dry_run_prints_the_cost_and_writes_nothing(tmp_path, capsys):
     assert call("--config=paper", "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
     printed = capsys.readouterr().out
@@ -217,6 +218,7 @@ with orderly_end("lr_collapse", ["--config=smoke"]):
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_a_write_ends_with_the_command_to_give_again(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", ABANDONED],

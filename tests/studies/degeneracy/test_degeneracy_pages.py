@@ -138,6 +138,7 @@ def test_the_summary_counts_series_and_names_what_differs():
         table1_page(some, about, sources=sources)
 
 
+@pytest.mark.slow
 def test_sizes_are_compared_by_weights_over_their_norm():
     page = degeneracy_page("network_size", [comparison()], MADE)
     rows = part(page, "Arrows: paper versus here").tables[0].rows

@@ -60,6 +60,7 @@ def test_a_missing_variable_is_named():
         threshold_curves(held_out().drop_vars("held_out"))
 
 
+@pytest.mark.slow
 def test_answers_lie_over_their_targets():
     task = tasks.flip_flop(2, 0.3, 9)
     trial = Trial(*(np.asarray(part) for part in task.sample(jax.random.key(0))))

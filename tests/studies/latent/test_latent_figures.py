@@ -33,6 +33,7 @@ def test_one_task_alone_is_its_panel_without_the_task_in_the_title(draw, data):
         np.testing.assert_allclose(one.lines[0].get_ydata(), other.lines[0].get_ydata())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", FIGURES)
 @pytest.mark.parametrize("tasks", [["delayed_cue"], []])
 def test_panels_without_runs_are_labelled_empty(draw, tasks, data):

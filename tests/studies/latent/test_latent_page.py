@@ -37,6 +37,7 @@ def page(data):
     return latent_page(data, cost(), **MADE)
 
 
+@pytest.mark.slow
 def test_lead_is_in_numbers(page):
     rows = table(page, "Learning curves").rows
     widest = max(rows, key=lambda row: float(row[3]))
@@ -58,6 +59,7 @@ def test_curves_that_part_are_called_beyond_chance():
     assert "12 of 12" in table(page, "Paper versus here").rows[0][2]
 
 
+@pytest.mark.slow
 def test_sections_figures_and_provenance(page):
     assert [part.heading for part in page.sections] == [
         "Learning curves",
@@ -76,6 +78,7 @@ def test_sections_figures_and_provenance(page):
     assert "Partial" not in render_html(page)
 
 
+@pytest.mark.slow
 def test_tables_cover_every_condition_rate_and_loss(page):
     rows = table(page, "Steps to a loss").rows
     assert len(rows) == 2 * 2 * 3

@@ -20,6 +20,7 @@ def demand():
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_memory_curves_ring_the_demand(demand):
     figure = drawn(memory_curves(demand))
     assert titles(figure) == ["Flip flop", "Sine wave"]

@@ -1,12 +1,14 @@
 """Losses of each size over those of the smallest."""
 
 import numpy as np
+import pytest
 
 from learning_curves import decay, planted
 from rnnjax.analysis import Resampling
 from rnnjax.studies.rescaling.analysis import loss_ratio
 
 
+@pytest.mark.slow
 def test_loss_ratio():
     data = planted({"torch": 0.5, "scaled": 0.0}, rates=(0.1, 1.0), noise=0, jitter=0.01)
     found = loss_ratio(data, [1000], window=20, resampling=Resampling(resamples=100)).squeeze()

@@ -48,6 +48,7 @@ def test_one_size_and_one_rate_are_one_curve_without_a_fit(data):
         assert [text.split(": ")[1] for text in texts(axes)] == ["no fit"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", FIGURES)
 def test_another_dimension_is_in_the_titles(draw, data):
     one = data.sel(learning_rate=[0.1])

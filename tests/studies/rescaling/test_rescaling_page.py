@@ -53,6 +53,7 @@ def test_lead_answers_with_numbers(page, data):
     assert "Partial" not in page.lead
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("slopes", "verdict", "words"),
     [
@@ -67,6 +68,7 @@ def test_lead_follows_the_data(slopes, verdict, words):
     assert table(page, "Steps to a loss").rows[-1][-1] == verdict
 
 
+@pytest.mark.slow
 def test_sections_figures_and_provenance(page):
     assert [part.heading for part in page.sections] == [
         "Learning curves",
@@ -130,6 +132,7 @@ def test_losses_after_the_same_steps(page):
     assert rows[-1][3:] == ("none", "none")  # rate 1, after seeds diverged
 
 
+@pytest.mark.slow
 def test_a_sweep_in_progress_is_marked_partial(data):
     data = data.sel(learning_rate=[0.1])
     half = rescaling_page(without(data, data["eps_scaling"] == "torch"), **MADE)

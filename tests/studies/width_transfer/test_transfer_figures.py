@@ -111,6 +111,7 @@ def test_a_curve_is_the_median_over_seeds(data):
     np.testing.assert_allclose(blind.get_ydata(), BLIND)
 
 
+@pytest.mark.slow
 def test_circles_are_the_best_rates_and_open_where_they_fail(data):
     failed = data.copy(deep=True)
     failed["accuracy_decision"][{"cell": 0, "hidden": 1}] = 0.5
@@ -140,6 +141,7 @@ def test_diverged_seeds_leave_the_top_and_are_marked(data):
     assert not marks(transfer_curves(data.sel(cell=["latent"])).axes[0], "^")
 
 
+@pytest.mark.slow
 def test_an_exploded_loss_does_not_set_the_axis(data):
     wild = data.copy(deep=True)
     wild["final_loss"][{"cell": 0, "learning_rate": -1}] = 1e9
@@ -160,6 +162,7 @@ def test_every_rate_has_a_line_per_rule(data):
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
 
 
+@pytest.mark.slow
 def test_given_fits_are_used(data):
     best, critical = (
         best_rate_scaling(data, resampling=Resampling(resamples=20)),

@@ -67,6 +67,7 @@ def test_lead_gives_the_verdict_of_every_rule_with_its_numbers(page, fits):
     assert "Partial" not in page.lead
 
 
+@pytest.mark.slow
 def test_sections_figures_and_tables_are_all_there(page):
     assert [part.heading for part in page.sections] == [
         CARRY,
@@ -127,6 +128,7 @@ def test_an_undecided_rate_is_reported_as_undecided():
     assert "critical rate stays (slope 0.00, " in page.lead
 
 
+@pytest.mark.slow
 def test_a_slope_that_cannot_be_fitted_has_its_reasons(data):
     cut = data.sel(cell=["mup_adam"], learning_rate=slice(None, 0.012))
     page = transfer_page(cut, **MADE)
@@ -143,6 +145,7 @@ def test_a_slope_that_cannot_be_fitted_has_its_reasons(data):
     assert all(row[1].endswith("†") for row in marked.rows)
 
 
+@pytest.mark.slow
 def test_censored_best_rates_are_marked(data):
     cut = data.sel(cell=["standard"], learning_rate=slice(None, 0.02))
     table = section(transfer_page(cut, **MADE), "Loss against learning rate").tables[0]
