@@ -18,7 +18,7 @@ from rnnjax.analysis import (
     degeneracy,
 )
 from rnnjax.report import write_report
-from rnnjax.store import digest, read_manifest
+from rnnjax.store import DamageError, digest, read_manifest
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
     Factor,
@@ -71,12 +71,18 @@ def measures_file(config: Config, workdir: Path, condition: Condition) -> Path:
     return workdir / "measures" / f"{condition.name}-{digest(inputs)[:12]}.nc"
 
 
+def _is_measured(config: Config, workdir: Path, condition: Condition) -> bool:
+    try:
+        return measures_file(config, workdir, condition).exists()
+    except DamageError:  # no store yet, or one that opening restores
+        return False
+
+
 def _print_found(
     study: str, config: Config, workdir: Path, conditions: Sequence[Condition]
 ) -> None:
     """Prints how many conditions are measured, if any are."""
-    stored = [c for c in conditions if (workdir / "store" / c.name / "manifest.json").exists()]
-    there = sum(measures_file(config, workdir, c).exists() for c in stored)
+    there = sum(_is_measured(config, workdir, c) for c in conditions)
     if there == len(conditions):
         print(f"{study}: all there, {there} conditions", file=sys.stderr)
     elif there:

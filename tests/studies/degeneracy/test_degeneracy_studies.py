@@ -94,11 +94,16 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     # As after an interruption: one condition's measures are gone, a half-written copy is there.
     (lost,) = (workdir / "measures").glob("flip_flop-standard-bits_2*.nc")
     lost.rename(lost.with_name("." + lost.name))
+    # And a manifest is damaged, which the same command restores.
+    manifest = next((workdir / "store").glob("*bits_1*/manifest.json"))
+    whole = manifest.read_text()
+    manifest.write_text("{")
     capsys.readouterr()
     assert call("task_complexity", *flags) == 0
     printed = capsys.readouterr().out
     assert printed.count("Measuring") == 1
     assert "Measuring flip_flop-standard-bits_2" in printed
+    assert '"config"' in whole and '"config"' in manifest.read_text()
     for file, was in before.items():
         assert file == lost or (file.read_bytes(), file.stat().st_mtime_ns) == was
     index = read_checked(workdir / "study.json")
