@@ -125,6 +125,12 @@ def _shown_key(key: Any) -> int | str:
 def _recordings(recordings: Any) -> dict[str, np.ndarray]:
     """Recordings [B, T, N] by name, with NaN in missing steps."""
     members, names = trials.unnamed("recordings", recordings)
+    if names is None and getattr(members, "ndim", None) == 3:  # it would be taken apart
+        raise ValueError(
+            "recordings: expected several recordings, such as an array [S, B, T, N], got one "
+            f"array [trials, time, units] of shape {tuple(members.shape)}; give a mapping from "
+            "names to recordings, or a list of them"
+        )
     listed = arrays.members("recordings", members)
     if len(listed) < 2:
         raise ValueError(f"recordings: expected at least 2, got {len(listed)}")

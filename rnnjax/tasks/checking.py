@@ -15,6 +15,8 @@ from rnnjax.validate import fraction, instance_of, one_of, positive_integer, who
 
 __all__ = ["check"]
 
+_REAL = (jnp.floating, jnp.integer, jnp.bool_)
+
 
 def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.0) -> str:
     """Checks that a task keeps the contract of `rnnjax.tasks.Task`; returns a summary.
@@ -57,6 +59,8 @@ def _check_description(task: Task) -> None:
     for name in ("inputs", "outputs", "steps"):
         positive_integer(name, getattr(task, name))
     one_of("decision", task.decision, ("argmax", "sign"))
+    if task.decision == "argmax" and task.outputs < 2:
+        raise ValueError(f"decision: 'argmax' needs at least 2 outputs, got {task.outputs}")
     fraction("criterion", task.criterion)
     try:
         json.dumps(task.metadata())
@@ -69,7 +73,7 @@ def _check_description(task: Task) -> None:
 
 def _check_sampling(task: Task, key: Any) -> None:
     """The eager trial, its shapes, and the same trial compiled."""
-    trial = reproduced("sample", task.sample, key)
+    trial = reproduced("sample", lambda k: _numeric(task.sample(k)), key)
     if not isinstance(trial, Trial):
         raise ValueError(
             f"sample: expected a rnnjax.tasks.Trial(inputs, targets, mask), got a "
@@ -85,6 +89,18 @@ def _check_sampling(task: Task, key: Any) -> None:
             "sample: expected the same trial eagerly and compiled, got others; values that Python "
             "or NumPy draws are fixed when JAX compiles"
         )
+
+
+def _numeric(trial: Any) -> Any:
+    """`trial`, if it has arrays of real numbers."""
+    for name, values in trial._asdict().items() if isinstance(trial, Trial) else ():
+        got = f"a {type(values).__name__}"
+        if isinstance(values, jax.Array | np.ndarray):
+            if any(jnp.issubdtype(values.dtype, kind) for kind in _REAL):
+                continue
+            got = f"numbers of type {values.dtype}"
+        raise ValueError(f"{name}: expected an array of real numbers, as of jax.numpy, got {got}")
+    return trial
 
 
 def _check_values(batch: Trial, trials: int) -> None:

@@ -115,6 +115,7 @@ X = np.random.default_rng(0).normal(size=(2, 5, 12, 3))
         (X, {"key": "a"}, "key: expected a key"),
         (X, {"key": -1}, "key: expected an integer of at least 0"),
         (X[:1], {}, "recordings: expected at least 2, got 1"),
+        (X[0], {}, r"recordings: expected several .* got one array .* \(5, 12, 3\)"),
         ({"a": X[0], "b": X[1, 0, 0]}, {}, "recordings, b: expected shape"),
         ({"a": X[0], "b": X[1] * np.nan}, {}, "recording b: .*NaN or infinity in every step"),
         (list(recordings().values()), {"metrics": "cka"}, "recording 1: expected the samples of"),
