@@ -128,7 +128,7 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     if isinstance(value, str) and value in choices:
         return value
     text = shown(value)
-    near = difflib.get_close_matches(text.strip("'"), choices, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(text.strip("'"), choices, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {text}{hint}")
 
