@@ -11,7 +11,7 @@ from rnnjax.arrays import random_key
 from rnnjax.contract import agree, reproduced, require_frozen, traced
 from rnnjax.tasks.base import Task, Trial
 from rnnjax.typing import KeyLike
-from rnnjax.validate import fraction, instance_of, one_of, positive_integer, whole
+from rnnjax.validate import counted, fraction, instance_of, one_of, positive_integer, whole
 
 __all__ = ["check"]
 
@@ -47,7 +47,8 @@ def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.
     response = float(np.asarray(batch.mask).mean())
     low, high = (float(end(np.asarray(batch.targets))) for end in (np.min, np.max))
     return (
-        f"{task.name}: {task.steps} steps, {task.inputs} inputs, {task.outputs} outputs; targets "
+        f"{task.name}: {counted(task.steps, 'step')}, {counted(task.inputs, 'input')}, "
+        f"{counted(task.outputs, 'output')}; targets "
         f"from {low:.3g} to {high:.3g}, response in {response:.0%} of a trial; "
         f"{_check_stretched(task, stretch, key)}"
     )

@@ -109,6 +109,6 @@ def test_a_broken_rule_is_named_and_global_generators_are_left_alone(case):
 
 def test_a_good_task_is_summed_up():
     summary = tasks.check(Good(), trials=16)
-    assert "good: 4 steps, 1 inputs, 1 outputs" in summary and "25%" in summary
+    assert "good: 4 steps, 1 input, 1 output;" in summary and "25%" in summary
     assert "stretched by 2: 8 steps" in summary
     assert "no stretched variant" in tasks.check(broken(stretched=Task.stretched))
