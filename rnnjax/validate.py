@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 __all__ = [
     "MOST",
     "callback",
+    "counted",
     "finite_positive",
     "flag",
     "fraction",
@@ -44,6 +45,11 @@ def shown(value: Any) -> str:
     except Exception:  # integers of thousands of digits, or an object whose own text fails
         return f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def counted(count: int, word: str) -> str:
+    """`1 unit`, `2 units`."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _fail(name: str, expected: str, got: Any) -> ValueError:
@@ -128,7 +134,7 @@ def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     if isinstance(value, str) and value in choices:
         return value
     text = shown(value)
-    near = difflib.get_close_matches(text.strip("'"), choices, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(text.strip("'"), choices, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {text}{hint}")
 

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (error.name or "").partition(".")[0] not in STUDY_PACKAGES:
             raise
         return print_error(_missing([str(error.name)]))
-    except BrokenPipeError:  # the reader of a pipe, such as head, has all it wants
+    except BrokenPipeError:  # the reader of a pipe, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _CLOSED
     except (ValueError, OSError) as error:

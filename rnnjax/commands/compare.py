@@ -13,6 +13,7 @@ anything else in it, or with another comparison, is refused.
 """
 
 import argparse
+import functools
 import sys
 import warnings
 from collections.abc import Callable
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--key", default="0", help="seed of the solver's starts, an integer (0)")
     dsa = parser.add_argument_group("dsa")
     dsa.add_argument("--delays", default="1", help="delays of the embedding; of several, as 1,2,5, "
-                     "the best on held-out trials is taken (1)")  # fmt: skip
+                     "the best on held-out trials is taken, of at least 2 (1)")  # fmt: skip
     dsa.add_argument("--components", help="principal components of every recording (as many as "
                      "the share of the variance needs)")  # fmt: skip
     dsa.add_argument("--score", help="angular, chord, raw or wasserstein (angular)")
@@ -100,10 +101,10 @@ def execute(given: argparse.Namespace) -> int:
     return 0
 
 
-def _words(name: str, text: str) -> list[str]:
+def _words(name: str, text: str, kind: str = "name") -> list[str]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not words:
-        raise ValueError(f"{name}: expected at least one name, got {text!r}")
+        raise ValueError(f"{name}: expected at least one {kind}, got {text!r}")
     return words
 
 
@@ -121,14 +122,15 @@ def _optional(name: str, text: str | None, kind: type, check: Callable[..., Any]
 
 def _options(given: argparse.Namespace, metrics: list[str]) -> dict[str, dict[str, Any]]:
     """Options of the metrics that are compared."""
-    words = _words("delays", given.delays)
+    words = _words("delays", given.delays, "number")
     delays = [positive_integer("delays", _number("delays", word, int)) for word in words]
+    share = functools.partial(fraction, open_below=True)
     score = None if given.score is None else one_of("score", given.score, SCORES)
     values = {
         "delays": delays[0] if len(delays) == 1 else delays,
         "components": _optional("components", given.components, int, positive_integer),
         "score": score,
-        "variance": _optional("variance", given.variance, float, fraction),
+        "variance": _optional("variance", given.variance, float, share),
     }
     takes = {"dsa": ("delays", "components", "score", "variance"), "svcca": ("variance",)}
     options = {

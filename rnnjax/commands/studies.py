@@ -1,4 +1,4 @@
-"""Lists the studies: what each of them asks, and how long it takes.
+"""Lists the studies: the question of each, and how long it takes.
 
 Times are those of the default preset on 2 cores; rnnjax run STUDY --help lists the other presets.
 """

@@ -11,7 +11,7 @@ which is proven. The distance is invariant to rotation, relabelling and scaling 
 either network; at full rank (`variance=1`) also to any invertible mixing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
@@ -311,12 +311,17 @@ def compare_dynamics(
     """
     validate.one_of("score", score, get_args(Score))
     trials.networks("states", *trials.unnamed("states", states))
-    if not isinstance(delays, int | np.integer):
+    if not isinstance(delays, Iterable):
+        validate.positive_integer("delays", delays)
+    else:
         key = arrays.random_key("key", key)
         held_out, key = jax.random.split(key)
-        delays = choose_delays(
-            states, candidates=delays, key=held_out, variance=variance, components=components
-        )
+        try:
+            delays = choose_delays(
+                states, candidates=delays, key=held_out, variance=variance, components=components
+            )
+        except ValueError as error:  # the name of the argument here
+            raise ValueError(str(error).replace("candidates:", "delays:", 1)) from error
     fitted = fit_operators(
         states, delays=delays, variance=variance, components=components, regression=regression
     )

@@ -308,7 +308,10 @@ def delay_errors(
     for which, network in given.items():
         if trials.trial_count(network) < 2:
             where = _where(given, which)
-            raise ValueError(f"states: expected at least 2 trials to hold some out, got 1{where}")
+            raise ValueError(
+                "states: expected at least 2 trials, since several numbers of delays are compared "
+                f"on trials held out, got 1{where}; give one number of delays"
+            )
     scores = _reduce(given, variance, components).scores
     key = arrays.random_key("key", key)
     longest, errors = max(candidates), []

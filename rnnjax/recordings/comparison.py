@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,12 +16,16 @@ from rnnjax.metrics import METRICS, Metric, Solved, SolverOptions, dsa, trials
 from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.typing import Key, KeyLike
 
-__all__ = ["compare"]
+__all__ = ["cautions", "compare"]
 
 _NETWORK, _OTHER = trials.NETWORK, trials.OTHER
 _UNITS = {"angular": "radians"}
 _NOT_OPTIONS = ("key", "progress", "solver", "regression")
 """Parameters of metrics that are no settings themselves."""
+
+
+_LITTLE = 0.9
+"""Share of the variance of a recording below which `compare` warns."""
 
 
 class _Found(NamedTuple):
@@ -84,6 +89,40 @@ def compare(
         words = " ".join(code.name.lower() for code in Solved)
         found["dsa_status"].attrs = {"flag_values": codes, "flag_meanings": words}
     found.attrs = {"metrics": " ".join(metric.name for metric in chosen), "key": _shown_key(key)}
+    for caution in cautions(found, below=_LITTLE):
+        warnings.warn(caution, stacklevel=2)
+    return found
+
+
+def cautions(comparison: xr.Dataset, *, below: float = 1.0) -> list[str]:
+    """Sentences on distances by DSA that compare little, of a dataset of `compare`.
+
+    That is where the smallest recording has fewer units than the share of the variance needs in
+    another one, and where operators are single numbers, whose angle is 0 or pi.
+
+    Args:
+        comparison: the dataset.
+        below: share of the variance that the components of some recording have to keep less of
+            for the first of them.
+    """
+    if "dsa" not in comparison:
+        return []
+    settings, found = comparison["dsa"].attrs, []
+    kept, names = int(settings["components"]), comparison[_NETWORK].values
+    units, share = comparison["units"].values, comparison["dsa_variance"].values
+    short = (comparison["dsa_components_needed"].values > kept).any() and share.min() < below
+    if kept == units.min() and short:
+        found.append(
+            f"The smallest recording, {names[units.argmin()]}, has "
+            f"{validate.counted(kept, 'unit')}, so DSA keeps no more components of the others: "
+            f"{share.min():.1%} of the variance of {names[share.argmin()]}."
+        )
+    order = settings.get("rank") or kept * int(settings["delays"])
+    if order == 1 and settings["score"] in ("angular", "chord"):
+        found.append(
+            "Operators of one component and one delay are single numbers, and DSA compares no "
+            "more than their signs; give more delays."
+        )
     return found
 
 
@@ -125,6 +164,12 @@ def _shown_key(key: Any) -> int | str:
 def _recordings(recordings: Any) -> dict[str, np.ndarray]:
     """Recordings [B, T, N] by name, with NaN in missing steps."""
     members, names = trials.unnamed("recordings", recordings)
+    if names is None and getattr(members, "ndim", None) == 3:  # it would be taken apart
+        raise ValueError(
+            "recordings: expected several recordings, such as an array [S, B, T, N], got one "
+            f"array [trials, time, units] of shape {tuple(members.shape)}; give a mapping from "
+            "names to recordings, or a list of them"
+        )
     listed = arrays.members("recordings", members)
     if len(listed) < 2:
         raise ValueError(f"recordings: expected at least 2, got {len(listed)}")

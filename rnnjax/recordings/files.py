@@ -37,7 +37,8 @@ def read(
       the recordings `file/0`, `file/1`, ...
     * `.npz`: the same for each of its arrays, named after the array.
     * `.nc`: each variable of a netCDF file; one with a dimension `network` has a recording for
-      each of its coordinates. Dimensions named trial, time, unit may have any order.
+      each of its coordinates, `variable/coordinate` where two variables share one. Dimensions
+      named trial, time, unit may have any order.
     * `.nwb`: the units of a Neurodata Without Borders file (`read_nwb`).
 
     Where two recordings have the same name, the names of all begin with the path of their file.
@@ -94,10 +95,29 @@ def _recordings(path: Path, binning: Binning | None) -> dict[str, np.ndarray]:
         raise ValueError(f"files: expected a {suffix} file, got {path} ({reason})") from error
     if not found:
         raise ValueError(f"files: expected at least one array, got none in {path}")
-    separate = {}
-    for name, value in found.items():
-        separate |= _separate(f"files, {path.name}, {name}", name, value)
-    return separate
+    separate = {
+        name: _separate(f"files, {path.name}, {name}", name, value) for name, value in found.items()
+    }
+    names = [name for recordings in separate.values() for name in recordings]
+    if len(set(names)) < len(names):  # coordinates of several variables
+        for name, value in found.items():
+            if isinstance(value, xr.DataArray) and trials.NETWORK in value.dims:
+                separate[name] = {f"{name}/{n}": x for n, x in separate[name].items()}
+    return _joined(path, separate)
+
+
+def _joined(path: Path, separate: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The recordings of all arrays of a file."""
+    owners: dict[str, str] = {}
+    for array, recordings in separate.items():
+        for name in recordings:
+            if name in owners:
+                raise ValueError(
+                    f"files, {path.name}: expected different names, got the recording "
+                    f"{shown(name)} in {shown(owners[name])} and in {shown(array)}"
+                )
+            owners[name] = array
+    return {name: separate[array][name] for name, array in owners.items()}
 
 
 def _separate(label: str, name: str, value: Any) -> dict[str, np.ndarray]:

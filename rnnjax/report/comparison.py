@@ -7,10 +7,11 @@ import xarray as xr
 
 from rnnjax import plots
 from rnnjax.metrics import METRICS, Solved
+from rnnjax.recordings.comparison import cautions
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, settings_section
 from rnnjax.report.wording import bullets
-from rnnjax.validate import instance_of
+from rnnjax.validate import counted, instance_of
 
 __all__ = ["comparison_page"]
 
@@ -23,7 +24,7 @@ _BLIND = {
     "dsa": (
         "compares how states move, by linear operators up to a rotation; recordings need no trials "
         "in common",
-        "does not see what the states encode: two recordings with the same time scales are alike",
+        "does not detect what states encode: two recordings with the same time scales are alike",
         "depends on the number of components and delays; try several",
     ),
     "svcca": (
@@ -63,7 +64,7 @@ def comparison_page(comparison: xr.Dataset, provenance: Provenance | None = None
     sections = [_recordings(comparison), *(_metric(comparison, name) for name in metrics)]
     return Page(
         "Distances between recordings",
-        " ".join(_finding(comparison[name]) for name in metrics),
+        " ".join([*(_finding(comparison[name]) for name in metrics), *cautions(comparison)]),
         (*sections, settings_section(_without_names(settings))),
         subtitle=f"{comparison.sizes['network']} recordings, by {', '.join(metrics)}",
         provenance=() if provenance is None else provenance.rows("computation"),
@@ -110,7 +111,8 @@ def _recordings(comparison: xr.Dataset) -> Section:
         rows.append([f"{value:.3f}" for value in comparison["dsa_error"].values])
         attributes = comparison["dsa"].attrs
         caption = (
-            f"DSA keeps {attributes['components']} components of every recording. One-step error: "
+            f"DSA keeps {counted(int(attributes['components']), 'component')} of every recording. "
+            "One-step error: "
             "squared error of the fitted linear dynamics over the sum of squares, all components "
             "at equal weight; near 1 they predict nothing, and distances mean little."
         )
@@ -145,10 +147,11 @@ def _certainty(comparison: xr.Dataset, name: str) -> list[str]:
         return []
     pairs = np.triu_indices(comparison.sizes["network"], 1)
     settled = comparison[f"{name}_status"].values[pairs] == Solved.CONVERGED
+    rest = "" if settled.all() else ", and took all of its steps for the others"
     return [
         "values are upper bounds: the smallest distance over all rotations lies between the lower "
-        f"bound and the value; the solver converged for {settled.sum()} of {len(settled)} pairs, "
-        "and took all of its steps for the others"
+        f"bound and the value; the solver converged for {settled.sum()} of "
+        f"{counted(len(settled), 'pair')}{rest}"
     ]
 
 

@@ -67,7 +67,7 @@ class Picture:
     def alternative(self) -> str:
         """Text in place of the image: the first sentence of the caption, or the name."""
         first = re.split(r"(?<=[.:]) ", plain(self.caption), maxsplit=1)[0]
-        return first or self.name.replace("_", " ")
+        return first.rstrip(":") or self.name.replace("_", " ")
 
     @property
     def suffix(self) -> str:

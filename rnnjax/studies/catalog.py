@@ -1,4 +1,4 @@
-"""The studies: what each of them asks, and where its settings and its code are."""
+"""The studies: the question of each, and where its settings and its code are."""
 
 import importlib
 from collections.abc import Callable, Mapping

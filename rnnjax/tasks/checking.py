@@ -11,9 +11,11 @@ from rnnjax.arrays import random_key
 from rnnjax.contract import agree, reproduced, require_frozen, traced
 from rnnjax.tasks.base import Task, Trial
 from rnnjax.typing import KeyLike
-from rnnjax.validate import fraction, instance_of, one_of, positive_integer, whole
+from rnnjax.validate import counted, fraction, instance_of, one_of, positive_integer, whole
 
 __all__ = ["check"]
+
+_REAL = (jnp.floating, jnp.integer, jnp.bool_)
 
 
 def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.0) -> str:
@@ -45,7 +47,8 @@ def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.
     response = float(np.asarray(batch.mask).mean())
     low, high = (float(end(np.asarray(batch.targets))) for end in (np.min, np.max))
     return (
-        f"{task.name}: {task.steps} steps, {task.inputs} inputs, {task.outputs} outputs; targets "
+        f"{task.name}: {counted(task.steps, 'step')}, {counted(task.inputs, 'input')}, "
+        f"{counted(task.outputs, 'output')}; targets "
         f"from {low:.3g} to {high:.3g}, response in {response:.0%} of a trial; "
         f"{_check_stretched(task, stretch, key)}"
     )
@@ -57,6 +60,8 @@ def _check_description(task: Task) -> None:
     for name in ("inputs", "outputs", "steps"):
         positive_integer(name, getattr(task, name))
     one_of("decision", task.decision, ("argmax", "sign"))
+    if task.decision == "argmax" and task.outputs < 2:
+        raise ValueError(f"decision: 'argmax' needs at least 2 outputs, got {task.outputs}")
     fraction("criterion", task.criterion)
     try:
         json.dumps(task.metadata())
@@ -69,7 +74,7 @@ def _check_description(task: Task) -> None:
 
 def _check_sampling(task: Task, key: Any) -> None:
     """The eager trial, its shapes, and the same trial compiled."""
-    trial = reproduced("sample", task.sample, key)
+    trial = reproduced("sample", lambda k: _numeric(task.sample(k)), key)
     if not isinstance(trial, Trial):
         raise ValueError(
             f"sample: expected a rnnjax.tasks.Trial(inputs, targets, mask), got a "
@@ -85,6 +90,18 @@ def _check_sampling(task: Task, key: Any) -> None:
             "sample: expected the same trial eagerly and compiled, got others; values that Python "
             "or NumPy draws are fixed when JAX compiles"
         )
+
+
+def _numeric(trial: Any) -> Any:
+    """`trial`, if it has arrays of real numbers."""
+    for name, values in trial._asdict().items() if isinstance(trial, Trial) else ():
+        got = f"a {type(values).__name__}"
+        if isinstance(values, jax.Array | np.ndarray):
+            if any(jnp.issubdtype(values.dtype, kind) for kind in _REAL):
+                continue
+            got = f"numbers of type {values.dtype}"
+        raise ValueError(f"{name}: expected an array of real numbers, as of jax.numpy, got {got}")
+    return trial
 
 
 def _check_values(batch: Trial, trials: int) -> None:

@@ -11,6 +11,8 @@ import xarray as xr
 import rnnjax
 from rnnjax.commands import compare as command
 from rnnjax.metrics import METRICS, Solved, SolverOptions, dsa, dsa_distances, svcca_distances
+from rnnjax.recordings.comparison import cautions
+from rnnjax.report import comparison_page
 
 SIZES = ((4, 6, 20), (7, 5, 31), (3, 9, 25), (5, 4, 40), (6, 7, 22))
 """Units, trials and steps of five recordings."""
@@ -111,10 +113,15 @@ X = np.random.default_rng(0).normal(size=(2, 5, 12, 3))
         (X, {"metrics": ()}, "metrics: expected at least one name"),
         (X, {"options": {"svcca": {}}}, "options: expected one of dsa, got 'svcca'"),
         (X, {"options": {"dsa": {"delay": 2}}}, "options, dsa: .*did you mean 'delays'"),
+        (X, {"options": {"dsa": {"delays": 2.5}}}, "^delays: expected an integer"),
+        (X, {"options": {"dsa": {"delays": []}}}, "^delays: expected at least one number"),
+        (X, {"options": {"dsa": {"delays": (1, 40)}}}, "^delays: expected at most 11"),
+        (X[:, :1], {"options": {"dsa": {"delays": (1, 2)}}}, "2 trials.*give one number of delays"),
         (X, {"options": {"dsa": {"key": 2}}}, "options, dsa: expected one of"),
         (X, {"key": "a"}, "key: expected a key"),
         (X, {"key": -1}, "key: expected an integer of at least 0"),
         (X[:1], {}, "recordings: expected at least 2, got 1"),
+        (X[0], {}, r"recordings: expected several .* got one array .* \(5, 12, 3\)"),
         ({"a": X[0], "b": X[1, 0, 0]}, {}, "recordings, b: expected shape"),
         ({"a": X[0], "b": X[1] * np.nan}, {}, "recording b: .*NaN or infinity in every step"),
         (list(recordings().values()), {"metrics": "cka"}, "recording 1: expected the samples of"),
@@ -125,6 +132,24 @@ X = np.random.default_rng(0).normal(size=(2, 5, 12, 3))
 def test_what_is_refused_is_named(given, options, message):
     with pytest.raises(ValueError, match=message):
         rnnjax.compare(given, **options)
+
+
+@pytest.mark.slow
+def test_distances_that_compare_little_are_warned_of():
+    """Nine units of independent noise, of which a recording of two lets two components be kept."""
+    noise = np.random.default_rng(0).normal(size=(2, 8, 30, 9))
+    few = {"Ada": noise[0], "Bo": noise[1, ..., :2]}
+    with pytest.warns(UserWarning, match=r"The smallest recording, Bo, has 2 units, .* of Ada"):
+        found = rnnjax.compare(few, options={"dsa": FEW})
+    share = float(found["dsa_variance"].min())
+    assert share < 0.5
+    (sentence,) = cautions(found)
+    assert f"{share:.1%}" in sentence and cautions(found, below=share) == []
+    assert sentence in comparison_page(found).lead
+    with pytest.warns(UserWarning, match="signs"):
+        found = rnnjax.compare(few, options={"dsa": {**FEW, "components": 1}})
+    angle = float(found["dsa"][0, 1])
+    assert min(angle, np.pi - angle) < 1e-3
 
 
 def test_the_command_knows_the_metrics_and_scores():

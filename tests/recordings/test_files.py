@@ -64,6 +64,18 @@ def test_netcdf(tmp_path, engine):
     np.testing.assert_array_equal(found["single"], OTHER[None])
 
 
+def test_recordings_of_one_file_with_the_same_name_are_kept_apart_or_refused(tmp_path):
+    dims, names = ("network", "trial", "time", "unit"), {"network": ["Ada", "Bo"]}
+    raw = xr.DataArray(np.stack([ONE, -ONE]), dims=dims, coords=names)
+    xr.Dataset({"raw": raw, "smooth": 2 * raw}).to_netcdf(tmp_path / "two.nc", engine="scipy")
+    found = read(tmp_path / "two.nc")
+    assert list(found) == ["raw/Ada", "raw/Bo", "smooth/Ada", "smooth/Bo"]
+    np.testing.assert_array_equal(found["smooth/Bo"], -2 * ONE)
+    clash = save(tmp_path / "clash.npz", {"x": np.stack([ONE, ONE]), "x/0": OTHER})
+    with pytest.raises(ValueError, match="clash.npz: .* got the recording 'x/0' in 'x' and in"):
+        read(clash)
+
+
 def test_the_example():
     """Two states of the same neurons: as many units in both, and counts of spikes."""
     found = read(example_file())

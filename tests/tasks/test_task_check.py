@@ -65,6 +65,17 @@ BROKEN = {
     "shape": (broken(draw=lambda s, k: jax.random.normal(k, (5, 1))), r"inputs: .*\(4, 1\)"),
     "no trial": (broken(sample=lambda s, k: (1, 2, 3)), "Trial"),
     "nan": (broken(draw=lambda s, k: jnp.log(jax.random.normal(k, (4, 1)))), "inputs: .*NaN"),
+    "complex": (
+        broken(draw=lambda s, k: jax.random.normal(k, (4, 1)) + 1j), "inputs: .*real .* complex64"
+    ),
+    "lists": (
+        broken(sample=lambda s, k: Good.sample(s, k)._replace(inputs=[[0.0]] * 4)),
+        "inputs: expected an array of real numbers, .* a list",
+    ),
+    "text": (
+        broken(sample=lambda s, k: Good.sample(s, k)._replace(targets="abc")),
+        "targets: expected an array of real numbers, .* a str",
+    ),
     "mask": (
         broken(sample=lambda s, k: Good.sample(s, k)._replace(mask=jnp.full((4, 1), 0.5))),
         "mask: expected 0 or 1, got 0.5",
@@ -76,6 +87,7 @@ BROKEN = {
     "stretched": (broken(stretched=lambda s, f: tiny.TASKS["flip_flop"]), "stretched: .* 1 inputs"),
     "shorter": (broken(stretched=lambda s, f: Good(2)), "stretched: .* at least 4"),
     "channels": (broken(inputs=0), "inputs: expected an integer of at least 1"),
+    "one output": (broken(decision="argmax"), "decision: 'argmax' needs at least 2 outputs, got 1"),
     "decision": (broken(decision="largest"), "decision: expected one of argmax, sign"),
     "nameless": (broken(name=3), "name: expected a string"),
     "class": (Good, r"an instance, such as Good\(\)"),
@@ -97,6 +109,6 @@ def test_a_broken_rule_is_named_and_global_generators_are_left_alone(case):
 
 def test_a_good_task_is_summed_up():
     summary = tasks.check(Good(), trials=16)
-    assert "good: 4 steps, 1 inputs, 1 outputs" in summary and "25%" in summary
+    assert "good: 4 steps, 1 input, 1 output;" in summary and "25%" in summary
     assert "stretched by 2: 8 steps" in summary
     assert "no stretched variant" in tasks.check(broken(stretched=Task.stretched))

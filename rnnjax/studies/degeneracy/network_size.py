@@ -8,7 +8,7 @@ from rnnjax.plots.style import name_value
 from rnnjax.report import Provenance
 from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
 from rnnjax.studies.degeneracy.config import NETWORK_SIZE
-from rnnjax.studies.degeneracy.remake import report_study
+from rnnjax.studies.degeneracy.reporting import report_study
 from rnnjax.studies.degeneracy.study import run_study
 from rnnjax.studies.grids import split_names
 from rnnjax.studies.launch import Config

@@ -13,7 +13,7 @@ from rnnjax.report import Provenance
 from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
 from rnnjax.studies.degeneracy.config import TASK_COMPLEXITY
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, search, summarize
-from rnnjax.studies.degeneracy.remake import report_study
+from rnnjax.studies.degeneracy.reporting import report_study
 from rnnjax.studies.degeneracy.study import run_study
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import split_names
