@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnjax.store.damage import DamageError
 from rnnjax.store.grid import config_grid, grid_of, places, same_runs
 from rnnjax.store.layout import BACKUP, DATA, METADATA
 from rnnjax.store.manifest import StoreError
@@ -88,7 +89,10 @@ def remove_left(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def require_states(path: Path, manifest: Mapping[str, Any], epochs: int | None) -> None:
-    """Raises `StoreError` unless all finished runs of the store can go on."""
+    """Raises `StoreError` unless all finished runs of the store can go on.
+
+    That is a `DamageError` where states are damaged: without these blocks, their runs begin anew.
+    """
     markers = read_markers(path)
     lacking = [
         n for n, m in markers.items() if "state" not in m or not state_file(path, n).exists()
@@ -100,6 +104,18 @@ def require_states(path: Path, manifest: Mapping[str, Any], epochs: int | None) 
             f"{len(markers)} blocks cannot go on, as they kept no state of training; choose "
             "another folder, and keep the state there with Engine(keep_state=True)"
         )
+    damaged = [n for n, m in markers.items() if not _is_whole(path, n, m["state"])]
+    if damaged:
+        files = [f for n in damaged for f in (state_file(path, n), marker_file(path, n))]
+        raise DamageError(f"store: {files[0]} is not what was written", files)
+
+
+def _is_whole(store: Path, block: str, expected: str) -> bool:
+    try:
+        load_state(store, block, expected)
+    except DamageError:
+        return False
+    return True
 
 
 def _has_state(store: Path, block: str, marker: Mapping[str, Any]) -> bool:

@@ -14,12 +14,13 @@ from rnnjax.store.checkpoints import has_weights, weights_folder
 from rnnjax.store.grid import Grid, config_grid, grid_of, places, same_runs, united
 from rnnjax.store.growing import flush, new_manifest, spread, write_group
 from rnnjax.store.layout import DATA, read_settled
-from rnnjax.store.limits import require_plain_entries, require_plain_files, require_size
+from rnnjax.store.limits import read_file, require_plain_entries, require_plain_files, require_size
 from rnnjax.store.manifest import StoreError, digest
 from rnnjax.store.markers import marker_file
 from rnnjax.store.parameters import load_weights
 from rnnjax.store.reading import load_results, read_blocks, read_results, value_digest
 from rnnjax.store.restoring import write_metadata_digest
+from rnnjax.store.states import state_file
 
 __all__ = ["merge"]
 
@@ -220,4 +221,16 @@ def _write(
             source = weights_folder(store.path, part.name)
             require_plain_files(source)
             shutil.copytree(source, weights_folder(folder, name))
+        if "state" in marker and not _copy_state(store.path, part.name, folder, name):
+            del marker["state"]
         write_checked(marker_file(folder, name), marker, indent=None)
+
+
+def _copy_state(store: Path, block: str, folder: Path, name: str) -> bool:
+    """Copies the states of a block to that of another name; returns whether there are any."""
+    source, target = state_file(store, block), state_file(folder, name)
+    if not source.exists():
+        return False
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(read_file(source))
+    return True

@@ -12,6 +12,7 @@ import numpy as np
 from rnnjax.store import load_results, read_file, read_manifest
 from rnnjax.store.checkpoints import restore_weights
 from rnnjax.store.markers import finished_cells, read_markers
+from rnnjax.store.states import load_state
 from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.workdir import CACHES, INDEX, MEASURED_AGAIN, read_index, read_values
 
@@ -87,10 +88,8 @@ def damages(folder: str | Path) -> Iterator[str]:
     """Reads all files of a workdir or store; yields a sentence for each damage found."""
     folder = Path(folder)
     for store in stores(folder):
-        yield from _try(load_results, store)
-        for block, marker in _markers(store).items():
-            if marker.get("weights"):
-                yield from _try(restore_weights, store, block, marker["weights"])
+        for each in (store, *sorted(store.glob("earlier/*"))):  # and those of fewer epochs
+            yield from _damaged_store(each)
     if (folder / INDEX).exists():
         yield from _try(read_index, folder)
     for name in CACHES:
@@ -99,6 +98,15 @@ def damages(folder: str | Path) -> Iterator[str]:
     for file in sorted(folder.glob("measures/*.nc")):
         yield from _try(read_measures, file)
     yield from _damaged_pages(folder)
+
+
+def _damaged_store(store: Path) -> Iterator[str]:
+    yield from _try(load_results, store)
+    for block, marker in _markers(store).items():
+        if marker.get("weights"):
+            yield from _try(restore_weights, store, block, marker["weights"])
+        if marker.get("state"):
+            yield from _try(load_state, store, block, marker["state"])
 
 
 def _markers(store: Path) -> dict[str, dict]:

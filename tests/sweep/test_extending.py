@@ -11,7 +11,8 @@ import xarray as xr
 import rnnjax
 import tiny
 from rnnjax import Engine, ProgressBar, StoreError, load_population, load_results, run_sweep
-from rnnjax.store import load_weights, merge
+from rnnjax.store import DamageError, load_weights, merge
+from rnnjax.studies.status import damages
 from rnnjax.sweep import MemoryStore
 from rnnjax.training import Plateau
 
@@ -207,6 +208,35 @@ def test_more_epochs_need_the_states(tmp_path):
     for store, got in ((None, "none"), (memory, "a MemoryStore")):
         with pytest.raises(ValueError, match=f"^keep_state: expected a folder .*got {got}"):
             run_sweep(epochs(9), store, engine=STATES)
+
+
+@pytest.mark.slow
+def test_a_damaged_state_is_found_before_anything_changes(tmp_path):
+    path, other = tmp_path / "store", tmp_path / "other"
+    run_sweep(epochs(3), path, engine=STATES, keep_parameters=True)
+    run_sweep(epochs(3, seed=(5,)), other, engine=STATES, keep_parameters=True)
+    state = next((path / "states").glob("*.npz"))
+    whole = state.read_bytes()
+    state.write_bytes(whole + b"x")
+    assert any(str(state) in problem for problem in damages(path))
+    before = times(path)
+    with pytest.raises(DamageError) as error:
+        run_sweep(epochs(6), path, engine=STATES, keep_parameters=True)
+    assert times(path) == before
+    assert not (path / "earlier").exists()
+    assert [file.suffix for file in error.value.files] == [".npz", ".json"]
+    state.write_bytes(whole)
+    assert not list(damages(path))
+    # Joined stores go on too, and what they leave behind is checked.
+    joined = tmp_path / "joined"
+    merge(path, other, into=joined)
+    longer = epochs(6, seed=(0, 1, 5))
+    result = run_sweep(longer, joined, engine=STATES, keep_parameters=True)
+    same(result, run_sweep(longer, engine=dataclasses.replace(STATES, keep_state=False)))
+    assert not list(damages(joined))
+    kept_state = next((joined / "earlier" / "epochs-3" / "states").glob("*.npz"))
+    kept_state.write_bytes(kept_state.read_bytes() + b"x")
+    assert any(str(kept_state) in problem for problem in damages(joined))
 
 
 # --- messages -------------------------------------------------------------------------------------
