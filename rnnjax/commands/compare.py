@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--key", default="0", help="seed of the solver's starts, an integer (0)")
     dsa = parser.add_argument_group("dsa")
     dsa.add_argument("--delays", default="1", help="delays of the embedding; of several, as 1,2,5, "
-                     "the best on held-out trials is taken, of at least 2 (1)")  # fmt: skip
+                     "the best on held-out ones of 2 or more trials is taken (1)")  # fmt: skip
     dsa.add_argument("--components", help="principal components of every recording (as many as "
                      "the share of the variance needs)")  # fmt: skip
     dsa.add_argument("--score", help="angular, chord, raw or wasserstein (angular)")

@@ -114,8 +114,9 @@ def cautions(comparison: xr.Dataset, *, below: float = 1.0) -> list[str]:
     if kept == units.min() and short:
         found.append(
             f"The smallest recording, {names[units.argmin()]}, has "
-            f"{validate.counted(kept, 'unit')}, so DSA keeps no more components of the others: "
-            f"{share.min():.1%} of the variance of {names[share.argmin()]}."
+            f"{validate.counted(kept, 'unit')}, so DSA keeps "
+            f"{validate.counted(kept, 'component')} of every recording: {share.min():.1%} of the "
+            f"variance of {names[share.argmin()]}."
         )
     order = settings.get("rank") or kept * int(settings["delays"])
     if order == 1 and settings["score"] in ("angular", "chord"):
