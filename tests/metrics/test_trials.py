@@ -229,7 +229,7 @@ NAN_UNIT[2, 5, 1] = np.nan
         (MICE, {"components": None, "variance": None}, "variance: .* from 4 to 7 units, got None"),
         ({"Ada": MICE["Ada"]}, {}, "states: expected at least 2 networks, got 1"),
         ({1: MICE["Ada"], "1": MICE["Bo"]}, {}, "states: expected different names, got '1' twice"),
-        ({**MICE, "Dee": MICE["Bo"][0]}, {"delays": (1, 2)}, "at least 2 trials .* network Dee"),
+        ({**MICE, "Dee": MICE["Bo"][0]}, {"delays": (1, 2)}, "at least 2 trials.* network Dee"),
         (
             {"a": xr.DataArray(np.ones((5, 6, 7)), dims=("unit", "bin", "trial")), **MICE},
             {}, "states, network a: expected the dimensions trial, time, unit",
