@@ -3,6 +3,7 @@
 The earlier store moves to the folder `earlier`, where it can be read as any other.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -26,8 +27,10 @@ __all__ = [
     "epochs_of",
     "keep_earlier",
     "more_epochs",
+    "obstacle",
     "remove_left",
     "require_states",
+    "with_epochs",
 ]
 
 _EARLIER = "earlier"
@@ -45,7 +48,23 @@ def more_epochs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     before, after = epochs_of(old), epochs_of(new)
     if before is None or after is None or before >= after or config_grid(new) is None:
         return False
-    return same_runs({**old, "recipe": {**old["recipe"], "epochs": after}}, new) is None
+    return same_runs(with_epochs(old, new), new) is None
+
+
+def with_epochs(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The config `old` with the number of epochs of `new`, where both have one."""
+    epochs = epochs_of(new)
+    if epochs is None or epochs_of(old) is None:
+        return dict(old)
+    return {**old, "recipe": {**old["recipe"], "epochs": epochs}}
+
+
+def obstacle(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first difference of two configs besides labels, or None.
+
+    The number of epochs comes last, as more of them alone are no obstacle.
+    """
+    return same_runs(with_epochs(old, new), new) or same_runs(old, new)
 
 
 def keep_earlier(path: Path, manifest: Mapping[str, Any]) -> None:
@@ -88,26 +107,37 @@ def remove_left(path: Path, manifest: Mapping[str, Any]) -> None:
             marker_file(path, name).unlink()
 
 
-def require_states(path: Path, manifest: Mapping[str, Any], epochs: int | None) -> None:
-    """Raises `StoreError` unless all finished runs of the store can go on.
+def require_states(path: Path, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Raises `StoreError` unless all finished runs of the store can go on to those of `config`.
 
     That is a `DamageError` where states are damaged: without these blocks, their runs begin anew.
     """
     markers = read_markers(path)
-    lacking = [
-        n for n, m in markers.items() if "state" not in m or not state_file(path, n).exists()
-    ]
+    lacking = [n for n, m in markers.items() if not _has_state(path, n, m)]
     if lacking:
         raise StoreError(
             f"store: {path} was made with another config: recipe.epochs is "
-            f"{epochs_of(manifest['config'])} there and {epochs} here, and {len(lacking)} of its "
-            f"{len(markers)} blocks cannot go on, as they kept no state of training; choose "
-            "another folder, and keep the state there with Engine(keep_state=True)"
+            f"{epochs_of(manifest['config'])} there and {epochs_of(config)} here, and "
+            f"{len(lacking)} of its {len(markers)} blocks cannot go on, as they kept no state of "
+            "training; choose another folder, and keep the state there with "
+            f"Engine(keep_state=True){_left_states(path, config)}"
         )
     damaged = [n for n, m in markers.items() if not _is_whole(path, n, m["state"])]
     if damaged:
         files = [f for n in damaged for f in (state_file(path, n), marker_file(path, n))]
         raise DamageError(f"store: {files[0]} is not what was written", files)
+
+
+def _left_states(path: Path, config: Mapping[str, Any]) -> str:
+    """What to do where an earlier store has states from which runs of `config` can go on."""
+    with contextlib.suppress(StoreError):  # damaged ones are no help
+        for states in begun(path, config):
+            if states.cells:
+                return (
+                    f"; the states after {states.epochs} epochs are in {states.path}: a copy of "
+                    "this folder can go on"
+                )
+    return ""
 
 
 def _is_whole(store: Path, block: str, expected: str) -> bool:

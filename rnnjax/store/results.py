@@ -32,13 +32,14 @@ from rnnjax.store.checkpoints import Weights, has_weights, save_weights
 from rnnjax.store.damage import DamageError
 from rnnjax.store.earlier import (
     begun,
-    epochs_of,
     keep_earlier,
     kept_apart,
     more_epochs,
+    obstacle,
     require_states,
+    with_epochs,
 )
-from rnnjax.store.grid import Places, config_grid, grid_of, lacking, places, same_runs, united
+from rnnjax.store.grid import Places, config_grid, grid_of, lacking, places, united
 from rnnjax.store.growing import (
     grow,
     new_manifest,
@@ -163,9 +164,9 @@ class ResultStore:
                 f"store: {self.path / 'manifest.json'} is missing or damaged, and the blocks do "
                 "not name this config; choose another folder, or the same config"
             ) from None
-        difference = same_runs(manifest["config"], self._config)
+        difference = obstacle(manifest["config"], self._config)
         if more_epochs(manifest["config"], self._config):
-            require_states(self.path, manifest, epochs_of(self._config))
+            require_states(self.path, manifest, self._config)
         elif difference is not None:
             field, old, new = difference
             earlier = kept_apart(self.path, self._config)
@@ -251,18 +252,24 @@ class ResultStore:
         return at.take(finished_cells(self.path, shape, blocks), False)
 
     def prepare(self) -> None:
-        """Makes room for the runs; a store of fewer labels grows, one of fewer epochs moves."""
+        """Makes room for the runs: a store of fewer labels grows, one of fewer epochs moves.
+
+        Both keep all labels that the store has had.
+        """
         if self._prepared:
             return
         old, blocks = self._manifest["config"], read_markers(self.path)
         if not self._same and (not blocks or self._more or lacking(old, self._config)):
             config, template = self._config, self._template
-            if blocks and self._more:
-                keep_earlier(self.path, self._manifest)
-            elif blocks:
-                config = united(old, self._config)
+            if blocks:
+                before = with_epochs(old, config) if self._more else old
+                config = united(before, self._config)
                 assert self._checked is not None
-                template = spread(self._checked, template, grid_of(old), grid_of(config))
+                held = self._checked
+                if self._more:  # all runs are pending: of what was read, only coordinates stay
+                    held = held.drop_vars(held.data_vars)
+                    keep_earlier(self.path, self._manifest)
+                template = spread(held, template, grid_of(old), grid_of(config))
             arguments = self._manifest, blocks, config, template, self._block_dims, self._more
             self._manifest, self._more = grow(self.path, *arguments), False
         import zarr  # slow to import

@@ -46,7 +46,7 @@ def values_of(sweep, cells, shift=0.0):
         named = sorted(zip(sweep.axes, map(str, run), strict=True))
         rng = np.random.default_rng(zlib.crc32(repr(named).encode()))
         row = {name: rng.uniform(1, 4) + shift for name in FIELDS}
-        rows.append({**row, "loss": rng.normal(size=tiny.STEPS)})
+        rows.append({**row, "loss": rng.normal(size=sweep.recipe.steps)})
     kinds = {**{name: kind for name, (kind, _) in FIELDS.items()}, "loss": np.dtype("f4")}
     return {name: np.array([row[name] for row in rows]).astype(kinds[name]) for name in kinds}
 
@@ -375,7 +375,8 @@ def test_every_state_of_a_move_to_more_epochs_is_the_old_or_the_new_store(tmp_pa
     with states(path, tmp_path / "states") as found, opened(path, new) as store:
         assert not store.finished().any()
         store.prepare()
-        after = store.read()
+        after = load_results(path)
+    assert after["seed"].values.tolist() == [0, 1, 2, 5]
     sizes = set()
     for number, state in enumerate(state for state in found if state is not None):
         read = load_results(state)
@@ -391,6 +392,59 @@ def test_every_state_of_a_move_to_more_epochs_is_the_old_or_the_new_store(tmp_pa
             xr.testing.assert_identical(load_results(state / "earlier" / "epochs-20"), before)
             assert not list((state / "blocks").iterdir()) + list((state / "states").iterdir())
     assert sizes == {tiny.STEPS, 30}
+
+
+def test_more_epochs_of_fewer_runs_keep_the_place_of_the_others(tmp_path):
+    old = sweep(hidden=(3,), seed=(0, 1, 2))
+    path = with_states(tmp_path / "store", old)
+    before = load_results(path)
+    few = longer(sweep(hidden=(3,), learning_rate=(0.1, 0.3), seed=(2, 5)), 30)
+    with opened(path, few) as store:
+        store.prepare()
+        assert dict(store.read().sizes) == dict(empty_results(few).sizes)
+        cells = np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]])
+        assert store.begun(cells).tolist() == [20, 0, 0]
+        assert store.load_states(cells[:1], 20)["losses"][:, -1].tolist() == [2.5]
+    whole = load_results(path)
+    assert whole["seed"].values.tolist() == [0, 1, 2, 5]
+    assert whole.sizes["step"] == 30
+    assert not whole["status"].values.any()
+    every = longer(sweep(hidden=(3,), learning_rate=(0.1, 0.3), seed=(0, 1, 2, 5)), 30)
+    xr.testing.assert_identical(whole, empty_results(every))
+    with opened(path, longer(old, 30)) as store:  # the others go on later
+        assert store.begun(np.array([[0, 0, 0, 0], [0, 0, 0, 2]])).tolist() == [20, 20]
+    xr.testing.assert_identical(load_results(path / "earlier" / "epochs-20"), before)
+
+
+def test_the_error_of_more_epochs_names_the_states_that_are_left(tmp_path):
+    old = sweep(hidden=(3,), seed=(0, 1, 2))
+    path, new = with_states(tmp_path / "store", old), longer(old, 30)
+    with opened(path, new) as store:
+        fill(store, new)  # without states
+    before = snapshot(path)
+    with pytest.raises(StoreError, match=r"kept no state.*after 20 epochs.*earlier/epochs-20"):
+        opened(path, longer(old, 40)).__enter__()
+    assert snapshot(path) == before
+    apart = tmp_path / "apart"  # as the error proposes
+    shutil.copytree(path / "earlier" / "epochs-20", apart)
+    with opened(apart, longer(old, 40)) as store:
+        store.prepare()
+        assert store.begun(np.array([[0, 0, 0, 1]])).tolist() == [20]
+    (path / "earlier" / "epochs-20" / "manifest.json").write_text("{")
+    with pytest.raises(StoreError, match="kept no state") as error:
+        opened(path, longer(old, 40)).__enter__()
+    assert "epochs-20" not in str(error.value)
+
+
+def test_another_difference_than_more_epochs_is_named(tmp_path):
+    path = with_states(tmp_path / "store", sweep(hidden=(3,), seed=(0, 1, 2)))
+    new = longer(sweep(hidden=(3,)), 30)
+    other = ResultStore(path, empty_results(new), sweep_config(new, Engine(points=3)))
+    with pytest.raises(StoreError, match="another config: points is"):
+        other.__enter__()
+    batch = longer(tiny.sweep(batch=5, axes={"task": [tiny.TASKS["delayed_cue"]]}), 30)
+    with pytest.raises(StoreError, match="another config: recipe.batch is 4 there and 5"):
+        opened(path, batch).__enter__()
 
 
 def test_damaged_states_are_named(tmp_path):
