@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnjax.store.damage import DamageError
 from rnnjax.store.grid import config_grid, grid_of, places, same_runs
 from rnnjax.store.layout import BACKUP, DATA, METADATA
 from rnnjax.store.manifest import StoreError
 from rnnjax.store.markers import marker_file, read_markers
 from rnnjax.store.reading import read_blocks, read_manifest
-from rnnjax.store.states import load_state, state_file
+from rnnjax.store.states import load_state, require_whole_states, state_file
 
 __all__ = [
     "States",
@@ -110,10 +109,11 @@ def remove_left(path: Path, manifest: Mapping[str, Any]) -> None:
 def require_states(path: Path, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Raises `StoreError` unless all finished runs of the store can go on to those of `config`.
 
-    That is a `DamageError` where states are damaged: without these blocks, their runs begin anew.
+    That is a `DamageError` where states are lost or damaged: without the markers that it lists, the
+    runs of these blocks begin anew.
     """
     markers = read_markers(path)
-    lacking = [n for n, m in markers.items() if not _has_state(path, n, m)]
+    lacking = [name for name, marker in markers.items() if "state" not in marker]
     if lacking:
         raise StoreError(
             f"store: {path} was made with another config: recipe.epochs is "
@@ -122,10 +122,7 @@ def require_states(path: Path, manifest: Mapping[str, Any], config: Mapping[str,
             "training; choose another folder, and keep the state there with "
             f"Engine(keep_state=True){_left_states(path, config)}"
         )
-    damaged = [n for n, m in markers.items() if not _is_whole(path, n, m["state"])]
-    if damaged:
-        files = [f for n in damaged for f in (state_file(path, n), marker_file(path, n))]
-        raise DamageError(f"store: {files[0]} is not what was written", files)
+    require_whole_states(path, markers)
 
 
 def _left_states(path: Path, config: Mapping[str, Any]) -> str:
@@ -138,14 +135,6 @@ def _left_states(path: Path, config: Mapping[str, Any]) -> str:
                     "this folder can go on"
                 )
     return ""
-
-
-def _is_whole(store: Path, block: str, expected: str) -> bool:
-    try:
-        load_state(store, block, expected)
-    except DamageError:
-        return False
-    return True
 
 
 def _has_state(store: Path, block: str, marker: Mapping[str, Any]) -> bool:

@@ -5,14 +5,16 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rnnjax.store.damage import DamageError
 from rnnjax.store.limits import read_file, require_memory
 from rnnjax.store.manifest import write_atomically
+from rnnjax.store.markers import marker_file
 
-__all__ = ["load_state", "save_state", "state_file"]
+__all__ = ["load_state", "require_whole_states", "save_state", "state_file"]
 
 
 def state_file(store: Path, block: str) -> Path:
@@ -43,3 +45,25 @@ def load_state(store: Path, block: str, expected: str) -> dict[str, np.ndarray]:
             return {name: arrays[name] for name in arrays.files}
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DamageError(f"store: {file} is damaged ({error})", [file]) from None
+
+
+def require_whole_states(store: Path, markers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises `DamageError` where states that the markers name are lost or damaged.
+
+    Its files are these and the markers of their blocks, which are computed again without them.
+    """
+    files, problems = [], []
+    for block, marker in markers.items():
+        file = state_file(store, block)
+        try:
+            if "state" in marker:
+                load_state(store, block, marker["state"])
+            continue
+        except FileNotFoundError:
+            problems.append(f"{file} is missing")
+        except DamageError:
+            problems.append(f"{file} is not what was written")
+            files.append(file)
+        files.append(marker_file(store, block))
+    if problems:
+        raise DamageError(f"store: {problems[0]}", files)

@@ -12,7 +12,7 @@ import numpy as np
 from rnnjax.store import load_results, read_file, read_manifest
 from rnnjax.store.checkpoints import restore_weights
 from rnnjax.store.markers import finished_cells, read_markers
-from rnnjax.store.states import load_state
+from rnnjax.store.states import require_whole_states
 from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.workdir import CACHES, INDEX, MEASURED_AGAIN, read_index, read_values
 
@@ -105,8 +105,7 @@ def _damaged_store(store: Path) -> Iterator[str]:
     for block, marker in _markers(store).items():
         if marker.get("weights"):
             yield from _try(restore_weights, store, block, marker["weights"])
-        if marker.get("state"):
-            yield from _try(load_state, store, block, marker["state"])
+        yield from _try(require_whole_states, store, {block: marker})
 
 
 def _markers(store: Path) -> dict[str, dict]:

@@ -17,6 +17,7 @@ import tiny
 from rnnjax import StoreError, load_results
 from rnnjax.store import DamageError, ResultStore, merge
 from rnnjax.store.layout import BACKUP
+from rnnjax.studies.status import damages
 from rnnjax.sweep import FIELDS, Engine, LossRecord, MemoryStore, empty_results, sweep_config
 
 CONDITION = ("task", "hidden", "learning_rate", "seed")
@@ -434,6 +435,27 @@ def test_the_error_of_more_epochs_names_the_states_that_are_left(tmp_path):
     with pytest.raises(StoreError, match="kept no state") as error:
         opened(path, longer(old, 40)).__enter__()
     assert "epochs-20" not in str(error.value)
+
+
+@pytest.mark.parametrize("damage", ["changed", "lost"])
+def test_runs_with_a_damaged_state_begin_anew_as_the_error_proposes(damage, tmp_path):
+    old = sweep(hidden=(3,), seed=(0, 1, 2))
+    path = with_states(tmp_path / "store", old)
+    assert not list(damages(path))
+    state, marker = path / "states" / "one.npz", path / "blocks" / "one.json"
+    state.write_bytes(state.read_bytes() + b"x")
+    if damage == "lost":
+        state.unlink()
+    with pytest.raises(DamageError, match="one.npz is") as error:
+        opened(path, longer(old, 30)).__enter__()
+    files = [state, marker] if damage == "changed" else [marker]
+    assert list(error.value.files) == files
+    assert list(damages(path)) == [str(error.value)]
+    for file in files:
+        file.unlink()
+    assert not list(damages(path))
+    with opened(path, old) as store:
+        assert store.finished().sum() == 1
 
 
 def test_another_difference_than_more_epochs_is_named(tmp_path):
