@@ -56,7 +56,7 @@ class _Part(NamedTuple):
 
 
 def merge(first: str | Path, *others: str | Path, into: str | Path) -> xr.Dataset:
-    """Joins stores in a new folder, weights included; returns all their results.
+    """Joins stores in a new folder, with weights and states; returns all their results.
 
     Their sweeps may differ in the values on their axes. Runs that several stores hold must agree to
     the last bit, times apart; they are taken from the first store that keeps their weights, or else
