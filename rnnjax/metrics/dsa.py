@@ -24,6 +24,7 @@ from rnnjax.metrics.conjugation import conjugate, padded_order, random_orthogona
 from rnnjax.metrics.operators import (
     Operators,
     Regression,
+    best_delays,
     choose_delays,
     delay_errors,
     fit_operators,
@@ -316,12 +317,7 @@ def compare_dynamics(
     else:
         key = arrays.random_key("key", key)
         held_out, key = jax.random.split(key)
-        try:
-            delays = choose_delays(
-                states, candidates=delays, key=held_out, variance=variance, components=components
-            )
-        except ValueError as error:  # the name of the argument here
-            raise ValueError(str(error).replace("candidates:", "delays:", 1)) from error
+        delays = best_delays("delays", states, delays, held_out, variance, components)
     fitted = fit_operators(
         states, delays=delays, variance=variance, components=components, regression=regression
     )

@@ -299,12 +299,24 @@ def delay_errors(
         ValueError: as `fit_operators`; no candidates, fewer than two trials, or too few
             transitions for the longest candidate.
     """
+    return _delay_errors("candidates", states, candidates, key, variance, components)
+
+
+def _delay_errors(
+    name: str,
+    states: Any,
+    candidates: Sequence[int],
+    key: KeyLike,
+    variance: float | None,
+    components: int | None,
+) -> np.ndarray:
+    """`delay_errors`, whose errors call the numbers of delays `name`."""
     given = trials.networks("states", *trials.unnamed("states", states), least=1)
-    candidates = validate.sequence("candidates", candidates)
+    candidates = validate.sequence(name, candidates)
     if not candidates:
-        raise ValueError("candidates: expected at least one number of delays, got none")
+        raise ValueError(f"{name}: expected at least one number of delays, got none")
     for delays in candidates:
-        _check_delays("candidates", delays, given)
+        _check_delays(name, delays, given)
     for which, network in given.items():
         if trials.trial_count(network) < 2:
             where = _where(given, which)
@@ -319,19 +331,19 @@ def delay_errors(
         count = trials.trial_count(network)
         order = np.asarray(jax.random.permutation(key, count))
         folds = np.array_split(order, min(_FOLDS, count))
-        _check_held_out(network, longest, folds)
+        _check_held_out(name, network, longest, folds)
         errors.append(_held_out_errors(network, candidates, folds))
     return np.mean(errors, axis=0)
 
 
-def _check_held_out(scores: Network, longest: int, folds: list[np.ndarray]) -> None:
+def _check_held_out(name: str, scores: Network, longest: int, folds: list[np.ndarray]) -> None:
     """Raises if the trials outside some fold have too few transitions."""
     held = max(trials.transitions(trials.taken(scores, fold), longest) for fold in folds)
     kept = trials.transitions(scores, longest) - held
     width = trials.samples(scores).shape[1]
     if kept <= longest * width:
         raise ValueError(
-            f"candidates: {longest} delays of {width} components need more than "
+            f"{name}: {longest} delays of {width} components need more than "
             f"{longest * width} transitions; outside the held-out trials there are {kept}"
         )
 
@@ -345,8 +357,18 @@ def choose_delays(
     components: int | None = None,
 ) -> int:
     """The candidate with the lowest `delay_errors`: one number for the whole population."""
-    candidates = validate.sequence("candidates", candidates)
-    errors = delay_errors(
-        states, candidates=candidates, key=key, variance=variance, components=components
-    )
+    return best_delays("candidates", states, candidates, key, variance, components)
+
+
+def best_delays(
+    name: str,
+    states: Any,
+    candidates: Sequence[int],
+    key: KeyLike,
+    variance: float | None,
+    components: int | None,
+) -> int:
+    """`choose_delays`, whose errors call the candidates `name`."""
+    candidates = validate.sequence(name, candidates)
+    errors = _delay_errors(name, states, candidates, key, variance, components)
     return int(candidates[int(np.argmin(errors))])

@@ -31,10 +31,10 @@ __all__ = [
     "ARMS",
     "CostModel",
     "cached",
+    "cached_value",
     "cost_text",
     "device_name",
     "provenance",
-    "remembered",
     "report_sweep",
     "split_names",
     "task_options",
@@ -100,7 +100,7 @@ def cached(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]
     return known[key]["value"]
 
 
-def remembered(file: Path, name: str, of: dict[str, Any]) -> Any:
+def cached_value(file: Path, name: str, of: dict[str, Any]) -> Any:
     """The value of `name` for the inputs `of`, on whatever devices; None if there is none."""
     known = read_values(file, MEASURED_AGAIN) if file.exists() else {}
     wanted = _inputs(of)

@@ -1,8 +1,18 @@
-"""The progress bar of a study."""
+"""What a study prints on its progress: what is found, and a bar."""
+
+import sys
 
 from rnnjax.sweep import Block, ProgressBar
 
-__all__ = ["StudyProgress"]
+__all__ = ["StudyProgress", "print_found"]
+
+
+def print_found(study: str, there: int, total: int, things: str) -> None:
+    """Prints how many of the things that a study computes are found, if any are."""
+    if there == total:
+        print(f"{study}: all there, {there} {things}", file=sys.stderr)
+    elif there:
+        print(f"{study}: {there} of {total} {things} found, {total - there} to do", file=sys.stderr)
 
 
 class StudyProgress(ProgressBar):

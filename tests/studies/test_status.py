@@ -18,7 +18,7 @@ from rnnjax.studies.workdir import claim_workdir
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    """A workdir with a store of two blocks with weights, measures, remembered values, a report."""
+    """A workdir with a store of two blocks with weights, measures, cached values, a report."""
     path = tmp_path_factory.mktemp("workdir") / "run"
     claim_workdir(path, "lr_collapse")
     run_sweep(tiny.sweep(), path / "store", engine=Engine(block_runs=2), keep_parameters=True)

@@ -1,7 +1,6 @@
 """The degeneracy studies: train every condition, measure it, report the factor."""
 
 import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, training_seconds
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures, write_measures
+from rnnjax.studies.progress import print_found
 from rnnjax.studies.workdir import checked_workdir, claim_workdir, read_index, record_run
 from rnnjax.validate import positive_integer
 
@@ -76,21 +76,6 @@ def _is_measured(config: Config, workdir: Path, condition: Condition) -> bool:
         return measures_file(config, workdir, condition).exists()
     except DamageError:  # no store yet, or one that opening restores
         return False
-
-
-def _print_found(
-    study: str, config: Config, workdir: Path, conditions: Sequence[Condition]
-) -> None:
-    """Prints how many conditions are measured, if any are."""
-    there = sum(_is_measured(config, workdir, c) for c in conditions)
-    if there == len(conditions):
-        print(f"{study}: all there, {there} conditions", file=sys.stderr)
-    elif there:
-        left = len(conditions) - there
-        print(
-            f"{study}: {there} of {len(conditions)} conditions found, {left} to do",
-            file=sys.stderr,
-        )
 
 
 def _measure(config: Config, workdir: Path, condition: Condition) -> _Measured:
@@ -141,7 +126,8 @@ def run_study(
     try:
         with filelock.FileLock(workdir / "store" / "lock", timeout=0):
             claim_workdir(workdir, study, provenance(config, command, None))
-            _print_found(study, config, workdir, conditions)
+            there = sum(_is_measured(config, workdir, c) for c in conditions)
+            print_found(study, there, len(conditions), "conditions")
             measured = {c.name: _measure(config, workdir, c) for c in conditions}
             print("Writing the report", flush=True)
             _report(study, factors, config, workdir, command, measured, search)

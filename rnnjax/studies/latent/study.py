@@ -15,8 +15,8 @@ from rnnjax.report import Page, Provenance
 from rnnjax.store import describe, versions
 from rnnjax.studies.grids import (
     cached,
+    cached_value,
     device_name,
-    remembered,
     report_sweep,
     task_options,
     train_and_report,
@@ -80,7 +80,7 @@ def measure_costs(
             found.append(cached(file, f"N={size}", of, functools.partial(measure, size)))
         else:
             unknown = {"seconds": [np.nan] * config.cost_repeats, "peak_bytes": np.nan}
-            found.append(remembered(file, f"N={size}", of) or unknown)
+            found.append(cached_value(file, f"N={size}", of) or unknown)
     seconds = np.array([cost["seconds"] for cost in found])
     values = {
         "seconds_per_epoch": np.median(seconds, axis=1),

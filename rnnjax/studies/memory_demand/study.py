@@ -1,7 +1,6 @@
 """Memory demand of a task: prediction of the next target from windows of the past."""
 
 import dataclasses
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +15,8 @@ from rnnjax.report import Page, Provenance, write_report
 from rnnjax.store import describe
 from rnnjax.studies.grids import (
     cached,
+    cached_value,
     provenance,
-    remembered,
     split_names,
     task_options,
     write_study_report,
@@ -32,6 +31,7 @@ from rnnjax.studies.memory_demand.analysis import (
 from rnnjax.studies.memory_demand.config import SETTINGS
 from rnnjax.studies.memory_demand.page import memory_page
 from rnnjax.studies.papers import MEMORY_DEMAND
+from rnnjax.studies.progress import print_found
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.tasks import Task
 
@@ -90,7 +90,9 @@ def report(workdir: Path, about: Provenance) -> Path:
         name: task
         for name, task in tasks.items()
         if all(
-            remembered(cache, f"{name} {variant}", cache_inputs(task, histories, options, variant))
+            cached_value(
+                cache, f"{name} {variant}", cache_inputs(task, histories, options, variant)
+            )
             for variant in VARIANTS
         )
     }
@@ -133,7 +135,11 @@ def measure_demands(
     cache = workdir / CACHE
     cases = [(name, variant) for name in tasks for variant in VARIANTS]
     found: dict[tuple[str, str], Any] = {}
-    _print_found(cache, tasks, histories, options, cases)
+    there = [
+        cached_value(cache, f"{name} {kind}", cache_inputs(tasks[name], histories, options, kind))
+        for name, kind in cases
+    ]
+    print_found("memory_demand", sum(v is not None for v in there), len(cases), "kinds of window")
     for name, variant in tqdm(cases, "predictors", mininterval=0.5, delay=1):
         inputs = cache_inputs(tasks[name], histories, options, variant)
 
@@ -149,29 +155,6 @@ def measure_demands(
     dataset = xr.combine_nested(rows, ["task", "variant"])
     seconds = sum(value["seconds"] for value in found.values())
     return dataset.assign_coords(task=list(tasks), variant=list(VARIANTS)), seconds
-
-
-def _print_found(
-    cache: Path,
-    tasks: Mapping[str, Task],
-    histories: Sequence[int],
-    options: PredictorOptions,
-    cases: Sequence[tuple[str, str]],
-) -> None:
-    """Prints how many of the cases are measured, if any are."""
-    there = sum(
-        remembered(cache, f"{name} {kind}", cache_inputs(tasks[name], histories, options, kind))
-        is not None
-        for name, kind in cases
-    )
-    if there == len(cases):
-        print(f"memory_demand: all there, {there} kinds of window", file=sys.stderr)
-    elif there:
-        left = len(cases) - there
-        print(
-            f"memory_demand: {there} of {len(cases)} kinds of window found, {left} to do",
-            file=sys.stderr,
-        )
 
 
 def _printed_demands(config: Config, tasks: Sequence[str]) -> list[float]:

@@ -17,7 +17,7 @@ from rnnjax.store import describe
 from rnnjax.studies.grids import (
     ARMS,
     cached,
-    remembered,
+    cached_value,
     report_sweep,
     split_names,
     task_options,
@@ -108,7 +108,7 @@ def check_coordinates(
         if measures:
             value = cached(file, name, of, functools.partial(check, name, cell))
         else:
-            value = remembered(file, name, of)
+            value = cached_value(file, name, of)
         if value is not None:
             found[name] = xr.Dataset.from_dict(value)
     if not found:
