@@ -15,7 +15,7 @@ import xarray as xr
 
 import tiny
 from rnnjax import StoreError, load_results
-from rnnjax.store import DamageError, ResultStore, merge
+from rnnjax.store import DamageError, ResultStore, Weights, growing, merge
 from rnnjax.store.layout import BACKUP
 from rnnjax.studies.status import damages
 from rnnjax.sweep import FIELDS, Engine, LossRecord, MemoryStore, empty_results, sweep_config
@@ -218,6 +218,20 @@ def test_a_damaged_store_does_not_grow(tmp_path):
     assert snapshot(path) == before
 
 
+def test_a_copy_that_is_not_what_was_written_replaces_nothing(tmp_path, monkeypatch):
+    path = filled(tmp_path / "store", sweep())
+    before, write = snapshot(path), growing.write_group
+
+    def write_another(folder, dataset, block_dims):
+        write(folder, dataset.assign(final_loss=dataset["final_loss"] + 1), block_dims)
+
+    monkeypatch.setattr(growing, "write_group", write_another)
+    with opened(path, sweep(seed=(0, 1, 2))) as store:
+        with pytest.raises(DamageError, match="final_loss is damaged"):
+            store.prepare()
+    assert snapshot(path) == before
+
+
 def test_a_store_without_its_markers_does_not_grow(tmp_path):
     path = filled(tmp_path / "store", sweep())
     shutil.rmtree(path / "blocks")
@@ -357,7 +371,8 @@ def with_states(path, of):
         for name, cells in (("one", [[0, 0, 0, 0], [0, 0, 0, 1]]), ("two", [[0, 0, 0, 2]])):
             states = {"losses": np.array(cells, "f4") + 0.5}
             values = values_of(of, cells)
-            store.write(name, np.array(cells), values, states=states, seconds=1.0)
+            weights = Weights(*[{"w": np.ones((len(cells), 2), "f4")}] * 2)
+            store.write(name, np.array(cells), values, weights, states, seconds=1.0)
     return path
 
 
@@ -391,7 +406,8 @@ def test_every_state_of_a_move_to_more_epochs_is_the_old_or_the_new_store(tmp_pa
                 taken = store.load_states(cells, 20)["losses"]
             assert taken[:, -1].tolist() == [2.5, 0.5]
             xr.testing.assert_identical(load_results(state / "earlier" / "epochs-20"), before)
-            assert not list((state / "blocks").iterdir()) + list((state / "states").iterdir())
+            for part in ("blocks", "states", "parameters"):
+                assert not list((state / part).iterdir())
     assert sizes == {tiny.STEPS, 30}
 
 
