@@ -37,8 +37,9 @@ def stop_on_signals() -> Iterator[None]:
     SIGHUP and SIGUSR1 after it are ignored: some systems send two signals together. Python reports
     exceptions that are raised in destructors and in some callbacks of C code, and goes on. So
     `Stopped` is raised again every second until it leaves this context. From the first signal on
-    such reports are dropped: abandoned writes fail until the process ends. None of this is undone
-    after a signal, as the process is about to end.
+    such reports are dropped (abandoned writes fail until the process ends), as is `Stopped` where C
+    code prints it, which NumPy's does while it is imported. None of this is undone after a signal,
+    as the process is about to end.
 
     Signals that are ignored at the start stay ignored (`nohup`). Outside the main thread nothing is
     changed.
@@ -48,7 +49,7 @@ def stop_on_signals() -> Iterator[None]:
         return
     earlier: dict[int, Any] = {}
     received: list[int] = []
-    report = sys.unraisablehook
+    report, show = sys.unraisablehook, sys.excepthook
 
     def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
@@ -67,7 +68,11 @@ def stop_on_signals() -> Iterator[None]:
         if not received:
             report(dropped)
 
-    sys.unraisablehook = report_before
+    def show_others(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if not isinstance(error, Stopped):
+            show(kind, error, trace)
+
+    sys.unraisablehook, sys.excepthook = report_before, show_others
     for name in _SIGNALS:
         number = getattr(signal, name)
         if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: set by C code
@@ -85,7 +90,7 @@ def stop_on_signals() -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
         else:
-            sys.unraisablehook = report
+            sys.unraisablehook, sys.excepthook = report, show
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 

@@ -28,7 +28,8 @@ def work(where):
         try:
             print("ready", flush=True)
             time.sleep(30)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            sys.excepthook(type(error), error, error.__traceback__)  # PyErr_Print of C code
             raise ImportError("Encountered an error") from None
     if where == "quick":
         print("ready", flush=True)
