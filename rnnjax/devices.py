@@ -21,7 +21,10 @@ from rnnjax.validate import MOST, finite_positive, one_of, positive_integer
 
 __all__ = [
     "HOST_BATCH",
+    "Lanes",
     "Layout",
+    "RemoteLanes",
+    "Resources",
     "all_devices",
     "available_cores",
     "batch_memory",
@@ -35,6 +38,7 @@ __all__ = [
     "on_cpu",
     "pad_to",
     "padded_index",
+    "remote_lanes",
     "single_precision",
 ]
 
@@ -45,28 +49,36 @@ _BATCH_SHARE = 8  # divisor of an accelerator's memory that gives that of a batc
 _GROUP = 8  # networks per accelerator in one call of a program
 
 
-@dataclasses.dataclass(frozen=True)
-class Layout:
-    """The devices that share the run axis, and the number of runs that each maps side by side.
+class Lanes:
+    """How runs spread over devices; what is planned with it needs no device.
 
     `map_width = None` maps all runs of a device at once; 1 makes the result of every run
     independent, to the last bit, of the other runs of its block.
     """
 
-    devices: tuple[jax.Device, ...]  # pyright: ignore[reportInvalidTypeForm] - jax has no stubs
     map_width: int | None
-    share: Literal["runs", "units"] = "runs"
+    share: Literal["runs", "units"]
     """Whether each device takes some of the runs, or some of the units of every run."""
+
+    @property
+    def count(self) -> int:
+        """Number of devices."""
+        raise NotImplementedError
 
     @property
     def on_cpu(self) -> bool:
         """Whether the devices are CPU devices."""
-        return self.devices[0].platform == "cpu"
+        raise NotImplementedError
+
+    @property
+    def free_bytes(self) -> int:
+        """Free memory of all devices together, or of the host of CPU devices."""
+        raise NotImplementedError
 
     @property
     def lanes(self) -> int:
         """Number of devices that work on runs of their own."""
-        return len(self.devices) if self.share == "runs" else 1
+        return self.count if self.share == "runs" else 1
 
     @property
     def side_by_side(self) -> int | None:
@@ -86,6 +98,75 @@ class Layout:
         """
         least = 2 if self.share == "runs" and self.map_width == 1 else 1
         return max(-(-runs // self.lanes), least) * self.lanes
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+    """What a worker has: devices of one kind and their memory, without the devices themselves."""
+
+    kind: str
+    """Platform of JAX: `cpu`, `gpu` or `tpu`."""
+    devices: int
+    """Number of devices that share the runs of a block."""
+    memory: int
+    """Free memory of all devices together, or of the host of CPU devices, bytes."""
+
+    def __post_init__(self):
+        one_of("kind", self.kind, ("cpu", "gpu", "tpu"))
+        positive_integer("devices", self.devices)
+        finite_positive("memory", self.memory)
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteLanes(Lanes):
+    """The lanes of a worker with these resources."""
+
+    resources: Resources
+    map_width: int | None
+    share: Literal["runs", "units"] = "runs"
+
+    @property
+    def count(self) -> int:
+        """Number of devices."""
+        return self.resources.devices
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the devices are CPU devices."""
+        return self.resources.kind == "cpu"
+
+    @property
+    def free_bytes(self) -> int:
+        """Free memory of all devices together, or of the host of CPU devices."""
+        return self.resources.memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout(Lanes):
+    """The devices that share the run axis, and the number of runs that each maps side by side."""
+
+    devices: tuple[jax.Device, ...]  # pyright: ignore[reportInvalidTypeForm] - jax has no stubs
+    map_width: int | None
+    share: Literal["runs", "units"] = "runs"
+
+    @property
+    def count(self) -> int:
+        """Number of devices."""
+        return len(self.devices)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the devices are CPU devices."""
+        return self.devices[0].platform == "cpu"
+
+    @property
+    def free_bytes(self) -> int:
+        """Free memory of all devices together, or of the host of CPU devices."""
+        if not self.on_cpu:
+            stats = self.devices[0].memory_stats() or {}
+            if "bytes_limit" in stats:
+                return (stats["bytes_limit"] - stats.get("bytes_in_use", 0)) * len(self.devices)
+        return free_memory()
 
     def sharding(self) -> NamedSharding:
         """The sharding of an array whose leading axis is the run axis."""
@@ -183,11 +264,28 @@ def default_layout(
             "else uses JAX.",
             stacklevel=3,
         )
+    return Layout(tuple(local[:count]), _width(map_width, cpu), share)
+
+
+def remote_lanes(
+    resources: Resources,
+    devices: int | None = None,
+    map_width: int | Literal["all"] | None = None,
+    share: Literal["runs", "units"] = "runs",
+) -> RemoteLanes:
+    """The fastest layout measured, on a worker; arguments and errors as of `default_layout`."""
+    if devices is not None and devices > resources.devices:
+        raise ValueError(
+            f"devices: expected at most {resources.devices} on a worker, got {devices}"
+        )
+    used = dataclasses.replace(resources, devices=devices or resources.devices)
+    return RemoteLanes(used, _width(map_width, resources.kind == "cpu"), share)
+
+
+def _width(map_width: int | Literal["all"] | None, cpu: bool) -> int | None:
     if map_width is None:
-        width = 1 if cpu else None
-    else:
-        width = None if map_width == "all" else positive_integer("map_width", map_width)
-    return Layout(tuple(local[:count]), width, share)
+        return 1 if cpu else None
+    return None if map_width == "all" else positive_integer("map_width", map_width)
 
 
 def all_devices() -> Layout:
@@ -278,14 +376,9 @@ def _left_in_group(group: Path, limit: str, usage: str, cached: str) -> int:
     return max(most - used + int(stat.get(cached, 0)), 0)
 
 
-def memory_budget(layout: Layout, share: float = 0.75) -> int:
+def memory_budget(layout: Lanes, share: float = 0.75) -> int:
     """Memory that a block may take, bytes: a share of the devices' or the host's free memory."""
-    if not layout.on_cpu:
-        stats = layout.devices[0].memory_stats() or {}
-        if "bytes_limit" in stats:
-            free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-            return int(share * free * len(layout.devices))
-    return int(share * free_memory())
+    return int(share * layout.free_bytes)
 
 
 def free_programs(share: float = 0.5) -> bool:

@@ -20,7 +20,7 @@ ROOT = Path(rnnjax.__file__).parent.parent
 FLOORS = {
     "typing": 0, "validate": 0,
     "devices": 1, "spacing": 1, "arrays": 1,
-    "contract": 2, "numerics": 2,
+    "contract": 2, "numerics": 2, "jobs": 2, "processes": 2,
     "tasks": 3, "parametrization": 3, "metrics": 3,
     "cells": 4,
     "trajectory": 5,
@@ -63,6 +63,7 @@ SHARED = {
     "workdir": 0,
     "catalog": 1,
     "console": 1,
+    "executors": 1,
     "fits": 1,
     "pages": 1,
     "status": 1,

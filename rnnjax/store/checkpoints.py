@@ -22,6 +22,7 @@ __all__ = [
     "has_weights",
     "restore_weights",
     "save_weights",
+    "weights_digest",
     "weights_folder",
 ]
 
@@ -43,7 +44,7 @@ def has_weights(store: Path, block: str) -> bool:
     return weights_folder(store, block).is_dir()
 
 
-def _weights_digest(folder: Path) -> str:
+def weights_digest(folder: Path) -> str:
     """SHA-256 of all files of a checkpoint, with their names."""
     return digest_files(folder, (file for file in folder.rglob("*") if file.is_file()))
 
@@ -72,7 +73,7 @@ def save_weights(store: Path, block: str, weights: Weights) -> str:
         raise
     except Exception as error:  # back ends report a full disk by errors of their own
         raise OSError(f"cannot write {target}: {first_line(error)}") from None
-    return _weights_digest(target)
+    return weights_digest(target)
 
 
 def restore_weights(store: Path, block: str, expected: str | None = None) -> Weights:
@@ -87,7 +88,7 @@ def restore_weights(store: Path, block: str, expected: str | None = None) -> Wei
         raise DamageError(f"store: {target} is missing", [marker_file(store, block)])
     _require_no_link(target)
     require_plain_files(target)
-    if expected not in (None, _weights_digest(target)):
+    if expected not in (None, weights_digest(target)):
         raise DamageError(f"store: {target} is not what was written", [marker_file(store, block)])
     import orbax.checkpoint as ocp
 

@@ -6,6 +6,7 @@
     STORE/blocks/*.json    one marker per finished block, written after its data: cells, times, and
                            a digest of every variable's values
     STORE/parameters/      weights, one orbax checkpoint per block, on request
+    STORE/attempts/        blocks as workers leave them (`rnnjax.store.attempts`)
     STORE/lock             held, by the system's own file lock, while a process writes
 
 A cell is finished if and only if a marker names it: data that a process wrote before it died, but
@@ -19,7 +20,7 @@ delete, so that the same command computes their blocks again.
 """
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,34 +28,34 @@ import filelock
 import numpy as np
 import xarray as xr
 
+from rnnjax.store.attempts import (
+    Report,
+    finished_attempts,
+    fits,
+    has_parts,
+    move_parts,
+    remove_attempts,
+)
 from rnnjax.store.checked import write_checked
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
 from rnnjax.store.damage import DamageError
-from rnnjax.store.earlier import (
-    begun,
-    keep_earlier,
-    kept_apart,
-    more_epochs,
-    obstacle,
-    require_states,
-    with_epochs,
-)
+from rnnjax.store.earlier import begun, keep_earlier, more_epochs, with_epochs
 from rnnjax.store.grid import Places, config_grid, grid_of, lacking, places, united
 from rnnjax.store.growing import (
     grow,
     new_manifest,
     now,
     part,
-    read_backup,
     settle,
     spread,
     write_group,
 )
 from rnnjax.store.layout import DATA, METADATA
-from rnnjax.store.limits import require_plain_entries, require_plain_files
+from rnnjax.store.limits import require_plain_files
 from rnnjax.store.manifest import StoreError, digest, versions
 from rnnjax.store.markers import finished_cells, located, marker_file, read_markers
-from rnnjax.store.reading import read_manifest, read_results, value_digest
+from rnnjax.store.opening import existing_manifest, has_lost_manifest
+from rnnjax.store.reading import read_results, value_digest
 from rnnjax.store.restoring import (
     remove_store_leftovers,
     restored_metadata,
@@ -94,7 +95,7 @@ class ResultStore:
         self._lock = filelock.FileLock(self.path / "lock")
 
     def __enter__(self) -> Self:
-        self._existing()  # raises before anything is changed
+        existing_manifest(self.path, self._config)  # raises before anything is changed
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -119,84 +120,28 @@ class ResultStore:
 
     def _open(self) -> None:
         """Mends what a killed process left and checks all data; the lock is held."""
-        manifest = self._existing()  # another process may have written since
+        manifest = existing_manifest(
+            self.path, self._config
+        )  # another process may have written since
         if manifest is None:
             manifest = new_manifest(self._config, self._template)
             write_checked(self.path / "manifest.json", manifest)
-        elif _lost(self.path):
+        elif has_lost_manifest(self.path):
             write_checked(self.path / "manifest.json", manifest)
         settle(self.path, manifest)
         remove_store_leftovers(self.path)
-        self._manifest, self._checked = manifest, None
+        self._manifest, self._checked, self._held = manifest, None, None
         self._prepared = False
         self._more = more_epochs(manifest["config"], self._config)
         grids = (config_grid(config) for config in (manifest["config"], self._config))
         self._same = not self._more and len(set(grids)) == 1
         if read_markers(self.path):
             self._checked = self._read_or_restore()
-            return
-        self._require_blocks()
-        if self._same:
-            self._begin()
-
-    def _existing(self) -> dict[str, Any] | None:
-        """The manifest of the store that the folder holds already, or None; changes nothing.
-
-        Raises `StoreError` unless its runs and those of this config differ in their axes alone.
-        """
-        if not self.path.exists():
-            return None
-        if not self.path.is_dir():
-            raise StoreError(f"store: expected a folder, got the file {self.path}")
-        require_plain_entries(self.path)
-        names = {entry.name for entry in self.path.iterdir()}
-        # The manifest is written first: a process that died before left at most these.
-        if all(name == "lock" or name.startswith(".manifest.json.") for name in names):
-            return None
-        try:
-            manifest = read_manifest(self.path)
-        except DamageError:
-            manifest = read_backup(self.path)
-        if manifest is None:
-            if self._is_mine(names):
-                return None
-            raise StoreError(
-                f"store: {self.path / 'manifest.json'} is missing or damaged, and the blocks do "
-                "not name this config; choose another folder, or the same config"
-            ) from None
-        difference = obstacle(manifest["config"], self._config)
-        if more_epochs(manifest["config"], self._config):
-            require_states(self.path, manifest, self._config)
-        elif difference is not None:
-            field, old, new = difference
-            earlier = kept_apart(self.path, self._config)
-            raise StoreError(
-                f"store: {self.path} was made with another config: {field} is {old!r} there and "
-                f"{new!r} here; choose another folder, or the same config"
-                + (f" (the results of this one are in {earlier})" if earlier else "")
-            )
-        return manifest
-
-    def _is_mine(self, names: set[str]) -> bool:
-        """Whether a folder with a lost or damaged manifest is a store of this config.
-
-        Raises `DamageError` for a damaged marker, if another one shows that it is a store.
-        """
-        files = sorted((self.path / "blocks").glob("*.json"))
-        if "manifest.json" not in names and not files:
-            raise StoreError(f"store: {self.path} holds files that are not a results store")
-        try:
-            markers = read_markers(self.path)
-        except DamageError:
-            if "manifest.json" in names:
-                raise
-            raise StoreError(
-                f"store: {self.path} holds files that are not a results store"
-            ) from None
-        if markers:
-            return {m.get("sweep") for m in markers.values()} == {digest(self._config)}
-        # Nothing is finished yet. The other names show that the manifest is not somebody else's.
-        return {"results.zarr", "blocks", METADATA} <= names
+        else:
+            self._require_blocks()
+            if self._same:
+                self._begin()
+        self._adopt_left()
 
     def _require_blocks(self) -> None:
         """Makes the folder of markers; raises `StoreError` where it must have been there."""
@@ -318,20 +263,64 @@ class ResultStore:
         The marker's file has the block's name, with a suffix where the store has other axes or
         has grown; the marker also holds the `facts`.
         """
-        self.prepare()
+
+        def save(block: str) -> dict[str, str]:
+            kept = {}
+            if weights is not None:
+                kept["weights"] = save_weights(self.path, block, weights)
+            if states is not None:
+                kept["state"] = save_state(self.path, block, states)
+            return kept
+
+        self._finish(name, cells, values, facts, save)
+
+    def adopt(self, name: str, folder: Path, report: Report) -> None:
+        """Writes a block that a worker has trained and left in `folder`, which is then removed."""
+
+        def move(block: str) -> dict[str, str]:
+            move_parts(folder, name, self.path, block)
+            return {}
+
+        self._finish(name, report.cells, report.values, report.facts, move)
+        remove_attempts(self.path, {name})
+
+    def _adopt_left(self) -> None:
+        """Writes the blocks that workers of an earlier process have left."""
+        for name, folder, report in list(finished_attempts(self.path, digest(self._config))):
+            if not fits(report, self._template):
+                continue
+            if self.finished()[tuple(report.cells.T)].any():
+                remove_attempts(self.path, {name})
+                continue
+            self.prepare()
+            moved = self._on_axes(name, report.cells)[0]
+            if has_parts(folder, name, report) or has_parts(self.path, moved, report):
+                self.adopt(name, folder, report)
+
+    def _on_axes(self, name: str, cells: np.ndarray) -> tuple[str, np.ndarray]:
+        """Name and cells of a block on the axes of the store."""
         at = self._places()
         if at is not None or self._manifest.get("grids"):
             cells = cells if at is None else at.cells(cells)
             name = f"{name}-{digest([self._manifest['hash'], cells.tolist()])[:8]}"
+        return name, cells
+
+    def _finish(
+        self,
+        name: str,
+        cells: np.ndarray,
+        values: Mapping[str, np.ndarray],
+        facts: Mapping[str, Any],
+        keep: Callable[[str], Mapping[str, Any]],
+    ) -> None:
+        """Writes a block; `keep(name)` puts its weights and states in place, and gives digests."""
+        self.prepare()
+        name, cells = self._on_axes(name, cells)
         file = marker_file(self.path, name)
         if file.exists():
             raise StoreError(f"store: block {name!r} is finished already")
         try:
-            if weights is not None:
-                facts = {"weights": save_weights(self.path, name, weights), **facts}
-            if states is not None:
-                facts = {"state": save_state(self.path, name, states), **facts}
-            self._write(file, cells, values, facts)
+            self._write(file, cells, values, {**keep(name), **facts})
         except OSError as error:
             raise _without_access(self.path, error) from None
 
@@ -349,6 +338,8 @@ class ResultStore:
         }
         for variable, block in values.items():
             scatter(self._array(variable), cells, block)
+            if self._held is not None:
+                self._held[variable].values[tuple(cells.T)] = block
         marker = {
             "cells": cells.tolist(),
             "finished": now(),
@@ -367,19 +358,20 @@ class ResultStore:
             raise OSError(errno.ENOENT, "it is no longer there", str(file)) from None
 
     def read(self) -> xr.Dataset:
-        """The dataset with all blocks written so far."""
+        """The dataset with all blocks written so far, read from the disk and checked."""
         self.prepare()
-        dataset, at = self._read_all(), self._places()
+        return self._part(self._read_all())
+
+    def view(self) -> xr.Dataset:
+        """The same without reading again what is written from the first call on."""
+        self.prepare()
+        if self._held is None:
+            self._held = self._read_all()
+        return self._part(self._held)
+
+    def _part(self, dataset: xr.Dataset) -> xr.Dataset:
+        at = self._places()
         return dataset if at is None else part(dataset, self._template, at)
-
-
-def _lost(path: Path) -> bool:
-    """Whether the manifest is missing or damaged."""
-    try:
-        read_manifest(path)
-    except DamageError:
-        return True
-    return False
 
 
 def _without_access(path: Path, error: OSError) -> OSError:

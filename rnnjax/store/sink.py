@@ -58,3 +58,7 @@ class Sink(Protocol):
     def read(self) -> xr.Dataset:
         """The dataset with all blocks written so far."""
         ...
+
+    def view(self) -> xr.Dataset:
+        """The same, which may go on being filled; cheap to call after every block."""
+        ...

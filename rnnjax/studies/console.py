@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rnnjax.jobs import JobError
 from rnnjax.studies.signals import Stopped, stop_on_signals
 
 __all__ = ["FAILED", "LONGEST", "command_line", "orderly_end", "print_error", "typed_line"]
@@ -78,7 +79,7 @@ def orderly_end(study: str, flags: Sequence[str]) -> Iterator[None]:
             file=sys.stderr,
         )
         sys.exit(128 + stopped.number)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, JobError) as error:
         sys.exit(print_error(error))
 
 

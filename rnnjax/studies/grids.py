@@ -29,6 +29,7 @@ from rnnjax.validate import instance_of, sequence
 
 __all__ = [
     "ARMS",
+    "Call",
     "CostModel",
     "cached",
     "cached_value",
@@ -197,15 +198,23 @@ def provenance(config: Config, command: str, seconds: float | None) -> Provenanc
     return Provenance(command, config.to_dict(), about, seconds)
 
 
+class Call(NamedTuple):
+    """How a study is run."""
+
+    dry_run: bool
+    command: str
+    """Command line that repeats the run."""
+    executor: Any = None
+    """Where blocks train, as in `rnnjax.Engine`."""
+
+
 def train_and_report(
     study: str,
     sweep: rnnjax.Sweep,
     workdir: Path,
     make_page: Callable[[xr.Dataset, Provenance], Page],
     config: Config,
-    *,
-    dry_run: bool,
-    command: str,
+    call: Call,
     wanted: np.ndarray | None = None,
 ) -> xr.Dataset | None:
     """Trains the runs that the workdir lacks and writes the report; a dry run prints the cost.
@@ -216,24 +225,28 @@ def train_and_report(
         workdir: folder of the store and the report.
         make_page: page from results and provenance.
         config: settings, which the page lists.
-        dry_run: only print the cost.
-        command: command line that repeats the run.
+        call: how the study is run; a dry run only prints the cost.
         wanted: part of the sweep to train, `[*sweep.shape]`; all by default.
 
     Raises `ValueError` for a workdir that is in use, damaged, or of another config.
     """
     workdir = checked_workdir(workdir, study)
-    if dry_run:
+    if call.dry_run:
         print(cost_text(sweep, wanted=wanted))
         return None
-    claim_workdir(workdir, study, provenance(config, command, None))
+    claim_workdir(workdir, study, provenance(config, call.command, None))
     store = workdir / "store"
     progress = StudyProgress(study)
     results = rnnjax.run_sweep(
-        sweep, store, progress=progress, mask=wanted, keep_parameters=config.keep_parameters
+        sweep,
+        store,
+        progress=progress,
+        mask=wanted,
+        keep_parameters=config.keep_parameters,
+        engine=rnnjax.Engine(executor=call.executor),
     )
     progress.close()
-    about = provenance(config, command, training_seconds(store))
+    about = provenance(config, call.command, training_seconds(store))
     write_study_report(study, workdir, make_page(results, about), about)
     return results
 

@@ -17,6 +17,9 @@ _FLAGS = """Flags:
   --workdir=FOLDER        results and report (default: runs/{name});
                           the same command resumes
   --dry_run               prints what would be computed and its cost, and computes nothing
+  --executor=local:N|dask:FILE
+                          trains in N processes of this machine, or on the workers of a Dask
+                          scheduler with this scheduler file (default: in this process)
   --compilation_cache=FOLDER|off
                           where compiled programs are kept, so that the next command starts sooner
                           (default: the user's cache folder, or RNNJAX_COMPILATION_CACHE)

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict, config_flags
 from rnnjax.studies.catalog import Study
 from rnnjax.studies.compilation import use_compilation_cache
 from rnnjax.studies.console import command_line, print_error
+from rnnjax.studies.executors import check_executor, open_executor
 from rnnjax.validate import one_of
 
 __all__ = ["Config", "run_in_parallel_on_cpu", "start"]
@@ -29,7 +30,7 @@ __all__ = ["Config", "run_in_parallel_on_cpu", "start"]
 Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
 
-_FLAGS = ("config", "workdir", "dry_run", "compilation_cache", "help")
+_FLAGS = ("config", "workdir", "dry_run", "executor", "compilation_cache", "help")
 
 
 def start(study: Study, arguments: Sequence[str]) -> None:
@@ -42,12 +43,19 @@ def start(study: Study, arguments: Sequence[str]) -> None:
     run = study.run
     if isinstance(run, str):
         run = importlib.import_module(run).run
+    if given.executor is not None and "executor" not in inspect.signature(run).parameters:
+        raise ValueError(f"executor: expected none, as {study.name} runs in this process alone")
     run_in_parallel_on_cpu()
     use_compilation_cache(given.compilation_cache)
     warnings.showwarning = _warn_in_one_line
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax warns about its own internals
     command = command_line(study.name, arguments)
-    run(given.config, given.workdir, dry_run=given.dry_run, command=command)
+    common: dict[str, Any] = {"dry_run": given.dry_run, "command": command}
+    if given.executor is None or given.dry_run:
+        run(given.config, given.workdir, **common)
+        return
+    with open_executor(given.executor) as executor:
+        run(given.config, given.workdir, executor=executor, **common)
 
 
 class _Given(NamedTuple):
@@ -57,6 +65,7 @@ class _Given(NamedTuple):
     workdir: Path
     dry_run: bool
     compilation_cache: str | None
+    executor: str | None
 
 
 def _parse(study: Study, arguments: list[str]) -> _Given:
@@ -66,6 +75,7 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     flags.DEFINE_string("workdir", f"runs/{study.name}", "", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "", flag_values=values)
     flags.DEFINE_string("compilation_cache", None, "", flag_values=values)
+    flags.DEFINE_string("executor", None, "", flag_values=values)
     try:
         config = _load_config(study, name)
         known = _settings(config)
@@ -89,8 +99,14 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
         _fail(ValueError(f"{min(missing)}: expected a value, got none"))
     if len(rest) > 1:
         _fail(ValueError(_not_a_flag(study, rest[1:])))
-    workdir, cache = Path(given["workdir"]), given["compilation_cache"]
-    return _Given(given["config"], workdir, given["dry_run"], cache)
+    try:
+        check_executor(given["executor"])
+    except ValueError as error:
+        _fail(error)
+    return _Given(
+        given["config"], Path(given["workdir"]), given["dry_run"], given["compilation_cache"],
+        given["executor"],
+    )  # fmt: skip
 
 
 def _settings(config: Config, prefix: str = "config") -> list[str]:

@@ -64,15 +64,7 @@ def stop_on_signals() -> Iterator[None]:
         if not _is_stopping():
             raise Stopped(received[0])
 
-    def report_before(dropped: Any) -> None:
-        if not received:
-            report(dropped)
-
-    def show_others(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        if not isinstance(error, Stopped):
-            show(kind, error, trace)
-
-    sys.unraisablehook, sys.excepthook = report_before, show_others
+    sys.unraisablehook, sys.excepthook = _quiet_hooks(received)
     for name in _SIGNALS:
         number = getattr(signal, name)
         if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: set by C code
@@ -93,6 +85,21 @@ def stop_on_signals() -> Iterator[None]:
             sys.unraisablehook, sys.excepthook = report, show
             for number, handler in earlier.items():
                 signal.signal(number, handler)
+
+
+def _quiet_hooks(received: list[int]) -> tuple[Any, Any]:
+    """Hooks for dropped and for uncaught exceptions that leave out what a signal causes."""
+    report, show = sys.unraisablehook, sys.excepthook
+
+    def report_before(dropped: Any) -> None:
+        if not received:
+            report(dropped)
+
+    def show_others(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if not isinstance(error, Stopped):
+            show(kind, error, trace)
+
+    return report_before, show_others
 
 
 def _is_stopping() -> bool:

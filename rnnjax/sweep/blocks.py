@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnjax.devices import Layout
+from rnnjax.devices import Lanes
 from rnnjax.store import Sink
 from rnnjax.sweep import cost
 from rnnjax.sweep.axes import Sweep
@@ -54,7 +54,7 @@ def _fingerprint(cells: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(cells, np.int64).tobytes()).hexdigest()[:8]
 
 
-def unfinished(blocks: list[Block], finished: np.ndarray, layout: Layout) -> Iterator[Block]:
+def unfinished(blocks: list[Block], finished: np.ndarray, layout: Lanes) -> Iterator[Block]:
     """The blocks without their finished runs; the size of the program does not change.
 
     Raises `ValueError` for networks too large for the memory.

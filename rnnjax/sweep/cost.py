@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
-from rnnjax.devices import Layout, free_memory, memory_budget
+from rnnjax.devices import Lanes, Layout, free_memory, memory_budget
 from rnnjax.tasks import Task
 from rnnjax.training import Setup
 
@@ -63,7 +63,7 @@ def _channels(cell: Cell) -> int:
     return 2 * cell.inputs + 6 * cell.outputs
 
 
-def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
+def block_bytes(setup: Setup, runs: int, layout: Lanes) -> int:
     """Memory of a block, within a factor of 1.5 on CPU: its weights and moments, and its trials.
 
     A program that maps runs one after another writes their new states beside the old ones.
@@ -72,7 +72,7 @@ def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
     active = min(layout.side_by_side or size, size)
     weights = _parameter_bytes(setup)
     if layout.share == "units":  # every device holds all weights
-        weights *= len(layout.devices)
+        weights *= layout.count
     copies = 1 + 2 * (recipe.optimizer == "adam") + (recipe.stop == "threshold")
     training = weights + _step_bytes(setup)  # the gradient is as large as the weights
     if recipe.validates:
@@ -85,7 +85,7 @@ def block_bytes(setup: Setup, runs: int, layout: Layout) -> int:
     return size * copies * weights + max(training, evaluation)
 
 
-def require_memory(setup: Setup, layout: Layout) -> None:
+def require_memory(setup: Setup, layout: Lanes) -> None:
     """Raises `ValueError` unless the smallest block fits into the free memory."""
     needed, free = block_bytes(setup, 1, layout), memory_budget(layout, 1.0)
     if needed > free:
@@ -105,7 +105,7 @@ def out_of_memory(error: Exception) -> bool:
     return "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
 
 
-def runs_that_fit(setup: Setup, runs: int, layout: Layout, budget: int) -> int:
+def runs_that_fit(setup: Setup, runs: int, layout: Lanes, budget: int) -> int:
     """Size of the largest block within `budget` bytes, for blocks of about equal size.
 
     It is at most `runs`, and at least one run per lane even if the budget is smaller.
@@ -130,11 +130,11 @@ _HOST, _ACCELERATOR = Machine(1e11, 1e-5), Machine(2e13, 4e-5)
 """Nominal values, of all cores together and of one accelerator."""
 
 
-def nominal_machine(layout: Layout) -> Machine:
+def nominal_machine(layout: Lanes) -> Machine:
     """Nominal values for the kind of device, for choices that must not depend on a measurement."""
     if layout.on_cpu:
         return _HOST
-    return _ACCELERATOR._replace(flops=_ACCELERATOR.flops * len(layout.devices))
+    return _ACCELERATOR._replace(flops=_ACCELERATOR.flops * layout.count)
 
 
 def measure_machine(layout: Layout, size: int = 1024) -> Machine:
@@ -157,7 +157,7 @@ def measure_machine(layout: Layout, size: int = 1024) -> Machine:
     return Machine(2 * size**3 * len(layout.devices) / best, overhead)
 
 
-def step_seconds(setup: Setup, runs: int, layout: Layout, machine: Machine) -> float:
+def step_seconds(setup: Setup, runs: int, layout: Lanes, machine: Machine) -> float:
     """Estimated time of one training step of `runs` runs, seconds; right within a factor of 2.
 
     Wide networks reach half of the rate of matrix products; the overhead of a time step occurs

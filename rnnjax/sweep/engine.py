@@ -2,28 +2,28 @@
 
 import contextlib
 import dataclasses
-import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import jax
 import numpy as np
 import xarray as xr
 
 from rnnjax.cells import UnrolledCell
-from rnnjax.devices import Layout, default_layout
+from rnnjax.devices import Lanes, Layout, default_layout
+from rnnjax.jobs import Workers, as_workers
 from rnnjax.store import ResultStore, Sink
 from rnnjax.sweep import cost
-from rnnjax.sweep.ahead import Ahead, ProgramKey, blocks_ahead
+from rnnjax.sweep.ahead import Ahead, blocks_ahead
 from rnnjax.sweep.axes import Sweep
-from rnnjax.sweep.block import BlockResult, Segment, Transfer, train_block
+from rnnjax.sweep.block import Segment
 from rnnjax.sweep.blocks import Block, begun, block_name, found, unfinished
+from rnnjax.sweep.compute import Kept, block_programs, compute_block
 from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.memory import MemoryStore
-from rnnjax.sweep.results import LossRecord, empty_results, thinned
-from rnnjax.sweep.sizing import runs_per_save, segment_steps, shrinking_rule
+from rnnjax.sweep.remote import RemoteSweep, train_on_workers, worker_lanes
+from rnnjax.sweep.results import LossRecord, empty_results
+from rnnjax.sweep.sizing import runs_per_save
 from rnnjax.training import Hyper
 from rnnjax.validate import flag, fraction, instance_of, one_of, positive_integer, whole
 
@@ -68,6 +68,10 @@ class Engine:
     keep_state: bool = False
     """Whether a folder also keeps the states of training (weights, optimizer, all losses), so that
     a later call with more epochs goes on from there."""
+    executor: Any = None
+    """Where blocks train: an executor of `concurrent.futures`, a Dask client, or
+    `rnnjax.jobs.Workers`; by default this process. Workers must reach the store's folder, which
+    this process alone writes."""
 
     def __post_init__(self):
         if self.ahead is not None:
@@ -84,6 +88,7 @@ class Engine:
         fraction("memory_share", self.memory_share, open_below=True)
         one_of("share", self.share, ("runs", "units"))
         one_of("spacing", self.spacing, ("even", "log"))
+        as_workers(self.executor)  # raises for other objects
 
     @property
     def recorded(self) -> LossRecord:
@@ -108,7 +113,7 @@ class Progress(Protocol):
 
 
 def plan(
-    sweep: Sweep, layout: Layout, engine: Engine, mask: np.ndarray | None = None
+    sweep: Sweep, layout: Lanes, engine: Engine, mask: np.ndarray | None = None
 ) -> list[Block]:
     """The blocks of a sweep in order, or of its runs in `mask`, boolean over its axes.
 
@@ -167,7 +172,7 @@ def run_sweep(
         engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
         keep_parameters: whether the store keeps weights, initial and trained.
-        after_block: called after every block with the results so far (without a folder, no copy).
+        after_block: called after every block with the results so far; no copy.
 
     Returns:
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
@@ -175,35 +180,84 @@ def run_sweep(
     Raises:
         ValueError: a mask of another shape, weights or states to keep without a store, too large
             networks, or a store that is in use, damaged or of another sweep (`StoreError`).
+        rnnjax.jobs.JobError: at the end, blocks that failed on workers in every attempt.
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
     instance_of("sweep", sweep, Sweep)
     mask = None if mask is None else _check_mask(sweep, mask)
     _check_keeping(store, keep_parameters, engine.keep_state)
-    layout = _layout(sweep, engine)
+    workers = _workers(engine.executor, store)
+    layout = _layout(sweep, engine, workers)
     with contextlib.ExitStack() as stack:
         template = empty_results(sweep, *engine.recorded)
         sink = _open(stack, store, sweep, engine, template)
         if keep_parameters:
             sink.require_parameters()
-        planned, finished = plan(sweep, layout, engine, mask), sink.finished()
-        pending = list(unfinished(planned, finished, layout))
-        sink.prepare()
-        blocks = list(begun(pending, sink))
+        blocks, there = _blocks_to_train(plan(sweep, layout, engine, mask), layout, sink)
         if progress is not None:
-            progress.begin(blocks, *found(planned, finished))
+            progress.begin(blocks, *there)
             stack.callback(progress.end)
-        ahead = stack.enter_context(Ahead(blocks_ahead(layout, engine.ahead)))
-        programs = [block_programs(block, layout, engine) for block in blocks]
+        kept = Kept.of(template, keep_parameters)
+        if workers is None:
+            trained = _train_here(blocks, sink, layout, engine, kept, progress)
+        else:
+            trained = _train_there(workers, blocks, sink, sweep, engine, kept, progress)
+        stack.enter_context(contextlib.closing(trained))
+        for _ in trained:
+            if after_block is not None:
+                after_block(sink.view())
+        return sink.read()
+
+
+def _blocks_to_train(
+    planned: list[Block], layout: Lanes, sink: Sink
+) -> tuple[list[Block], tuple[int, int]]:
+    """The blocks that a sink lacks, and how many runs and blocks it has."""
+    finished = sink.finished()
+    pending = list(unfinished(planned, finished, layout))
+    sink.prepare()
+    return list(begun(pending, sink)), found(planned, finished)
+
+
+def _train_there(
+    workers: Workers,
+    blocks: list[Block],
+    sink: Sink,
+    sweep: Sweep,
+    engine: Engine,
+    kept: Kept,
+    progress: Progress | None,
+) -> Generator[Block, None, None]:
+    """Trains blocks on workers; yields each once it is written."""
+    assert isinstance(sink, ResultStore)
+    job = RemoteSweep(sink.path, sweep_config(sweep, engine), engine, kept)
+    return train_on_workers(workers, blocks, sink, job, progress)
+
+
+def _train_here(
+    blocks: list[Block],
+    sink: Sink,
+    layout: Lanes,
+    engine: Engine,
+    kept: Kept,
+    progress: Progress | None,
+) -> Generator[Block, None, None]:
+    """Trains blocks in this process; yields each once it is written."""
+    assert isinstance(layout, Layout)
+    programs = [block_programs(block, layout, engine) for block in blocks]
+    on_segment = None if progress is None else progress.advance
+    with Ahead(blocks_ahead(layout, engine.ahead)) as ahead:
         for number, block in enumerate(blocks):
             if progress is not None and not ahead.ready(programs[number]):
                 progress.compile(block)
             ahead.prepare(programs[number:])
-            _run_block(block, sink, layout, engine, template, progress, keep_parameters)
+            if block.begun:
+                block = block._replace(states=sink.load_states(block.cells, block.begun))
+            done = compute_block(block, layout, engine, kept, on_segment)
+            sink.write(block.name, block.cells, done.values, done.weights, done.states,
+                       **done.facts)  # fmt: skip
             ahead.free()
-            if after_block is not None:
-                after_block(sink.read())
-        return sink.read()
+            yield block
 
 
 def _check_keeping(store: Any, keep_parameters: bool, keep_state: bool) -> None:
@@ -212,6 +266,16 @@ def _check_keeping(store: Any, keep_parameters: bool, keep_state: bool) -> None:
     if keep_state and not isinstance(store, str | Path):
         kind = "none" if store is None else f"a {type(store).__name__}"
         raise ValueError(f"keep_state: expected a folder for the states, got {kind}")
+
+
+def _workers(executor: Any, store: Any) -> Workers | None:
+    """The workers of an executor; raises `ValueError` without a folder for what they train."""
+    if executor is not None and not isinstance(store, str | Path):
+        kind = "none" if store is None else f"a {type(store).__name__}"
+        raise ValueError(
+            f"executor: expected a folder as store, which its workers can reach, got {kind}"
+        )
+    return as_workers(executor)
 
 
 def _check_mask(sweep: Sweep, mask: Any) -> np.ndarray:
@@ -238,9 +302,15 @@ def _open(
     return stack.enter_context(ResultStore(store, template, sweep_config(sweep, engine)))
 
 
-def _layout(sweep: Sweep, engine: Engine) -> Layout:
-    """The layout of a sweep; raises `ValueError` where its cells cannot share their units."""
-    layout = default_layout(engine.devices, engine.map_width, engine.share)
+def _layout(sweep: Sweep, engine: Engine, workers: Workers | None) -> Lanes:
+    """The layout of a sweep, here or on a worker.
+
+    Raises `ValueError` where the cells cannot share their units.
+    """
+    if workers is None:
+        layout = default_layout(engine.devices, engine.map_width, engine.share)
+    else:
+        layout = worker_lanes(workers, engine)
     for _, setup in sweep.setups():
         if engine.share == "units" and not isinstance(setup.cell, UnrolledCell):
             raise ValueError(
@@ -248,77 +318,3 @@ def _layout(sweep: Sweep, engine: Engine) -> Layout:
                 "cell with a kernel of its own (latent)"
             )
     return layout
-
-
-def block_programs(block: Block, layout: Layout, engine: Engine) -> ProgramKey:
-    """What the programs of a block depend on."""
-    segment = engine.segment or segment_steps(block.setup, block.size, layout)
-    return ProgramKey(block.setup, layout, layout.padded(max(block.size, block.runs)), segment)
-
-
-def _run_block(
-    block: Block,
-    sink: Sink,
-    layout: Layout,
-    engine: Engine,
-    template: xr.Dataset,
-    progress: Progress | None,
-    keep_parameters: bool,
-) -> None:
-    begin = time.time()
-    if block.begun:
-        block = block._replace(states=sink.load_states(block.cells, block.begun))
-    result = _train_within_memory(block, layout, engine, progress, keep_parameters)
-    seconds = time.time() - begin
-    values = dict(result.values)
-    values["seconds"] = np.full(block.runs, seconds / block.runs, "f4")
-    values["loss"] = thinned(result.losses, template["step"].values)
-    if "held_out_loss" in template:
-        held_out_loss = np.full((block.runs, template.sizes["epoch"]), np.nan, "f4")
-        if result.held_out_loss is not None:
-            held_out_loss = result.held_out_loss
-        values["held_out_loss"] = held_out_loss
-    sink.write(
-        block.name, block.cells, values, result.weights, result.states,
-        started=begin, seconds=round(seconds, 3), device=layout.devices[0].device_kind,
-        devices=len(layout.devices), map_width=layout.map_width, share=layout.share,
-    )  # fmt: skip
-
-
-def _train_within_memory(
-    block: Block,
-    layout: Layout,
-    engine: Engine,
-    progress: Progress | None,
-    keep_parameters: bool,
-) -> BlockResult:
-    """Trains a block; splits it in two, repeatedly, where the device runs out of memory."""
-    setup, programs = block.setup, block_programs(block, layout, engine)
-    try:
-        return train_block(
-            setup, block.hyper, layout,
-            size=programs.size,
-            transfer=Transfer(keep_parameters, engine.keep_state, block.states),
-            segment=programs.segment,
-            shrinks=shrinking_rule(setup, layout, engine.compact),
-            on_segment=None if progress is None else lambda s: progress.advance(block, s),
-        )  # fmt: skip
-    except jax.errors.JaxRuntimeError as error:
-        half = block.runs // 2
-        if not cost.out_of_memory(error):
-            raise
-        if half == 0:
-            raise cost.too_large(setup, "memory ran out") from error
-    warnings.warn(
-        f"out of memory with {block.size} runs of {setup.cell.hidden} units; "
-        f"continuing with blocks of {block.runs - half}",
-        stacklevel=2,
-    )
-    parts = [
-        block.part(part, size=block.runs - half, name=f"{block.name}-{side}")
-        for side, part in (("a", slice(half)), ("b", slice(half, None)))
-    ]
-    first, second = (
-        _train_within_memory(part, layout, engine, progress, keep_parameters) for part in parts
-    )
-    return jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)

@@ -185,3 +185,7 @@ class _Window:
         if at is None:
             return dataset
         return part(dataset, empty_results(self._sweep, *self._recorded), at)
+
+    def view(self) -> xr.Dataset:
+        """As `read`."""
+        return self.read()

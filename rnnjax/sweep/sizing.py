@@ -6,14 +6,14 @@ A sweep therefore uses the same programs whenever it runs on the same kind of de
 import math
 from collections.abc import Callable
 
-from rnnjax.devices import Layout
+from rnnjax.devices import Lanes
 from rnnjax.sweep import cost
 from rnnjax.training import Setup
 
 __all__ = ["runs_per_save", "segment_steps", "shrinking_rule"]
 
 
-def runs_per_save(setup: Setup, count: int, layout: Layout) -> int:
+def runs_per_save(setup: Setup, count: int, layout: Lanes) -> int:
     """Largest number of runs per block, of `count`: a few minutes' worth at map width 1.
 
     Larger blocks are no faster there, and an interruption loses more of their work.
@@ -26,9 +26,7 @@ def runs_per_save(setup: Setup, count: int, layout: Layout) -> int:
     return min(count, max(1, round(runs / layout.lanes)) * layout.lanes)
 
 
-def shrinking_rule(
-    setup: Setup, layout: Layout, compact: bool | None
-) -> Callable[[int, int], bool]:
+def shrinking_rule(setup: Setup, layout: Lanes, compact: bool | None) -> Callable[[int, int], bool]:
     """Rule for continuing with fewer runs: `Engine.compact`, or a step of half the time or less.
 
     Times are estimated by nominal rates, so that a sweep always uses the same programs.
@@ -46,7 +44,7 @@ def shrinking_rule(
     return pays
 
 
-def segment_steps(setup: Setup, runs: int, layout: Layout) -> int:
+def segment_steps(setup: Setup, runs: int, layout: Lanes) -> int:
     """Steps per segment: about two seconds at the nominal rate of the device, at most 100."""
     steps = setup.recipe.steps_per_epoch if setup.recipe.validates else setup.recipe.steps
     rate = cost.nominal_machine(layout).flops

@@ -9,7 +9,7 @@ import rnnjax
 import tiny
 from rnnjax.cells import fitted
 from rnnjax.devices import Layout, default_layout
-from rnnjax.sweep import cost, engine, plan, solo
+from rnnjax.sweep import compute, cost, plan, solo
 from rnnjax.sweep.ahead import ProgramKey, lower_programs
 from rnnjax.sweep.engine import Engine
 from rnnjax.training import Setup
@@ -83,7 +83,7 @@ def test_networks_that_cannot_fit_are_refused_before_the_start(train, monkeypatc
     def started(*_, **__):
         pytest.fail("a block was started")
 
-    monkeypatch.setattr(engine, "train_block", started)
+    monkeypatch.setattr(compute, "train_block", started)
     monkeypatch.setattr(solo, "train_block", started)
     with pytest.raises(ValueError, match=r"^hidden: .*\b10000000 units") as error:
         train()

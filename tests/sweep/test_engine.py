@@ -13,7 +13,7 @@ import pytest
 import rnnjax
 import tiny
 from rnnjax import Engine, Status, run_sweep, train_one
-from rnnjax.sweep import FIELDS, Layout, block, cost, default_layout, engine, programs, sizing
+from rnnjax.sweep import FIELDS, Layout, block, compute, cost, default_layout, programs, sizing
 from rnnjax.training import Setup
 
 CHECKED = [name for name in (*FIELDS, "loss") if name != "seconds"]
@@ -295,7 +295,7 @@ def out_of_memory_above(size, code="RESOURCE_EXHAUSTED: "):
 @pytest.mark.parametrize("code", ["RESOURCE_EXHAUSTED: ", "INTERNAL: Error dispatching: "])
 def test_a_block_is_halved_when_memory_runs_out(code, monkeypatch):
     whole = results()
-    monkeypatch.setattr(engine, "train_block", out_of_memory_above(3, code))
+    monkeypatch.setattr(compute, "train_block", out_of_memory_above(3, code))
     sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -306,7 +306,7 @@ def test_a_block_is_halved_when_memory_runs_out(code, monkeypatch):
 
 
 def test_a_single_run_that_does_not_fit_is_an_error(monkeypatch):
-    for module in ("engine", "solo"):
+    for module in ("compute", "solo"):
         monkeypatch.setattr(f"rnnjax.sweep.{module}.train_block", out_of_memory_above(0))
     with pytest.raises(ValueError, match="^hidden: expected networks that fit into memory"):
         train_one(tiny.TASKS["delayed_match"], tiny.CELL, tiny.recipe(), learning_rate=0.1)
@@ -318,7 +318,7 @@ def test_a_single_run_that_does_not_fit_is_an_error(monkeypatch):
     def broken(*_, **__):
         raise jax.errors.JaxRuntimeError("INTERNAL: of another kind")
 
-    monkeypatch.setattr(engine, "train_block", broken)
+    monkeypatch.setattr(compute, "train_block", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
         run_sweep(tiny.sweep("delayed_match"))
 

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -58,6 +59,7 @@ def run(
     *,
     dry_run: bool = False,
     command: str = "rnnjax.studies.collapse.study.run(config, workdir)",
+    executor: Any = None,
 ) -> xr.Dataset | None:
     """Trains the runs that the workdir lacks and writes the report.
 
@@ -75,6 +77,7 @@ def run(
         return None
     claim_workdir(workdir, "lr_collapse", provenance(config, command, None))
     store = workdir / "store"
+    engine = rnnjax.Engine(executor=executor)
     progress = StudyProgress("lr_collapse", rounds=config.bisect)
     reported = 0
 
@@ -92,11 +95,13 @@ def run(
         reported = done
 
     if config.bisect:
-        results = bisect_critical_rates(sweep, store, level=config.level, progress=progress)
+        results = bisect_critical_rates(
+            sweep, store, level=config.level, progress=progress, engine=engine
+        )
     else:
         results = rnnjax.run_sweep(
             sweep, store, progress=progress, keep_parameters=config.keep_parameters,
-            after_block=report_finished_tasks,
+            after_block=report_finished_tasks, engine=engine,
         )  # fmt: skip
     progress.close()
     about = provenance(config, command, training_seconds(store))

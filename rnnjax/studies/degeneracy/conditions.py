@@ -17,8 +17,7 @@ from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
 from rnnjax.studies.grids import SECONDS_TO_COMPILE, CostModel, task_options, text_table
 from rnnjax.studies.launch import Config
-from rnnjax.studies.progress import StudyProgress
-from rnnjax.sweep import plan
+from rnnjax.sweep import Progress, plan
 from rnnjax.tasks import Task
 from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer, sequence
 
@@ -148,14 +147,16 @@ def all_conditions(factors: Iterable[Factor]) -> list[Condition]:
     return list({c.name: c for factor in factors for c in factor.conditions}.values())
 
 
-def train(config: Config, workdir: Path, condition: Condition) -> rnnjax.Population:
+def train(
+    config: Config, workdir: Path, condition: Condition, progress: Progress | None
+) -> rnnjax.Population:
     """The condition's population: trained if its store lacks it, else read."""
     settings: dict[str, Any] = dict(condition.settings)
     store = workdir / "store" / condition.name
     return rnnjax.train_population(
         condition.task, condition.cell, condition.recipe, seeds=config.seeds,
         store=store, evaluation_trials=config.evaluation_trials,
-        progress=StudyProgress(condition.name), **settings,
+        progress=progress, **settings,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Degeneracy against the strength of feature learning, gamma."""
 
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -41,10 +42,17 @@ def run(
     *,
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.feature_learning.run(config, workdir)",
+    executor: Any = None,
 ) -> dict[str, xr.Dataset] | None:
     """Trains the conditions that the workdir lacks and writes the report; see `run_study`."""
     return run_study(
-        "feature_learning", factors(config), config, workdir, dry_run=dry_run, command=command
+        "feature_learning",
+        factors(config),
+        config,
+        workdir,
+        dry_run=dry_run,
+        command=command,
+        executor=executor,
     )
 
 

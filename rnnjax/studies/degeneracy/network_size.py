@@ -1,6 +1,7 @@
 """Degeneracy against network size, at a fixed strength of feature learning."""
 
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -42,10 +43,17 @@ def run(
     *,
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.network_size.run(config, workdir)",
+    executor: Any = None,
 ) -> dict[str, xr.Dataset] | None:
     """Trains the conditions that the workdir lacks and writes the report; see `run_study`."""
     return run_study(
-        "network_size", factors(config), config, workdir, dry_run=dry_run, command=command
+        "network_size",
+        factors(config),
+        config,
+        workdir,
+        dry_run=dry_run,
+        command=command,
+        executor=executor,
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import xarray as xr
@@ -91,6 +92,7 @@ def run(
     *,
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.population.run(config, workdir)",
+    executor: Any = None,
 ) -> xr.Dataset | None:
     """Trains and measures the populations that the workdir lacks, and writes the report.
 
@@ -106,7 +108,10 @@ def run(
     for name, sweep in sweeps.items():
         store = workdir / "store" / name
         progress = StudyProgress(name)
-        rnnjax.run_sweep(sweep, store, progress=progress, keep_parameters=True)
+        rnnjax.run_sweep(
+            sweep, store, progress=progress, keep_parameters=True,
+            engine=rnnjax.Engine(executor=executor),
+        )  # fmt: skip
         progress.close()
     about = provenance(config, command, None)
     page, dataset, about = _page(config, workdir, sweeps, about)

@@ -1,6 +1,7 @@
 """Degeneracy against structural regularization, L1 and nuclear norm."""
 
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -39,10 +40,17 @@ def run(
     *,
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.regularization.run(config, workdir)",
+    executor: Any = None,
 ) -> dict[str, xr.Dataset] | None:
     """Trains the conditions that the workdir lacks and writes the report; see `run_study`."""
     return run_study(
-        "regularization", factors(config), config, workdir, dry_run=dry_run, command=command
+        "regularization",
+        factors(config),
+        config,
+        workdir,
+        dry_run=dry_run,
+        command=command,
+        executor=executor,
     )
 
 

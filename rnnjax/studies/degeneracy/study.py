@@ -1,14 +1,16 @@
 """The degeneracy studies: train every condition, measure it, report the factor."""
 
+import platform
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import filelock
 import jax
 import xarray as xr
+from ml_collections import ConfigDict
 
 import rnnjax
 from rnnjax.analysis import (
@@ -16,6 +18,7 @@ from rnnjax.analysis import (
     DegeneracyOptions,
     degeneracy,
 )
+from rnnjax.jobs import Job, as_workers, run_jobs
 from rnnjax.report import write_report
 from rnnjax.store import DamageError, digest, read_manifest
 from rnnjax.studies.degeneracy.conditions import (
@@ -31,8 +34,9 @@ from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, training_seconds
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures, write_measures
-from rnnjax.studies.progress import print_found
+from rnnjax.studies.progress import StudyProgress, print_found
 from rnnjax.studies.workdir import checked_workdir, claim_workdir, read_index, record_run
+from rnnjax.sweep import Progress
 from rnnjax.validate import positive_integer
 
 __all__ = ["measures_file", "read_study", "run_study"]
@@ -78,9 +82,11 @@ def _is_measured(config: Config, workdir: Path, condition: Condition) -> bool:
         return False
 
 
-def _measure(config: Config, workdir: Path, condition: Condition) -> _Measured:
+def _measure(
+    config: Config, workdir: Path, condition: Condition, progress: Progress | None
+) -> _Measured:
     """Trains and measures a condition, or reads what the workdir holds of it."""
-    population, options = train(config, workdir, condition), _options(config)
+    population, options = train(config, workdir, condition, progress), _options(config)
     file = measures_file(config, workdir, condition)
     if not file.exists():
         key = jax.random.fold_in(jax.random.key(config.seed), TASKS[condition.task.name].stream)
@@ -93,6 +99,36 @@ def _measure(config: Config, workdir: Path, condition: Condition) -> _Measured:
     return _Measured(population, file, read_measures(file))
 
 
+def measure_job(settings: dict[str, Any], workdir: Path, condition: Condition) -> None:
+    """Trains and measures a condition on a worker, which leaves all in the workdir.
+
+    Raises `FileNotFoundError` for a workdir that the worker cannot reach.
+    """
+    if not (workdir / "store").is_dir():
+        raise FileNotFoundError(
+            f"workdir: expected a folder that all workers can reach, got {workdir}, which does not "
+            f"exist on {platform.node()}"
+        )
+    _measure(ConfigDict(settings), workdir, condition, None)
+
+
+def _measure_on_workers(
+    study: str, config: Config, workdir: Path, conditions: Sequence[Condition], executor: Any
+) -> None:
+    """Trains and measures conditions, each on one worker."""
+    settings, place = config.to_dict(), workdir.absolute()
+
+    def job(condition: Condition) -> Job:
+        key = digest([study, str(place), condition.name, settings])
+        return Job(condition.name, key, lambda _: (measure_job, (settings, place, condition)))
+
+    workers = as_workers(executor)
+    assert workers is not None
+    note = "; finished conditions are kept: the same command tries the others again"
+    for number, (done, _) in enumerate(run_jobs(workers, map(job, conditions), note), start=1):
+        print(f"{study}: {number} of {len(conditions)} conditions done, {done.name}", flush=True)
+
+
 def run_study(
     study: str,
     factors: Sequence[Factor],
@@ -101,13 +137,15 @@ def run_study(
     *,
     dry_run: bool,
     command: str,
+    executor: Any = None,
     search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSummary] | None = None,
 ) -> dict[str, xr.Dataset] | None:
     """Trains and measures the conditions that the workdir lacks, and writes the study's report.
 
     Every condition is a store of its own: the same call after an interruption trains no condition
-    twice. `search(populations by condition)` finds fixed points. Returns the measures by condition;
-    with `dry_run` only prints the cost. Raises `ValueError` for invalid settings and for a workdir
+    twice. With an executor every condition is trained and measured by one worker.
+    `search(populations by condition)` finds fixed points. Returns the measures by condition; with
+    `dry_run` only prints the cost. Raises `ValueError` for invalid settings and for a workdir
     that is in use, damaged, or of another config.
     """
     workdir = checked_workdir(workdir, study)
@@ -126,9 +164,14 @@ def run_study(
     try:
         with filelock.FileLock(workdir / "store" / "lock", timeout=0):
             claim_workdir(workdir, study, provenance(config, command, None))
-            there = sum(_is_measured(config, workdir, c) for c in conditions)
+            missing = [c for c in conditions if not _is_measured(config, workdir, c)]
+            there = len(conditions) - len(missing)
             print_found(study, there, len(conditions), "conditions")
-            measured = {c.name: _measure(config, workdir, c) for c in conditions}
+            if executor is not None:
+                _measure_on_workers(study, config, workdir, missing, executor)
+            measured = {
+                c.name: _measure(config, workdir, c, StudyProgress(c.name)) for c in conditions
+            }
             print("Writing the report", flush=True)
             _report(study, factors, config, workdir, command, measured, search)
     except filelock.Timeout:

@@ -63,13 +63,14 @@ def run(
     *,
     dry_run: bool = False,
     command: str = "rnnjax.studies.degeneracy.task_complexity.run(config, workdir)",
+    executor: Any = None,
 ) -> dict[str, xr.Dataset] | None:
     """Trains the conditions that the workdir lacks and writes the report; see `run_study`."""
     for name, value in config.fixed_points.items():
         positive_integer(f"fixed_points.{name}", value)
     return run_study(
         "task_complexity", factors(config), config, workdir, dry_run=dry_run, command=command,
-        search=lambda populations: _search(config, populations),
+        executor=executor, search=lambda populations: _search(config, populations),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from rnnjax.parametrization import InverseWidth
 from rnnjax.report import Page, Provenance
 from rnnjax.store import describe, versions
 from rnnjax.studies.grids import (
+    Call,
     cached,
     cached_value,
     device_name,
@@ -110,6 +111,7 @@ def run(
     *,
     dry_run: bool = False,
     command: str = "rnnjax.studies.latent.study.run(config, workdir)",
+    executor: Any = None,
 ) -> xr.Dataset | None:
     """Trains the runs that the workdir lacks, times an epoch at each size, and writes the report.
 
@@ -124,7 +126,7 @@ def run(
         return latent_page(results, measure_costs(setups, config, Path(workdir)), about)
 
     return train_and_report(
-        "latent", sweep, workdir, page, config, dry_run=dry_run, command=command
+        "latent", sweep, workdir, page, config, Call(dry_run, command, executor)
     )
 
 

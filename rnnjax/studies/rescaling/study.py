@@ -8,7 +8,7 @@ import xarray as xr
 import rnnjax
 from rnnjax.parametrization import InverseWidth
 from rnnjax.report import Provenance
-from rnnjax.studies.grids import report_sweep, split_names, train_and_report
+from rnnjax.studies.grids import Call, report_sweep, split_names, train_and_report
 from rnnjax.studies.launch import Config
 from rnnjax.studies.rescaling.page import rescaling_page
 from rnnjax.validate import positive_integer
@@ -53,6 +53,7 @@ def run(
     *,
     dry_run: bool = False,
     command: str = "rnnjax.studies.rescaling.study.run(config, workdir)",
+    executor: Any = None,
 ) -> xr.Dataset | None:
     """Trains the runs that the workdir lacks and writes the report.
 
@@ -62,7 +63,7 @@ def run(
     """
     return train_and_report(
         "rescaling", build_sweep(config), workdir, rescaling_page, config,
-        dry_run=dry_run, command=command,
+        Call(dry_run, command, executor),
     )  # fmt: skip
 
 

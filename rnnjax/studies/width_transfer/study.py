@@ -16,6 +16,7 @@ from rnnjax.report import Page, Provenance
 from rnnjax.store import describe
 from rnnjax.studies.grids import (
     ARMS,
+    Call,
     cached,
     cached_value,
     report_sweep,
@@ -140,6 +141,7 @@ def run(
     *,
     dry_run: bool = False,
     command: str = "rnnjax.studies.width_transfer.study.run(config, workdir)",
+    executor: Any = None,
 ) -> xr.Dataset | None:
     """Trains the runs that the workdir lacks and writes the report.
 
@@ -156,8 +158,8 @@ def run(
         return transfer_page(results, about, coordinates=checks, level=level)
 
     return train_and_report(
-        "width_transfer", sweep, workdir, page, config, dry_run=dry_run, command=command,
-        wanted=wanted_runs(sweep, config),
+        "width_transfer", sweep, workdir, page, config,
+        Call(dry_run, command, executor), wanted_runs(sweep, config),
     )  # fmt: skip
 
 

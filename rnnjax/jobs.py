@@ -1,0 +1,231 @@
+"""Jobs in other processes: any executor with futures, such as a process pool or a Dask client.
+
+An executor has `submit(function, *arguments)`, which returns a future with `done()` and `result()`.
+Those of `concurrent.futures`, and others with `add_done_callback`, report their end themselves;
+other futures are polled.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import pickle
+import queue
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from rnnjax.validate import whole
+
+__all__ = ["Job", "JobError", "Workers", "as_workers", "run_jobs"]
+
+_IN_FLIGHT = 1000
+"""Most jobs that an executor has at the same time."""
+
+_POLL = 0.2
+"""Seconds between two looks at futures that do not report their end."""
+
+_LOST = ("BrokenProcessPool", "BrokenExecutor", "KilledWorker", "TerminatedWorkerError")
+"""Errors of executors whose worker was ended."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """An executor, and how it is used. Raises `ValueError` for an object without `submit`."""
+
+    executor: Any
+    """An executor of `concurrent.futures`, a `distributed.Client`, or any object like these."""
+    resources: Any = None
+    """The `rnnjax.sweep.Resources` of a worker; by default a worker reports them."""
+    retries: int = 2
+    """How often a job that failed is submitted again. A job is not repeated after a `ValueError` or
+    `TypeError`, which it would raise again."""
+
+    def __post_init__(self):
+        if not callable(getattr(self.executor, "submit", None)):
+            raise ValueError(
+                "executor: expected an executor, such as concurrent.futures.ProcessPoolExecutor or "
+                f"distributed.Client, got {type(self.executor).__name__}"
+            )
+        whole("retries", self.retries)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The result of `function(*arguments)` on a worker."""
+        job = Job("call", "", lambda attempt: (function, arguments))
+        return next(run_jobs(self, [job]))[1]
+
+
+def as_workers(executor: Any) -> Workers | None:
+    """`Workers` as they are; those of an executor; None for None."""
+    return executor if executor is None or isinstance(executor, Workers) else Workers(executor)
+
+
+class Job(NamedTuple):
+    """A function call that any worker may make, and repeat."""
+
+    name: str
+    """Name in messages."""
+    key: str
+    """Identifies what is computed: a Dask scheduler that has the job already does not start it
+    again. Empty where every call is another job."""
+    call: Callable[[int], tuple[Callable[..., Any], tuple[Any, ...]]]
+    """Number of the attempt, from 0 -> function and arguments; both travel by pickle."""
+
+
+class JobError(RuntimeError):
+    """Jobs that failed in every attempt; all others have finished."""
+
+    def __init__(self, errors: Mapping[str, BaseException], count: int, note: str = ""):
+        self.errors = dict(errors)
+        """Name of the job -> the error of its last attempt."""
+        name, error = next(iter(self.errors.items()))
+        listed = ", ".join(map(repr, list(self.errors)[:10]))
+        super().__init__(
+            f"{len(self.errors)} of {count} jobs failed: {listed}; {name!r}: {describe(error)}"
+            f"{note}"
+        )
+
+
+def describe(error: BaseException) -> str:
+    """One line about the error of a job."""
+    if type(error).__name__ in _LOST:
+        return (
+            "its worker was ended while it ran (out of memory, killed, or a crash of the process)"
+        )
+    text = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def run_jobs(
+    workers: Workers, jobs: Iterator[Job] | list[Job], note: str = ""
+) -> Iterator[tuple[Job, Any]]:
+    """Runs all jobs; yields each with its result, in the order in which they end.
+
+    A job that fails is submitted again, up to `workers.retries` times, while the others go on. When
+    the iterator is closed, jobs that have not begun are cancelled.
+
+    Raises:
+        JobError: at the end, if jobs failed in every attempt; its message ends with `note`.
+        ValueError: what a job needs cannot be pickled.
+    """
+    flight = _Flight(workers.executor)
+    waiting = iter(jobs)
+    failed: dict[str, BaseException] = {}
+    count = 0
+    try:
+        while True:
+            for job in waiting if flight.size < _IN_FLIGHT else ():
+                count += 1
+                flight.submit(job, 0)
+                if flight.size >= _IN_FLIGHT:
+                    break
+            if not flight.size:
+                break
+            job, attempt, future = flight.next()
+            try:
+                result = future.result()
+            except Exception as error:
+                if attempt < workers.retries and _may_pass(error):
+                    flight.submit(job, attempt + 1)
+                else:
+                    failed[job.name] = error
+                continue
+            yield job, result
+    finally:
+        flight.cancel()
+    if failed:
+        raise JobError(failed, count, note) from next(iter(failed.values()))
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another attempt can succeed. Dask gives KilledWorker after attempts of its own."""
+    return not isinstance(error, ValueError | TypeError) and type(error).__name__ != "KilledWorker"
+
+
+class _Flight:
+    """The jobs that an executor has."""
+
+    def __init__(self, executor: Any):
+        self._executor = executor
+        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._jobs: dict[int, tuple[Job, int, Any]] = {}  # by id(future), which this keeps alive
+        self._polled: dict[int, Any] = {}
+
+    @property
+    def size(self) -> int:
+        """Number of jobs that have not ended."""
+        return len(self._jobs)
+
+    def submit(self, job: Job, attempt: int) -> None:
+        """Gives the executor an attempt at a job; one that it refuses counts as failed."""
+        function, arguments = job.call(attempt)
+        payload = _packed(job.name, function, arguments)
+        try:
+            future = self._submit(job, attempt, payload)
+        except RuntimeError as error:  # a pool that is broken or was shut down
+            future = concurrent.futures.Future()
+            future.set_exception(ValueError(f"executor: it takes no more jobs ({error})"))
+        key = id(future)
+        self._jobs[key] = job, attempt, future
+        if hasattr(future, "add_done_callback"):
+            future.add_done_callback(lambda ended: self._ended.put(key))
+        else:
+            self._polled[key] = future
+
+    def _submit(self, job: Job, attempt: int, payload: bytes) -> Any:
+        if not job.key or not hasattr(self._executor, "scheduler_info"):
+            return self._executor.submit(_call, payload)
+        import distributed  # the executor is its client
+
+        name = hashlib.sha256(f"{job.key} {attempt}".encode()).hexdigest()[:24]
+        future = self._executor.submit(_call, payload, key=f"rnnjax-{name}", pure=False)
+        distributed.fire_and_forget(future)  # it goes on if this process dies
+        return future
+
+    def next(self) -> tuple[Job, int, Any]:
+        """The next attempt that ends; waits for it."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                key = self._ended.get(timeout=_POLL)
+                if key in self._jobs:
+                    return self._jobs.pop(key)
+            for key, future in list(self._polled.items()):
+                if future.done():
+                    del self._polled[key]
+                    return self._jobs.pop(key)
+
+    def cancel(self) -> None:
+        """Cancels what has not begun."""
+        for _, _, future in self._jobs.values():
+            with contextlib.suppress(Exception):
+                future.cancel()
+        self._jobs.clear()
+
+
+def _packed(name: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
+    """A call in a form that says clearly what is missing where it is unpacked.
+
+    Cloudpickle, which comes with Dask, also carries classes of scripts and notebooks.
+    """
+    try:
+        if "cloudpickle" in sys.modules:
+            return sys.modules["cloudpickle"].dumps((function, arguments))
+        return pickle.dumps((function, arguments))
+    except Exception as error:
+        raise ValueError(
+            f"{name}: expected specs that can be pickled for another process, got {error}"
+        ) from None
+
+
+def _call(payload: bytes) -> Any:
+    """Makes a packed call, on a worker."""
+    try:
+        function, arguments = pickle.loads(payload)
+    except (ImportError, AttributeError) as error:
+        import platform
+
+        raise ValueError(
+            f"the worker on {platform.node()} cannot import what the job needs ({error}); install "
+            "it there, or put your own classes into a module that workers can import"
+        ) from None
+    return function(*arguments)

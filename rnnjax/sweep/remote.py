@@ -1,0 +1,159 @@
+"""Blocks that train on workers: the job of a worker, and the process that collects the blocks.
+
+A worker writes weights, states and results into a folder of its own below the store
+(`rnnjax.store.attempts`), and returns the results; this process alone writes the store.
+"""
+
+import contextlib
+import dataclasses
+import platform
+import sys
+import threading
+import uuid
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from rnnjax.devices import RemoteLanes, Resources, default_layout, remote_lanes
+from rnnjax.jobs import Job, Workers, run_jobs
+from rnnjax.processes import workers_here
+from rnnjax.store import ResultStore, digest, versions
+from rnnjax.store.attempts import (
+    Report,
+    attempt_folder,
+    read_report,
+    remove_attempts,
+    save_attempt,
+    save_error,
+)
+from rnnjax.store.earlier import begun
+from rnnjax.sweep.block import Segment
+from rnnjax.sweep.blocks import Block
+from rnnjax.sweep.compute import Kept, compute_block
+
+if TYPE_CHECKING:
+    from rnnjax.sweep.engine import Engine, Progress
+
+__all__ = ["RemoteSweep", "train_job", "train_on_workers", "worker_lanes", "worker_resources"]
+
+_ONE_BLOCK = threading.Lock()
+"""A process trains one block at a time, also where an executor gives it several threads."""
+
+
+def worker_lanes(workers: Workers, engine: "Engine") -> RemoteLanes:
+    """The lanes of a worker; raises `ValueError` for more devices than it has."""
+    resources = workers.resources
+    if resources is None:
+        resources = workers.call(worker_resources, engine.devices)
+    return remote_lanes(resources, engine.devices, engine.map_width, engine.share)
+
+
+def worker_resources(devices: int | None = None) -> Resources:
+    """What the worker that calls this has: all of its devices, or the number that is given."""
+    _use_devices(devices)
+    layout = _local_layout(None)
+    memory = layout.free_bytes
+    if layout.on_cpu:
+        memory = min([memory // workers_here(), *_dask_memory()])
+    return Resources(layout.devices[0].platform, layout.count, memory)
+
+
+def _dask_memory() -> list[int]:
+    """The memory that Dask grants this process, bytes, if it is a worker of Dask."""
+    if "distributed" not in sys.modules:
+        return []
+    try:
+        limit = sys.modules["distributed"].get_worker().memory_manager.memory_limit
+    except (ValueError, AttributeError):
+        return []
+    return [limit] if limit else []
+
+
+def _use_devices(devices: int | None) -> None:
+    """Gives JAX this number of CPU devices, if it has not started yet."""
+    if devices is not None:
+        with contextlib.suppress(RuntimeError):  # it has started, and keeps its devices
+            jax.config.update("jax_num_cpu_devices", devices)
+
+
+def _local_layout(devices: int | None, **how: Any) -> Any:
+    """The default layout of a worker, without the warning about a single CPU device."""
+    return default_layout(devices or len(jax.local_devices()), **how)
+
+
+class RemoteSweep(NamedTuple):
+    """What all blocks of a sweep have in common, for the workers."""
+
+    folder: Path
+    """The store, which all workers can reach."""
+    config: Mapping[str, Any]
+    """Description of the sweep."""
+    engine: "Engine"
+    kept: Kept
+
+
+def train_job(sweep: RemoteSweep, block: Block, attempt: str) -> tuple[str, bytes]:
+    """Trains a block on a worker; returns the attempt and its packed report.
+
+    Everything is also in the folder of the attempt, below the store. Raises `FileNotFoundError` for
+    a folder that the worker cannot reach.
+    """
+    store, engine = sweep.folder, sweep.engine
+    if not (store / "manifest.json").is_file():
+        raise FileNotFoundError(
+            f"store: expected a folder that all workers can reach, got {store}, which does not "
+            f"exist on {platform.node()}"
+        )
+    own = attempt_folder(store, block.name, attempt)
+    own.mkdir(parents=True)
+    with _ONE_BLOCK:
+        try:
+            _use_devices(engine.devices)
+            layout = _local_layout(engine.devices, map_width=engine.map_width, share=engine.share)
+            if block.begun:
+                stores = begun(store, sweep.config)
+                states = next(one for one in stores if one.epochs == block.begun)
+                block = block._replace(states=states.load(block.cells))
+            done = compute_block(block, layout, engine, sweep.kept)
+            facts = {**done.facts, "versions": versions()}
+            report = Report(block.cells, done.values, facts, digest(sweep.config))
+            return attempt, save_attempt(own, block.name, report, done.weights, done.states)
+        except Exception as error:
+            save_error(own, error)
+            raise
+
+
+def train_on_workers(
+    workers: Workers,
+    blocks: list[Block],
+    store: ResultStore,
+    sweep: RemoteSweep,
+    progress: "Progress | None",
+) -> Generator[Block, None, None]:
+    """Trains blocks on workers; yields each once it is written into the store.
+
+    Raises `JobError` at the end, if blocks failed in every attempt.
+    """
+    folder = sweep.folder.absolute()
+    sweep = sweep._replace(folder=folder, engine=dataclasses.replace(sweep.engine, executor=None))
+    hashed = digest(sweep.config)
+
+    def job(block: Block) -> Job:
+        # The scheduler may run an earlier attempt than the one that was submitted last.
+        key = digest([hashed, str(folder), block.name, block.cells.tolist(), sweep.kept.parameters])
+        return Job(block.name, key, lambda _: (train_job, (sweep, block, uuid.uuid4().hex[:12])))
+
+    by_name = {block.name: block for block in blocks}
+    note = "; finished blocks are kept: the same call tries the others again"
+    for done, (attempt, content) in run_jobs(workers, map(job, blocks), note):
+        block, report = by_name[done.name], read_report(content)
+        store.adopt(block.name, attempt_folder(folder, block.name, attempt), report)
+        if progress is not None:
+            taken = np.asarray(report.values["steps_taken"])
+            steps = block.runs * block.setup.recipe.steps
+            progress.advance(block, Segment(block.setup, int(taken.sum()), steps))
+        yield block
+    remove_attempts(folder, set(by_name))

@@ -1,0 +1,237 @@
+"""Blocks that train on workers: the same store as in one process, whatever fails on the way."""
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import chex
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+import rnnjax
+import tiny
+from rnnjax import Engine, Sweep, load_results, run_sweep
+from rnnjax.devices import Resources
+from rnnjax.jobs import JobError, Workers
+from rnnjax.processes import LocalExecutor
+from rnnjax.store import StoreError, load_weights
+from rnnjax.store.attempts import failed_attempts, left_attempts
+from rnnjax.studies.status import damages
+from rnnjax.sweep import MemoryStore, remote
+from rnnjax.tasks import DelayedCue
+
+PAIRS = Engine(block_runs=2)
+HERE = Path(__file__).parent
+
+
+def grid(**axes):
+    return tiny.sweep("delayed_match", {"learning_rate": (0.3,), "seed": range(6), **axes})
+
+
+@dataclasses.dataclass(frozen=True)
+class Poison(DelayedCue):
+    """A task that ends the worker process in which it is compiled."""
+
+    def sample(self, key):
+        if multiprocessing.parent_process() is not None:
+            os._exit(1)
+        return super().sample(key)
+
+
+def compile_fast():
+    """As in the processes that run the tests."""
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+def same(path, whole, kept):
+    """Checks results, markers and weights against a store that one process made."""
+    xr.testing.assert_identical(load_results(path).drop_vars("seconds"), whole.drop_vars("seconds"))
+    names = [sorted(file.name for file in (at / "blocks").iterdir()) for at in (path, kept)]
+    assert names[0] == names[1]
+    cells = np.argwhere(whole["status"].values > 0).tolist()
+    chex.assert_trees_all_equal(load_weights(path, cells), load_weights(kept, cells))
+    assert not (path / "attempts").exists()
+    assert list(damages(path)) == []
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "store"
+    return run_sweep(grid(), path, engine=PAIRS, keep_parameters=True), path
+
+
+def in_threads(executor=None, **how):
+    executor = executor or concurrent.futures.ThreadPoolExecutor(2)
+    return dataclasses.replace(PAIRS, executor=Workers(executor, **how))
+
+
+@pytest.mark.slow
+def test_threads_give_the_same_store(whole, tmp_path):
+    steps, seen = [], []
+
+    class Counter:
+        def begin(self, blocks, finished, found):
+            pass
+
+        def advance(self, block, segment):
+            steps.append((segment.steps, segment.done))
+
+        def end(self):
+            pass
+
+    run_sweep(
+        grid(), tmp_path / "store", engine=in_threads(), keep_parameters=True, progress=Counter(),
+        after_block=lambda found: seen.append(int((found["status"] > 0).sum())),
+    )  # fmt: skip
+    same(tmp_path / "store", *whole)
+    assert steps == [(40, 40)] * 3
+    assert seen == [2, 4, 6]
+
+
+@pytest.mark.slow
+def test_what_fails_on_a_worker_is_tried_again(whole, tmp_path, monkeypatch):
+    compute, calls = remote.compute_block, []
+
+    def fails_first(block, *arguments):
+        calls.append(block.name)
+        if calls.count(block.name) == 1:
+            raise OSError(28, "No space left on device")
+        return compute(block, *arguments)
+
+    monkeypatch.setattr(remote, "compute_block", fails_first)
+    path = tmp_path / "store"
+    with pytest.raises(JobError, match=r"3 of 3 jobs failed.*No space left.*finished blocks"):
+        run_sweep(grid(), path, engine=in_threads(retries=0), keep_parameters=True)
+    assert len(failed_attempts(path)) == 3
+    calls.clear()
+    run_sweep(grid(), path, engine=in_threads(), keep_parameters=True)
+    assert len(calls) == 6
+    same(path, *whole)
+
+
+def abandoned(path, monkeypatch):
+    """The attempts in a store whose process ended when the first block came back."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rnnjax.store.results.ResultStore.adopt", stop)
+    with (
+        concurrent.futures.ThreadPoolExecutor(1) as threads,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        run_sweep(grid(), path, engine=in_threads(threads), keep_parameters=True)
+    monkeypatch.undo()
+    assert left_attempts(path) == []  # threads finish what they have begun
+    return sorted((path / "attempts").iterdir())
+
+
+@pytest.mark.slow
+def test_blocks_that_workers_left_are_found(whole, tmp_path, monkeypatch):
+    """As after the end of the process that collects them: whole ones count, others do not."""
+    path = tmp_path / "store"
+    left = abandoned(path, monkeypatch)
+    assert len(left) >= 1
+    trained = []
+    run_sweep(
+        grid(), path, engine=PAIRS, keep_parameters=True,
+        after_block=lambda found: trained.append(1),
+    )  # fmt: skip
+    assert len(trained) == 3 - len(left)
+    same(path, *whole)
+
+
+@pytest.mark.slow
+def test_damaged_reports_and_weights_are_trained_again(whole, tmp_path, monkeypatch):
+    path = tmp_path / "store"
+    first, *others = abandoned(path, monkeypatch)
+    report = first / "report.npz"
+    content = bytearray(report.read_bytes())
+    content[len(content) // 2] ^= 1
+    report.write_bytes(content)
+    for folder in others:
+        file = max((f for f in folder.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+        if file.name != "report.npz":
+            file.write_bytes(file.read_bytes()[:-1])
+    run_sweep(grid(), path, engine=PAIRS, keep_parameters=True)
+    xr.testing.assert_identical(
+        load_results(path).drop_vars("seconds"), whole[0].drop_vars("seconds")
+    )
+    assert list(damages(path)) == []
+
+
+@pytest.mark.slow
+def test_processes_of_this_machine_and_a_poison_block(whole, tmp_path):
+    tasks = {"good": tiny.TASKS["delayed_match"], "bad": Poison(2, 3, 2)}
+    path = tmp_path / "both"
+    both = Sweep(
+        cell=tiny.CELL, recipe=tiny.recipe(), evaluation_trials=tiny.TRIALS,
+        axes={"task": tasks, "learning_rate": (0.3,), "seed": range(6)},
+    )  # fmt: skip
+    with LocalExecutor(2) as executor:
+        engine = dataclasses.replace(PAIRS, executor=Workers(executor, retries=1))
+        run_sweep(grid(), tmp_path / "store", engine=engine, keep_parameters=True)
+        with pytest.raises(JobError, match="3 of 6 jobs failed: 'bad-.*worker was ended") as error:
+            run_sweep(both, path, engine=engine)
+    assert all(name.startswith("bad") for name in error.value.errors)
+    same(tmp_path / "store", *whole)
+    finished = load_results(path)["status"].values > 0
+    assert finished.all(axis=(1, 2)).tolist() == [True, False]
+
+
+@pytest.mark.slow
+def test_a_spawned_pool_gives_the_same_store(whole, tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, spawn, compile_fast) as executor:
+        few = rnnjax.train_population(
+            tiny.TASKS["delayed_match"], tiny.CELL, tiny.recipe(), seeds=6, learning_rate=0.3,
+            evaluation_trials=tiny.TRIALS, store=tmp_path / "store",
+            engine=dataclasses.replace(PAIRS, executor=executor),
+        )  # fmt: skip
+    assert len(few) == 6
+    same(tmp_path / "store", *whole)
+
+
+def test_wrong_uses_are_named(tmp_path):
+    threads = concurrent.futures.ThreadPoolExecutor(1)
+    for store, got in ((None, "none"), (MemoryStore(), "a MemoryStore")):
+        with pytest.raises(ValueError, match=f"^executor: expected a folder as store.*got {got}"):
+            run_sweep(grid(), store, engine=Engine(executor=threads))
+    small = Workers(threads, resources=Resources("cpu", 1, 1000))
+    with pytest.raises(ValueError, match=r"^hidden: expected networks that fit.* 1,000 bytes free"):
+        run_sweep(grid(), tmp_path / "small", engine=Engine(executor=small))
+    with pytest.raises(ValueError, match="^devices: expected at most 1 on a worker, got 2"):
+        run_sweep(grid(), tmp_path / "few", engine=Engine(executor=small, devices=2))
+    with pytest.raises(ValueError, match="^executor: expected an executor"):
+        Engine(executor="local:2")
+    with pytest.raises(ValueError, match="^workers: expected at most"):
+        LocalExecutor(10_000)
+
+
+def test_the_core_imports_no_cluster():
+    code = (
+        "import sys, rnnjax; from rnnjax import run_sweep, analysis, metrics; "
+        "print([m for m in sys.modules if m.partition('.')[0] in ('dask', 'distributed')])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_a_store_in_use_is_refused_to_workers_too(tmp_path):
+    path = tmp_path / "store"
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        engine = dataclasses.replace(PAIRS, executor=threads)
+
+        def again(found):
+            with pytest.raises(StoreError, match="in use"):
+                run_sweep(grid(), path, engine=engine)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(grid(), path, engine=engine, after_block=again)
