@@ -1,10 +1,11 @@
 """The command line that all studies share: flags, presets, config files."""
 
 import importlib
+import importlib.util
 
 import pytest
 
-from commands import EXPERIMENTS, call
+from commands import EXPERIMENTS, call, refused
 from rnnjax.studies.catalog import STUDIES
 from rnnjax.studies.console import FAILED
 from rnnjax.studies.grids import text_table
@@ -84,3 +85,29 @@ def test_a_config_file_of_ones_own(tmp_path, capsys):
 def test_tables_of_text_are_aligned():
     lines = text_table([("", "N"), ("a name", "8"), ("b", "1000")]).splitlines()
     assert lines == ["           N", "a name     8", "b       1000"]
+
+
+@pytest.mark.parametrize(
+    ("study", "value", "named"),
+    [
+        ("lr_collapse", "local", "expected local:N"),
+        ("lr_collapse", "local:two", "with a number N, got 'local:two'"),
+        ("lr_collapse", "local:0", "at least 1, got 0"),
+        ("lr_collapse", "slurm:4", "got 'slurm:4'"),
+        ("lr_collapse", "dask:nothing.json", "got nothing.json, which does not exist"),
+        ("memory_demand", "local:2", "memory_demand runs in this process alone"),
+    ],
+)
+def test_executors_that_do_not_exist_are_named(study, value, named, tmp_path, capsys):
+    error = refused(study, ("--config=smoke", f"--executor={value}"), tmp_path / "new", capsys)
+    assert error.startswith("error: executor: ")
+    assert named in error
+
+
+def test_dask_that_is_not_installed_is_named(tmp_path, capsys, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda n: None if n == "distributed" else find(n)
+    )
+    error = refused("lr_collapse", ("--executor=dask:file",), tmp_path / "new", capsys)
+    assert "pip install 'rnnjax[cluster]'" in error

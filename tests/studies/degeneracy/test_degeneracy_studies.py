@@ -1,13 +1,16 @@
 """The degeneracy studies as users run them: presets, flags, resumption, the summary."""
 
+import concurrent.futures
 import shutil
 
 import pytest
+import xarray as xr
 
 from commands import call, refused, rnnjax, settings
 from commands import study as module_of
-from rnnjax.store import read_checked, write_checked
+from rnnjax.store import load_results, read_checked, write_checked
 from rnnjax.studies.degeneracy import conditions
+from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
 STUDIES = tuple(DEGENERACY_ARROWS)
@@ -156,6 +159,17 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     page = (tmp_path / "summary" / "report.md").read_text()
     assert "of 12 arrows" in page
     assert " nan" not in page.lower()
+    config = settings("task_complexity", "smoke")
+    config.dsa.update(components=(2,), delays=(1,), order=4)
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        module_of("task_complexity").run(config, tmp_path / "there", executor=threads)
+    for file in (workdir / "measures").glob("[!.]*.nc"):
+        there = read_measures(tmp_path / "there" / "measures" / file.name)
+        xr.testing.assert_identical(read_measures(file).drop_attrs(), there.drop_attrs())
+    for store in (workdir / "store").glob("*/manifest.json"):
+        stores = (store.parent, tmp_path / "there" / "store" / store.parent.name)
+        one, other = (load_results(path).drop_vars("seconds") for path in stores)
+        xr.testing.assert_identical(one, other)
 
 
 @pytest.mark.parametrize("study", STUDIES)
