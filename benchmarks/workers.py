@@ -1,0 +1,136 @@
+"""Training on workers: throughput against one process, and the work of the process that collects.
+
+    python benchmarks/workers.py
+
+Run it on an idle machine. See benchmarks/README.md.
+"""
+
+import argparse
+import concurrent.futures
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import script
+from machine import describe
+
+import rnnjax
+from rnnjax import Engine, Sweep, run_sweep
+from rnnjax.devices import all_devices, available_cores
+from rnnjax.processes import LocalExecutor
+from rnnjax.store import versions
+from rnnjax.store.attempts import Report, pack_report
+from rnnjax.studies.launch import run_in_parallel_on_cpu
+from rnnjax.sweep import FIELDS, remote
+from rnnjax.sweep.compute import Computed
+
+RUNS = 2
+"""Runs per block."""
+
+
+def training(blocks: int, epochs: int) -> Sweep:
+    """Blocks of two runs of 64 units."""
+    return Sweep(
+        rnnjax.tasks.flip_flop(3, p=0.3, steps=50), rnnjax.cells.rate(64),
+        rnnjax.Recipe(epochs=epochs, batch=50),
+        axes={"learning_rate": (1e-3,), "seed": range(RUNS * blocks)}, evaluation_trials=50,
+    )  # fmt: skip
+
+
+def seconds(sweep: Sweep, engine: Engine) -> float:
+    """Time of a whole sweep into a new folder, whose programs are compiled already."""
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        run_sweep(sweep, Path(folder) / "store", engine=engine)
+        return time.perf_counter() - begin
+
+
+def throughput(repeats: int, blocks: int, epochs: int) -> dict[str, Any]:
+    """One process with a device per core against one worker per core, in alternation."""
+    sweep, cores = training(blocks, epochs), available_cores()
+    here = Engine(block_runs=RUNS)
+    found: dict[str, list[float]] = {"here": [], "workers": []}
+    with LocalExecutor(cores) as executor:
+        there = Engine(block_runs=RUNS, executor=executor)
+        for engine in (here, there):  # compiles; every worker takes part
+            seconds(training(2 * cores, epochs), engine)
+        for _ in range(repeats):
+            for name, engine in (("here", here), ("workers", there)):
+                found[name].append(seconds(sweep, engine))
+    one, many = (statistics.median(found[name]) for name in ("here", "workers"))
+    print(f"{blocks} blocks: one process {one:.2f} s, {cores} workers {many:.2f} s: "
+          f"{one / many:.2f} of its throughput")  # fmt: skip
+    return {"blocks": blocks, "epochs": epochs, "workers": cores, "seconds": found,
+            "ratio": one / many}  # fmt: skip
+
+
+def ones(runs: int, steps: int) -> dict[str, np.ndarray]:
+    """Results of some runs."""
+    values: dict[str, np.ndarray] = {n: np.ones(runs, kind) for n, (kind, _) in FIELDS.items()}
+    return {**values, "loss": np.ones((runs, steps), "f4")}
+
+
+def invent(block: Any, layout: Any, engine: Any, kept: Any) -> Computed:
+    """The results of a block that takes no time."""
+    return Computed(ones(block.runs, len(kept.steps)), {"seconds": 0.0}, None, None)
+
+
+def collecting(blocks: int) -> dict[str, Any]:
+    """Time per block of the collecting process, with blocks that take no time to train."""
+    rates = tuple(np.linspace(0.001, 0.1, max(blocks * RUNS // 20, 1)).tolist())
+    sweep = training(10, 500).with_axes(learning_rate=rates)
+    moments, computed = [time.perf_counter()], remote.compute_block
+    remote.compute_block = invent
+    try:
+        with (
+            concurrent.futures.ThreadPoolExecutor(1) as threads,
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            run_sweep(
+                sweep, Path(folder) / "store", engine=Engine(block_runs=RUNS, executor=threads),
+                after_block=lambda _: moments.append(time.perf_counter()),
+            )  # fmt: skip
+    finally:
+        remote.compute_block = computed
+    each, quarter = 1000 * np.diff(moments)[1:], max(blocks // 4, 1)
+    first, last = float(np.median(each[:quarter])), float(np.median(each[-quarter:]))
+    report = Report(np.zeros((RUNS, 2), int), ones(RUNS, 500), {}, "0" * 64)
+    content = pack_report(report)
+    print(f"{len(each) + 1} blocks: {first:.1f} ms per block at first, {last:.1f} ms at the end")
+    print(f"{len(content) / RUNS:,.0f} bytes per network return")
+    return {
+        "blocks": len(each) + 1, "first_ms": first, "last_ms": last,
+        "total_s": moments[-1] - moments[0], "bytes_per_network": len(content) / RUNS,
+    }  # fmt: skip
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = script.Parser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each kind")
+    parser.add_argument("--blocks", type=int, default=16, help="blocks of a timed run")
+    parser.add_argument("--epochs", type=int, default=1000, help="training steps of a run")
+    parser.add_argument("--collected", type=int, default=2000, help="blocks that are collected")
+    parser.add_argument("--out", type=Path, default=script.RESULTS, help="folder of the record")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measures, prints and writes the record."""
+    given = options()
+    script.writable_folder(given.out)
+    run_in_parallel_on_cpu()
+    record = {
+        "benchmark": "workers", "command": "python benchmarks/workers.py",
+        "machine": describe(all_devices()), "versions": versions(),
+        "throughput": throughput(given.repeats, given.blocks, given.epochs),
+        "collecting": collecting(given.collected),
+    }  # fmt: skip
+    print(f"Record: {script.save_record(record, given.out)}")
+
+
+if __name__ == "__main__":
+    script.run_main(main)
