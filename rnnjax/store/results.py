@@ -6,12 +6,13 @@
     STORE/blocks/*.json    one marker per finished block, written after its data: cells, times, and
                            a digest of every variable's values
     STORE/parameters/      weights, one orbax checkpoint per block, on request
+    STORE/running/         states of blocks in training, until their markers are written
     STORE/lock             held, by the system's own file lock, while a process writes
 
 A cell is finished if and only if a marker names it: data that a process wrote before it died, but
 without the marker, are read as not run and are written again. Files are replaced as a whole, so a
-killed process loses only its current block. The system flushes data in its own time, so a power cut
-may damage the latest block; the digests detect that.
+killed process loses only what it has computed since the last state of its current block. The system
+flushes data in its own time, so a power cut may damage the latest block; the digests detect that.
 
 Opening a store for writing restores a lost or damaged manifest, where all markers name the same
 config, and lost or damaged metadata of zarr. An error about anything else lists the files to
@@ -60,6 +61,7 @@ from rnnjax.store.restoring import (
     restored_metadata,
     write_metadata_digest,
 )
+from rnnjax.store.running import Running, remove_finished, remove_running, running_of
 from rnnjax.store.scatter import canonical, scatter
 from rnnjax.store.states import save_state
 
@@ -134,7 +136,9 @@ class ResultStore:
         self._same = not self._more and len(set(grids)) == 1
         if read_markers(self.path):
             self._checked = self._read_or_restore()
+            remove_finished(self.path, manifest["config"], self._checked["status"].values != 0)
             return
+        remove_finished(self.path, manifest["config"])
         self._require_blocks()
         if self._same:
             self._begin()
@@ -304,6 +308,10 @@ class ResultStore:
         stores = begun(self.path, self._config)
         return next(states for states in stores if states.epochs == epochs).load(cells)
 
+    def running(self) -> Running | None:
+        """Where the states of blocks in training are kept."""
+        return running_of(self.path, self._config)
+
     def write(
         self,
         name: str,
@@ -319,7 +327,7 @@ class ResultStore:
         has grown; the marker also holds the `facts`.
         """
         self.prepare()
-        at = self._places()
+        at, block = self._places(), name
         if at is not None or self._manifest.get("grids"):
             cells = cells if at is None else at.cells(cells)
             name = f"{name}-{digest([self._manifest['hash'], cells.tolist()])[:8]}"
@@ -332,6 +340,7 @@ class ResultStore:
             if states is not None:
                 facts = {"state": save_state(self.path, name, states), **facts}
             self._write(file, cells, values, facts)
+            remove_running(self.path, block)
         except OSError as error:
             raise _without_access(self.path, error) from None
 

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict, config_flags
 from rnnjax.studies.catalog import Study
 from rnnjax.studies.compilation import use_compilation_cache
 from rnnjax.studies.console import command_line, print_error
+from rnnjax.studies.limit import without_limit
 from rnnjax.validate import one_of
 
 __all__ = ["Config", "run_in_parallel_on_cpu", "start"]
@@ -29,7 +30,7 @@ __all__ = ["Config", "run_in_parallel_on_cpu", "start"]
 Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
 
-_FLAGS = ("config", "workdir", "dry_run", "compilation_cache", "help")
+_FLAGS = ("config", "workdir", "dry_run", "time_limit", "compilation_cache", "help")
 
 
 def start(study: Study, arguments: Sequence[str]) -> None:
@@ -37,7 +38,7 @@ def start(study: Study, arguments: Sequence[str]) -> None:
 
     Raises the `ValueError` or `OSError` of the study.
     """
-    arguments = list(arguments)
+    arguments = without_limit(arguments)
     given = _parse(study, arguments)
     run = study.run
     if isinstance(run, str):

@@ -14,18 +14,29 @@ import xarray as xr
 
 from rnnjax.cells import UnrolledCell
 from rnnjax.devices import Layout, default_layout
+from rnnjax.stopping import until_due
 from rnnjax.store import ResultStore, Sink
+from rnnjax.store.running import Running
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import Ahead, ProgramKey, blocks_ahead
 from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import BlockResult, Segment, Transfer, train_block
 from rnnjax.sweep.blocks import Block, begun, block_name, found, unfinished
+from rnnjax.sweep.checkpoints import BlockCheckpoints, identity
 from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.results import LossRecord, empty_results, thinned
 from rnnjax.sweep.sizing import runs_per_save, segment_steps, shrinking_rule
 from rnnjax.training import Hyper
-from rnnjax.validate import flag, fraction, instance_of, one_of, positive_integer, whole
+from rnnjax.validate import (
+    finite_positive,
+    flag,
+    fraction,
+    instance_of,
+    one_of,
+    positive_integer,
+    whole,
+)
 
 __all__ = ["Block", "Engine", "Progress", "block_programs", "plan", "run_sweep", "sweep_config"]
 
@@ -68,6 +79,9 @@ class Engine:
     keep_state: bool = False
     """Whether a folder also keeps the states of training (weights, optimizer, all losses), so that
     a later call with more epochs goes on from there."""
+    checkpoint_minutes: float | None = 10
+    """Minutes after which a folder keeps the state of the block in training, again and again, so
+    that an interruption loses no more; None to keep finished blocks only."""
 
     def __post_init__(self):
         if self.ahead is not None:
@@ -80,6 +94,8 @@ class Engine:
         if self.compact is not None:
             flag("compact", self.compact)
         flag("keep_state", self.keep_state)
+        if self.checkpoint_minutes is not None:
+            finite_positive("checkpoint_minutes", self.checkpoint_minutes)
         positive_integer("points", self.points)
         fraction("memory_share", self.memory_share, open_below=True)
         one_of("share", self.share, ("runs", "units"))
@@ -195,7 +211,7 @@ def run_sweep(
             stack.callback(progress.end)
         ahead = stack.enter_context(Ahead(blocks_ahead(layout, engine.ahead)))
         programs = [block_programs(block, layout, engine) for block in blocks]
-        for number, block in enumerate(blocks):
+        for number, block in enumerate(until_due("blocks", blocks)):
             if progress is not None and not ahead.ready(programs[number]):
                 progress.compile(block)
             ahead.prepare(programs[number:])
@@ -256,6 +272,24 @@ def block_programs(block: Block, layout: Layout, engine: Engine) -> ProgramKey:
     return ProgramKey(block.setup, layout, layout.padded(max(block.size, block.runs)), segment)
 
 
+def _checkpoints(
+    block: Block,
+    programs: ProgramKey,
+    engine: Engine,
+    keep_parameters: bool,
+    running: Running | None,
+) -> BlockCheckpoints | None:
+    """The checkpoints of a block; None where there is no folder for them."""
+    if running is None or engine.checkpoint_minutes is None:
+        return None
+    keeps = keep_parameters, engine.keep_state
+    what = identity(block, programs.layout, programs.segment, engine.compact, keeps)
+    steps = block.setup.recipe.steps
+    return BlockCheckpoints(
+        running.block(block.name, what, block.cells, steps), engine.checkpoint_minutes
+    )
+
+
 def _run_block(
     block: Block,
     sink: Sink,
@@ -268,8 +302,8 @@ def _run_block(
     begin = time.time()
     if block.begun:
         block = block._replace(states=sink.load_states(block.cells, block.begun))
-    result = _train_within_memory(block, layout, engine, progress, keep_parameters)
-    seconds = time.time() - begin
+    result = _train_within_memory(block, layout, engine, progress, keep_parameters, sink.running())
+    seconds = time.time() - begin + float(result.values.get("seconds", np.zeros(1)).sum())
     values = dict(result.values)
     values["seconds"] = np.full(block.runs, seconds / block.runs, "f4")
     values["loss"] = thinned(result.losses, template["step"].values)
@@ -291,14 +325,20 @@ def _train_within_memory(
     engine: Engine,
     progress: Progress | None,
     keep_parameters: bool,
+    running: Running | None = None,
 ) -> BlockResult:
-    """Trains a block; splits it in two, repeatedly, where the device runs out of memory."""
+    """Trains a block, with checkpoints where it is `running` in a folder; splits it in two,
+    repeatedly, where the device runs out of memory.
+    """
     setup, programs = block.setup, block_programs(block, layout, engine)
     try:
         return train_block(
             setup, block.hyper, layout,
             size=programs.size,
-            transfer=Transfer(keep_parameters, engine.keep_state, block.states),
+            transfer=Transfer(
+                keep_parameters, engine.keep_state, block.states,
+                _checkpoints(block, programs, engine, keep_parameters, running),
+            ),
             segment=programs.segment,
             shrinks=shrinking_rule(setup, layout, engine.compact),
             on_segment=None if progress is None else lambda s: progress.advance(block, s),
@@ -319,6 +359,7 @@ def _train_within_memory(
         for side, part in (("a", slice(half)), ("b", slice(half, None)))
     ]
     first, second = (
-        _train_within_memory(part, layout, engine, progress, keep_parameters) for part in parts
+        _train_within_memory(part, layout, engine, progress, keep_parameters, running)
+        for part in parts
     )
     return jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)

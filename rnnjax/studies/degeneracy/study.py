@@ -17,6 +17,7 @@ from rnnjax.analysis import (
     degeneracy,
 )
 from rnnjax.report import write_report
+from rnnjax.stopping import until_due
 from rnnjax.store import DamageError, digest, read_manifest
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
@@ -128,7 +129,9 @@ def run_study(
             claim_workdir(workdir, study, provenance(config, command, None))
             there = sum(_is_measured(config, workdir, c) for c in conditions)
             print_found(study, there, len(conditions), "conditions")
-            measured = {c.name: _measure(config, workdir, c) for c in conditions}
+            measured = {
+                c.name: _measure(config, workdir, c) for c in until_due("conditions", conditions)
+            }
             print("Writing the report", flush=True)
             _report(study, factors, config, workdir, command, measured, search)
     except filelock.Timeout:
