@@ -39,7 +39,7 @@ class _Request:
     keeping: int = 0
     """Blocks in training that save their state when they stop."""
     saving: int = 0
-    """Those that are saving it."""
+    """Those that are saving it, or their results."""
 
 
 _request = _Request()
@@ -99,10 +99,11 @@ def stoppable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def saving() -> Iterator[None]:
-    """The context in which a state is saved before a stop."""
+    """The context in which a state or a finished block is saved, before any stop."""
     _request.saving += 1
     try:
-        yield
+        with stoppable():
+            yield
     finally:
         _request.saving -= 1
 
@@ -113,7 +114,7 @@ def keeps() -> bool:
 
 
 def saves() -> bool:
-    """Whether a state is being saved before a stop."""
+    """Whether a state or a finished block is being saved."""
     return _request.saving > 0
 
 

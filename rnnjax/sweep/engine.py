@@ -14,7 +14,7 @@ import xarray as xr
 
 from rnnjax.cells import UnrolledCell
 from rnnjax.devices import Layout, default_layout
-from rnnjax.stopping import until_due
+from rnnjax.stopping import saving, until_due
 from rnnjax.store import ResultStore, Sink
 from rnnjax.store.running import Running
 from rnnjax.sweep import cost
@@ -312,11 +312,12 @@ def _run_block(
         if result.held_out_loss is not None:
             held_out_loss = result.held_out_loss
         values["held_out_loss"] = held_out_loss
-    sink.write(
-        block.name, block.cells, values, result.weights, result.states,
-        started=begin, seconds=round(seconds, 3), device=layout.devices[0].device_kind,
-        devices=len(layout.devices), map_width=layout.map_width, share=layout.share,
-    )  # fmt: skip
+    with saving():  # a signal of a batch system does not cost the block now
+        sink.write(
+            block.name, block.cells, values, result.weights, result.states,
+            started=begin, seconds=round(seconds, 3), device=layout.devices[0].device_kind,
+            devices=len(layout.devices), map_width=layout.map_width, share=layout.share,
+        )  # fmt: skip
 
 
 def _train_within_memory(
