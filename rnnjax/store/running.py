@@ -38,6 +38,7 @@ __all__ = [
     "Running",
     "RunningBlock",
     "Underway",
+    "damaged_checkpoints",
     "read_checkpoint",
     "remove_finished",
     "remove_running",
@@ -298,3 +299,19 @@ def underway(store: Path) -> list[Underway]:
                 networks, steps = len(about["cells"]), int(about["steps"])
                 found.append(Underway(name, networks, saved[-1].step, steps, when))
     return found
+
+
+def damaged_checkpoints(store: Path) -> Iterator[str]:
+    """A sentence for each damaged checkpoint of a block in training."""
+    for folder, about in _folders(store):
+        with contextlib.suppress(FileNotFoundError):  # the block has just ended
+            if about is None and folder.exists():
+                yield (
+                    f"store: {folder / _ABOUT} is missing or damaged; the command that made the "
+                    "store begins this block anew"
+                )
+            for one in _checkpoints(folder):
+                try:
+                    _verify(one)
+                except DamageError as error:
+                    yield f"{error}; the command that made the store passes it over"

@@ -10,9 +10,10 @@ import pytest
 import xarray as xr
 
 import tiny
-from rnnjax import Engine, run_sweep, stopping
+from rnnjax import Engine, Sweep, cells, run_sweep, stopping
 from rnnjax.store import StoreError, load_weights
 from rnnjax.store.running import underway
+from rnnjax.studies.status import damages
 from rnnjax.sweep import OutOfTime, checkpoints, time_limit
 
 OFTEN = Engine(checkpoint_minutes=1e-9, segment=5)
@@ -118,7 +119,20 @@ def test_a_block_that_goes_on_equals_the_undisturbed_one(case, at_once, tmp_path
 
 
 @pytest.mark.slow
-def test_runs_that_go_on_from_fewer_epochs_and_runs_that_share_their_units(at_once, tmp_path):
+def test_units_that_devices_share(at_once, tmp_path):
+    axes = {"learning_rate": (0.03, 0.3), "seed": (0, 1)}
+    cell = cells.latent(21, rank=2)
+    sweep = Sweep(tiny.TASKS["delayed_cue"], cell, tiny.recipe("adam"), axes, tiny.TRIALS)
+    engine = engine_of(share="units")
+    whole = run_sweep(sweep, engine=engine)
+    interrupted(sweep, tmp_path, engine, 2)
+    assert interrupted(sweep, tmp_path, engine, 0) == [15]
+    assert interrupted(sweep, tmp_path, engine_of(), 0) == [5]  # sums of another order
+    same(run_sweep(sweep, tmp_path, engine=engine), whole)
+
+
+@pytest.mark.slow
+def test_runs_that_go_on_from_fewer_epochs(at_once, tmp_path):
     engine = engine_of(keep_state=True)
     for place in ("store", "whole"):
         run_sweep(tiny.sweep("delayed_match", epochs=10), tmp_path / place, engine=engine)
@@ -163,6 +177,12 @@ def test_a_block_of_other_settings_begins_anew(at_once, tmp_path):
     assert saved(path) == kept  # those of the first call can still be used
     assert interrupted(sweep, path, engine_of(devices=1), 0) == [15]  # has no effect on a bit
     assert underway(path)[0][1:4] == (4, 10, tiny.STEPS)
+    assert not list(damages(path))
+    content = bytearray(kept[0].read_bytes())
+    content[-9] ^= 1
+    kept[0].write_bytes(content)
+    (found,) = damages(path)
+    assert str(kept[0]) in found
 
 
 @pytest.mark.slow
