@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import threading
+import time
 
 import chex
 import numpy as np
@@ -174,6 +176,9 @@ def test_a_block_of_other_settings_begins_anew(at_once, tmp_path):
     kept = saved(path)
     for other in (engine_of(map_width="all"), engine_of(keep_state=True)):
         assert interrupted(sweep, path, other, 0) == [5]
+    every = tmp_path / "side by side"
+    interrupted(sweep, every, engine_of(map_width="all"), 1)
+    assert interrupted(sweep, every, engine_of(map_width=2), 0) == [5]
     assert saved(path) == kept  # those of the first call can still be used
     assert interrupted(sweep, path, engine_of(devices=1), 0) == [15]  # has no effect on a bit
     assert underway(path)[0][1:4] == (4, 10, tiny.STEPS)
@@ -230,7 +235,9 @@ def test_links_and_arrays_that_declare_too_much_are_refused(at_once, tmp_path, r
     interrupted(sweep, path, OFTEN, 1)
     (folder,) = (path / "running").iterdir()
     (file,) = saved(path)
-    content = file.read_bytes().replace(b"'shape': (4, 5), ", b"'shape': (4, 5555),")
+    declared, larger = b"(4, 5), }           ", b"(4, 555555555555), }"  # 9 terabytes
+    assert len(declared) == len(larger) and declared in file.read_bytes()
+    content = file.read_bytes().replace(declared, larger)
     name = f"{file.name[:18]}{hashlib.sha256(content).hexdigest()}.npz"
     file.unlink()
     (folder / name).write_bytes(content)
@@ -243,13 +250,20 @@ def test_links_and_arrays_that_declare_too_much_are_refused(at_once, tmp_path, r
 
 
 @pytest.mark.slow
-def test_a_thread_writes_while_training_goes_on_and_leaves_nothing(tmp_path):
+def test_a_thread_writes_while_training_goes_on_and_leaves_nothing(tmp_path, monkeypatch):
+    def slow(*arguments):
+        time.sleep(0.1)
+        write(*arguments)
+
+    write = checkpoints.write_checkpoint
+    monkeypatch.setattr(checkpoints, "write_checkpoint", slow)
     path, sweep = tmp_path / "store", tiny.sweep("delayed_match")
     whole, written = run_sweep(sweep, engine=OFTEN), []
     watched = DiesAfter(99)
     watched.advance = lambda block, segment: written.append(len(saved(path)))
     same(run_sweep(sweep, path, engine=engine_of(segment=1), progress=watched), whole)
     assert len(written) == tiny.STEPS
+    assert all(thread.name != "checkpoint" for thread in threading.enumerate())
     assert not (path / "running").exists()
     same(run_sweep(sweep, tmp_path / "none", engine=Engine(checkpoint_minutes=None)), whole)
     with pytest.raises(ValueError, match="^checkpoint_minutes: expected"):
@@ -289,8 +303,10 @@ def test_a_time_limit_stops_between_segments_and_the_same_call_goes_on(at_once, 
     with pytest.raises(OutOfTime), time_limit(1e-6):
         run_sweep(sweep, path, engine=engine)
     same(run_sweep(sweep, path, engine=engine), whole)
-    with pytest.raises(OutOfTime), time_limit(1e-6):
-        run_sweep(sweep, engine=engine)  # in memory too
+    with pytest.raises(OutOfTime):
+        run_sweep(sweep, engine=engine, progress=progress)  # in memory too
+    stopping.withdraw()
+    assert steps[6:] == [5, 10]
     with time_limit(60):
         same(run_sweep(sweep, engine=engine), whole)
     with pytest.raises(ValueError, match="^seconds: expected"), time_limit(0):
