@@ -124,7 +124,7 @@ def test_what_a_worker_cannot_import_is_named(monkeypatch):
         results(Here(), [job("a")])
 
 
-@pytest.mark.parametrize("executor", [3, "local:2", object()], ids=str)
+@pytest.mark.parametrize("executor", [3, "local:2", object()], ids=["int", "text", "object"])
 def test_other_objects_are_refused(executor):
     with pytest.raises(ValueError, match="^executor: expected an executor"):
         as_workers(executor)

@@ -19,7 +19,7 @@ ROOT = Path(rnnjax.__file__).parent.parent
 
 FLOORS = {
     "typing": 0, "validate": 0,
-    "devices": 1, "spacing": 1, "arrays": 1,
+    "devices": 1, "spacing": 1, "arrays": 1, "stopping": 1,
     "contract": 2, "numerics": 2, "jobs": 2, "processes": 2,
     "tasks": 3, "parametrization": 3, "metrics": 3,
     "cells": 4,
@@ -56,6 +56,7 @@ GUESTS = {
 SHARED = {
     "papers": 0,
     "compilation": 0,
+    "limit": 0,
     "measures_file": 0,
     "progress": 0,
     "settings": 0,

@@ -3,6 +3,7 @@
     rnnjax run lr_collapse                    four minutes on 2 cores
     rnnjax run lr_collapse --config=smoke     seconds; checks the installation
     rnnjax run lr_collapse --dry_run          what would be trained, and what it would cost
+    rnnjax run lr_collapse --time_limit=55m   stops in order after 55 minutes, with exit code 75
     rnnjax run lr_collapse --help             its presets, and all settings with their defaults
 
 Results and report go to runs/STUDY, or to --workdir=FOLDER. Ctrl-C stops a run at any time; the
@@ -16,6 +17,7 @@ from rnnjax.commands import require
 from rnnjax.studies.catalog import STUDIES, find_study
 from rnnjax.studies.console import orderly_end
 from rnnjax.studies.help import study_help
+from rnnjax.studies.limit import time_limit_of
 
 __all__ = ["add_arguments", "execute"]
 
@@ -40,7 +42,7 @@ def execute(given: argparse.Namespace) -> int:
         print(study_help(study, _preset(given.flags)))
         return 0
     require()
-    with orderly_end(study.name, given.flags):
+    with orderly_end(study.name, given.flags, time_limit_of(given.flags)):
         from rnnjax.studies.launch import start
 
         start(study, given.flags)

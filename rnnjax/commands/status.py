@@ -1,4 +1,4 @@
-"""Says what a folder has: finished and missing networks, their time, the report, damage.
+"""Says what a folder has: finished and missing networks, blocks under way, their time, damage.
 
     rnnjax status runs/lr_collapse                the folder of a study, or a store
     rnnjax status runs/lr_collapse --no-verify    does not read every file
@@ -11,7 +11,7 @@ import argparse
 import datetime
 from pathlib import Path
 
-from rnnjax.studies.status import Progress, damages, progress, stores
+from rnnjax.studies.status import Progress, damages, progress, stores, underway
 from rnnjax.studies.workdir import INDEX, read_index
 
 __all__ = ["add_arguments", "execute"]
@@ -77,6 +77,11 @@ def _print_store(store: Path, has: Progress) -> None:
         print(f"  {condition}: {missing} of {runs} not run")
     if len(has.missing) > _LISTED:
         print(f"  and {len(has.missing) - _LISTED} other conditions")
+    for block in underway(store):
+        print(
+            f"  under way: {block.networks} networks of block {block.block}, {block.step} of "
+            f"{block.steps} steps at {block.saved:%Y-%m-%d %H:%M:%S}"
+        )
 
 
 def _duration(seconds: float) -> str:

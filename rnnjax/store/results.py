@@ -7,12 +7,13 @@
                            a digest of every variable's values
     STORE/parameters/      weights, one orbax checkpoint per block, on request
     STORE/attempts/        blocks as workers leave them (`rnnjax.store.attempts`)
+    STORE/running/         states of blocks in training, until their markers are written
     STORE/lock             held, by the system's own file lock, while a process writes
 
 A cell is finished if and only if a marker names it: data that a process wrote before it died, but
 without the marker, are read as not run and are written again. Files are replaced as a whole, so a
-killed process loses only its current block. The system flushes data in its own time, so a power cut
-may damage the latest block; the digests detect that.
+killed process loses only what it has computed since the last state of its current block. The system
+flushes data in its own time, so a power cut may damage the latest block; the digests detect that.
 
 Opening a store for writing restores a lost or damaged manifest, where all markers name the same
 config, and lost or damaged metadata of zarr. An error about anything else lists the files to
@@ -61,6 +62,7 @@ from rnnjax.store.restoring import (
     restored_metadata,
     write_metadata_digest,
 )
+from rnnjax.store.running import Running, remove_finished, remove_running, running_of
 from rnnjax.store.scatter import canonical, scatter
 from rnnjax.store.states import save_state
 
@@ -137,7 +139,10 @@ class ResultStore:
         self._same = not self._more and len(set(grids)) == 1
         if read_markers(self.path):
             self._checked = self._read_or_restore()
+            done = self._checked["status"].values != 0
+            remove_finished(self.path, manifest["config"], done)
         else:
+            remove_finished(self.path, manifest["config"])
             self._require_blocks()
             if self._same:
                 self._begin()
@@ -249,6 +254,10 @@ class ResultStore:
         stores = begun(self.path, self._config)
         return next(states for states in stores if states.epochs == epochs).load(cells)
 
+    def running(self) -> Running | None:
+        """Where the states of blocks in training are kept."""
+        return running_of(self.path, self._config)
+
     def write(
         self,
         name: str,
@@ -315,12 +324,14 @@ class ResultStore:
     ) -> None:
         """Writes a block; `keep(name)` puts its weights and states in place, and gives digests."""
         self.prepare()
+        block = name
         name, cells = self._on_axes(name, cells)
         file = marker_file(self.path, name)
         if file.exists():
             raise StoreError(f"store: block {name!r} is finished already")
         try:
             self._write(file, cells, values, {**keep(name), **facts})
+            remove_running(self.path, block)
         except OSError as error:
             raise _without_access(self.path, error) from None
 

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store.checkpoints import Weights
+from rnnjax.store.running import Running
 
 __all__ = ["Sink"]
 
@@ -28,6 +29,10 @@ class Sink(Protocol):
 
     def load_states(self, cells: np.ndarray, epochs: int) -> Mapping[str, np.ndarray]:
         """The states of training of the runs `cells` after these epochs, as given to `write`."""
+        ...
+
+    def running(self) -> Running | None:
+        """Where the states of blocks in training are kept; None for nowhere."""
         ...
 
     def prepare(self) -> None:

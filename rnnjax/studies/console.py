@@ -7,19 +7,36 @@ import shlex
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rnnjax import stopping
 from rnnjax.jobs import JobError
+from rnnjax.stopping import OutOfTime
 from rnnjax.studies.signals import Stopped, stop_on_signals
 
-__all__ = ["FAILED", "LONGEST", "command_line", "orderly_end", "print_error", "typed_line"]
+__all__ = [
+    "FAILED",
+    "LONGEST",
+    "OUT_OF_TIME",
+    "command_line",
+    "orderly_end",
+    "print_error",
+    "typed_line",
+]
 
 FAILED = 2
 """Exit code of a command that was given something wrong."""
 
+OUT_OF_TIME = 75
+"""Exit code at the time limit (`EX_TEMPFAIL`: the same command goes on)."""
+
 LONGEST = 20_000
 """Most characters of an error; one may list the files of all blocks."""
+
+_LATE = 8.0
+"""Seconds after the time limit at which a process that still compiles is ended."""
 
 _OWN = ("rnnjax", "rnnjax.exe", "__main__.py")
 """File names of the command `rnnjax`."""
@@ -60,27 +77,66 @@ def _shortened(program: str) -> str:
 
 
 @contextlib.contextmanager
-def orderly_end(study: str, flags: Sequence[str]) -> Iterator[None]:
-    """Ends the process in order after a signal, or with one line after a wrong input.
+def orderly_end(study: str, flags: Sequence[str], limit: float | None = None) -> Iterator[None]:
+    """Ends the process in order after a signal or `limit` seconds, or with one line after a wrong
+    input.
 
-    The last line after a signal is the command that resumes the study.
+    The last line after a signal or the limit is the command that resumes the study.
     """
+    lines = threading.Lock()
+    late = None
+    if limit is not None:
+        late = threading.Timer(limit + _LATE, _end_late, [study, flags, lines])
+        late.daemon = True
+        late.start()
     try:
-        with stop_on_signals():
+        with _limited(limit), stop_on_signals(limit):
             yield
     except KeyboardInterrupt as stop:
         # Zarr abandons the write in progress; asyncio would report that after our last line.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        sys.exit(_print_stop(stop, study, flags, lines))
+    except (ValueError, OSError, JobError) as error:
+        sys.exit(print_error(error))
+    finally:
+        stopping.withdraw()
+        if late is not None:
+            late.cancel()
+
+
+def _limited(seconds: float | None) -> contextlib.AbstractContextManager:
+    """The context in which training stops before the limit, where there is one."""
+    return contextlib.nullcontext() if seconds is None else stopping.time_limit(seconds)
+
+
+def _print_stop(
+    stop: KeyboardInterrupt, study: str, flags: Sequence[str], lines: threading.Lock
+) -> int:
+    """Prints, once, why the process ends, what is left and how to go on; returns the exit code."""
+    if isinstance(stop, OutOfTime):
+        reason, code = "Stopped at the time limit", OUT_OF_TIME
+    else:
         stopped = stop if isinstance(stop, Stopped) else Stopped(signal.SIGINT)
         reason = "Interrupted" if stopped.name == "SIGINT" else f"Stopped by {stopped.name}"
+        code = 128 + stopped.number
+    left = [(count, things) for things, count in stopping.left().items() if count]
+    if left:
+        count, things = left[0]
+        reason += f", {count} {things[:-1] if count == 1 else things} left"
+    if lines.acquire(blocking=False):
         print(
             f"\n{reason}. Finished results are kept; to continue, give the same command again:"
             f"\n  {typed_line(study, flags)}",
             file=sys.stderr,
+            flush=True,
         )
-        sys.exit(128 + stopped.number)
-    except (ValueError, OSError, JobError) as error:
-        sys.exit(print_error(error))
+    return code
+
+
+def _end_late(study: str, flags: Sequence[str], lines: threading.Lock) -> None:
+    """Ends the process where it does not stop: all that a killed process keeps is kept."""
+    code = _print_stop(OutOfTime(), study, flags, lines)
+    os._exit(code)
 
 
 def print_error(error: BaseException) -> int:

@@ -17,6 +17,8 @@ _FLAGS = """Flags:
   --workdir=FOLDER        results and report (default: runs/{name});
                           the same command resumes
   --dry_run               prints what would be computed and its cost, and computes nothing
+  --time_limit=TIME       stops in order after a time such as 90s, 55m, 2h or 1h30m, with exit code
+                          75; the block in training is kept too, and the same command goes on
   --executor=local:N|dask:FILE
                           trains in N processes of this machine, or on the workers of a Dask
                           scheduler with this scheduler file (default: in this process)

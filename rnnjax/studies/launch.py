@@ -23,6 +23,7 @@ from rnnjax.studies.catalog import Study
 from rnnjax.studies.compilation import use_compilation_cache
 from rnnjax.studies.console import command_line, print_error
 from rnnjax.studies.executors import check_executor, open_executor
+from rnnjax.studies.limit import without_limit
 from rnnjax.validate import one_of
 
 __all__ = ["Config", "run_in_parallel_on_cpu", "start"]
@@ -30,7 +31,9 @@ __all__ = ["Config", "run_in_parallel_on_cpu", "start"]
 Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
 
-_FLAGS = ("config", "workdir", "dry_run", "executor", "compilation_cache", "help")
+_FLAGS = (
+    "config", "workdir", "dry_run", "time_limit", "executor", "compilation_cache", "help",
+)  # fmt: skip
 
 
 def start(study: Study, arguments: Sequence[str]) -> None:
@@ -38,7 +41,7 @@ def start(study: Study, arguments: Sequence[str]) -> None:
 
     Raises the `ValueError` or `OSError` of the study.
     """
-    arguments = list(arguments)
+    arguments = without_limit(arguments)
     given = _parse(study, arguments)
     run = study.run
     if isinstance(run, str):

@@ -12,11 +12,12 @@ import numpy as np
 from rnnjax.store import load_results, read_file, read_manifest
 from rnnjax.store.checkpoints import restore_weights
 from rnnjax.store.markers import finished_cells, read_markers
+from rnnjax.store.running import damaged_checkpoints, underway
 from rnnjax.store.states import require_whole_states
 from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.workdir import CACHES, INDEX, MEASURED_AGAIN, read_index, read_values
 
-__all__ = ["Progress", "damages", "progress", "stores"]
+__all__ = ["Progress", "damages", "progress", "stores", "underway"]
 
 _DIGESTS = "report.sha256"
 """As `rnnjax.report.write.DIGESTS`, which takes long to import."""
@@ -106,6 +107,7 @@ def _damaged_store(store: Path) -> Iterator[str]:
         if marker.get("weights"):
             yield from _try(restore_weights, store, block, marker["weights"])
         yield from _try(require_whole_states, store, {block: marker})
+    yield from damaged_checkpoints(store)
 
 
 def _markers(store: Path) -> dict[str, dict]:

@@ -2,6 +2,7 @@
 
 from rnnjax.devices import Layout, default_layout
 from rnnjax.spacing import log_rates, log_widths
+from rnnjax.stopping import OutOfTime, time_limit
 from rnnjax.sweep.axes import Axis, Sweep
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.engine import Block, Engine, Progress, plan, run_sweep, sweep_config
@@ -21,6 +22,7 @@ __all__ = [
     "Layout",
     "LossRecord",
     "MemoryStore",
+    "OutOfTime",
     "Progress",
     "ProgressBar",
     "Segment",
@@ -34,5 +36,6 @@ __all__ = [
     "plan",
     "run_sweep",
     "sweep_config",
+    "time_limit",
     "train_one",
 ]

@@ -1,16 +1,18 @@
 """Training of one block: runs of one program, from the first step to the evaluation."""
 
-import dataclasses
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.devices import Layout, pad_to
+from rnnjax.stopping import stop_if_due
 from rnnjax.store import Weights
+from rnnjax.sweep.checkpoints import BlockCheckpoints, BlockState
 from rnnjax.sweep.programs import (
     advance_block,
     end_epoch_block,
@@ -48,7 +50,8 @@ class BlockResult(NamedTuple):
     losses: np.ndarray
     """Training loss of every step, [S, T]; NaN after a run has stopped."""
     values: dict[str, np.ndarray]
-    """Results by variable, one value per run."""
+    """Results by variable, one value per run; `seconds` of earlier attempts that it goes on from,
+    where there are checkpoints."""
     weights: Weights | None
     """Raw weights before and after training, stacked over runs; None if they are not kept."""
     held_out_loss: np.ndarray | None = None
@@ -66,29 +69,11 @@ class Transfer(NamedTuple):
     """Whether to return the states of training, for a call with more epochs."""
     earlier: Mapping[str, np.ndarray] | None = None
     """Those of a call with fewer epochs, from which the runs go on; None to begin."""
+    checkpoints: BlockCheckpoints | None = None
+    """Where the block's state between two segments is kept, and taken from; None for nowhere."""
 
 
 _RESULTS_AND_WEIGHTS = Transfer()
-
-
-@dataclasses.dataclass
-class _BlockState:
-    """State of a block between two segments."""
-
-    runs: Run
-    members: np.ndarray
-    """Indices in the block of the leading entries of `runs`."""
-    taken: int
-    """Steps taken."""
-    losses: np.ndarray
-    values: dict[str, np.ndarray]
-    params: Any
-    held_out_loss: np.ndarray | None
-    keep_states: bool = False
-    last: Any = None
-    """Weights at the end of the last epoch, before those with the lowest loss replace them."""
-    final: Run | None = None
-    """All members at their end, if states are kept."""
 
 
 def train_block(
@@ -114,39 +99,62 @@ def train_block(
             holds all unfinished runs; returns whether to continue with a program of that size.
         transfer: what to return besides the results, and earlier states to go on from.
         on_segment: called after every segment.
+
+    Raises the error of a request to stop, or `OutOfTime` (`rnnjax.stopping`).
     """
+    checkpoints = transfer.checkpoints or contextlib.nullcontext()
+    with layout.context(), checkpoints:
+        return _train(setup, hyper, layout, size, segment, shrinks, transfer, on_segment)
+
+
+def _train(
+    setup: Setup,
+    hyper: Hyper,
+    layout: Layout,
+    size: int,
+    segment: int,
+    shrinks: Callable[[int, int], bool],
+    transfer: Transfer,
+    on_segment: Callable[[Segment], None] | None,
+) -> BlockResult:
     count = len(hyper.seed)
     size = layout.padded(max(size, count))
     hyper = jax.device_put(pad_to(size, _cast(hyper, count)), layout.sharding())
     active = jax.device_put(jnp.arange(size) < count, layout.sharding())
-    with layout.context():
-        params = init_block(setup.cell, layout, hyper.seed)
-        initial = None
-        if transfer.weights:
-            initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), params)
-        runs = start_block(setup, layout, hyper, params, active)
-        state = _begin(setup.recipe, runs, count, transfer.states)
-        if transfer.earlier is not None:
-            _go_on(layout, state, transfer.earlier)
-        while True:
-            running = _advance(setup, layout, state, segment, on_segment)
-            if not running.any():
-                break
-            _shrink(setup, layout, state, running, shrinks, transfer.weights)
-        _collect(setup, layout, state, transfer.weights)
+    params = init_block(setup.cell, layout, hyper.seed)
+    initial = None
+    if transfer.weights:
+        initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), params)
+    runs = start_block(setup, layout, hyper, params, active)
+    state = _begin(setup.recipe, runs, count, transfer.states)
+    checkpoints = transfer.checkpoints
+    resumed = checkpoints is not None and checkpoints.load(state, layout)
+    if transfer.earlier is not None and not resumed:
+        _go_on(layout, state, transfer.earlier)
+    while True:
+        running = _advance(setup, layout, state, segment, on_segment)
+        if not running.any():
+            break
+        _shrink(setup, layout, state, running, shrinks, transfer.weights)
+        if checkpoints is not None:
+            checkpoints.between_segments(state)
+        stop_if_due()
+    _collect(setup, layout, state, transfer.weights)
     weights = None if initial is None else Weights(initial, state.params)
     kept = None
     if state.final is not None:
         kept = packed(state.final, state.losses, state.held_out_loss)
+    if checkpoints is not None:
+        state.values["seconds"] = np.full(count, checkpoints.seconds_before / count, "f4")
     return BlockResult(state.losses, state.values, weights, state.held_out_loss, kept)
 
 
-def _begin(recipe: Recipe, runs: Run, count: int, keep_states: bool) -> _BlockState:
+def _begin(recipe: Recipe, runs: Run, count: int, keep_states: bool) -> BlockState:
     """The state of a block before its first step."""
     held_out_loss = None
     if recipe.validates:
         held_out_loss = np.full((count, recipe.epochs), np.nan, "f4")
-    return _BlockState(
+    return BlockState(
         runs=runs,
         members=np.arange(count),
         taken=0,
@@ -158,7 +166,7 @@ def _begin(recipe: Recipe, runs: Run, count: int, keep_states: bool) -> _BlockSt
     )
 
 
-def _go_on(layout: Layout, state: _BlockState, states: Mapping[str, np.ndarray]) -> None:
+def _go_on(layout: Layout, state: BlockState, states: Mapping[str, np.ndarray]) -> None:
     """Puts the runs of an earlier call, and their losses, in place of new ones."""
     count, size = len(state.members), state.runs.status.shape[0]
     runs = halted(pad_to(size, running_again(states, state.runs)), count)
@@ -182,7 +190,7 @@ def _cast(hyper: Hyper, count: int) -> Hyper:
 def _shrink(
     setup: Setup,
     layout: Layout,
-    state: _BlockState,
+    state: BlockState,
     running: np.ndarray,
     shrinks: Callable[[int, int], bool],
     keep_parameters: bool,
@@ -202,7 +210,7 @@ def _shrink(
 def _advance(
     setup: Setup,
     layout: Layout,
-    state: _BlockState,
+    state: BlockState,
     segment: int,
     on_segment: Callable[[Segment], None] | None,
 ) -> np.ndarray:
@@ -245,7 +253,7 @@ def _median(values: np.ndarray) -> float:
     return float(np.median(finite)) if finite.size else float("nan")
 
 
-def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: bool) -> None:
+def _collect(setup: Setup, layout: Layout, state: BlockState, keep_parameters: bool) -> None:
     """Evaluates the members and replaces their results."""
     members = state.members
     runs = state.runs
@@ -276,7 +284,7 @@ def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: 
         )
 
 
-def _collect_states(state: _BlockState) -> None:
+def _collect_states(state: BlockState) -> None:
     """Replaces the states of the members by the present ones."""
     runs = jax.tree.map(np.asarray, state.runs)
     if state.last is not None:

@@ -11,10 +11,12 @@ import xarray as xr
 
 from rnnjax.devices import Layout
 from rnnjax.store import Weights
+from rnnjax.store.running import Running
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import ProgramKey
 from rnnjax.sweep.block import BlockResult, Segment, Transfer, train_block
 from rnnjax.sweep.blocks import Block
+from rnnjax.sweep.checkpoints import BlockCheckpoints, identity
 from rnnjax.sweep.results import thinned
 from rnnjax.sweep.sizing import segment_steps, shrinking_rule
 
@@ -62,15 +64,20 @@ def block_programs(block: Block, layout: Layout, engine: "Engine") -> ProgramKey
 
 
 def compute_block(
-    block: Block, layout: Layout, engine: "Engine", kept: Kept, on_segment: OnSegment | None = None
+    block: Block,
+    layout: Layout,
+    engine: "Engine",
+    kept: Kept,
+    running: Running | None,
+    on_segment: OnSegment | None = None,
 ) -> Computed:
-    """Trains and evaluates the runs of a block.
+    """Trains and evaluates the runs of a block, with checkpoints where it is `running` in a folder.
 
     Raises `ValueError` where memory runs out even for a single run.
     """
     begin = time.time()
-    result = _train_within_memory(block, layout, engine, kept, on_segment)
-    seconds = time.time() - begin
+    result = _train_within_memory(block, layout, engine, kept, running, on_segment)
+    seconds = time.time() - begin + float(result.values.get("seconds", np.zeros(1)).sum())
     values = dict(result.values)
     values["seconds"] = np.full(block.runs, seconds / block.runs, "f4")
     values["loss"] = thinned(result.losses, kept.steps)
@@ -86,11 +93,26 @@ def compute_block(
     return Computed(values, facts, result.weights, result.states)
 
 
+def _checkpoints(
+    block: Block, programs: ProgramKey, engine: "Engine", kept: Kept, running: Running | None
+) -> BlockCheckpoints | None:
+    """The checkpoints of a block; None where there is no folder for them."""
+    if running is None or engine.checkpoint_minutes is None:
+        return None
+    keeps = kept.parameters, engine.keep_state
+    what = identity(block, programs.layout, programs.segment, engine.compact, keeps)
+    steps = block.setup.recipe.steps
+    return BlockCheckpoints(
+        running.block(block.name, what, block.cells, steps), engine.checkpoint_minutes
+    )
+
+
 def _train_within_memory(
     block: Block,
     layout: Layout,
     engine: "Engine",
     kept: Kept,
+    running: Running | None,
     on_segment: OnSegment | None,
 ) -> BlockResult:
     """Trains a block; splits it in two, repeatedly, where the device runs out of memory."""
@@ -99,7 +121,10 @@ def _train_within_memory(
         return train_block(
             setup, block.hyper, layout,
             size=programs.size,
-            transfer=Transfer(kept.parameters, engine.keep_state, block.states),
+            transfer=Transfer(
+                kept.parameters, engine.keep_state, block.states,
+                _checkpoints(block, programs, engine, kept, running),
+            ),
             segment=programs.segment,
             shrinks=shrinking_rule(setup, layout, engine.compact),
             on_segment=None if on_segment is None else lambda s: on_segment(block, s),
@@ -119,5 +144,7 @@ def _train_within_memory(
         block.part(part, size=block.runs - half, name=f"{block.name}-{side}")
         for side, part in (("a", slice(half)), ("b", slice(half, None)))
     ]
-    first, second = (_train_within_memory(part, layout, engine, kept, on_segment) for part in parts)
+    first, second = (
+        _train_within_memory(part, layout, engine, kept, running, on_segment) for part in parts
+    )
     return jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)

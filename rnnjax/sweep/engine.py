@@ -12,6 +12,7 @@ import xarray as xr
 from rnnjax.cells import UnrolledCell
 from rnnjax.devices import Lanes, Layout, default_layout
 from rnnjax.jobs import Workers, as_workers
+from rnnjax.stopping import saving, until_due
 from rnnjax.store import ResultStore, Sink
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import Ahead, blocks_ahead
@@ -25,7 +26,15 @@ from rnnjax.sweep.remote import RemoteSweep, train_on_workers, worker_lanes
 from rnnjax.sweep.results import LossRecord, empty_results
 from rnnjax.sweep.sizing import runs_per_save
 from rnnjax.training import Hyper
-from rnnjax.validate import flag, fraction, instance_of, one_of, positive_integer, whole
+from rnnjax.validate import (
+    finite_positive,
+    flag,
+    fraction,
+    instance_of,
+    one_of,
+    positive_integer,
+    whole,
+)
 
 __all__ = ["Block", "Engine", "Progress", "block_programs", "plan", "run_sweep", "sweep_config"]
 
@@ -68,6 +77,9 @@ class Engine:
     keep_state: bool = False
     """Whether a folder also keeps the states of training (weights, optimizer, all losses), so that
     a later call with more epochs goes on from there."""
+    checkpoint_minutes: float | None = 10
+    """Minutes after which a folder keeps the state of the block in training, again and again, so
+    that an interruption loses no more; None to keep finished blocks only."""
     executor: Any = None
     """Where blocks train: an executor of `concurrent.futures`, a Dask client, or
     `rnnjax.jobs.Workers`; by default this process. Workers must reach the store's folder, which
@@ -84,6 +96,8 @@ class Engine:
         if self.compact is not None:
             flag("compact", self.compact)
         flag("keep_state", self.keep_state)
+        if self.checkpoint_minutes is not None:
+            finite_positive("checkpoint_minutes", self.checkpoint_minutes)
         positive_integer("points", self.points)
         fraction("memory_share", self.memory_share, open_below=True)
         one_of("share", self.share, ("runs", "units"))
@@ -247,15 +261,16 @@ def _train_here(
     programs = [block_programs(block, layout, engine) for block in blocks]
     on_segment = None if progress is None else progress.advance
     with Ahead(blocks_ahead(layout, engine.ahead)) as ahead:
-        for number, block in enumerate(blocks):
+        for number, block in enumerate(until_due("blocks", blocks)):
             if progress is not None and not ahead.ready(programs[number]):
                 progress.compile(block)
             ahead.prepare(programs[number:])
             if block.begun:
                 block = block._replace(states=sink.load_states(block.cells, block.begun))
-            done = compute_block(block, layout, engine, kept, on_segment)
-            sink.write(block.name, block.cells, done.values, done.weights, done.states,
-                       **done.facts)  # fmt: skip
+            done = compute_block(block, layout, engine, kept, sink.running(), on_segment)
+            with saving():  # a signal of a batch system does not cost the block now
+                sink.write(block.name, block.cells, done.values, done.weights, done.states,
+                           **done.facts)  # fmt: skip
             ahead.free()
             yield block
 

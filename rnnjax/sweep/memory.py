@@ -158,6 +158,9 @@ class _Window:
         """Raises `StoreError`: states of training are kept in folders only."""
         raise StoreError("store: a MemoryStore keeps no states of training")
 
+    def running(self) -> None:
+        """None: states of blocks in training are kept in folders only."""
+
     def prepare(self) -> None:
         """Makes room for the sweep's runs."""
         self._memory.grow(self._sweep)

@@ -20,6 +20,7 @@ import numpy as np
 from rnnjax.devices import RemoteLanes, Resources, default_layout, remote_lanes
 from rnnjax.jobs import Job, Workers, run_jobs
 from rnnjax.processes import workers_here
+from rnnjax.stopping import saving, until_due
 from rnnjax.store import ResultStore, digest, versions
 from rnnjax.store.attempts import (
     Report,
@@ -30,6 +31,7 @@ from rnnjax.store.attempts import (
     save_error,
 )
 from rnnjax.store.earlier import begun
+from rnnjax.store.running import running_of
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.blocks import Block
 from rnnjax.sweep.compute import Kept, compute_block
@@ -117,7 +119,8 @@ def train_job(sweep: RemoteSweep, block: Block, attempt: str) -> tuple[str, byte
                 stores = begun(store, sweep.config)
                 states = next(one for one in stores if one.epochs == block.begun)
                 block = block._replace(states=states.load(block.cells))
-            done = compute_block(block, layout, engine, sweep.kept)
+            running = running_of(store, sweep.config)
+            done = compute_block(block, layout, engine, sweep.kept, running)
             facts = {**done.facts, "versions": versions()}
             report = Report(block.cells, done.values, facts, digest(sweep.config))
             return attempt, save_attempt(own, block.name, report, done.weights, done.states)
@@ -148,9 +151,11 @@ def train_on_workers(
 
     by_name = {block.name: block for block in blocks}
     note = "; finished blocks are kept: the same call tries the others again"
-    for done, (attempt, content) in run_jobs(workers, map(job, blocks), note):
+    ended = run_jobs(workers, map(job, blocks), note)
+    for _, (done, (attempt, content)) in zip(until_due("blocks", blocks), ended, strict=False):
         block, report = by_name[done.name], read_report(content)
-        store.adopt(block.name, attempt_folder(folder, block.name, attempt), report)
+        with saving():
+            store.adopt(block.name, attempt_folder(folder, block.name, attempt), report)
         if progress is not None:
             taken = np.asarray(report.values["steps_taken"])
             steps = block.runs * block.setup.recipe.steps

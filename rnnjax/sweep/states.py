@@ -10,7 +10,7 @@ import numpy as np
 from rnnjax.store import StoreError
 from rnnjax.training import Run, Status
 
-__all__ = ["halted", "packed", "running_again", "with_last_params"]
+__all__ = ["halted", "named_leaves", "packed", "running_again", "with_last_params"]
 
 _LOSSES, _HELD_OUT = "losses", "held_out_loss"
 
@@ -31,14 +31,22 @@ def running_again(states: Mapping[str, np.ndarray], like: Run) -> Run:
 
     `like` has their structure. Raises `StoreError` for states of another one.
     """
+    runs: Run = named_leaves(states, "run", like)
+    again = np.where(runs.status == Status.EXHAUSTED, Status.RUNNING, runs.status)
+    return runs._replace(status=again.astype(np.int32))
+
+
+def named_leaves(states: Mapping[str, np.ndarray], prefix: str, like: Any) -> Any:
+    """The tree whose leaves are the arrays called `prefix` and a number, shaped as `like`.
+
+    Their number of rows is their own. Raises `StoreError` for others.
+    """
     leaves, tree = jax.tree.flatten(like)
-    kept = [states.get(f"run{i}") for i in range(len(leaves))]
+    kept = [states.get(f"{prefix}{i}") for i in range(len(leaves))]
     for new, leaf in zip(kept, leaves, strict=True):
         if new is None or new.shape[1:] != leaf.shape[1:] or new.dtype != leaf.dtype:
             raise StoreError("store: the states of training are those of another version")
-    runs: Run = tree.unflatten(kept)
-    again = np.where(runs.status == Status.EXHAUSTED, Status.RUNNING, runs.status)
-    return runs._replace(status=again.astype(np.int32))
+    return tree.unflatten(kept)
 
 
 def with_last_params(runs: Run, last: Any) -> Run:

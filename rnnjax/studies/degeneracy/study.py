@@ -20,6 +20,7 @@ from rnnjax.analysis import (
 )
 from rnnjax.jobs import Job, as_workers, run_jobs
 from rnnjax.report import write_report
+from rnnjax.stopping import until_due
 from rnnjax.store import DamageError, digest, read_manifest
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
@@ -170,7 +171,8 @@ def run_study(
             if executor is not None:
                 _measure_on_workers(study, config, workdir, missing, executor)
             measured = {
-                c.name: _measure(config, workdir, c, StudyProgress(c.name)) for c in conditions
+                c.name: _measure(config, workdir, c, StudyProgress(c.name))
+                for c in until_due("conditions", conditions)
             }
             print("Writing the report", flush=True)
             _report(study, factors, config, workdir, command, measured, search)

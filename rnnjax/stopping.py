@@ -1,0 +1,132 @@
+"""Requests to stop, which training meets between two segments."""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from rnnjax.validate import finite_positive
+
+__all__ = [
+    "OutOfTime",
+    "is_due",
+    "keeps",
+    "left",
+    "request_stop",
+    "saves",
+    "saving",
+    "stop_if_due",
+    "stoppable",
+    "time_limit",
+    "until_due",
+    "withdraw",
+]
+
+T = TypeVar("T")
+
+
+class OutOfTime(KeyboardInterrupt):
+    """The time limit is reached; what is finished is kept, and the block in training."""
+
+
+class _Request:
+    """What this process is to stop for."""
+
+    error: BaseException | None = None
+    deadline: float = math.inf
+    """On the monotonic clock, seconds."""
+    keeping: int = 0
+    """Blocks in training that save their state when they stop."""
+    saving: int = 0
+    """Those that are saving it, or their results."""
+
+
+_request = _Request()
+_left: dict[str, int] = {}
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Stops training in this context after `seconds`, between two segments, with `OutOfTime`.
+
+    A folder keeps the block in training too (`Engine.checkpoint_minutes`), so that the same call
+    goes on from there. A segment that would exceed the limit, as the one before it suggests, is not
+    begun. A program that is being compiled delays the stop.
+
+    Raises `ValueError` for a time that is not positive.
+    """
+    before = _request.deadline
+    end = time.monotonic() + finite_positive("seconds", seconds)
+    _request.deadline = min(before, end)
+    try:
+        yield
+    finally:
+        _request.deadline = before
+
+
+def request_stop(error: BaseException) -> None:
+    """Lets the block in training save its state after the present segment and raise `error`."""
+    _request.error = error
+
+
+def withdraw() -> None:
+    """Takes back a request, and what was left to do."""
+    _request.error = None
+    _left.clear()
+
+
+def is_due(seconds: float = 0.0) -> bool:
+    """Whether training is to stop now, or would be within `seconds`."""
+    return _request.error is not None or time.monotonic() + seconds >= _request.deadline
+
+
+def stop_if_due(seconds: float = 0.0) -> None:
+    """Raises the error of a request, or `OutOfTime`, where `is_due`."""
+    if is_due(seconds):
+        raise _request.error or OutOfTime("the time limit is reached")
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """The context of a block in training that saves its state when it is to stop."""
+    _request.keeping += 1
+    try:
+        yield
+    finally:
+        _request.keeping -= 1
+
+
+@contextlib.contextmanager
+def saving() -> Iterator[None]:
+    """The context in which a state or a finished block is saved, before any stop."""
+    _request.saving += 1
+    try:
+        with stoppable():
+            yield
+    finally:
+        _request.saving -= 1
+
+
+def keeps() -> bool:
+    """Whether a block is in training that saves its state when it is to stop."""
+    return _request.keeping > 0
+
+
+def saves() -> bool:
+    """Whether a state or a finished block is being saved."""
+    return _request.saving > 0
+
+
+def until_due(things: str, items: Sequence[T]) -> Iterator[T]:
+    """The items in order, until training is to stop; notes how many of these `things` are left."""
+    for number, item in enumerate(items):
+        _left[things] = len(items) - number
+        stop_if_due()
+        yield item
+    _left[things] = 0
+
+
+def left() -> dict[str, int]:
+    """How many of what, such as blocks, are left; those noted first come first."""
+    return dict(_left)
