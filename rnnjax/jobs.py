@@ -23,7 +23,7 @@ _IN_FLIGHT = 1000
 """Most jobs that an executor has at the same time."""
 
 _POLL = 0.2
-"""Seconds between two looks at futures that do not report their end."""
+"""Seconds without a report after which futures are asked whether they have ended."""
 
 _LOST = ("BrokenProcessPool", "BrokenExecutor", "KilledWorker", "TerminatedWorkerError")
 """Errors of executors whose worker was ended."""
@@ -149,7 +149,6 @@ class _Flight:
         self._executor = executor
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._jobs: dict[int, tuple[Job, int, Any]] = {}  # by id(future), which this keeps alive
-        self._polled: dict[int, Any] = {}
 
     @property
     def size(self) -> int:
@@ -162,15 +161,12 @@ class _Flight:
         payload = _packed(job.name, function, arguments)
         try:
             future = self._submit(job, attempt, payload)
-        except RuntimeError as error:  # a pool that is broken or was shut down
-            future = concurrent.futures.Future()
-            future.set_exception(ValueError(f"executor: it takes no more jobs ({error})"))
+        except Exception as error:  # a pool that is broken or shut down, a scheduler that is gone
+            future = _failed(f"executor: it takes no more jobs ({error})")
         key = id(future)
         self._jobs[key] = job, attempt, future
         if hasattr(future, "add_done_callback"):
             future.add_done_callback(lambda ended: self._ended.put(key))
-        else:
-            self._polled[key] = future
 
     def _submit(self, job: Job, attempt: int, payload: bytes) -> Any:
         if not job.key or not hasattr(self._executor, "scheduler_info"):
@@ -183,16 +179,24 @@ class _Flight:
         return future
 
     def next(self) -> tuple[Job, int, Any]:
-        """The next attempt that ends; waits for it."""
+        """The next attempt that ends; waits for it.
+
+        A Dask client that has lost its scheduler cancels its futures, which do not report that, and
+        leaves those pending that it took while it tried to connect again.
+        """
         while True:
             with contextlib.suppress(queue.Empty):
                 key = self._ended.get(timeout=_POLL)
                 if key in self._jobs:
                     return self._jobs.pop(key)
-            for key, future in list(self._polled.items()):
+                continue
+            is_lost = getattr(self._executor, "status", None) == "closed"
+            for key, (job, attempt, future) in self._jobs.items():
                 if future.done():
-                    del self._polled[key]
                     return self._jobs.pop(key)
+                if is_lost:
+                    del self._jobs[key]
+                    return job, attempt, _failed("executor: its Dask client has lost the scheduler")
 
     def cancel(self) -> None:
         """Cancels what has not begun."""
@@ -200,6 +204,13 @@ class _Flight:
             with contextlib.suppress(Exception):
                 future.cancel()
         self._jobs.clear()
+
+
+def _failed(message: str) -> concurrent.futures.Future[Any]:
+    """The future of a job that no further attempt can save."""
+    future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    future.set_exception(ValueError(message))
+    return future
 
 
 def _packed(name: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:

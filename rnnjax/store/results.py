@@ -118,7 +118,11 @@ class ResultStore:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._lock.release()
+        try:
+            if (self.path / "attempts").is_dir() and self.finished().all():
+                remove_attempts(self.path)
+        finally:
+            self._lock.release()
 
     def _open(self) -> None:
         """Mends what a killed process left and checks all data; the lock is held."""

@@ -97,12 +97,13 @@ class RemoteSweep(NamedTuple):
     kept: Kept
 
 
-def train_job(sweep: RemoteSweep, block: Block, attempt: str) -> tuple[str, bytes]:
+def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
     """Trains a block on a worker; returns the attempt and its packed report.
 
     Everything is also in the folder of the attempt, below the store. Raises `FileNotFoundError` for
     a folder that the worker cannot reach.
     """
+    attempt = uuid.uuid4().hex[:12]  # here, as schedulers repeat calls themselves
     store, engine = sweep.folder, sweep.engine
     if not (store / "manifest.json").is_file():
         raise FileNotFoundError(
@@ -145,9 +146,8 @@ def train_on_workers(
     hashed = digest(sweep.config)
 
     def job(block: Block) -> Job:
-        # The scheduler may run an earlier attempt than the one that was submitted last.
         key = digest([hashed, str(folder), block.name, block.cells.tolist(), sweep.kept.parameters])
-        return Job(block.name, key, lambda _: (train_job, (sweep, block, uuid.uuid4().hex[:12])))
+        return Job(block.name, key, lambda _: (train_job, (sweep, block)))
 
     by_name = {block.name: block for block in blocks}
     note = "; finished blocks are kept: the same call tries the others again"
