@@ -9,14 +9,16 @@ import contextlib
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from rnnjax import units
 from rnnjax.validate import MOST, finite_positive, one_of, positive_integer
 
 __all__ = [
@@ -87,10 +89,39 @@ class Layout:
         least = 2 if self.share == "runs" and self.map_width == 1 else 1
         return max(-(-runs // self.lanes), least) * self.lanes
 
+    @property
+    def processes(self) -> int:
+        """Number of processes that hold the devices."""
+        return len({device.process_index for device in self.devices})
+
     def sharding(self) -> NamedSharding:
         """The sharding of an array whose leading axis is the run axis."""
         spec = PartitionSpec("runs") if self.share == "runs" else PartitionSpec()
         return NamedSharding(self._mesh(), spec)
+
+    def shardings(self, runs: Any, unit_axes: Mapping[str, int]) -> Any:
+        """The sharding of every array in a tree of runs.
+
+        With shared units those with a name in `unit_axes`, in any dictionary of the tree, are split
+        along that axis, which is counted without the run axis.
+        """
+        mesh, plain = self._mesh(), self.sharding()
+
+        def of(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+            name = getattr(path[-1], "key", None) if path else None
+            if self.share == "runs" or name not in unit_axes:
+                return plain
+            before = (None,) * (1 + unit_axes[name])
+            return NamedSharding(mesh, PartitionSpec(*before, units.AXIS))
+
+        return jax.tree_util.tree_map_with_path(of, runs)
+
+    def put(self, runs: Any, unit_axes: Mapping[str, int] | None = None) -> Any:
+        """Puts a tree of arrays [S, ...] on the devices, which share them as in `shardings`."""
+        shardings = self.shardings(runs, unit_axes or {})
+        if self.processes == 1:
+            return jax.device_put(runs, shardings)
+        return jax.tree.map(_put_part, runs, shardings)
 
     @contextlib.contextmanager
     def context(self) -> Iterator[None]:
@@ -102,12 +133,21 @@ class Layout:
         with single_precision(), fixed_draws(), mesh:
             yield
 
-    def map(self, function: Callable[[Any], Any], runs: Any) -> Any:
-        """Maps `function` over runs, a tree of arrays [S, ...] sharded over the devices."""
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        runs: Any,
+        unit_axes: Mapping[str, int] | None = None,
+    ) -> Any:
+        """Maps `function` over runs, a tree of arrays [S, ...] sharded over the devices.
+
+        The result is sharded as in `shardings`.
+        """
         if self.share == "units":
             # The results of one program are arguments of the next, which expects this sharding.
             mapped = self._map_locally(function, runs)
-            return jax.lax.with_sharding_constraint(mapped, self.sharding())
+            shardings = self.shardings(mapped, unit_axes or {})
+            return jax.lax.with_sharding_constraint(mapped, shardings)
         if self.lanes == 1:
             return self._map_locally(function, runs)
         spec = PartitionSpec("runs")
@@ -130,6 +170,14 @@ class Layout:
 
     def _mesh(self) -> Mesh:
         return Mesh(np.array(self.devices), (self.share,), axis_types=(AxisType.Auto,))
+
+
+def _put_part(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    """Puts on each device of this process its part of an array that all processes have."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        return jax.device_put(leaf, sharding)
+    values = np.asarray(leaf)
+    return jax.make_array_from_callback(values.shape, sharding, lambda part: values[part])
 
 
 def single_precision() -> contextlib.AbstractContextManager:
@@ -162,6 +210,8 @@ def default_layout(
 ) -> Layout:
     """The fastest layout measured, on the local devices of this process.
 
+    Devices that share units are those of all processes of `jax.distributed`.
+
     Args:
         devices: number of local devices to use; all by default.
         map_width: runs side by side on each, or "all"; by default 1 on CPU, all on accelerators.
@@ -187,7 +237,15 @@ def default_layout(
         width = 1 if cpu else None
     else:
         width = None if map_width == "all" else positive_integer("map_width", map_width)
-    return Layout(tuple(local[:count]), width, share)
+    used = local[:count]
+    if share == "units" and jax.process_count() > 1:
+        used = [device for all_of in _by_process() for device in all_of[:count]]
+    return Layout(tuple(used), width, share)
+
+
+def _by_process() -> list[list[jax.Device]]:  # pyright: ignore[reportInvalidTypeForm]
+    """The devices of each process."""
+    return [jax.local_devices(process) for process in range(jax.process_count())]
 
 
 def all_devices() -> Layout:
@@ -279,13 +337,26 @@ def _left_in_group(group: Path, limit: str, usage: str, cached: str) -> int:
 
 
 def memory_budget(layout: Layout, share: float = 0.75) -> int:
-    """Memory that a block may take, bytes: a share of the devices' or the host's free memory."""
+    """Memory that a block may take, bytes: a share of the devices' or the host's free memory.
+
+    Of a layout over several processes all must call this; the one with the least memory counts.
+    """
+    free = float(_free_memory(layout))
+    if layout.processes > 1:
+        free = layout.processes * float(multihost_utils.process_allgather(np.float32(free)).min())
+    return int(share * free)
+
+
+def _free_memory(layout: Layout) -> int:
+    """Free memory of a layout's devices in this process, or of its host, bytes."""
+    here = layout.devices
+    if layout.processes > 1:
+        here = tuple(device for device in here if device.process_index == jax.process_index())
     if not layout.on_cpu:
-        stats = layout.devices[0].memory_stats() or {}
+        stats = here[0].memory_stats() or {}
         if "bytes_limit" in stats:
-            free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-            return int(share * free * len(layout.devices))
-    return int(share * free_memory())
+            return (stats["bytes_limit"] - stats.get("bytes_in_use", 0)) * len(here)
+    return free_memory()
 
 
 def free_programs(share: float = 0.5) -> bool:

@@ -18,7 +18,7 @@ import rnnjax
 ROOT = Path(rnnjax.__file__).parent.parent
 
 FLOORS = {
-    "typing": 0, "validate": 0,
+    "typing": 0, "validate": 0, "units": 0,
     "devices": 1, "spacing": 1, "arrays": 1,
     "contract": 2, "numerics": 2,
     "tasks": 3, "parametrization": 3, "metrics": 3,

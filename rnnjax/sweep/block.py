@@ -20,6 +20,7 @@ from rnnjax.sweep.programs import (
 )
 from rnnjax.sweep.states import halted, packed, running_again, with_last_params
 from rnnjax.training import Hyper, Recipe, Run, Setup, Status, setting_values
+from rnnjax.units import to_host
 
 __all__ = ["BlockResult", "Segment", "Transfer", "train_block"]
 
@@ -117,17 +118,17 @@ def train_block(
     """
     count = len(hyper.seed)
     size = layout.padded(max(size, count))
-    hyper = jax.device_put(pad_to(size, _cast(hyper, count)), layout.sharding())
-    active = jax.device_put(jnp.arange(size) < count, layout.sharding())
+    hyper = layout.put(pad_to(size, _cast(hyper, count)))
+    active = layout.put(jnp.arange(size) < count)
     with layout.context():
         params = init_block(setup.cell, layout, hyper.seed)
         initial = None
         if transfer.weights:
-            initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), params)
+            initial = jax.tree.map(lambda leaf: np.array(to_host(leaf)[:count]), params)
         runs = start_block(setup, layout, hyper, params, active)
         state = _begin(setup.recipe, runs, count, transfer.states)
         if transfer.earlier is not None:
-            _go_on(layout, state, transfer.earlier)
+            _go_on(setup, layout, state, transfer.earlier)
         while True:
             running = _advance(setup, layout, state, segment, on_segment)
             if not running.any():
@@ -158,11 +159,13 @@ def _begin(recipe: Recipe, runs: Run, count: int, keep_states: bool) -> _BlockSt
     )
 
 
-def _go_on(layout: Layout, state: _BlockState, states: Mapping[str, np.ndarray]) -> None:
+def _go_on(
+    setup: Setup, layout: Layout, state: _BlockState, states: Mapping[str, np.ndarray]
+) -> None:
     """Puts the runs of an earlier call, and their losses, in place of new ones."""
     count, size = len(state.members), state.runs.status.shape[0]
     runs = halted(pad_to(size, running_again(states, state.runs)), count)
-    state.runs = jax.device_put(runs, layout.sharding())
+    state.runs = layout.put(runs, setup.cell.unit_axes)
     state.taken = states["losses"].shape[1]
     state.losses[:, : state.taken] = states["losses"]
     if state.held_out_loss is not None:
@@ -195,7 +198,7 @@ def _shrink(
     _collect(setup, layout, state, keep_parameters)
     kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(running)], state.runs)
     kept = halted(pad_to(smaller, kept), count)
-    state.runs = jax.device_put(kept, layout.sharding())
+    state.runs = layout.put(kept, setup.cell.unit_axes)
     state.members = state.members[running]
 
 
@@ -214,12 +217,13 @@ def _advance(
     if state.held_out_loss is not None:  # runs stop at the end of their epoch for validation
         end = (begin // recipe.steps_per_epoch + 1) * recipe.steps_per_epoch
         state.taken = min(state.taken, end)
-    state.losses[members, begin : state.taken] = losses[: len(members), : state.taken - begin]
+    taken = np.asarray(losses)[: len(members), : state.taken - begin]
+    state.losses[members, begin : state.taken] = taken
     held_out = float("nan")
     if state.held_out_loss is not None and state.taken % recipe.steps_per_epoch == 0:
         epoch = state.taken // recipe.steps_per_epoch
         if state.keep_states and epoch == recipe.epochs:
-            state.last = jax.tree.map(np.array, state.runs.params)
+            state.last = jax.tree.map(lambda leaf: np.array(to_host(leaf)), state.runs.params)
         state.runs = end_epoch_block(setup, layout, state.runs)
         validation = state.runs.validation
         assert validation is not None
@@ -267,7 +271,7 @@ def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: 
         _collect_states(state)
     if not keep_parameters:
         return
-    params = jax.tree.map(np.asarray, state.runs.params)
+    params = jax.tree.map(to_host, state.runs.params)
     if state.params is None:
         state.params = jax.tree.map(lambda new: _place(None, members, new), params)
     else:
@@ -278,7 +282,7 @@ def _collect(setup: Setup, layout: Layout, state: _BlockState, keep_parameters: 
 
 def _collect_states(state: _BlockState) -> None:
     """Replaces the states of the members by the present ones."""
-    runs = jax.tree.map(np.asarray, state.runs)
+    runs = jax.tree.map(to_host, state.runs)
     if state.last is not None:
         runs = with_last_params(runs, state.last)
     if state.final is None:
