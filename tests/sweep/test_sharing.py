@@ -33,7 +33,9 @@ def layout(count):
 
 def trained(what, count, runs=2):
     ones = np.ones(runs)
-    hyper = Hyper(np.arange(runs), 0.01 * ones, ones, 0 * ones, 0 * ones)
+    hyper = Hyper(
+        learning_rate=0.01 * ones, seed=np.arange(runs), gamma=ones, l1=0 * ones, nuclear=0 * ones
+    )
     return train_block(what, hyper, layout(count), size=runs, segment=5)
 
 
@@ -94,7 +96,8 @@ def test_the_memory_model_counts_shared_weights_once():
 
 def test_networks_that_cannot_be_shared_are_refused():
     def train(cell, **recipe):
-        axes = {"learning_rate": (0.1,), **{name: (0.1,) for name in recipe.get("penalties", ())}}
+        axes = {"learning_rate": (0.1,), "seed": (0,)}
+        axes |= dict.fromkeys(recipe.get("penalties", ()), (0.1,))
         sweep = rnnjax.Sweep(TASK, cell, tiny.recipe(**recipe), axes, tiny.TRIALS)
         run_sweep(sweep, engine=Engine(share="units"))
 
