@@ -18,7 +18,7 @@ AXIS = "units"
 
 def split(array: jax.Array, axis: int) -> jax.Array:
     """The same array, each device with its own units along `axis`."""
-    spec = [None] * array.ndim
+    spec: list[str | None] = [None] * array.ndim
     spec[axis] = AXIS
     return _placed(array, PartitionSpec(*spec))
 
@@ -41,7 +41,8 @@ def to_host(array: Any) -> np.ndarray:
     """
     if not isinstance(array, jax.Array) or array.is_fully_addressable or array.is_fully_replicated:
         return np.asarray(array)
-    mesh, spec = array.sharding.mesh, array.sharding.spec
+    sharding: Any = array.sharding
+    mesh, spec = sharding.mesh, sharding.spec
     axis = spec.index(AXIS)
 
     def piece(local: jax.Array, index: jax.Array) -> jax.Array:
