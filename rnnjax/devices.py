@@ -108,7 +108,7 @@ class Layout:
         mesh, plain = self._mesh(), self.sharding()
 
         def of(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
-            name = getattr(path[-1], "key", None) if path else None
+            name: Any = getattr(path[-1], "key", None) if path else None
             if self.share == "runs" or name not in unit_axes:
                 return plain
             before = (None,) * (1 + unit_axes[name])
