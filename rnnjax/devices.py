@@ -9,22 +9,22 @@ import contextlib
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from rnnjax import units
+from rnnjax.lanes import Lanes, width_of
 from rnnjax.validate import MOST, finite_positive, one_of, positive_integer
 
 __all__ = [
     "HOST_BATCH",
-    "Lanes",
     "Layout",
-    "RemoteLanes",
-    "Resources",
     "all_devices",
     "available_cores",
     "batch_memory",
@@ -38,7 +38,6 @@ __all__ = [
     "on_cpu",
     "pad_to",
     "padded_index",
-    "remote_lanes",
     "single_precision",
 ]
 
@@ -46,99 +45,6 @@ HOST_BATCH = 256 * 2**20
 """Default memory of a batch on the host, bytes."""
 
 _BATCH_SHARE = 8  # divisor of an accelerator's memory that gives that of a batch
-_GROUP = 8  # networks per accelerator in one call of a program
-
-
-class Lanes:
-    """How runs spread over devices; what is planned with it needs no device.
-
-    `map_width = None` maps all runs of a device at once; 1 makes the result of every run
-    independent, to the last bit, of the other runs of its block.
-    """
-
-    map_width: int | None
-    share: Literal["runs", "units"]
-    """Whether each device takes some of the runs, or some of the units of every run."""
-
-    @property
-    def count(self) -> int:
-        """Number of devices."""
-        raise NotImplementedError
-
-    @property
-    def on_cpu(self) -> bool:
-        """Whether the devices are CPU devices."""
-        raise NotImplementedError
-
-    @property
-    def free_bytes(self) -> int:
-        """Free memory of all devices together, or of the host of CPU devices."""
-        raise NotImplementedError
-
-    @property
-    def lanes(self) -> int:
-        """Number of devices that work on runs of their own."""
-        return self.count if self.share == "runs" else 1
-
-    @property
-    def side_by_side(self) -> int | None:
-        """Number of runs mapped at the same time, over all devices; None for the whole block."""
-        return None if self.map_width is None else self.map_width * self.lanes
-
-    @property
-    def group_size(self) -> int:
-        """Number of trained networks that one call of a program takes."""
-        return self.padded(1) if self.map_width == 1 else _GROUP * self.lanes
-
-    def padded(self, runs: int) -> int:
-        """The smallest block of at least `runs` runs that the devices share evenly.
-
-        With `map_width = 1` each device has at least two: XLA unrolls a loop of one, which then
-        rounds differently, so that a result would depend on the size of the block.
-        """
-        least = 2 if self.share == "runs" and self.map_width == 1 else 1
-        return max(-(-runs // self.lanes), least) * self.lanes
-
-
-@dataclasses.dataclass(frozen=True)
-class Resources:
-    """What a worker has: devices of one kind and their memory, without the devices themselves."""
-
-    kind: str
-    """Platform of JAX: `cpu`, `gpu` or `tpu`."""
-    devices: int
-    """Number of devices that share the runs of a block."""
-    memory: int
-    """Free memory of all devices together, or of the host of CPU devices, bytes."""
-
-    def __post_init__(self):
-        one_of("kind", self.kind, ("cpu", "gpu", "tpu"))
-        positive_integer("devices", self.devices)
-        finite_positive("memory", self.memory)
-
-
-@dataclasses.dataclass(frozen=True)
-class RemoteLanes(Lanes):
-    """The lanes of a worker with these resources."""
-
-    resources: Resources
-    map_width: int | None
-    share: Literal["runs", "units"] = "runs"
-
-    @property
-    def count(self) -> int:
-        """Number of devices."""
-        return self.resources.devices
-
-    @property
-    def on_cpu(self) -> bool:
-        """Whether the devices are CPU devices."""
-        return self.resources.kind == "cpu"
-
-    @property
-    def free_bytes(self) -> int:
-        """Free memory of all devices together, or of the host of CPU devices."""
-        return self.resources.memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,16 +68,62 @@ class Layout(Lanes):
     @property
     def free_bytes(self) -> int:
         """Free memory of all devices together, or of the host of CPU devices."""
+        free = self._free_here()
+        if self.processes == 1:
+            return free
+        return int(
+            self.processes * float(multihost_utils.process_allgather(np.float32(free)).min())
+        )
+
+    def _free_here(self) -> int:
+        """The same of the devices of this process."""
+        here = self.devices
+        if self.processes > 1:
+            here = tuple(d for d in here if d.process_index == jax.process_index())
         if not self.on_cpu:
-            stats = self.devices[0].memory_stats() or {}
+            stats = here[0].memory_stats() or {}
             if "bytes_limit" in stats:
-                return (stats["bytes_limit"] - stats.get("bytes_in_use", 0)) * len(self.devices)
+                return (stats["bytes_limit"] - stats.get("bytes_in_use", 0)) * len(here)
         return free_memory()
+
+    @property
+    def is_host(self) -> bool:
+        """Whether the devices are those of this process's host, which NumPy reads at once."""
+        return self.on_cpu and self.processes == 1
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that hold the devices."""
+        return len({device.process_index for device in self.devices})
 
     def sharding(self) -> NamedSharding:
         """The sharding of an array whose leading axis is the run axis."""
         spec = PartitionSpec("runs") if self.share == "runs" else PartitionSpec()
         return NamedSharding(self._mesh(), spec)
+
+    def shardings(self, runs: Any, unit_axes: Mapping[str, int]) -> Any:
+        """The sharding of every array in a tree of runs.
+
+        With shared units those with a name in `unit_axes`, in any dictionary of the tree, are split
+        along that axis, which is counted without the run axis.
+        """
+        mesh, plain = self._mesh(), self.sharding()
+
+        def of(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+            name: Any = getattr(path[-1], "key", None) if path else None
+            if self.share == "runs" or name not in unit_axes:
+                return plain
+            before = (None,) * (1 + unit_axes[name])
+            return NamedSharding(mesh, PartitionSpec(*before, units.AXIS))
+
+        return jax.tree_util.tree_map_with_path(of, runs)
+
+    def put(self, runs: Any, unit_axes: Mapping[str, int] | None = None) -> Any:
+        """Puts a tree of arrays [S, ...] on the devices, which share them as in `shardings`."""
+        shardings = self.shardings(runs, unit_axes or {})
+        if self.processes == 1:
+            return jax.device_put(runs, shardings)
+        return jax.tree.map(_put_part, runs, shardings)
 
     @contextlib.contextmanager
     def context(self) -> Iterator[None]:
@@ -183,12 +135,21 @@ class Layout(Lanes):
         with single_precision(), fixed_draws(), mesh:
             yield
 
-    def map(self, function: Callable[[Any], Any], runs: Any) -> Any:
-        """Maps `function` over runs, a tree of arrays [S, ...] sharded over the devices."""
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        runs: Any,
+        unit_axes: Mapping[str, int] | None = None,
+    ) -> Any:
+        """Maps `function` over runs, a tree of arrays [S, ...] sharded over the devices.
+
+        The result is sharded as in `shardings`.
+        """
         if self.share == "units":
             # The results of one program are arguments of the next, which expects this sharding.
             mapped = self._map_locally(function, runs)
-            return jax.lax.with_sharding_constraint(mapped, self.sharding())
+            shardings = self.shardings(mapped, unit_axes or {})
+            return jax.lax.with_sharding_constraint(mapped, shardings)
         if self.lanes == 1:
             return self._map_locally(function, runs)
         spec = PartitionSpec("runs")
@@ -211,6 +172,14 @@ class Layout(Lanes):
 
     def _mesh(self) -> Mesh:
         return Mesh(np.array(self.devices), (self.share,), axis_types=(AxisType.Auto,))
+
+
+def _put_part(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    """Puts on each device of this process its part of an array that all processes have."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        return jax.device_put(leaf, sharding)
+    values = np.asarray(leaf)
+    return jax.make_array_from_callback(values.shape, sharding, lambda part: values[part])
 
 
 def single_precision() -> contextlib.AbstractContextManager:
@@ -243,6 +212,8 @@ def default_layout(
 ) -> Layout:
     """The fastest layout measured, on the local devices of this process.
 
+    Devices that share units are those of all processes of `jax.distributed`.
+
     Args:
         devices: number of local devices to use; all by default.
         map_width: runs side by side on each, or "all"; by default 1 on CPU, all on accelerators.
@@ -264,28 +235,15 @@ def default_layout(
             "else uses JAX.",
             stacklevel=3,
         )
-    return Layout(tuple(local[:count]), _width(map_width, cpu), share)
+    used = local[:count]
+    if share == "units" and jax.process_count() > 1:
+        used = [device for all_of in _by_process() for device in all_of[:count]]
+    return Layout(tuple(used), width_of(map_width, cpu), share)
 
 
-def remote_lanes(
-    resources: Resources,
-    devices: int | None = None,
-    map_width: int | Literal["all"] | None = None,
-    share: Literal["runs", "units"] = "runs",
-) -> RemoteLanes:
-    """The fastest layout measured, on a worker; arguments and errors as of `default_layout`."""
-    if devices is not None and devices > resources.devices:
-        raise ValueError(
-            f"devices: expected at most {resources.devices} on a worker, got {devices}"
-        )
-    used = dataclasses.replace(resources, devices=devices or resources.devices)
-    return RemoteLanes(used, _width(map_width, resources.kind == "cpu"), share)
-
-
-def _width(map_width: int | Literal["all"] | None, cpu: bool) -> int | None:
-    if map_width is None:
-        return 1 if cpu else None
-    return None if map_width == "all" else positive_integer("map_width", map_width)
+def _by_process() -> list[list[jax.Device]]:  # pyright: ignore[reportInvalidTypeForm]
+    """The devices of each process."""
+    return [jax.local_devices(process) for process in range(jax.process_count())]
 
 
 def all_devices() -> Layout:
@@ -377,7 +335,10 @@ def _left_in_group(group: Path, limit: str, usage: str, cached: str) -> int:
 
 
 def memory_budget(layout: Lanes, share: float = 0.75) -> int:
-    """Memory that a block may take, bytes: a share of the devices' or the host's free memory."""
+    """Memory that a block may take, bytes: a share of the devices' or the host's free memory.
+
+    Of a layout over several processes all must call this; the one with the least memory counts.
+    """
     return int(share * layout.free_bytes)
 
 

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnjax import units
 from rnnjax.cells import AdditiveCell, Cell, UnrolledCell
 from rnnjax.typing import Array, Float, Params, Scalar
 from rnnjax.validate import one_of
@@ -80,7 +81,8 @@ def rollout(
     else:
         drive = jax.vmap(cell.drive, in_axes=(None, 0), out_axes=1)(params, inputs)  # [T, B, N]
         if isinstance(cell, AdditiveCell) and kernel != "autodiff":
-            states = _additive_states(cell, cell.connectivity(params), drive, initial)
+            weights = units.split(cell.connectivity(params), 0)
+            states = _additive_states(cell, weights, units.split(drive, -1), initial)
         else:
             states = _states(cell, params, drive, initial)
     readout = functools.partial(cell.readout, params, scale=output_scale)
@@ -93,7 +95,7 @@ def _states(cell: Cell, params: Params, drive: Array, initial: Array) -> Array:
     step = jax.vmap(cell.step, in_axes=(None, 0, 0))
 
     def advance(state, drive_t):
-        state = step(params, state, drive_t)
+        state = step(params, units.whole(state), drive_t)
         return state, state
 
     return jax.lax.scan(advance, initial, drive)[1]
@@ -110,8 +112,8 @@ def _forward(cell: AdditiveCell, weights: Array, drive: Array, initial: Array):
     transposed = weights.T
 
     def advance(state, drive_t):
-        current = cell.emit(state) @ transposed + drive_t
-        state = cell.update(state, current)
+        current = units.whole(cell.emit(state)) @ transposed + drive_t
+        state = units.split(cell.update(state, current), -1)
         return state, (state, current)
 
     states, currents = jax.lax.scan(advance, initial, drive)[1]
@@ -128,13 +130,14 @@ def _backward(cell: AdditiveCell, residuals, cotangents: Array):
         _, pull_update = jax.vjp(cell.update, state, current)
         through_state, delta = pull_update(carried + cotangent)
         _, pull_emit = jax.vjp(cell.emit, state)
-        (through_weights,) = pull_emit(delta @ weights)
+        (through_weights,) = pull_emit(units.split(delta @ weights, -1))
         return through_state + through_weights, delta
 
     carried, deltas = jax.lax.scan(
         retreat, jnp.zeros_like(initial), (cotangents, before, currents), reverse=True
     )
-    weight_cotangent = jnp.einsum("tbi,tbj->ij", deltas, cell.emit(before))
+    emitted = units.whole(cell.emit(before))
+    weight_cotangent = units.split(jnp.einsum("tbi,tbj->ij", deltas, emitted), 0)
     return weight_cotangent, deltas, carried
 
 

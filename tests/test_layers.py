@@ -18,24 +18,25 @@ import rnnjax
 ROOT = Path(rnnjax.__file__).parent.parent
 
 FLOORS = {
-    "typing": 0, "validate": 0,
-    "devices": 1, "spacing": 1, "arrays": 1, "stopping": 1,
-    "contract": 2, "numerics": 2, "jobs": 2, "processes": 2,
-    "tasks": 3, "parametrization": 3, "metrics": 3,
-    "cells": 4,
-    "trajectory": 5,
-    "dynamics": 6, "training": 6,
-    "store": 7,
-    "sweep": 8,
-    "population": 9, "loggers": 9,
-    "analysis": 10,
-    "recordings": 11,
-    "plots": 12,
-    "report": 13,
-    "studies": 14,
-    "": 15,  # rnnjax/__init__.py, which imports from every floor; imported by those below it
-    "commands": 16,
-    "__main__": 17,
+    "typing": 0, "validate": 0, "units": 0,
+    "lanes": 1, "stopping": 1,
+    "devices": 2, "spacing": 2, "arrays": 2,
+    "contract": 3, "numerics": 3, "jobs": 3, "processes": 3,
+    "tasks": 4, "parametrization": 4, "metrics": 4,
+    "cells": 5,
+    "trajectory": 6,
+    "dynamics": 7, "training": 7,
+    "store": 8,
+    "sweep": 9,
+    "population": 10, "loggers": 10,
+    "analysis": 11,
+    "recordings": 12,
+    "plots": 13,
+    "report": 14,
+    "studies": 15,
+    "": 16,  # rnnjax/__init__.py, which imports from every floor; imported by those below it
+    "commands": 17,
+    "__main__": 18,
 }  # fmt: skip
 
 GUESTS = {

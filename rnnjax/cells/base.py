@@ -12,6 +12,9 @@ from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
 
 __all__ = ["AdditiveCell", "Cell", "UnrolledCell"]
 
+_UNIT_AXES = {"recurrent": 0, "input": 0, "bias": 0, "readout": 1}
+"""Axis of the receiving units of each role, or of the units that are read out."""
+
 
 class Cell(abc.ABC):
     """One recurrent network, for one trial; subclasses are frozen dataclasses.
@@ -59,6 +62,20 @@ class Cell(abc.ABC):
     def visited(self) -> int:
         """The same without a gradient: drive, state and current."""
         return 3 * self.hidden
+
+    @property
+    def unit_axes(self) -> dict[str, int]:
+        """The axis of each weight along which devices can share it; others hold no axis of units.
+
+        Recurrent weights are shared by rows: each device has all weights into its own units.
+        """
+        axes = {name: _UNIT_AXES.get(leaf.role) for name, leaf in self.leaves().items()}
+        shapes = {name: leaf.shape for name, leaf in self.leaves().items()}
+        return {
+            name: axis
+            for name, axis in axes.items()
+            if axis is not None and shapes[name][axis : axis + 1] == (self.hidden,)
+        }
 
     def in_use(self, trials: int) -> int:
         """Numbers stored temporarily by a batch of `trials`, for estimates of memory."""
@@ -126,8 +143,14 @@ class AdditiveCell(Cell):
 class UnrolledCell(Cell):
     """A cell with its own kernel for whole trials; `step` remains its definition.
 
-    Under a mesh with an axis "units" the kernel should divide the units among its devices.
+    Under a mesh with an axis "units" the kernel should divide the units among its devices, each of
+    which holds all weights.
     """
+
+    @property
+    def unit_axes(self) -> dict[str, int]:
+        """None: every device holds all weights."""
+        return {}
 
     @abc.abstractmethod
     def unroll(self, params: Params, inputs: Float[Array, "B T I"], initial: Array) -> Array:

@@ -23,11 +23,9 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from rnnjax.typing import Array, Float
+from rnnjax.units import AXIS
 
-__all__ = ["AXIS", "run", "tile_elements"]
-
-AXIS = "units"
-"""Mesh axis whose devices share the units."""
+__all__ = ["run", "tile_elements"]
 
 _CACHED = 2**16
 _RESIDENT = 2**24

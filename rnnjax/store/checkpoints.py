@@ -56,6 +56,17 @@ def _require_no_link(target: Path) -> None:
             raise StoreError(f"store: expected a folder, got the link {folder}")
 
 
+def _checkpointer() -> Any:
+    """A checkpointer of this process alone, also where `jax.distributed` has several."""
+    import orbax.checkpoint as ocp  # slow to import
+
+    if jax.process_count() == 1:
+        return ocp.StandardCheckpointer()
+    this = jax.process_index()
+    options = ocp.options.MultiprocessingOptions(this, {this}, f"process{this}")
+    return ocp.StandardCheckpointer(multiprocessing_options=options)
+
+
 def save_weights(store: Path, block: str, weights: Weights) -> str:
     """Writes the weights of a block; replaces those of an earlier, unfinished attempt.
 
@@ -64,10 +75,8 @@ def save_weights(store: Path, block: str, weights: Weights) -> str:
     target = weights_folder(store, block)
     _require_no_link(target)
     shutil.rmtree(target, ignore_errors=True)
-    import orbax.checkpoint as ocp  # slow to import
-
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             checkpointer.save(target, weights._asdict())
     except OSError:
         raise
@@ -90,10 +99,8 @@ def restore_weights(store: Path, block: str, expected: str | None = None) -> Wei
     require_plain_files(target)
     if expected not in (None, weights_digest(target)):
         raise DamageError(f"store: {target} is not what was written", [marker_file(store, block)])
-    import orbax.checkpoint as ocp
-
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             _check_leaves(target, checkpointer.metadata(target).item_metadata.tree)
             return Weights(**jax.tree.map(np.asarray, checkpointer.restore(target)))
     except StoreError:

@@ -11,7 +11,7 @@ would disturb the training; there it is left to the caller.
 import concurrent.futures as futures
 import functools
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -141,7 +141,7 @@ def lower_programs(block: ProgramKey) -> Iterator[tuple[Hashable, Any]]:
     The programs that take longest to compile come first.
     """
     setup, layout, size, segment = block
-    abstract = functools.partial(_abstract, layout)
+    abstract = functools.partial(_abstract, layout, setup.cell.unit_axes)
     float_, int_, bool_ = (abstract(jax.ShapeDtypeStruct((size,), kind))
                            for kind in (jnp.float32, jnp.int32, jnp.bool_))  # fmt: skip
     hyper = Hyper(**{n: int_ if n == "seed" else float_ for n in Hyper._fields})
@@ -162,9 +162,10 @@ def lower_programs(block: ProgramKey) -> Iterator[tuple[Hashable, Any]]:
     yield ("start", setup, layout, size), start
 
 
-def _abstract(layout: Layout, tree: Any) -> Any:
+def _abstract(layout: Layout, unit_axes: Mapping[str, int], tree: Any) -> Any:
     """The shapes of a tree of arrays, spread over the devices of a layout."""
-    sharding = layout.sharding()
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
-    )
+
+    def shape(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    return jax.tree.map(shape, tree, layout.shardings(tree, unit_axes))

@@ -3,10 +3,9 @@
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.devices import Layout, pad_to
@@ -22,6 +21,7 @@ from rnnjax.sweep.programs import (
 )
 from rnnjax.sweep.states import halted, packed, running_again, with_last_params
 from rnnjax.training import Hyper, Recipe, Run, Setup, Status, setting_values
+from rnnjax.units import to_host
 
 __all__ = ["BlockResult", "Segment", "Transfer", "train_block"]
 
@@ -119,18 +119,18 @@ def _train(
 ) -> BlockResult:
     count = len(hyper.seed)
     size = layout.padded(max(size, count))
-    hyper = jax.device_put(pad_to(size, _cast(hyper, count)), layout.sharding())
-    active = jax.device_put(jnp.arange(size) < count, layout.sharding())
+    hyper = layout.put(pad_to(size, _cast(hyper, count)))
+    active = layout.put(np.arange(size) < count)
     params = init_block(setup.cell, layout, hyper.seed)
     initial = None
     if transfer.weights:
-        initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), params)
+        initial = jax.tree.map(lambda leaf: np.array(to_host(leaf)[:count]), params)
     runs = start_block(setup, layout, hyper, params, active)
     state = _begin(setup.recipe, runs, count, transfer.states)
     checkpoints = transfer.checkpoints
-    resumed = checkpoints is not None and checkpoints.load(state, layout)
+    resumed = checkpoints is not None and checkpoints.load(state, layout, setup.cell.unit_axes)
     if transfer.earlier is not None and not resumed:
-        _go_on(layout, state, transfer.earlier)
+        _go_on(setup, layout, state, transfer.earlier)
     while True:
         running = _advance(setup, layout, state, segment, on_segment)
         if not running.any():
@@ -166,11 +166,13 @@ def _begin(recipe: Recipe, runs: Run, count: int, keep_states: bool) -> BlockSta
     )
 
 
-def _go_on(layout: Layout, state: BlockState, states: Mapping[str, np.ndarray]) -> None:
+def _go_on(
+    setup: Setup, layout: Layout, state: BlockState, states: Mapping[str, np.ndarray]
+) -> None:
     """Puts the runs of an earlier call, and their losses, in place of new ones."""
     count, size = len(state.members), state.runs.status.shape[0]
     runs = halted(pad_to(size, running_again(states, state.runs)), count)
-    state.runs = jax.device_put(runs, layout.sharding())
+    state.runs = layout.put(runs, setup.cell.unit_axes)
     state.taken = states["losses"].shape[1]
     state.losses[:, : state.taken] = states["losses"]
     if state.held_out_loss is not None:
@@ -179,12 +181,12 @@ def _go_on(layout: Layout, state: BlockState, states: Mapping[str, np.ndarray]) 
 
 
 def _cast(hyper: Hyper, count: int) -> Hyper:
-    """Settings in single precision and 32-bit seeds, each [S]."""
-    values = {
-        name: jnp.broadcast_to(jnp.asarray(value, jnp.float32), count)
+    """Settings in single precision and 32-bit seeds, each [S], NumPy arrays."""
+    values: Any = {
+        name: np.broadcast_to(np.asarray(value, np.float32), count)
         for name, value in setting_values(hyper).items()
     }
-    return Hyper(seed=jnp.asarray(hyper.seed, jnp.int32), **values)
+    return Hyper(seed=np.asarray(hyper.seed, np.int32), **values)
 
 
 def _shrink(
@@ -201,9 +203,11 @@ def _shrink(
     if 2 * smaller > now or not shrinks(now, smaller):
         return
     _collect(setup, layout, state, keep_parameters)
-    kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(running)], state.runs)
+    # On a CPU by NumPy: each operation of JAX on a new shape would be a program to compile.
+    held = jax.tree.map(np.asarray, state.runs) if layout.is_host else state.runs
+    kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(running)], held)
     kept = halted(pad_to(smaller, kept), count)
-    state.runs = jax.device_put(kept, layout.sharding())
+    state.runs = layout.put(kept, setup.cell.unit_axes)
     state.members = state.members[running]
 
 
@@ -222,12 +226,13 @@ def _advance(
     if state.held_out_loss is not None:  # runs stop at the end of their epoch for validation
         end = (begin // recipe.steps_per_epoch + 1) * recipe.steps_per_epoch
         state.taken = min(state.taken, end)
-    state.losses[members, begin : state.taken] = losses[: len(members), : state.taken - begin]
+    taken = np.asarray(losses)[: len(members), : state.taken - begin]
+    state.losses[members, begin : state.taken] = taken
     held_out = float("nan")
     if state.held_out_loss is not None and state.taken % recipe.steps_per_epoch == 0:
         epoch = state.taken // recipe.steps_per_epoch
         if state.keep_states and epoch == recipe.epochs:
-            state.last = jax.tree.map(np.array, state.runs.params)
+            state.last = jax.tree.map(lambda leaf: np.array(to_host(leaf)), state.runs.params)
         state.runs = end_epoch_block(setup, layout, state.runs)
         validation = state.runs.validation
         assert validation is not None
@@ -275,7 +280,7 @@ def _collect(setup: Setup, layout: Layout, state: BlockState, keep_parameters: b
         _collect_states(state)
     if not keep_parameters:
         return
-    params = jax.tree.map(np.asarray, state.runs.params)
+    params = jax.tree.map(to_host, state.runs.params)
     if state.params is None:
         state.params = jax.tree.map(lambda new: _place(None, members, new), params)
     else:
@@ -286,7 +291,7 @@ def _collect(setup: Setup, layout: Layout, state: BlockState, keep_parameters: b
 
 def _collect_states(state: BlockState) -> None:
     """Replaces the states of the members by the present ones."""
-    runs = jax.tree.map(np.asarray, state.runs)
+    runs = jax.tree.map(to_host, state.runs)
     if state.last is not None:
         runs = with_last_params(runs, state.last)
     if state.final is None:

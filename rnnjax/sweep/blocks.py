@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnjax.devices import Lanes
+from rnnjax.lanes import Lanes
 from rnnjax.store import Sink
 from rnnjax.sweep import cost
 from rnnjax.sweep.axes import Sweep

@@ -117,7 +117,7 @@ class BlockCheckpoints:
         if kind is None:
             self._wait()
 
-    def load(self, state: BlockState, layout: Layout) -> bool:
+    def load(self, state: BlockState, layout: Layout, unit_axes: Mapping[str, int]) -> bool:
         """Puts the newest whole checkpoint in place of a new `state`; returns whether there is one.
 
         Damaged ones are removed, with a warning.
@@ -125,7 +125,7 @@ class BlockCheckpoints:
         for one in saved_checkpoints(self._block):
             try:
                 arrays = read_checkpoint(self._block, one)
-                _restore(state, layout, arrays)
+                _restore(state, layout, unit_axes, arrays)
             except FileNotFoundError:  # another attempt has a newer one
                 continue
             except (StoreError, OSError) as error:
@@ -206,7 +206,12 @@ def _bytes(leaf: Any) -> int:
     return leaf.nbytes
 
 
-def _restore(state: BlockState, layout: Layout, arrays: Mapping[str, np.ndarray]) -> None:
+def _restore(
+    state: BlockState,
+    layout: Layout,
+    unit_axes: Mapping[str, int],
+    arrays: Mapping[str, np.ndarray],
+) -> None:
     """Puts a checkpoint in place of a new state; raises `StoreError` for one of another block."""
     runs = named_leaves(arrays, "run", state.runs)
     params, final = _if_kept(arrays, "params", state.runs.params), _if_kept(arrays, "final", runs)
@@ -232,7 +237,7 @@ def _restore(state: BlockState, layout: Layout, arrays: Mapping[str, np.ndarray]
         raise StoreError("store: the state of a block in training is that of another version")
     size = layout.padded(min(size, state.runs.status.shape[0]))  # of fewer devices, perhaps
     runs = halted(pad_to(size, runs), len(members))
-    state.runs = jax.device_put(runs, layout.sharding())
+    state.runs = layout.put(runs, unit_axes)
     state.members, state.taken, state.values = members, taken, values
     state.params, state.final = params, final
     state.losses[:, :taken] = losses

@@ -133,7 +133,7 @@ def _train_within_memory(
         half = block.runs // 2
         if not cost.out_of_memory(error):
             raise
-        if half == 0:
+        if half == 0 or layout.processes > 1:  # the others may have had enough memory
             raise cost.too_large(setup, "memory ran out") from error
     warnings.warn(
         f"out of memory with {block.size} runs of {setup.cell.hidden} units; "

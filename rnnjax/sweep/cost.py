@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
-from rnnjax.devices import Lanes, Layout, free_memory, memory_budget
+from rnnjax.devices import Layout, free_memory, memory_budget
+from rnnjax.lanes import Lanes
 from rnnjax.tasks import Task
 from rnnjax.training import Setup
 
@@ -42,15 +43,25 @@ def step_flops(setup: Setup) -> int:
     return 6 * setup.recipe.batch * setup.task.steps * setup.cell.products
 
 
-def _parameter_bytes(setup: Setup) -> int:
-    return _WORD * sum(math.prod(leaf.shape) for leaf in setup.cell.leaves().values())
+def _parameter_bytes(setup: Setup, layout: Lanes) -> int:
+    """Memory of the weights of one run; each device of shared units has those of its units only."""
+    shared, copies = setup.cell.unit_axes, 1
+    if layout.share == "units":
+        copies = layout.count
+    return _WORD * sum(
+        math.prod(leaf.shape) * (1 if name in shared else copies)
+        for name, leaf in setup.cell.leaves().items()
+    )
 
 
-def _step_bytes(setup: Setup) -> int:
+def _step_bytes(setup: Setup, layout: Lanes) -> int:
     """Memory of the trials of one training step of one run."""
     cell, batch = setup.cell, setup.recipe.batch
-    kept = batch * setup.task.steps * (cell.kept + _channels(cell))
-    return _WORD * (kept + cell.in_use(batch))
+    numbers = cell.kept + _channels(cell)
+    if layout.share == "units" and cell.unit_axes:
+        # Every device has the states of all units, for the gradient of the weights out of them.
+        numbers += (layout.count - 1) * (cell.hidden + _channels(cell))
+    return _WORD * (batch * setup.task.steps * numbers + cell.in_use(batch))
 
 
 def evaluation_bytes(cell: Cell, task: Task, trials: int) -> int:
@@ -70,11 +81,9 @@ def block_bytes(setup: Setup, runs: int, layout: Lanes) -> int:
     """
     recipe, size = setup.recipe, layout.padded(runs)
     active = min(layout.side_by_side or size, size)
-    weights = _parameter_bytes(setup)
-    if layout.share == "units":  # every device holds all weights
-        weights *= layout.count
+    weights = _parameter_bytes(setup, layout)
     copies = 1 + 2 * (recipe.optimizer == "adam") + (recipe.stop == "threshold")
-    training = weights + _step_bytes(setup)  # the gradient is as large as the weights
+    training = weights + _step_bytes(setup, layout)  # the gradient is as large as the weights
     if recipe.validates:
         trials = recipe.validation_trials
         training = max(training, evaluation_bytes(setup.cell, setup.task, trials))
@@ -138,15 +147,18 @@ def nominal_machine(layout: Lanes) -> Machine:
 
 
 def measure_machine(layout: Layout, size: int = 1024) -> Machine:
-    """Measures the rate of matrix products on all devices, in less than a second."""
+    """Measures the rate of matrix products on all devices, in less than a second.
+
+    Each of them has a product of its own; other processes count as fast as this one.
+    """
+    here = tuple(d for d in layout.devices if layout.processes == 1 or d in jax.local_devices())
+    runs = Layout(here, layout.map_width)
 
     @jax.jit
     def product(x):
-        return layout.map(lambda one: one @ one, x)
+        return runs.map(lambda one: one @ one, x)
 
-    ones = jax.device_put(
-        jnp.ones((len(layout.devices), size, size), jnp.float32), layout.sharding()
-    )
+    ones = jax.device_put(jnp.ones((len(here), size, size), jnp.float32), runs.sharding())
     product(ones).block_until_ready()
     best = math.inf
     for _ in range(5):

@@ -9,9 +9,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import xarray as xr
 
-from rnnjax.cells import UnrolledCell
-from rnnjax.devices import Lanes, Layout, default_layout
+from rnnjax.devices import Layout, default_layout
 from rnnjax.jobs import Workers, as_workers
+from rnnjax.lanes import Lanes
 from rnnjax.stopping import saving, until_due
 from rnnjax.store import ResultStore, Sink
 from rnnjax.sweep import cost
@@ -24,6 +24,7 @@ from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.remote import RemoteSweep, train_on_workers, worker_lanes
 from rnnjax.sweep.results import LossRecord, empty_results
+from rnnjax.sweep.sharing import SharedSink, require_shared_units
 from rnnjax.sweep.sizing import runs_per_save
 from rnnjax.training import Hyper
 from rnnjax.validate import (
@@ -55,8 +56,10 @@ class Engine:
     map_width: int | Literal["all"] | None = None
     """Runs side by side on each device, or "all"; by default 1 on CPU, all on accelerators."""
     share: Literal["runs", "units"] = "runs"
-    """Whether devices share the runs, or the units of every run (`latent` cells). Sharing units
-    speeds up a few very large networks; every device still holds all weights."""
+    """Whether devices share the runs, or the units of every run. Sharing units is for a few very
+    large networks: each device holds the weights into its own units, their gradient and their
+    moments (of `latent` cells all weights, which are few). Under `jax.distributed` the devices of
+    all processes share the units; every process makes the same calls, and the first one writes."""
     block_runs: int | None = None
     """Runs per block; by default as many as memory allows."""
     segment: int | None = None
@@ -204,7 +207,7 @@ def run_sweep(
     layout = _layout(sweep, engine, workers)
     with contextlib.ExitStack() as stack:
         template = empty_results(sweep, *engine.recorded)
-        sink = _open(stack, store, sweep, engine, template)
+        sink = _open(stack, store, sweep, engine, template, layout.processes > 1)
         if keep_parameters:
             sink.require_parameters()
         blocks, there = _blocks_to_train(plan(sweep, layout, engine, mask), layout, sink)
@@ -309,12 +312,19 @@ def _open(
     sweep: Sweep,
     engine: Engine,
     template: xr.Dataset,
+    shared: bool,
 ) -> Sink:
-    """The sink of a sweep; a folder stays locked until `stack` is closed."""
+    """The sink of a sweep; a folder stays locked until `stack` is closed.
+
+    With `shared` several processes train the sweep, of which the first opens the folder.
+    """
     if store is None or isinstance(store, MemoryStore):
         memory = MemoryStore() if store is None else store
         return memory.open(sweep, engine.recorded)
-    return stack.enter_context(ResultStore(store, template, sweep_config(sweep, engine)))
+    folder = ResultStore(store, template, sweep_config(sweep, engine))
+    if shared:
+        return SharedSink(lambda: stack.enter_context(folder), template)
+    return stack.enter_context(folder)
 
 
 def _layout(sweep: Sweep, engine: Engine, workers: Workers | None) -> Lanes:
@@ -326,10 +336,9 @@ def _layout(sweep: Sweep, engine: Engine, workers: Workers | None) -> Lanes:
         layout = default_layout(engine.devices, engine.map_width, engine.share)
     else:
         layout = worker_lanes(workers, engine)
-    for _, setup in sweep.setups():
-        if engine.share == "units" and not isinstance(setup.cell, UnrolledCell):
-            raise ValueError(
-                f"share: expected 'runs' for cell {setup.cell.name!r}, got 'units', which needs a "
-                "cell with a kernel of its own (latent)"
-            )
+    if engine.keep_state and layout.processes > 1:
+        raise ValueError(f"keep_state: expected False in {layout.processes} processes, got True")
+    if engine.share == "units":
+        for _, setup in sweep.setups():
+            require_shared_units(setup, layout.count)
     return layout

@@ -39,7 +39,7 @@ __all__ = [
 @functools.partial(jax.jit, static_argnames=("cell", "layout"))
 def init_block(cell: Cell, layout: Layout, seeds: Int[Array, " S"]) -> Params:
     """The initial weights of every run."""
-    return layout.map(functools.partial(initial_params, cell), seeds)
+    return layout.map(functools.partial(initial_params, cell), seeds, cell.unit_axes)
 
 
 @functools.partial(jax.jit, static_argnames=("setup", "layout"), donate_argnames=("params",))
@@ -53,7 +53,7 @@ def start_block(
         status = jnp.where(at[2], run.status, Status.EXHAUSTED)
         return run._replace(status=status.astype(jnp.int32))
 
-    return layout.map(one, (hyper, params, active))
+    return layout.map(one, (hyper, params, active), setup.cell.unit_axes)
 
 
 @functools.partial(
@@ -63,7 +63,8 @@ def advance_block(
     setup: Setup, layout: Layout, runs: Run, length: int
 ) -> tuple[Run, Float[Array, "S T"]]:
     """Advances every run by up to `length` steps, in place; also returns the loss of every step."""
-    return layout.map(functools.partial(advance, setup, length=length), runs)
+    advanced = functools.partial(advance, setup, length=length)
+    return layout.map(advanced, runs, setup.cell.unit_axes)
 
 
 @functools.partial(jax.jit, static_argnames=("setup", "layout"), donate_argnames=("runs",))
@@ -73,7 +74,7 @@ def end_epoch_block(setup: Setup, layout: Layout, runs: Run) -> Run:
     This is a separate program: inside the scan over steps, validation would be computed at every
     step where runs are mapped side by side.
     """
-    return layout.map(functools.partial(end_epoch, setup), runs)
+    return layout.map(functools.partial(end_epoch, setup), runs, setup.cell.unit_axes)
 
 
 @functools.partial(jax.jit, static_argnames=("setup", "layout"))

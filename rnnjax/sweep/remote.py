@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from rnnjax.devices import RemoteLanes, Resources, default_layout, remote_lanes
+from rnnjax.devices import default_layout
 from rnnjax.jobs import Job, Workers, run_jobs
+from rnnjax.lanes import RemoteLanes, Resources, remote_lanes
 from rnnjax.processes import workers_here
 from rnnjax.stopping import saving, until_due
 from rnnjax.store import ResultStore, digest, versions

@@ -6,7 +6,7 @@ A sweep therefore uses the same programs whenever it runs on the same kind of de
 import math
 from collections.abc import Callable
 
-from rnnjax.devices import Lanes
+from rnnjax.lanes import Lanes
 from rnnjax.sweep import cost
 from rnnjax.training import Setup
 

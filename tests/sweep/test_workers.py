@@ -17,8 +17,8 @@ import xarray as xr
 import rnnjax
 import tiny
 from rnnjax import Engine, Sweep, load_results, run_sweep
-from rnnjax.devices import Resources
 from rnnjax.jobs import JobError, Workers
+from rnnjax.lanes import Resources
 from rnnjax.processes import LocalExecutor
 from rnnjax.store import StoreError, load_weights
 from rnnjax.store.attempts import failed_attempts, left_attempts

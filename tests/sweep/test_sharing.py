@@ -1,0 +1,170 @@
+"""Networks whose units several devices share: equal to one device, with less memory on each."""
+
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnjax
+import tiny
+from rnnjax.cells import fitted
+from rnnjax.devices import Layout, default_layout
+from rnnjax.sweep import Engine, cost, run_sweep
+from rnnjax.sweep.ahead import ProgramKey, lower_programs
+from rnnjax.sweep.block import train_block
+from rnnjax.training import Hyper, Setup
+
+TASK = tiny.TASKS["delayed_cue"]
+UNITS = 96
+
+
+def setup(kind="rate", optimizer="adam", hidden=UNITS):
+    cell = fitted(rnnjax.cells.make(kind, hidden=hidden), TASK)
+    return Setup(TASK, cell, rnnjax.Recipe(optimizer, epochs=10, batch=4), tiny.TRIALS)
+
+
+def layout(count):
+    return Layout(default_layout().devices[:count], 1, "units")
+
+
+def trained(what, count, runs=2):
+    ones = np.ones(runs)
+    hyper = Hyper(
+        learning_rate=0.01 * ones, seed=np.arange(runs), gamma=ones, l1=0 * ones, nuclear=0 * ones
+    )
+    return train_block(what, hyper, layout(count), size=runs, segment=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "optimizer"), [("rate", "adam"), ("rate", "sgd"), ("current", "adam"), ("gru", "adam")]
+)
+def test_shared_units_equal_one_device_to_rounding(kind, optimizer):
+    alone, shared = (trained(setup(kind, optimizer), count) for count in (1, 2))
+    for name, drawn in alone.weights.initial.items():
+        np.testing.assert_array_equal(shared.weights.initial[name], drawn)
+        np.testing.assert_allclose(
+            shared.weights.trained[name], alone.weights.trained[name], atol=1e-4
+        )
+        assert not np.array_equal(alone.weights.trained[name], drawn)
+    np.testing.assert_allclose(shared.losses, alone.losses, rtol=1e-4)
+    np.testing.assert_allclose(shared.values["final_loss"], alone.values["final_loss"], rtol=1e-4)
+
+
+def programs(what, where):
+    """Bytes on each device, and shapes that are gathered, of each program of a block of one run."""
+    found = {}
+    with where.context():
+        for (name, *_), lowered in lower_programs(ProgramKey(what, where, 1, 3)):
+            compiled = lowered.compile()
+            analysis = compiled.memory_analysis()
+            if analysis is None:
+                pytest.skip("this backend does not report the memory of programs")
+            taken = (
+                analysis.argument_size_in_bytes
+                + analysis.output_size_in_bytes
+                + analysis.temp_size_in_bytes
+                - analysis.alias_size_in_bytes
+            )
+            lines = [x for x in compiled.as_text().splitlines() if re.search(r" all-gather\(", x)]
+            shapes = [re.search(r"\[([\d,]+)\]", line)[1].split(",") for line in lines]
+            found[name] = taken, [[int(n) for n in shape] for shape in shapes]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["rate", "gru"])
+def test_memory_per_device_falls_and_no_weight_is_gathered(kind):
+    what = setup(kind, hidden=256)
+    one, two = programs(what, layout(1)), programs(what, layout(2))
+    for name, (taken, shapes) in two.items():
+        assert taken < 0.6 * one[name][0]
+        assert all(shape.count(256) <= 1 for shape in shapes)
+    assert two["advance"][1]  # of the state
+    most = 2 * max(two[name][0] for name in ("advance", "evaluate"))
+    assert most / 1.5 < cost.block_bytes(what, 1, layout(2)) < 1.5 * most
+
+
+def test_the_memory_model_counts_shared_weights_once():
+    wide = setup(hidden=10_000)
+    assert cost.block_bytes(wide, 1, layout(2)) < 1.05 * cost.block_bytes(wide, 1, layout(1))
+
+
+def test_networks_that_cannot_be_shared_are_refused():
+    def train(cell, **recipe):
+        axes = {"learning_rate": (0.1,), "seed": (0,)}
+        axes |= dict.fromkeys(recipe.get("penalties", ()), (0.1,))
+        sweep = rnnjax.Sweep(TASK, cell, tiny.recipe(**recipe), axes, tiny.TRIALS)
+        run_sweep(sweep, engine=Engine(share="units"))
+
+    with pytest.raises(ValueError, match="^hidden: .* multiple of the 2 devices .* got 5"):
+        train(rnnjax.cells.rate(5))
+    with pytest.raises(ValueError, match="^share: .*'nuclear'"):
+        train(rnnjax.cells.rate(6), penalties=("nuclear",))
+
+
+MANY = """
+import sys
+import jax
+rank, devices, port, folder, out = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
+jax.config.update("jax_num_cpu_devices", devices)
+if port != "0":
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"localhost:{port}", 2, rank)
+import numpy as np
+import rnnjax, tiny
+from rnnjax.sweep import Engine, run_sweep
+axes = {"hidden": (8, 12), "learning_rate": (0.01, 0.1), "seed": (0, 1)}
+sweep = rnnjax.Sweep(tiny.TASKS["delayed_cue"], tiny.CELL, tiny.recipe("adam"), axes, tiny.TRIALS)
+engine = Engine(share="units", devices=devices, block_runs=2)
+begin = np.zeros(sweep.shape, bool)
+begin[0] = True
+run_sweep(sweep, folder, engine=engine, mask=begin, keep_parameters=True)
+found = run_sweep(sweep, folder, engine=engine, keep_parameters=True)
+kept = rnnjax.load_population(folder, hidden=12, learning_rate=0.1).params if rank == 0 else {}
+np.savez(out, loss=found["loss"], final_loss=found["final_loss"], **kept)
+other = rnnjax.Sweep(tiny.TASKS["delayed_cue"], tiny.CELL, tiny.recipe(), axes, tiny.TRIALS)
+try:
+    run_sweep(other, folder, engine=engine)
+except ValueError as error:
+    assert "optimizer" in str(error), error
+else:
+    raise AssertionError("another sweep was not refused")
+"""
+
+
+def ended(*processes):
+    for process in processes:
+        try:
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
+        assert process.returncode == 0, errors
+
+
+@pytest.mark.slow
+def test_four_devices_of_two_processes_equal_one_device(tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+
+    def start(rank, devices, port, store, out):
+        arguments = [str(rank), str(devices), port, str(tmp_path / store), str(tmp_path / out)]
+        return subprocess.Popen(
+            [sys.executable, "-c", MANY, *arguments],
+            cwd=Path(tiny.__file__).parent,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    ended(start(0, 1, "0", "alone", "alone.npz"))
+    ended(*(start(rank, 2, port, "shared", f"{rank}.npz") for rank in (0, 1)))
+    alone, first, second = (np.load(tmp_path / f"{name}.npz") for name in ("alone", "0", "1"))
+    assert len(alone.files) == 5
+    for name in alone.files:
+        np.testing.assert_allclose(first[name], alone[name], rtol=1e-3, atol=1e-4)
+    for name in second.files:
+        np.testing.assert_array_equal(second[name], first[name])
