@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.devices import Layout, pad_to
@@ -118,12 +117,12 @@ def train_block(
     count = len(hyper.seed)
     size = layout.padded(max(size, count))
     hyper = jax.device_put(pad_to(size, _cast(hyper, count)), layout.sharding())
-    active = jax.device_put(jnp.arange(size) < count, layout.sharding())
+    active = jax.device_put(np.arange(size) < count, layout.sharding())
     with layout.context():
         params = init_block(setup.cell, layout, hyper.seed)
         initial = None
         if transfer.weights:
-            initial = jax.tree.map(lambda leaf: np.array(leaf[:count]), params)
+            initial = jax.tree.map(lambda leaf: np.array(np.asarray(leaf)[:count]), params)
         runs = start_block(setup, layout, hyper, params, active)
         state = _begin(setup.recipe, runs, count, transfer.states)
         if transfer.earlier is not None:
@@ -171,12 +170,12 @@ def _go_on(layout: Layout, state: _BlockState, states: Mapping[str, np.ndarray])
 
 
 def _cast(hyper: Hyper, count: int) -> Hyper:
-    """Settings in single precision and 32-bit seeds, each [S]."""
-    values = {
-        name: jnp.broadcast_to(jnp.asarray(value, jnp.float32), count)
+    """Settings in single precision and 32-bit seeds, each [S], NumPy arrays."""
+    values: Any = {
+        name: np.broadcast_to(np.asarray(value, np.float32), count)
         for name, value in setting_values(hyper).items()
     }
-    return Hyper(seed=jnp.asarray(hyper.seed, jnp.int32), **values)
+    return Hyper(seed=np.asarray(hyper.seed, np.int32), **values)
 
 
 def _shrink(
@@ -193,7 +192,8 @@ def _shrink(
     if 2 * smaller > now or not shrinks(now, smaller):
         return
     _collect(setup, layout, state, keep_parameters)
-    kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(running)], state.runs)
+    # By NumPy: each operation of JAX on a new shape would be a program to compile.
+    kept = jax.tree.map(lambda leaf: np.asarray(leaf)[np.flatnonzero(running)], state.runs)
     kept = halted(pad_to(smaller, kept), count)
     state.runs = jax.device_put(kept, layout.sharding())
     state.members = state.members[running]
@@ -214,7 +214,8 @@ def _advance(
     if state.held_out_loss is not None:  # runs stop at the end of their epoch for validation
         end = (begin // recipe.steps_per_epoch + 1) * recipe.steps_per_epoch
         state.taken = min(state.taken, end)
-    state.losses[members, begin : state.taken] = losses[: len(members), : state.taken - begin]
+    new = np.asarray(losses)[: len(members), : state.taken - begin]
+    state.losses[members, begin : state.taken] = new
     held_out = float("nan")
     if state.held_out_loss is not None and state.taken % recipe.steps_per_epoch == 0:
         epoch = state.taken // recipe.steps_per_epoch

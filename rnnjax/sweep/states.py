@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.store import StoreError
@@ -53,5 +52,6 @@ def with_last_params(runs: Run, last: Any) -> Run:
 
 def halted(runs: Run, count: int) -> Run:
     """The runs with all but the first `count`, which are padding, stopped."""
-    padding = jnp.arange(runs.status.shape[0]) >= count
-    return runs._replace(status=jnp.where(padding, Status.EXHAUSTED, runs.status).astype(jnp.int32))
+    padding = np.arange(len(runs.status)) >= count
+    status = np.where(padding, Status.EXHAUSTED, runs.status)
+    return runs._replace(status=status.astype(np.int32))
