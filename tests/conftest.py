@@ -26,14 +26,16 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 EXACT = (
-    "test_notebooks", "test_kill", "test_engine", "test_compilation", "test_precision",
+    "test_notebooks", "test_kill", "test_engine", "test_precision",
     "test_old_stores", "test_results_store",
 )  # fmt: skip
 """Files whose programs are those of users, to the last bit; the others compile faster ones."""
 
 LONG = (
     "test_docs", "test_epochs", "test_degeneracy_studies", "test_width_studies",
-    "test_population_studies", "test_lr_collapse", "test_weights", "test_dsa", "test_population",
+    "test_population_studies", "test_lr_collapse", "test_coordinate_check", "test_programs",
+    "test_recovery", "test_growth", "test_extending", "test_ahead", "test_weights", "test_dsa",
+    "test_population",
 )  # fmt: skip
 """Other files that take long; begun early, so that all workers end at about the same time."""
 
