@@ -26,7 +26,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 EXACT = (
-    "test_notebooks", "test_kill", "test_engine", "test_precision",
+    "test_notebooks", "test_kill", "test_engine", "test_compilation", "test_precision",
     "test_old_stores", "test_results_store",
 )  # fmt: skip
 """Files whose programs are those of users, to the last bit; the others compile faster ones."""
