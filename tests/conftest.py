@@ -17,6 +17,10 @@ import jax
 import jaxtyping
 import pytest
 
+import shapes
+
+shapes.skip_others()
+os.fsync = lambda _: None  # no test cuts the power, and disks take long to write
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -29,7 +33,9 @@ EXACT = (
 
 LONG = (
     "test_docs", "test_epochs", "test_degeneracy_studies", "test_width_studies",
-    "test_population_studies", "test_lr_collapse", "test_weights", "test_dsa", "test_population",
+    "test_population_studies", "test_lr_collapse", "test_coordinate_check", "test_programs",
+    "test_recovery", "test_growth", "test_extending", "test_ahead", "test_weights", "test_dsa",
+    "test_population",
 )  # fmt: skip
 """Other files that take long; begun early, so that all workers end at about the same time."""
 

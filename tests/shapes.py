@@ -4,14 +4,17 @@ Only annotations that name an array are checked, by shape and kind of number: Nu
 where JAX's do. Other arguments are left to the errors of the functions that take them.
 """
 
-from typing import Any, Union, get_args
+import dataclasses
+import inspect
+from typing import Any, Union, get_args, get_type_hints
 
 import jax
+import jaxtyping
 import numpy as np
 from beartype import beartype
 from jaxtyping import AbstractArray
 
-__all__ = ["check_arrays"]
+__all__ = ["check_arrays", "skip_others"]
 
 _ARRAYS = Union[jax.Array, np.ndarray]  # noqa: UP007 - jaxtyping takes a union of this form
 
@@ -34,3 +37,33 @@ def check_arrays(function: Any) -> Any:
     found = {name: _widened(annotation) for name, annotation in annotations.items()}
     function.__annotations__ = {name: wide for name, wide in found.items() if wide is not None}
     return beartype(function)
+
+
+def _names_arrays(decorated: Any) -> bool:
+    """Whether an annotation of a function, method or dataclass names an array, or may do so."""
+    if inspect.isclass(decorated):
+        return dataclasses.is_dataclass(decorated) and _names_arrays(decorated.__init__)
+    if isinstance(decorated, property):
+        return _names_arrays(decorated.fget)
+    try:
+        hints = get_type_hints(getattr(decorated, "__func__", decorated))
+    except NameError:  # of a name that is imported for type checkers alone
+        return True
+    return any(_widened(annotation) is not None for annotation in hints.values())
+
+
+def skip_others() -> None:
+    """Leaves functions without such annotations unwrapped: the wrappers take time in every call.
+
+    To be called before rnnjax is imported.
+    """
+    wrapped = jaxtyping.jaxtyped
+
+    def jaxtyped(*, typechecker: Any) -> Any:
+        def decorate(decorated: Any) -> Any:
+            check = _names_arrays(decorated)
+            return wrapped(decorated, typechecker=typechecker) if check else decorated
+
+        return decorate
+
+    jaxtyping.jaxtyped = jaxtyped

@@ -237,7 +237,10 @@ def _climb(pairs: _Pairs, searches: _Searches, costs: Array, steps: int, starts:
             store()
             chosen = np.resize(going, half)
             active, towards, going = active[going], towards[chosen], np.arange(len(going))
-            searches, costs = jax.tree.map(lambda leaf, c=chosen: leaf[c], (searches, costs))
+            # By NumPy: each operation of JAX on a new shape would be a program to compile.
+            searches, costs = jax.tree.map(
+                lambda leaf, c=chosen: np.asarray(leaf)[c], (searches, costs)
+            )
         towards[going] = assign(costs, going)
         searches, gains, costs = _step(pairs, searches, towards)
         halted = np.asarray(gains) <= _GAIN * np.abs(np.asarray(searches.value))
@@ -268,8 +271,9 @@ def match(
         steps: largest number of Frank-Wolfe steps.
     """
     pairs = _lay_out(a, b)
-    pair = repeat(jnp.arange(len(a)), "c -> (c q)", q=len(starts))
-    searches, costs = _begin(pairs, pair, repeat(starts, "q i j -> (c q) i j", c=len(a)))
+    pair = repeat(np.arange(len(a), dtype=np.int32), "c -> (c q)", q=len(starts))
+    places = repeat(np.asarray(starts), "q i j -> (c q) i j", c=len(a))
+    searches, costs = _begin(pairs, pair, places)
     climbed = _climb(pairs, searches, costs, steps, len(starts))
     permutations, values = _exchange(pairs, pair, climbed.permutation)
     return Matched(np.asarray(values), np.asarray(permutations), climbed.converged)

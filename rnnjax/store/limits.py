@@ -30,6 +30,7 @@ __all__ = [
 
 MOST_RUNS = 10**7
 _SHARE = 0.5  # of the free memory: data are copied while they are checked
+_SMALL = 2**20  # bytes that always fit: looking up the free memory takes longer than reading them
 _CODECS = {"bytes", "vlen-utf8", "zstd"}
 _TEXT = 16  # bytes of a label that is text, at least: a pointer and its length
 _KINDS = {"bool": 1, "string": _TEXT} | {
@@ -38,7 +39,9 @@ _KINDS = {"bool": 1, "string": _TEXT} | {
 
 
 def require_memory(what: str, needed: int) -> None:
-    """Raises `StoreError` unless `needed` bytes fit into half of the free memory."""
+    """Raises `StoreError` unless `needed` bytes fit into half of the free memory, or into 1 MiB."""
+    if needed <= _SMALL:
+        return
     free = int(_SHARE * free_memory())
     if needed > free:
         raise StoreError(f"store: {what} takes {needed:,} bytes, expected at most {free:,}")
@@ -130,9 +133,11 @@ def require_arrays(group: Path) -> None:
 
 def _require_small_chunks(array: Path) -> None:
     """Raises `DamageError` if a compressed chunk of an array may not fit into memory."""
-    free = _SHARE * free_memory()
     for file in sorted(array.rglob("*")):
-        if file.is_file() and file.name != "zarr.json" and _uncompressed(file) > free:
+        if not file.is_file() or file.name == "zarr.json":
+            continue
+        needed = _uncompressed(file)
+        if needed > _SMALL and needed > _SHARE * free_memory():
             raise DamageError(f"store: {file} is damaged: its content does not fit", [file])
 
 

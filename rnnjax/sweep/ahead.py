@@ -27,7 +27,7 @@ from rnnjax.sweep.programs import (
 )
 from rnnjax.training import Hyper, Setup
 
-__all__ = ["Ahead", "ProgramKey", "blocks_ahead", "lower_programs"]
+__all__ = ["Ahead", "ProgramKey", "blocks_ahead", "trace_programs"]
 
 _THREADS = 4
 """Largest number of threads: one block has at most five programs."""
@@ -68,7 +68,7 @@ class Ahead:
         self._pool = futures.ThreadPoolExecutor(threads) if count else None
         self._count = count
         self._compiling: dict[Hashable, futures.Future[None]] = {}
-        self._lowering: dict[ProgramKey, futures.Future[list[futures.Future[None]]]] = {}
+        self._tracing: dict[ProgramKey, futures.Future[list[futures.Future[None]]]] = {}
         self._called: set[ProgramKey] = set()
         self._lock = threading.Lock()
 
@@ -83,10 +83,10 @@ class Ahead:
         """Whether the programs of a block are compiled."""
         if block in self._called:
             return True
-        lowered = self._lowering.get(block)
-        if lowered is None or not lowered.done():
+        traced = self._tracing.get(block)
+        if traced is None or not traced.done():
             return False
-        return lowered.exception() is not None or all(f.done() for f in lowered.result())
+        return traced.exception() is not None or all(f.done() for f in traced.result())
 
     def prepare(self, coming: Sequence[ProgramKey]) -> None:
         """Returns when the first block's programs are compiled; starts those of the next blocks.
@@ -97,9 +97,9 @@ class Ahead:
         if self._pool is None:
             return
         self._start(coming[0])
-        lowered = self._lowering[coming[0]]
-        if lowered.exception() is None:
-            futures.wait(lowered.result())
+        traced = self._tracing[coming[0]]
+        if traced.exception() is None:
+            futures.wait(traced.result())
         for block in list(dict.fromkeys(coming))[1 : 1 + self._count]:
             self._start(block)
 
@@ -109,34 +109,34 @@ class Ahead:
             return
         with self._lock:
             self._called.clear()
-            self._lowering.clear()
+            self._tracing.clear()
             self._compiling.clear()
 
     def _start(self, block: ProgramKey) -> None:
         assert self._pool is not None
-        if block not in self._lowering:
-            self._lowering[block] = self._pool.submit(self._lower, block)
+        if block not in self._tracing:
+            self._tracing[block] = self._pool.submit(self._trace, block)
 
-    def _lower(self, block: ProgramKey) -> list["futures.Future[None]"]:
-        """Lowers the programs one after another, and submits their compilation."""
+    def _trace(self, block: ProgramKey) -> list["futures.Future[None]"]:
+        """Traces the programs one after another, and submits their compilation."""
         assert self._pool is not None
         submitted = []
         with block.layout.context():
-            for key, lowered in lower_programs(block):
+            for key, traced in trace_programs(block):
                 with self._lock:  # blocks share programs
                     if key not in self._compiling:
-                        self._compiling[key] = self._pool.submit(_compile, lowered, block.layout)
+                        self._compiling[key] = self._pool.submit(_compile, traced, block.layout)
                     submitted.append(self._compiling[key])
         return submitted
 
 
-def _compile(lowered: Any, layout: Layout) -> None:
+def _compile(traced: Any, layout: Layout) -> None:
     with layout.context():  # part of the key under which JAX keeps the program
-        lowered.compile()
+        traced.lower().compile()
 
 
-def lower_programs(block: ProgramKey) -> Iterator[tuple[Hashable, Any]]:
-    """Lowers the programs of a block: yields what each depends on, and the program.
+def trace_programs(block: ProgramKey) -> Iterator[tuple[Hashable, Any]]:
+    """Traces the programs of a block: yields what each depends on, and the program.
 
     The programs that take longest to compile come first.
     """
@@ -146,18 +146,18 @@ def lower_programs(block: ProgramKey) -> Iterator[tuple[Hashable, Any]]:
                            for kind in (jnp.float32, jnp.int32, jnp.bool_))  # fmt: skip
     hyper = Hyper(**{n: int_ if n == "seed" else float_ for n in Hyper._fields})
 
-    init = init_block.lower(setup.cell, layout, hyper.seed)
+    init = init_block.trace(setup.cell, layout, hyper.seed)
     params = abstract(init.out_info)
-    start = start_block.lower(setup, layout, hyper, params, bool_)
+    start = start_block.trace(setup, layout, hyper, params, bool_)
     runs = abstract(start.out_info)
     evaluation = setup.evaluation
-    yield ("advance", block), advance_block.lower(setup, layout, runs, segment)
+    yield ("advance", block), advance_block.trace(setup, layout, runs, segment)
     yield (
         ("evaluate", evaluation, layout, size),
-        evaluate_block.lower(evaluation, layout, runs.hyper, runs.params, runs.status),
+        evaluate_block.trace(evaluation, layout, runs.hyper, runs.params, runs.status),
     )
     if setup.recipe.validates:
-        yield ("end_epoch", setup, layout, size), end_epoch_block.lower(setup, layout, runs)
+        yield ("end_epoch", setup, layout, size), end_epoch_block.trace(setup, layout, runs)
     yield ("init", setup.cell, layout, size), init
     yield ("start", setup, layout, size), start
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import hypothesis
+import jax
 import pytest
 from hypothesis import strategies
 
@@ -91,4 +92,6 @@ def check(name, flags):
 @cases(share=0.05)
 @hypothesis.given(command_lines())
 def test_a_dry_run_or_one_line_of_error(line):
+    before = jax.config.jax_enable_compilation_cache
     check(*line)
+    jax.config.update("jax_enable_compilation_cache", before)  # for the tests that follow

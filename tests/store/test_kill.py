@@ -2,13 +2,10 @@
 
 import contextlib
 import json
-import os
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +16,6 @@ from rnnjax.store import ResultStore
 from rnnjax.sweep import FIELDS
 
 SWEEP = """
-import sys
 import jax
 jax.config.update("jax_num_cpu_devices", 2)
 import rnnjax
@@ -31,19 +27,18 @@ sweep = rnnjax.Sweep(
           "learning_rate": (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3), "seed": range(4)},
     evaluation_trials=12,
 )
-rnnjax.run_sweep(sweep, sys.argv[1], engine=rnnjax.Engine(block_runs=4))
+rnnjax.run_sweep(sweep, path, engine=rnnjax.Engine(block_runs=4))
 """
 BLOCKS = 16
 
 POPULATION = """
-import sys
 import jax
 jax.config.update("jax_num_cpu_devices", 2)
 import rnnjax
 rnnjax.train_population(
     rnnjax.tasks.delayed_cue(2, 3, 2), rnnjax.cells.rate(5),
     rnnjax.Recipe.until(1e-3, epochs=40, steps_per_epoch=10, batch=4, validation_trials=4),
-    learning_rate=0.01, seeds=12, store=sys.argv[1], evaluation_trials=12,
+    learning_rate=0.01, seeds=12, store=path, evaluation_trials=12,
     engine=rnnjax.Engine(block_runs=2),
 )
 """
@@ -72,36 +67,43 @@ rnnjax.run_sweep(sweep, sys.argv[1], engine=engine, progress=Progress())
 """
 
 HOLDER = """
-import sys, time
+import time
+from pathlib import Path
 import xarray as xr
 from rnnjax.store import ResultStore
-with ResultStore(sys.argv[1], xr.Dataset({"status": ("seed", [0, 0])}), {"a": 1}):
-    print("held", flush=True)
+with ResultStore(path, xr.Dataset({"status": ("seed", [0, 0])}), {"a": 1}):
+    Path(path + ".held").touch()
     time.sleep(60)
 """
 
 
+IMPORTED = ["jax", "rnnjax.population", "rnnjax.sweep", "orbax.checkpoint"]
+
+
 @pytest.fixture(scope="module")
-def launch(tmp_path_factory):
-    """Starts a script in a fresh interpreter; compiled programs come from the suite's cache."""
-    folder = tmp_path_factory.mktemp("scripts")
-    environment = {**os.environ, "PYTHONPATH": str(Path(rnnjax.__file__).parent.parent)}
+def launch():
+    """Starts a script in a process of its own; compiled programs come from the suite's cache.
+
+    It is forked from one that has imported what takes long, and has computed nothing yet.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
 
     @contextlib.contextmanager
-    def start(text, *arguments):
-        script = folder / f"{abs(hash(text))}.py"
-        script.write_text(text)
-        process = subprocess.Popen(
-            [sys.executable, str(script), *map(str, arguments)],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def start(text, path):
+        process = context.Process(target=exec, args=(text, {"path": str(path)}))
+        process.start()
         try:
             yield process
         finally:
-            process.kill()
-            process.communicate()
+            kill(process)
 
     return start
+
+
+def kill(process):
+    process.kill()
+    process.join()
 
 
 def markers(path):
@@ -111,15 +113,14 @@ def markers(path):
 def wait_for(condition, process, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, process.stderr.read()
+        assert process.exitcode is None
         assert time.monotonic() < deadline
         time.sleep(0.001)
 
 
 def finish(process):
-    output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    return output
+    process.join(timeout=120)
+    assert process.exitcode == 0
 
 
 @pytest.mark.slow
@@ -139,9 +140,8 @@ def test_a_sweep_killed_three_times_equals_an_uninterrupted_one(launch, tmp_path
             else:  # somewhere in one of the blocks that follow
                 wait_for(lambda n=least: len(markers(path)) >= n, process)
                 time.sleep(moments.uniform(0, 0.06))
-            process.kill()
-            process.wait()
-            assert process.returncode == -signal.SIGKILL  # it had not finished by itself
+            kill(process)
+            assert process.exitcode == -signal.SIGKILL  # it had not finished by itself
         found = markers(path)
         assert {name: found[name] for name in kept} == kept
         kept = found
@@ -168,9 +168,8 @@ def test_a_killed_population_equals_an_uninterrupted_one(launch, tmp_path):
         finish(process)
     with launch(POPULATION, path) as process:
         wait_for(lambda: len(markers(path)) >= 2, process)
-        process.kill()
-        process.wait()
-        assert process.returncode == -signal.SIGKILL
+        kill(process)
+        assert process.exitcode == -signal.SIGKILL
     kept = markers(path)
     assert 2 <= len(kept) < 6
     partial = rnnjax.load_population(path)
@@ -221,7 +220,7 @@ def test_two_processes_and_a_lock_left_by_a_killed_one(launch, tmp_path):
     path = tmp_path / "store"
     template = xr.Dataset({"status": ("seed", [0, 0])})
     with launch(HOLDER, path) as process:
-        assert process.stdout.readline() == "held\n"
+        wait_for((tmp_path / "store.held").exists, process)
         begun = time.monotonic()
         with (
             pytest.raises(StoreError, match=f"^store: {path} is in use by another process$"),
@@ -229,8 +228,7 @@ def test_two_processes_and_a_lock_left_by_a_killed_one(launch, tmp_path):
         ):
             pass
         assert time.monotonic() - begun < 5  # refused, not waited for
-        process.kill()
-        process.wait()
+        kill(process)
         assert (path / "lock").exists()
         with ResultStore(path, template, {"a": 1}) as store:
             assert not store.finished().any()

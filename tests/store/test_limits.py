@@ -276,10 +276,10 @@ def test_more_runs_than_are_read_are_not_written(tmp_path):
 
 def test_files_larger_than_the_memory_are_not_read(tmp_path, monkeypatch):
     file = tmp_path / "large.json"
-    file.write_text("[1, 2, 3]")
+    file.write_text(f"[1, 2, 3{' ' * 2**20}]")
     assert read_json(file) == [1, 2, 3]
-    monkeypatch.setattr(limits, "free_memory", lambda: 17)
-    with pytest.raises(StoreError, match="takes 9 bytes, expected at most 8"):
+    monkeypatch.setattr(limits, "free_memory", lambda: 2**21 + 17)
+    with pytest.raises(StoreError, match="takes 1,048,585 bytes, expected at most 1,048,584"):
         read_json(file)
 
 

@@ -20,7 +20,11 @@ from rnnjax.store.checkpoints import Weights
 from rnnjax.sweep import FIELDS
 
 SWEEP = tiny.sweep(axes={"hidden": (3, 4)})
-RUNS = [(h, r, s) for h in (0, 1) for r in (0, 1) for s in (0, 1)]
+RUNS = {h: [(h, r, s) for r in (0, 1) for s in (0, 1)] for h in (0, 1)}  # by width
+
+
+def all_weights(path):
+    return [load_weights(path, runs) for runs in RUNS.values()]
 
 
 def train(path):
@@ -32,7 +36,7 @@ def unbroken(tmp_path_factory):
     """A store of four blocks with weights, its results and its weights."""
     path = tmp_path_factory.mktemp("it's with  spaces") / "store"
     results = train(path)
-    return path, results, [load_weights(path, [run]) for run in RUNS]
+    return path, results, all_weights(path)
 
 
 @pytest.fixture
@@ -42,20 +46,16 @@ def store(unbroken, tmp_path):
     return path
 
 
-def read_all(path):
-    return load_results(path), [load_weights(path, [run]) for run in RUNS]
-
-
-def recover(path):
+def recover(path, unbroken):
     """Follows the advice of every error, and then repeats the command, until nothing is wrong.
 
-    Returns the errors.
+    Compares the results and weights that are then read; returns the errors.
     """
     errors = []
     while True:
         try:
             train(path)
-            read_all(path)
+            compare(load_results(path), all_weights(path), unbroken)
             return errors
         except StoreError as error:
             errors.append(str(error))
@@ -66,8 +66,7 @@ def recover(path):
             assert before - {file for file in path.rglob("*") if file.is_file()}
 
 
-def check(path, unbroken):
-    results, weights = read_all(path)
+def compare(results, weights, unbroken):
     for name in (*FIELDS, "loss"):
         if name != "seconds":
             np.testing.assert_array_equal(results[name], unbroken[1][name], err_msg=name)
@@ -123,8 +122,7 @@ def one_of(path, pattern):
 )
 def test_every_damage_ends_in_the_unbroken_result(pattern, damage, store, unbroken):
     damage(one_of(store, pattern))
-    recover(store)
-    check(store, unbroken)
+    recover(store, unbroken)
 
 
 @pytest.mark.slow
@@ -136,16 +134,14 @@ def test_random_damages_end_in_the_unbroken_result(store, unbroken, tmp_path):
         files = sorted(f for f in path.rglob("*") if f.is_file() and f.name != "lock")
         for file in chosen.sample(files, 2):
             chosen.choice(DAMAGES)(file)
-        recover(path)
-        check(path, unbroken)
+        recover(path, unbroken)
 
 
 @pytest.mark.slow
 def test_lost_weights_are_trained_again(store, unbroken):
     shutil.rmtree(sorted((store / "parameters").iterdir())[1])
-    (error,) = recover(store)
+    (error,) = recover(store, unbroken)
     assert "1 finished blocks" in error
-    check(store, unbroken)
 
 
 @pytest.mark.slow
@@ -154,21 +150,18 @@ def test_a_store_without_any_block_says_so_and_goes_on(store, unbroken):
     shutil.rmtree(store / "blocks")
     with pytest.raises(StoreError, match="no finished block yet"):
         load_results(store)
-    assert recover(store) == []
-    check(store, unbroken)
+    assert recover(store, unbroken) == []
 
 
 @pytest.mark.slow
 def test_a_damaged_manifest_beside_damaged_markers_or_none(store, unbroken):
     empty(store / "manifest.json")
     flip(one_of(store, "blocks/*.json"))
-    assert len(recover(store)) == 1
-    check(store, unbroken)
+    assert len(recover(store, unbroken)) == 1
     for file in (store / "blocks").iterdir():
         file.unlink()
     empty(store / "manifest.json")
-    assert recover(store) == []
-    check(store, unbroken)
+    assert recover(store, unbroken) == []
 
 
 @pytest.mark.slow
@@ -182,8 +175,7 @@ def test_a_chunk_of_a_block_that_was_not_finished_does_not_matter(store, unbroke
     for name in ("status", "loss", "final_loss"):
         damage(one_of(store, f"results.zarr/{name}/c/{'/'.join(map(str, place))}/**/*"))
     assert int((load_results(store)["status"] == 0).sum()) == 4
-    assert recover(store) == []
-    check(store, unbroken)
+    assert recover(store, unbroken) == []
 
 
 @pytest.mark.slow

@@ -62,5 +62,5 @@ def test_a_study_traces_each_program_once(name, preset, traces):
     layout = default_layout()
     for sweep in sweeps(name, settings(name, preset)):
         for block in plan(sweep, layout, ENGINE):
-            list(ahead.lower_programs(block_programs(block, layout, ENGINE)))
+            list(ahead.trace_programs(block_programs(block, layout, ENGINE)))
     assert tuple(traces.values()) == COUNTS[name, preset]

@@ -10,7 +10,7 @@ import tiny
 from rnnjax.cells import fitted
 from rnnjax.devices import Layout, default_layout
 from rnnjax.sweep import compute, cost, plan, solo
-from rnnjax.sweep.ahead import ProgramKey, lower_programs
+from rnnjax.sweep.ahead import ProgramKey, trace_programs
 from rnnjax.sweep.engine import Engine
 from rnnjax.training import Setup
 
@@ -30,10 +30,10 @@ def peak(what, where, runs):
     """Bytes on all devices that XLA plans for the largest of a block's programs."""
     largest = 0
     with where.context():
-        for (name, *_), lowered in lower_programs(ProgramKey(what, where, where.padded(runs), 3)):
+        for (name, *_), traced in trace_programs(ProgramKey(what, where, where.padded(runs), 3)):
             if name in ("init", "start"):
                 continue
-            analysis = lowered.compile().memory_analysis()
+            analysis = traced.lower().compile().memory_analysis()
             if analysis is None:
                 pytest.skip("this backend does not report the memory of programs")
             taken = (

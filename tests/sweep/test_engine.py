@@ -5,18 +5,17 @@ import re
 import types
 import warnings
 
-import chex
 import jax
 import numpy as np
 import pytest
 
 import rnnjax
 import tiny
+from alike import CHECKED, close, identical
 from rnnjax import Engine, Status, run_sweep, train_one
-from rnnjax.sweep import FIELDS, Layout, block, compute, cost, default_layout, programs, sizing
+from rnnjax.sweep import Layout, block, compute, cost, default_layout, programs, sizing
 from rnnjax.training import Setup
 
-CHECKED = [name for name in (*FIELDS, "loss") if name != "seconds"]
 RATES, SEEDS = (0.003, 0.03, 0.1, 0.3), (0, 1, 2)
 
 
@@ -26,18 +25,6 @@ def results(task="delayed_match", optimizer="sgd", how=None, rates=RATES, seeds=
         task, {"learning_rate": rates, "seed": seeds}, optimizer=optimizer, **options
     )
     return run_sweep(sweep, engine=how)
-
-
-def identical(one, two):
-    for name in CHECKED:
-        np.testing.assert_array_equal(one[name].values, two[name].values, err_msg=name)
-
-
-def close(one, two):
-    for name in CHECKED:
-        np.testing.assert_allclose(
-            one[name].values, two[name].values, rtol=1e-5, atol=1e-5, err_msg=name
-        )
 
 
 def solo(task, optimizer, learning_rate, seed, **options):
@@ -172,30 +159,6 @@ def test_blocks_shrink_where_a_step_would_take_half_the_time():
     assert not rule(4, "all")(8, 2)  # the overhead of a time step dominates
     assert rule(4, "all", compact=True)(8, 2)
     assert not rule(512, "all", compact=False)(64, 16)
-
-
-@pytest.mark.slow
-def test_one_program_per_setup_and_block_size(monkeypatch):
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda name, *_, **__: compiled.append(name) if "backend_compile" in name else None
-    )
-    chex.clear_trace_counter()
-    monkeypatch.setattr(programs, "advance", chex.assert_max_traces(programs.advance, n=3))
-
-    def count(seeds, how=None, hidden=(3, 4)):
-        before = programs.advance_block._cache_size()
-        axes = {"hidden": hidden, "learning_rate": RATES, "seed": range(seeds)}
-        run_sweep(tiny.sweep("delayed_cue", axes, batch=3), engine=how)
-        return programs.advance_block._cache_size() - before
-
-    assert count(2) == 2  # two widths; rates and seeds are traced
-    del compiled[:]
-    assert count(2) == 0
-    assert compiled == []  # nor is anything else compiled again
-    assert count(5, Engine(block_runs=8)) == 0  # blocks of the same size
-    assert count(2, Engine(block_runs=3), hidden=(3,)) == 1  # two runs per device, not four
-    assert count(1, Engine(block_runs=4), hidden=(3,)) == 0
 
 
 @pytest.mark.slow
@@ -378,29 +341,6 @@ def test_invalid_engines_are_named(options, named):
         Engine(**options)
 
 
-@pytest.mark.slow
-def test_gamma_is_traced_and_its_runs_equal_those_of_train_one(monkeypatch):
-    chex.clear_trace_counter()
-    monkeypatch.setattr(programs, "advance", chex.assert_max_traces(programs.advance, n=1))
-    cell = rnnjax.cells.rate(5, parametrization=rnnjax.parametrization.MuPAdam())
-    axes = {"seed": (0, 1), "learning_rate": (0.03, 0.1), "gamma": (0.5, 1.0, 4.0)}
-    sweep = rnnjax.Sweep(
-        tiny.TASKS["delayed_match"], cell, tiny.recipe("adam"), axes, evaluation_trials=tiny.TRIALS
-    )
-    dataset = run_sweep(sweep)
-    monkeypatch.undo()
-    assert dataset["final_loss"].dims == ("gamma", "learning_rate", "seed")
-    assert len(np.unique(dataset["final_loss"])) == 12
-    for gamma in (0.5, 4.0):
-        alone = train_one(
-            sweep.task, cell, sweep.recipe, learning_rate=0.03, seed=1, gamma=gamma,
-            evaluation_trials=tiny.TRIALS,
-        )  # fmt: skip
-        at = dataset.sel(gamma=gamma, learning_rate=0.03, seed=1)
-        assert alone.results["final_loss"] == float(at["final_loss"])
-        np.testing.assert_array_equal(alone.losses, at["loss"])
-
-
 def test_gamma_requires_a_rule_that_defines_it():
     with pytest.raises(ValueError, match="gamma: expected a rule that defines it .*'standard'"):
         tiny.sweep(axes={"gamma": (0.5, 1.0)})
@@ -408,18 +348,3 @@ def test_gamma_requires_a_rule_that_defines_it():
         train_one(tiny.TASKS["delayed_cue"], tiny.CELL, learning_rate=0.1, gamma=2.0)
     with pytest.raises(ValueError, match="gamma: expected a finite number above 0, got 0"):
         tiny.sweep(axes={"gamma": (0, 1.0)})
-
-
-@pytest.mark.slow
-def test_devices_can_share_the_units_of_every_run():
-    cell = rnnjax.cells.latent(21, rank=2)
-    axes = {"learning_rate": (0.03, 0.3), "seed": (0, 1, 2)}
-    sweep = rnnjax.Sweep(tiny.TASKS["delayed_cue"], cell, tiny.recipe("adam"), axes, tiny.TRIALS)
-    alone = run_sweep(sweep)
-    shared = run_sweep(sweep, engine=Engine(share="units"))
-    close(alone, shared)
-    identical(shared, run_sweep(sweep, engine=Engine(share="units", block_runs=2)))
-    with pytest.raises(ValueError, match="^hidden: expected a multiple of the 2 devices .* got 5"):
-        run_sweep(tiny.sweep(), engine=Engine(share="units"))
-    with pytest.raises(ValueError, match="share: expected one of runs, units"):
-        Engine(share="unit")

@@ -14,7 +14,7 @@ import tiny
 from rnnjax.cells import fitted
 from rnnjax.devices import Layout, default_layout
 from rnnjax.sweep import Engine, cost, run_sweep
-from rnnjax.sweep.ahead import ProgramKey, lower_programs
+from rnnjax.sweep.ahead import ProgramKey, trace_programs
 from rnnjax.sweep.block import train_block
 from rnnjax.training import Hyper, Setup
 
@@ -59,8 +59,8 @@ def programs(what, where):
     """Bytes on each device, and shapes that are gathered, of each program of a block of one run."""
     found = {}
     with where.context():
-        for (name, *_), lowered in lower_programs(ProgramKey(what, where, 1, 3)):
-            compiled = lowered.compile()
+        for (name, *_), traced in trace_programs(ProgramKey(what, where, 1, 3)):
+            compiled = traced.lower().compile()
             analysis = compiled.memory_analysis()
             if analysis is None:
                 pytest.skip("this backend does not report the memory of programs")

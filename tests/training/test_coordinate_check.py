@@ -93,10 +93,10 @@ def test_measures_equal_those_of_a_training_run():
 def test_all_steps_are_taken_and_diverged_networks_left_out():
     recipe = rnnjax.Recipe("sgd", epochs=1, batch=4, stop="criterion")
     cell = cells.rate(init="xavier", bias=True)
-    how = {"widths": (8, 16), "seeds": 3, "trials": 4}
-    found = coordinate_check(TASK, cell, recipe, steps=3, learning_rate=0.1, **how)
+    how = {"widths": (8, 16), "seeds": 3, "trials": 4, "steps": 30}
+    found = coordinate_check(TASK, cell, recipe, learning_rate=0.1, **how)
     assert (found["activation_change"].diff("step") != 0).all()
-    lost = coordinate_check(TASK, cell, recipe, steps=30, learning_rate=30.0, **how)
+    lost = coordinate_check(TASK, cell, recipe, learning_rate=30.0, **how)
     assert lost["output_change"].isel(step=-1).isnull().any()
     finite = lost["output_change"].isel(step=-1).notnull().all("hidden")
     assert np.isnan(float(lost["output_change_slope"])) == (not finite.any())
