@@ -1,6 +1,9 @@
 """Sweeps: named axes, compiled blocks of runs, resumable results."""
 
 from rnnjax.devices import Layout, default_layout
+from rnnjax.jobs import JobError, Workers
+from rnnjax.lanes import Resources
+from rnnjax.processes import LocalExecutor
 from rnnjax.spacing import log_rates, log_widths
 from rnnjax.stopping import OutOfTime, time_limit
 from rnnjax.sweep.axes import Axis, Sweep
@@ -19,15 +22,19 @@ __all__ = [
     "Axis",
     "Block",
     "Engine",
+    "JobError",
     "Layout",
+    "LocalExecutor",
     "LossRecord",
     "MemoryStore",
     "OutOfTime",
     "Progress",
     "ProgressBar",
+    "Resources",
     "Segment",
     "Sweep",
     "Trained",
+    "Workers",
     "default_layout",
     "empty_results",
     "load_sweep",

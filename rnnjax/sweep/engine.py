@@ -85,7 +85,7 @@ class Engine:
     that an interruption loses no more; None to keep finished blocks only."""
     executor: Any = None
     """Where blocks train: an executor of `concurrent.futures`, a Dask client, or
-    `rnnjax.jobs.Workers`; by default this process. Workers must reach the store's folder, which
+    `rnnjax.sweep.Workers`; by default this process. Workers must reach the store's folder, which
     this process alone writes."""
 
     def __post_init__(self):
@@ -197,7 +197,7 @@ def run_sweep(
     Raises:
         ValueError: a mask of another shape, weights or states to keep without a store, too large
             networks, or a store that is in use, damaged or of another sweep (`StoreError`).
-        rnnjax.jobs.JobError: at the end, blocks that failed on workers in every attempt.
+        rnnjax.sweep.JobError: at the end, blocks that failed on workers in every attempt.
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
     instance_of("sweep", sweep, Sweep)

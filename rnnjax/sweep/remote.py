@@ -26,6 +26,9 @@ from rnnjax.store import ResultStore, digest, versions
 from rnnjax.store.attempts import (
     Report,
     attempt_folder,
+    finished_attempts,
+    has_parts,
+    pack_report,
     read_report,
     remove_attempts,
     save_attempt,
@@ -87,6 +90,14 @@ def _local_layout(devices: int | None, **how: Any) -> Any:
     return default_layout(devices or len(jax.local_devices()), **how)
 
 
+def _left_by_another(store: Path, sweep: "RemoteSweep", block: Block) -> tuple[str, bytes] | None:
+    """The attempt and report of a worker that has trained the block since it was submitted."""
+    for name, folder, report in finished_attempts(store, digest(sweep.config)):
+        if name == block.name and has_parts(folder, name, report):
+            return folder.name.rpartition(".")[2], pack_report(report)
+    return None
+
+
 class RemoteSweep(NamedTuple):
     """What all blocks of a sweep have in common, for the workers."""
 
@@ -112,8 +123,10 @@ def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
             f"exist on {platform.node()}"
         )
     own = attempt_folder(store, block.name, attempt)
-    own.mkdir(parents=True)
     with _ONE_BLOCK:
+        if found := _left_by_another(store, sweep, block):
+            return found
+        own.mkdir(parents=True)
         try:
             _use_devices(engine.devices)
             layout = _local_layout(engine.devices, map_width=engine.map_width, share=engine.share)

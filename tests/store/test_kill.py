@@ -44,26 +44,28 @@ rnnjax.train_population(
 """
 
 BLOCK = """
-import sys
 import jax
 jax.config.update("jax_num_cpu_devices", 2)
 import rnnjax
 from rnnjax.sweep import checkpoints
-if sys.argv[2] == "often":
+if how == "often":
     checkpoints.free_memory = lambda: 0  # training waits until a checkpoint is on disk
 sweep = rnnjax.Sweep(
     rnnjax.tasks.delayed_cue(2, 3, 2), rnnjax.cells.rate(5),
     rnnjax.Recipe("sgd", epochs=2000, batch=4),
     {"learning_rate": (0.03, 0.3), "seed": (0, 1)}, evaluation_trials=12,
 )
-minutes = 1e-9 if sys.argv[2] == "often" else None
-minutes = 10 if sys.argv[2] == "on" else minutes
+minutes = 1e-9 if how == "often" else None
+minutes = 10 if how == "on" else minutes
+open(path + ".steps", "w").close()
 engine = rnnjax.Engine(checkpoint_minutes=minutes, segment=10)
 class Progress:
     def begin(self, *_): pass
     compile = end = begin
-    def advance(self, block, segment): print(segment.step)
-rnnjax.run_sweep(sweep, sys.argv[1], engine=engine, progress=Progress())
+    def advance(self, block, segment):
+        with open(path + ".steps", "a") as file:
+            print(segment.step, file=file)
+rnnjax.run_sweep(sweep, path, engine=engine, progress=Progress())
 """
 
 HOLDER = """
@@ -90,8 +92,8 @@ def launch():
     context.set_forkserver_preload(IMPORTED)
 
     @contextlib.contextmanager
-    def start(text, path):
-        process = context.Process(target=exec, args=(text, {"path": str(path)}))
+    def start(text, path, how=None):
+        process = context.Process(target=exec, args=(text, {"path": str(path), "how": how}))
         process.start()
         try:
             yield process
@@ -190,8 +192,13 @@ def test_a_killed_population_equals_an_uninterrupted_one(launch, tmp_path):
 @pytest.mark.slow
 def test_a_block_killed_twice_goes_on_from_its_checkpoints(launch, tmp_path):
     path, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+
+    def first_step(store):
+        return int(store.with_suffix(".steps").read_text().split()[0])
+
     with launch(BLOCK, unbroken, "never") as process:
-        assert int(finish(process).split()[0]) == 10
+        finish(process)
+    assert first_step(unbroken) == 10
 
     def newest():
         return max([0, *(int(file.name[:8]) for file in path.glob("running/[!.]*/*.npz"))])
@@ -199,13 +206,13 @@ def test_a_block_killed_twice_goes_on_from_its_checkpoints(launch, tmp_path):
     for least in (20, 60):
         with launch(BLOCK, path, "often") as process:
             wait_for(lambda n=least: newest() >= n, process)
-            process.kill()
-            process.wait()
-            assert process.returncode == -signal.SIGKILL
+            kill(process)
+            assert process.exitcode == -signal.SIGKILL
         assert not markers(path)
     begun = newest()
     with launch(BLOCK, path, "on") as process:
-        assert int(finish(process).split()[0]) == begun + 10
+        finish(process)
+    assert first_step(path) == begun + 10
     assert not (path / "running").exists()
     resumed, whole = load_results(path), load_results(unbroken)
     for name in (*FIELDS, "loss"):
