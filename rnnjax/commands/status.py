@@ -11,6 +11,7 @@ import argparse
 import datetime
 from pathlib import Path
 
+from rnnjax.store.attempts import failed_attempts, left_attempts
 from rnnjax.studies.status import Progress, damages, progress, stores, underway
 from rnnjax.studies.workdir import INDEX, read_index
 
@@ -82,6 +83,12 @@ def _print_store(store: Path, has: Progress) -> None:
             f"  under way: {block.networks} networks of block {block.block}, {block.step} of "
             f"{block.steps} steps at {block.saved:%Y-%m-%d %H:%M:%S}"
         )
+    if has.finished == has.runs:
+        return
+    for block in left_attempts(store):
+        print(f"  begun by a worker: block {block}")
+    for block, error in failed_attempts(store).items():
+        print(f"  failed on a worker: block {block}: {' '.join(error.split())[:200]}")
 
 
 def _duration(seconds: float) -> str:

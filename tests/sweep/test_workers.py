@@ -17,11 +17,12 @@ import xarray as xr
 import rnnjax
 import tiny
 from rnnjax import Engine, Sweep, load_results, run_sweep
+from rnnjax.commands import main
 from rnnjax.jobs import JobError, Workers
 from rnnjax.lanes import Resources
 from rnnjax.processes import LocalExecutor
 from rnnjax.store import StoreError, load_weights
-from rnnjax.store.attempts import failed_attempts, left_attempts
+from rnnjax.store.attempts import attempt_folder, failed_attempts, left_attempts
 from rnnjax.studies.status import damages
 from rnnjax.sweep import MemoryStore, remote
 from rnnjax.tasks import DelayedCue
@@ -95,7 +96,7 @@ def test_threads_give_the_same_store(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_fails_on_a_worker_is_tried_again(whole, tmp_path, monkeypatch):
+def test_what_fails_on_a_worker_is_tried_again(whole, tmp_path, monkeypatch, capsys):
     compute, calls = remote.compute_block, []
 
     def fails_first(block, *arguments):
@@ -109,6 +110,12 @@ def test_what_fails_on_a_worker_is_tried_again(whole, tmp_path, monkeypatch):
     with pytest.raises(JobError, match=r"3 of 3 jobs failed.*No space left.*finished blocks"):
         run_sweep(grid(), path, engine=in_threads(retries=0), keep_parameters=True)
     assert len(failed_attempts(path)) == 3
+    attempt_folder(path, "a-block", "0a1b").mkdir()  # of a worker that has just begun
+    assert main(["status", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("failed on a worker: block ") == 3
+    assert "No space left on device" in printed
+    assert "begun by a worker: block a-block\n" in printed
     calls.clear()
     run_sweep(grid(), path, engine=in_threads(), keep_parameters=True)
     assert len(calls) == 6
