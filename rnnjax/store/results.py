@@ -20,6 +20,7 @@ config, and lost or damaged metadata of zarr. An error about anything else lists
 delete, so that the same command computes their blocks again.
 """
 
+import contextlib
 import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -119,8 +120,10 @@ class ResultStore:
 
     def __exit__(self, *exception: object) -> None:
         try:
-            if (self.path / "attempts").is_dir() and self.finished().all():
-                remove_attempts(self.path)
+            # An error inside the context matters more.
+            with contextlib.suppress(StoreError, OSError):
+                if (self.path / "attempts").is_dir() and self.finished().all():
+                    remove_attempts(self.path)
         finally:
             self._lock.release()
 
