@@ -12,9 +12,10 @@ import hashlib
 import pickle
 import queue
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from rnnjax.stopping import stop_if_due
 from rnnjax.validate import whole
 
 __all__ = ["Job", "JobError", "Workers", "as_workers", "run_jobs"]
@@ -51,7 +52,7 @@ class Workers:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """The result of `function(*arguments)` on a worker."""
-        job = Job("call", "", lambda attempt: (function, arguments))
+        job = Job("start of a worker", "", lambda attempt: (function, arguments))
         return next(run_jobs(self, [job]))[1]
 
 
@@ -90,7 +91,8 @@ def describe(error: BaseException) -> str:
     """One line about the error of a job."""
     if type(error).__name__ in _LOST:
         return (
-            "its worker was ended while it ran (out of memory, killed, or a crash of the process)"
+            "its worker was ended while it ran (out of memory, killed, a crash of the process, or "
+            'a script without if __name__ == "__main__")'
         )
     text = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -98,7 +100,7 @@ def describe(error: BaseException) -> str:
 
 def run_jobs(
     workers: Workers, jobs: Iterator[Job] | list[Job], note: str = ""
-) -> Iterator[tuple[Job, Any]]:
+) -> Generator[tuple[Job, Any], None, None]:
     """Runs all jobs; yields each with its result, in the order in which they end.
 
     A job that fails is submitted again, up to `workers.retries` times, while the others go on. When
@@ -169,7 +171,7 @@ class _Flight:
             future.add_done_callback(lambda ended: self._ended.put(key))
 
     def _submit(self, job: Job, attempt: int, payload: bytes) -> Any:
-        if not job.key or not hasattr(self._executor, "scheduler_info"):
+        if not job.key or not _is_dask(self._executor):
             return self._executor.submit(_call, payload)
         import distributed  # the executor is its client
 
@@ -185,6 +187,7 @@ class _Flight:
         leaves those pending that it took while it tried to connect again.
         """
         while True:
+            stop_if_due()
             with contextlib.suppress(queue.Empty):
                 key = self._ended.get(timeout=_POLL)
                 if key in self._jobs:
@@ -200,10 +203,22 @@ class _Flight:
 
     def cancel(self) -> None:
         """Cancels what has not begun."""
-        for _, _, future in self._jobs.values():
+        futures = [future for _, _, future in self._jobs.values()]
+        with contextlib.suppress(Exception):  # the scheduler is gone, perhaps
+            if futures and _is_dask(self._executor):
+                begun = {key for keys in self._executor.processing().values() for key in keys}
+                waiting = [future for future in futures if future.key not in begun]
+                self._executor.cancel(waiting, force=True)  # also what goes on without this process
+                futures = []
+        for future in futures:
             with contextlib.suppress(Exception):
                 future.cancel()
         self._jobs.clear()
+
+
+def _is_dask(executor: Any) -> bool:
+    """Whether an executor is a client of Dask, which need not be installed."""
+    return hasattr(executor, "scheduler_info")
 
 
 def _failed(message: str) -> concurrent.futures.Future[Any]:

@@ -1,5 +1,6 @@
 """How runs spread over devices, here or on a worker, without the devices themselves."""
 
+import abc
 import dataclasses
 from typing import Literal
 
@@ -10,7 +11,7 @@ __all__ = ["Lanes", "RemoteLanes", "Resources", "remote_lanes", "width_of"]
 _GROUP = 8  # networks per accelerator in one call of a program
 
 
-class Lanes:
+class Lanes(abc.ABC):
     """How runs spread over devices; what is planned with it needs no device.
 
     `map_width = None` maps all runs of a device at once; 1 makes the result of every run
@@ -22,14 +23,14 @@ class Lanes:
     """Whether each device takes some of the runs, or some of the units of every run."""
 
     @property
+    @abc.abstractmethod
     def count(self) -> int:
         """Number of devices."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def on_cpu(self) -> bool:
         """Whether the devices are CPU devices."""
-        raise NotImplementedError
 
     @property
     def processes(self) -> int:
@@ -37,9 +38,9 @@ class Lanes:
         return 1
 
     @property
+    @abc.abstractmethod
     def free_bytes(self) -> int:
         """Free memory of all devices together, or of the host of CPU devices."""
-        raise NotImplementedError
 
     @property
     def lanes(self) -> int:

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from rnnjax.jobs import Job, JobError, Workers, as_workers, run_jobs
+from rnnjax.stopping import OutOfTime, time_limit
 
 CALLS = []
 
@@ -110,6 +111,15 @@ def test_closing_cancels_what_has_not_begun():
     assert next(running)[1] == "FIRST"
     running.close()
     assert [future.cancelled() for future in futures] == [False, True, True]
+
+
+def test_a_time_limit_ends_the_wait():
+    class Never:
+        def submit(self, function, *arguments):
+            return concurrent.futures.Future()
+
+    with time_limit(0.01), pytest.raises(OutOfTime):
+        results(Never(), [job("long")])
 
 
 def test_what_cannot_travel_is_named():

@@ -5,18 +5,23 @@
     STORE/attempts/BLOCK.ATTEMPT/states/        states of training, if they are kept
     STORE/attempts/BLOCK.ATTEMPT/error.txt      why the attempt failed
 
-Every attempt at a block has a folder of its own, so that two of them never mix. The process that
-holds the store's lock moves what a worker left to its place and removes the folder. A worker that
-outlives that process still leaves its block here, where the next call finds it.
+Every attempt at a block has a folder of its own, so that two of them never mix; its name begins
+with the hash of the work, which is the sweep and what is kept of it. The process that holds the
+store's lock moves what a worker left to its place and removes the folder. A worker that outlives
+that process still leaves its block here, where the next call of the same work finds it.
 """
 
 import contextlib
+import errno
 import io
 import json
 import os
 import re
 import shutil
+import time
+import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +30,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store.checkpoints import Weights, save_weights, weights_digest, weights_folder
-from rnnjax.store.limits import read_file, require_memory, require_plain_files
+from rnnjax.store.limits import read_file, require_declared, require_plain_files
 from rnnjax.store.manifest import StoreError, write_atomically
 from rnnjax.store.states import load_state, save_state, state_file
 
@@ -38,8 +43,10 @@ __all__ = [
     "has_parts",
     "left_attempts",
     "move_parts",
+    "new_attempt",
     "pack_report",
     "read_report",
+    "remove_abandoned",
     "remove_attempts",
     "save_attempt",
     "save_error",
@@ -47,7 +54,17 @@ __all__ = [
 
 _ATTEMPTS = "attempts"
 _REPORT, _ERROR = "report.npz", "error.txt"
-_NAME = re.compile(r"([\w-]+)\.([0-9a-f]{1,32})")
+_PREFIX = 12
+_LOOKS, _PAUSE = 20, 0.25  # for a part that appears late, seconds
+_NAME = re.compile(rf"([\w-]+)\.([0-9a-f]{{{_PREFIX}}})[0-9a-f]{{12}}")
+_ABANDONED = 7 * 24 * 3600.0
+"""Age in seconds from which attempts of other work are taken for those of killed processes."""
+
+_ODD = (
+    ValueError, KeyError, TypeError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
+"""What NumPy, zipfile and json raise for files that were never written by them."""
 
 
 class Report(NamedTuple):
@@ -59,8 +76,13 @@ class Report(NamedTuple):
     """Results by variable, [S] or [S, ...]."""
     facts: dict[str, Any]
     """Plain data for the marker, the digests of weights and states among them."""
-    sweep: str
-    """Hash of the sweep's config."""
+    work: str
+    """Hash of the sweep's config and of what is kept."""
+
+
+def new_attempt(work: str) -> str:
+    """The name of another attempt at a block of this work."""
+    return work[:_PREFIX] + uuid.uuid4().hex[:12]
 
 
 def attempt_folder(store: Path, block: str, attempt: str) -> Path:
@@ -97,7 +119,7 @@ def save_error(folder: Path, error: BaseException) -> None:
 def pack_report(report: Report) -> bytes:
     """A report as the content of a file; its parts have checksums."""
     content = io.BytesIO()
-    text = json.dumps({"facts": report.facts, "sweep": report.sweep}).encode()
+    text = json.dumps({"facts": report.facts, "work": report.work}).encode()
     arrays = {f"value {name}": value for name, value in report.values.items()}
     arrays |= {"cells": report.cells, "text": np.frombuffer(text, np.uint8)}
     np.savez(content, allow_pickle=False, **arrays)
@@ -108,7 +130,8 @@ def read_report(content: bytes) -> Report:
     """The report in the content of a file; raises `ValueError` for damaged content."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            require_memory("a report", sum(info.file_size for info in archive.infolist()))
+            for info in archive.infolist():
+                require_declared(archive, info, len(content))
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             values = {
                 name.removeprefix("value "): arrays[name]
@@ -116,17 +139,22 @@ def read_report(content: bytes) -> Report:
                 if name.startswith("value ")
             }
             text = json.loads(arrays["text"].tobytes())
-            return Report(arrays["cells"], values, dict(text["facts"]), str(text["sweep"]))
-    except (KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            return Report(arrays["cells"], values, dict(text["facts"]), str(text["work"]))
+    except _ODD as error:
         raise ValueError(f"it is damaged ({error})") from None
 
 
-def _attempts(store: Path) -> Iterator[tuple[str, Path]]:
-    """Block and folder of every attempt."""
-    root = store / _ATTEMPTS
-    for folder in sorted(root.iterdir()) if root.is_dir() and not root.is_symlink() else ():
+def _attempts(store: Path, work: str | None = None) -> Iterator[tuple[str, Path]]:
+    """Block and folder of every attempt, or of those at one work."""
+    root, folders = store / _ATTEMPTS, []
+    if not root.is_symlink():
+        with contextlib.suppress(OSError):  # there are none, or the last one is just removed
+            folders = sorted(root.iterdir())
+    for folder in folders:
         named = _NAME.fullmatch(folder.name)
-        if named and folder.is_dir() and not folder.is_symlink():
+        if not named or folder.is_symlink() or not folder.is_dir():
+            continue
+        if work is None or named[2] == work[:_PREFIX]:
             yield named[1], folder
 
 
@@ -141,21 +169,20 @@ def left_attempts(store: Path) -> list[str]:
 
 def failed_attempts(store: Path) -> dict[str, str]:
     """Blocks with an attempt that failed, and the error of the latest one."""
-    found = {}
-    for block, folder in _attempts(store):
-        if (folder / _ERROR).is_file():
-            found[block] = read_file(folder / _ERROR).decode(errors="replace").strip()
-    return found
+    files = [(block, at / _ERROR) for block, at in _attempts(store) if (at / _ERROR).is_file()]
+    files.sort(key=lambda one: one[1].stat().st_mtime)
+    return {block: read_file(file).decode(errors="replace").strip() for block, file in files}
 
 
-def finished_attempts(store: Path, sweep: str) -> Iterator[tuple[str, Path, Report]]:
-    """Blocks of this sweep that workers have left: name, folder and report."""
-    for block, folder in _attempts(store):
+def finished_attempts(store: Path, work: str) -> Iterator[tuple[str, Path, Report]]:
+    """Blocks of this work that workers have left: name, folder and report."""
+    for block, folder in _attempts(store, work):
         try:
+            require_plain_files(folder)  # nothing is moved from elsewhere by a link
             report = read_report(read_file(folder / _REPORT))
         except (ValueError, OSError):  # none yet, or damaged: the block is trained again
             continue
-        if report.sweep == sweep:
+        if report.work == work:
             yield block, folder, report
 
 
@@ -166,34 +193,55 @@ def fits(report: Report, template: xr.Dataset) -> bool:
         return False
     if not len(cells) or np.any(cells < 0) or np.any(cells >= shape):
         return False
-    expected = {n: (len(cells), *v.shape[len(shape) :]) for n, v in template.data_vars.items()}
-    return {name: value.shape for name, value in report.values.items()} == expected
+    expected = {
+        name: (value.dtype, (len(cells), *value.shape[len(shape) :]))
+        for name, value in template.data_vars.items()
+    }
+    return {name: (value.dtype, value.shape) for name, value in report.values.items()} == expected
 
 
-def has_parts(folder: Path, block: str, report: Report) -> bool:
-    """Whether the weights and states of a report are in a folder, as they were written."""
-    expected = {kind: report.facts.get(kind) for kind in ("weights", "state")}
+def has_parts(attempt: Path, block: str, report: Report, store: Path, name: str) -> bool:
+    """Whether the weights and states of a report are there, as they were written.
+
+    Each is in the folder of the attempt at `block`, or moved to the block `name` of the store.
+    """
+    return all(
+        _is_whole(part, attempt, block, report) or _is_whole(part, store, name, report)
+        for part in _parts(report)
+    )
+
+
+def _parts(report: Report) -> list[str]:
+    """What a worker has left besides the report."""
+    return [part for part in ("weights", "state") if part in report.facts]
+
+
+def _is_whole(part: str, folder: Path, block: str, report: Report) -> bool:
     try:
-        if expected["weights"] is not None:
-            weights = weights_folder(folder, block)
-            require_plain_files(weights)
-            if not weights.is_dir() or weights_digest(weights) != expected["weights"]:
-                return False
-        if expected["state"] is not None:
-            load_state(folder, block, expected["state"])
+        if part == "state":
+            load_state(folder, block, report.facts[part])
+            return True
+        weights = weights_folder(folder, block)
+        require_plain_files(weights)
+        return weights.is_dir() and weights_digest(weights) == report.facts[part]
     except (ValueError, OSError):
         return False
-    return True
 
 
-def move_parts(attempt: Path, block: str, store: Path, name: str) -> None:
-    """Moves the weights and states of an attempt at `block` into the store, as those of `name`."""
-    for source, target in (
-        (weights_folder(attempt, block), weights_folder(store, name)),
-        (state_file(attempt, block), state_file(store, name)),
-    ):
-        if not source.exists():
-            continue
+def move_parts(attempt: Path, block: str, report: Report, store: Path, name: str) -> None:
+    """Moves the weights and states of a report into the store, as those of the block `name`.
+
+    Raises `OSError` for a part that is not there, also not within seconds: network file systems
+    show what others have written with a delay.
+    """
+    places = {"weights": weights_folder, "state": state_file}
+    for part in _parts(report):
+        source, target = places[part](attempt, block), places[part](store, name)
+        if not source.exists() and _is_whole(part, store, name, report):
+            continue  # moved by a process that was killed
+        if not _appears(source):
+            raise OSError(errno.ENOENT, "a worker has left a block without it", str(source))
+        require_plain_files(source.parent)
         if target.parent.is_symlink() or target.is_symlink():
             raise StoreError(f"store: expected a folder, got the link {target}")
         target.parent.mkdir(exist_ok=True)
@@ -202,11 +250,34 @@ def move_parts(attempt: Path, block: str, store: Path, name: str) -> None:
         os.replace(source, target)
 
 
-def remove_attempts(store: Path, finished: set[str] | None = None) -> None:
-    """Removes the attempts at the `finished` blocks, or all of them."""
-    for block, folder in _attempts(store):
+def _appears(path: Path) -> bool:
+    """Whether a path exists, or does so within seconds."""
+    for _ in range(_LOOKS):
+        if path.exists():
+            return True
+        time.sleep(_PAUSE)
+    return path.exists()
+
+
+def remove_attempts(store: Path, work: str, finished: set[str] | None = None) -> None:
+    """Removes the attempts of this work at the `finished` blocks, or all of them."""
+    for block, folder in _attempts(store, work):
         if finished is None or block in finished:
             shutil.rmtree(folder, ignore_errors=True)
+    _remove_root(store)
+
+
+def remove_abandoned(store: Path) -> None:
+    """Removes attempts, of whatever work, in which nothing was written for a week."""
+    for _, folder in _attempts(store):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(folder, ignore_errors=True)
+    _remove_root(store)
+
+
+def _remove_root(store: Path) -> None:
     root = store / _ATTEMPTS
-    if root.is_dir() and not root.is_symlink() and not any(root.iterdir()):
-        root.rmdir()
+    if not root.is_symlink():
+        with contextlib.suppress(OSError):  # it holds others, perhaps since a moment ago
+            root.rmdir()

@@ -9,9 +9,12 @@ import json
 import math
 import os
 import stat
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rnnjax.devices import free_memory
 from rnnjax.store.damage import DamageError
@@ -22,6 +25,7 @@ __all__ = [
     "read_json",
     "require_arrays",
     "require_block_name",
+    "require_declared",
     "require_memory",
     "require_plain_entries",
     "require_plain_files",
@@ -65,6 +69,18 @@ def read_json(file: Path) -> Any:
         return json.loads(read_file(file).decode("utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def require_declared(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> None:
+    """Raises `ValueError` for an array that declares more than its file has."""
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
+        raise ValueError("it has compressed arrays")
+    with archive.open(info) as member:
+        if np.lib.format.read_magic(member) != (1, 0):
+            raise ValueError("it has arrays of another format")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    if math.prod(shape) * dtype.itemsize > info.file_size:
+        raise ValueError("it has arrays that are cut off")
 
 
 def require_plain_entries(folder: Path) -> None:

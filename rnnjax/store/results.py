@@ -20,7 +20,6 @@ config, and lost or damaged metadata of zarr. An error about anything else lists
 delete, so that the same command computes their blocks again.
 """
 
-import contextlib
 import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,6 +35,7 @@ from rnnjax.store.attempts import (
     fits,
     has_parts,
     move_parts,
+    remove_abandoned,
     remove_attempts,
 )
 from rnnjax.store.checked import write_checked
@@ -119,13 +119,7 @@ class ResultStore:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        try:
-            # An error inside the context matters more.
-            with contextlib.suppress(StoreError, OSError):
-                if (self.path / "attempts").is_dir() and self.finished().all():
-                    remove_attempts(self.path)
-        finally:
-            self._lock.release()
+        self._lock.release()
 
     def _open(self) -> None:
         """Mends what a killed process left and checks all data; the lock is held."""
@@ -153,7 +147,7 @@ class ResultStore:
             self._require_blocks()
             if self._same:
                 self._begin()
-        self._adopt_left()
+        remove_abandoned(self.path)
 
     def _require_blocks(self) -> None:
         """Makes the folder of markers; raises `StoreError` where it must have been there."""
@@ -294,24 +288,29 @@ class ResultStore:
         """Writes a block that a worker has trained and left in `folder`, which is then removed."""
 
         def move(block: str) -> dict[str, str]:
-            move_parts(folder, name, self.path, block)
+            move_parts(folder, name, report, self.path, block)
             return {}
 
         self._finish(name, report.cells, report.values, report.facts, move)
-        remove_attempts(self.path, {name})
+        remove_attempts(self.path, report.work, {name})
 
-    def _adopt_left(self) -> None:
-        """Writes the blocks that workers of an earlier process have left."""
-        for name, folder, report in list(finished_attempts(self.path, digest(self._config))):
+    def adopt_left(self, work: str) -> None:
+        """Writes the blocks of this work that workers of an earlier process have left."""
+        for name, folder, report in list(finished_attempts(self.path, work)):
             if not fits(report, self._template):
                 continue
             if self.finished()[tuple(report.cells.T)].any():
-                remove_attempts(self.path, {name})
+                remove_attempts(self.path, work, {name})
                 continue
             self.prepare()
             moved = self._on_axes(name, report.cells)[0]
-            if has_parts(folder, name, report) or has_parts(self.path, moved, report):
+            if has_parts(folder, name, report, self.path, moved):
                 self.adopt(name, folder, report)
+
+    def remove_left(self, work: str) -> None:
+        """Removes all attempts at this work, once every run of it is finished."""
+        if self.finished().all():
+            remove_attempts(self.path, work)
 
     def _on_axes(self, name: str, cells: np.ndarray) -> tuple[str, np.ndarray]:
         """Name and cells of a block on the axes of the store."""
@@ -359,12 +358,12 @@ class ResultStore:
             if self._held is not None:
                 self._held[variable].values[tuple(cells.T)] = block
         marker = {
+            "versions": versions(),
+            **facts,
             "cells": cells.tolist(),
             "finished": now(),
             "sweep": self._manifest["hash"],
-            "versions": versions(),
             "digests": {variable: value_digest(block) for variable, block in values.items()},
-            **facts,
         }
         write_checked(file, marker, indent=None)
 

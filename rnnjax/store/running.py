@@ -12,7 +12,6 @@ its digest, and two attempts share no bookkeeping.
 import contextlib
 import datetime
 import hashlib
-import math
 import os
 import re
 import shutil
@@ -30,7 +29,12 @@ from rnnjax.store.checked import read_checked, write_checked
 from rnnjax.store.damage import DamageError
 from rnnjax.store.earlier import epochs_of
 from rnnjax.store.grid import Grid, config_grid, places
-from rnnjax.store.limits import require_block_name, require_memory, require_plain_files
+from rnnjax.store.limits import (
+    require_block_name,
+    require_declared,
+    require_memory,
+    require_plain_files,
+)
 from rnnjax.store.manifest import StoreError, remove_leftovers
 
 __all__ = [
@@ -189,7 +193,7 @@ def read_checkpoint(block: RunningBlock, one: Checkpoint) -> dict[str, np.ndarra
     try:
         with zipfile.ZipFile(one.file) as archive:
             for info in archive.infolist():
-                _require_declared(archive, info, size)
+                require_declared(archive, info, size)
         with np.load(one.file, allow_pickle=False) as loaded:
             arrays = {name: loaded[name] for name in loaded.files}
         if str(arrays.pop("identity")) != block.identity:
@@ -209,18 +213,6 @@ def _verify(one: Checkpoint) -> int:
         if hashlib.file_digest(opened, "sha256").hexdigest() != one.sha256:
             raise DamageError(f"store: {one.file} is not what was written")
     return facts.st_size
-
-
-def _require_declared(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> None:
-    """Raises `ValueError` for an array that declares more than its file has."""
-    if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
-        raise ValueError("it has compressed arrays")
-    with archive.open(info) as member:
-        if np.lib.format.read_magic(member) != (1, 0):
-            raise ValueError("it has arrays of another format")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-    if math.prod(shape) * dtype.itemsize > info.file_size:
-        raise ValueError("it has arrays that are cut off")
 
 
 def remove_running(store: Path, block: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,9 @@ def open_executor(text: str | None) -> Iterator[Any]:
             yield executor
     elif kind == "dask":
         with _client(value) as client:
+            if not client.scheduler_info()["workers"]:
+                print(f"Waiting for a worker of the Dask scheduler in {value}", file=sys.stderr)
+                client.wait_for_workers(1)
             yield client
     else:
         yield None

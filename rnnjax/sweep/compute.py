@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.devices import Layout
-from rnnjax.store import Weights
+from rnnjax.store import Weights, digest
 from rnnjax.store.running import Running
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import ProgramKey
@@ -23,7 +23,7 @@ from rnnjax.sweep.sizing import segment_steps, shrinking_rule
 if TYPE_CHECKING:
     from rnnjax.sweep.engine import Engine
 
-__all__ = ["Computed", "Kept", "block_programs", "compute_block"]
+__all__ = ["Computed", "Kept", "block_programs", "compute_block", "work_of"]
 
 OnSegment = Callable[[Block, Segment], None]
 
@@ -43,6 +43,11 @@ class Kept(NamedTuple):
         """What is kept in a dataset like the `template`."""
         epochs = template.sizes["epoch"] if "held_out_loss" in template else None
         return cls(template["step"].values, epochs, parameters)
+
+
+def work_of(config: Mapping[str, Any], engine: "Engine", kept: Kept) -> str:
+    """Hash of a sweep, of what is kept, and of how runs are mapped, on which their bits depend."""
+    return digest([config, kept.parameters, engine.keep_state, engine.map_width, engine.share])
 
 
 class Computed(NamedTuple):

@@ -19,7 +19,7 @@ from rnnjax.sweep.ahead import Ahead, blocks_ahead
 from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.blocks import Block, begun, block_name, found, unfinished
-from rnnjax.sweep.compute import Kept, block_programs, compute_block
+from rnnjax.sweep.compute import Kept, block_programs, compute_block, work_of
 from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.remote import RemoteSweep, train_on_workers, worker_lanes
@@ -210,11 +210,12 @@ def run_sweep(
         sink = _open(stack, store, sweep, engine, template, layout.processes > 1)
         if keep_parameters:
             sink.require_parameters()
+        kept = Kept.of(template, keep_parameters)
+        _adopt_left(stack, sink, work_of(sweep_config(sweep, engine), engine, kept))
         blocks, there = _blocks_to_train(plan(sweep, layout, engine, mask), layout, sink)
         if progress is not None:
             progress.begin(blocks, *there)
             stack.callback(progress.end)
-        kept = Kept.of(template, keep_parameters)
         if workers is None:
             trained = _train_here(blocks, sink, layout, engine, kept, progress)
         else:
@@ -224,6 +225,13 @@ def run_sweep(
             if after_block is not None:
                 after_block(sink.view())
         return sink.read()
+
+
+def _adopt_left(stack: contextlib.ExitStack, sink: Sink, work: str) -> None:
+    """Takes over what workers of an earlier process have left in a folder."""
+    if isinstance(sink, ResultStore):
+        sink.adopt_left(work)
+        stack.callback(sink.remove_left, work)
 
 
 def _blocks_to_train(

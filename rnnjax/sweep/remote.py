@@ -9,7 +9,6 @@ import dataclasses
 import platform
 import sys
 import threading
-import uuid
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +27,7 @@ from rnnjax.store.attempts import (
     attempt_folder,
     finished_attempts,
     has_parts,
+    new_attempt,
     pack_report,
     read_report,
     remove_attempts,
@@ -38,7 +38,7 @@ from rnnjax.store.earlier import begun
 from rnnjax.store.running import running_of
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.blocks import Block
-from rnnjax.sweep.compute import Kept, compute_block
+from rnnjax.sweep.compute import Kept, compute_block, work_of
 
 if TYPE_CHECKING:
     from rnnjax.sweep.engine import Engine, Progress
@@ -90,10 +90,10 @@ def _local_layout(devices: int | None, **how: Any) -> Any:
     return default_layout(devices or len(jax.local_devices()), **how)
 
 
-def _left_by_another(store: Path, sweep: "RemoteSweep", block: Block) -> tuple[str, bytes] | None:
+def _left_by_another(sweep: "RemoteSweep", block: Block) -> tuple[str, bytes] | None:
     """The attempt and report of a worker that has trained the block since it was submitted."""
-    for name, folder, report in finished_attempts(store, digest(sweep.config)):
-        if name == block.name and has_parts(folder, name, report):
+    for name, folder, report in finished_attempts(sweep.folder, sweep.work):
+        if name == block.name and has_parts(folder, name, report, folder, name):
             return folder.name.rpartition(".")[2], pack_report(report)
     return None
 
@@ -108,6 +108,11 @@ class RemoteSweep(NamedTuple):
     engine: "Engine"
     kept: Kept
 
+    @property
+    def work(self) -> str:
+        """Hash of what the workers compute."""
+        return work_of(self.config, self.engine, self.kept)
+
 
 def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
     """Trains a block on a worker; returns the attempt and its packed report.
@@ -115,7 +120,7 @@ def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
     Everything is also in the folder of the attempt, below the store. Raises `FileNotFoundError` for
     a folder that the worker cannot reach.
     """
-    attempt = uuid.uuid4().hex[:12]  # here, as schedulers repeat calls themselves
+    attempt = new_attempt(sweep.work)  # here, as schedulers repeat calls themselves
     store, engine = sweep.folder, sweep.engine
     if not (store / "manifest.json").is_file():
         raise FileNotFoundError(
@@ -124,7 +129,7 @@ def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
         )
     own = attempt_folder(store, block.name, attempt)
     with _ONE_BLOCK:
-        if found := _left_by_another(store, sweep, block):
+        if found := _left_by_another(sweep, block):
             return found
         own.mkdir(parents=True)
         try:
@@ -137,7 +142,7 @@ def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
             running = running_of(store, sweep.config)
             done = compute_block(block, layout, engine, sweep.kept, running)
             facts = {**done.facts, "versions": versions()}
-            report = Report(block.cells, done.values, facts, digest(sweep.config))
+            report = Report(block.cells, done.values, facts, sweep.work)
             return attempt, save_attempt(own, block.name, report, done.weights, done.states)
         except Exception as error:
             save_error(own, error)
@@ -157,22 +162,22 @@ def train_on_workers(
     """
     folder = sweep.folder.absolute()
     sweep = sweep._replace(folder=folder, engine=dataclasses.replace(sweep.engine, executor=None))
-    hashed = digest(sweep.config)
+    work = sweep.work
 
     def job(block: Block) -> Job:
-        key = digest([hashed, str(folder), block.name, block.cells.tolist(), sweep.kept.parameters])
+        key = digest([work, str(folder), block.name, block.cells.tolist()])
         return Job(block.name, key, lambda _: (train_job, (sweep, block)))
 
     by_name = {block.name: block for block in blocks}
     note = "; finished blocks are kept: the same call tries the others again"
-    ended = run_jobs(workers, map(job, blocks), note)
-    for _, (done, (attempt, content)) in zip(until_due("blocks", blocks), ended, strict=False):
-        block, report = by_name[done.name], read_report(content)
-        with saving():
-            store.adopt(block.name, attempt_folder(folder, block.name, attempt), report)
-        if progress is not None:
-            taken = np.asarray(report.values["steps_taken"])
-            steps = block.runs * block.setup.recipe.steps
-            progress.advance(block, Segment(block.setup, int(taken.sum()), steps))
-        yield block
-    remove_attempts(folder, set(by_name))
+    with contextlib.closing(run_jobs(workers, map(job, blocks), note)) as ended:
+        for _, (done, (attempt, content)) in zip(until_due("blocks", blocks), ended, strict=False):
+            block, report = by_name[done.name], read_report(content)
+            with saving():
+                store.adopt(block.name, attempt_folder(folder, block.name, attempt), report)
+            if progress is not None:
+                taken = np.asarray(report.values["steps_taken"])
+                steps = block.runs * block.setup.recipe.steps
+                progress.advance(block, Segment(block.setup, int(taken.sum()), steps))
+            yield block
+    remove_attempts(folder, work, set(by_name))

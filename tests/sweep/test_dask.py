@@ -17,6 +17,7 @@ import tiny
 from rnnjax import Engine, load_results, run_sweep
 from rnnjax.jobs import JobError, Workers
 from rnnjax.store import load_weights
+from rnnjax.store.attempts import left_attempts
 from rnnjax.studies.executors import open_executor
 
 PAIRS = Engine(block_runs=2, devices=1)
@@ -107,6 +108,23 @@ def test_a_killed_process_goes_on_with_what_is_running(scheduler, whole, tmp_pat
         np.testing.assert_array_equal(one["recurrent"], other["recurrent"])
     assert len(seen) == len({name.partition(".")[0] for name in seen}) == 3  # none twice
     assert not (store / "attempts").exists()
+
+
+def test_a_stop_in_order_leaves_what_has_not_begun(scheduler, tmp_path):
+    store = tmp_path / "store"
+
+    def stop(found):
+        raise KeyboardInterrupt
+
+    with open_executor(f"dask:{scheduler}") as client:
+        engine = dataclasses.replace(PAIRS, executor=client)
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(grid(seed=range(24)), store, engine=engine, after_block=stop)
+        deadline = time.monotonic() + 30
+        while left_attempts(store) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        assert len(attempts(store)) < 8  # of 11 blocks
 
 
 def test_futures_of_dask_are_tried_again_and_named(scheduler, tmp_path):

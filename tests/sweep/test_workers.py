@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from rnnjax.jobs import JobError, Workers
 from rnnjax.lanes import Resources
 from rnnjax.processes import LocalExecutor
 from rnnjax.store import StoreError, load_weights
-from rnnjax.store.attempts import attempt_folder, failed_attempts, left_attempts
+from rnnjax.store.attempts import attempt_folder, failed_attempts, left_attempts, new_attempt
 from rnnjax.studies.status import damages
 from rnnjax.sweep import MemoryStore, remote
 from rnnjax.tasks import DelayedCue
@@ -110,7 +111,7 @@ def test_what_fails_on_a_worker_is_tried_again(whole, tmp_path, monkeypatch, cap
     with pytest.raises(JobError, match=r"3 of 3 jobs failed.*No space left.*finished blocks"):
         run_sweep(grid(), path, engine=in_threads(retries=0), keep_parameters=True)
     assert len(failed_attempts(path)) == 3
-    attempt_folder(path, "a-block", "0a1b").mkdir()  # of a worker that has just begun
+    attempt_folder(path, "a-block", new_attempt("0a" * 32)).mkdir()  # a worker has just begun
     assert main(["status", str(path)]) == 0
     printed = capsys.readouterr().out
     assert printed.count("failed on a worker: block ") == 3
@@ -119,10 +120,11 @@ def test_what_fails_on_a_worker_is_tried_again(whole, tmp_path, monkeypatch, cap
     calls.clear()
     run_sweep(grid(), path, engine=in_threads(), keep_parameters=True)
     assert len(calls) == 6
+    shutil.rmtree(attempt_folder(path, "a-block", new_attempt("0a" * 32)).parent)
     same(path, *whole)
 
 
-def abandoned(path, monkeypatch):
+def abandoned(path, monkeypatch, **how):
     """The attempts in a store whose process ended when the first block came back."""
 
     def stop(*_):
@@ -133,10 +135,12 @@ def abandoned(path, monkeypatch):
         concurrent.futures.ThreadPoolExecutor(1) as threads,
         pytest.raises(KeyboardInterrupt),
     ):
-        run_sweep(grid(), path, engine=in_threads(threads), keep_parameters=True)
+        run_sweep(grid(), path, engine=in_threads(threads), **{"keep_parameters": True, **how})
     monkeypatch.undo()
     assert left_attempts(path) == []  # threads finish what they have begun
-    return sorted((path / "attempts").iterdir())
+    left = sorted((path / "attempts").iterdir())
+    assert 1 <= len(left) < 3  # and begin no other block
+    return left
 
 
 @pytest.mark.slow
@@ -144,7 +148,6 @@ def test_blocks_that_workers_left_are_found(whole, tmp_path, monkeypatch):
     """As after the end of the process that collects them: whole ones count, others do not."""
     path = tmp_path / "store"
     left = abandoned(path, monkeypatch)
-    assert len(left) >= 1
     trained = []
     run_sweep(
         grid(), path, engine=PAIRS, keep_parameters=True,
@@ -171,6 +174,48 @@ def test_damaged_reports_and_weights_are_trained_again(whole, tmp_path, monkeypa
         load_results(path).drop_vars("seconds"), whole[0].drop_vars("seconds")
     )
     assert list(damages(path)) == []
+
+
+@pytest.mark.slow
+def test_blocks_of_other_work_are_left_alone(whole, tmp_path, monkeypatch):
+    """A worker that kept no weights has not done the work of a call that keeps them."""
+    path = tmp_path / "store"
+    left = abandoned(path, monkeypatch, keep_parameters=False)
+    run_sweep(grid(), path, engine=in_threads(), keep_parameters=True)
+    assert sorted((path / "attempts").iterdir()) == left
+    for folder in left:
+        os.utime(folder, (0, 0))  # for longer than a week
+    run_sweep(grid(), path, engine=PAIRS, keep_parameters=True)
+    same(path, *whole)
+
+
+@pytest.mark.slow
+def test_nothing_is_moved_from_elsewhere(whole, tmp_path, monkeypatch):
+    path, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
+    left = abandoned(path, monkeypatch)
+    for number, folder in enumerate(left):
+        (folder / "parameters").rename(elsewhere.with_suffix(f".{number}"))
+        (folder / "parameters").symlink_to(elsewhere.with_suffix(f".{number}"))
+    before = sorted(tmp_path.glob("elsewhere.*/*/*"))
+    run_sweep(grid(), path, engine=PAIRS, keep_parameters=True)
+    assert sorted(tmp_path.glob("elsewhere.*/*/*")) == before != []
+    same(path, *whole)
+
+
+@pytest.mark.slow
+def test_a_part_that_is_missing_finishes_no_block(tmp_path, monkeypatch):
+    path, save = tmp_path / "store", remote.save_attempt
+
+    def lose(folder, block, report, weights, states):
+        content = save(folder, block, report, weights, states)
+        shutil.rmtree(folder / "parameters")
+        return content
+
+    monkeypatch.setattr(remote, "save_attempt", lose)
+    monkeypatch.setattr("rnnjax.store.attempts._PAUSE", 0.0)
+    with pytest.raises(OSError, match="a worker has left a block without it"):
+        run_sweep(grid(), path, engine=in_threads(), keep_parameters=True)
+    assert not list((path / "blocks").iterdir())
 
 
 @pytest.mark.slow

@@ -1,0 +1,82 @@
+"""Reports of workers that somebody has made are refused, or fit no dataset."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+import tiny
+from rnnjax.store.attempts import Report, fits, pack_report, read_report
+from rnnjax.sweep import empty_results
+
+
+def archive(compression=zipfile.ZIP_STORED, **members):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", compression) as file:
+        for name, data in members.items():
+            file.writestr(f"{name}.npy", data)
+    return content.getvalue()
+
+
+def array(values):
+    content = io.BytesIO()
+    np.save(content, values)
+    return content.getvalue()
+
+
+def text(data):
+    return array(np.frombuffer(data, np.uint8))
+
+
+CELLS = array(np.zeros((1, 2), int))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"PK", archive(text=text(b"{}")), archive(cells=CELLS),
+        archive(text=text(b"[" * 100_000), cells=CELLS),
+        archive(text=text(b"[1]"), cells=CELLS),
+        archive(zipfile.ZIP_DEFLATED, text=text(b"{}"), cells=array(np.zeros(10**6))),
+        archive(text=b"no array", cells=CELLS),
+        archive(text=text(b"{}"), cells=array(np.zeros(3)).replace(b"(3,),", b"(9**9,),")),
+        archive(text=text(b"{}"), cells=array(np.array([None]))),
+    ],
+    ids=["empty", "cut", "no cells", "no text", "nested", "a list", "compressed", "no array",
+         "declared", "objects"],
+)  # fmt: skip
+def test_odd_reports_are_damaged(content):
+    with pytest.raises(ValueError):  # noqa: PT011 - any reason
+        read_report(content)
+
+
+def test_a_damaged_archive_is_an_error_of_its_own():
+    whole = archive(text=text(b"{}"), cells=CELLS)
+    for place in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        try:
+            read_report(bytes(damaged))
+        except ValueError:
+            continue
+
+
+def test_reports_fit_by_shape_type_and_range():
+    template = empty_results(tiny.sweep())
+    values = {
+        name: np.zeros((1, *value.shape[2:]), value.dtype)
+        for name, value in template.data_vars.items()
+    }
+    good = Report(np.zeros((1, 2), int), values, {"seconds": 1.0}, "0" * 64)
+    read = read_report(pack_report(good))
+    assert fits(read, template)
+    assert (read.facts, read.work) == (good.facts, good.work)
+    for cells in (np.full((1, 2), 9), np.full((1, 2), -1), np.zeros((1, 3), int), np.zeros((1, 2))):
+        assert not fits(good._replace(cells=cells), template)
+    for odd in (
+        {"loss": np.full(1, "text")},
+        {"final_loss": np.zeros(2, "f4")},
+        {"new": values["loss"]},
+    ):
+        assert not fits(good._replace(values={**values, **odd}), template)
