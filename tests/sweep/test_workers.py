@@ -133,13 +133,14 @@ def abandoned(path, monkeypatch, **how):
     monkeypatch.setattr("rnnjax.store.results.ResultStore.adopt", stop)
     with (
         concurrent.futures.ThreadPoolExecutor(1) as threads,
-        pytest.raises(KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt) as stopped,  # keeps all frames
     ):
         run_sweep(grid(), path, engine=in_threads(threads), **{"keep_parameters": True, **how})
     monkeypatch.undo()
     assert left_attempts(path) == []  # threads finish what they have begun
     left = sorted((path / "attempts").iterdir())
     assert 1 <= len(left) < 3  # and begin no other block
+    assert stopped.traceback
     return left
 
 
@@ -174,6 +175,23 @@ def test_damaged_reports_and_weights_are_trained_again(whole, tmp_path, monkeypa
         load_results(path).drop_vars("seconds"), whole[0].drop_vars("seconds")
     )
     assert list(damages(path)) == []
+
+
+@pytest.mark.slow
+def test_a_worker_does_not_train_what_another_has_left(whole, tmp_path, monkeypatch):
+    """As where the other one ends after the store was opened."""
+    path, compute, calls = tmp_path / "store", remote.compute_block, []
+    left = abandoned(path, monkeypatch)
+
+    def count(block, *arguments):
+        calls.append(block.name)
+        return compute(block, *arguments)
+
+    monkeypatch.setattr(remote, "compute_block", count)
+    monkeypatch.setattr("rnnjax.store.results.ResultStore.adopt_left", lambda *_: None)
+    run_sweep(grid(), path, engine=in_threads(), keep_parameters=True)
+    assert len(calls) == 3 - len(left)
+    same(path, *whole)
 
 
 @pytest.mark.slow
