@@ -8,6 +8,7 @@ from rnnjax.store.layout import read_settled
 from rnnjax.store.limits import read_file, read_json
 from rnnjax.store.manifest import (
     StoreError,
+    StoreInUse,
     describe,
     digest,
     first_difference,
@@ -28,6 +29,7 @@ __all__ = [
     "ResultStore",
     "Sink",
     "StoreError",
+    "StoreInUse",
     "Weights",
     "axis_position",
     "describe",

@@ -18,6 +18,7 @@ import numpy as np
 
 __all__ = [
     "StoreError",
+    "StoreInUse",
     "describe",
     "digest",
     "first_difference",
@@ -31,6 +32,10 @@ __all__ = [
 
 class StoreError(ValueError):
     """A store that cannot be used: of another sweep, damaged, in use, or no store at all."""
+
+
+class StoreInUse(StoreError):  # noqa: N818 - a StoreError by its name too
+    """A store that another process has open for writing."""
 
 
 def describe(value: Any) -> Any:

@@ -54,7 +54,7 @@ from rnnjax.store.growing import (
 )
 from rnnjax.store.layout import DATA, METADATA
 from rnnjax.store.limits import require_plain_files
-from rnnjax.store.manifest import StoreError, digest, versions
+from rnnjax.store.manifest import StoreError, StoreInUse, digest, versions
 from rnnjax.store.markers import finished_cells, located, marker_file, read_markers
 from rnnjax.store.opening import existing_manifest, has_lost_manifest
 from rnnjax.store.reading import read_results, value_digest
@@ -103,7 +103,7 @@ class ResultStore:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise StoreError(f"store: {self.path} is in use by another process") from None
+            raise StoreInUse(f"store: {self.path} is in use by another process") from None
         except (OSError, NotImplementedError) as error:  # a file system without locks
             raise StoreError(
                 f"store: expected a folder that can be written, got {self.path} "

@@ -1,5 +1,6 @@
 """How a command ends: the line that was typed, to be given again, and errors in one line."""
 
+import atexit
 import contextlib
 import logging
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 from rnnjax import stopping
 from rnnjax.jobs import JobError
 from rnnjax.stopping import OutOfTime
-from rnnjax.studies.signals import Stopped, stop_on_signals
+from rnnjax.studies.signals import Stopped, end_on_signals, stop_on_signals
 
 __all__ = [
     "FAILED",
@@ -92,6 +93,7 @@ def orderly_end(study: str, flags: Sequence[str], limit: float | None = None) ->
     try:
         with _limited(limit), stop_on_signals(limit):
             yield
+        atexit.register(end_on_signals)  # runs before what JAX has registered
     except KeyboardInterrupt as stop:
         # Zarr abandons the write in progress; asyncio would report that after our last line.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)

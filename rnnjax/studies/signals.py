@@ -1,6 +1,7 @@
 """Signals and the time limit that stop a run: the first one in order, a second one at once."""
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 from rnnjax import stopping
 from rnnjax.stopping import OutOfTime
 
-__all__ = ["Stopped", "stop_on_signals"]
+__all__ = ["Stopped", "end_on_signals", "stop_on_signals"]
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 """Ctrl-C; what batch systems and `kill` send; a closed terminal; a batch system's early warning."""
@@ -131,6 +132,25 @@ class _Handlers:
     def _show_others(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
         if not isinstance(error, Stopped | OutOfTime):
             self._show(kind, error, trace)
+
+
+def end_on_signals() -> None:
+    """Ends the process at once, with exit code 0, at any of these signals: all is written.
+
+    For the time in which the interpreter ends, when the cleanups of packages would print them.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # closed already
+                stream.flush()
+        os._exit(0)
+
+    if threading.current_thread() is threading.main_thread():
+        for name in _SIGNALS:
+            number = getattr(signal, name)
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, end)
 
 
 def _is_stopping() -> bool:

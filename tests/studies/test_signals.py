@@ -95,6 +95,29 @@ def test_a_signal_arrives_once_and_lets_cleanups_finish(where, name, printed):
     assert (process.returncode, output.split(), errors) == (0, printed, "")
 
 
+@pytest.mark.slow
+def test_a_signal_while_the_interpreter_ends_is_not_printed():
+    """As where a package's cleanup runs long."""
+    script = """
+import atexit, contextlib, time
+def clean_up():
+    print("ready", flush=True)
+    time.sleep(30)
+atexit.register(clean_up)  # as JAX does, before
+from rnnjax.studies.console import orderly_end
+with orderly_end("study", []):
+    print("written")
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "written\n"
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
 def test_a_second_signal_ends_the_process_at_once():
     with start("hanging cleanup") as process:
         assert process.stdout.readline() == "ready\n"

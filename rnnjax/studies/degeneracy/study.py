@@ -21,7 +21,7 @@ from rnnjax.analysis import (
 from rnnjax.jobs import Job, as_workers, run_jobs
 from rnnjax.report import write_report
 from rnnjax.stopping import until_due
-from rnnjax.store import DamageError, digest, read_manifest
+from rnnjax.store import DamageError, StoreInUse, digest, read_manifest
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
     Factor,
@@ -41,6 +41,10 @@ from rnnjax.sweep import Progress
 from rnnjax.validate import positive_integer
 
 __all__ = ["measures_file", "read_study", "run_study"]
+
+
+_IN_USE = 60.0
+"""Seconds that a worker waits for a condition that another process trains."""
 
 
 class _Measured(NamedTuple):
@@ -110,7 +114,15 @@ def measure_job(settings: dict[str, Any], workdir: Path, condition: Condition) -
             f"workdir: expected a folder that all workers can reach, got {workdir}, which does not "
             f"exist on {platform.node()}"
         )
-    _measure(ConfigDict(settings), workdir, condition, None)
+    end = time.monotonic() + _IN_USE
+    while True:
+        try:
+            _measure(ConfigDict(settings), workdir, condition, None)
+            return
+        except StoreInUse:  # by a worker that the scheduler takes for lost
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
 
 
 def _measure_on_workers(
