@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+import signal
 from pathlib import Path
 
 # Compiled programs are kept between runs of the suite, and shared by its workers and scripts.
@@ -115,3 +116,14 @@ def unchecked_shapes():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def default_handlers():
+    """As in a terminal: a suite in the background may ignore signals, and its children then do."""
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

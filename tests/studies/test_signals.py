@@ -58,15 +58,7 @@ except Stopped as stop:
 """
 
 
-@pytest.fixture(autouse=True)
-def default_handlers():
-    """As in a terminal: a suite in the background may ignore signals, and its children then do."""
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGHUP)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("default_handlers")
 
 
 def start(where, **options):

@@ -14,6 +14,8 @@ import rnnjax
 from commands import refused
 from rnnjax.studies.limit import seconds_of, time_limit_of, without_limit
 
+pytestmark = pytest.mark.usefixtures("default_handlers")
+
 SCRIPT = """
 import sys, time
 import jax
