@@ -95,8 +95,9 @@ def orderly_end(study: str, flags: Sequence[str], limit: float | None = None) ->
             yield
         atexit.register(end_on_signals)  # runs before what JAX has registered
     except KeyboardInterrupt as stop:
-        # Zarr abandons the write in progress; asyncio would report that after our last line.
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        # Writes in progress are abandoned; asyncio and orbax would report that after our last line.
+        for name in ("asyncio", "absl"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         sys.exit(_print_stop(stop, study, flags, lines))
     except (ValueError, OSError, JobError) as error:
         sys.exit(print_error(error))

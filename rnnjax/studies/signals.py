@@ -52,9 +52,9 @@ def stop_on_signals(limit: float | None = None) -> Iterator[None]:
     SIGHUP and SIGUSR1 after it are ignored: some systems send two signals together. Python reports
     exceptions that are raised in destructors and in some callbacks of C code, and goes on. So
     `Stopped` is raised again every second until it leaves this context. From the first signal on
-    such reports are dropped (abandoned writes fail until the process ends), as is `Stopped` where C
-    code prints it, which NumPy's does while it is imported. None of this is undone after a signal,
-    as the process is about to end.
+    such reports are dropped, also those of threads: abandoned writes fail until the process ends.
+    So is `Stopped` where C code prints it, which NumPy's does while it is imported. None of this is
+    undone after a signal, as the process is about to end.
 
     Signals that are ignored at the start stay ignored (`nohup`). Outside the main thread nothing is
     changed.
@@ -83,7 +83,9 @@ class _Handlers:
         self.received: list[KeyboardInterrupt] = []
         self._waits = False
         self._report, self._show = sys.unraisablehook, sys.excepthook
+        self._in_threads = threading.excepthook
         sys.unraisablehook, sys.excepthook = self._report_before, self._show_others
+        threading.excepthook = self._show_before
         self._earlier: dict[int, Any] = {}
         for name in _SIGNALS:
             number = getattr(signal, name)
@@ -101,6 +103,7 @@ class _Handlers:
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
             return
         sys.unraisablehook, sys.excepthook = self._report, self._show
+        threading.excepthook = self._in_threads
         for number, handler in {**self._earlier, signal.SIGALRM: self._alarm}.items():
             signal.signal(number, handler)
 
@@ -128,6 +131,10 @@ class _Handlers:
     def _report_before(self, dropped: Any) -> None:
         if not self.received:
             self._report(dropped)
+
+    def _show_before(self, ended: Any) -> None:
+        if not self.received:
+            self._in_threads(ended)
 
     def _show_others(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
         if not isinstance(error, Stopped | OutOfTime):

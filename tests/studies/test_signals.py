@@ -11,7 +11,7 @@ import pytest
 from rnnjax.studies.signals import stop_on_signals
 
 SCRIPT = """
-import gc, signal, sys, time
+import gc, signal, sys, threading, time
 from rnnjax.studies.signals import Stopped, stop_on_signals
 
 class Swallows:
@@ -31,6 +31,13 @@ def work(where):
         except KeyboardInterrupt as error:
             sys.excepthook(type(error), error, error.__traceback__)  # PyErr_Print of C code
             raise ImportError("Encountered an error") from None
+    if where == "thread":  # that fails because of the stop, as the end of an abandoned write
+        def fail():
+            time.sleep(1)
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        threading.Thread(target=fail).start()
+        print("ready", flush=True)
+        time.sleep(30)
     if where == "quick":
         print("ready", flush=True)
         time.sleep(30)
@@ -77,6 +84,7 @@ def start(where, **options):
         ("quick", "SIGHUP", ["SIGHUP"]),
         ("replaced", "SIGTERM", ["SIGTERM"]),
         ("quick", "SIGUSR1", ["SIGUSR1"]),
+        ("thread", "SIGTERM", ["SIGTERM"]),
     ],
 )
 def test_a_signal_arrives_once_and_lets_cleanups_finish(where, name, printed):
