@@ -27,16 +27,18 @@ from rnnjax.studies.launch import run_in_parallel_on_cpu
 from rnnjax.sweep import FIELDS, remote
 from rnnjax.sweep.compute import Computed
 
-RUNS = 2
-"""Runs per block."""
+RUNS = 8
+"""Runs per block that trains; with fewer, one process would not fill its cores."""
+FEW = 2
+"""Runs per block that is only collected."""
 
 
-def training(blocks: int, epochs: int) -> Sweep:
-    """Blocks of two runs of 64 units."""
+def training(runs: int, epochs: int) -> Sweep:
+    """Runs of 64 units."""
     return Sweep(
         rnnjax.tasks.flip_flop(3, p=0.3, steps=50), rnnjax.cells.rate(64),
         rnnjax.Recipe(epochs=epochs, batch=50),
-        axes={"learning_rate": (1e-3,), "seed": range(RUNS * blocks)}, evaluation_trials=50,
+        axes={"learning_rate": (1e-3,), "seed": range(runs)}, evaluation_trials=50,
     )  # fmt: skip
 
 
@@ -50,13 +52,13 @@ def seconds(sweep: Sweep, engine: Engine) -> float:
 
 def throughput(repeats: int, blocks: int, epochs: int) -> dict[str, Any]:
     """One process with a device per core against one worker per core, in alternation."""
-    sweep, cores = training(blocks, epochs), available_cores()
+    sweep, cores = training(RUNS * blocks, epochs), available_cores()
     here = Engine(block_runs=RUNS)
     found: dict[str, list[float]] = {"here": [], "workers": []}
     with LocalExecutor(cores) as executor:
         there = Engine(block_runs=RUNS, executor=executor)
         for engine in (here, there):  # compiles; every worker takes part
-            seconds(training(2 * cores, epochs), engine)
+            seconds(training(2 * RUNS * cores, epochs), engine)
         for _ in range(repeats):
             for name, engine in (("here", here), ("workers", there)):
                 found[name].append(seconds(sweep, engine))
@@ -80,8 +82,8 @@ def invent(block: Any, layout: Any, engine: Any, kept: Any, running: Any) -> Com
 
 def collecting(blocks: int) -> dict[str, Any]:
     """Time per block of the collecting process, with blocks that take no time to train."""
-    rates = tuple(np.linspace(0.001, 0.1, max(blocks * RUNS // 20, 1)).tolist())
-    sweep = training(10, 500).with_axes(learning_rate=rates)
+    rates = tuple(np.linspace(0.001, 0.1, max(blocks * FEW // 20, 1)).tolist())
+    sweep = training(20, 500).with_axes(learning_rate=rates)
     moments, computed = [time.perf_counter()], remote.compute_block
     remote.compute_block = invent
     try:
@@ -90,20 +92,20 @@ def collecting(blocks: int) -> dict[str, Any]:
             tempfile.TemporaryDirectory() as folder,
         ):
             run_sweep(
-                sweep, Path(folder) / "store", engine=Engine(block_runs=RUNS, executor=threads),
+                sweep, Path(folder) / "store", engine=Engine(block_runs=FEW, executor=threads),
                 after_block=lambda _: moments.append(time.perf_counter()),
             )  # fmt: skip
     finally:
         remote.compute_block = computed
     each, quarter = 1000 * np.diff(moments)[1:], max(blocks // 4, 1)
     first, last = float(np.median(each[:quarter])), float(np.median(each[-quarter:]))
-    report = Report(np.zeros((RUNS, 2), int), ones(RUNS, 500), {}, "0" * 64)
+    report = Report(np.zeros((FEW, 2), int), ones(FEW, 500), {}, "0" * 64)
     content = pack_report(report)
     print(f"{len(each) + 1} blocks: {first:.1f} ms per block at first, {last:.1f} ms at the end")
-    print(f"{len(content) / RUNS:,.0f} bytes per network return")
+    print(f"{len(content) / FEW:,.0f} bytes per network return")
     return {
         "blocks": len(each) + 1, "first_ms": first, "last_ms": last,
-        "total_s": moments[-1] - moments[0], "bytes_per_network": len(content) / RUNS,
+        "total_s": moments[-1] - moments[0], "bytes_per_network": len(content) / FEW,
     }  # fmt: skip
 
 
@@ -112,7 +114,7 @@ def options() -> argparse.Namespace:
     parser = script.Parser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5, help="runs of each kind")
     parser.add_argument("--blocks", type=int, default=16, help="blocks of a timed run")
-    parser.add_argument("--epochs", type=int, default=1000, help="training steps of a run")
+    parser.add_argument("--epochs", type=int, default=250, help="training steps of a run")
     parser.add_argument("--collected", type=int, default=2000, help="blocks that are collected")
     parser.add_argument("--out", type=Path, default=script.RESULTS, help="folder of the record")
     return parser.parse_args()
