@@ -7,9 +7,11 @@ Run it on an idle machine. See benchmarks/README.md.
 
 import argparse
 import concurrent.futures
+import multiprocessing
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,23 +82,33 @@ def invent(block: Any, layout: Any, engine: Any, kept: Any, running: Any) -> Com
     return Computed(ones(block.runs, len(kept.steps)), {"seconds": 0.0}, None, None)
 
 
+def pretend(job: Callable, *inputs: Any) -> Any:
+    """A job that trains nothing."""
+    remote.compute_block = invent
+    return job(*inputs)
+
+
+class Pretending(concurrent.futures.ProcessPoolExecutor):
+    """One process, in which blocks take no time to train."""
+
+    def submit(self, job: Callable, /, *inputs: Any) -> concurrent.futures.Future:
+        """As in the base class."""
+        return super().submit(pretend, job, *inputs)
+
+
 def collecting(blocks: int) -> dict[str, Any]:
     """Time per block of the collecting process, with blocks that take no time to train."""
     rates = tuple(np.linspace(0.001, 0.1, max(blocks * FEW // 20, 1)).tolist())
     sweep = training(20, 500).with_axes(learning_rate=rates)
-    moments, computed = [time.perf_counter()], remote.compute_block
-    remote.compute_block = invent
-    try:
-        with (
-            concurrent.futures.ThreadPoolExecutor(1) as threads,
-            tempfile.TemporaryDirectory() as folder,
-        ):
-            run_sweep(
-                sweep, Path(folder) / "store", engine=Engine(block_runs=FEW, executor=threads),
-                after_block=lambda _: moments.append(time.perf_counter()),
-            )  # fmt: skip
-    finally:
-        remote.compute_block = computed
+    moments = [time.perf_counter()]
+    with (
+        Pretending(1, multiprocessing.get_context("spawn")) as process,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        run_sweep(
+            sweep, Path(folder) / "store", engine=Engine(block_runs=FEW, executor=process),
+            after_block=lambda _: moments.append(time.perf_counter()),
+        )  # fmt: skip
     each, quarter = 1000 * np.diff(moments)[1:], max(blocks // 4, 1)
     first, last = float(np.median(each[:quarter])), float(np.median(each[-quarter:]))
     report = Report(np.zeros((FEW, 2), int), ones(FEW, 500), {}, "0" * 64)

@@ -144,17 +144,22 @@ def read_report(content: bytes) -> Report:
         raise ValueError(f"it is damaged ({error})") from None
 
 
-def _attempts(store: Path, work: str | None = None) -> Iterator[tuple[str, Path]]:
-    """Block and folder of every attempt, or of those at one work."""
-    root, folders = store / _ATTEMPTS, []
+def _attempts(
+    store: Path, work: str | None = None, blocks: set[str] | None = None
+) -> Iterator[tuple[str, Path]]:
+    """Block and folder of every attempt, or of those at one work or at some blocks."""
+    root, names = store / _ATTEMPTS, []
     if not root.is_symlink():
         with contextlib.suppress(OSError):  # there are none, or the last one is just removed
-            folders = sorted(root.iterdir())
-    for folder in folders:
-        named = _NAME.fullmatch(folder.name)
-        if not named or folder.is_symlink() or not folder.is_dir():
+            names = sorted(os.listdir(root))
+    for name in names:
+        named = _NAME.fullmatch(name)
+        if not named or (work is not None and named[2] != work[:_PREFIX]):
             continue
-        if work is None or named[2] == work[:_PREFIX]:
+        if blocks is not None and named[1] not in blocks:
+            continue
+        folder = root / name
+        if folder.is_dir() and not folder.is_symlink():
             yield named[1], folder
 
 
@@ -261,9 +266,8 @@ def _appears(path: Path) -> bool:
 
 def remove_attempts(store: Path, work: str, finished: set[str] | None = None) -> None:
     """Removes the attempts of this work at the `finished` blocks, or all of them."""
-    for block, folder in _attempts(store, work):
-        if finished is None or block in finished:
-            shutil.rmtree(folder, ignore_errors=True)
+    for _, folder in _attempts(store, work, finished):
+        shutil.rmtree(folder, ignore_errors=True)
     _remove_root(store)
 
 

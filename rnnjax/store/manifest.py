@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import enum
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -94,13 +95,15 @@ def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any]
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     packages = ("rnnjax", "jax", "jaxlib", "optax", "numpy", "xarray", "zarr")
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
+
+
+@functools.cache  # milliseconds for each package
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 _PARTIAL = ".partial"

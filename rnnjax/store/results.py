@@ -229,6 +229,7 @@ class ResultStore:
         self._group = zarr.open_group(
             self.path / DATA, mode="r+", zarr_format=3, use_consolidated=False
         )
+        self._arrays: dict[str, Any] = {}
         self._prepared = True
 
     def require_parameters(self) -> None:
@@ -354,9 +355,10 @@ class ResultStore:
             for variable, block in values.items()
         }
         for variable, block in values.items():
-            scatter(self._array(variable), cells, block)
-            if self._held is not None:
-                self._held[variable].values[tuple(cells.T)] = block
+            held = None if self._held is None else self._held[variable].values
+            scatter(self._array(variable), cells, block, held)
+            if held is not None:
+                held[tuple(cells.T)] = block
         marker = {
             "versions": versions(),
             **facts,
@@ -368,11 +370,12 @@ class ResultStore:
         write_checked(file, marker, indent=None)
 
     def _array(self, variable: str) -> Any:
-        try:
-            return self._group[variable]
-        except KeyError:  # somebody has moved the folder, or a network drive is gone
-            file = self.path / "results.zarr" / variable
-            raise OSError(errno.ENOENT, "it is no longer there", str(file)) from None
+        file = self.path / DATA / variable / "zarr.json"
+        if not file.exists():  # somebody has moved the folder, or a network drive is gone
+            raise OSError(errno.ENOENT, "it is no longer there", str(file.parent))
+        if variable not in self._arrays:
+            self._arrays[variable] = self._group[variable]
+        return self._arrays[variable]
 
     def read(self) -> xr.Dataset:
         """The dataset with all blocks written so far, read from the disk and checked."""

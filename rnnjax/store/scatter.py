@@ -9,13 +9,19 @@ from rnnjax.store.damage import reraise_unreadable
 __all__ = ["canonical", "scatter"]
 
 
-def scatter(array: Any, cells: np.ndarray, block: np.ndarray) -> None:
-    """Writes rows chunk by chunk: each chunk is read, changed and replaced as a whole."""
+def scatter(
+    array: Any, cells: np.ndarray, block: np.ndarray, held: np.ndarray | None = None
+) -> None:
+    """Writes rows chunk by chunk: each chunk is read, changed and replaced as a whole.
+
+    `held` are the values of the whole array, if they are known: then nothing is read.
+    """
     for chunk in np.unique(cells[:, :-1], axis=0):
         inside = np.all(cells[:, :-1] == chunk, axis=1)
-        rows = _rows(array, tuple(chunk))
+        at = tuple(chunk)
+        rows = _rows(array, at) if held is None else held[at].copy()
         rows[cells[inside, -1]] = block[inside]
-        array[tuple(chunk)] = rows
+        array[at] = rows
 
 
 def _rows(array: Any, chunk: tuple[int, ...]) -> np.ndarray:

@@ -79,6 +79,16 @@ def test_results_are_read_as_written(finished):
         np.testing.assert_array_equal(dataset[name], template[name])
 
 
+def test_blocks_written_after_a_view_are_those_in_the_files(tmp_path, finished):
+    """What a view holds takes the place of reading chunks that blocks share."""
+    with opened(tmp_path / "new") as store:
+        for number, block in enumerate(invented()):
+            store.write(*block)
+            if number:  # the first block is not in memory before
+                assert store.view().identical(store.read())
+    assert load_results(tmp_path / "new").identical(load_results(finished))
+
+
 def test_text_labels_are_read_as_text(tmp_path):
     sweep = tiny.sweep(axes={"task": list(tiny.TASKS.values()), "optimizer": ("adam", "sgd")})
     with opened(tmp_path / "new", sweep):
