@@ -31,8 +31,10 @@ from rnnjax.sweep.compute import Computed
 
 RUNS = 8
 """Runs per block that trains; with fewer, one process would not fill its cores."""
-FEW = 2
+COLLECTED = (2, 50)
 """Runs per block that is only collected."""
+TRAINING = 0.2
+"""Seconds that a block takes for which workers only wait."""
 
 
 def training(runs: int, epochs: int) -> Sweep:
@@ -77,48 +79,73 @@ def ones(runs: int, steps: int) -> dict[str, np.ndarray]:
     return {**values, "loss": np.ones((runs, steps), "f4")}
 
 
-def invent(block: Any, layout: Any, engine: Any, kept: Any, running: Any) -> Computed:
-    """The results of a block that takes no time."""
-    return Computed(ones(block.runs, len(kept.steps)), {"seconds": 0.0}, None, None)
+def pretend(wait: float, job: Callable, *inputs: Any) -> Any:
+    """A job that waits instead of training."""
 
+    def invent(block: Any, layout: Any, engine: Any, kept: Any, running: Any) -> Computed:
+        time.sleep(wait)
+        return Computed(ones(block.runs, len(kept.steps)), {"seconds": 0.0}, None, None)
 
-def pretend(job: Callable, *inputs: Any) -> Any:
-    """A job that trains nothing."""
     remote.compute_block = invent
     return job(*inputs)
 
 
 class Pretending(concurrent.futures.ProcessPoolExecutor):
-    """One process, in which blocks take no time to train."""
+    """Processes in which blocks take some time, and no work."""
+
+    def __init__(self, workers: int, wait: float):
+        spawn = multiprocessing.get_context("spawn")
+        ready = spawn.Barrier(workers + 1)
+        super().__init__(workers, spawn, initializer=ready.wait)
+        self._wait = wait
+        for _ in range(workers):  # each starts one process
+            super().submit(int)
+        ready.wait()
 
     def submit(self, job: Callable, /, *inputs: Any) -> concurrent.futures.Future:
         """As in the base class."""
-        return super().submit(pretend, job, *inputs)
+        return super().submit(pretend, self._wait, job, *inputs)
 
 
-def collecting(blocks: int) -> dict[str, Any]:
-    """Time per block of the collecting process, with blocks that take no time to train."""
-    rates = tuple(np.linspace(0.001, 0.1, max(blocks * FEW // 20, 1)).tolist())
-    sweep = training(20, 500).with_axes(learning_rate=rates)
-    moments = [time.perf_counter()]
-    with (
-        Pretending(1, multiprocessing.get_context("spawn")) as process,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+def arrivals(blocks: int, runs: int, workers: int, wait: float) -> np.ndarray:
+    """Times at which blocks, of one width each, are in the store: [blocks], seconds."""
+    rates, moments = (1e-3,) if runs < 10 else (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), []
+    sweep = training(runs // len(rates), 500)
+    with Pretending(workers, wait) as processes, tempfile.TemporaryDirectory() as folder:
         run_sweep(
-            sweep, Path(folder) / "store", engine=Engine(block_runs=FEW, executor=process),
+            sweep.with_axes(hidden=range(64, 64 + blocks), learning_rate=rates),
+            Path(folder) / "store",
+            engine=Engine(block_runs=runs, executor=processes),
             after_block=lambda _: moments.append(time.perf_counter()),
         )  # fmt: skip
-    each, quarter = 1000 * np.diff(moments)[1:], max(blocks // 4, 1)
+    return np.array(moments)
+
+
+def collecting(blocks: int, runs: int) -> dict[str, Any]:
+    """Time per block of the collecting process, with blocks that take no time to train."""
+    moments = arrivals(blocks, runs, 1, 0.0)
+    each, quarter = 1000 * np.diff(moments), max(blocks // 4, 1)
     first, last = float(np.median(each[:quarter])), float(np.median(each[-quarter:]))
-    report = Report(np.zeros((FEW, 2), int), ones(FEW, 500), {}, "0" * 64)
+    report = Report(np.zeros((runs, 2), int), ones(runs, 500), {}, "0" * 64)
     content = pack_report(report)
-    print(f"{len(each) + 1} blocks: {first:.1f} ms per block at first, {last:.1f} ms at the end")
-    print(f"{len(content) / FEW:,.0f} bytes per network return")
+    print(f"{blocks} blocks of {runs} runs: {first:.1f} ms per block at first, {last:.1f} ms at "
+          f"the end; {len(content) / runs:,.0f} bytes per network")  # fmt: skip
     return {
-        "blocks": len(each) + 1, "first_ms": first, "last_ms": last,
-        "total_s": moments[-1] - moments[0], "bytes_per_network": len(content) / FEW,
+        "blocks": blocks, "runs": runs, "first_ms": first, "last_ms": last,
+        "bytes_per_network": len(content) / runs,
     }  # fmt: skip
+
+
+def scaling(blocks: int) -> list[dict[str, float]]:
+    """Blocks per second of some workers, for which no core computes."""
+    found = []
+    for workers in (1, 2, 4, 8, 16):
+        moments = arrivals(blocks, 2, workers, TRAINING)
+        rate = float((blocks - 1 - workers) / (moments[-1] - moments[workers]))
+        print(f"{workers} workers: {rate:.2f} blocks per second; "
+              f"{workers / TRAINING:.0f} without any other work")  # fmt: skip
+        found.append({"workers": workers, "blocks_per_second": rate})
+    return found
 
 
 def options() -> argparse.Namespace:
@@ -141,7 +168,8 @@ def main() -> None:
         "benchmark": "workers", "command": "python benchmarks/workers.py",
         "machine": describe(all_devices()), "versions": versions(),
         "throughput": throughput(given.repeats, given.blocks, given.epochs),
-        "collecting": collecting(given.collected),
+        "collecting": [collecting(given.collected, runs) for runs in COLLECTED],
+        "scaling": {"seconds_per_block": TRAINING, "found": scaling(200)},
     }  # fmt: skip
     print(f"Record: {script.save_record(record, given.out)}")
 

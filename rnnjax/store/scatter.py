@@ -14,9 +14,18 @@ def scatter(
 ) -> None:
     """Writes rows chunk by chunk: each chunk is read, changed and replaced as a whole.
 
-    `held` are the values of the whole array, if they are known: then nothing is read.
+    `held` are the values of the whole array, if they are known. Then nothing is read, and chunks
+    that fill a box are written at once, several times faster than one after another.
     """
-    for chunk in np.unique(cells[:, :-1], axis=0):
+    chunks = np.unique(cells[:, :-1], axis=0)
+    low, high = chunks.min(axis=0), chunks.max(axis=0) + 1
+    if held is not None and np.prod(high - low) == len(chunks):
+        box = tuple(slice(*ends) for ends in zip(low, high, strict=True))
+        rows = held[box].copy()
+        rows[(*(cells[:, :-1] - low).T, cells[:, -1])] = block
+        array[box] = rows
+        return
+    for chunk in chunks:
         inside = np.all(cells[:, :-1] == chunk, axis=1)
         at = tuple(chunk)
         rows = _rows(array, at) if held is None else held[at].copy()

@@ -30,7 +30,6 @@ from rnnjax.store import load_weights
 from rnnjax.studies.status import damages
 
 VICTIMS = ("worker", "nanny", "scheduler", "collector")
-WORKERS = 2
 PER_SWEEP = 3
 """Kills of one sweep before it may finish."""
 PATIENCE = 180
@@ -61,8 +60,8 @@ def collect(store: Path, scheduler: Path) -> None:
 class Cluster:
     """A scheduler, and workers that are started again when they are lost."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.file = folder, folder / "scheduler.json"
+    def __init__(self, folder: Path, workers: int = 2):
+        self.folder, self.file, self.workers = folder, folder / "scheduler.json", workers
         self._log = open(folder / "cluster.log", "a")  # noqa: SIM115 - open while it runs
         self.scheduler: subprocess.Popen | None = None
         self.nannies: list[subprocess.Popen] = []
@@ -76,7 +75,7 @@ class Cluster:
             while not self.file.exists():
                 time.sleep(0.1)
         self.nannies = [nanny for nanny in self.nannies if nanny.poll() is None]
-        while len(self.nannies) < WORKERS:
+        while len(self.nannies) < self.workers:
             self.nannies.append(
                 self._start(
                     "worker", "--nthreads", "1", "--no-dashboard", "--death-timeout", "60",

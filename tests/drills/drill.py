@@ -48,10 +48,10 @@ STARTING = 0.5
 """Seconds within which Python itself may still be starting."""
 
 
-def start(study: str, workdir: Path, **options) -> subprocess.Popen:
+def start(study: str, workdir: Path, *flags: str, **options) -> subprocess.Popen:
     command = [sys.executable, str(ROOT / "experiments" / f"{study}.py"), "--config=smoke"]
     return subprocess.Popen(
-        [*command, f"--workdir={workdir}"],
+        [*command, f"--workdir={workdir}", *flags],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
     )  # fmt: skip
 

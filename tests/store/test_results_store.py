@@ -8,11 +8,13 @@ import time
 
 import numpy as np
 import pytest
+import zarr
 
 import tiny
 from rnnjax import Engine, StoreError, load_parameters, load_results, run_sweep, train_one
 from rnnjax.devices import default_layout
 from rnnjax.store import ResultStore, read_manifest, reading
+from rnnjax.store.scatter import scatter
 from rnnjax.sweep import FIELDS, empty_results, plan, sweep_config
 
 SWEEP = tiny.sweep(axes={"hidden": (3, 4), "learning_rate": (0.1, 0.2), "seed": (0, 1, 2)})
@@ -87,6 +89,22 @@ def test_blocks_written_after_a_view_are_those_in_the_files(tmp_path, finished):
             if number:  # the first block is not in memory before
                 assert store.view().identical(store.read())
     assert load_results(tmp_path / "new").identical(load_results(finished))
+
+
+@pytest.mark.parametrize("axes", [(6,), (3, 4), (2, 3, 4)])
+def test_rows_are_scattered_as_numpy_assigns_them(axes):
+    """Cells in every order, of one chunk, of chunks that fill a box, and of others."""
+    rng, shape = np.random.default_rng(len(axes)), (*axes, 5)
+    expected = rng.normal(size=shape).astype("f4")
+    arrays = [zarr.array(expected, chunks=(*[1] * (len(axes) - 1), *shape[-2:])) for _ in range(2)]
+    for runs in (1, 2, 3, 4, 5, 2):
+        chosen = rng.choice(np.prod(axes), runs, replace=False)
+        cells = np.stack(np.unravel_index(chosen, axes), axis=-1)
+        block, held = rng.normal(size=(runs, 5)).astype("f4"), expected.copy()
+        expected[tuple(cells.T)] = block
+        for array, known in zip(arrays, (None, held), strict=True):
+            scatter(array, cells, block, known)
+            np.testing.assert_array_equal(array[:], expected)
 
 
 def test_text_labels_are_read_as_text(tmp_path):
