@@ -118,16 +118,17 @@ if port != "0":
 import numpy as np
 import rnnjax, tiny
 from rnnjax.sweep import Engine, run_sweep
-axes = {"hidden": (8, 12), "learning_rate": (0.01, 0.1), "seed": (0, 1)}
-sweep = rnnjax.Sweep(tiny.TASKS["delayed_cue"], tiny.CELL, tiny.recipe("adam"), axes, tiny.TRIALS)
+axes = {"learning_rate": (0.01, 0.1), "seed": (0, 1)}
+task, cell = tiny.TASKS["delayed_cue"], rnnjax.cells.rate(8)
+sweep = rnnjax.Sweep(task, cell, tiny.recipe("adam"), axes, tiny.TRIALS)
 engine = Engine(share="units", devices=devices, block_runs=2)
 begin = np.zeros(sweep.shape, bool)
 begin[0] = True
 run_sweep(sweep, folder, engine=engine, mask=begin, keep_parameters=True)
 found = run_sweep(sweep, folder, engine=engine, keep_parameters=True)
-kept = rnnjax.load_population(folder, hidden=12, learning_rate=0.1).params if rank == 0 else {}
+kept = rnnjax.load_population(folder, learning_rate=0.1).params if rank == 0 else {}
 np.savez(out, loss=found["loss"], final_loss=found["final_loss"], **kept)
-other = rnnjax.Sweep(tiny.TASKS["delayed_cue"], tiny.CELL, tiny.recipe(), axes, tiny.TRIALS)
+other = rnnjax.Sweep(task, cell, tiny.recipe(), axes, tiny.TRIALS)
 try:
     run_sweep(other, folder, engine=engine)
 except ValueError as error:
