@@ -25,6 +25,12 @@ def check_executor(text: str | None) -> None:
         if not (value.isascii() and value.isdigit()):
             raise ValueError(f"executor: expected local:N with a number N, got {text!r}")
         positive_integer("executor", int(value))
+        from rnnjax.devices import available_cores  # imports JAX
+
+        cores = available_cores()
+        if int(value) > cores:
+            most = f"local:{cores}, one process per core"
+            raise ValueError(f"executor: expected at most {most}, got {text!r}")
     elif importlib.util.find_spec("distributed") is None:
         raise ValueError(
             "executor: dask.distributed is not installed; to install it: pip install "

@@ -93,6 +93,7 @@ def test_tables_of_text_are_aligned():
         ("lr_collapse", "local", "expected local:N"),
         ("lr_collapse", "local:two", "with a number N, got 'local:two'"),
         ("lr_collapse", "local:0", "at least 1, got 0"),
+        ("lr_collapse", "local:10000", "one process per core, got 'local:10000'"),
         ("lr_collapse", "slurm:4", "got 'slurm:4'"),
         ("lr_collapse", "dask:nothing.json", "got nothing.json, which does not exist"),
         ("memory_demand", "local:2", "memory_demand runs in this process alone"),
