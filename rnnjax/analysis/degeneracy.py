@@ -20,7 +20,7 @@ from rnnjax.analysis.networks import measure_population
 from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
 from rnnjax.metrics import METRICS, dsa, features, weights
-from rnnjax.metrics.base import Solved
+from rnnjax.metrics.base import Solved, SolverOptions
 from rnnjax.population import Activity, Population
 from rnnjax.training import Status
 from rnnjax.typing import Float, Key, KeyLike
@@ -94,6 +94,7 @@ class Compared(NamedTuple):
     key: Key
     """Draws the starts of the solvers."""
     options: DegeneracyOptions
+    solver: SolverOptions
 
 
 class Found(NamedTuple):
@@ -109,9 +110,9 @@ def weight_distances(given: Compared) -> Found:
     """Permutation-invariant distances: raw, per parameter, relative, and of untrained networks."""
     population = given.population
     trained = population.connectivity("trained")
-    result = weights.compare_weights(trained, key=given.key)
+    result = weights.compare_weights(trained, key=given.key, solver=given.solver)
     untrained = population.connectivity("initial")
-    before = weights.compare_weights(untrained, key=given.key)
+    before = weights.compare_weights(untrained, key=given.key, solver=given.solver)
     relative = weights.relative_distances(result.distance, trained)
     baseline = weights.relative_distances(before.distance, untrained)
     values = {
@@ -149,7 +150,7 @@ def dynamics_distances(given: Compared) -> Found:
         tried = range(1, allowed + 1)
         chosen = dsa.choose_delays(states, candidates=tried, key=key, components=kept)
     fitted = dsa.fit_operators(states, delays=chosen, components=kept)
-    result = dsa.compare_operators(fitted.matrix, key=key)
+    result = dsa.compare_operators(fitted.matrix, key=key, solver=given.solver)
     values = {
         "dsa": result.angular,
         "dsa_raw": result.raw,
@@ -193,7 +194,7 @@ def chart_distances(given: Compared) -> Found:
             if size > options.order or not fits:
                 continue
             fitted = dsa.fit_operators(scores[..., :kept], delays=delays, variance=None)
-            found = dsa.compare_operators(fitted.matrix, key=given.key)
+            found = dsa.compare_operators(fitted.matrix, key=given.key, solver=given.solver)
             charts["dsa_chart"][i, j] = found.angular
             solved.append(_certainty(found.angular, found.lower_bound, found.status))
             charts["eigenvalue_chart"][i, j] = dsa.spectral_distances(fitted.eigenvalues)
@@ -250,6 +251,7 @@ def degeneracy(
     options: DegeneracyOptions | None = None,
     *,
     allow_few: bool = False,
+    executor: Any = None,
 ) -> xr.Dataset:
     """Distances between the converged networks of a population, and measures of each.
 
@@ -261,6 +263,7 @@ def degeneracy(
         key: draws trials and solvers' starts; use one for all conditions of a task.
         options: sizes and bounds.
         allow_few: whether fewer than two converged networks give distances of NaN, not an error.
+        executor: its workers compare operators and weights; distances then agree to rounding.
 
     Returns:
         A dataset over `seed` with the variables of `measure_population` and
@@ -294,7 +297,7 @@ def degeneracy(
     some = population.where(converged)
     activity = some.trajectories(sampled, options.samples)
     states = some.trajectories(moving, options.dsa_trials).rates
-    given = Compared(some, activity, states, solving, options)
+    given = Compared(some, activity, states, solving, options, SolverOptions(workers=executor))
     for stage in STAGES.values():
         _add(found, stage(given), converged)
     before = some.trajectories(sampled, options.samples, when="initial").rates

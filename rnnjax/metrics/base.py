@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rnnjax.jobs import as_workers
 from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.typing import KeyLike
 from rnnjax.validate import callback, finite_positive, instance_of, positive_integer
@@ -58,8 +59,11 @@ class SolverOptions:
     """Memory of a batch of pairs, bytes; `rnnjax.devices.batch_memory()` by default."""
     progress: BatchCallback | None = None
     """Called after every batch with the number of pairs done and of all pairs."""
+    workers: Any = None
+    """An executor, or `rnnjax.sweep.Workers`, whose processes solve ranges of the pairs."""
 
     def __post_init__(self):
+        object.__setattr__(self, "workers", as_workers(self.workers))
         for name in ("starts", "steps"):
             if getattr(self, name) is not None:
                 positive_integer(name, getattr(self, name))

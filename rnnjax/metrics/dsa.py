@@ -30,6 +30,7 @@ from rnnjax.metrics.operators import (
     fit_operators,
     principal_scores,
 )
+from rnnjax.metrics.ranges import solve_on_workers
 from rnnjax.metrics.spectra import Spectra, lower_bound, select, spectra
 from rnnjax.numerics.assignment import assign
 from rnnjax.typing import KeyLike
@@ -160,17 +161,20 @@ def _side(operators: np.ndarray) -> _Side:
 
 
 def _solve(
-    sides: tuple[_Side, _Side],
+    operators: tuple[np.ndarray, np.ndarray],
     members: tuple[np.ndarray, np.ndarray],
     key: KeyLike,
     solver: SolverOptions | None,
-    *,
     rotations: bool,
 ) -> DSAResult:
-    """Solves the pairs (i of the first side, j of the second) of members (i, j) in batches."""
-    order = sides[0].matrix.shape[-1]
+    """Solves the pairs (i of the first operators, j of the second) of members (i, j) in batches."""
     key = arrays.random_key("key", key)
     solver = checked_solver(solver)
+    if solver.workers is not None:
+        return solve_on_workers(_solve, operators, members, key, solver, rotations)
+    first = _side(operators[0])
+    sides = first, first if operators[1] is operators[0] else _side(operators[1])
+    order = first.matrix.shape[-1]
     starts = solver.starts or default_starts(order)
     plan = rounds(starts, solver.steps or STEPS)
     shared = random_orthogonal(key, max(starts - _OWN, 0), order)
@@ -218,7 +222,7 @@ def operator_distances(
     """
     a, b = checks.matched_operators("a", a, "b", b)
     every = np.arange(len(a))
-    return _solve((_side(a), _side(b)), (every, every), key, solver, rotations=True)
+    return _solve((a, b), (every, every), key, solver, True)
 
 
 def compare_operators(
@@ -233,9 +237,9 @@ def compare_operators(
     and errors are those of `operator_distances`; fewer than two operators raise `ValueError`.
     """
     operators = checks.population("operators", operators, "S R R")
-    side, networks = _side(operators), len(operators)
+    networks = len(operators)
     pairs = pairwise.all_pairs(networks)
-    result = _solve((side, side), pairs, key, solver, rotations=False)
+    result = _solve((operators, operators), pairs, key, solver, False)
     return DSAResult(*(pairwise.square(values, networks) for values in result))
 
 

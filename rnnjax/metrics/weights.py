@@ -18,6 +18,7 @@ from rnnjax import arrays, devices, validate
 from rnnjax.metrics import checks, pairwise
 from rnnjax.metrics.base import Solved, SolverOptions, checked_solver
 from rnnjax.metrics.matching import exhaustive, match, random_doubly_stochastic
+from rnnjax.metrics.ranges import solve_on_workers
 from rnnjax.metrics.spectra import Spectra, lower_bound, select, spectra
 from rnnjax.typing import KeyLike
 
@@ -125,16 +126,20 @@ def _best_of_starts(
 
 
 def _solve(
-    sides: tuple[_Side, _Side],
+    matrices: tuple[np.ndarray, np.ndarray],
     members: tuple[np.ndarray, np.ndarray],
     key: KeyLike,
     solver: SolverOptions | None,
 ) -> PIFResult:
-    """Solves the pairs (i of the first side, j of the second) of members (i, j) in batches."""
-    units = sides[0].weights.shape[-1]
+    """Solves the pairs (i of the first weights, j of the second) of members (i, j) in batches."""
     key = arrays.random_key("key", key)
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     solver = checked_solver(solver)
+    if solver.workers is not None:
+        return solve_on_workers(_solve, matrices, members, key, solver)
+    first = _side(matrices[0])
+    sides = first, first if matrices[1] is matrices[0] else _side(matrices[1])
+    units = first.weights.shape[-1]
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     starts, steps = solver.starts or default_starts(units), solver.steps or STEPS
     barycenter = np.full((1, units, units), 1 / units, np.float32)
     points = np.concatenate([barycenter, random_doubly_stochastic(rng, starts - 1, units)])
@@ -189,7 +194,7 @@ def pif_pairs(
     """
     w1, w2 = checks.matched_operators("w1", w1, "w2", w2)
     every = np.arange(len(w1))
-    return _solve((_side(w1), _side(w2)), (every, every), key, solver)
+    return _solve((w1, w2), (every, every), key, solver)
 
 
 def compare_weights(
@@ -205,9 +210,9 @@ def compare_weights(
     raise `ValueError`.
     """
     weights = checks.population("weights", weights, "S N N")
-    side, networks = _side(weights), len(weights)
+    networks = len(weights)
     pairs = pairwise.all_pairs(networks)
-    result = _solve((side, side), pairs, key, solver)
+    result = _solve((weights, weights), pairs, key, solver)
     full = PIFResult(*(pairwise.square(values, networks) for values in result))
     full.permutation[np.arange(networks), np.arange(networks)] = np.arange(weights.shape[-1])
     full.permutation[pairs[1], pairs[0]] = np.argsort(result.permutation, axis=-1)

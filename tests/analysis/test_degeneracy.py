@@ -1,5 +1,7 @@
 """Degeneracy of populations whose answer is known: copies, relabelled, mirrored, with noise."""
 
+import concurrent.futures
+
 import jax
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from rnnjax.analysis import (
     measure_estimate,
     measure_trend,
 )
+from rnnjax.metrics import ranges
 from rnnjax.training import Hyper, Recipe, Setup
 
 N = 10
@@ -83,6 +86,24 @@ def population():
 @pytest.fixture(scope="module")
 def found(population):
     return degeneracy(population, KEY, OPTIONS)
+
+
+def test_workers_compare_weights_and_operators(population, found, monkeypatch):
+    sent = []
+
+    class Executor(concurrent.futures.Executor):
+        def submit(self, function, /, *arguments):
+            sent.append(function)
+            ended = concurrent.futures.Future()
+            ended.set_result(function(*arguments))
+            return ended
+
+    monkeypatch.setattr(ranges, "RANGES", 2)
+    some = DegeneracyOptions(**{**vars(OPTIONS), "components": (2,), "delays": (1,)})
+    shared = degeneracy(population, KEY, some, executor=Executor())
+    assert len(sent) == 2 * 4  # two ranges of trained and untrained weights, dynamics, one place
+    for name in ("dsa", "pif_relative", "pif_untrained"):
+        np.testing.assert_allclose(shared[name], found[name], atol=1e-4, err_msg=name)
 
 
 def pairs(matrix, same):

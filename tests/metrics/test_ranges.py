@@ -1,0 +1,56 @@
+"""Pairs that workers solve in ranges are those of one process."""
+
+import concurrent.futures
+
+import jax
+import numpy as np
+import pytest
+
+from rnnjax.jobs import JobError
+from rnnjax.metrics import ranges
+from rnnjax.metrics.base import SolverOptions
+from rnnjax.metrics.dsa import compare_operators, operator_distances
+from rnnjax.metrics.weights import compare_weights, pif_pairs
+
+MATRICES = np.random.default_rng(0).normal(size=(6, 9, 9))
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """Two workers, which solve 15 pairs in four ranges."""
+    monkeypatch.setattr(ranges, "RANGES", 4)
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+def matched(function):
+    return lambda matrices, **options: function(matrices[:4], matrices[2:], **options)
+
+
+@pytest.mark.parametrize("key", [3, jax.random.key(3), jax.random.key(3, impl="rbg")], ids=str)
+@pytest.mark.parametrize(
+    "compare", [compare_operators, compare_weights, matched(operator_distances), matched(pif_pairs)]
+)
+def test_ranges_are_the_whole(compare, key, workers):
+    seen = []
+    few = {"starts": 3, "steps": 20}
+    whole = compare(MATRICES, key=key, solver=SolverOptions(**few))
+    solver = SolverOptions(**few, workers=workers, progress=lambda *at: seen.append(at))
+    found = compare(MATRICES, key=key, solver=solver)
+    for name, expected in whole._asdict().items():
+        np.testing.assert_allclose(getattr(found, name), expected, atol=1e-4, err_msg=name)
+    pairs = 15 if compare in (compare_operators, compare_weights) else 4
+    assert [of for _, of in seen] == [pairs] * 4
+    assert sorted(done for done, _ in seen)[-1] == pairs
+
+
+def fail(*_):
+    raise MemoryError("no room")
+
+
+def test_a_range_that_fails_is_named(workers):
+    numbers, solver = (np.arange(6), np.arange(6)), SolverOptions(workers=workers)
+    with pytest.raises(JobError, match=r"4 of 4 jobs failed: 'pairs 0 to 1', .* no room"):
+        ranges.solve_on_workers(fail, (MATRICES, MATRICES), numbers, jax.random.key(0), solver)
+    with pytest.raises(ValueError, match="^executor: expected an executor"):
+        SolverOptions(workers=4)
