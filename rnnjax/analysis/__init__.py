@@ -24,6 +24,7 @@ from rnnjax.analysis.success import (
     succeeded,
     success_density,
 )
+from rnnjax.analysis.thresholds import threshold_model
 from rnnjax.analysis.trends import Estimate, Trend, estimate, factor_trend
 
 __all__ = [
@@ -60,4 +61,5 @@ __all__ = [
     "steps_to_loss",
     "succeeded",
     "success_density",
+    "threshold_model",
 ]

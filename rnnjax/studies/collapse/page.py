@@ -12,6 +12,7 @@ from rnnjax.analysis import (
     iterate_conditions,
     power_law,
     steps_scaling,
+    threshold_model,
 )
 from rnnjax.plots import critical_rates, loss_curves, success_maps
 from rnnjax.plots.style import plain_number
@@ -55,13 +56,16 @@ def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
     }
 
 
-def _collapse_section(findings: list[Finding], figure: Picture, level: float) -> Section:
+def _collapse_section(
+    findings: list[Finding], model: xr.Dataset, figure: Picture, level: float
+) -> Section:
     text = (
         f"The critical learning rate is the largest at which enough seeds learn, {level:.0%}. A "
         "power law, rate = 10^{a} · N^{β}, is fitted to it (Eq. 6 of the paper).\n\n"
     )
     text += bullets([describe(finding) for finding in findings])
-    return Section("Largest trainable learning rate", text, (exponent_table(findings),), (figure,))
+    table = exponent_table(findings, [part for _, part in iterate_conditions(model, ())])
+    return Section("Largest trainable learning rate", text, (table,), (figure,))
 
 
 def _caveats(steps: str) -> list[str]:
@@ -104,7 +108,9 @@ def collapse_page(
     speed = steps_scaling(dataset, level, resampling=resampling)
     steps = steps_taken(dataset)
     sections = (
-        _collapse_section(findings, _fit_picture(dataset, level, fit), level),
+        _collapse_section(
+            findings, threshold_model(dataset), _fit_picture(dataset, level, fit), level
+        ),
         _map_section(dataset, level),
         _curve_section(dataset, level),
         Section(

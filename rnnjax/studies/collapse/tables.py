@@ -31,10 +31,15 @@ def _interval(low: float, high: float) -> str:
     return "none" if np.isnan(low) else f"{number(low)} to {number(high)}"
 
 
-def exponent_table(findings: Sequence[Finding]) -> Table:
-    """Exponent, both intervals, sizes used and censored, and the range of the fit."""
+def _model_text(model: xr.Dataset) -> str:
+    reason = str(model["reason"].item())
+    return f"none: {reason}" if reason else exponent_text(model)
+
+
+def exponent_table(findings: Sequence[Finding], models: Sequence[xr.Dataset]) -> Table:
+    """Exponent, both intervals, sizes used and censored, range of the fit; the model's exponent."""
     rows = []
-    for finding in findings:
+    for finding, model in zip(findings, models, strict=True):
         fit = finding.fit
         missing = np.isnan(finding.exponent)
         rows.append(
@@ -46,6 +51,7 @@ def exponent_table(findings: Sequence[Finding]) -> Table:
                 str(int(fit["points_used"])),
                 f"{finding.censored('above')} / {finding.censored('below')}",
                 "none" if missing else _range(float(fit["hidden_min"]), float(fit["hidden_max"])),
+                _model_text(model) if finding.started else "not run yet",
             )
         )
     columns = (
@@ -56,12 +62,16 @@ def exponent_table(findings: Sequence[Finding]) -> Table:
         "sizes used",
         "censored above / below",
         "N of the fit",
+        "model of all seeds",
     )
     caption = (
         "Exponent of Eq. 6, critical rate against size. The 95% interval covers seeds and grid "
         "spacing; “from scatter” is Student's interval from the residuals of the line alone (none "
         "where the points lie on it). Censored sizes do not enter the fit: above, enough seeds "
-        "still learned at the largest rate tried; below, they learned at none."
+        "still learned at the largest rate tried; below, they learned at none. “Model of all "
+        "seeds”: the exponent and 95% interval of a model of every seed's largest trainable rate, "
+        "sizes censored above included and scatter between sizes allowed for; the line is biased "
+        "where rates are coarse or censored, and its interval too narrow where sizes scatter."
     )
     return Table(columns, tuple(rows), caption)
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from populations import HALF_DECADES, sweep, without
-from rnnjax.analysis import Resampling, best_learning_rates, power_law
+from rnnjax.analysis import Resampling, best_learning_rates, power_law, threshold_model
 from rnnjax.report import Provenance, render_html, render_markdown
-from rnnjax.report.wording import size_text
+from rnnjax.report.wording import exponent_text, size_text
 from rnnjax.studies.collapse.page import collapse_page
 from rnnjax.studies.collapse.tables import best_rate_table
 from rnnjax.studies.papers import (
@@ -69,6 +69,18 @@ def test_sections_figures_and_tables_are_all_there(page):
     names = [picture.name for part in page.sections for picture in part.figures]
     assert names == ["critical_rates", "success_maps", "loss_curves", "steps_to_criterion"]
     assert ("training took", "7 min 32 s") in page.provenance
+
+
+def test_the_models_exponent_stands_beside_that_of_the_line(page, data):
+    (table,) = section(page, "Largest trainable learning rate").tables
+    models = threshold_model(data)
+    for row, (task, optimizer) in zip(
+        table.rows, np.ndindex(models["exponent"].shape), strict=True
+    ):
+        model = models.isel(task=task, optimizer=optimizer)
+        reason = model["reason"].item()
+        assert row[7] == (f"none: {reason}" if reason else exponent_text(model))
+    assert table.rows[0][7] == exponent_text(models.isel(task=0, optimizer=0))
 
 
 def test_paper_versus_here(page):
@@ -156,6 +168,7 @@ def test_all_censored_gives_no_exponent():
     assert "0 of 6 sizes" in page.lead
     (row,) = section(page, "Largest trainable learning rate").tables[0].rows
     assert row[1:6] == ("no fit", "none", "none", "0", "6 / 0")
+    assert row[7] == f"none: {threshold_model(data)['reason'].item()}"
 
 
 def test_best_among_failures_is_marked():
