@@ -88,6 +88,7 @@ def found(population):
     return degeneracy(population, KEY, OPTIONS)
 
 
+@pytest.mark.slow
 def test_workers_compare_weights_and_operators(population, found, monkeypatch):
     sent = []
 
