@@ -92,8 +92,9 @@ def effect_text(trend: Trend) -> tuple[str, str, str]:
     """Slope per level in percent of the mean (of a spread, growth), its interval, the p value."""
     if np.isnan(trend.slope) or np.isnan(trend.relative) or not trend.slope:
         return "none", "none", "none"
-    low, high = 100 * trend.relative_low, 100 * trend.relative_high
-    return f"{100 * trend.relative:+.1f}", f"{low:+.1f} to {high:+.1f}", f"{trend.p:.2g}"
+    limits = (trend.relative, trend.relative_low, trend.relative_high)
+    slope, low, high = (f"{100 * x:+.1f}" if abs(x) < 100 else f"{100 * x:+.1g}" for x in limits)
+    return slope, f"{low} to {high}", f"{trend.p:.2g}"
 
 
 def networks_text(trend: Trend) -> str:
