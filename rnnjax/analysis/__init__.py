@@ -8,12 +8,15 @@ from rnnjax.analysis.comparison import (
     embedding,
     matched,
     measure_estimate,
+    measure_interval,
+    measure_pooled,
     measure_trend,
 )
 from rnnjax.analysis.curves import smoothed_loss, steps_to_loss
 from rnnjax.analysis.degeneracy import DegeneracyOptions, degeneracy
 from rnnjax.analysis.measures import MEASURES, Measure
 from rnnjax.analysis.networks import measure_population
+from rnnjax.analysis.pooling import Pooled, pool_trends
 from rnnjax.analysis.regression import Resampling
 from rnnjax.analysis.scaling import power_law
 from rnnjax.analysis.schema import diverged, finished, iterate_conditions, require, status_counts
@@ -25,7 +28,7 @@ from rnnjax.analysis.success import (
     success_density,
 )
 from rnnjax.analysis.thresholds import threshold_model
-from rnnjax.analysis.trends import Estimate, Trend, estimate, factor_trend
+from rnnjax.analysis.trends import Estimate, Interval, Trend, estimate, factor_trend, interval
 
 __all__ = [
     "MEASURES",
@@ -33,7 +36,9 @@ __all__ = [
     "Comparison",
     "DegeneracyOptions",
     "Estimate",
+    "Interval",
     "Measure",
+    "Pooled",
     "Resampling",
     "Trend",
     "best_learning_rates",
@@ -47,11 +52,15 @@ __all__ = [
     "factor_trend",
     "find_attractors",
     "finished",
+    "interval",
     "iterate_conditions",
     "matched",
     "measure_estimate",
+    "measure_interval",
+    "measure_pooled",
     "measure_population",
     "measure_trend",
+    "pool_trends",
     "power_law",
     "require",
     "smoothed_loss",

@@ -11,8 +11,16 @@ import xarray as xr
 
 from rnnjax import validate
 from rnnjax.analysis.measures import MEASURES, Measure
-from rnnjax.analysis.regression import Resampling
-from rnnjax.analysis.trends import PERMUTATIONS, Estimate, Trend, estimate, factor_trend
+from rnnjax.analysis.pooling import Pooled, pool_trends
+from rnnjax.analysis.trends import (
+    ALPHA,
+    Estimate,
+    Interval,
+    Trend,
+    estimate,
+    factor_trend,
+    interval,
+)
 from rnnjax.arrays import array, symmetric
 from rnnjax.training import Status
 from rnnjax.validate import instance_of, one_of, shown
@@ -23,12 +31,10 @@ __all__ = [
     "embedding",
     "matched",
     "measure_estimate",
+    "measure_interval",
+    "measure_pooled",
     "measure_trend",
 ]
-
-
-CHART_PERMUTATIONS = Resampling(resamples=999)
-"""Default permutations at every place of a chart."""
 
 
 class Comparison(NamedTuple):
@@ -73,8 +79,17 @@ def measure_estimate(dataset: xr.Dataset, measure: str) -> Estimate:
     return estimate(chosen.statistic, _values(dataset, chosen))
 
 
+def measure_interval(
+    dataset: xr.Dataset, measure: str, *, confidence: float = 1 - ALPHA
+) -> Interval:
+    """A measure of one condition with its interval, as `interval`."""
+    chosen = MEASURES[one_of("measure", measure, MEASURES)]
+    instance_of("dataset", dataset, xr.Dataset)
+    return interval(chosen.statistic, _values(dataset, chosen), confidence=confidence)
+
+
 def measure_trend(
-    datasets: Sequence[xr.Dataset], measure: str, *, resampling: Resampling = PERMUTATIONS
+    datasets: Sequence[xr.Dataset], measure: str, *, confidence: float = 1 - ALPHA
 ) -> Trend:
     """Trend of a measure over the conditions of a factor, in order, paired by seed.
 
@@ -84,21 +99,33 @@ def measure_trend(
     datasets = _conditions(datasets)
     values = [_values(d, chosen) for d in datasets]
     seeds = [d["seed"].values for d in datasets]
-    return factor_trend(chosen.statistic, values, seeds=seeds, resampling=resampling)
+    return factor_trend(chosen.statistic, values, seeds=seeds, confidence=confidence)
+
+
+def measure_pooled(
+    series: Sequence[Sequence[xr.Dataset]], measure: str, *, confidence: float = 1 - ALPHA
+) -> Pooled:
+    """The mean trend of a measure over several series of conditions, paired by seed.
+
+    Arguments and errors as in `pool_trends`; conditions that series share are found by their
+    values.
+    """
+    chosen = MEASURES[one_of("measure", measure, MEASURES)]
+    found = [_conditions(datasets) for datasets in series]
+    values = [[_values(d, chosen) for d in datasets] for datasets in found]
+    seeds = [[d["seed"].values for d in datasets] for datasets in found]
+    return pool_trends(chosen.statistic, values, seeds=seeds, confidence=confidence)
 
 
 def chart_trends(
-    datasets: Sequence[xr.Dataset],
-    variable: str = "dsa_chart",
-    *,
-    resampling: Resampling = CHART_PERMUTATIONS,
+    datasets: Sequence[xr.Dataset], variable: str = "dsa_chart", *, confidence: float = 1 - ALPHA
 ) -> xr.Dataset:
     """The trend of dynamical distances at every number of components and delays.
 
     Args:
         datasets: those of the conditions of a factor, in order.
         variable: `dsa_chart` or `eigenvalue_chart`.
-        resampling: confidence, number and seed of the permutations at every place.
+        confidence: of the intervals that decide the verdict at every place.
 
     Returns:
         `relative` slope, `p` and `verdict` over `component` and `delay`, and `value` over `level`
@@ -122,7 +149,7 @@ def chart_trends(
             estimate("pairs", x).value if np.isfinite(x).any() else np.nan for x in here
         ]
         if np.isfinite(value[place]).all():
-            trend = factor_trend("pairs", here, seeds=seeds, resampling=resampling)
+            trend = factor_trend("pairs", here, seeds=seeds, confidence=confidence)
             relative[place], p[place], verdict[place] = trend.relative, trend.p, trend.verdict
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         "relative": (axes, relative),

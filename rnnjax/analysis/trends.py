@@ -6,9 +6,13 @@ theta_(s) that without network s, the pseudo-values
     p_s = S theta - (S - 1) theta_(s)
 
 behave like S independent values (Tukey 1958): their mean is the jackknife's estimate (theta itself
-for a mean over pairs), and their standard deviation over sqrt(S) its standard error. Tests between
-conditions permute pseudo-values; for a standard deviation, whose pseudo-values are too skewed for
-that, distances from the condition's median (Brown and Forsythe 1974).
+for a mean over pairs), and their standard deviation over sqrt(S) its standard error. Student's t
+of these errors gives intervals and tests, so that they never contradict each other.
+
+The jackknife of a standard deviation fails where a few values lie far away. Intervals and trends of
+a spread are therefore those of a robust standard deviation, the geometric mean over pairs of
+|x_i - x_j| times exp(gamma / 2), with gamma = 0.577 (Euler's): for normal values it estimates their
+standard deviation, and its logarithm is a mean over pairs.
 """
 
 from collections.abc import Sequence
@@ -17,15 +21,17 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 
 from rnnjax import validate
-from rnnjax.analysis.regression import Resampling
 from rnnjax.arrays import array, members, symmetric
 
 __all__ = [
+    "ALPHA",
     "Estimate",
+    "Interval",
     "Statistic",
     "Trend",
     "estimate",
     "factor_trend",
+    "interval",
     "pseudo_values",
 ]
 
@@ -33,11 +39,7 @@ Statistic: TypeAlias = Literal["pairs", "mean", "spread"]
 """The mean over pairs of [S, S] distances; the mean of [S] values; their standard deviation."""
 
 ALPHA = 0.05
-"""Above this p value a trend has no arrow."""
-
-
-PERMUTATIONS = Resampling(resamples=9999)
-"""Default permutations of a trend."""
+"""Above this p value a trend has no arrow; 1 - ALPHA is the default confidence."""
 
 
 class Estimate(NamedTuple):
@@ -49,27 +51,41 @@ class Estimate(NamedTuple):
     networks: int
 
 
+class Interval(NamedTuple):
+    """A statistic of a condition with its interval."""
+
+    value: float
+    """As in `Estimate`, but of a spread the robust standard deviation."""
+    low: float
+    high: float
+
+
 class Trend(NamedTuple):
     """Change of a statistic over the levels of a factor."""
 
     slope: float
-    """Least squares over the levels' order, per level."""
+    """Least squares over the levels' order, per level; of a spread, that of the logarithm of the
+    robust standard deviation."""
     low: float
     high: float
     p: float
-    """Two-sided, of the permutation test; of a spread, of the distances from the median."""
+    """Two-sided, of Student's test; at most 1 - confidence where the interval does not hold 0."""
     networks: tuple[int, ...]
     """Networks that entered, by level."""
     relative: float
-    """The slope over the mean of the levels' values."""
+    """The slope over the mean of the levels' values; of a spread, the growth per level, that is
+    exp(slope) - 1."""
     verdict: str
-    """`rises`, `falls`, `no arrow` (p above 0.05, or a spread whose deviations move the other way)
-    or `too few networks` (fewer than two levels with three)."""
+    """`rises`, `falls`, `no arrow` (the interval holds 0) or `too few networks` (fewer than two
+    levels with three)."""
     paired: bool = False
     """Whether networks of one seed were compared with each other across levels."""
+    relative_low: float = np.nan
+    """`low` and `high` in the unit of `relative`."""
+    relative_high: float = np.nan
 
 
-def _drop_left_out(kind: Statistic, values: object) -> np.ndarray:
+def drop_left_out(kind: Statistic, values: object) -> np.ndarray:
     """`values` without the networks left out, which are NaN."""
     validate.one_of("kind", kind, get_args(Statistic))
     given = _read(kind, values)
@@ -123,7 +139,7 @@ def pseudo_values(kind: Statistic, values: object) -> np.ndarray:
         ValueError: another shape, or distances that are not finite; with fewer than three networks
             there are none, and the result is empty.
     """
-    known = _drop_left_out(kind, values)
+    known = drop_left_out(kind, values)
     if len(known) < 3:
         return np.zeros(0)
     return len(known) * _statistic(kind, known) - (len(known) - 1) * _without_each(kind, known)
@@ -131,7 +147,7 @@ def pseudo_values(kind: Statistic, values: object) -> np.ndarray:
 
 def estimate(kind: Statistic, values: object) -> Estimate:
     """The statistic and its jackknife error over networks; arguments as `pseudo_values`."""
-    known = _drop_left_out(kind, values)
+    known = drop_left_out(kind, values)
     if len(known) < (1 if kind == "mean" else 2):
         return Estimate(np.nan, np.nan, len(known))
     pseudo = pseudo_values(kind, values)
@@ -139,52 +155,90 @@ def estimate(kind: Statistic, values: object) -> Estimate:
     return Estimate(_statistic(kind, known), error, len(known))
 
 
+def interval(kind: Statistic, values: object, *, confidence: float = 1 - ALPHA) -> Interval:
+    """Student's interval of a statistic over networks; that of a spread is made on a log scale.
+
+    Args:
+        kind: the statistic; of a spread, the robust standard deviation.
+        values: as in `pseudo_values`.
+        confidence: coverage, between 0 and 1.
+
+    Raises:
+        ValueError: as `pseudo_values`, or another confidence. With fewer than three networks the
+            limits are NaN.
+    """
+    from scipy import special  # slow to import
+
+    validate.fraction("confidence", confidence, open_below=True)
+    known = drop_left_out(kind, values)
+    if kind != "spread":
+        value, error, count = estimate(kind, known)
+    elif len(known) > 1 and not np.ptp(known):
+        return Interval(0.0, 0.0, 0.0)
+    else:
+        value, error, count = estimate("pairs", log_gaps([known])[0])
+        value += np.euler_gamma / 2
+    half = error * special.stdtrit(count - 1, (1 + confidence) / 2) if count > 2 else np.nan
+    limits = np.array([value, value - half, value + half])
+    return Interval(*map(float, np.exp(limits) if kind == "spread" else limits))
+
+
+def log_gaps(known: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Logarithms of the differences between values of each condition, [S, S].
+
+    Equal values count as the closest different ones: of their condition, or, where a condition has
+    one value alone, of all.
+    """
+    gaps = [np.abs(values[:, None] - values[None]) for values in known]
+    least = [gap[gap > 0].min() if gap.any() else np.nan for gap in gaps]
+    some = [size for size in least if size > 0]
+    floors = np.where(np.isnan(least), min(some, default=1.0), least)
+    return [np.log(np.maximum(gap, floor)) for gap, floor in zip(gaps, floors, strict=True)]
+
+
 def factor_trend(
     kind: Statistic,
     levels: Sequence[object],
     *,
     seeds: Sequence[object] | None = None,
-    resampling: Resampling = PERMUTATIONS,
+    confidence: float = 1 - ALPHA,
 ) -> Trend:
-    """Slope of a statistic over the levels of a factor, with its interval and a permutation test.
+    """Slope of a statistic over the levels of a factor, with Student's interval and test.
 
     The slope is the least-squares slope over the levels' order (0, 1, 2, ...). Levels with fewer
     than three networks are left out. With two levels it compares two conditions.
 
     With `seeds`, and where the seeds that all levels share are more than half of the networks of
     each, the trend is *paired*: it is that of the shared seeds. Every seed s has a slope
-    b_s = sum_l w_l p_sl of its pseudo-values p over the levels; the standard error is that of the
-    mean of b, the interval Student's over seeds, and the test permutes the levels within each seed.
-    Otherwise levels are independent: the standard error combines the levels' jackknife errors, the
-    interval has Welch and Satterthwaite's degrees of freedom, and the test permutes networks
-    between levels. Both tests compare the slope over its standard error.
+    b_s = sum_l w_l p_sl of its pseudo-values p over the levels, and the standard error is that of
+    the mean of b, with a degree of freedom less than there are seeds. Otherwise levels are
+    independent: the standard error combines their jackknife errors, with Welch and Satterthwaite's
+    degrees of freedom.
 
-    A spread is tested by the distances of its networks from their level's median. One network far
-    away moves the standard deviation more than those distances: an arrow needs both to move the
-    same way.
+    A spread is compared by the logarithm of its robust standard deviation (`interval`).
 
     Args:
         kind: the statistic.
         levels: per level, values as in `pseudo_values`.
         seeds: per level, the seed of every network of its values.
-        resampling: confidence of the interval; number and seed of the permutations.
+        confidence: coverage of the interval, between 0 and 1.
 
     Raises:
-        ValueError: fewer than two levels, seeds that do not fit the levels or repeat within one, or
-            values that `pseudo_values` rejects.
+        ValueError: fewer than two levels, another confidence, seeds that do not fit the levels or
+            repeat within one, or values that `pseudo_values` rejects.
     """
-    validate.instance_of("resampling", resampling, Resampling)
+    validate.fraction("confidence", confidence, open_below=True)
     levels = members("levels", levels)
     seeds = None if seeds is None else members("seeds", seeds)
     if len(levels) < 2:
         raise ValueError(f"levels: expected at least 2, got {len(levels)}")
-    known = [_drop_left_out(kind, values) for values in levels]
+    known = [drop_left_out(kind, values) for values in levels]
     used = [place for place, values in enumerate(known) if len(values) >= 3]
     counts = tuple(map(len, known))
     if len(used) < 2:
         nan = np.nan
         return Trend(nan, nan, nan, nan, counts, nan, "too few networks")
-    shared = None if seeds is None else _match_seeds(kind, levels, seeds, used)
+    shared = None if seeds is None else match_seeds(kind, levels, seeds, used)
     if shared is not None:
         counts = tuple(
             len(shared[0]) if place in used else count for place, count in enumerate(counts)
@@ -192,11 +246,14 @@ def factor_trend(
     chosen = [known[place] for place in used] if shared is None else shared
     order = np.array(used) - np.mean(used)
     weights = order / (order @ order)
-    found = _Levels(kind, chosen, weights, paired=shared is not None)
-    return _trend(found, counts, resampling)
+    compared = compare_conditions(kind, chosen)
+    slope, paired = float(weights @ compared.statistics), shared is not None
+    tested = assess_contrast(slope, compared.pseudo, weights, paired=paired, confidence=confidence)
+    unit = 0.0 if compared.logarithmic else abs(float(compared.statistics.mean())) or np.nan
+    return describe_slope(slope, tested, unit, counts, paired=paired)
 
 
-def _match_seeds(
+def match_seeds(
     kind: Statistic, levels: Sequence[object], seeds: Sequence[object], used: Sequence[int]
 ) -> list[np.ndarray] | None:
     """The values at the `used` levels of the seeds that all have; None where these are too few."""
@@ -222,41 +279,56 @@ def _match_seeds(
     return found
 
 
-class _Levels(NamedTuple):
-    """The levels that enter a trend."""
+class Compared(NamedTuple):
+    """Conditions that enter a trend."""
 
-    kind: Statistic
-    values: list[np.ndarray]
-    """Of each level, without the networks left out; paired ones in one order of the seeds."""
-    weights: np.ndarray
-    """The slope is the sum of these times the levels' statistics."""
-    paired: bool
+    statistics: np.ndarray
+    """Of each condition; of a spread, the logarithm of the robust standard deviation."""
+    pseudo: list[np.ndarray]
+    """Pseudo-values of each."""
+    logarithmic: bool
 
 
-def _trend(levels: _Levels, counts: tuple[int, ...], resampling: Resampling) -> Trend:
-    kind, known, weights, paired = levels
-    pseudo = [pseudo_values(kind, values) for values in known]
-    # The statistics themselves, not the jackknife's estimates of them: these differ for a spread.
-    means = np.array([_statistic(kind, values) for values in known])
-    slope = float(weights @ means)
-    relative = float(slope / abs(means.mean())) if means.mean() else np.nan
-    error, freedom = _paired_error(pseudo, weights) if paired else _error(pseudo, weights)
+def compare_conditions(kind: Statistic, known: Sequence[np.ndarray]) -> Compared:
+    """What a trend compares of conditions whose values are [S] or [S, S], without gaps."""
+    logarithmic = kind == "spread"
+    numbers = log_gaps(known) if logarithmic else known
+    scale: Statistic = "pairs" if logarithmic else kind
+    statistics = np.array([_statistic(scale, values) for values in numbers])
+    return Compared(statistics, [pseudo_values(scale, v) for v in numbers], logarithmic)
+
+
+class Tested(NamedTuple):
+    """Student's interval and test of a sum of weighted means."""
+
+    half: float
+    """Half the width of the interval."""
+    p: float
+    significant: bool
+    """Whether the interval does not hold 0."""
+
+
+def assess_contrast(
+    value: float,
+    pseudo: Sequence[np.ndarray],
+    weights: np.ndarray,
+    *,
+    paired: bool,
+    confidence: float,
+) -> Tested:
+    """Tests the sum `value` of weighted statistics of conditions from their pseudo-values."""
+    from scipy import special  # slow to import
+
+    error, freedom = (_paired_error if paired else _error)(pseudo, weights)
     if not error > 0:  # all networks alike at every level
-        verdict = "rises" if slope > 0 else "falls" if slope < 0 else "no arrow"
-        return Trend(slope, slope, slope, float(slope == 0), counts, relative, verdict, paired)
-    from scipy import stats  # slow to import
-
-    half = error * float(stats.t.ppf((1 + resampling.confidence) / 2, freedom))
-    moved = [np.abs(v - np.median(v)) for v in known] if kind == "spread" else pseudo
-    test = _permute_within_seeds if paired else _permute_between_levels
-    p = test(moved, weights, resampling)
-    agrees = slope * float(weights @ [values.mean() for values in moved]) > 0
-    verdict = "no arrow" if p > ALPHA or not agrees else "rises" if slope > 0 else "falls"
-    return Trend(slope, slope - half, slope + half, p, counts, relative, verdict, paired)
+        return Tested(0.0, float(value == 0), value != 0)
+    p = float(2 * special.stdtr(freedom, -abs(value) / error))
+    half = error * float(special.stdtrit(freedom, (1 + confidence) / 2))
+    return Tested(half, p, p <= 1 - confidence)
 
 
 def _error(pseudo: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, float]:
-    """Standard error of the slope of independent levels, and its degrees of freedom."""
+    """Standard error of the contrast of independent conditions, and its degrees of freedom."""
     parts = weights**2 * np.array([p.var(ddof=1) / len(p) for p in pseudo])
     sizes = np.array([len(p) for p in pseudo])
     total = parts.sum()
@@ -266,40 +338,20 @@ def _error(pseudo: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, fl
 
 
 def _paired_error(pseudo: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, float]:
-    """The same for levels whose networks share their seeds."""
-    slopes = np.stack(pseudo, axis=1) @ weights
-    return float(slopes.std(ddof=1) / np.sqrt(len(slopes))), float(len(slopes) - 1)
+    """The same for conditions whose networks share their seeds."""
+    own = np.stack(pseudo, axis=1) @ weights
+    return float(own.std(ddof=1) / np.sqrt(len(own))), float(len(own) - 1)
 
 
-def _permute_between_levels(
-    values: Sequence[np.ndarray], weights: np.ndarray, resampling: Resampling
-) -> float:
-    """Two-sided p value of the studentized slope when networks are exchanged between levels."""
-    rng, ends = resampling.generator(), np.cumsum([len(v) for v in values])[:-1]
-    joined = np.concatenate(values)
-    drawn = rng.permuted(np.tile(joined, (resampling.resamples, 1)), axis=1)
-    groups = np.split(np.concatenate([joined[None], drawn]), ends, axis=1)
-    slopes = sum(w * group.mean(1) for w, group in zip(weights, groups, strict=True))
-    variance = sum(
-        w**2 * group.var(1, ddof=1) / group.shape[1]
-        for w, group in zip(weights, groups, strict=True)
-    )
-    return _two_sided(np.asarray(slopes), np.sqrt(variance))
+def describe_slope(
+    slope: float, tested: Tested, unit: float, networks: tuple[int, ...], *, paired: bool
+) -> Trend:
+    """The trend of a tested slope.
 
-
-def _permute_within_seeds(
-    values: Sequence[np.ndarray], weights: np.ndarray, resampling: Resampling
-) -> float:
-    """The same when levels are exchanged within every seed."""
-    table = np.stack(values, axis=1)  # [S, levels]
-    copies = np.broadcast_to(table, (resampling.resamples, *table.shape))
-    drawn = resampling.generator().permuted(copies, axis=2)
-    slopes = np.concatenate([table[None], drawn]) @ weights
-    return _two_sided(slopes.mean(1), slopes.std(1, ddof=1))
-
-
-def _two_sided(slopes: np.ndarray, errors: np.ndarray) -> float:
-    """Share of the permutations whose slope over its error is as far from 0 as the first one's."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        size = np.abs(slopes / errors)
-    return float(np.mean(size >= size[0] * (1 - 1e-12)))
+    `unit` is that of relative slopes, 0 for slopes of a logarithm.
+    """
+    low, high = slope - tested.half, slope + tested.half
+    with np.errstate(over="ignore"):
+        relative = [float(np.expm1(x)) if unit == 0 else x / unit for x in (slope, low, high)]
+    verdict = "no arrow" if not tested.significant else "rises" if slope > 0 else "falls"
+    return Trend(slope, low, high, tested.p, networks, relative[0], verdict, paired, *relative[1:])

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies
 
 from odd import assert_names, cases, odd_values
-from rnnjax.analysis import Resampling, estimate, factor_trend
+from rnnjax.analysis import estimate, factor_trend
 from rnnjax.arrays import LARGEST, SMALLEST
 from rnnjax.metrics import (
     METRICS,
@@ -111,7 +111,7 @@ CALLS = {
         for kind in ("pairs", "mean", "spread")
     },
     "trend": Call(
-        lambda levels: factor_trend("mean", [levels, LOSSES], resampling=Resampling(resamples=9)),
+        lambda levels: factor_trend("mean", [levels, LOSSES]),
         {"levels": LOSSES},
     ),
 }  # fmt: skip

@@ -170,10 +170,10 @@ def _caveats(comparisons: Sequence[Comparison]) -> str:
             "stopped. The spread of the difference is listed too.",
             "A loss averages over outputs: with more channels its spread falls for that reason "
             "alone, and an auxiliary output changes its scale.",
-            "The interval of a spread is that of the standard deviation; its p value is that of "
-            "deviations from the median, which are less sensitive to single networks.",
-            "Arrows are drawn at p < 0.05 each, without correction for their number. With n seeds "
-            "paired over two levels no p value is below 2^{1 - n}: fewer than six give no arrow.",
+            "The standard deviation of a few skewed losses is decided by the farthest of them, and "
+            "no interval covers it. Trends of a spread, their intervals and arrows, are those of a "
+            "robust standard deviation: the geometric mean of the differences between networks.",
+            "Arrows are drawn at p < 0.05 each, without correction for their number.",
         ]
     )
 
@@ -226,9 +226,10 @@ def degeneracy_page(
 def _arrow_section(study: str, comparisons: Sequence[Comparison]) -> Section:
     table = trend_table(
         study, comparisons, shown_measures(study),
-        "Values with jackknife errors over networks, by level; slope per level, in percent of the "
-        "mean, with its interval and the p value of a permutation test; networks by level, or the "
-        "number of seeds paired across all levels; arrows.",
+        "Values with jackknife errors over networks, by level (of an sd, the robust one beside it, "
+        "with its 95% interval); slope per level in percent of the mean (of an sd, growth per "
+        "level of the robust one), with its interval and p value; networks by level, or the number "
+        "of seeds paired across all levels; arrows.",
     )  # fmt: skip
     picture = Picture(
         degeneracy_levels(comparisons, tuple(arrow_measures(study).values())),

@@ -6,8 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax.analysis import MEASURES, Comparison, Trend, measure_trend
-from rnnjax.analysis.trends import ALPHA
+from rnnjax.analysis import (
+    MEASURES,
+    Comparison,
+    Pooled,
+    Trend,
+    measure_pooled,
+    measure_trend,
+)
 from rnnjax.report import Provenance, write_report
 from rnnjax.report.page import Page, Section, Table
 from rnnjax.report.wording import bullets
@@ -25,7 +31,7 @@ from rnnjax.studies.grids import provenance
 from rnnjax.studies.launch import Config
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 
-__all__ = ["pooled_trend", "run", "table1_page"]
+__all__ = ["run", "table1_page"]
 
 
 def run(
@@ -59,36 +65,6 @@ def run(
     print(f"Report: {workdir / 'report.html'}")
 
 
-def pooled_trend(trends: Sequence[Trend]) -> Trend:
-    """One trend of several series: the mean of their relative slopes.
-
-    Its interval is that of the mean, from the series' own; its p value is Stouffer's, of the
-    series' p values with the signs of their slopes. Series count as independent. Those with too
-    few networks are left out; `networks` is the number of the others.
-
-    Raises:
-        ValueError: no series.
-    """
-    if not trends:
-        raise ValueError("trends: expected at least one, got none")
-    some = [t for t in trends if np.isfinite(t.p) and np.isfinite(t.relative)]
-    count = (len(some),)
-    nan = np.nan
-    if not some:
-        return Trend(nan, nan, nan, nan, count, nan, "too few networks")
-    slopes = np.array([t.relative for t in some])
-    units = np.array([t.relative / t.slope if t.slope else 0.0 for t in some])
-    halves = units * np.array([(t.high - t.low) / 2 for t in some])
-    mean, half = float(slopes.mean()), float(np.sqrt((halves**2).sum()) / len(some))
-    from scipy import stats
-
-    scores = np.sign(slopes) * stats.norm.isf(np.clip([t.p for t in some], 1e-16, 1) / 2)
-    p = float(2 * stats.norm.sf(abs(scores.sum()) / np.sqrt(len(some))))
-    agrees = mean * scores.sum() > 0
-    verdict = "no arrow" if p > ALPHA or not agrees else "rises" if mean > 0 else "falls"
-    return Trend(mean, mean - half, mean + half, p, count, mean, verdict)
-
-
 class _Arrow(NamedTuple):
     """One cell of the table: a factor at a level, over all of its series."""
 
@@ -96,14 +72,15 @@ class _Arrow(NamedTuple):
     level: str
     measure: str
     trends: list[Trend]
+    pooled: Pooled
 
     @property
     def paper(self) -> str:
         return DEGENERACY_ARROWS[self.study][self.level]
 
     @property
-    def pooled(self) -> Trend:
-        return pooled_trend(self.trends)
+    def verdict(self) -> str:
+        return self.pooled.trend.verdict
 
 
 def table1_page(
@@ -129,11 +106,14 @@ def table1_page(
     if missing:
         raise ValueError(f"studies: expected all four, got none of {', '.join(missing)}")
     arrows = [
-        _Arrow(study, level, measure, [measure_trend(c.data, measure) for c in series])
+        _Arrow(
+            study, level, measure, [measure_trend(c.data, measure) for c in series],
+            measure_pooled([c.data for c in series], measure),
+        )
         for study, series in compared.items()
         for level, measure in arrow_measures(study).items()
-    ]
-    differing = [arrow for arrow in arrows if arrow.pooled.verdict != arrow.paper]
+    ]  # fmt: skip
+    differing = [arrow for arrow in arrows if arrow.verdict != arrow.paper]
     text = ARROW_TEXT
     if differing:
         text += "\n\nThey differ here:\n\n" + bullets([_difference(a) for a in differing])
@@ -142,7 +122,9 @@ def table1_page(
         "What shapes solution degeneracy",
         f"{len(arrows) - len(differing)} of {len(arrows)} arrows are as in the paper's Table 1.",
         (
-            Section("Table 1, paper versus here", text, (_overall_table(arrows),)),
+            Section(
+                "Table 1, paper versus here", text, (_overall_table(arrows), _pooled_table(arrows))
+            ),
             Section("Every series", "", (_series_table(arrows, compared),)),
             Section("Sources", made),
         ),
@@ -158,7 +140,7 @@ def _readable(name: str) -> str:
 def _difference(arrow: _Arrow) -> str:
     return (
         f"{_readable(arrow.study)}, {arrow.level}: the paper's degeneracy {arrow.paper}, here "
-        f"{arrow.pooled.verdict} ({_count_verdicts(arrow.trends)})"
+        f"{arrow.verdict} ({_count_verdicts(arrow.trends)})"
     )
 
 
@@ -166,18 +148,52 @@ def _overall_table(arrows: Sequence[_Arrow]) -> Table:
     rows = []
     for study in DEGENERACY_ARROWS:
         here = [arrow for arrow in arrows if arrow.study == study]
-        cells = [
-            f"{ARROWS[arrow.paper]} / {ARROWS[arrow.pooled.verdict]} ({_mean(arrow.pooled)})"
-            for arrow in here
-        ]
+        cells = [f"{ARROWS[arrow.paper]} / {ARROWS[arrow.verdict]}" for arrow in here]
         rows.append((_readable(study), *cells))
-    caption = (
-        "The paper's arrow / the arrow here, and the mean slope per level over the series, in "
-        "percent of each one's mean, with its 95% interval and Stouffer's p value. Series, which "
-        "may share a condition, count as independent. Weights: PIF, across sizes over the mean "
-        "norm."
-    )
+    caption = "The paper's arrow / the arrow here. Weights: PIF, across sizes over the mean norm."
     return Table(("factor", "dynamics", "weights", "behavior"), tuple(rows), caption, align="llll")
+
+
+def _pooled_table(arrows: Sequence[_Arrow]) -> Table:
+    rows = tuple(
+        (
+            _readable(arrow.study),
+            arrow.level,
+            *effect_text(arrow.pooled.trend),
+            *_difference_text(arrow.pooled),
+            _count_arrows(arrow.trends),
+            ARROWS[arrow.paper],
+            ARROWS[arrow.verdict],
+        )
+        for arrow in arrows
+    )
+    columns = (
+        "factor", "level", "% per level", "95% interval", "p", "tau", "I²", "series", "paper",
+        "here",
+    )  # fmt: skip
+    caption = (
+        "Mean over the series of their slopes per level, in percent of each one's mean (behavior: "
+        "growth), with its interval and p value, which are those of one Student's test and decide "
+        "the arrow. Conditions that series share, and networks of one seed, are counted as what "
+        "they are: errors are those over seeds where all conditions share most of them. tau, in "
+        "percent, is the standard deviation between series beyond their errors, and I² its share "
+        "of their variance: where they are large, the mean is that of these series and of no "
+        "others. Arrows of the single series are counted beside it."
+    )
+    return Table(columns, rows, caption, align="llrrrrrlll")
+
+
+def _difference_text(pooled: Pooled) -> tuple[str, str]:
+    """How far series differ, or `none` of one."""
+    if np.isnan(pooled.tau):
+        return "none", "none"
+    return f"{100 * pooled.tau:.1f}", f"{pooled.inconsistency:.0%}"
+
+
+def _count_arrows(trends: Sequence[Trend]) -> str:
+    verdicts = [trend.verdict for trend in trends]
+    parts = (f"{verdicts.count(name)} {ARROWS[name]}" for name in ("falls", "rises"))
+    return f"{', '.join(parts)} of {len(verdicts)}"
 
 
 def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comparison]]) -> Table:
@@ -200,17 +216,12 @@ def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comp
         "here", "chart",
     )  # fmt: skip
     caption = (
-        "Slope per level in percent of the mean, with its interval, the p value of a permutation "
-        "test, and networks by level, or the number of seeds paired across all levels; for "
-        "dynamics, places of the chart over components and delays at which DSA falls, rises, of "
-        "all."
+        "Slope per level in percent of the mean (of an sd, growth per level of the robust one), "
+        "with its interval and p value, and networks by level, or the number of seeds paired "
+        "across all levels; for dynamics, places of the chart over components and delays at which "
+        "DSA falls, rises, of all."
     )
     return Table(columns, rows, caption, align="lllrrrrlll")
-
-
-def _mean(trend: Trend) -> str:
-    effect, interval, p = effect_text(trend)
-    return "no data" if trend.verdict == "too few networks" else f"{effect}, {interval}; p = {p}"
 
 
 def _count_verdicts(trends: Sequence[Trend]) -> str:

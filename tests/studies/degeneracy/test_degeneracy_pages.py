@@ -120,12 +120,13 @@ def test_the_summary_counts_series_and_names_what_differs():
     page = table1_page(studies, about, sources=sources)
     assert page.lead.startswith("5 of 12 arrows")
     rows = page.sections[0].tables[0].rows
-    assert [cell.split(" (")[0] for cell in rows[0]] == [
-        "task complexity", "↓ / ↓", "↑ / ↓", "↓ / ↓"
-    ]  # fmt: skip
-    assert rows[1][1].startswith("↓ / no arrow (")
-    assert rows[3][1].startswith("↓ / no arrow (")
-    assert "p = " in rows[3][1]
+    assert list(rows[0]) == ["task complexity", "↓ / ↓", "↑ / ↓", "↓ / ↓"]
+    assert rows[1][1] == rows[3][1] == "↓ / no arrow"
+    pooled = {row[:2]: row for row in page.sections[0].tables[1].rows}
+    assert len(pooled) == 12
+    mixed, alone = pooled["feature learning", "dynamics"], pooled["network size", "dynamics"]
+    assert (mixed[6], mixed[7]) == ("95%", "1 ↓, 1 ↑ of 2")
+    assert (alone[5], alone[7]) == ("none", "1 ↓, 0 ↑ of 1")
     differing = [line for line in page.sections[0].text.splitlines() if line.startswith("- ")]
     assert len(differing) == 12 - 5
     assert any(

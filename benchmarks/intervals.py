@@ -1,0 +1,155 @@
+"""Coverage, false positives and power of intervals and trends over networks, on planted data.
+
+Prints the tables of docs/statistics.md.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import numpy as np
+from scipy import special, stats
+from script import Parser
+
+from rnnjax.analysis import estimate, factor_trend, interval, pool_trends
+from rnnjax.analysis.trends import Statistic
+
+KINDS: tuple[Statistic, ...] = ("pairs", "mean", "spread")
+NETWORKS = (8, 16, 50)
+CORRELATIONS = (0.0, 0.5, 0.9)
+STEPS = {8: 1.5, 16: 1.3, 50: 1.15}
+"""Growth per level of the planted trends, by number of networks."""
+
+SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "normal": lambda z: z,
+    "uniform": stats.norm.cdf,
+    "exponential": lambda z: -np.log(stats.norm.sf(z)),
+    "t, 3 degrees": lambda z: special.stdtrit(3, stats.norm.cdf(z)),
+    "log-normal": np.exp,
+}
+"""Values from normal ones."""
+
+LAYOUTS = {
+    "task complexity": ((0, 1, 2), (3, 4), (3, 5, 6), (3, 7)),
+    "regularization": ((0, 1, 2), (0, 3, 4), (5, 6, 7), (5, 8, 9)),
+}
+"""Conditions of each series: several series begin with the same."""
+
+Rows = list[tuple[str, ...]]
+
+
+def conditions(
+    rng: np.random.Generator, kind: Statistic, shape: str, networks: int, rho: float,
+    scales: Iterable[float],
+) -> list[np.ndarray]:  # fmt: skip
+    """Values, or distances between points in three dimensions, whose seeds agree by `rho`."""
+    factors = np.array(list(scales))[:, None, None]
+    axes = 3 if kind == "pairs" else 1
+    shared = rng.normal(size=(networks, axes))
+    own = rng.normal(size=(len(factors), networks, axes))
+    points = SHAPES[shape](np.sqrt(rho) * shared + np.sqrt(1 - rho) * own)
+    if kind == "pairs":
+        points = points * factors
+        return [np.linalg.norm(x[:, None] - x[None], axis=-1) for x in points]
+    # A mean moves by as many standard deviations as a spread would grow.
+    points = points * factors if kind == "spread" else points + 10 + factors
+    return list(points[..., 0])
+
+
+def coverage(draws: int) -> Rows:
+    """How often 95% intervals of a spread hold it."""
+    rows = []
+    for shape, change in SHAPES.items():
+        rng = np.random.default_rng(0)
+        wide = change(rng.normal(size=(2, 4_000_000)))
+        robust = np.exp(np.log(np.abs(wide[0] - wide[1])).mean() + np.euler_gamma / 2)
+        exact = {"t, 3 degrees": 3**0.5, "log-normal": (np.e * (np.e - 1)) ** 0.5}
+        plain = exact.get(shape, wide.std())
+        cells = []
+        for networks in NETWORKS:
+            held = np.zeros(2)
+            for values in change(rng.normal(size=(draws, networks))):
+                _, low, high = interval("spread", values)
+                value, error, _ = estimate("spread", values)
+                half = error * special.stdtrit(networks - 1, 0.975)
+                held += low <= robust <= high, abs(value - plain) <= half
+            cells += [f"{share:.1%}" for share in held / draws]
+        rows.append((shape, *cells))
+    return rows
+
+
+def trends(draws: int) -> Rows:
+    """False positives of paired trends over three levels; power of paired and unpaired ones."""
+    rows = []
+    for kind in KINDS:
+        for shape in ("normal", "exponential", "log-normal"):
+            for networks in NETWORKS:
+                cells = []
+                for rho in CORRELATIONS:
+                    made = partial(conditions, np.random.default_rng(1), kind, shape, networks, rho)
+                    found = np.zeros(3)
+                    seeds, step = [range(networks)] * 3, STEPS[networks]
+                    for _ in range(draws):
+                        alike, moved = made((1, 1, 1)), made((1, step, step**2))
+                        tried = (
+                            factor_trend(kind, alike, seeds=seeds),
+                            factor_trend(kind, moved, seeds=seeds),
+                            factor_trend(kind, moved),
+                        )
+                        found += [trend.verdict != "no arrow" for trend in tried]
+                    false, paired, alone = found / draws
+                    cells += [f"{false:.1%}", f"{paired:.0%}", f"{alone:.0%}"]
+                rows.append((kind, shape, str(networks), *cells))
+    return rows
+
+
+def pooled(draws: int) -> Rows:
+    """False positives of trends pooled over series with shared conditions."""
+    rows = []
+    for layout, series in LAYOUTS.items():
+        count = 1 + max(map(max, series))
+        for kind in KINDS:
+            for networks in NETWORKS[:2]:
+                cells = []
+                for rho in CORRELATIONS:
+                    rng, claims = np.random.default_rng(2), 0
+                    seeds = [[range(networks)] * len(places) for places in series]
+                    for _ in range(draws):
+                        made = conditions(rng, kind, "normal", networks, rho, [1.0] * count)
+                        levels = [[made[place] for place in places] for places in series]
+                        trend = pool_trends(kind, levels, seeds=seeds).trend
+                        claims += trend.verdict != "no arrow"
+                    cells.append(f"{claims / draws:.1%}")
+                rows.append((layout, kind, str(networks), *cells))
+    return rows
+
+
+def table(head: tuple[str, ...], rows: Rows) -> str:
+    """A table in Markdown."""
+    lines = (head, ("---",) * len(head), *rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    """Prints the three tables."""
+    parser = Parser(description=__doc__)
+    parser.add_argument("--draws", type=int, default=2000, help="planted data sets per cell")
+    given = parser.parse_args()
+    if given.draws < 1:
+        parser.error(f"draws: expected a positive integer, got {given.draws}")
+    by_networks = [f"{which}, S = {s}" for s in NETWORKS for which in ("robust", "sd")]
+    by_rho = [
+        f"{which}, {rho:g}"
+        for rho in CORRELATIONS
+        for which in ("false", "power", "unpaired")
+    ]  # fmt: skip
+    plain = [f"correlation {rho:g}" for rho in CORRELATIONS]
+    parts = [
+        table(("values", *by_networks), coverage(given.draws)),
+        table(("statistic", "values", "S", *by_rho), trends(given.draws)),
+        table(("layout", "statistic", "S", *plain), pooled(given.draws)),
+    ]
+    print("\n\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()

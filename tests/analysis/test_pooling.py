@@ -1,0 +1,116 @@
+"""Pooled trends against one series, against the seeds' own slopes, and against false positives."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rnnjax.analysis import factor_trend, pool_trends
+
+SHARED = ([0, 1, 2], [3, 4], [3, 5, 6], [3, 7])
+"""Three series with one baseline, and one on its own."""
+
+
+def series(levels, layout=SHARED):
+    return [[levels[place] for place in places] for places in layout]
+
+
+def labels(networks, layout=SHARED):
+    return [[range(networks)] * len(places) for places in layout]
+
+
+def test_one_series_pools_to_its_own_relative_slope():
+    rng = np.random.default_rng(0)
+    levels = [10 + place + rng.normal(size=8) for place in range(3)]
+    for seeds in (None, [range(8)] * 3):
+        alone = factor_trend("mean", levels, seeds=seeds)
+        found = pool_trends("mean", [levels], seeds=None if seeds is None else [seeds])
+        trend = found.trend
+        assert trend.relative == pytest.approx(alone.relative)
+        assert (trend.relative_low, trend.relative_high, trend.p) == pytest.approx(
+            (alone.relative_low, alone.relative_high, alone.p)
+        )
+        assert (trend.networks, trend.paired) == ((1,), seeds is not None)
+        assert np.isnan(found.tau)
+    spread = pool_trends("spread", [levels]).trend
+    assert spread[:4] == pytest.approx(factor_trend("spread", levels)[:4])
+
+
+def test_paired_series_pool_to_the_mean_of_the_seeds_slopes():
+    rng = np.random.default_rng(1)
+    levels = [10 + place % 3 + rng.normal(size=8) for place in range(8)]
+    found = pool_trends("mean", series(levels), seeds=labels(8)).trend
+    slopes = []
+    for places in SHARED:
+        table = np.stack([levels[place] for place in places])
+        slopes.append(np.polyfit(range(len(places)), table, 1)[0] / table.mean())
+    wanted = stats.ttest_1samp(np.mean(slopes, axis=0), 0)
+    limits = wanted.confidence_interval()
+    assert found.relative == pytest.approx(np.mean(slopes))
+    assert (found.low, found.high, found.p) == pytest.approx(
+        (limits.low, limits.high, wanted.pvalue)
+    )
+
+
+def test_a_shared_condition_brings_its_covariance():
+    rng = np.random.default_rng(2)
+    base, *others = (10 + rng.normal(size=50) for _ in range(5))
+    found = pool_trends("mean", [[base, other] for other in others]).trend
+    unit = np.mean([1 / np.mean([base.mean(), other.mean()]) for other in others])
+    variance = unit**2 * (base.var(ddof=1) + np.mean([x.var(ddof=1) for x in others]) / 4) / 50
+    error = (found.high - found.low) / 2 / stats.t.ppf(0.975, 60)
+    assert error == pytest.approx(np.sqrt(variance), rel=0.05)
+    copies = [[np.array(base), other] for other in others]  # equal values are one condition
+    assert pool_trends("mean", copies).trend == found
+
+
+def test_heterogeneity_is_what_errors_leave():
+    rng = np.random.default_rng(3)
+
+    def tried(slopes, networks=400):
+        made = [
+            [10 * (1 + slope * x) + rng.normal(size=networks) for x in (-0.5, 0.5)]
+            for slope in slopes
+        ]
+        return pool_trends("mean", made)
+
+    apart = tried([0.1, 0.2, 0.3])
+    assert apart.tau == pytest.approx(0.1, rel=0.15)
+    assert apart.inconsistency > 0.95
+    assert apart.trend.relative == pytest.approx(0.2, rel=0.1)
+    shares = [tried([0.2] * 4, 10).inconsistency for _ in range(50)]
+    assert np.mean(shares) < 0.3
+    assert np.mean(np.array(shares) == 0) > 0.3
+
+
+def test_series_and_levels_that_cannot_be_used():
+    rng = np.random.default_rng(4)
+    good, few = [rng.normal(size=8) + x for x in (5, 9)], [np.ones(2), np.ones(8)]
+    found = pool_trends("mean", [good, few])
+    assert found.trend == pool_trends("mean", [good]).trend
+    assert pool_trends("mean", [few]).trend.verdict == "too few networks"
+    other = [[range(8), range(8, 16)]]
+    assert pool_trends("mean", [good], seeds=other).trend == pool_trends("mean", [good]).trend
+    with pytest.raises(ValueError, match="^series: expected at least one"):
+        pool_trends("mean", [])
+    with pytest.raises(ValueError, match="^seeds: "):
+        pool_trends("mean", [good], seeds=[[range(8)]])
+    with pytest.raises(ValueError, match="^confidence: "):
+        pool_trends("mean", [good], confidence=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pairs", "mean", "spread"])
+@pytest.mark.parametrize("paired", [False, True])
+def test_pooled_trends_of_series_with_one_baseline_keep_their_level(kind, paired):
+    rng, draws, claims = np.random.default_rng(5), 1000, 0
+    for _ in range(draws):
+        if kind == "pairs":
+            points = rng.normal(size=(8, 8, 3))
+            levels = [np.linalg.norm(x[:, None] - x[None], axis=-1) for x in points]
+        else:
+            levels = list(10 + rng.normal(size=(8, 8)))
+        seeds = labels(8) if paired else None
+        trend = pool_trends(kind, series(levels), seeds=seeds).trend
+        claims += trend.verdict != "no arrow"
+        assert (trend.verdict == "no arrow") == (trend.low <= 0 <= trend.high)
+    assert 0.015 * draws <= claims <= 0.07 * draws  # 50 expected
