@@ -27,6 +27,7 @@ __all__ = [
     "estimate_text",
     "matched_table",
     "networks_text",
+    "paper_measures",
     "series_title",
     "shown_measures",
     "trend_table",
@@ -51,6 +52,16 @@ def arrow_measures(study: str) -> dict[str, str]:
     """
     weights = "pif_relative" if study == "network_size" else "pif"
     return {"dynamics": "dsa", "weights": weights, "behavior": "ood_spread"}
+
+
+def paper_measures(study: str) -> dict[str, str]:
+    """The measure of each level by the paper's own formulas.
+
+    Sections 2.3.2 and 2.3.3: |A - C B C^T| for dynamics, PIF for weights, which across sizes is
+    divided by the number of weights.
+    """
+    weights = "pif_per_parameter" if study == "network_size" else "pif"
+    return {"dynamics": "dsa_raw", "weights": weights, "behavior": "ood_spread"}
 
 
 def shown_measures(study: str) -> tuple[str, ...]:

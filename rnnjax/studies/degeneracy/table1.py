@@ -1,6 +1,6 @@
 """Table 1 of the degeneracy paper from the four studies: every arrow with effect and interval."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from rnnjax.studies.degeneracy.arrows import (
     chart_counts,
     effect_text,
     networks_text,
+    paper_measures,
     series_title,
 )
 from rnnjax.studies.degeneracy.study import read_study
@@ -82,6 +83,24 @@ class _Arrow(NamedTuple):
     def verdict(self) -> str:
         return self.pooled.trend.verdict
 
+    @property
+    def agrees(self) -> bool:
+        return self.verdict == self.paper
+
+
+def _find_arrows(
+    compared: Mapping[str, Sequence[Comparison]], measures: Callable[[str], Mapping[str, str]]
+) -> list[_Arrow]:
+    """The twelve arrows by the measures that `measures(study)` gives for each level."""
+    return [
+        _Arrow(
+            study, level, measure, [measure_trend(c.data, measure) for c in series],
+            measure_pooled([c.data for c in series], measure),
+        )
+        for study, series in compared.items()
+        for level, measure in measures(study).items()
+    ]  # fmt: skip
+
 
 def table1_page(
     studies: Mapping[str, Sequence[Comparison]],
@@ -105,27 +124,30 @@ def table1_page(
     missing = [name for name, series in compared.items() if not series]
     if missing:
         raise ValueError(f"studies: expected all four, got none of {', '.join(missing)}")
-    arrows = [
-        _Arrow(
-            study, level, measure, [measure_trend(c.data, measure) for c in series],
-            measure_pooled([c.data for c in series], measure),
-        )
-        for study, series in compared.items()
-        for level, measure in arrow_measures(study).items()
-    ]  # fmt: skip
-    differing = [arrow for arrow in arrows if arrow.verdict != arrow.paper]
+    arrows = _find_arrows(compared, arrow_measures)
+    printed = _find_arrows(compared, paper_measures)
+    # Behavior, and weights at one size, have one measure; those of two stand one after the other.
+    every = [
+        one
+        for here, theirs in zip(arrows, printed, strict=True)
+        for one in ([here] if here.measure == theirs.measure else [here, theirs])
+    ]
+    differing = [arrow for arrow in arrows if not arrow.agrees]
     text = ARROW_TEXT
     if differing:
         text += "\n\nThey differ here:\n\n" + bullets([_difference(a) for a in differing])
     made = bullets([f"{_readable(study)}: {sources[study]}" for study in DEGENERACY_ARROWS])
     return Page(
         "What shapes solution degeneracy",
-        f"{len(arrows) - len(differing)} of {len(arrows)} arrows are as in the paper's Table 1.",
+        f"{len(arrows) - len(differing)} of {len(arrows)} arrows are as in the paper's Table 1; "
+        f"by the paper's own formulas {sum(arrow.agrees for arrow in printed)}.",
         (
             Section(
-                "Table 1, paper versus here", text, (_overall_table(arrows), _pooled_table(arrows))
+                "Table 1, paper versus here",
+                text,
+                (_overall_table(arrows, printed), _pooled_table(every)),
             ),
-            Section("Every series", "", (_series_table(arrows, compared),)),
+            Section("Every series", "", (_series_table(every, compared),)),
             Section("Sources", made),
         ),
         subtitle=f"After “{DEGENERACY_PAPER}”",
@@ -144,13 +166,20 @@ def _difference(arrow: _Arrow) -> str:
     )
 
 
-def _overall_table(arrows: Sequence[_Arrow]) -> Table:
+def _overall_table(arrows: Sequence[_Arrow], printed: Sequence[_Arrow]) -> Table:
     rows = []
     for study in DEGENERACY_ARROWS:
-        here = [arrow for arrow in arrows if arrow.study == study]
-        cells = [f"{ARROWS[arrow.paper]} / {ARROWS[arrow.verdict]}" for arrow in here]
+        cells = [
+            f"{ARROWS[here.paper]} / {ARROWS[here.verdict]} / {ARROWS[theirs.verdict]}"
+            for here, theirs in zip(arrows, printed, strict=True)
+            if here.study == study
+        ]
         rows.append((_readable(study), *cells))
-    caption = "The paper's arrow / the arrow here. Weights: PIF, across sizes over the mean norm."
+    caption = (
+        "The paper's arrow / the arrow here / that by the paper's own formulas. Dynamics: the "
+        "angle of DSA, in the paper |A - C B C^{T}|. Weights: PIF; across sizes over the mean "
+        "norm, in the paper per parameter. Behavior: standard deviation of the stretched loss."
+    )
     return Table(("factor", "dynamics", "weights", "behavior"), tuple(rows), caption, align="llll")
 
 
@@ -158,7 +187,7 @@ def _pooled_table(arrows: Sequence[_Arrow]) -> Table:
     rows = tuple(
         (
             _readable(arrow.study),
-            arrow.level,
+            MEASURES[arrow.measure].title,
             *effect_text(arrow.pooled.trend),
             *_difference_text(arrow.pooled),
             _count_arrows(arrow.trends),
@@ -168,7 +197,7 @@ def _pooled_table(arrows: Sequence[_Arrow]) -> Table:
         for arrow in arrows
     )
     columns = (
-        "factor", "level", "% per level", "95% interval", "p", "tau", "I²", "series", "paper",
+        "factor", "measure", "% per level", "95% interval", "p", "tau", "I²", "series", "paper",
         "here",
     )  # fmt: skip
     caption = (

@@ -120,11 +120,12 @@ def test_the_summary_counts_series_and_names_what_differs():
     page = table1_page(studies, about, sources=sources)
     assert page.lead.startswith("5 of 12 arrows")
     rows = page.sections[0].tables[0].rows
-    assert list(rows[0]) == ["task complexity", "↓ / ↓", "↑ / ↓", "↓ / ↓"]
-    assert rows[1][1] == rows[3][1] == "↓ / no arrow"
+    assert list(rows[0]) == ["task complexity", "↓ / ↓ / ↓", "↑ / ↓ / ↓", "↓ / ↓ / ↓"]
+    assert rows[1][1] == rows[3][1] == "↓ / no arrow / no arrow"
     pooled = {row[:2]: row for row in page.sections[0].tables[1].rows}
-    assert len(pooled) == 12
-    mixed, alone = pooled["feature learning", "dynamics"], pooled["network size", "dynamics"]
+    assert len(pooled) == 12 + 4 + 1  # raw DSA of all factors, PIF per parameter across sizes
+    angle = "DSA, angular"
+    mixed, alone = pooled["feature learning", angle], pooled["network size", angle]
     assert (mixed[6], mixed[7]) == ("95%", "1 ↓, 1 ↑ of 2")
     assert (alone[5], alone[7]) == ("none", "1 ↓, 0 ↑ of 1")
     differing = [line for line in page.sections[0].text.splitlines() if line.startswith("- ")]
@@ -134,6 +135,12 @@ def test_the_summary_counts_series_and_names_what_differs():
         for line in differing
     )
     assert "3 ↓, 0 ↑ of 3" in page.sections[1].tables[0].rows[0]
+    # Where the two formulas give different arrows, each count follows its own.
+    split = [c._replace(data=tuple(d.assign(dsa_raw=d["dsa_raw"] * 10**k)
+             for k, d in enumerate(c.data))) for c in [falling]]  # fmt: skip
+    page = table1_page({**studies, "network_size": split}, about, sources=sources)
+    assert page.sections[0].tables[0].rows[2][1] == "↓ / ↓ / ↑"
+    assert [int(n) for n in re.findall(r"\d+", page.lead)] == [5, 12, 1, 3]
     some = {k: studies[k] for k in ("task_complexity", "feature_learning")}
     with pytest.raises(ValueError, match="^studies: .*none of network_size, regularization"):
         table1_page(some, about, sources=sources)
