@@ -75,6 +75,7 @@ def test_members_equal_networks_of_train_one(population):
 def test_activity_is_that_of_every_network_in_the_same_trials(population, when):
     task = TASK.stretched(2)
     activity = population.trajectories(KEY, 3, task=task, when=when)
+    states = population.states(KEY, 3, task=task, when=when)
     trial = task.batch(KEY, 3)
     np.testing.assert_array_equal(activity.trial.inputs, trial.inputs)
     params = population.params if when == "trained" else population.initial
@@ -84,6 +85,7 @@ def test_activity_is_that_of_every_network_in_the_same_trials(population, when):
         want = rollout(population.cell, one, trial.inputs, output_scale=0.5)
         np.testing.assert_allclose(activity.outputs[row], want.outputs, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(activity.rates[row], np.tanh(want.states), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(states[row], want.states, rtol=1e-5, atol=1e-6)
         losses.append(scores.mean_squared_error(want.outputs, trial.targets, "mean"))
         weights = population.cell.connectivity(one)
         np.testing.assert_allclose(population.connectivity(when)[row], weights, rtol=1e-6)

@@ -9,7 +9,7 @@ loss less that of the task itself.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -24,7 +24,15 @@ from rnnjax.metrics.base import Solved, SolverOptions
 from rnnjax.population import Activity, Population
 from rnnjax.training import Status
 from rnnjax.typing import Float, Key, KeyLike
-from rnnjax.validate import finite_positive, flag, fraction, instance_of, positive_integer, sequence
+from rnnjax.validate import (
+    finite_positive,
+    flag,
+    fraction,
+    instance_of,
+    one_of,
+    positive_integer,
+    sequence,
+)
 
 __all__ = [
     "STAGES",
@@ -34,9 +42,13 @@ __all__ = [
     "chart_distances",
     "degeneracy",
     "dynamics_distances",
+    "moving_activity",
     "registered_distances",
     "weight_distances",
 ]
+
+Lag = Literal["held_out", "reconstruction"]
+Moving = Literal["rates", "states"]
 
 _STREAM = 0x0DE6  # number that is folded into `key`
 
@@ -67,8 +79,17 @@ class DegeneracyOptions:
     """Numbers of principal components in the chart."""
     delays: tuple[int, ...] = (1, 2, 3, 5)
     """Numbers of delays in the chart."""
+    lag: Lag = "held_out"
+    """Error that chooses the delays of the distance: `held_out`, of trials left out of the fit
+    (`dsa.delay_errors`), or `reconstruction`, of the trials of the fit themselves
+    (`dsa.reconstruction_errors`)."""
+    activity: Moving = "rates"
+    """What dynamical distances compare: `rates`, or `states`, which differ for cells whose state is
+    a current (`Population.states`)."""
 
     def __post_init__(self):
+        one_of("lag", self.lag, get_args(Lag))
+        one_of("activity", self.activity, get_args(Moving))
         finite_positive("stretch", self.stretch)
         fraction("variance", self.variance, open_below=True)
         for name in ("components", "delays"):
@@ -77,7 +98,7 @@ class DegeneracyOptions:
                 raise ValueError(f"{name}: expected at least one number, got none")
             object.__setattr__(self, name, values)
         for field in dataclasses.fields(self):
-            if field.name not in ("stretch", "variance"):
+            if field.name not in ("stretch", "variance", "lag", "activity"):
                 value = getattr(self, field.name)
                 for number in value if isinstance(value, tuple) else (value,):
                     positive_integer(field.name, number)
@@ -90,7 +111,7 @@ class Compared(NamedTuple):
     activity: Activity
     """Activity on the trials whose steps are samples."""
     states: Float[np.ndarray, "S B T N"]
-    """Firing rates on the trials of the dynamical distances."""
+    """Rates, or states, on the trials of the dynamical distances."""
     key: Key
     """Draws the starts of the solvers."""
     options: DegeneracyOptions
@@ -140,7 +161,7 @@ def _certainty(value: np.ndarray, bound: np.ndarray, status: np.ndarray) -> dict
 
 
 def dynamics_distances(given: Compared) -> Found:
-    """Dynamical distances with components by variance and delays by held-out error."""
+    """Dynamical distances with components by variance and delays by the chosen error."""
     states, key, options = given.states, given.key, given.options
     wanted = dsa.fit_operators(states, variance=options.variance).shared
     kept = min(wanted, options.order)
@@ -148,7 +169,11 @@ def dynamics_distances(given: Compared) -> Found:
     chosen = 1
     if allowed > 1:
         tried = range(1, allowed + 1)
-        chosen = dsa.choose_delays(states, candidates=tried, key=key, components=kept)
+        if options.lag == "held_out":
+            chosen = dsa.choose_delays(states, candidates=tried, key=key, components=kept)
+        else:
+            errors = dsa.reconstruction_errors(states, candidates=tried, components=kept)
+            chosen = int(tried[np.argmin(errors)])
     fitted = dsa.fit_operators(states, delays=chosen, components=kept)
     result = dsa.compare_operators(fitted.matrix, key=key, solver=given.solver)
     values = {
@@ -171,9 +196,9 @@ def dynamics_distances(given: Compared) -> Found:
 def _longest_delay(shape: tuple[int, ...], components: int, options: DegeneracyOptions) -> int:
     """The longest delay that the order and the data [S, B, T, N] allow, at least 1."""
     _, trials, steps, _ = shape
-    held_out = trials - -(-trials // 5)
+    fitted = trials - -(-trials // 5) if options.lag == "held_out" else trials
     allowed = min(options.longest_delay, options.order // components, steps - 2)
-    while allowed > 1 and held_out * (steps - allowed) <= allowed * components:
+    while allowed > 1 and fitted * (steps - allowed) <= allowed * components:
         allowed -= 1
     return max(allowed, 1)
 
@@ -256,7 +281,7 @@ def degeneracy(
     """Distances between the converged networks of a population, and measures of each.
 
     Dynamical distances keep as many principal components for all networks as any of them needs for
-    `variance` of its activity, and the delays with the lowest held-out error.
+    `variance` of its activity, and the delays with the lowest error (`DegeneracyOptions.lag`).
 
     Args:
         population: networks of one condition, of a cell with a connectivity matrix.
@@ -296,7 +321,7 @@ def degeneracy(
         return _without_distances(found)
     some = population.where(converged)
     activity = some.trajectories(sampled, options.samples)
-    states = some.trajectories(moving, options.dsa_trials).rates
+    states = moving_activity(some, moving, options)
     given = Compared(some, activity, states, solving, options, SolverOptions(workers=executor))
     for stage in STAGES.values():
         _add(found, stage(given), converged)
@@ -305,6 +330,24 @@ def degeneracy(
     aligned[converged] = _alignments(before, activity.rates)
     found["representation_alignment"] = ("seed", aligned)
     return found
+
+
+def moving_activity(
+    population: Population, key: KeyLike, options: DegeneracyOptions
+) -> Float[np.ndarray, "S B T N"]:
+    """Rates, or states, of all networks on the trials of the dynamical distances.
+
+    Raises `ValueError` for states that are not one number per unit.
+    """
+    if options.activity == "rates":
+        return population.trajectories(key, options.dsa_trials).rates
+    states = population.states(key, options.dsa_trials)
+    if states.ndim != 4:
+        raise ValueError(
+            f"activity: expected 'rates' for {population.cell.name!r}, whose states have shape "
+            f"{states.shape[3:]}, got 'states'"
+        )
+    return states
 
 
 def _measured(population: Population, key: Key, options: DegeneracyOptions) -> xr.Dataset:

@@ -29,6 +29,7 @@ from rnnjax.metrics.operators import (
     delay_errors,
     fit_operators,
     principal_scores,
+    reconstruction_errors,
 )
 from rnnjax.metrics.ranges import solve_on_workers
 from rnnjax.metrics.spectra import Spectra, lower_bound, select, spectra
@@ -49,6 +50,7 @@ __all__ = [
     "fit_operators",
     "operator_distances",
     "principal_scores",
+    "reconstruction_errors",
     "spectral_distances",
     "wasserstein_distances",
 ]

@@ -33,6 +33,7 @@ __all__ = [
     "delay_errors",
     "fit_operators",
     "principal_scores",
+    "reconstruction_errors",
 ]
 
 _FOLDS = 5
@@ -274,6 +275,49 @@ def _held_out_errors(
     return missed / total
 
 
+def reconstruction_errors(
+    states: Any,
+    *,
+    candidates: Sequence[int] = tuple(range(1, 31)),
+    variance: float | None = 0.99,
+    components: int | None = None,
+) -> np.ndarray:
+    """In-sample one-step error of the linear model with each number of delays, [candidates].
+
+    The squared error of x_{t+1} predicted from h_t over the squares of x_{t+1}, each number of
+    delays on all the transitions that it has, averaged over networks. More delays fit at least as
+    well on the same transitions: the longest of the candidates, or one near it, has the smallest
+    error. `delay_errors` is that on trials held out.
+
+    Args:
+        states: as in `fit_operators`.
+        candidates: numbers of delays L to try.
+        variance: as in `fit_operators`.
+        components: as in `fit_operators`.
+
+    Raises:
+        ValueError: as `fit_operators`; no candidates, or too few transitions for the longest.
+    """
+    given = trials.networks("states", *trials.unnamed("states", states), least=1)
+    candidates = _checked_candidates("candidates", candidates, given)
+    scores = _reduce(given, variance, components).scores
+    longest = max(candidates)
+    for network in scores.values():
+        _check_transitions("candidates", network, longest, trials.transitions(network, longest))
+    errors = [[_own_error(network, delays) for delays in candidates] for network in scores.values()]
+    return np.mean(errors, axis=0)
+
+
+def _own_error(scores: Network, delays: int) -> float:
+    """Relative squared error of the newest state, of the least squares fit to all transitions."""
+    rows, width = trials.rows(scores, delays), trials.samples(scores).shape[1]
+    before, after = rows.flat[rows.before], rows.flat[rows.after][:, :width]
+    gram, cross = before.T @ before, before.T @ after
+    fit = np.linalg.lstsq(gram, cross, rcond=_NULL**2)[0]
+    square = np.vdot(after, after)
+    return float((square + np.vdot(fit, gram @ fit - 2 * cross)) / square)
+
+
 def delay_errors(
     states: Any,
     *,
@@ -312,11 +356,7 @@ def _delay_errors(
 ) -> np.ndarray:
     """`delay_errors`, whose errors call the numbers of delays `name`."""
     given = trials.networks("states", *trials.unnamed("states", states), least=1)
-    candidates = validate.sequence(name, candidates)
-    if not candidates:
-        raise ValueError(f"{name}: expected at least one number of delays, got none")
-    for delays in candidates:
-        _check_delays(name, delays, given)
+    candidates = _checked_candidates(name, candidates, given)
     for which, network in given.items():
         if trials.trial_count(network) < 2:
             where = _where(given, which)
@@ -336,15 +376,34 @@ def _delay_errors(
     return np.mean(errors, axis=0)
 
 
+def _checked_candidates(
+    name: str, candidates: Sequence[int], given: dict[str, Network]
+) -> tuple[int, ...]:
+    """Numbers of delays that the trials allow."""
+    candidates = validate.sequence(name, candidates)
+    if not candidates:
+        raise ValueError(f"{name}: expected at least one number of delays, got none")
+    for delays in candidates:
+        _check_delays(name, delays, given)
+    return candidates
+
+
 def _check_held_out(name: str, scores: Network, longest: int, folds: list[np.ndarray]) -> None:
     """Raises if the trials outside some fold have too few transitions."""
     held = max(trials.transitions(trials.taken(scores, fold), longest) for fold in folds)
     kept = trials.transitions(scores, longest) - held
+    _check_transitions(name, scores, longest, kept, " outside the held-out trials")
+
+
+def _check_transitions(
+    name: str, scores: Network, longest: int, found: int, where: str = ""
+) -> None:
+    """Raises if there are too few transitions for the longest embedding."""
     width = trials.samples(scores).shape[1]
-    if kept <= longest * width:
+    if found <= longest * width:
         raise ValueError(
             f"{name}: {longest} delays of {width} components need more than "
-            f"{longest * width} transitions; outside the held-out trials there are {kept}"
+            f"{longest * width} transitions; there are {found}{where}"
         )
 
 

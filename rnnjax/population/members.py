@@ -245,6 +245,21 @@ class Population:
             answers[rows] = some
         return answers
 
+    def states(
+        self, key: KeyLike, trials: int, *, task: Task | None = None, when: When = "trained"
+    ) -> Float[np.ndarray, "S B T ..."]:
+        """The cell's states in the trials of `trajectories`; the same arguments.
+
+        They are what the recurrence carries from step to step: h, whose rates are tanh(h), of
+        `cells.current`; the rates themselves of `cells.rate`.
+        """
+        rest = jax.eval_shape(self.cell.initial_state, {k: v[0] for k, v in self.params.items()})
+        trial = self._trials(key, trials, task, math.prod(rest.shape))
+        found = np.empty((len(self), *trial.inputs.shape[:2], *rest.shape), np.float32)
+        for rows, some in self._each(programs.states, trial, when):
+            found[rows] = some
+        return found
+
     def losses(
         self, key: KeyLike, trials: int, *, task: Task | None = None, when: When = "trained"
     ) -> Float[np.ndarray, " S"]:

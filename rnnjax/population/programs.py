@@ -22,6 +22,7 @@ __all__ = [
     "outputs",
     "probe",
     "require_memory",
+    "states",
 ]
 
 
@@ -82,6 +83,12 @@ def activity(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: 
 def outputs(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Scalar):
     """Outputs [S, B, T, O]."""
     return layout.map(lambda one: _run(setup, one, trial, scale).outputs, params)
+
+
+@functools.partial(jax.jit, static_argnames=("setup", "layout"))
+def states(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Scalar):
+    """States [S, B, T, ...]."""
+    return layout.map(lambda one: _run(setup, one, trial, scale).states, params)
 
 
 @functools.partial(jax.jit, static_argnames=("setup", "layout"))

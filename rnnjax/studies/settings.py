@@ -114,6 +114,8 @@ _OPTIONS = {
     "max_delay": "longest delay in steps",
     "amplitudes": "amplitudes of the pulses: integers or continuous",
     "auxiliary": "whether a second output reports the difference",
+    "stretches": "delays that the stretched task scales: both, the shortest and the longest, or "
+    "longest",
     "frequencies": "number of frequencies that are drawn from",
     "highest": "highest frequency",
     "dimensions": "number of spatial dimensions",
@@ -122,5 +124,10 @@ _OPTIONS = {
 
 
 def task_options(**defaults: Any) -> dict[str, Setting]:
-    """Settings of the options of a task."""
-    return {name: Setting(value, _OPTIONS[name]) for name, value in defaults.items()}
+    """Settings of the options of a task; a number whose default is None follows from the others."""
+    return {
+        name: Setting(value, _OPTIONS[name])
+        if value is not None
+        else Setting(None, f"{_OPTIONS[name]}; by default it follows from the others", int)
+        for name, value in defaults.items()
+    }

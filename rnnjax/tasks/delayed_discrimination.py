@@ -44,6 +44,8 @@ class DelayedDiscrimination(Task):
     """`"independent"` per channel, or `"shared"` by all."""
     auxiliary: bool = False
     """Whether further outputs, one per channel, report f2 - f1 itself."""
+    stretches: str = "both"
+    """Delays that `stretched` scales: `"both"` the shortest and the longest, or `"longest"`."""
 
     name = "delayed_discrimination"
     decision = "sign"
@@ -56,6 +58,7 @@ class DelayedDiscrimination(Task):
         whole("lowest", self.lowest)
         one_of("amplitudes", self.amplitudes, ("integers", "continuous"))
         one_of("delays", self.delays, ("independent", "shared"))
+        one_of("stretches", self.stretches, ("both", "longest"))
         flag("auxiliary", self.auxiliary)
         whole("highest", self.highest, least=self.lowest + 1)
         whole("max_delay", self.max_delay, least=self.min_delay)
@@ -113,10 +116,23 @@ class DelayedDiscrimination(Task):
         return Trial(inputs, targets, mask)
 
     def stretched(self, factor: float) -> Self:
-        """Delays longer by `factor`, and trials longer by as much as the longest delay grew."""
+        """Delays longer by `factor`, and trials longer by as much as the longest delay grew.
+
+        With `stretches="longest"` the shortest delay stays, and delays are drawn from a wider
+        range; raises `ValueError` where the longest would fall below it.
+        """
         shortest, longest = (stretched_steps(d, factor) for d in (self.min_delay, self.max_delay))
+        if self.stretches == "longest":
+            shortest = self.min_delay
         length = self.length + longest - self.max_delay
         return dataclasses.replace(self, min_delay=shortest, max_delay=longest, length=length)
+
+    def metadata(self) -> dict[str, Any]:
+        """Name and parameters; `stretches` where it is not the default, as in older stores."""
+        fields = super().metadata()
+        return fields if self.stretches != "both" else {
+            name: value for name, value in fields.items() if name != "stretches"
+        }  # fmt: skip
 
 
 def delayed_discrimination(

@@ -96,7 +96,8 @@ class Recipe:
         """Epochs of 128 steps until the held-out loss stays below `threshold`.
 
         Adam on batches of 256 trials, for at most 500 epochs, with the norm of the gradient clipped
-        at 1. Training stops when 3 epochs in a row end below the threshold. `fields` replace these.
+        at 1 (`clip=None`: without). Training stops when 3 epochs in a row end below the threshold.
+        `fields` replace these.
         """
         defaults = {"epochs": 500, "steps_per_epoch": 128, "batch": 256, "clip": 1.0}
         given = {**defaults, "stop": "threshold", "threshold": threshold, **fields}

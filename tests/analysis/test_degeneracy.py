@@ -21,8 +21,11 @@ from rnnjax.analysis import (
     measure_estimate,
     measure_trend,
 )
+from rnnjax.analysis.degeneracy import Compared, dynamics_distances, moving_activity
 from rnnjax.metrics import ranges
-from rnnjax.training import Hyper, Recipe, Setup
+from rnnjax.metrics.base import SolverOptions
+from rnnjax.parametrization import MuPAdam
+from rnnjax.training import Hyper, Recipe, Setup, initial_params
 
 N = 10
 TASK = tasks.flip_flop(2, 0.3, 20)
@@ -256,11 +259,35 @@ def test_networks_that_are_all_alike_are_at_one_place():
 @pytest.mark.parametrize(
     ("name", "value"),
     [("samples", 0), ("dsa_trials", 1.5), ("order", 0), ("longest_delay", -1), ("components", ()),
-     ("delays", (1, 0)), ("variance", 0.0), ("stretch", 0.0)],
+     ("delays", (1, 0)), ("variance", 0.0), ("stretch", 0.0), ("lag", "shortest"),
+     ("activity", "spikes")],
 )  # fmt: skip
 def test_options_are_checked_once(name, value):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         DegeneracyOptions(**{name: value})
+
+
+def test_delays_of_noise_are_none_on_trials_held_out_and_all_in_the_fit_itself():
+    noise = np.random.default_rng(0).normal(size=(2, 12, 40, 2)).astype("f4")
+    for lag, expected in {"held_out": 1, "reconstruction": 3}.items():
+        options = DegeneracyOptions(**{**vars(OPTIONS), "lag": lag})
+        given = Compared(None, None, noise, KEY, options, SolverOptions())
+        assert dynamics_distances(given).attributes["dsa"]["delays"] == expected
+
+
+def test_dynamics_are_those_of_rates_or_of_states():
+    current = cells.fitted(cells.current(4, parametrization=MuPAdam()), TASK)
+    params = {k: v[None] for k, v in initial_params(current, 0).items()}
+    hyper = Hyper(0.01, np.arange(1), 1.0)
+    population = Population(
+        Setup(TASK, current, SETUP.recipe, tiny.TRIALS), hyper, params, params, xr.Dataset()
+    )
+    rates, states = (
+        moving_activity(population, KEY, DegeneracyOptions(activity=kind, dsa_trials=3))
+        for kind in ("rates", "states")
+    )
+    np.testing.assert_allclose(rates, np.tanh(states), rtol=1e-5, atol=1e-6)
+    assert np.ptp(states - rates) > 1e-3
 
 
 @pytest.mark.slow

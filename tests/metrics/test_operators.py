@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from references import metrics
-from rnnjax.metrics.operators import Regression, choose_delays, delay_errors, fit_operators
+from rnnjax.metrics.operators import (
+    Regression,
+    choose_delays,
+    delay_errors,
+    fit_operators,
+    reconstruction_errors,
+)
 
 KEY = jax.random.key(0)
 X = metrics()["traj_X"]
@@ -208,3 +214,24 @@ def test_a_unit_that_moves_in_the_last_step_alone():
     late[..., 3] = 0
     late[:, :, -1, 3] = 1.0
     assert np.isfinite(fit_operators(late, variance=None).matrix).all()
+
+
+def test_reconstruction_errors_are_those_of_least_squares_on_every_transition():
+    rng = np.random.default_rng(3)
+    states = rng.normal(size=(2, 6, 14, 3)).cumsum(2)
+    found = reconstruction_errors(states, candidates=(1, 2, 4), variance=None)
+    for place, delays in enumerate((1, 2, 4)):
+        errors = []
+        for network in states:
+            rows = [
+                (trial[t - delays + 1 : t + 1][::-1].ravel(), trial[t + 1])
+                for trial in network for t in range(delays - 1, 13)
+            ]  # fmt: skip
+            before, after = (np.array(side) for side in zip(*rows, strict=True))
+            fit = np.linalg.lstsq(before, after, rcond=None)[0]
+            errors.append(((after - before @ fit) ** 2).sum() / (after**2).sum())
+        assert found[place] == pytest.approx(np.mean(errors), rel=1e-8)
+    held_out = delay_errors(states, candidates=(1, 2, 4), variance=None, key=KEY)
+    assert (found < held_out).all()  # the fit knows these trials
+    with pytest.raises(ValueError, match="^candidates: 12 delays of 3 components"):
+        reconstruction_errors(states, candidates=(1, 12), variance=None)

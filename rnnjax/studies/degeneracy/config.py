@@ -52,10 +52,14 @@ _COMPARED: Table = {
     "hidden": Setting(128, "network size, N"),
     "seeds": Setting(50, "networks per condition, seeds 0 .. seeds-1"),
     "dsa": {
-        "trials": Setting(64, "trials of the dynamical distances"),
+        "trials": Setting(256, "trials of the dynamical distances"),
         "variance": Setting(0.99, "share of the variance that principal components keep"),
-        "longest_delay": Setting(30, "longest of the delays among which held-out error chooses"),
-        "order": Setting(120, "largest number of components times delays"),
+        "longest_delay": Setting(30, "longest of the delays among which an error chooses"),
+        "lag": Setting(
+            "reconstruction", "that error: held_out, or reconstruction, of the fit itself"
+        ),
+        "activity": Setting("states", "what is compared: rates, or states, before tanh under muP"),
+        "order": Setting(300, "largest number of components times delays"),
         "components": Setting((2, 3, 4, 6, 8, 12, 16, 20, 30), "numbers of components in charts"),
         "delays": Setting((1, 2, 3, 5, 10), "numbers of delays in charts"),
     },
@@ -73,6 +77,9 @@ _LAPTOP: dict[str, Any] = {
     # Under muP, delayed discrimination then learns in half of the epochs of rate 0.01.
     "training.delayed_discrimination.epochs": 300,
     "training.delayed_discrimination.mup_rate": 3e-2,
+    "dsa.trials": 64,
+    "dsa.lag": "held_out",
+    "dsa.activity": "rates",
     "dsa.order": 60,
     "dsa.components": (2, 4, 8, 12, 16, 20),
     "dsa.delays": (1, 2, 3, 5),

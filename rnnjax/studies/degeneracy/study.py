@@ -70,13 +70,22 @@ def _options(config: Config) -> DegeneracyOptions:
         order=dsa.order,
         components=tuple(dsa.components),
         delays=tuple(dsa.delays),
+        lag=dsa.lag,
+        activity=dsa.activity,
     )
+
+
+_LATER = {"lag": "held_out", "activity": "rates"}
+"""Options with their defaults that came after the first measures were kept."""
 
 
 def measures_file(config: Config, workdir: Path, condition: Condition) -> Path:
     """The file of a condition's measures; its store must exist."""
     trained = read_manifest(workdir / "store" / condition.name)["hash"]
     inputs = {**vars(_options(config)), "seed": config.seed, "store": trained}
+    for name, value in _LATER.items():
+        if inputs[name] == value:
+            del inputs[name]  # as in the names of files from before there was a choice
     return workdir / "measures" / f"{condition.name}-{digest(inputs)[:12]}.nc"
 
 

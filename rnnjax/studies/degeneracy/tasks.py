@@ -55,7 +55,8 @@ TASKS = MappingProxyType(
             stream=1,
             channels="channels",
             options={
-                "channels": 1, "max_delay": 20, "amplitudes": "integers", "auxiliary": False
+                "channels": 1, "max_delay": 20, "steps": None, "amplitudes": "integers",
+                "auxiliary": False, "stretches": "both",
             },
             training=_training(1e-3, 256, 500, 0.01, schedule="cosine_restarts", tau=0.1),
         ),
