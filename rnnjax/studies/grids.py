@@ -160,6 +160,51 @@ def _label(sweep: rnnjax.Sweep, place: Sequence[int]) -> str:
     return " ".join(str(axis.labels[i]) for axis, i in axes if axis.name != "hidden")
 
 
+class _Part(NamedTuple):
+    """Cost of one or several blocks."""
+
+    label: str
+    hidden: int
+    networks: int
+    blocks: int
+    minutes: float
+    megabytes: float
+    """Of the largest block: one is trained at a time."""
+
+    def joined(self, other: "_Part") -> "_Part":
+        return self._replace(
+            networks=self.networks + other.networks,
+            blocks=self.blocks + other.blocks,
+            minutes=self.minutes + other.minutes,
+            megabytes=max(self.megabytes, other.megabytes),
+        )
+
+
+_MOST_ROWS = 36
+"""Rows of a table of costs, above which conditions of one size are added up."""
+
+
+def _cost_rows(parts: Sequence[_Part]) -> list[tuple[str, ...]]:
+    """A row per condition and size; of many, a row per size."""
+    found = _added_up(parts)
+    if len(found) > _MOST_ROWS:
+        found = _added_up(part._replace(label="all conditions") for part in parts)
+    rows = [("", "N", "networks", "blocks", "minutes", "MB")]
+    for part in found:
+        numbers = f"{part.networks:,}", f"{part.blocks:,}", f"{part.minutes:,.2f}"
+        rows.append((part.label, f"{part.hidden}", *numbers, f"{part.megabytes:.0f}"))
+    return rows
+
+
+def _added_up(parts: Iterable[_Part]) -> list[_Part]:
+    """One part for each label and size, in order."""
+    found: dict[tuple[str, int], _Part] = {}
+    for part in parts:
+        key = part.label, part.hidden
+        found[key] = found[key].joined(part) if key in found else part
+    return list(found.values())
+
+
 def cost_text(
     sweep: rnnjax.Sweep, *, wanted: np.ndarray | None = None, bisect: bool = False
 ) -> str:
@@ -168,19 +213,18 @@ def cost_text(
     blocks = plan(sweep, model.layout, rnnjax.Engine(), wanted)
     # A bisection trains about eight of the rates on its grid.
     share = min(1.0, 8 / len(sweep.axis("learning_rate").values)) if bisect else 1.0
-    rows = [("", "N", "networks", "minutes", "MB")]
-    minutes, networks = 0.0, 0
+    parts, minutes, networks = [], 0.0, 0
     for block in blocks:
         setup, runs = block.setup, round(block.runs * share)
         took = model.step_seconds(setup, runs) * setup.recipe.steps / 60
         minutes, networks = minutes + took, networks + runs
         label = _label(sweep, block.cells[0]) or setup.task.name
         memory = model.block_bytes(setup, block.size) / 1e6
-        rows.append((label, f"{setup.cell.hidden}", f"{runs}", f"{took:.2f}", f"{memory:.0f}"))
+        parts.append(_Part(label, setup.cell.hidden, runs, 1, took, memory))
     programs = {(block.setup, block.size) for block in blocks}
     compiling = len(programs) * SECONDS_TO_COMPILE / 60
     lines = [
-        text_table(rows),
+        text_table(_cost_rows(parts)),
         f"{networks:,} networks x {blocks[0].setup.recipe.steps:,} steps in {len(programs)} "
         f"programs: about {minutes + compiling:.1f} minutes, {compiling:.1f} of them compiling, on "
         f"{model.devices}",

@@ -13,8 +13,8 @@ SIZES = {
     "width_transfer": {
         "smoke": 2 * 2 * 3 * 2, "laptop": 5 * 5 * 21 * 6, "paper": 5 * 6 * 13 * 10,
     },
-    "rescaling": {"smoke": 2 * 2 * 3 * 2, "laptop": 2 * 5 * 3 * 3, "paper": 2 * 2 * 4 * 3 * 5},
-    "latent": {"smoke": 2 * 2 * 2, "laptop": 5 * 2 * 3, "paper": 7 * 2 * 5},
+    "rescaling": {"smoke": 2 * 2 * 3 * 2, "laptop": 2 * 5 * 3 * 3, "paper": 60, "arms": 2 * 2 * 60},
+    "latent": {"smoke": 2 * 2 * 2, "laptop": 5 * 2 * 3, "paper": 60, "million": 2},
 }  # fmt: skip
 CASES = [(name, preset) for name, presets in SIZES.items() for preset in presets]
 

@@ -3,7 +3,7 @@
 Under a rule that divides weights by N in the forward pass, gradients of the raw weights shrink as
 1/N^2 and fall to the eps of Adam's denominator, 1e-8 by default. Two arms separate this effect from
 a slow-down of large networks themselves: eps the same at every width ("torch"), and eps shrinking
-with the gradients ("scaled").
+with the gradients ("scaled"). The first alone, as in the paper, shows a slow-down, not its cause.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from rnnjax.analysis.schema import finished, require
 from rnnjax.analysis.speed import finite_steps, fit_steps, quantile_steps, target_steps
 from rnnjax.studies.papers import SOLVED_LOSS
 
-__all__ = ["loss_ratio", "slowdown", "verdict"]
+__all__ = ["loss_ratio", "present_arms", "slowdown", "verdict"]
 
 ARMS = ("torch", "scaled")
 """Labels of the arms: eps as in PyTorch, and eps scaled with the gradients."""
@@ -67,6 +67,23 @@ def verdict(
     return "structural" if difference[1] < negligible else "structural in part"
 
 
+def _verdict_alone(torch: Sequence[float], negligible: float) -> str:
+    """The verdict without a second arm: `none`, `slower`, `undecided` or `unfitted`."""
+    if np.isnan(torch).any():
+        return "unfitted"
+    if torch[1] < negligible:
+        return "none"
+    return "slower" if torch[0] > 0 else "undecided"
+
+
+def present_arms(dataset: xr.Dataset, arms: str) -> list[str]:
+    """Those of `ARMS` that the data have; raises `ValueError` without `torch`."""
+    found = [name for name in ARMS if name in dataset[arms].values]
+    if "torch" not in found:
+        raise ValueError(f"{arms}: expected torch, alone or with scaled, got no 'torch'")
+    return found
+
+
 def slowdown(
     dataset: xr.Dataset,
     *,
@@ -81,8 +98,9 @@ def slowdown(
 
     `steps` are those by which `level` of the seeds have reached a target loss (`steps_to_loss`). In
     each arm a power law is fitted to them, over the widths that reached the target in both arms.
-    The seeds of the arms are paired: every resample weights them alike, and `difference` is
-    `torch` minus `scaled` within each.
+    Of `torch` alone the differences are NaN, and a slow-down has the verdict `"slower"`. The seeds
+    of the arms are paired: every resample weights them alike, and `difference` is `torch` minus
+    `scaled` within each.
 
     Returns a Dataset over `learning_rate`, `target` and the remaining dimensions. Along `arms` too:
     `exponent`, `intercept`, `exponent_low`, `exponent_high`, `scatter_low`, `scatter_high`,
@@ -92,10 +110,7 @@ def slowdown(
     that function). Raises `ValueError` for missing dimensions or arms.
     """
     require(dataset, dims=[arms, "hidden", "learning_rate"])
-    lacking = [name for name in ARMS if name not in dataset[arms].values]
-    if lacking:
-        raise ValueError(f"{arms}: expected arms {' and '.join(ARMS)}, got no {lacking[0]!r}")
-    ordered = dataset.sel({arms: list(ARMS)}).sortby(["hidden", "learning_rate"])
+    ordered = dataset.sel({arms: present_arms(dataset, arms)}).sortby(["hidden", "learning_rate"])
     reached = target_steps(ordered, targets or TARGETS, window, of_blind=False)
     steps = quantile_steps(reached, level)
     fit = fit_steps(reached.where(steps.notnull().all(arms)), level, resampling=resampling)
@@ -112,6 +127,8 @@ def slowdown(
 
 def _compare_arms(fit: xr.Dataset, arms: str, negligible: float, confidence: float) -> xr.Dataset:
     """`fit` with the difference of its two arms and the verdict."""
+    if len(present_arms(fit, arms)) == 1:
+        return _without_difference(fit, arms, negligible)
     torch, scaled = (fit.sel({arms: name}, drop=True) for name in ARMS)
     low, high = xr.apply_ufunc(
         lambda samples: percentile_interval(samples, confidence),
@@ -139,6 +156,20 @@ def _compare_arms(fit: xr.Dataset, arms: str, negligible: float, confidence: flo
         difference_high=high,
         verdict=verdicts.astype(str),
     )
+
+
+def _without_difference(fit: xr.Dataset, arms: str, negligible: float) -> xr.Dataset:
+    torch = fit.sel({arms: "torch"}, drop=True)
+    verdicts = xr.apply_ufunc(
+        lambda low, high: _verdict_alone((low, high), negligible),
+        torch["exponent_low"],
+        torch["exponent_high"],
+        vectorize=True,
+        output_dtypes=[object],
+    )
+    unknown = xr.full_like(torch["exponent"], np.nan)
+    names = ("difference", "difference_low", "difference_high")
+    return fit.assign(verdict=verdicts.astype(str), **dict.fromkeys(names, unknown))
 
 
 def _weighted_ratios(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

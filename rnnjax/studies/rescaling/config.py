@@ -10,8 +10,8 @@ _TABLE = {
     "seeds": Setting(3, "networks per condition, seeds 0 .. seeds-1"),
     "eps_scalings": Setting(
         ("torch", "scaled"),
-        "Adam's epsilon, both of torch (the same for every weight) and scaled (by N, as the "
-        "gradients are)",
+        "Adam's epsilon: torch (the same for every weight) and scaled (by N, as the gradients "
+        "are), or torch alone",
     ),
     "inits": Setting(
         ("gaussian",),
@@ -27,6 +27,12 @@ _TABLE = {
     "flip_flop": task_options(bits=3, p=0.05, steps=40),
     "keep_parameters": Setting(False, "whether trained weights are written too"),
 }
+
+_PAPER = {
+    "hidden": (500, 1000, 3000, 5000), "seeds": 5, "epochs": 2000, "batch": 50,
+    "eps_scalings": ("torch",), "flip_flop.steps": 100,
+}  # fmt: skip
+"""Fig. 4 and Table 3."""
 
 SETTINGS = Settings(
     _TABLE,
@@ -46,11 +52,15 @@ SETTINGS = Settings(
             shared=True,
         ),
         "paper": Preset(
-            "N = 500..5000, 2,000 steps, 5 seeds, two kinds of initial weights",
+            "the collapse paper's 60 networks: N = 500..5000, 2,000 steps, 5 seeds",
+            "needs an accelerator",
+            _PAPER,
+        ),
+        "arms": Preset(
+            "the same with both of Adam's epsilons and two kinds of initial weights",
             "needs an accelerator",
             {
-                "hidden": (500, 1000, 3000, 5000), "seeds": 5, "epochs": 2000, "batch": 50,
-                "inits": ("gaussian", "uniform"), "flip_flop.steps": 100,
+                **_PAPER, "eps_scalings": ("torch", "scaled"), "inits": ("gaussian", "uniform")
             },
         ),
     },

@@ -27,7 +27,7 @@ from rnnjax.studies.papers import (
     SOLVED_ACCURACY,
     SOLVED_LOSS,
 )
-from rnnjax.studies.rescaling.analysis import ARMS, loss_ratio, slowdown
+from rnnjax.studies.rescaling.analysis import loss_ratio, present_arms, slowdown
 from rnnjax.studies.rescaling.figures import arm_name, rescaling_curves, slowdown_figure
 
 __all__ = ["rescaling_page"]
@@ -39,6 +39,7 @@ _SENTENCES = {
     "structural": "the slow-down of larger networks is structural, not due to Adam's eps",
     "both": "the slow-down of larger networks is partly due to Adam's eps and partly structural",
     "none": "larger networks do not learn more slowly, so that there is nothing to explain",
+    "slower": "larger networks learn more slowly",
     "undecided": "the data do not decide whether and why larger networks learn more slowly",
 }
 
@@ -94,13 +95,18 @@ def _power(fit: xr.Dataset) -> str:
 def _sentence(answer: Answer) -> str:
     fit = answer.fit
     place = f"In {condition_text(answer.labels)}, at" if answer.labels else "At"
-    torch, scaled = (_power(answer.arm(name)) for name in ARMS)
-    return (
+    powers = [_power(answer.arm(name)) for name in present_arms(fit, answer.arms)]
+    text = (
         f"{place} learning rate {plain_number(answer.rate, 2)} {_SENTENCES[answer.verdict]}: "
         f"from N = {int(fit['hidden_min'])} to {int(fit['hidden_max'])} the steps to a loss of "
-        f"{float(fit['target']):g} scale as {torch} with fixed eps and as {scaled} with eps "
-        f"scaled like the gradients, a difference of {_difference(fit)}; 95% intervals over seeds."
+        f"{float(fit['target']):g} scale as {powers[0]} with fixed eps"
     )
+    if len(powers) > 1:
+        text += (
+            f" and as {powers[1]} with eps scaled like the gradients, a difference of "
+            f"{_difference(fit)}"
+        )
+    return text + "; 95% intervals over seeds."
 
 
 def _unfitted_text(answers: Sequence[Answer]) -> list[str]:
@@ -109,8 +115,8 @@ def _unfitted_text(answers: Sequence[Answer]) -> list[str]:
         return []
     rates = listed_rates(sorted({answer.rate for answer in lost}))
     return [
-        f"At learning rate {rates} the arms cannot be compared: fewer than three sizes reached "
-        "any of the losses in both."
+        f"At learning rate {rates} sizes cannot be compared: fewer than three reached any of the "
+        "losses" + (" in both arms." if len(lost[0].fit[lost[0].arms]) > 1 else ".")
     ]
 
 
@@ -140,9 +146,10 @@ def _agreement(fit: xr.Dataset, arms: str) -> str:
 
 
 def _slowdown_table(fit: xr.Dataset, arms: str) -> Table:
-    rows = []
+    names, rows = present_arms(fit, arms), []
+    both = len(names) > 1
     for labels, part in iterate_conditions(fit, ("hidden", "seed", arms)):
-        torch, scaled = (part.sel({arms: name}) for name in ARMS)
+        parts = [part.sel({arms: name}) for name in names]
         place = {k: v for k, v in labels.items() if k not in ("learning_rate", "target")}
         missing = np.isnan(float(part["difference_low"]))
         rows.append(
@@ -150,43 +157,41 @@ def _slowdown_table(fit: xr.Dataset, arms: str) -> Table:
                 row_name(place),
                 plain_number(float(part["learning_rate"]), 2),
                 f"{float(part['target']):g}",
-                exponent_text(torch),
-                exponent_text(scaled),
-                "none" if missing else _difference(part),
-                str(int(torch["points_used"])),
-                f"{int(torch['points_missing'])} / {int(scaled['points_missing'])}",
+                *map(exponent_text, parts),
+                *(["none" if missing else _difference(part)] if both else []),
+                str(int(parts[0]["points_used"])),
+                " / ".join(str(int(one["points_missing"])) for one in parts),
                 str(part["verdict"].item()),
             )
         )
     columns = (
-        "condition",
-        "rate",
-        "loss",
-        "eps fixed",
-        "eps scaled",
-        "difference",
-        "sizes used",
-        "not reached",
-        "verdict",
+        "condition", "rate", "loss", *_SHORT[: len(names)], *(["difference"] if both else []),
+        "sizes used", "not reached", "verdict",
+    )  # fmt: skip
+    caption = "Exponent (95% interval) of the steps to a training loss against N. " + (
+        "“slower”: it lies above 0; “none”: at most 0.05. A size is used where half of the seeds "
+        "reached the loss; “not reached” counts the others."
+        if not both
+        else "Difference of the arms, seed by seed. A size is used where half of the seeds reached "
+        "the loss in both arms; “not reached” counts the others, eps fixed / scaled. Verdict: "
+        "“eps”, only the first grows; “structural”, both grow alike; “in part”, the rest is open; "
+        "“both”, both grow and differ; “none”, the first does not grow by more than 0.05."
     )
-    caption = (
-        "Exponent (95% interval) of the steps to a training loss against N in each arm, and the "
-        "difference, seed by seed. A size is used where half of the seeds reached the loss in "
-        "both arms; “not reached” counts the others, eps fixed / scaled. Verdict: “eps”, only "
-        "the first grows; “structural”, both grow alike; “in part”, the rest is open; “both”, "
-        "both grow and differ; “none”, the first does not grow by more than 0.05."
-    )
-    return Table(columns, tuple(rows), caption, align="l" + "r" * 7 + "l")
+    return Table(columns, tuple(rows), caption, align="l" + "r" * (len(columns) - 2) + "l")
+
+
+_SHORT = ("eps fixed", "eps scaled")
+"""Columns of the arms."""
 
 
 def _ratio_table(ratios: xr.Dataset, arms: str) -> Table:
     """Loss of the largest size relative to that of the smallest, at fixed steps."""
     sizes = ratios["hidden"].values
-    last = ratios.isel(hidden=-1)
+    last, names = ratios.isel(hidden=-1), present_arms(ratios, arms)
     rows = []
     for labels, part in iterate_conditions(last, (arms,)):
         place = {k: v for k, v in labels.items() if k not in ("learning_rate", "step")}
-        cells = [_ratio_cell(part.sel({arms: name})) for name in ARMS]
+        cells = [_ratio_cell(part.sel({arms: name})) for name in names]
         rows.append(
             (
                 row_name(place),
@@ -200,7 +205,7 @@ def _ratio_table(ratios: xr.Dataset, arms: str) -> Table:
         "steps (geometric means over seeds, 95% interval). “none”: not run, or a run had "
         "stopped by then."
     )
-    return Table(("condition", "rate", "step", "eps fixed", "eps scaled"), tuple(rows), caption)
+    return Table(("condition", "rate", "step", *_SHORT[: len(names)]), tuple(rows), caption)
 
 
 def _ratio_cell(part: xr.Dataset) -> str:
@@ -242,7 +247,8 @@ def _claims_table(dataset: xr.Dataset, answers: Sequence[Answer], arms: str, win
         name = f"runs at rate {plain_number(rate, 2)} that reach {SOLVED_LOSS:g}"
         outcomes = RESCALING_OUTCOMES.items()
         rows.append((name, next((t for r, t in outcomes if np.isclose(rate, r)), ""), count))
-    for label, paper in RESCALING_SLOWDOWN.items():
+    for label in present_arms(dataset, arms):
+        paper = RESCALING_SLOWDOWN[label]
         exponents = exponent_range([answer.arm(label) for answer in answers])
         rows.append((f"larger networks slower, {arm_name(label)}", paper, exponents))
     accuracy = f"accuracy at a loss of {SOLVED_LOSS:g}"
@@ -294,10 +300,15 @@ def _slowdown_section(dataset: xr.Dataset, fit: xr.Dataset, arms: str) -> Sectio
     text = (
         "With weights divided by N, the gradients of the raw recurrent weights shrink as 1/N² and, "
         "near N = 1000, fall to the eps (PyTorch's: 10⁻⁸) that Adam adds to its denominator: its "
-        "steps then shrink, whatever the network could learn. The two arms differ in eps alone: it "
-        "is fixed in the first and shrinks with the gradients in the second; a structural "
-        "slow-down must appear there too.\n\n"
+        "steps then shrink, whatever the network could learn. "
     )
+    if len(present_arms(fit, arms)) > 1:
+        text += (
+            "The two arms differ in eps alone: it is fixed in the first and shrinks with the "
+            "gradients in the second; a structural slow-down must appear there too."
+        )
+    else:
+        text += "Eps is fixed here, so that a slow-down may be that of eps or a structural one."
     picture = Picture(
         slowdown_figure(dataset, arms=arms, fit=fit),
         "slowdown",
@@ -305,7 +316,7 @@ def _slowdown_section(dataset: xr.Dataset, fit: xr.Dataset, arms: str) -> Sectio
         "every run that did. Lines: power laws over the sizes that reached it in both arms.",
     )
     table = _slowdown_table(fit, arms)
-    return Section("Steps to a loss", text + _agreement(fit, arms), (table,), (picture,))
+    return Section("Steps to a loss", f"{text}\n\n{_agreement(fit, arms)}", (table,), (picture,))
 
 
 def rescaling_page(
@@ -321,7 +332,7 @@ def rescaling_page(
     """The page on rescaled networks: whether the slow-down is structural or due to Adam's eps.
 
     Args:
-        dataset: results of the sweep, with the arms `torch` and `scaled` of paired seeds.
+        dataset: results of the sweep, with the arm `torch`, or also `scaled` with the same seeds.
         provenance: how they were computed.
         pending: whether the sweep is still running.
         arms: dimension of the arms.

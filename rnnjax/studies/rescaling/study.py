@@ -21,9 +21,10 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
         split_names("inits", config.inits, least=1),
         split_names("eps_scalings", config.eps_scalings),
     )
-    if sorted(scalings) != ["scaled", "torch"]:
+    if sorted(scalings) not in (["torch"], ["scaled", "torch"]):
         raise ValueError(
-            f"eps_scalings: expected torch and scaled, which the study compares, got {scalings}"
+            "eps_scalings: expected torch and scaled, which the study compares, or torch alone, "
+            f"got {', '.join(scalings) or 'none'}"
         )
     axes = {
         "eps_scaling": scalings,

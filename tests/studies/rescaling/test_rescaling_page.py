@@ -168,3 +168,14 @@ def test_a_missing_variable_is_a_clear_error(data):
         rescaling_page(data.drop_vars("accuracy_decision"), **MADE)
     with pytest.raises(ValueError, match="no 'torch'"):
         rescaling_page(data.isel(eps_scaling=[1]), **MADE)
+
+
+def test_the_papers_arm_alone_makes_a_page(data):
+    page = rescaling_page(data.sel(eps_scaling=["torch"]), **MADE)
+    text = render_markdown(page)
+    assert "larger networks learn more slowly" in page.lead and "difference" not in page.lead
+    exponents = table(page, "Steps to a loss")
+    assert {row[-1] for row in exponents.rows} == {"slower", "unfitted"}
+    assert all(len(row) == len(exponents.columns) == 7 for row in exponents.rows)
+    assert "eps scaled" not in text.split("## How this page was made")[0]
+    assert " nan" not in text.lower()

@@ -38,6 +38,16 @@ def test_the_other_verdicts(slopes, expected):
     assert found.values.tolist() == [expected] * 3
 
 
+@pytest.mark.parametrize(("slope", "expected"), [(0.4, "slower"), (0.0, "none")])
+def test_one_arm_alone_has_its_exponents_and_no_cause(slope, expected):
+    both = planted({"torch": slope, "scaled": 0.0}, rates=RATES, noise=0.03, jitter=0.01)
+    alone = both.sel(eps_scaling=["torch"])
+    found = slowdown(alone, resampling=Resampling(resamples=300)).squeeze("eps_scaling")
+    assert found["verdict"].values.ravel().tolist() == [expected] * 3
+    np.testing.assert_allclose(found["exponent"], slope, atol=0.05)
+    assert found["difference"].isnull().all()
+
+
 def test_paired_seeds_make_the_difference_sharp():
     data = planted({"torch": 0.2, "scaled": 0.2}, rates=RATES, noise=0.3, jitter=0.005, seeds=8)
     found = slowdown(data, targets=[0.1], resampling=Resampling(resamples=500)).squeeze()
@@ -123,8 +133,8 @@ def test_more_dimensions_are_conditions():
 
 def test_errors_name_what_is_wrong():
     data = planted({"torch": 0.4, "scaled": 0.0}, rates=RATES, seeds=2, total=100)
-    with pytest.raises(ValueError, match="no 'scaled'"):
-        slowdown(data.isel(eps_scaling=[0]))
+    with pytest.raises(ValueError, match="no 'torch'"):
+        slowdown(data.sel(eps_scaling=["scaled"]))
     with pytest.raises(ValueError, match="dimension 'arm'"):
         slowdown(data, arms="arm")
     with pytest.raises(ValueError, match="targets"):
