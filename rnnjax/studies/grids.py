@@ -16,6 +16,7 @@ from rnnjax.report import Page, Provenance, write_report
 from rnnjax.store import digest, read_json, versions, write_checked
 from rnnjax.studies.launch import Config
 from rnnjax.studies.progress import StudyProgress
+from rnnjax.studies.results_file import write_results
 from rnnjax.studies.workdir import (
     MEASURED_AGAIN,
     checked_workdir,
@@ -291,6 +292,7 @@ def train_and_report(
     )
     progress.close()
     about = provenance(config, call.command, training_seconds(store))
+    write_results(results, workdir)
     write_study_report(study, workdir, make_page(results, about), about)
     return results
 
@@ -312,5 +314,6 @@ def report_sweep(
     """
     store = workdir / "store"
     results = rnnjax.load_results(store)
+    write_results(results, workdir)
     about = dataclasses.replace(about, seconds=training_seconds(store))
     return write_report(make_page(results, about), workdir)

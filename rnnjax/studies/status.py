@@ -15,6 +15,7 @@ from rnnjax.store.markers import finished_cells, read_markers
 from rnnjax.store.running import damaged_checkpoints, underway
 from rnnjax.store.states import require_whole_states
 from rnnjax.studies.measures_file import read_measures
+from rnnjax.studies.results_file import NAME, read_results
 from rnnjax.studies.workdir import CACHES, INDEX, MEASURED_AGAIN, read_index, read_values
 
 __all__ = ["Progress", "damages", "progress", "stores", "underway"]
@@ -98,6 +99,8 @@ def damages(folder: str | Path) -> Iterator[str]:
             yield from _try(read_values, folder / name, MEASURED_AGAIN)
     for file in sorted(folder.glob("measures/*.nc")):
         yield from _try(read_measures, file)
+    if (folder / NAME).exists():
+        yield from (_written_again(folder / NAME) for _ in _try(read_results, folder))
     yield from _damaged_pages(folder)
 
 
@@ -136,4 +139,8 @@ def _damaged_pages(folder: Path) -> Iterator[str]:
         known = _PAGE.fullmatch(name) and file.is_file()
         content = read_file(file) if known else b""
         if hashlib.sha256(content).hexdigest() != written.get(name):
-            yield f"report: {file} is missing or damaged; the command of the study writes it again"
+            yield _written_again(file)
+
+
+def _written_again(file: Path) -> str:
+    return f"report: {file} is missing or damaged; the command of the study writes it again"

@@ -8,11 +8,12 @@ import pytest
 import xarray as xr
 
 import tiny
-from rnnjax import Engine, run_sweep
+from rnnjax import Engine, load_results, run_sweep
 from rnnjax.report import Page, Section, write_report
 from rnnjax.studies import status
 from rnnjax.studies.grids import cached, training_seconds
 from rnnjax.studies.measures_file import write_measures
+from rnnjax.studies.results_file import read_results, write_results
 from rnnjax.studies.workdir import claim_workdir
 
 
@@ -24,6 +25,7 @@ def workdir(tmp_path_factory):
     run_sweep(tiny.sweep(), path / "store", engine=Engine(block_runs=2), keep_parameters=True)
     (path / "measures").mkdir()
     write_measures(xr.Dataset({"dsa": ("seed", [1.0, 2.0])}), path / "measures" / "one.nc")
+    write_results(load_results(path / "store"), path)
     cached(path / "cost.json", "N=8", {"hidden": 8}, lambda: {"seconds": [0.5]})
     write_report(Page("Title", "Lead", (Section("Heading", "Text"),)), path)
     return path
@@ -80,3 +82,11 @@ def test_a_list_of_digests_is_complete_and_names_only_files_of_the_report(workdi
         listed.write_text(f"{text}{digest}  {name}\n")
         (problem,) = status.damages(copy)  # not read, whatever it holds
         assert name in problem
+
+
+def test_results_without_curves_are_those_of_the_store(workdir):
+    whole = load_results(workdir / "store")
+    found = read_results(workdir)
+    assert "loss" in whole and "loss" not in found and "step" not in found.coords
+    for name, values in found.variables.items():
+        xr.testing.assert_equal(values, whole[name].variable)

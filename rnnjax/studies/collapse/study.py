@@ -24,6 +24,7 @@ from rnnjax.studies.grids import (
 )
 from rnnjax.studies.launch import Config
 from rnnjax.studies.progress import StudyProgress
+from rnnjax.studies.results_file import write_results
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.validate import fraction, one_of, positive_integer
 
@@ -105,6 +106,7 @@ def run(
         )  # fmt: skip
     progress.close()
     about = provenance(config, command, training_seconds(store))
+    write_results(results, workdir)
     write_study_report("lr_collapse", workdir, _page(config)(results, about), about)
     return results
 
