@@ -42,6 +42,9 @@ class StoreInUse(StoreError):  # noqa: N818 - a StoreError by its name too
 def describe(value: Any) -> Any:
     """Describes a spec as JSON: dataclasses become dicts with their class name, tuples lists.
 
+    A field with the metadata `later`, one that did not exist when stores were written, is left out
+    where it has its default.
+
     Raises `TypeError` for a value with no stable description, such as a function.
     """
     if isinstance(value, enum.Enum):
@@ -53,7 +56,11 @@ def describe(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {
+            f.name: describe(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if not (f.metadata.get("later") and getattr(value, f.name) == f.default)
+        }
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}

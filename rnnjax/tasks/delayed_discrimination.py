@@ -44,7 +44,7 @@ class DelayedDiscrimination(Task):
     """`"independent"` per channel, or `"shared"` by all."""
     auxiliary: bool = False
     """Whether further outputs, one per channel, report f2 - f1 itself."""
-    stretches: str = "both"
+    stretches: str = dataclasses.field(default="both", metadata={"later": True})
     """Delays that `stretched` scales: `"both"` the shortest and the longest, or `"longest"`."""
 
     name = "delayed_discrimination"
@@ -126,13 +126,6 @@ class DelayedDiscrimination(Task):
             shortest = self.min_delay
         length = self.length + longest - self.max_delay
         return dataclasses.replace(self, min_delay=shortest, max_delay=longest, length=length)
-
-    def metadata(self) -> dict[str, Any]:
-        """Name and parameters; `stretches` where it is not the default, as in older stores."""
-        fields = super().metadata()
-        return fields if self.stretches != "both" else {
-            name: value for name, value in fields.items() if name != "stretches"
-        }  # fmt: skip
 
 
 def delayed_discrimination(

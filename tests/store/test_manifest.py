@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tiny
-from rnnjax import Status
+from rnnjax import Status, tasks
 from rnnjax.store import (
     describe,
     digest,
@@ -16,6 +16,7 @@ from rnnjax.store import (
     write_atomically,
     write_checked,
 )
+from rnnjax.store.manifest import rebuild
 from rnnjax.sweep import Engine, sweep_config
 
 
@@ -38,6 +39,15 @@ def test_plain_data_stays_plain():
         describe(lambda: None)
     with pytest.raises(TypeError, match="describe"):
         describe(Status)
+
+
+def test_fields_that_came_later_are_described_where_they_are_not_the_default():
+    plain, wider = (tasks.delayed_discrimination(stretches=s) for s in ("both", "longest"))
+    assert "stretches" not in describe(plain)
+    assert describe(wider) == {**describe(plain), "stretches": "longest"}
+    kinds = {"DelayedDiscrimination": type(plain)}
+    for task in (plain, wider):
+        assert rebuild(describe(task), kinds) == task
 
 
 def test_the_digest_ignores_only_the_order_of_keys():

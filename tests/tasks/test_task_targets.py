@@ -267,8 +267,6 @@ def test_stretching_lengthens_memory_periods():
     assert tasks.flip_flop(2, 0.1, 10).stretched(2) == tasks.flip_flop(2, 0.1, 20)
     wider = tasks.delayed_discrimination(2, stretches="longest").stretched(2)
     assert (wider.min_delay, wider.max_delay, wider.steps) == (5, 40, 80)
-    assert "stretches" in wider.metadata()
-    assert "stretches" not in tasks.delayed_discrimination(2).metadata()
     pulses = tasks.delayed_discrimination(2).stretched(2)
     assert pulses == tasks.delayed_discrimination(2, min_delay=10, max_delay=40, steps=80)
     assert tasks.sine_wave(2).stretched(2) == tasks.sine_wave(2, steps=200)
