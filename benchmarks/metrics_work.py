@@ -92,7 +92,7 @@ def dsa_products(rank: int) -> int:
     from rnnjax.metrics import dsa
     from rnnjax.metrics.conjugation import rounds
 
-    plan = rounds(dsa.default_starts(rank), dsa.STEPS)
+    plan = rounds(rank, dsa.default_starts(rank), dsa.STEPS)
     return 7 * sum(width * (steps + 1) for width, steps in plan)
 
 

@@ -20,7 +20,13 @@ import numpy as np
 from rnnjax import arrays, devices, validate
 from rnnjax.metrics import checks, pairwise, trials
 from rnnjax.metrics.base import Solved, SolverOptions, checked_solver
-from rnnjax.metrics.conjugation import conjugate, padded_order, random_orthogonal, rounds
+from rnnjax.metrics.conjugation import (
+    FINALISTS,
+    conjugate,
+    padded_order,
+    random_orthogonal,
+    rounds,
+)
 from rnnjax.metrics.operators import (
     Operators,
     Regression,
@@ -57,7 +63,7 @@ __all__ = [
 
 Score = Literal["angular", "chord", "raw", "wasserstein"]
 
-STEPS = 300
+STEPS = 3000
 _OWN = 2
 """Starts of each pair that other pairs do not have."""
 
@@ -84,12 +90,12 @@ class DSAResult(NamedTuple):
 
 
 def default_starts(order: int) -> int:
-    """Default number of starts of a pair, from 24 to 192, at about equal cost for all orders.
+    """Default number of starts of a pair, from 12 to 192.
 
     Below order 20 more starts still find better optima in a noticeable share of pairs, and cost
     little.
     """
-    return min(max(500_000 // order**3, 24), 192)
+    return min(max(500_000 // order**3, 12), 192)
 
 
 def _normalize(matrices: np.ndarray) -> np.ndarray:
@@ -178,7 +184,7 @@ def _solve(
     sides = first, first if operators[1] is operators[0] else _side(operators[1])
     order = first.matrix.shape[-1]
     starts = solver.starts or default_starts(order)
-    plan = rounds(starts, solver.steps or STEPS)
+    plan = rounds(order, starts, solver.steps or STEPS)
     shared = random_orthogonal(key, max(starts - _OWN, 0), order)
     identity = np.eye(order)
 
@@ -197,7 +203,7 @@ def _solve(
 
     # Memory of a pair: a dozen matrices of doubles, its finalists, and on an accelerator, which
     # solves all pairs of a batch at once, ten matrices per start.
-    matrices = 24 + _OWN + plan[-1][0] + (0 if devices.on_cpu() else 10 * starts)
+    matrices = 24 + _OWN + FINALISTS + (0 if devices.on_cpu() else 10 * starts)
     size = devices.batch_size(4 * matrices * padded_order(order) ** 2, memory=solver.memory)
     return pairwise.in_batches(batch, len(members[0]), size=size, progress=solver.progress)
 
@@ -216,8 +222,9 @@ def operator_distances(
         key: draws the random starts, which all pairs share.
         solver: its starts are the identity, the rotation that aligns the eigenvectors of the
             symmetric parts, and random rotations of both determinants, `default_starts(R)` by
-            default. A quarter of them continues after a tenth of the steps, and the best few
-            after a third (`rnnjax.metrics.conjugation`). Its steps are gradient steps.
+            default. A quarter of them goes on after 2.5 R steps, and the best alone after 5 R
+            more, until it is stationary (`rnnjax.metrics.conjugation`). Its steps are gradient
+            steps, at most `STEPS` by default.
 
     Raises:
         ValueError: other shapes, NaN or infinity, or a number below 1.

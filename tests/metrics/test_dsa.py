@@ -150,8 +150,9 @@ def test_operators_that_are_zero_have_the_distance_of_the_other():
 
 
 def test_rounds_share_the_steps():
-    assert rounds(64, 300) == ((64, 30), (16, 75), (4, 195))
-    assert rounds(1, 1) == ((1, 1), (1, 1), (1, 1))
+    assert rounds(60, 32, 3000) == ((32, 150), (8, 300), (1, 2550))
+    assert rounds(60, 12, 100) == ((12, 10), (4, 25), (1, 65))
+    assert rounds(8, 1, 1) == ((1, 1), (1, 1), (1, 1))
 
 
 def test_wasserstein_is_the_root_of_the_packages_number():
@@ -218,7 +219,7 @@ def test_padding_with_zeros_takes_the_same_steps(monkeypatch):
     rng = np.random.default_rng(3)
     a, b = (x / np.linalg.norm(x) for x in rng.normal(size=(2, 7, 7)).astype(np.float32))
     starts = random_orthogonal(KEY, 9, 7)
-    given = a[None], b[None], starts[None, :2], starts[2:], rounds(9, 12)
+    given = a[None], b[None], starts[None, :2], starts[2:], rounds(7, 9, 12)
     plain = conjugation.conjugate(*given)
     monkeypatch.setattr(conjugation, "padded_order", lambda order: 32)
     padded = conjugation.conjugate(*given)

@@ -75,6 +75,9 @@ def _options(config: Config) -> DegeneracyOptions:
     )
 
 
+_SOLVER = 2
+"""Rises when distances of the same networks become others: finished studies measure them again."""
+
 _LATER = {"lag": "held_out", "activity": "rates"}
 """Options with their defaults that came after the first measures were kept."""
 
@@ -82,7 +85,9 @@ _LATER = {"lag": "held_out", "activity": "rates"}
 def measures_file(config: Config, workdir: Path, condition: Condition) -> Path:
     """The file of a condition's measures; its store must exist."""
     trained = read_manifest(workdir / "store" / condition.name)["hash"]
-    inputs = {**vars(_options(config)), "seed": config.seed, "store": trained}
+    inputs = {
+        **vars(_options(config)), "seed": config.seed, "store": trained, "solver": _SOLVER
+    }  # fmt: skip
     for name, value in _LATER.items():
         if inputs[name] == value:
             del inputs[name]  # as in the names of files from before there was a choice

@@ -236,27 +236,37 @@ def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comp
             ARROWS[arrow.paper],
             ARROWS[trend.verdict],
             _chart_share(comparison) if arrow.level == "dynamics" else "",
+            _settled(comparison, arrow.measure),
         )
         for arrow in arrows
         for comparison, trend in zip(compared[arrow.study], arrow.trends, strict=True)
     )
     columns = (
         "factor", "series", "measure", "% per level", "95% interval", "p", "networks", "paper",
-        "here", "chart",
+        "here", "chart", "settled",
     )  # fmt: skip
     caption = (
         "Slope per level in percent of the mean (of an sd, growth per level of the robust one), "
         "with its interval and p value, and networks by level, or the number of seeds paired "
         "across all levels; for dynamics, places of the chart over components and delays at which "
-        "DSA falls, rises, of all."
+        "DSA falls, rises, of all; smallest share over the levels of pairs whose solver reached a "
+        "stationary point."
     )
-    return Table(columns, rows, caption, align="lllrrrrlll")
+    return Table(columns, rows, caption, align="lllrrrrlllr")
 
 
 def _count_verdicts(trends: Sequence[Trend]) -> str:
     verdicts = [trend.verdict for trend in trends]
     counts = (f"{name} in {verdicts.count(name)}" for name in dict.fromkeys(verdicts))
     return f"{', '.join(counts)} of {len(verdicts)} series"
+
+
+def _settled(comparison: Comparison, measure: str) -> str:
+    """Share of the pairs whose distance a solver settled, at the level where it is smallest."""
+    variable = MEASURES[measure].variable
+    shares = [data[variable].attrs.get("unsettled", np.nan) for data in comparison.data]
+    known = [share for share in shares if not np.isnan(share)]
+    return f"{1 - max(known):.0%}" if known else ""
 
 
 def _chart_share(comparison: Comparison) -> str:

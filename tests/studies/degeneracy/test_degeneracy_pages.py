@@ -134,7 +134,7 @@ def test_the_summary_counts_series_and_names_what_differs():
         line.startswith("- feature learning, dynamics") and "no arrow (rises in 1" in line
         for line in differing
     )
-    assert "3 ↓, 0 ↑ of 3" in page.sections[1].tables[0].rows[0]
+    assert page.sections[1].tables[0].rows[0][-2:] == ("3 ↓, 0 ↑ of 3", "90%")
     # Where the two formulas give different arrows, each count follows its own.
     split = [c._replace(data=tuple(d.assign(dsa_raw=d["dsa_raw"] * 10**k)
              for k, d in enumerate(c.data))) for c in [falling]]  # fmt: skip
