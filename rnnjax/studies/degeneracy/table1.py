@@ -32,7 +32,7 @@ from rnnjax.studies.grids import provenance
 from rnnjax.studies.launch import Config
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 
-__all__ = ["run", "table1_page"]
+__all__ = ["find_arrows", "run", "table1_page"]
 
 
 def run(
@@ -88,7 +88,7 @@ class _Arrow(NamedTuple):
         return self.verdict == self.paper
 
 
-def _find_arrows(
+def find_arrows(
     compared: Mapping[str, Sequence[Comparison]], measures: Callable[[str], Mapping[str, str]]
 ) -> list[_Arrow]:
     """The twelve arrows by the measures that `measures(study)` gives for each level."""
@@ -124,8 +124,8 @@ def table1_page(
     missing = [name for name, series in compared.items() if not series]
     if missing:
         raise ValueError(f"studies: expected all four, got none of {', '.join(missing)}")
-    arrows = _find_arrows(compared, arrow_measures)
-    printed = _find_arrows(compared, paper_measures)
+    arrows = find_arrows(compared, arrow_measures)
+    printed = find_arrows(compared, paper_measures)
     # Behavior, and weights at one size, have one measure; those of two stand one after the other.
     every = [
         one
