@@ -165,7 +165,7 @@ def run_study(
     dry_run: bool,
     command: str,
     executor: Any = None,
-    search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSummary] | None = None,
+    search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSummary | None] | None = None,
 ) -> dict[str, xr.Dataset] | None:
     """Trains and measures the conditions that the workdir lacks, and writes the study's report.
 
@@ -214,7 +214,7 @@ def _report(
     workdir: Path,
     command: str,
     measured: Mapping[str, _Measured],
-    search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSummary] | None,
+    search: Callable[[Mapping[str, rnnjax.Population]], FixedPointSummary | None] | None,
 ) -> None:
     """Writes the report, and the index from which `read_study` reads the study."""
     comparisons = [

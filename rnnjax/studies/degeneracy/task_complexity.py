@@ -79,8 +79,13 @@ def report(workdir: Path, about: Provenance) -> Path:
     return report_study("task_complexity", TASK_COMPLEXITY, factors, workdir, about)
 
 
-def _search(config: Config, populations: Mapping[str, rnnjax.Population]) -> FixedPointSummary:
-    """Fixed points of flip-flops, and of discrimination with and without the auxiliary output."""
+def _search(
+    config: Config, populations: Mapping[str, rnnjax.Population]
+) -> FixedPointSummary | None:
+    """Fixed points of flip-flops, and of discrimination with and without the auxiliary output.
+
+    None if there are no such populations.
+    """
     chosen, memories = {}, {}
     for factor in factors(config):
         for level, made in zip(factor.levels, factor.conditions, strict=True):
@@ -92,4 +97,4 @@ def _search(config: Config, populations: Mapping[str, rnnjax.Population]) -> Fix
                 memories[f"{name} bits"] = 2**made.task.bits
             elif factor.setting == "auxiliary loss":
                 chosen[f"{name} auxiliary"] = population
-    return summarize(search(config, chosen), memories)
+    return summarize(search(config, chosen), memories) if chosen else None

@@ -1,6 +1,11 @@
 """The table of tasks of the degeneracy studies."""
 
+from types import SimpleNamespace
+
 import rnnjax
+from commands import settings
+from rnnjax import Status
+from rnnjax.studies.degeneracy import task_complexity
 from rnnjax.studies.degeneracy.tasks import TASKS
 
 
@@ -19,3 +24,11 @@ def test_options_and_channels_are_fields_of_the_task():
         task = rnnjax.tasks.make(name, **entry.options)
         assert entry.channels in entry.options
         assert vars(task).items() >= {(entry.channels, entry.options[entry.channels])}
+
+
+def test_tasks_without_fixed_points_to_search_make_a_report():
+    config = settings("task_complexity", "laptop")
+    config.tasks = ("sine_wave", "path_integration")
+    made = [c for factor in task_complexity.factors(config) for c in factor.conditions]
+    trained = {c.name: SimpleNamespace(status=(Status.CONVERGED,)) for c in made}
+    assert task_complexity._search(config, trained) is None
