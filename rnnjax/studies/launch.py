@@ -81,6 +81,7 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     flags.DEFINE_string("executor", None, "", flag_values=values)
     try:
         config = _load_config(study, name)
+        arguments = _without_nones(study, config, arguments)
         known = _settings(config)
         config_flags.DEFINE_config_dict(
             "config", config, flag_values=values, lock_config=True, sys_argv=arguments
@@ -134,6 +135,23 @@ def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         if not found:
             _fail(ValueError("config: expected a preset or a config file, got no value"))
     return found, others
+
+
+def _without_nones(study: Study, config: Config, arguments: Sequence[str]) -> list[str]:
+    """Sets the settings that are switched off by `--config.NAME=None`; returns other arguments.
+
+    The parser of flags knows no None for a setting that has a number.
+    """
+    optional = [name for name, setting in study.settings.flat().items() if setting.kind is not None]
+    others = []
+    for argument in arguments:
+        flag, _, value = argument.partition("=")
+        name = flag.lstrip("-").removeprefix("config.")
+        if value.lower() == "none" and flag.startswith("-") and name in optional:
+            config.update_from_flattened_dict({name: None})
+        else:
+            others.append(argument)
+    return others
 
 
 def _load_config(study: Study, name: str | None) -> Config:

@@ -9,6 +9,7 @@ from commands import EXPERIMENTS, call, refused
 from rnnjax.studies.catalog import STUDIES
 from rnnjax.studies.console import FAILED
 from rnnjax.studies.grids import text_table
+from rnnjax.studies.launch import _parse
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
@@ -80,6 +81,14 @@ def test_a_config_file_of_ones_own(tmp_path, capsys):
     new = f"--workdir={tmp_path / 'new'}"
     assert call("lr_collapse", f"--config={file}:smoke", "--dry_run", new) == 0
     assert "36 networks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["None", "none", "0.5"])
+def test_a_number_can_be_switched_off(value):
+    given = _parse(STUDIES["population"], ["--config=smoke", f"--config.clip={value}"]).config
+    assert given.clip == (None if value.lower() == "none" else 0.5)
+    with pytest.raises(SystemExit):
+        _parse(STUDIES["population"], ["--config.seeds=None"])
 
 
 def test_tables_of_text_are_aligned():

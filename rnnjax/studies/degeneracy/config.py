@@ -35,7 +35,11 @@ _SHARED: Table = {
         for name, task in TASKS.items()
     },
     "steps_per_epoch": Setting(128, "training steps per epoch"),
-    "clip": Setting(1.0, "largest norm of the gradient"),
+    "clip": Setting(
+        1.0,
+        "largest norm of the gradient, which the paper does not mention; None: no clipping",
+        float,
+    ),
     "patience": Setting(3, "epochs in a row that must end below the threshold"),
     "validation_trials": Setting(256, "held-out trials at the end of every epoch"),
     "evaluation_trials": Setting(200, "held-out trials on which networks are evaluated"),
