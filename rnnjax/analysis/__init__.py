@@ -14,12 +14,20 @@ from rnnjax.analysis.comparison import (
 )
 from rnnjax.analysis.curves import smoothed_loss, steps_to_loss
 from rnnjax.analysis.degeneracy import DegeneracyOptions, degeneracy
+from rnnjax.analysis.fingerprints import FEATURES, FingerprintOptions, fingerprints
 from rnnjax.analysis.measures import MEASURES, Measure
 from rnnjax.analysis.networks import measure_population
 from rnnjax.analysis.pooling import Pooled, pool_trends
 from rnnjax.analysis.regression import Resampling
 from rnnjax.analysis.scaling import power_law
 from rnnjax.analysis.schema import diverged, finished, iterate_conditions, require, status_counts
+from rnnjax.analysis.solutions import (
+    KindOptions,
+    compare_fingerprints,
+    find_kinds,
+    shares_moved,
+    solutions,
+)
 from rnnjax.analysis.speed import steps_scaling, steps_to_learn
 from rnnjax.analysis.success import (
     best_learning_rates,
@@ -31,12 +39,15 @@ from rnnjax.analysis.thresholds import threshold_model
 from rnnjax.analysis.trends import Estimate, Interval, Trend, estimate, factor_trend, interval
 
 __all__ = [
+    "FEATURES",
     "MEASURES",
     "Attractors",
     "Comparison",
     "DegeneracyOptions",
     "Estimate",
+    "FingerprintOptions",
     "Interval",
+    "KindOptions",
     "Measure",
     "Pooled",
     "Resampling",
@@ -44,6 +55,7 @@ __all__ = [
     "best_learning_rates",
     "bisect_critical_rates",
     "chart_trends",
+    "compare_fingerprints",
     "critical_learning_rate",
     "degeneracy",
     "diverged",
@@ -51,6 +63,8 @@ __all__ = [
     "estimate",
     "factor_trend",
     "find_attractors",
+    "find_kinds",
+    "fingerprints",
     "finished",
     "interval",
     "iterate_conditions",
@@ -63,7 +77,9 @@ __all__ = [
     "pool_trends",
     "power_law",
     "require",
+    "shares_moved",
     "smoothed_loss",
+    "solutions",
     "status_counts",
     "steps_scaling",
     "steps_to_learn",

@@ -6,6 +6,7 @@ from rnnjax.plots.critical import critical_rates
 from rnnjax.plots.distances import dendrogram, distance_matrix, embedding_map
 from rnnjax.plots.losses import loss_curves
 from rnnjax.plots.maps import fixed_point_maps, network_maps, success_maps
+from rnnjax.plots.solutions import kind_shares
 from rnnjax.plots.trials import trial
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "dynamics_charts",
     "embedding_map",
     "fixed_point_maps",
+    "kind_shares",
     "loss_curves",
     "network_maps",
     "stretched_losses",

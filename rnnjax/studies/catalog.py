@@ -98,6 +98,12 @@ _ALL = (
         "degeneracy.config:REGULARIZATION", "degeneracy.regularization",
     ),
     _study(
+        "solutions",
+        "Which kinds of solutions do networks find, and does feature learning move their shares?",
+        "beyond the degeneracy paper, whose limitations name it",
+        "degeneracy.config:SOLUTIONS", "degeneracy.solutions",
+    ),
+    _study(
         "summary",
         "Which arrows of Table 1 are found here? Reads the folders of the last four studies.",
         "degeneracy paper, Table 1",

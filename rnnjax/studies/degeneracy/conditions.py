@@ -15,6 +15,7 @@ from rnnjax.cells import Cell, current, rate
 from rnnjax.metrics.conjugation import rounds
 from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
+from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import SECONDS_TO_COMPILE, CostModel, task_options, text_table
 from rnnjax.studies.launch import Config
 from rnnjax.sweep import Progress, plan
@@ -160,24 +161,34 @@ def train(
     )  # fmt: skip
 
 
-def costs(config: Config, conditions: Sequence[Condition]) -> str:
-    """Estimated time to train and to measure every condition, as `--dry_run` prints it."""
+def costs(config: Config, conditions: Sequence[Condition], *, measured: bool = True) -> str:
+    """Estimated time to train every condition, and to measure it, as `--dry_run` prints it."""
     model = CostModel.measure()
-    rows = [("", "networks", "s/epoch", "minutes", "measuring")]
-    longest, measuring = 0.0, 0.0
+    rows = [("", "networks", "s/epoch", "epochs", "minutes", "measuring", "MB")]
+    longest, usual, measuring = 0.0, 0.0, 0.0
     for one in conditions:
         blocks = plan(one.sweep(config), model.layout, rnnjax.Engine())
-        step = sum(model.step_seconds(block.setup, block.runs) for block in blocks)
-        most = SECONDS_TO_COMPILE / 60 + step * one.recipe.steps / 60
-        measured = measuring_seconds(config, one, model.machine.flops) / 60
-        longest, measuring = longest + most, measuring + measured
-        epoch = f"{step * config.steps_per_epoch:.2f}"
-        rows.append((one.name, f"{config.seeds}", epoch, f"{most:.1f}", f"{measured:.1f}"))
+        epoch = config.steps_per_epoch * sum(model.step_seconds(b.setup, b.runs) for b in blocks)
+        epochs = min(_usual_epochs(one), one.recipe.epochs)
+        minutes = (SECONDS_TO_COMPILE + epoch * epochs) / 60
+        longest += (SECONDS_TO_COMPILE + epoch * one.recipe.epochs) / 60
+        took = measuring_seconds(config, one, model.machine.flops) / 60 if measured else 0.0
+        usual, measuring = usual + minutes, measuring + took
+        memory = max(model.block_bytes(block.setup, block.size) for block in blocks) / 1e6
+        numbers = f"{epoch:.2f}", f"{epochs}", f"{minutes:.1f}", f"{took:.1f}", f"{memory:.0f}"
+        rows.append((one.name, f"{config.seeds}", *numbers))
     return (
-        f"{text_table(rows)}\n{len(conditions)} conditions: training {longest:.0f} minutes at "
-        f"most, since networks stop at their threshold, often at a tenth of that; measuring "
-        f"{measuring:.0f} minutes; on {model.devices}"
+        f"{text_table(rows)}\n{len(conditions)} conditions: training {usual:.0f} minutes if "
+        f"networks take as many epochs as those of earlier runs, {longest:.0f} at most; "
+        + (f"measuring {measuring:.0f} minutes; " if measured else "")
+        + f"on {model.devices}"
     )
+
+
+def _usual_epochs(condition: Condition) -> int:
+    """Epochs that networks of its task and rule took in earlier runs, or the most that they can."""
+    rule = "mup" if isinstance(condition.cell.parametrization, MuPAdam) else "standard"
+    return TASKS[condition.task.name].usual.get(rule, condition.recipe.epochs)
 
 
 def measuring_seconds(config: Config, condition: Condition, flops: float) -> float:

@@ -19,6 +19,8 @@ class StudyTask(NamedTuple):
     training: dict[str, Any]
     """Learning rate, batch, largest number of epochs, threshold, schedule; tau and `mup_rate` of
     networks under muP."""
+    usual: dict[str, int]
+    """Median epochs to the threshold in committed runs, by rule, for estimates of the time."""
 
 
 def _training(
@@ -50,6 +52,7 @@ TASKS = MappingProxyType(
             channels="bits",
             options={"bits": 3, "p": 0.3, "steps": 100},
             training=_training(1e-3, 256, 300, 0.001, tau=1.0),
+            usual={"standard": 15, "mup": 11},
         ),
         "delayed_discrimination": StudyTask(
             stream=1,
@@ -59,18 +62,21 @@ TASKS = MappingProxyType(
                 "auxiliary": False, "stretches": "both",
             },
             training=_training(1e-3, 256, 500, 0.01, schedule="cosine_restarts", tau=0.1),
+            usual={"standard": 19, "mup": 180},
         ),
         "sine_wave": StudyTask(
             stream=2,
             channels="channels",
             options={"channels": 1, "frequencies": 100, "highest": 30, "steps": 100},
             training=_training(5e-4, 32, 500, 0.05, tau=1.0),
+            usual={"standard": 31},
         ),
         "path_integration": StudyTask(
             stream=3,
             channels="dimensions",
             options={"dimensions": 2, "steps": 100},
             training=_training(1e-3, 64, 1000, 0.05, schedule="plateau", tau=0.1),
+            usual={"standard": 33},
         ),
     }
 )  # fmt: skip

@@ -1,0 +1,264 @@
+"""Fingerprints of networks: what each does without new input, and on trials that it never saw.
+
+Two kinds of search under one constant input, both from states that the network visits in its task:
+
+* fixed and slow points with their stability (`rnnjax.dynamics.fixed_points`);
+* runs of the network on its own. A run that ends moving is on a cycle (or still drifting): its
+  period is that of the largest line in the spectrum of its leading component, and runs whose
+  orbits have one center and size count as one cycle.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from einops import rearrange
+
+from rnnjax.arrays import random_key
+from rnnjax.cells import Cell
+from rnnjax.devices import fixed_draws, single_precision
+from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
+from rnnjax.population import Population
+from rnnjax.population.programs import draw_trials
+from rnnjax.typing import Array, Float, KeyLike, Params
+from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
+
+__all__ = ["FEATURES", "FingerprintOptions", "fingerprints"]
+
+_STREAM = 0xF17E  # number that is folded into `key`
+
+FEATURES: dict[str, str] = {
+    "stable": "stable fixed points",
+    "saddles": "unstable fixed points",
+    "slow": "slow points",
+    "memories": "sign patterns of the outputs at stable points",
+    "unstable_directions": "unstable directions at an unstable point, mean",
+    "memory": "slowest time constant at a stable point, steps, at most 1000",
+    "turning": "angle of its eigenvalue, radians, 0 to pi",
+    "point_dimension": "dimension of the stable and slow points",
+    "dimension": "dimension of the visited states",
+    "cycles": "distinct cycles",
+    "moving": "share of runs that end moving",
+    "period": "period of the largest cycle, steps",
+}
+"""Features of a network, and what they are. 0 where there is nothing to measure.
+
+A dimension is the participation ratio (sum of variances)^2 / sum of their squares."""
+
+_LINEAR = {"turning": np.pi / 2, "moving": 1.0}
+"""Features that are compared as they are, and the difference that counts as 1; of the others, which
+are counts, times and dimensions, a doubling does."""
+
+_LONGEST = 1000.0
+
+
+class FingerprintOptions(NamedTuple):
+    """Settings of `fingerprints`."""
+
+    trials: int = 32
+    """Trials from whose states the searches start."""
+    starts: int = 128
+    """Searches for points per network."""
+    steps: int = 200
+    """Largest number of steps of a search."""
+    slow: float = 1e-8
+    """Largest speed q of a slow point."""
+    runs: int = 32
+    """Runs without new input per network."""
+    settle: int = 1000
+    """Steps after which a run counts as settled, or as moving."""
+    watch: int = 256
+    """Steps over which what still moves is watched."""
+    still: float = 1e-6
+    """Largest mean square of a step, over that of the visited states, of a run that has settled."""
+    probes: int = 32
+    """Trials, stretched twofold, on which answers are compared."""
+    inputs: str = "median"
+    """The constant input: `median` over the task's trials and times, or `zero`."""
+
+    def checked(self) -> "FingerprintOptions":
+        """The options themselves; raises `ValueError` for a number out of range."""
+        for name in ("trials", "starts", "steps", "runs", "settle", "watch", "probes"):
+            positive_integer(name, getattr(self, name))
+        for name in ("slow", "still"):
+            finite_positive(name, getattr(self, name))
+        one_of("inputs", self.inputs, ("median", "zero"))
+        return self
+
+
+@fixed_draws()
+def fingerprints(
+    population: Population, key: KeyLike, options: FingerprintOptions | None = None
+) -> xr.Dataset:
+    """What the networks of a population do without new input, and their answers out of range.
+
+    Args:
+        population: networks of one condition, such as `population.converged`.
+        key: draws trials and starts; use one for all conditions of a task.
+        options: sizes and tolerances.
+
+    Returns:
+        A dataset over `seed` with the features in `FEATURES`; `unfinished`, the share of searches
+        that ended above `slow`; and `answers`, the outputs at the ends of `probes` trials of the
+        task stretched twofold (of the task itself where it has no stretched variant), [seed, probe,
+        output].
+
+    Raises:
+        ValueError: options out of range, or trials that do not fit into memory.
+    """
+    instance_of("population", population, Population)
+    options = (options or FingerprintOptions()).checked()
+    stream = jax.random.fold_in(random_key("key", key), _STREAM)
+    drawn, chosen, probing = jax.random.split(stream, 3)
+    with single_precision():
+        trial = draw_trials(population.task, drawn, options.trials)
+    inputs = np.asarray(trial.inputs)
+    given = np.median(inputs, axis=(0, 1)) if options.inputs == "median" else inputs[0, 0] * 0
+    cell, params = population.cell, population.params
+    visited = visited_states(cell, params, inputs, count=options.starts, key=chosen)
+    points = fixed_points(
+        cell, params, visited, inputs=given, steps=options.steps, slow=options.slow
+    )
+    orbits = _watch(cell, params, visited[:, : options.runs], given, options)
+    rows = [
+        {**_of_points(one, states, population, row), **_of_orbits(orbit, states, options),
+         "dimension": _dimension(states)}
+        for row, (one, states, orbit) in enumerate(zip(points, visited, orbits, strict=True))
+    ]  # fmt: skip
+    found = xr.Dataset(
+        {name: ("seed", np.array([row[name] for row in rows], float)) for name in rows[0]},
+        {"seed": population.seeds},
+    )
+    try:
+        task = population.task.stretched(2)
+    except ValueError:
+        task = population.task
+    outputs = population.outputs(probing, options.probes, task=task)[:, :, -1]
+    found["answers"] = (("seed", "probe", "output"), outputs)
+    found.attrs["decision"] = population.task.decision
+    return found
+
+
+@functools.partial(jax.jit, static_argnames=("cell", "settle", "watch"))
+def _run(cell: Cell, params: Params, states: Array, given: Array, settle: int, watch: int) -> Array:
+    """States [S, M, watch, N] after `settle` steps under a constant input."""
+
+    def one(params: Params, state: Array) -> Array:
+        drive = cell.drive(params, given[None])[0]
+
+        def step(state, _):
+            state = cell.step(params, state, drive)
+            return state, state
+
+        state = jax.lax.fori_loop(0, settle, lambda _, s: cell.step(params, s, drive), state)
+        return jax.lax.scan(step, state, None, length=watch)[1]
+
+    return jax.vmap(jax.vmap(one, (None, 0)))(params, states)
+
+
+def _watch(
+    cell: Cell,
+    params: Params,
+    states: np.ndarray,
+    given: np.ndarray,
+    options: FingerprintOptions,
+) -> Float[np.ndarray, "S M T N"]:
+    """Ends of the runs without new input."""
+    single = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
+    start, drive = jnp.asarray(states, jnp.float32), jnp.asarray(given, jnp.float32)
+    return np.asarray(_run(cell, single, start, drive, options.settle, options.watch))
+
+
+def _dimension(states: np.ndarray) -> float:
+    """Participation ratio of samples [M, N]; 0 of fewer than two, or of copies of one."""
+    if len(states) < 2:
+        return 0.0
+    power = np.linalg.svd(states - states.mean(0), compute_uv=False) ** 2
+    total = power.sum()
+    scale = np.mean(np.sum(states**2, -1)) * len(states)
+    return float(total**2 / (power**2).sum()) if total > 1e-12 * scale else 0.0
+
+
+def _of_points(
+    found: FixedPoints, visited: np.ndarray, population: Population, row: int
+) -> dict[str, float]:
+    """Features of the fixed and slow points."""
+    saddles = found.fixed & ~found.stable
+    slowest = found.eigenvalues[found.stable][:, :1]
+    leading = slowest[np.argmax(np.abs(slowest[:, 0]))][0] if len(slowest) else 0.0
+    growing = (np.abs(found.eigenvalues[saddles]) >= 1).sum(-1)
+    params = {name: leaf[row] for name, leaf in population.params.items()}
+    answers = [
+        population.cell.readout(params, state, population.output_scale)
+        for state in found.points[found.stable].astype(np.float32)
+    ]
+    kept = found.points[found.stable | ~found.fixed]
+    return {
+        "stable": found.stable.sum(),
+        "saddles": saddles.sum(),
+        "slow": (~found.fixed).sum(),
+        "memories": len({tuple((np.asarray(answer) > 0).tolist()) for answer in answers}),
+        "unstable_directions": growing.mean() if len(growing) else 0.0,
+        "memory": _time_constant(abs(leading)),
+        "turning": abs(np.angle(leading)),
+        "point_dimension": _dimension(kept),
+        "unfinished": 1 - found.starts.sum() / len(visited),
+    }
+
+
+def _time_constant(modulus: float) -> float:
+    """Steps in which a deviation decays by a factor of e."""
+    return 0.0 if modulus <= 0 else min(-1 / np.log(min(modulus, 1 - 1e-9)), _LONGEST)
+
+
+class _Cycle(NamedTuple):
+    center: np.ndarray  # [N]
+    size: float
+    period: float
+
+
+def _of_orbits(
+    orbits: np.ndarray, visited: np.ndarray, options: FingerprintOptions
+) -> dict[str, float]:
+    """Features of the runs [M, T, N] of one network."""
+    spread = visited - visited.mean(0)
+    scale = np.mean(np.sum(spread**2, -1)) or 1.0
+    speeds = np.mean(np.sum(np.diff(orbits, axis=1) ** 2, -1), -1) / scale
+    moving = np.flatnonzero(speeds > options.still)
+    cycles: list[_Cycle] = []
+    for orbit in orbits[moving]:
+        center = orbit.mean(0)
+        size = float(np.sqrt(np.mean(np.sum((orbit - center) ** 2, -1))))
+        near = 0.1 * max(size, 0.1 * np.sqrt(scale))
+        if all(
+            np.linalg.norm(center - one.center) > near or abs(size - one.size) > near
+            for one in cycles
+        ):
+            cycles.append(_Cycle(center, size, _period(orbit - center)))
+    largest = max(cycles, key=lambda one: one.size, default=None)
+    return {
+        "cycles": len(cycles),
+        "moving": len(moving) / len(orbits),
+        "period": largest.period if largest else 0.0,
+    }
+
+
+def _period(orbit: np.ndarray) -> float:
+    """Steps of a period of a centered orbit [T, N], from the spectrum of its leading component."""
+    leading = orbit @ np.linalg.svd(orbit, full_matrices=False)[2][0]
+    power = np.abs(np.fft.rfft(leading * np.hanning(len(leading)), 8 * len(leading))) ** 2
+    frequencies = np.fft.rfftfreq(8 * len(leading))
+    power[frequencies < 1.5 / len(leading)] = 0  # slower than the time that was watched
+    return float(1 / frequencies[np.argmax(power)]) if power.any() else 0.0
+
+
+def feature_matrix(found: xr.Dataset) -> Float[np.ndarray, "S F"]:
+    """Features of all networks on scales on which a difference of 1 is large: log2(1 + value)."""
+    columns = []
+    for name in FEATURES:
+        values = found[name].values.astype(float)
+        columns.append(values / _LINEAR[name] if name in _LINEAR else np.log2(1 + values))
+    return rearrange(columns, "f s -> s f")

@@ -1,0 +1,347 @@
+"""Kinds of solutions: networks that solve a task alike, how many, and what moves their shares.
+
+Networks are compared by their fingerprints (`fingerprints`): the mean over features of their
+difference, where a doubling of a count, a time or a dimension counts as 1 and more does not count
+more, and, as one more feature, the share of answers on stretched trials that differ. Average
+linkage on these distances gives the candidates for K kinds. Of those for which
+
+* every kind has at least two networks and is stable: in resamples of networks it is found again,
+  with a mean Jaccard similarity of at least 0.75 (Hennig 2007);
+* kinds are apart: the mean silhouette is at least 0.5 (Kaufman and Rousseeuw 1990);
+* kinds differ: the mean distance between any two is at least that of one feature that differs,
+
+the one with the largest silhouette is taken. If there is none, all networks are of one kind.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+from einops import rearrange
+
+from rnnjax.analysis.fingerprints import (
+    FEATURES,
+    FingerprintOptions,
+    feature_matrix,
+    fingerprints,
+)
+from rnnjax.arrays import array, random_key, symmetric
+from rnnjax.population import Population
+from rnnjax.typing import Float, Int, KeyLike
+from rnnjax.validate import fraction, instance_of, positive_integer
+
+__all__ = [
+    "KindOptions",
+    "Moved",
+    "compare_fingerprints",
+    "find_kinds",
+    "shares_moved",
+    "solutions",
+]
+
+
+class KindOptions(NamedTuple):
+    """Settings of `find_kinds`."""
+
+    most: int = 8
+    """Largest number of kinds."""
+    stability: float = 0.75
+    """Least mean Jaccard similarity of a kind over resamples."""
+    separation: float = 0.5
+    """Least mean silhouette."""
+    apart: float = 0.0
+    """Least mean distance between two kinds; `solutions` takes at least that of one feature."""
+    resamples: int = 100
+    """Resamples of networks."""
+
+    def checked(self) -> "KindOptions":
+        """The options themselves; raises `ValueError` for a number out of range."""
+        positive_integer("most", self.most)
+        positive_integer("resamples", self.resamples)
+        fraction("stability", self.stability)
+        fraction("separation", self.separation)
+        fraction("apart", self.apart)
+        return self
+
+
+class Moved(NamedTuple):
+    """Whether levels of a factor differ in the shares of their kinds."""
+
+    p: float
+    """Of a permutation test of chi squared; NaN for one kind or one level."""
+    association: float
+    """Cramer's V, from 0 to 1."""
+
+
+def compare_fingerprints(found: xr.Dataset) -> Float[np.ndarray, "S S"]:
+    """Distances of networks by their fingerprints, from 0 to 1 (module text).
+
+    Args:
+        found: the dataset of `fingerprints`, also of several conditions along `seed`.
+
+    Raises:
+        ValueError: a missing feature, or NaN.
+    """
+    missing = [name for name in (*FEATURES, "answers") if name not in found]
+    if missing:
+        raise ValueError(f"found: expected the features of fingerprints, got no {missing[0]!r}")
+    features = feature_matrix(found)
+    answers = found["answers"].values
+    if not (np.isfinite(features).all() and np.isfinite(answers).all()):
+        raise ValueError("found: expected finite features and answers, got NaN or infinity")
+    apart = np.minimum(np.abs(features[:, None] - features[None]), 1).sum(-1)
+    choices = _choices(answers, found.attrs.get("decision", "sign"))
+    differ = (choices[:, None] != choices[None]).mean(-1)
+    return (apart + differ) / (features.shape[1] + 1)
+
+
+def _choices(answers: np.ndarray, decision: str) -> Int[np.ndarray, "S P"]:
+    """Answers [S, P, O] read as choices."""
+    if decision == "argmax":
+        return answers.argmax(-1)
+    return rearrange((answers > 0).astype(int), "s p o -> s (p o)")
+
+
+def find_kinds(
+    distances: Float[np.ndarray, "S S"], key: KeyLike, options: KindOptions | None = None
+) -> tuple[Int[np.ndarray, " S"], Float[np.ndarray, " K"], float]:
+    """Kinds of networks, numbered from 0 by falling size; their stability; the mean silhouette.
+
+    Args:
+        distances: symmetric distances of networks.
+        key: draws the resamples.
+        options: criteria (module text).
+
+    Raises:
+        ValueError: not a square symmetric matrix, NaN, or options out of range.
+    """
+    options = (options or KindOptions()).checked()
+    distances = symmetric("distances", array("distances", distances, "S S", least=1))
+    count = len(distances)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(random_key("key", key))))
+    best = np.zeros(count, int), np.ones(1), np.nan
+    for kinds in range(2, min(options.most, count - 1) + 1):
+        labels = _cut(distances, kinds)
+        if np.bincount(labels, minlength=kinds).min() < 2:
+            continue
+        separation = _silhouette(distances, labels)
+        if separation < options.separation or separation <= best[2]:
+            continue
+        if _between(distances, labels).min() < options.apart:
+            continue
+        stability = _stability(distances, labels, kinds, rng, options.resamples)
+        if stability.min() >= options.stability:
+            best = labels, stability, separation
+    return _ordered(*best)
+
+
+def _ordered(
+    labels: np.ndarray, stability: np.ndarray, separation: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The kinds numbered by falling size."""
+    sizes = np.bincount(labels, minlength=len(stability))
+    order = np.argsort(-sizes, kind="stable")
+    return np.argsort(order)[labels], stability[order], separation
+
+
+def _cut(distances: np.ndarray, kinds: int) -> np.ndarray:
+    """Labels 0 .. kinds - 1 of average linkage."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
+    condensed = squareform(distances, checks=False)
+    return fcluster(linkage(condensed, "average"), kinds, "maxclust") - 1
+
+
+def _between(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Mean distances between all pairs of kinds."""
+    kinds = [labels == kind for kind in range(labels.max() + 1)]
+    return np.array([
+        distances[np.ix_(one, other)].mean()
+        for place, one in enumerate(kinds) for other in kinds[:place]
+    ])  # fmt: skip
+
+
+def _silhouette(distances: np.ndarray, labels: np.ndarray) -> float:
+    """Mean of (b - a) / max(a, b); 0 for a network alone in its kind."""
+    values = np.zeros(len(labels))
+    means = np.stack([distances[:, labels == kind].sum(1) for kind in range(labels.max() + 1)], 1)
+    sizes = np.bincount(labels)
+    for row, own in enumerate(labels):
+        if sizes[own] == 1:
+            continue
+        within = means[row, own] / (sizes[own] - 1)
+        other = np.delete(means[row] / sizes, own).min()
+        values[row] = (other - within) / max(other, within, 1e-30)
+    return float(values.mean())
+
+
+def _stability(
+    distances: np.ndarray, labels: np.ndarray, kinds: int, rng: np.random.Generator, resamples: int
+) -> np.ndarray:
+    """Mean over resamples of the Jaccard similarity of each kind and the nearest one found there.
+
+    Networks are drawn with replacement and counted once; a kind that was not drawn is left out.
+    """
+    total, drawn_times = np.zeros(kinds), np.zeros(kinds)
+    for _ in range(resamples):
+        drawn = np.unique(rng.integers(len(labels), size=len(labels)))
+        there = labels[drawn]
+        wanted = min(kinds, len(drawn))
+        again = _cut(distances[np.ix_(drawn, drawn)], wanted) if len(drawn) > 1 else there * 0
+        for kind in set(there.tolist()):
+            own = there == kind
+            shared = [(own & (again == c)).sum() / (own | (again == c)).sum() for c in set(again)]
+            total[kind] += max(shared)
+            drawn_times[kind] += 1
+    return total / np.maximum(drawn_times, 1)
+
+
+def shares_moved(
+    kinds: Int[np.ndarray, " S"],
+    levels: np.ndarray,
+    seeds: np.ndarray,
+    key: KeyLike,
+    *,
+    permutations: int = 2000,
+) -> Moved:
+    """Whether the shares of kinds differ between levels of a factor.
+
+    Chi squared of the table of kinds and levels, against tables in which the levels are exchanged
+    among the networks of one seed, which begin alike; among all where no seed has several levels.
+
+    Args:
+        kinds: kind of every network.
+        levels: its level.
+        seeds: its seed.
+        key: draws the permutations.
+        permutations: their number.
+
+    Raises:
+        ValueError: different lengths, or no permutations.
+    """
+    kinds, levels, seeds = (np.asarray(x) for x in (kinds, levels, seeds))
+    if not kinds.shape == levels.shape == seeds.shape:
+        raise ValueError(
+            f"levels: expected one per network, {kinds.shape}, got {levels.shape} and seeds "
+            f"{seeds.shape}"
+        )
+    positive_integer("permutations", permutations)
+    rows, columns = (np.unique(x, return_inverse=True)[1] for x in (kinds, levels))
+    if rows.max() == 0 or columns.max() == 0:
+        return Moved(np.nan, np.nan)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(random_key("key", key))))
+    groups = [np.flatnonzero(seeds == seed) for seed in np.unique(seeds)]
+    if max(map(len, groups)) == 1:
+        groups = [np.arange(len(seeds))]
+    value, larger = _chi_squared(rows, columns), 0
+    for _ in range(permutations):
+        exchanged = columns.copy()
+        for group in groups:
+            exchanged[group] = columns[rng.permutation(group)]
+        larger += _chi_squared(rows, exchanged) >= value * (1 - 1e-12)
+    smaller = min(rows.max(), columns.max())
+    return Moved((1 + larger) / (1 + permutations), float(np.sqrt(value / len(rows) / smaller)))
+
+
+def _chi_squared(rows: np.ndarray, columns: np.ndarray) -> float:
+    table = np.zeros((rows.max() + 1, columns.max() + 1))
+    np.add.at(table, (rows, columns), 1)
+    expected = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
+    return float(((table - expected) ** 2 / expected).sum())
+
+
+def solutions(
+    populations: Population | Mapping[str, Population] | Mapping[str, xr.Dataset],
+    key: KeyLike,
+    *,
+    fingerprint: FingerprintOptions | None = None,
+    kinds: KindOptions | None = None,
+) -> xr.Dataset:
+    """Which kinds of solutions networks found, how often, and whether a factor moves their shares.
+
+    Args:
+        populations: networks of one task, or several levels of a factor by name; also the
+            `fingerprints` of each level, if they are known.
+        key: draws trials, starts, resamples and permutations.
+        fingerprint: how single networks are examined.
+        kinds: when networks count as different kinds.
+
+    Returns:
+        A dataset over `network` (with `level` and `seed`): the fingerprints, `kind`, and
+        `representative`, true for the network of each kind with the smallest mean distance to the
+        others; `distance` over `network` and `other`; over `solution` (the kinds) `stability`,
+        `share` of all networks with Wilson's 95% interval (`share_low`, `share_high`) and, over
+        `levels` too, `count`. Attributes: `separation`, the mean silhouette (NaN for one kind),
+        and `p` and `association` of the test whether shares differ between levels
+        (`shares_moved`).
+
+    Raises:
+        ValueError: no networks, or fingerprints of other probes.
+    """
+    found = _joined(populations, key, fingerprint)
+    distances = compare_fingerprints(found)
+    stream = jax.random.fold_in(random_key("key", key), 1)
+    criteria = kinds or KindOptions()
+    least = max(criteria.apart, 1 / (len(FEATURES) + 1))
+    labels, stability, separation = find_kinds(distances, stream, criteria._replace(apart=least))
+    levels, seeds = found["level"].values, found["seed"].values
+    moved = shares_moved(labels, levels, seeds, jax.random.fold_in(stream, 1))
+    names = list(dict.fromkeys(levels.tolist()))
+    counts = np.array(
+        [[((labels == k) & (levels == n)).sum() for n in names] for k in range(len(stability))]
+    )
+    share, low, high = _wilson(counts.sum(1), len(labels))
+    return found.assign(
+        kind=("network", labels),
+        representative=("network", _medoids(distances, labels)),
+        distance=(("network", "other"), distances),
+        stability=("solution", stability),
+        share=("solution", share),
+        share_low=("solution", low),
+        share_high=("solution", high),
+        count=(("solution", "levels"), counts),
+    ).assign_coords(levels=names).assign_attrs(
+        separation=separation, p=moved.p, association=moved.association
+    )  # fmt: skip
+
+
+def _joined(
+    populations: Population | Mapping[str, Population] | Mapping[str, xr.Dataset],
+    key: KeyLike,
+    options: FingerprintOptions | None,
+) -> xr.Dataset:
+    """Fingerprints of all levels along `network`."""
+    named = {"all": populations} if isinstance(populations, Population) else dict(populations)
+    if not named:
+        raise ValueError("populations: expected at least one, got none")
+    parts = []
+    for name, one in named.items():
+        if not isinstance(one, xr.Dataset):
+            one = fingerprints(instance_of("populations", one, Population), key, options)
+        parts.append(one.assign_coords(level=("seed", np.full(one.sizes["seed"], name, object))))
+    shapes = {part["answers"].shape[1:] for part in parts}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"populations: expected levels of one task with the same probes, got answers {shapes}"
+        )
+    return xr.concat(parts, "seed", combine_attrs="drop_conflicts").rename_dims(seed="network")
+
+
+def _medoids(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether each network is the one of its kind that is nearest to the others of it."""
+    chosen = np.zeros(len(labels), bool)
+    for kind in range(labels.max() + 1):
+        rows = np.flatnonzero(labels == kind)
+        chosen[rows[distances[np.ix_(rows, rows)].mean(1).argmin()]] = True
+    return chosen
+
+
+def _wilson(counts: np.ndarray, total: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shares with Wilson's 95% interval."""
+    from scipy.stats import binomtest
+
+    ends = [binomtest(int(n), total).proportion_ci(method="wilson") for n in counts]
+    return counts / total, np.array([e.low for e in ends]), np.array([e.high for e in ends])

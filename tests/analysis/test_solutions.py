@@ -1,0 +1,226 @@
+"""Kinds of solutions: networks built to be of known kinds, and planted distances."""
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+import tiny
+from rnnjax import Population, Status, cells, tasks
+from rnnjax.analysis import (
+    FEATURES,
+    FingerprintOptions,
+    KindOptions,
+    compare_fingerprints,
+    find_kinds,
+    fingerprints,
+    shares_moved,
+    solutions,
+)
+from rnnjax.training import Hyper, Recipe, Setup
+
+N = 6
+TASK = tasks.flip_flop(2, 0.3, 12)
+CELL = cells.fitted(cells.rate(N, alpha=0.5), TASK)
+KEY = jax.random.key(2)
+OPTIONS = FingerprintOptions(starts=48, runs=12, settle=300, watch=128, probes=16)
+
+
+def built(recurrent, reads):
+    """A network of the task: pulses drive the first units, which the outputs read."""
+    weights = {name: np.zeros(leaf.shape, "f4") for name, leaf in CELL.leaves().items()}
+    weights["recurrent"] = np.asarray(recurrent, "f4")
+    for name, units in (("input", range(2)), ("readout", reads)):
+        matrix = weights[name]
+        for channel, unit in enumerate(units):
+            place = (unit, channel) if matrix.shape == (N, 2) else (channel, unit)
+            matrix[place] = 4.0
+    return weights
+
+
+def bistable(*units, gain=2.0):
+    """Units that each keep a sign; the others forget."""
+    return gain * np.diag([1.0 if unit in units else 0.0 for unit in range(N)])
+
+
+def turning(angle, gain=1.5):
+    """Two units on a cycle, driven by the first input."""
+    matrix = np.zeros((N, N))
+    matrix[:2, :2] = gain * np.array(
+        [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    )
+    return matrix
+
+
+def population(networks, seeds=None):
+    params = {name: np.stack([one[name] for one in networks]) for name in networks[0]}
+    seeds = np.arange(len(networks)) if seeds is None else np.asarray(seeds)
+    results = xr.Dataset(
+        {"status": ("seed", [int(Status.CONVERGED)] * len(seeds))}, {"seed": seeds}
+    )
+    setup = Setup(TASK, CELL, Recipe.until(0.1, steps_per_epoch=5), tiny.TRIALS)
+    return Population(setup, Hyper(0.01, seeds, 1.0), params, params, results)
+
+
+def noisy(network, rng):
+    weights = {name: value.copy() for name, value in network.items()}
+    weights["recurrent"] += 0.02 * rng.normal(size=(N, N)).astype("f4")
+    return weights
+
+
+@pytest.mark.slow
+def test_fingerprints_of_networks_with_known_dynamics():
+    found = fingerprints(
+        population([
+            built(bistable(0, 1), (0, 1)),  # 2 x 2 stable points, the outputs tell all of them
+            built(bistable(0), (0, 1)),  # 2 stable points
+            built(bistable(0, 1, gain=0.5), (0, 1)),  # forgets
+            built(turning(0.8), (0, 1)),  # a cycle
+        ]), KEY, OPTIONS,
+    )  # fmt: skip
+    assert found["stable"].values.tolist() == [4, 2, 1, 0]
+    assert found["memories"].values.tolist()[:2] == [4, 2]
+    assert found["cycles"].values.tolist() == [0, 0, 0, 1]
+    assert found["moving"].values.tolist() == [0, 0, 0, 1]
+    # Near 0, x' = (1 - alpha + alpha gain) x = 3 x / 4.
+    assert found["memory"].values[2] == pytest.approx(-1 / np.log(0.75), rel=1e-5)
+    assert found["period"].values[3] == pytest.approx(_measured_period(), rel=0.05)
+    assert found["answers"].shape == (4, 16, 2)
+    assert (found["unfinished"] >= 0).all() and (found["unfinished"] <= 1).all()
+
+
+def _measured_period():
+    """Steps of a turn, by the mean advance of the angle in a plain loop."""
+    matrix, state, angles = turning(0.8)[:2, :2], np.array([0.5, 0.0]), []
+    for _ in range(3000):
+        state = 0.5 * state + 0.5 * np.tanh(matrix @ state)
+        angles.append(np.arctan2(state[1], state[0]))
+    advance = np.unwrap(angles)[1000:]
+    return 2 * np.pi * (len(advance) - 1) / abs(advance[-1] - advance[0])
+
+
+@pytest.mark.slow
+def test_planted_kinds_are_found_with_their_shares_and_a_factor_that_moves_them():
+    rng = np.random.default_rng(0)
+    kinds = {
+        "all": built(bistable(0, 1), (0, 1)),
+        "half": built(bistable(0), (0, 1)),
+        "cycle": built(turning(0.8), (0, 1)),
+    }
+
+    def level(*counts):
+        return population(
+            [
+                noisy(kinds[name], rng)
+                for name, n in zip(kinds, counts, strict=True)
+                for _ in range(n)
+            ]
+        )
+
+    found = solutions(
+        {"lazy": level(8, 2, 2), "rich": level(2, 2, 8)}, KEY, fingerprint=OPTIONS
+    )  # fmt: skip
+    assert found.sizes["solution"] == 3
+    planted = np.tile(np.repeat([0, 1, 2], 4), 2)
+    planted[:12], planted[12:] = np.repeat([0, 1, 2], (8, 2, 2)), np.repeat([0, 1, 2], (2, 2, 8))
+    labels = found["kind"].values
+    assert len({(a, b) for a, b in zip(planted, labels, strict=True)}) == 3
+    assert sorted(found["share"].values) == pytest.approx([4 / 24, 10 / 24, 10 / 24])
+    assert (found["share_low"] < found["share"]).all() and (
+        found["share"] < found["share_high"]
+    ).all()
+    assert found["representative"].values.sum() == 3
+    assert found.attrs["p"] < 0.05 and found.attrs["association"] > 0.4
+    assert (found["stability"] >= 0.75).all()
+
+
+def blobs(rng, centers, count, spread):
+    points = np.concatenate([c + spread * rng.normal(size=(count, len(c))) for c in centers])
+    return np.linalg.norm(points[:, None] - points[None], axis=-1)
+
+
+@pytest.mark.parametrize("planted", [1, 2, 4])
+def test_as_many_kinds_as_were_planted(planted):
+    found = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        centers = 10 * np.eye(8)[:planted]
+        labels, stability, separation = find_kinds(blobs(rng, centers, 12, 1.0), seed)
+        found.append(len(stability))
+        assert labels.max() + 1 == len(stability)
+        assert np.isnan(separation) == (len(stability) == 1)
+    assert found == [planted] * 10
+
+
+def test_kinds_must_differ_by_as_much_as_is_wanted():
+    close = blobs(np.random.default_rng(0), 0.01 * np.eye(8)[:2], 12, 0.001)
+    assert len(find_kinds(close, 0)[1]) == 2
+    assert len(find_kinds(close, 0, KindOptions(apart=0.05))[1]) == 1
+
+
+def test_kinds_are_numbered_by_falling_size():
+    rng = np.random.default_rng(1)
+    points = np.concatenate([rng.normal(size=(3, 2)), 50 + rng.normal(size=(9, 2))])
+    labels, _, _ = find_kinds(np.linalg.norm(points[:, None] - points[None], axis=-1), 0)
+    assert labels.tolist() == [1] * 3 + [0] * 9
+
+
+def test_shares_that_do_not_move_give_uniform_p_values():
+    rng, p = np.random.default_rng(2), []
+    levels, seeds = np.repeat([0, 1, 2], 12), np.tile(np.arange(12), 3)
+    for draw in range(200):
+        # Networks of one seed tend to be of one kind at all levels.
+        own = np.tile(rng.integers(0, 3, 12), 3)
+        kinds = np.where(rng.random(36) < 0.5, own, rng.integers(0, 3, 36))
+        p.append(shares_moved(kinds, levels, seeds, draw, permutations=99).p)
+    assert 0.01 <= np.mean(np.array(p) <= 0.05) <= 0.09
+    assert 0.4 <= np.mean(p) <= 0.6
+
+
+def test_shares_that_move_are_found_and_one_kind_has_no_test():
+    levels, seeds = np.repeat(["a", "b"], 10), np.tile(np.arange(10), 2)
+    moved = shares_moved(np.repeat([0, 1], 10), levels, seeds, 0)
+    assert moved.p < 0.01 and moved.association == pytest.approx(1.0)
+    alone = shares_moved(np.zeros(20, int), levels, seeds, 0)
+    assert np.isnan(alone.p) and np.isnan(alone.association)
+
+
+@pytest.mark.slow
+def test_networks_that_differ_in_no_feature_are_of_one_kind():
+    rng = np.random.default_rng(3)
+    alike = population([noisy(built(bistable(0, 1), (0, 1)), rng) for _ in range(8)])
+    found = solutions(alike, KEY, fingerprint=OPTIONS)
+    assert found.sizes["solution"] == 1
+    assert np.isnan(found.attrs["separation"]) and np.isnan(found.attrs["p"])
+
+
+def made(count, **features):
+    values = {name: ("seed", np.ones(count)) for name in FEATURES}
+    values |= {name: ("seed", np.asarray(value, float)) for name, value in features.items()}
+    values["answers"] = (("seed", "probe", "output"), np.ones((count, 4, 1)))
+    return xr.Dataset(values, {"seed": np.arange(count)}, {"decision": "sign"})
+
+
+def test_distances_count_doublings_up_to_one():
+    found = made(3, stable=[1, 3, 15], moving=[0, 0.5, 0])
+    distances = compare_fingerprints(found) * (len(FEATURES) + 1)
+    np.testing.assert_allclose(distances, [[0, 1.5, 1], [1.5, 0, 1.5], [1, 1.5, 0]])
+    found["answers"][1, :2] = -1
+    assert compare_fingerprints(found)[0, 1] * (len(FEATURES) + 1) == pytest.approx(2.0)
+
+
+def test_errors_name_what_is_wrong():
+    with pytest.raises(ValueError, match="^found: .*no 'stable'"):
+        compare_fingerprints(made(2).drop_vars("stable"))
+    with pytest.raises(ValueError, match="^found: expected finite"):
+        compare_fingerprints(made(2, stable=[1, np.nan]))
+    with pytest.raises(ValueError, match="^distances: "):
+        find_kinds(np.array([[0.0, 1.0], [2.0, 0.0]]), 0)
+    with pytest.raises(ValueError, match="^most: "):
+        find_kinds(np.zeros((3, 3)), 0, KindOptions(most=0))
+    with pytest.raises(ValueError, match="^levels: "):
+        shares_moved(np.zeros(3, int), np.zeros(2), np.zeros(3), 0)
+    with pytest.raises(ValueError, match="^populations: expected at least one"):
+        solutions({}, 0)
+    with pytest.raises(ValueError, match="^inputs: "):
+        FingerprintOptions(inputs="mean").checked()

@@ -1,0 +1,50 @@
+"""The study of kinds of solutions as users run it."""
+
+import pytest
+
+from commands import call, refused, reports_again, settings, study
+from rnnjax.studies.degeneracy import solutions
+from rnnjax.studies.workdir import read_index
+
+
+@pytest.mark.parametrize(("preset", "tasks", "levels"), [("laptop", 2, 3), ("paper", 4, 4)])
+def test_every_task_is_compared_at_every_gamma(preset, tasks, levels):
+    config = settings("solutions", preset)
+    found = solutions.factors(config)
+    assert [len(factor.conditions) for factor in found] == [levels] * tasks
+    assert all(dict(c.settings)["gamma"] for factor in found for c in factor.conditions)
+
+
+@pytest.mark.slow
+def test_networks_are_trained_examined_and_reported_once(tmp_path, capsys):
+    workdir = tmp_path / "run"
+    command = ("solutions", "--config=smoke", f"--workdir={workdir}")
+    assert call(*command) == 0
+    assert read_index(workdir)["study"] == "solutions"
+    measures = {file: file.read_bytes() for file in (workdir / "measures").iterdir()}
+    assert len(measures) == 2 * 2  # each with its digest
+    page = (workdir / "report.md").read_text()
+    assert "rnnjax run solutions --config=smoke" in page
+    assert " nan" not in page.lower()
+    assert {file.stem for file in (workdir / "figures").glob("*.png")} == {"kind_shares", "gallery"}
+    capsys.readouterr()
+    assert call(*command) == 0
+    assert "Examining" not in capsys.readouterr().out
+    assert measures == {file: file.read_bytes() for file in (workdir / "measures").iterdir()}
+    assert reports_again(workdir)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--config.gammas=4.0,1.0"], ["gammas", "rise"]),
+        (["--config.fingerprint.settle=0"], ["settle", "at least 1"]),
+        (["--config.kinds.stability=2.0"], ["stability", "1"]),
+        (["--config.fingerprint.inputs=mean"], ["inputs", "median"]),
+        (["--executor=local:1"], ["executor", "solutions"]),
+    ],
+)
+def test_bad_input_is_one_line_and_touches_nothing(flags, words, tmp_path, capsys):
+    error = refused("solutions", flags, tmp_path / "new", capsys)
+    assert all(word in error for word in words)
+    assert callable(study("solutions").run)
