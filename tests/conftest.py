@@ -13,6 +13,8 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # bitwise claims are made for the CPU
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # freed memory is used again sooner
+# Threads of BLAS wait for each other longer than they compute on matrices as small as ours.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import jax
 import jaxtyping
@@ -22,18 +24,20 @@ import shapes
 
 shapes.skip_others()
 os.fsync = lambda _: None  # no test cuts the power, and disks take long to write
+gc.freeze()  # what is imported stays
+gc.set_threshold(100_000, 50, 100)  # traces make many objects, and few cycles
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 EXACT = (
-    "test_notebooks", "test_kill", "test_engine", "test_compilation", "test_precision",
-    "test_old_stores", "test_results_store",
+    "test_docs", "test_kill", "test_notebooks", "test_degeneracy", "test_engine",
+    "test_compilation", "test_precision", "test_old_stores", "test_results_store",
 )  # fmt: skip
 """Files whose programs are those of users, to the last bit; the others compile faster ones."""
 
 LONG = (
-    "test_docs", "test_epochs", "test_degeneracy_studies", "test_width_studies",
+    "test_epochs", "test_degeneracy_studies", "test_width_studies",
     "test_population_studies", "test_lr_collapse", "test_coordinate_check", "test_programs",
     "test_recovery", "test_growth", "test_extending", "test_ahead", "test_weights", "test_dsa",
     "test_population",

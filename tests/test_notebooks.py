@@ -23,9 +23,7 @@ def kinds(notebook):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the Jupyter machinery
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_notebook_runs(path, tmp_path, monkeypatch):
-    if path.stem == "degeneracy":  # compiles for longer than it trains
-        monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+def test_notebook_runs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     committed = kinds(notebook)
     resources = {"metadata": {"path": str(tmp_path)}}

@@ -19,7 +19,7 @@ _STREAM = 0x2E57  # number that is folded into `key`
 
 
 class Attractors(NamedTuple):
-    """Fixed and slow points of the networks of a population under zero input."""
+    """Fixed and slow points of the networks of a population under a constant input."""
 
     seeds: Int[np.ndarray, " S"]
     found: list[FixedPoints]
@@ -49,9 +49,11 @@ def find_attractors(
     trials: int = 64,
     starts: int = 256,
     steps: int = 200,
+    inputs: object | None = None,
+    ends: Float[np.ndarray, "S E N"] | None = None,
     **options: float,
 ) -> Attractors:
-    """Finds fixed and slow points of every network of a population under zero input.
+    """Finds fixed and slow points of every network of a population under a constant input.
 
     Args:
         population: trained networks.
@@ -59,6 +61,8 @@ def find_attractors(
         trials: trials from whose states the searches start.
         starts: searches per network.
         steps: largest number of steps of a search.
+        inputs: the constant input, [I]; zeros by default.
+        ends: further states from which searches start, such as those in which runs end.
         options: `tolerance`, `slow` and `radius` of `rnnjax.dynamics.fixed_points`.
 
     Raises:
@@ -70,10 +74,10 @@ def find_attractors(
     drawn, chosen = jax.random.split(stream)
     with single_precision():
         trial = draw_trials(population.task, drawn, positive_integer("trials", trials))
-    inputs = np.asarray(trial.inputs)
     cell, params = population.cell, population.params
-    visited = visited_states(cell, params, inputs, count=starts, key=chosen)
-    found = fixed_points(cell, params, visited, steps=steps, **options)
+    visited = visited_states(cell, params, np.asarray(trial.inputs), count=starts, key=chosen)
+    begun = visited if ends is None else np.concatenate([visited, ends], axis=1)
+    found = fixed_points(cell, params, begun, inputs=inputs, steps=steps, **options)
     center = visited.mean(1)
     planes, shares = [], []
     for states in visited - center[:, None]:

@@ -1,8 +1,9 @@
 """Fingerprints of networks: what each does without new input, and on trials that it never saw.
 
-Two kinds of search under one constant input, both from states that the network visits in its task:
+Two kinds of search under one constant input, from states that the network visits in its task:
 
-* fixed and slow points with their stability (`rnnjax.dynamics.fixed_points`);
+* fixed and slow points with their stability (`rnnjax.dynamics.fixed_points`), also from the states
+  in which runs end, so that no attractor of a run is missed;
 * runs of the network on its own. A run that ends moving is on a cycle (or still drifting): its
   period is that of the largest line in the spectrum of its leading component, and runs whose
   orbits have one center and size count as one cycle.
@@ -26,7 +27,7 @@ from rnnjax.population.programs import draw_trials
 from rnnjax.typing import Array, Float, KeyLike, Params
 from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
 
-__all__ = ["FEATURES", "FingerprintOptions", "fingerprints"]
+__all__ = ["FEATURES", "FingerprintOptions", "constant_input", "fingerprints", "free_runs"]
 
 _STREAM = 0xF17E  # number that is folded into `key`
 
@@ -116,15 +117,17 @@ def fingerprints(
     with single_precision():
         trial = draw_trials(population.task, drawn, options.trials)
     inputs = np.asarray(trial.inputs)
-    given = np.median(inputs, axis=(0, 1)) if options.inputs == "median" else inputs[0, 0] * 0
+    given = constant_input(inputs, options)
     cell, params = population.cell, population.params
-    visited = visited_states(cell, params, inputs, count=options.starts, key=chosen)
+    count = max(options.starts, options.runs)
+    visited = visited_states(cell, params, inputs, count=count, key=chosen)
+    orbits = free_runs(cell, params, visited[:, : options.runs], given, options)
+    starts = np.concatenate([visited[:, : options.starts], orbits[:, :, -1]], axis=1)
     points = fixed_points(
-        cell, params, visited, inputs=given, steps=options.steps, slow=options.slow
+        cell, params, starts, inputs=given, steps=options.steps, slow=options.slow
     )
-    orbits = _watch(cell, params, visited[:, : options.runs], given, options)
     rows = [
-        {**_of_points(one, states, population, row), **_of_orbits(orbit, states, options),
+        {**_of_points(one, starts.shape[1], population, row), **_of_orbits(orbit, states, options),
          "dimension": _dimension(states)}
         for row, (one, states, orbit) in enumerate(zip(points, visited, orbits, strict=True))
     ]  # fmt: skip
@@ -159,14 +162,29 @@ def _run(cell: Cell, params: Params, states: Array, given: Array, settle: int, w
     return jax.vmap(jax.vmap(one, (None, 0)))(params, states)
 
 
-def _watch(
+def constant_input(
+    inputs: Float[np.ndarray, "B T I"], options: FingerprintOptions
+) -> Float[np.ndarray, " I"]:
+    """The constant input of searches and runs, from trials of the task."""
+    return np.median(inputs, axis=(0, 1)) if options.inputs == "median" else inputs[0, 0] * 0
+
+
+def free_runs(
     cell: Cell,
     params: Params,
-    states: np.ndarray,
-    given: np.ndarray,
+    states: Float[np.ndarray, "S M N"],
+    given: Float[np.ndarray, " I"],
     options: FingerprintOptions,
 ) -> Float[np.ndarray, "S M T N"]:
-    """Ends of the runs without new input."""
+    """Runs of every network under a constant input, the `watch` steps after `settle` steps.
+
+    Args:
+        cell: spec of the networks.
+        params: raw weights, each leaf [S, ...].
+        states: where the runs start.
+        given: the constant input.
+        options: their lengths.
+    """
     single = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
     start, drive = jnp.asarray(states, jnp.float32), jnp.asarray(given, jnp.float32)
     return np.asarray(_run(cell, single, start, drive, options.settle, options.watch))
@@ -183,7 +201,7 @@ def _dimension(states: np.ndarray) -> float:
 
 
 def _of_points(
-    found: FixedPoints, visited: np.ndarray, population: Population, row: int
+    found: FixedPoints, starts: int, population: Population, row: int
 ) -> dict[str, float]:
     """Features of the fixed and slow points."""
     saddles = found.fixed & ~found.stable
@@ -205,7 +223,7 @@ def _of_points(
         "memory": _time_constant(abs(leading)),
         "turning": abs(np.angle(leading)),
         "point_dimension": _dimension(kept),
-        "unfinished": 1 - found.starts.sum() / len(visited),
+        "unfinished": 1 - found.starts.sum() / starts,
     }
 
 

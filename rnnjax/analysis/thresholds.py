@@ -4,6 +4,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from rnnjax.analysis.regression import LEAST_POINTS, fit_conditions
 from rnnjax.analysis.schema import require
@@ -391,6 +392,8 @@ def threshold_model(
 
     success = succeeded(ordered, accuracy, threshold)
     dims = ["hidden", "learning_rate", "seed"]
-    fits = fit_conditions(fit, [success], [dims], scalars=_SCALARS)
+    # Threads of BLAS that wait for each other take eight times as long for four parameters.
+    with threadpool_limits(1, "blas"):
+        fits = fit_conditions(fit, [success], [dims], scalars=_SCALARS)
     codes = fits["reason"].astype(int)
     return fits.assign(reason=codes.copy(data=np.array(REASONS)[codes.values]))

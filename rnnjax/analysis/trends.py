@@ -139,7 +139,11 @@ def pseudo_values(kind: Statistic, values: object) -> np.ndarray:
         ValueError: another shape, or distances that are not finite; with fewer than three networks
             there are none, and the result is empty.
     """
-    known = drop_left_out(kind, values)
+    return _pseudo_values(kind, drop_left_out(kind, values))
+
+
+def _pseudo_values(kind: Statistic, known: np.ndarray) -> np.ndarray:
+    """`pseudo_values` of checked values without gaps."""
     if len(known) < 3:
         return np.zeros(0)
     return len(known) * _statistic(kind, known) - (len(known) - 1) * _without_each(kind, known)
@@ -147,10 +151,14 @@ def pseudo_values(kind: Statistic, values: object) -> np.ndarray:
 
 def estimate(kind: Statistic, values: object) -> Estimate:
     """The statistic and its jackknife error over networks; arguments as `pseudo_values`."""
-    known = drop_left_out(kind, values)
+    return _estimate(kind, drop_left_out(kind, values))
+
+
+def _estimate(kind: Statistic, known: np.ndarray) -> Estimate:
+    """`estimate` of checked values without gaps."""
     if len(known) < (1 if kind == "mean" else 2):
         return Estimate(np.nan, np.nan, len(known))
-    pseudo = pseudo_values(kind, values)
+    pseudo = _pseudo_values(kind, known)
     error = float(pseudo.std(ddof=1) / np.sqrt(len(pseudo))) if len(pseudo) else np.nan
     return Estimate(_statistic(kind, known), error, len(known))
 
@@ -172,11 +180,11 @@ def interval(kind: Statistic, values: object, *, confidence: float = 1 - ALPHA) 
     validate.fraction("confidence", confidence, open_below=True)
     known = drop_left_out(kind, values)
     if kind != "spread":
-        value, error, count = estimate(kind, known)
+        value, error, count = _estimate(kind, known)
     elif len(known) > 1 and not np.ptp(known):
         return Interval(0.0, 0.0, 0.0)
     else:
-        value, error, count = estimate("pairs", log_gaps([known])[0])
+        value, error, count = _estimate("pairs", log_gaps([known])[0])
         value += np.euler_gamma / 2
     half = error * special.stdtrit(count - 1, (1 + confidence) / 2) if count > 2 else np.nan
     limits = np.array([value, value - half, value + half])
@@ -295,7 +303,7 @@ def compare_conditions(kind: Statistic, known: Sequence[np.ndarray]) -> Compared
     numbers = log_gaps(known) if logarithmic else known
     scale: Statistic = "pairs" if logarithmic else kind
     statistics = np.array([_statistic(scale, values) for values in numbers])
-    return Compared(statistics, [pseudo_values(scale, v) for v in numbers], logarithmic)
+    return Compared(statistics, [_pseudo_values(scale, v) for v in numbers], logarithmic)
 
 
 class Tested(NamedTuple):

@@ -6,10 +6,11 @@ from rnnjax.plots.critical import critical_rates
 from rnnjax.plots.distances import dendrogram, distance_matrix, embedding_map
 from rnnjax.plots.losses import loss_curves
 from rnnjax.plots.maps import fixed_point_maps, network_maps, success_maps
-from rnnjax.plots.solutions import kind_shares
+from rnnjax.plots.solutions import Representative, kind_shares, solution_gallery
 from rnnjax.plots.trials import trial
 
 __all__ = [
+    "Representative",
     "coordinate_check",
     "critical_rates",
     "degeneracy_levels",
@@ -21,6 +22,7 @@ __all__ = [
     "kind_shares",
     "loss_curves",
     "network_maps",
+    "solution_gallery",
     "stretched_losses",
     "success_maps",
     "trial",

@@ -35,7 +35,7 @@ from rnnjax.plots.style import (
     tidy,
 )
 
-__all__ = ["fixed_point_maps", "network_maps", "success_maps"]
+__all__ = ["draw_points", "fixed_point_maps", "network_maps", "success_maps"]
 
 _WITHIN = ("hidden", "learning_rate", "seed", "step")
 _MARK = CONDITION_COLORS[1]
@@ -168,7 +168,8 @@ def network_maps(comparisons: Sequence[Comparison], variable: str = "dsa") -> Fi
     return figure
 
 
-def _draw_points(axes: Axes, attractors: Attractors, row: int) -> None:
+def draw_points(axes: Axes, attractors: Attractors, row: int) -> None:
+    """Draws visited states and the points of one network in its plane."""
     plane, center = attractors.plane[row][:2], attractors.center[row]
     x, y = ((attractors.visited[row] - center) @ plane.T).T
     axes.plot(x, y, ".", ms=2, color=GREY, alpha=0.35, label="visited")
@@ -205,7 +206,7 @@ def fixed_point_maps(populations: Mapping[str, Attractors]) -> Figure:
                 continue
             seed = f"seed {attractors.seeds[number]}"
             tidy(axes, f"{name}\n{seed}" if number == 0 else seed)
-            _draw_points(axes, attractors, number)
+            draw_points(axes, attractors, number)
             axes.set_xticks([])
             axes.set_yticks([])
             axes.set_xlabel(f"PC 1 ({attractors.variance[number, 0]:.0%})", fontsize=SMALL)

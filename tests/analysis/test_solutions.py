@@ -100,6 +100,15 @@ def _measured_period():
 
 
 @pytest.mark.slow
+def test_no_attractor_in_which_a_run_ends_is_missed():
+    found = fingerprints(
+        population([built(bistable(0, 1), (0, 1))]), KEY,
+        OPTIONS._replace(starts=1, runs=40, steps=30),
+    )  # fmt: skip
+    assert found["stable"].item() == found["memories"].item() == 4
+
+
+@pytest.mark.slow
 def test_planted_kinds_are_found_with_their_shares_and_a_factor_that_moves_them():
     rng = np.random.default_rng(0)
     kinds = {

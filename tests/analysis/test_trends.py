@@ -123,9 +123,10 @@ def test_paired_trends_keep_their_level_and_find_more(kind, rho):
         for _ in range(draws):
             alike = factor_trend(kind, planted(rng, kind, networks, rho, (1, 1, 1)), seeds=seeds)
             claims += alike.verdict != "no arrow"
-            rising = planted(rng, kind, networks, rho, (1, scale, scale**2))
-            tried = factor_trend(kind, rising, seeds=seeds), factor_trend(kind, rising)
-            found += [trend.verdict == "rises" for trend in tried]
+            if rho == 0.9:
+                rising = planted(rng, kind, networks, rho, (1, scale, scale**2))
+                tried = factor_trend(kind, rising, seeds=seeds), factor_trend(kind, rising)
+                found += [trend.verdict == "rises" for trend in tried]
         # 25 expected; of a spread whose seeds agree, fewer.
         assert (0.002 if kind == "spread" else 0.01) * draws <= claims <= 0.075 * draws
         if rho == 0.9:
@@ -137,6 +138,7 @@ def test_paired_trends_keep_their_level_and_find_more(kind, rho):
 @pytest.mark.parametrize("networks", [8, 16, 50])
 def test_intervals_of_a_spread_hold_it_under_light_and_heavy_tails(networks):
     rng, draws = np.random.default_rng(11), 1000
+    quantile = stats.t.ppf(0.975, networks - 1)
     tails = {
         "normal": rng.normal,
         "uniform": rng.uniform,
@@ -153,12 +155,11 @@ def test_intervals_of_a_spread_hold_it_under_light_and_heavy_tails(networks):
             values = draw(size=networks)
             _, low, high = interval("spread", values)
             held += low <= true <= high
-            value, error, _ = estimate("spread", values)
-            half = error * stats.t.ppf(0.975, networks - 1)
-            jackknife += abs(value - np.sqrt(np.e * (np.e - 1))) <= half
+            if name == "log-normal":
+                value, error, _ = estimate("spread", values)
+                jackknife += abs(value - np.sqrt(np.e * (np.e - 1))) <= error * quantile
         assert 0.915 * draws <= held <= 0.98 * draws, name
-        if name == "log-normal":  # what the jackknife of the standard deviation would hold
-            assert jackknife < 0.75 * draws
+    assert jackknife < 0.75 * draws  # what the jackknife of the standard deviation would hold
 
 
 def test_pairing_finds_what_independent_levels_hide():

@@ -13,15 +13,16 @@ import xarray as xr
 import rnnjax
 from rnnjax.analysis import (
     FEATURES,
-    Attractors,
     FingerprintOptions,
     KindOptions,
     find_attractors,
     fingerprints,
     solutions,
 )
+from rnnjax.analysis.fingerprints import constant_input, free_runs
 from rnnjax.analysis.trends import ALPHA
-from rnnjax.plots import fixed_point_maps, kind_shares
+from rnnjax.dynamics import visited_states
+from rnnjax.plots import Representative, kind_shares, solution_gallery
 from rnnjax.plots.style import name_value
 from rnnjax.report import Provenance
 from rnnjax.report.page import Page, Picture, Section, Table
@@ -156,12 +157,12 @@ def _page(
     found, galleries = {}, {}
     for factor in tried:
         prints = {
-            f"{factor.setting} {level}": read_measures(_file(config, workdir, one))
+            level: read_measures(_file(config, workdir, one))
             for level, one in zip(factor.levels, factor.conditions, strict=True)
         }
         kinds = solutions(prints, _key(config, factor.name), kinds=_options(config)[1])
         found[factor.title] = kinds
-        galleries |= _representatives(config, workdir, factor, kinds)
+        galleries[factor.title] = _representatives(config, workdir, factor, kinds)
     seconds = sum(training_seconds(workdir / "store" / c.name) for c in all_conditions(tried))
     about = dataclasses.replace(about, seconds=seconds)
     return solutions_page(found, galleries, about), found, about
@@ -169,24 +170,32 @@ def _page(
 
 def _representatives(
     config: Config, workdir: Path, factor: Factor, kinds: xr.Dataset
-) -> dict[str, Attractors]:
-    """Points of one network of each kind, by name."""
-    chosen = {}
-    order = np.flatnonzero(kinds["representative"].values)
+) -> dict[str, Representative]:
+    """The network of each kind that is nearest to the others of it, by name."""
+    options, key = _options(config)[0], _key(config, factor.name)
+    chosen, order = {}, np.flatnonzero(kinds["representative"].values)
     for place in sorted(order, key=lambda place: int(kinds["kind"].values[place])):
         level, seed = str(kinds["level"].values[place]), int(kinds["seed"].values[place])
-        row = factor.levels.index(level.rpartition(" ")[2])
-        store = workdir / "store" / factor.conditions[row].name
-        population = rnnjax.load_population(store)
+        condition = factor.conditions[factor.levels.index(level)]
+        population = rnnjax.load_population(workdir / "store" / condition.name)
         one = population.where(population.seeds == seed)
-        number = int(kinds["kind"].values[place])
-        share = f"{int(kinds['count'].values[number].sum())} of {kinds.sizes['network']}"
-        name = f"{factor.title}, kind {number + 1} ({share})"
-        how = config.fingerprint
-        chosen[name] = find_attractors(
-            one, _key(config, factor.name), trials=how.trials, starts=how.starts, steps=how.steps
-        )
+        inputs = np.asarray(one.task.batch(key, options.trials).inputs)
+        given = constant_input(inputs, options)
+        begun = visited_states(one.cell, one.params, inputs, count=options.runs, key=key)
+        runs = free_runs(one.cell, one.params, begun, given, options)
+        points = find_attractors(
+            one, key, trials=options.trials, starts=options.starts, steps=options.steps,
+            inputs=given, slow=options.slow, ends=runs[:, :, -1],
+        )  # fmt: skip
+        kind = int(kinds["kind"].values[place])
+        share = f"{int(kinds['count'].values[kind].sum())} of {kinds.sizes['network']}"
+        name = f"kind {kind + 1} ({share}): {factor.setting} {level}, seed {seed}"
+        chosen[name] = Representative(points, runs[0, :_RUNS])
     return chosen
+
+
+_RUNS = 8
+"""Runs that the gallery shows of a network."""
 
 
 def _verdict(title: str, found: xr.Dataset) -> str:
@@ -232,7 +241,9 @@ def _kind_table(found: Mapping[str, xr.Dataset]) -> Table:
 
 
 def solutions_page(
-    found: Mapping[str, xr.Dataset], galleries: Mapping[str, Attractors], about: Provenance
+    found: Mapping[str, xr.Dataset],
+    galleries: Mapping[str, Mapping[str, Representative]],
+    about: Provenance,
 ) -> Page:
     """The page on kinds of solutions by task, with one network of each kind."""
     unfinished = max(float(one["unfinished"].max()) for one in found.values())
@@ -243,10 +254,11 @@ def solutions_page(
             "Share of each kind at every level; numbers: networks.",
         ),
         Picture(
-            fixed_point_maps(galleries),
+            solution_gallery(galleries),
             "gallery",
-            "The network of each kind that is nearest to the others of it: points without input, "
-            "in the plane of the two leading components of the states that it visits.",
+            "The network of each kind that is nearest to the others of it, in the plane of the two "
+            "leading components of the states that it visits in the task: stable, unstable and "
+            "slow points under the constant input, and where its runs end if they still move.",
         ),
     )
     return Page(
