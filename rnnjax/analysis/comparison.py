@@ -129,7 +129,8 @@ def chart_trends(
 
     Returns:
         `relative` slope, `p` and `verdict` over `component` and `delay`, and `value` over `level`
-        too; places that a condition lacks are NaN and have the verdict `left out`.
+        too; places that a condition lacks are NaN and have the verdict `left out`. A condition
+        of which too few networks converged lacks all places, and the others are compared.
     """
     one_of("variable", variable, ("dsa_chart", "eigenvalue_chart"))
     datasets = _conditions(datasets)
@@ -143,12 +144,13 @@ def chart_trends(
     verdict = np.full(shape, "left out", dtype="<U16")
     value = np.full((*shape, len(datasets)), np.nan)
     seeds = [d["seed"].values for d in datasets]
+    there = np.array([bool(np.isfinite(d[variable]).any()) for d in datasets])
     for place in np.ndindex(*shape):
         here = [d[variable].values[place] for d in datasets]
         value[place] = [
             estimate("pairs", x).value if np.isfinite(x).any() else np.nan for x in here
         ]
-        if np.isfinite(value[place]).all():
+        if there.sum() > 1 and np.isfinite(value[place][there]).all():
             trend = factor_trend("pairs", here, seeds=seeds, confidence=confidence)
             relative[place], p[place], verdict[place] = trend.relative, trend.p, trend.verdict
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {

@@ -228,6 +228,13 @@ def test_trends_follow_planted_scales():
     assert falling.verdict == "falls"
     charts = chart_trends(rising.data)
     np.testing.assert_array_equal(charts["verdict"], [["rises", "rises"], ["rises", "left out"]])
+    # A level of which none converged is passed over, as by the other trends.
+    lost = rising.data[-1].copy()
+    lost["dsa_chart"] = xr.full_like(lost["dsa_chart"], np.nan)
+    xr.testing.assert_equal(
+        chart_trends([*rising.data, lost])[["relative", "p", "verdict"]],
+        charts[["relative", "p", "verdict"]],
+    )
     want = [measure_trend([d.assign(dsa=d["dsa_chart"][0, 1]) for d in rising.data], "dsa").slope]
     value = charts["value"].values[0, 1]
     np.testing.assert_allclose((value[2] - value[0]) / 2, want)
