@@ -1,7 +1,7 @@
 """Kinds of solutions against the strength of feature learning: which, how often, does it matter?"""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures, write_measures
 from rnnjax.studies.progress import StudyProgress
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
+from rnnjax.training import Status
 from rnnjax.validate import positive_integer
 
 __all__ = ["factors", "report", "run"]
@@ -78,17 +79,16 @@ def _file(config: Config, workdir: Path, one: Condition) -> Path:
     return workdir / "measures" / f"{one.name}-{digest(inputs)[:12]}.nc"
 
 
-def _fingerprints(config: Config, workdir: Path, one: Condition) -> xr.Dataset:
-    """Fingerprints of a condition's converged networks: trained and examined, or read."""
+def _examine(config: Config, workdir: Path, one: Condition) -> None:
+    """Trains the networks of a condition and examines those that converged, if not yet done."""
     population = train(config, workdir, one, StudyProgress(one.name))
     file = _file(config, workdir, one)
-    if not file.exists():
+    if not file.exists() and Status.CONVERGED in population.status:
         print(f"Examining {one.name}", flush=True)
         key = _key(config, one.task.name)
         found = fingerprints(population.converged, key, _options(config)[0])
         file.parent.mkdir(parents=True, exist_ok=True)
         write_measures(found, file)
-    return read_measures(file)
 
 
 def run(
@@ -122,7 +122,7 @@ def run(
         with filelock.FileLock(workdir / "store" / "lock", timeout=0):
             claim_workdir(workdir, "solutions", provenance(config, command, None))
             for one in until_due("conditions", all_conditions(tried)):
-                _fingerprints(config, workdir, one)
+                _examine(config, workdir, one)
             page, found, about = _page(config, workdir, tried, provenance(config, command, None))
             write_study_report("solutions", workdir, page, about)
     except filelock.Timeout:
@@ -146,26 +146,39 @@ def report(workdir: Path, about: Provenance) -> Path:
 
 
 def _is_examined(config: Config, workdir: Path, one: Condition) -> bool:
-    stored = (workdir / "store" / one.name / "manifest.json").exists()
-    return stored and _file(config, workdir, one).exists()
+    """Whether a condition is trained, and its converged networks, if there are any, examined."""
+    store = workdir / "store" / one.name
+    if not (store / "manifest.json").exists():
+        return False
+    status = rnnjax.load_results(store)["status"].values
+    done = bool((status != Status.PENDING).all()) and Status.CONVERGED not in status
+    return done or _file(config, workdir, one).exists()
 
 
 def _page(
     config: Config, workdir: Path, tried: list[Factor], about: Provenance
 ) -> tuple[Page, dict[str, xr.Dataset], Provenance]:
     """The page on all tasks, their results, and how they were made."""
-    found, galleries = {}, {}
+    found, galleries, lost = {}, {}, []
     for factor in tried:
-        prints = {
-            level: read_measures(_file(config, workdir, one))
+        files = {
+            level: _file(config, workdir, one)
             for level, one in zip(factor.levels, factor.conditions, strict=True)
         }
+        prints = {level: read_measures(file) for level, file in files.items() if file.exists()}
+        missing = [f"{factor.setting} {level}" for level in factor.levels if level not in prints]
+        if missing:
+            lost.append(f"{factor.title}, {', '.join(missing)}: no network reached its threshold")
+        if not prints:
+            continue
         kinds = solutions(prints, _key(config, factor.name), kinds=_options(config)[1])
         found[factor.title] = kinds
         galleries[factor.title] = _representatives(config, workdir, factor, kinds)
     seconds = sum(training_seconds(workdir / "store" / c.name) for c in all_conditions(tried))
     about = dataclasses.replace(about, seconds=seconds)
-    return solutions_page(found, galleries, about), found, about
+    if not found:
+        raise ValueError(f"tasks: expected some network that reached its threshold, got {lost}")
+    return solutions_page(found, galleries, about, lost), found, about
 
 
 def _representatives(
@@ -244,8 +257,9 @@ def solutions_page(
     found: Mapping[str, xr.Dataset],
     galleries: Mapping[str, Mapping[str, Representative]],
     about: Provenance,
+    lost: Sequence[str] = (),
 ) -> Page:
-    """The page on kinds of solutions by task, with one network of each kind."""
+    """The page on kinds of solutions by task, with one network of each kind; `lost` is listed."""
     unfinished = max(float(one["unfinished"].max()) for one in found.values())
     pictures = (
         Picture(
@@ -265,7 +279,7 @@ def solutions_page(
         "Kinds of solutions",
         " ".join(_verdict(title, one) for title, one in found.items()),
         (
-            Section("Which kinds, how often", "", (_kind_table(found),), pictures),
+            Section("Which kinds, how often", bullets(lost), (_kind_table(found),), pictures),
             Section("Limitations", bullets([
                 "A kind is what these features tell apart. Networks of one kind can differ in "
                 "others, such as their weights.",

@@ -3,6 +3,7 @@
 import pytest
 
 from commands import call, refused, reports_again, settings, study
+from rnnjax.studies.console import FAILED
 from rnnjax.studies.degeneracy import solutions
 from rnnjax.studies.workdir import read_index
 
@@ -32,6 +33,20 @@ def test_networks_are_trained_examined_and_reported_once(tmp_path, capsys):
     assert "Examining" not in capsys.readouterr().out
     assert measures == {file: file.read_bytes() for file in (workdir / "measures").iterdir()}
     assert reports_again(workdir)
+
+
+@pytest.mark.slow
+def test_a_level_at_which_no_network_converges_is_left_out(tmp_path, capsys):
+    workdir = tmp_path / "run"
+    flags = ("--config=smoke", "--config.gammas=0.0001,4.0", f"--workdir={workdir}")
+    assert call("solutions", *flags) == 0
+    page = (workdir / "report.md").read_text()
+    assert "gamma 0.0001: no network" in page
+    assert "| Flip flop | 1 | 3 |" in page
+    assert reports_again(workdir)
+    none = ("--config=smoke", "--config.gammas=0.0001", f"--workdir={tmp_path / 'none'}")
+    assert call("solutions", *none) == FAILED
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: tasks: ")
 
 
 @pytest.mark.parametrize(
