@@ -1,8 +1,6 @@
 """After kill -9 the store resumes exactly, and a dead process holds no lock."""
 
-import contextlib
 import json
-import multiprocessing
 import random
 import signal
 import time
@@ -10,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+import forked
 import rnnjax
 from rnnjax import StoreError, load_results
 from rnnjax.store import ResultStore
@@ -79,54 +78,27 @@ with ResultStore(path, xr.Dataset({"status": ("seed", [0, 0])}), {"a": 1}):
 """
 
 
-IMPORTED = ["jax", "rnnjax.population", "rnnjax.sweep", "orbax.checkpoint"]
-
-
-@pytest.fixture(scope="module")
-def launch():
-    """Starts a script in a process of its own; compiled programs come from the suite's cache.
-
-    It is forked from one that has imported what takes long, and has computed nothing yet.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(IMPORTED)
-
-    @contextlib.contextmanager
-    def start(text, path, how=None):
-        process = context.Process(target=exec, args=(text, {"path": str(path), "how": how}))
-        process.start()
-        try:
-            yield process
-        finally:
-            kill(process)
-
-    return start
+def launch(text, path, how=None):
+    """Compiled programs come from the suite's cache."""
+    return forked.start(text, path=str(path), how=how)
 
 
 def kill(process):
     process.kill()
     process.join()
+    assert process.exitcode == -signal.SIGKILL  # it had not finished by itself
 
 
 def markers(path):
     return {file.name: file.read_text() for file in (path / "blocks").glob("*.json")}
 
 
-def wait_for(condition, process, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.exitcode is None
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def finish(process):
-    process.join(timeout=120)
-    assert process.exitcode == 0
+    assert forked.ended(process) == 0
 
 
 @pytest.mark.slow
-def test_a_sweep_killed_three_times_equals_an_uninterrupted_one(launch, tmp_path):
+def test_a_sweep_killed_three_times_equals_an_uninterrupted_one(tmp_path):
     with launch(SWEEP, tmp_path / "unbroken") as process:
         finish(process)
     unbroken = load_results(tmp_path / "unbroken")
@@ -137,13 +109,12 @@ def test_a_sweep_killed_three_times_equals_an_uninterrupted_one(launch, tmp_path
     for least in (0, 1, 9):
         with launch(SWEEP, path) as process:
             if least == 0:  # while the store is being made
-                wait_for(lambda: (path / "results.zarr").exists(), process)
+                forked.wait_for(lambda: (path / "results.zarr").exists(), process)
                 time.sleep(moments.uniform(0, 0.02))
             else:  # somewhere in one of the blocks that follow
-                wait_for(lambda n=least: len(markers(path)) >= n, process)
+                forked.wait_for(lambda n=least: len(markers(path)) >= n, process)
                 time.sleep(moments.uniform(0, 0.06))
             kill(process)
-            assert process.exitcode == -signal.SIGKILL  # it had not finished by itself
         found = markers(path)
         assert {name: found[name] for name in kept} == kept
         kept = found
@@ -164,14 +135,13 @@ def test_a_sweep_killed_three_times_equals_an_uninterrupted_one(launch, tmp_path
 
 
 @pytest.mark.slow
-def test_a_killed_population_equals_an_uninterrupted_one(launch, tmp_path):
+def test_a_killed_population_equals_an_uninterrupted_one(tmp_path):
     path, unbroken = tmp_path / "killed", tmp_path / "unbroken"
     with launch(POPULATION, unbroken) as process:
         finish(process)
     with launch(POPULATION, path) as process:
-        wait_for(lambda: len(markers(path)) >= 2, process)
+        forked.wait_for(lambda: len(markers(path)) >= 2, process)
         kill(process)
-        assert process.exitcode == -signal.SIGKILL
     kept = markers(path)
     assert 2 <= len(kept) < 6
     partial = rnnjax.load_population(path)
@@ -190,7 +160,7 @@ def test_a_killed_population_equals_an_uninterrupted_one(launch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_block_killed_twice_goes_on_from_its_checkpoints(launch, tmp_path):
+def test_a_block_killed_twice_goes_on_from_its_checkpoints(tmp_path):
     path, unbroken = tmp_path / "killed", tmp_path / "unbroken"
 
     def first_step(store):
@@ -205,9 +175,8 @@ def test_a_block_killed_twice_goes_on_from_its_checkpoints(launch, tmp_path):
 
     for least in (20, 60):
         with launch(BLOCK, path, "often") as process:
-            wait_for(lambda n=least: newest() >= n, process)
+            forked.wait_for(lambda n=least: newest() >= n, process)
             kill(process)
-            assert process.exitcode == -signal.SIGKILL
         assert not markers(path)
     begun = newest()
     with launch(BLOCK, path, "on") as process:
@@ -221,13 +190,13 @@ def test_a_block_killed_twice_goes_on_from_its_checkpoints(launch, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_and_a_lock_left_by_a_killed_one(launch, tmp_path):
+def test_two_processes_and_a_lock_left_by_a_killed_one(tmp_path):
     import xarray as xr
 
     path = tmp_path / "store"
     template = xr.Dataset({"status": ("seed", [0, 0])})
     with launch(HOLDER, path) as process:
-        wait_for((tmp_path / "store.held").exists, process)
+        forked.wait_for((tmp_path / "store.held").exists, process)
         begun = time.monotonic()
         with (
             pytest.raises(StoreError, match=f"^store: {path} is in use by another process$"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
+import forked
 import rnnjax
 from commands import refused
 from rnnjax.studies.limit import seconds_of, time_limit_of, without_limit
@@ -24,10 +25,10 @@ import rnnjax
 from rnnjax.studies import console, signals
 from rnnjax.studies.limit import time_limit_of
 
-signals._SEGMENT, console._LATE = 0.5, float(sys.argv[3])
+signals._SEGMENT, console._LATE = 0.5, 60.0
 sweep = rnnjax.Sweep(
     rnnjax.tasks.delayed_match(2, 2, 2), rnnjax.cells.rate(5),
-    rnnjax.Recipe("sgd", epochs=20, batch=4),
+    rnnjax.Recipe("sgd", epochs=16, batch=4),
     {"learning_rate": (0.03, 0.3), "seed": (0, 1)}, evaluation_trials=12,
 )
 engine = rnnjax.Engine(block_runs=2, segment=1)
@@ -37,29 +38,62 @@ class Slow:
     compile = end = begin
     def advance(self, block, segment):
         print(segment.step, flush=True)
-        time.sleep(float(sys.argv[2]))
+        time.sleep(pause)
 
 rnnjax.run_sweep(sweep, engine=engine)  # compiles
-flags = sys.argv[4:]
 with console.orderly_end("lr_collapse", flags, time_limit_of(flags)):
-    rnnjax.run_sweep(sweep, sys.argv[1], engine=engine, progress=Slow())
+    rnnjax.run_sweep(sweep, path, engine=engine, progress=Slow())
+"""
+STEPS = [*range(1, 17)]  # of each of the two blocks
+REAL = """
+import sys
+path, pause, flags = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
 """
 
 
-def start(path, pause, *flags, late=60):
-    environment = {**os.environ, "PYTHONPATH": str(Path(rnnjax.__file__).parent.parent)}
-    arguments = [sys.executable, "-c", SCRIPT, path, pause, late, *flags]
-    return subprocess.Popen(
-        list(map(str, arguments)), env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def start(path, pause, *flags):
+    return forked.start(SCRIPT, f"{path}.printed", path=str(path), pause=pause, flags=list(flags))
 
 
-def finish(process):
+def lines(path, stream="out"):
+    return Path(f"{path}.printed.{stream}").read_text().splitlines()
+
+
+def finish(process, path):
     """Exit code, steps at the ends of segments, and the lines of the end."""
-    output, errors = process.communicate(timeout=120)
-    assert "Traceback" not in errors
-    return process.returncode, [int(step) for step in output.split()], errors.splitlines()
+    code = forked.ended(process)
+    assert "Traceback" not in "\n".join(lines(path, "err"))
+    return code, [int(step) for step in lines(path)], lines(path, "err")
+
+
+def run(path, pause, *flags):
+    with start(path, pause, *flags) as process:
+        return finish(process, path)
+
+
+def run_as_users_do(path, pause, *flags):
+    """The same in an interpreter of its own."""
+    ended = subprocess.run(
+        [sys.executable, "-c", REAL + SCRIPT, path, str(pause), *flags],
+        capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(rnnjax.__file__).parent.parent)},
+    )  # fmt: skip
+    assert "Traceback" not in ended.stderr
+    steps = [int(step) for step in ended.stdout.split()]
+    return ended.returncode, steps, ended.stderr.splitlines()
+
+
+def send_in_first_segment(process, path, number):
+    forked.wait_for(lambda: Path(f"{path}.printed.out").exists() and lines(path), process)
+    os.kill(process.pid, number)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "store"
+    code, steps, _ = run(path, 0)
+    assert (code, steps) == (0, STEPS * 2)
+    return path
 
 
 def same(one, other):
@@ -67,30 +101,22 @@ def same(one, other):
     xr.testing.assert_identical(here, there)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The store of an uninterrupted run."""
-    path = tmp_path_factory.mktemp("whole") / "store"
-    code, steps, _ = finish(start(path, 0))
-    assert (code, steps) == (0, [*range(1, 21)] * 2)
-    return path
-
-
 @pytest.mark.slow
 def test_a_time_limit_three_times_in_a_row(whole, tmp_path):
     path, taken, codes = tmp_path / "store", [], []
     while 0 not in codes:
-        ended, steps, lines = finish(start(path, 0.18, "--time_limit=2s"))
+        how = run if codes else run_as_users_do
+        ended, steps, printed = how(path, 0.2, "--time_limit=2s")
         codes.append(ended)
         taken += steps
         if ended:
             left = 1 if list((path / "blocks").glob("*.json")) else 2
-            assert f"{left} block{'s' * (left - 1)} left" in lines[-2]
-            assert shlex.split(lines[-1])[-1] == "--time_limit=2s"
+            assert f"{left} block{'s' * (left - 1)} left" in printed[-2]
+            assert shlex.split(printed[-1])[-1] == "--time_limit=2s"
         assert len(codes) < 40
     assert codes == [75] * (len(codes) - 1) + [0]
     assert len(codes) > 3
-    assert taken == [*range(1, 21)] * 2  # no step was lost, and none was taken twice
+    assert taken == STEPS * 2  # no step was lost, and none was taken twice
     assert not (path / "running").exists()
     same(path, whole)
 
@@ -99,14 +125,13 @@ def test_a_time_limit_three_times_in_a_row(whole, tmp_path):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_signals_of_batch_systems_keep_the_block_in_training(name, whole, tmp_path):
     path, number = tmp_path / "store", getattr(signal, name)
-    process = start(path, 0.1)
-    assert process.stdout.readline() == "1\n"
-    process.send_signal(number)
-    code, steps, lines = finish(process)
+    with start(path, 0.1) as process:
+        send_in_first_segment(process, path, number)
+        code, steps, printed = finish(process, path)
     assert code == 128 + number
-    assert "2 blocks left" in lines[-2]
-    last = steps[-1] if steps else 1
-    code, steps, _ = finish(start(path, 0))
+    assert "2 blocks left" in printed[-2]
+    last = steps[-1]
+    code, steps, _ = run(path, 0)
     assert (code, steps[0]) == (0, last + 1)
     same(path, whole)
 
@@ -114,12 +139,12 @@ def test_signals_of_batch_systems_keep_the_block_in_training(name, whole, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_segment_that_does_not_end_is_left(name, tmp_path):
-    process = start(tmp_path, 60)
-    assert process.stdout.readline() == "1\n"
-    process.send_signal(getattr(signal, name))
-    code, steps, _ = finish(process)
-    assert (code, steps) == (128 + getattr(signal, name), [])
-    assert not (tmp_path / "running").exists()
+    path, number = tmp_path / "store", getattr(signal, name)
+    with start(path, 60) as process:
+        send_in_first_segment(process, path, number)
+        code, steps, _ = finish(process, path)
+    assert (code, steps) == (128 + number, [1])
+    assert not (path / "running").exists()
 
 
 STUCK = """
