@@ -1,15 +1,16 @@
-"""Fingerprints of networks: what each does without new input, and on trials that it never saw.
+"""Fingerprints of networks: what each does under a constant input, and on trials it never saw.
 
 Two kinds of search under one constant input, from states that the network visits in its task:
 
 * fixed and slow points with their stability (`rnnjax.dynamics.fixed_points`), also from the states
   in which runs end, so that no attractor of a run is missed;
-* runs of the network on its own. A run that ends moving is on a cycle (or still drifting): its
-  period is that of the largest line in the spectrum of its leading component, and runs whose
-  orbits have one center and size count as one cycle.
+* runs of the network on its own. One that ends moving is on a cycle if the largest line in the
+  spectrum of its leading component has a period that fits twice into the time watched, and drifts
+  otherwise. Runs whose orbits have one center and size count as one cycle.
 """
 
 import functools
+import hashlib
 from typing import NamedTuple
 
 import jax
@@ -35,10 +36,10 @@ FEATURES: dict[str, str] = {
     "stable": "stable fixed points",
     "saddles": "unstable fixed points",
     "slow": "slow points",
-    "memories": "sign patterns of the outputs at stable points",
+    "memories": "different choices that the outputs make at stable points",
     "unstable_directions": "unstable directions at an unstable point, mean",
     "memory": "slowest time constant at a stable point, steps, at most 1000",
-    "turning": "angle of its eigenvalue, radians, 0 to pi",
+    "turning": "angle of the eigenvalue of that time constant, radians; 0 below 2 steps",
     "point_dimension": "dimension of the stable and slow points",
     "dimension": "dimension of the visited states",
     "cycles": "distinct cycles",
@@ -50,8 +51,8 @@ FEATURES: dict[str, str] = {
 A dimension is the participation ratio (sum of variances)^2 / sum of their squares."""
 
 _LINEAR = {"turning": np.pi / 2, "moving": 1.0}
-"""Features that are compared as they are, and the difference that counts as 1; of the others, which
-are counts, times and dimensions, a doubling does."""
+"""Features that are compared as they are, and the difference that counts as 1; the others, which
+are counts, times and dimensions, are compared as log2(1 + value)."""
 
 _LONGEST = 1000.0
 
@@ -67,18 +68,20 @@ class FingerprintOptions(NamedTuple):
     """Largest number of steps of a search."""
     slow: float = 1e-8
     """Largest speed q of a slow point."""
-    runs: int = 32
-    """Runs without new input per network."""
+    runs: int = 16
+    """Runs under the constant input per network."""
     settle: int = 1000
     """Steps after which a run counts as settled, or as moving."""
-    watch: int = 256
-    """Steps over which what still moves is watched."""
+    watch: int = 1024
+    """Steps over which what still moves is watched, at least 16."""
     still: float = 1e-6
     """Largest mean square of a step, over that of the visited states, of a run that has settled."""
     probes: int = 32
     """Trials, stretched twofold, on which answers are compared."""
     inputs: str = "median"
-    """The constant input: `median` over the task's trials and times, or `zero`."""
+    """The constant input: `median` over the times of 256 trials, the same for all keys, or `zero`.
+    Where the input differs between trials, as the frequency of the sine wave does, it is one of
+    many."""
 
     def checked(self) -> "FingerprintOptions":
         """The options themselves; raises `ValueError` for a number out of range."""
@@ -87,6 +90,8 @@ class FingerprintOptions(NamedTuple):
         for name in ("slow", "still"):
             finite_positive(name, getattr(self, name))
         one_of("inputs", self.inputs, ("median", "zero"))
+        if self.watch < 16:
+            raise ValueError(f"watch: expected at least 16 steps, got {self.watch}")
         return self
 
 
@@ -94,7 +99,7 @@ class FingerprintOptions(NamedTuple):
 def fingerprints(
     population: Population, key: KeyLike, options: FingerprintOptions | None = None
 ) -> xr.Dataset:
-    """What the networks of a population do without new input, and their answers out of range.
+    """What the networks of a population do under a constant input, and their answers out of range.
 
     Args:
         population: networks of one condition, such as `population.converged`.
@@ -117,7 +122,7 @@ def fingerprints(
     with single_precision():
         trial = draw_trials(population.task, drawn, options.trials)
     inputs = np.asarray(trial.inputs)
-    given = constant_input(inputs, options)
+    given = constant_input(population, options)
     cell, params = population.cell, population.params
     count = max(options.starts, options.runs)
     visited = visited_states(cell, params, inputs, count=count, key=chosen)
@@ -142,6 +147,8 @@ def fingerprints(
     outputs = population.outputs(probing, options.probes, task=task)[:, :, -1]
     found["answers"] = (("seed", "probe", "output"), outputs)
     found.attrs["decision"] = population.task.decision
+    asked = np.asarray(draw_trials(task, probing, options.probes).inputs)
+    found.attrs["probes"] = hashlib.sha256(asked.tobytes()).hexdigest()[:16]
     return found
 
 
@@ -162,11 +169,14 @@ def _run(cell: Cell, params: Params, states: Array, given: Array, settle: int, w
     return jax.vmap(jax.vmap(one, (None, 0)))(params, states)
 
 
-def constant_input(
-    inputs: Float[np.ndarray, "B T I"], options: FingerprintOptions
-) -> Float[np.ndarray, " I"]:
-    """The constant input of searches and runs, from trials of the task."""
-    return np.median(inputs, axis=(0, 1)) if options.inputs == "median" else inputs[0, 0] * 0
+@fixed_draws()
+def constant_input(population: Population, options: FingerprintOptions) -> Float[np.ndarray, " I"]:
+    """The constant input of searches and runs, the same for all networks of a task."""
+    if options.inputs == "zero":
+        return np.zeros(population.cell.inputs, np.float32)
+    with single_precision():
+        trial = draw_trials(population.task, jax.random.key(0), 256)
+    return np.median(np.asarray(trial.inputs), axis=(0, 1))
 
 
 def free_runs(
@@ -214,17 +224,23 @@ def _of_points(
         for state in found.points[found.stable].astype(np.float32)
     ]
     kept = found.points[found.stable | ~found.fixed]
+    memory = _time_constant(abs(leading))
     return {
         "stable": found.stable.sum(),
         "saddles": saddles.sum(),
         "slow": (~found.fixed).sum(),
-        "memories": len({tuple((np.asarray(answer) > 0).tolist()) for answer in answers}),
+        "memories": len({_choice(np.asarray(x), population.task.decision) for x in answers}),
         "unstable_directions": growing.mean() if len(growing) else 0.0,
-        "memory": _time_constant(abs(leading)),
-        "turning": abs(np.angle(leading)),
+        "memory": memory,
+        "turning": abs(np.angle(leading)) if memory >= 2 else 0.0,
         "point_dimension": _dimension(kept),
         "unfinished": 1 - found.starts.sum() / starts,
     }
+
+
+def _choice(answer: np.ndarray, decision: str) -> tuple[int, ...]:
+    """An answer [O] read as a choice."""
+    return (int(answer.argmax()),) if decision == "argmax" else tuple((answer > 0).astype(int))
 
 
 def _time_constant(modulus: float) -> float:
@@ -251,11 +267,12 @@ def _of_orbits(
         center = orbit.mean(0)
         size = float(np.sqrt(np.mean(np.sum((orbit - center) ** 2, -1))))
         near = 0.1 * max(size, 0.1 * np.sqrt(scale))
-        if all(
+        period = _period(orbit - center)
+        if period and all(
             np.linalg.norm(center - one.center) > near or abs(size - one.size) > near
             for one in cycles
         ):
-            cycles.append(_Cycle(center, size, _period(orbit - center)))
+            cycles.append(_Cycle(center, size, period))
     largest = max(cycles, key=lambda one: one.size, default=None)
     return {
         "cycles": len(cycles),
@@ -265,12 +282,17 @@ def _of_orbits(
 
 
 def _period(orbit: np.ndarray) -> float:
-    """Steps of a period of a centered orbit [T, N], from the spectrum of its leading component."""
+    """Steps of a period of a centered orbit [T, N]; 0 if it does not fit twice into the orbit.
+
+    From the spectrum of the leading component without its trend.
+    """
+    steps = len(orbit)
     leading = orbit @ np.linalg.svd(orbit, full_matrices=False)[2][0]
-    power = np.abs(np.fft.rfft(leading * np.hanning(len(leading)), 8 * len(leading))) ** 2
-    frequencies = np.fft.rfftfreq(8 * len(leading))
-    power[frequencies < 1.5 / len(leading)] = 0  # slower than the time that was watched
-    return float(1 / frequencies[np.argmax(power)]) if power.any() else 0.0
+    time = np.linspace(-1, 1, steps)
+    leading = leading - leading.mean() - time * (leading @ time) / (time @ time)
+    power = np.abs(np.fft.rfft(leading * np.hanning(steps), 8 * steps)) ** 2
+    frequency = np.fft.rfftfreq(8 * steps)[np.argmax(power)]
+    return float(1 / frequency) if frequency >= 2 / steps else 0.0
 
 
 def feature_matrix(found: xr.Dataset) -> Float[np.ndarray, "S F"]:

@@ -1,16 +1,17 @@
 """Kinds of solutions: networks that solve a task alike, how many, and what moves their shares.
 
 Networks are compared by their fingerprints (`fingerprints`): the mean over features of their
-difference, where a doubling of a count, a time or a dimension counts as 1 and more does not count
-more, and, as one more feature, the share of answers on stretched trials that differ. Average
-linkage on these distances gives the candidates for K kinds. Of those for which
+difference, at most 1 each, where log2(1 + value) of counts, times and dimensions is compared,
+and, as one more feature, the share of choices on stretched trials that differ. Average linkage
+on these distances gives the candidates for K kinds. Of those for which
 
 * every kind has at least two networks and is stable: in resamples of networks it is found again,
   with a mean Jaccard similarity of at least 0.75 (Hennig 2007);
 * kinds are apart: the mean silhouette is at least 0.5 (Kaufman and Rousseeuw 1990);
 * kinds differ: the mean distance between any two is at least that of one feature that differs,
 
-the one with the largest silhouette is taken. If there is none, all networks are of one kind.
+the one with the largest silhouette is taken; without any, all networks are of one kind. Networks
+that vary gradually can be divided all the same: look at the features before naming kinds.
 """
 
 from collections.abc import Mapping
@@ -129,7 +130,7 @@ def find_kinds(
         separation = _silhouette(distances, labels)
         if separation < options.separation or separation <= best[2]:
             continue
-        if _between(distances, labels).min() < options.apart:
+        if _between(distances, labels).min() < options.apart * (1 - 1e-9):
             continue
         stability = _stability(distances, labels, kinds, rng, options.resamples)
         if stability.min() >= options.stability:
@@ -234,7 +235,7 @@ def shares_moved(
         return Moved(np.nan, np.nan)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(random_key("key", key))))
     groups = [np.flatnonzero(seeds == seed) for seed in np.unique(seeds)]
-    if max(map(len, groups)) == 1:
+    if all(len(set(columns[group])) == 1 for group in groups):
         groups = [np.arange(len(seeds))]
     value, larger = _chi_squared(rows, columns), 0
     for _ in range(permutations):
@@ -273,7 +274,8 @@ def solutions(
         A dataset over `network` (with `level` and `seed`): the fingerprints, `kind`, and
         `representative`, true for the network of each kind with the smallest mean distance to the
         others; `distance` over `network` and `other`; over `solution` (the kinds) `stability`,
-        `share` of all networks with Wilson's 95% interval (`share_low`, `share_high`) and, over
+        `share` of all networks with Wilson's 95% interval (`share_low`, `share_high`), as if
+        networks were independent and the kinds known, and, over
         `levels` too, `count`. Attributes: `separation`, the mean silhouette (NaN for one kind),
         and `p` and `association` of the test whether shares differ between levels
         (`shares_moved`).
@@ -322,11 +324,11 @@ def _joined(
         if not isinstance(one, xr.Dataset):
             one = fingerprints(instance_of("populations", one, Population), key, options)
         parts.append(one.assign_coords(level=("seed", np.full(one.sizes["seed"], name, object))))
-    shapes = {part["answers"].shape[1:] for part in parts}
-    if len(shapes) > 1:
-        raise ValueError(
-            f"populations: expected levels of one task with the same probes, got answers {shapes}"
-        )
+    for name in ("probes", "decision"):
+        if len(values := {part.attrs.get(name) for part in parts}) > 1:
+            raise ValueError(
+                f"populations: expected levels of one task with one key, got {name} {values}"
+            )
     return xr.concat(parts, "seed", combine_attrs="drop_conflicts").rename_dims(seed="network")
 
 

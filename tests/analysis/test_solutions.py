@@ -17,13 +17,14 @@ from rnnjax.analysis import (
     shares_moved,
     solutions,
 )
+from rnnjax.analysis.fingerprints import _period
 from rnnjax.training import Hyper, Recipe, Setup
 
 N = 6
 TASK = tasks.flip_flop(2, 0.3, 12)
 CELL = cells.fitted(cells.rate(N, alpha=0.5), TASK)
 KEY = jax.random.key(2)
-OPTIONS = FingerprintOptions(starts=48, runs=12, settle=300, watch=128, probes=16)
+OPTIONS = FingerprintOptions(starts=48, runs=12, settle=300, watch=256, probes=16)
 
 
 def built(recurrent, reads):
@@ -161,6 +162,13 @@ def test_as_many_kinds_as_were_planted(planted):
     assert found == [planted] * 10
 
 
+def test_a_difference_of_exactly_one_feature_is_enough():
+    for sizes in ((3, 4), (6, 6), (10, 14), (25, 25)):
+        one = np.repeat([0.0, 1.0], sizes)
+        apart = np.abs(one[:, None] - one[None]) / 13
+        assert len(find_kinds(apart, 0, KindOptions(apart=1 / 13))[1]) == 2
+
+
 def test_kinds_must_differ_by_as_much_as_is_wanted():
     close = blobs(np.random.default_rng(0), 0.01 * np.eye(8)[:2], 12, 0.001)
     assert len(find_kinds(close, 0)[1]) == 2
@@ -218,6 +226,14 @@ def test_distances_count_doublings_up_to_one():
     assert compare_fingerprints(found)[0, 1] * (len(FEATURES) + 1) == pytest.approx(2.0)
 
 
+def test_a_drift_has_no_period():
+    time = np.arange(256)
+    for course in (time, np.exp(-time / 100), np.sin(2 * np.pi * time / 1000)):
+        assert _period((course - course.mean())[:, None] * np.ones(3)) == 0
+    wave = np.sin(2 * np.pi * time / 37.5)[:, None] * np.ones(3)
+    assert _period(wave - wave.mean(0)) == pytest.approx(37.5, rel=0.01)
+
+
 def test_errors_name_what_is_wrong():
     with pytest.raises(ValueError, match="^found: .*no 'stable'"):
         compare_fingerprints(made(2).drop_vars("stable"))
@@ -233,3 +249,8 @@ def test_errors_name_what_is_wrong():
         solutions({}, 0)
     with pytest.raises(ValueError, match="^inputs: "):
         FingerprintOptions(inputs="mean").checked()
+    with pytest.raises(ValueError, match="^watch: "):
+        FingerprintOptions(watch=1).checked()
+    one = made(3)
+    with pytest.raises(ValueError, match="^populations: .*one key"):
+        solutions({"a": one, "b": one.assign_attrs(probes="other")}, 0)

@@ -164,7 +164,8 @@ def train(
 def costs(config: Config, conditions: Sequence[Condition], *, measured: bool = True) -> str:
     """Estimated time to train every condition, and to measure it, as `--dry_run` prints it."""
     model = CostModel.measure()
-    rows = [("", "networks", "s/epoch", "epochs", "minutes", "measuring", "MB")]
+    extra = ["measuring"] if measured else []
+    rows = [("", "networks", "s/epoch", "epochs", "minutes", *extra, "MB")]
     longest, usual, measuring = 0.0, 0.0, 0.0
     for one in conditions:
         blocks = plan(one.sweep(config), model.layout, rnnjax.Engine())
@@ -175,8 +176,9 @@ def costs(config: Config, conditions: Sequence[Condition], *, measured: bool = T
         took = measuring_seconds(config, one, model.machine.flops) / 60 if measured else 0.0
         usual, measuring = usual + minutes, measuring + took
         memory = max(model.block_bytes(block.setup, block.size) for block in blocks) / 1e6
-        numbers = f"{epoch:.2f}", f"{epochs}", f"{minutes:.1f}", f"{took:.1f}", f"{memory:.0f}"
-        rows.append((one.name, f"{config.seeds}", *numbers))
+        numbers = f"{epoch:.2f}", f"{epochs}", f"{minutes:.1f}"
+        shown = [f"{took:.1f}"] if measured else []
+        rows.append((one.name, f"{config.seeds}", *numbers, *shown, f"{memory:.0f}"))
     return (
         f"{text_table(rows)}\n{len(conditions)} conditions: training {usual:.0f} minutes if "
         f"networks take as many epochs as those of earlier runs, {longest:.0f} at most; "

@@ -193,7 +193,7 @@ def _representatives(
         population = rnnjax.load_population(workdir / "store" / condition.name)
         one = population.where(population.seeds == seed)
         inputs = np.asarray(one.task.batch(key, options.trials).inputs)
-        given = constant_input(inputs, options)
+        given = constant_input(one, options)
         begun = visited_states(one.cell, one.params, inputs, count=options.runs, key=key)
         runs = free_runs(one.cell, one.params, begun, given, options)
         points = find_attractors(
@@ -219,7 +219,7 @@ def _verdict(title: str, found: xr.Dataset) -> str:
     sizes = ", ".join(str(int(n)) for n in found["count"].sum("levels").values)
     p, moved = found.attrs["p"], ""
     if not np.isnan(p):
-        differ = "differ" if p <= ALPHA else "do not differ"
+        differ = "differ" if p <= ALPHA else "do not differ detectably"
         moved = f" Their shares {differ} between levels (p = {p:.2g})."
     return f"{title}: {total} networks of {kinds} kinds ({sizes}).{moved}"
 
@@ -237,7 +237,8 @@ def _kind_table(found: Mapping[str, xr.Dataset]) -> Table:
             rows.append(
                 (
                     title, str(kind + 1), counts, f"{share:.0%} ({low:.0%} to {high:.0%})",
-                    f"{float(one['stability'][kind]):.2f}", *medians,
+                    f"{float(one['stability'][kind]):.2f}" if one.sizes["solution"] > 1 else "-",
+                    *medians,
                 )
             )  # fmt: skip
     columns = (
@@ -283,12 +284,16 @@ def solutions_page(
             Section("Limitations", bullets([
                 "A kind is what these features tell apart. Networks of one kind can differ in "
                 "others, such as their weights.",
-                "Kinds are found where they are stable, apart, and differ by at least one feature; "
-                "otherwise all networks count as one kind, also where they vary gradually.",
+                "Kinds are found where they are stable, apart, and differ by at least one feature. "
+                "Networks that vary gradually can be divided too, and kinds that differ in few of "
+                "the features can be missed: compare the features.",
+                "Intervals of shares take networks as independent and kinds as known. Numbers of "
+                "points depend on the number of searches.",
                 f"Searches for points can end without one: up to {unfinished:.0%} of those of a "
                 "network, which are left out.",
-                "The constant input is the median over the task's trials. Runs that still move "
-                "after the time of settling count as moving; slow drifts are among them.",
+                "The constant input is the median over the task's trials, one of many where "
+                "trials differ in it. Moving runs whose period does not fit twice into the time "
+                "watched count as moving and not as cycles.",
             ])),
             settings_section(about.settings),
         ),
