@@ -336,6 +336,9 @@ def _summary(
     return found | line | {"reason": 0}
 
 
+_DIMS = ("hidden", "learning_rate", "seed")
+
+
 def threshold_model(
     dataset: xr.Dataset,
     accuracy: str = "decision",
@@ -375,7 +378,7 @@ def threshold_model(
     Raises `ValueError` without the dimensions `hidden`, `learning_rate` and `seed`, or for an
     unknown `edge` or `untrained`, or a confidence outside (0, 1].
     """
-    require(dataset, dims=["hidden", "learning_rate", "seed"])
+    require(dataset, dims=_DIMS)
     one_of("edge", edge, get_args(Edge))
     one_of("untrained", untrained, get_args(Untrained))
     fraction("confidence", confidence, open_below=True)
@@ -391,9 +394,7 @@ def threshold_model(
         return found | {"points_untrained": started - brackets.run.sum()}
 
     success = succeeded(ordered, accuracy, threshold)
-    dims = ["hidden", "learning_rate", "seed"]
-    # Threads of BLAS that wait for each other take eight times as long for four parameters.
-    with threadpool_limits(1, "blas"):
-        fits = fit_conditions(fit, [success], [dims], scalars=_SCALARS)
+    with threadpool_limits(1, "blas"):  # threads that wait for each other take 8 times as long
+        fits = fit_conditions(fit, [success], [[*_DIMS]], scalars=_SCALARS)
     codes = fits["reason"].astype(int)
     return fits.assign(reason=codes.copy(data=np.array(REASONS)[codes.values]))
