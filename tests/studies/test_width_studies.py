@@ -71,7 +71,7 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
         ("width_transfer", ["--config.rank=40"], ["rank", "at most"]),
         ("width_transfer", ["--config.coordinates.learning_rate=0"], ["learning_rate", "above 0"]),
         ("rescaling", ["--config.inits=xavier"], ["init", "gaussian"]),
-        ("rescaling", ["--config.eps_scalings=torch"], ["eps_scalings", "torch", "scaled"]),
+        ("rescaling", ["--config.eps_scalings=scaled"], ["eps_scalings", "torch", "scaled"]),
         ("rescaling", ["--config.flip_flop.bits=0"], ["bits", "at least 1"]),
         ("latent", ["--config.rank=0"], ["rank", "at least 1"]),
         ("latent", ["--config.rank=5", "--config.hidden=4"], ["rank", "at most"]),
