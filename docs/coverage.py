@@ -2,9 +2,10 @@
 
     python docs/coverage.py
 
-Every number comes from the committed results (the measures of the degeneracy studies, `results.nc`
-or the settings of the other reports) and the presets `paper`. The lists below hold what each figure
-claims, and why a result is smaller or differs.
+Numbers of what was run come from the committed results (the measures of the degeneracy studies,
+`results.nc` or the settings of the other reports), those of the degeneracy paper's figures from the
+presets `paper`. The lists below hold the other numbers of the papers, what each figure claims, and
+why a result is smaller or differs.
 """
 
 import importlib
@@ -258,13 +259,14 @@ def figure_row(one: Figure) -> Row:
     shown = sizes or [int(n) for n in _listed(settings, _WIDTHS.get(one.study, "hidden"))]
     text = f"{shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]}"
     networks = max(len(data["seed"]) for c in chosen for data in c.data)
-    why = f"{networks} networks per condition, fewer levels" if networks < 50 else ""
+    why = f"{networks} networks per condition, {_WHY.get(one.study, 'N = 64, fewer levels')}"
     return Row(
         one.item, one.shows, _named(tasks), text, _trained(chosen), asked, "to threshold", verdict,
         why, (one.study,),
     )  # fmt: skip
 
 
+_WHY = {"network_size": "N = 32 to 128 for 64 to 256"}
 _WIDTHS = {"network_size": "widths"}
 _MEASURES = {
     "dsa": "dynamics", "pif": "weights", "pif_relative": "weights", "ood_spread": "behavior",
@@ -337,8 +339,8 @@ def summary(found: dict[str, list[Row]]) -> str:
     scales = [row.scale for every in found.values() for row in every]
     counts = (scales.count(name) for name in ("full", "smaller", "not run"))
     return (
-        "{} figures and tables of both papers show results. Here at their own scale: {}; smaller: "
-        "{}; not run: {}."
+        "{} figures and tables (or groups of them) of both papers show results. Here at their own "
+        "scale: {}, the memory demand, which trains no networks; smaller: {}; not run: {}."
     ).format(len(scales), *counts)
 
 

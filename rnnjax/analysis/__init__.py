@@ -13,10 +13,11 @@ from rnnjax.analysis.comparison import (
     measure_trend,
 )
 from rnnjax.analysis.curves import smoothed_loss, steps_to_loss
-from rnnjax.analysis.degeneracy import DegeneracyOptions, degeneracy
+from rnnjax.analysis.degeneracy import degeneracy
 from rnnjax.analysis.fingerprints import FEATURES, FingerprintOptions, fingerprints
 from rnnjax.analysis.measures import MEASURES, Measure
 from rnnjax.analysis.networks import measure_population
+from rnnjax.analysis.options import DegeneracyOptions
 from rnnjax.analysis.pooling import Pooled, pool_trends
 from rnnjax.analysis.regression import Resampling
 from rnnjax.analysis.scaling import power_law

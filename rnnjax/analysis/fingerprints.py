@@ -25,10 +25,19 @@ from rnnjax.devices import fixed_draws, single_precision
 from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
 from rnnjax.population import Population
 from rnnjax.population.programs import draw_trials
-from rnnjax.typing import Array, Float, KeyLike, Params
+from rnnjax.tasks import Task
+from rnnjax.typing import Array, Float, Int, Key, KeyLike, Params
 from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
 
-__all__ = ["FEATURES", "FingerprintOptions", "constant_input", "fingerprints", "free_runs"]
+__all__ = [
+    "FEATURES",
+    "FingerprintOptions",
+    "choices",
+    "constant_input",
+    "feature_matrix",
+    "fingerprints",
+    "free_runs",
+]
 
 _STREAM = 0xF17E  # number that is folded into `key`
 
@@ -119,9 +128,7 @@ def fingerprints(
     options = (options or FingerprintOptions()).checked()
     stream = jax.random.fold_in(random_key("key", key), _STREAM)
     drawn, chosen, probing = jax.random.split(stream, 3)
-    with single_precision():
-        trial = draw_trials(population.task, drawn, options.trials)
-    inputs = np.asarray(trial.inputs)
+    inputs = _inputs(population.task, drawn, options.trials)
     given = constant_input(population, options)
     cell, params = population.cell, population.params
     count = max(options.starts, options.runs)
@@ -147,9 +154,15 @@ def fingerprints(
     outputs = population.outputs(probing, options.probes, task=task)[:, :, -1]
     found["answers"] = (("seed", "probe", "output"), outputs)
     found.attrs["decision"] = population.task.decision
-    asked = np.asarray(draw_trials(task, probing, options.probes).inputs)
+    asked = _inputs(task, probing, options.probes)
     found.attrs["probes"] = hashlib.sha256(asked.tobytes()).hexdigest()[:16]
     return found
+
+
+def _inputs(task: Task, key: Key, count: int) -> Float[np.ndarray, "B T I"]:
+    """The inputs of trials, in the precision of training."""
+    with single_precision():
+        return np.asarray(draw_trials(task, key, count).inputs)
 
 
 @functools.partial(jax.jit, static_argnames=("cell", "settle", "watch"))
@@ -174,9 +187,7 @@ def constant_input(population: Population, options: FingerprintOptions) -> Float
     """The constant input of searches and runs, the same for all networks of a task."""
     if options.inputs == "zero":
         return np.zeros(population.cell.inputs, np.float32)
-    with single_precision():
-        trial = draw_trials(population.task, jax.random.key(0), 256)
-    return np.median(np.asarray(trial.inputs), axis=(0, 1))
+    return np.median(_inputs(population.task, jax.random.key(0), 256), axis=(0, 1))
 
 
 def free_runs(
@@ -219,28 +230,22 @@ def _of_points(
     leading = slowest[np.argmax(np.abs(slowest[:, 0]))][0] if len(slowest) else 0.0
     growing = (np.abs(found.eigenvalues[saddles]) >= 1).sum(-1)
     params = {name: leaf[row] for name, leaf in population.params.items()}
-    answers = [
-        population.cell.readout(params, state, population.output_scale)
-        for state in found.points[found.stable].astype(np.float32)
-    ]
+    cell, scale = population.cell, population.output_scale
+    states = found.points[found.stable].astype(np.float32)
+    answers = np.reshape([cell.readout(params, x, scale) for x in states], (-1, 1, cell.outputs))
     kept = found.points[found.stable | ~found.fixed]
     memory = _time_constant(abs(leading))
     return {
         "stable": found.stable.sum(),
         "saddles": saddles.sum(),
         "slow": (~found.fixed).sum(),
-        "memories": len({_choice(np.asarray(x), population.task.decision) for x in answers}),
+        "memories": len(np.unique(choices(answers, population.task.decision), axis=0)),
         "unstable_directions": growing.mean() if len(growing) else 0.0,
         "memory": memory,
         "turning": abs(np.angle(leading)) if memory >= 2 else 0.0,
         "point_dimension": _dimension(kept),
         "unfinished": 1 - found.starts.sum() / starts,
     }
-
-
-def _choice(answer: np.ndarray, decision: str) -> tuple[int, ...]:
-    """An answer [O] read as a choice."""
-    return (int(answer.argmax()),) if decision == "argmax" else tuple((answer > 0).astype(int))
 
 
 def _time_constant(modulus: float) -> float:
@@ -293,6 +298,13 @@ def _period(orbit: np.ndarray) -> float:
     power = np.abs(np.fft.rfft(leading * np.hanning(steps), 8 * steps)) ** 2
     frequency = np.fft.rfftfreq(8 * steps)[np.argmax(power)]
     return float(1 / frequency) if frequency >= 2 / steps else 0.0
+
+
+def choices(answers: Float[np.ndarray, "S P O"], decision: str) -> Int[np.ndarray, "S C"]:
+    """Outputs read as choices: the largest channel, or the sign of each."""
+    if decision == "argmax":
+        return answers.argmax(-1)
+    return rearrange((answers > 0).astype(int), "s p o -> s (p o)")
 
 
 def feature_matrix(found: xr.Dataset) -> Float[np.ndarray, "S F"]:

@@ -20,11 +20,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import xarray as xr
-from einops import rearrange
 
 from rnnjax.analysis.fingerprints import (
     FEATURES,
     FingerprintOptions,
+    choices,
     feature_matrix,
     fingerprints,
 )
@@ -93,16 +93,9 @@ def compare_fingerprints(found: xr.Dataset) -> Float[np.ndarray, "S S"]:
     if not (np.isfinite(features).all() and np.isfinite(answers).all()):
         raise ValueError("found: expected finite features and answers, got NaN or infinity")
     apart = np.minimum(np.abs(features[:, None] - features[None]), 1).sum(-1)
-    choices = _choices(answers, found.attrs.get("decision", "sign"))
-    differ = (choices[:, None] != choices[None]).mean(-1)
+    chosen = choices(answers, found.attrs.get("decision", "sign"))
+    differ = (chosen[:, None] != chosen[None]).mean(-1)
     return (apart + differ) / (features.shape[1] + 1)
-
-
-def _choices(answers: np.ndarray, decision: str) -> Int[np.ndarray, "S P"]:
-    """Answers [S, P, O] read as choices."""
-    if decision == "argmax":
-        return answers.argmax(-1)
-    return rearrange((answers > 0).astype(int), "s p o -> s (p o)")
 
 
 def find_kinds(
@@ -119,6 +112,8 @@ def find_kinds(
         ValueError: not a square symmetric matrix, NaN, or options out of range.
     """
     options = (options or KindOptions()).checked()
+    from sklearn.metrics import silhouette_score  # takes as long to import as JAX
+
     distances = symmetric("distances", array("distances", distances, "S S", least=1))
     count = len(distances)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(random_key("key", key))))
@@ -127,7 +122,7 @@ def find_kinds(
         labels = _cut(distances, kinds)
         if np.bincount(labels, minlength=kinds).min() < 2:
             continue
-        separation = _silhouette(distances, labels)
+        separation = float(silhouette_score(distances, labels, metric="precomputed"))
         if separation < options.separation or separation <= best[2]:
             continue
         if _between(distances, labels).min() < options.apart * (1 - 1e-9):
@@ -163,20 +158,6 @@ def _between(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
         distances[np.ix_(one, other)].mean()
         for place, one in enumerate(kinds) for other in kinds[:place]
     ])  # fmt: skip
-
-
-def _silhouette(distances: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of (b - a) / max(a, b); 0 for a network alone in its kind."""
-    values = np.zeros(len(labels))
-    means = np.stack([distances[:, labels == kind].sum(1) for kind in range(labels.max() + 1)], 1)
-    sizes = np.bincount(labels)
-    for row, own in enumerate(labels):
-        if sizes[own] == 1:
-            continue
-        within = means[row, own] / (sizes[own] - 1)
-        other = np.delete(means[row] / sizes, own).min()
-        values[row] = (other - within) / max(other, within, 1e-30)
-    return float(values.mean())
 
 
 def _stability(
@@ -275,10 +256,9 @@ def solutions(
         `representative`, true for the network of each kind with the smallest mean distance to the
         others; `distance` over `network` and `other`; over `solution` (the kinds) `stability`,
         `share` of all networks with Wilson's 95% interval (`share_low`, `share_high`), as if
-        networks were independent and the kinds known, and, over
-        `levels` too, `count`. Attributes: `separation`, the mean silhouette (NaN for one kind),
-        and `p` and `association` of the test whether shares differ between levels
-        (`shares_moved`).
+        networks were independent and the kinds known, and, over `levels` too, `count`.
+        Attributes: `separation`, the mean silhouette (NaN for one kind), and `p` and `association`
+        of the test whether shares differ between levels (`shares_moved`).
 
     Raises:
         ValueError: no networks, or fingerprints of other probes.

@@ -211,7 +211,7 @@ def _one_pair(
     a, b, own = pair
     rotation = jnp.concatenate([own, shared])
     for (width, steps), (following, _) in itertools.pairwise(plan):
-        state = _round(scale * a, b, rotation[:width], steps, flat)
+        state = _round(scale * a, b, rotation, steps, flat)
         kept = following if following > 1 else min(FINALISTS, width)
         rotation = state.best_rotation[jax.lax.top_k(state.best, kept)[1]]
     last = _round(scale * a, b, rotation[:1], plan[-1][1], flat)

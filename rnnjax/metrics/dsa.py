@@ -27,16 +27,13 @@ from rnnjax.metrics.conjugation import (
     random_orthogonal,
     rounds,
 )
-from rnnjax.metrics.operators import (
-    Operators,
-    Regression,
+from rnnjax.metrics.delays import (
     best_delays,
     choose_delays,
     delay_errors,
-    fit_operators,
-    principal_scores,
     reconstruction_errors,
 )
+from rnnjax.metrics.operators import Operators, Regression, fit_operators, principal_scores
 from rnnjax.metrics.ranges import solve_on_workers
 from rnnjax.metrics.spectra import Spectra, lower_bound, select, spectra
 from rnnjax.numerics.assignment import assign

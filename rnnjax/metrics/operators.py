@@ -15,34 +15,27 @@ precision, one network at a time.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from rnnjax import arrays, validate
+from rnnjax import validate
 from rnnjax.metrics import checks, trials
 from rnnjax.metrics.trials import Network, Rows
-from rnnjax.typing import KeyLike
 
 __all__ = [
+    "NULL",
     "Operators",
     "Regression",
-    "choose_delays",
-    "delay_errors",
+    "check_delays",
     "fit_operators",
     "principal_scores",
-    "reconstruction_errors",
+    "reduce_states",
+    "where_text",
 ]
 
-_FOLDS = 5
-_NULL = 1e-7
+NULL = 1e-7
 """Singular values below this share of the largest are rounding of single-precision states."""
-
-_JITTER = 1e-10
-"""Ridge of `delay_errors` over the mean square of a coordinate: it makes a singular system solvable
-and does not smooth."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +96,9 @@ def _principal(states: np.ndarray, variance: float) -> _Axes:
     return _Axes(mean, directions[:, ::-1], needed, share)
 
 
-def _reduce(states: dict[str, Network], variance: float | None, components: int | None) -> _Reduced:
+def reduce_states(
+    states: dict[str, Network], variance: float | None, components: int | None
+) -> _Reduced:
     """Scores on the leading principal components, the same number for every network."""
     sizes = {which: trials.samples(x).shape[1] for which, x in states.items()}
     fewest = min(sizes, key=lambda which: sizes[which])
@@ -145,23 +140,24 @@ def principal_scores(states: np.ndarray, components: int) -> np.ndarray:
     """
     states = checks.population("states", states, "S B T N", least=1)
     named = trials.networks("states", states, least=1)
-    return np.stack([*_reduce(named, None, components).scores.values()])
+    return np.stack([*reduce_states(named, None, components).scores.values()])
 
 
-def _where(states: dict[str, Network], which: str) -> str:
+def where_text(states: dict[str, Network], which: str) -> str:
     """` in network 2`, or nothing if all networks are of one size."""
     shapes = {x.shape if isinstance(x, np.ndarray) else None for x in states.values()}
     return f" in {which}" if len(shapes) > 1 or None in shapes else ""
 
 
-def _check_delays(name: str, delays: int, states: dict[str, Network]) -> None:
+def check_delays(name: str, delays: int, states: dict[str, Network]) -> None:
+    """Raises `ValueError` unless every network has trials long enough for the delays."""
     validate.positive_integer(name, delays)
     for which, network in states.items():
         steps = trials.longest_run(network)
         if delays > steps - 1:
             raise ValueError(
                 f"{name}: expected at most {steps - 1}, since trials have {steps} steps"
-                f"{_where(states, which)}, "
+                f"{where_text(states, which)}, "
                 f"got {delays}"
             )
 
@@ -171,13 +167,13 @@ def _operator(rows: Rows, rank: int, ridge: float) -> tuple[np.ndarray, np.ndarr
     flat = rows.flat
     values, directions = np.linalg.eigh(flat.T @ flat)
     singular = np.sqrt(np.maximum(values[::-1], 0.0))[:rank]
-    alive = singular > _NULL * singular[0]
+    alive = singular > NULL * singular[0]
     scale = np.where(alive, 1 / np.where(alive, singular, 1.0), 0.0)
     whitened = flat @ (directions[:, ::-1][:, :rank] * scale)
     before, after = whitened[rows.before], whitened[rows.after]
     # The solution of least norm maps a direction without variance to 0.
     gram = before.T @ before + ridge * np.eye(rank)
-    matrix = np.linalg.lstsq(gram, before.T @ after, rcond=_NULL**2)[0].T
+    matrix = np.linalg.lstsq(gram, before.T @ after, rcond=NULL**2)[0].T
     missed = before @ matrix.T
     missed -= after  # in place: fresh memory of this size costs more than the arithmetic
     unexplained = np.vdot(missed, missed) / np.vdot(after, after)
@@ -210,11 +206,11 @@ def fit_operators(
             more transitions than R, different units without PCA, or an option out of range.
     """
     given = trials.networks("states", *trials.unnamed("states", states), least=1)
-    _check_delays("delays", delays, given)
+    check_delays("delays", delays, given)
     if regression is None:
         regression = Regression()
     validate.instance_of("regression", regression, Regression)
-    reduced = _reduce(given, variance, components)
+    reduced = reduce_states(given, variance, components)
     shared = trials.samples(next(iter(reduced.scores.values()))).shape[1]
     full = delays * shared
     order = regression.rank or full
@@ -239,195 +235,3 @@ def fit_operators(
         error=np.array([e for *_, e in fitted]),
         variance=reduced.variance,
     )
-
-
-def _held_out_errors(
-    scores: Network, candidates: Sequence[int], folds: list[np.ndarray]
-) -> np.ndarray:
-    """Relative one-step error for every candidate, of one network's scores.
-
-    All candidates predict the same rows, those of the longest embedding. The Gram matrices of the
-    shorter embeddings are therefore leading blocks of that of the longest, and so are their
-    Cholesky factors.
-    """
-    from scipy.linalg import solve_triangular  # slow to import
-
-    width, longest = trials.samples(scores).shape[1], max(candidates)
-    grams, crosses, squares = [], [], []
-    for fold in folds:
-        rows = trials.rows(trials.taken(scores, fold), longest)
-        before, after = rows.flat[rows.before], rows.flat[rows.after][:, :width]
-        grams.append(before.T @ before)
-        crosses.append(before.T @ after)
-        squares.append((after**2).sum())
-    missed, total = np.zeros(len(candidates)), 0.0
-    for gram, cross, square in zip(grams, crosses, squares, strict=True):
-        train, target = sum(grams) - gram, sum(crosses) - cross
-        train = train + _JITTER * np.trace(train) / len(train) * np.eye(len(train))
-        factor = np.linalg.cholesky(train)
-        forward = solve_triangular(factor, target, lower=True)
-        for number, delays in enumerate(candidates):
-            m = delays * width
-            weights = solve_triangular(factor[:m, :m].T, forward[:m])
-            fit = (weights * (gram[:m, :m] @ weights)).sum() - 2 * (weights * cross[:m]).sum()
-            missed[number] += square + fit
-        total += square
-    return missed / total
-
-
-def reconstruction_errors(
-    states: Any,
-    *,
-    candidates: Sequence[int] = tuple(range(1, 31)),
-    variance: float | None = 0.99,
-    components: int | None = None,
-) -> np.ndarray:
-    """In-sample one-step error of the linear model with each number of delays, [candidates].
-
-    The squared error of x_{t+1} predicted from h_t over the squares of x_{t+1}, each number of
-    delays on all the transitions that it has, averaged over networks. More delays fit at least as
-    well on the same transitions: the longest of the candidates, or one near it, has the smallest
-    error. `delay_errors` is that on trials held out.
-
-    Args:
-        states: as in `fit_operators`.
-        candidates: numbers of delays L to try.
-        variance: as in `fit_operators`.
-        components: as in `fit_operators`.
-
-    Raises:
-        ValueError: as `fit_operators`; no candidates, or too few transitions for the longest.
-    """
-    given = trials.networks("states", *trials.unnamed("states", states), least=1)
-    candidates = _checked_candidates("candidates", candidates, given)
-    scores = _reduce(given, variance, components).scores
-    longest = max(candidates)
-    for network in scores.values():
-        _check_transitions("candidates", network, longest, trials.transitions(network, longest))
-    errors = [[_own_error(network, delays) for delays in candidates] for network in scores.values()]
-    return np.mean(errors, axis=0)
-
-
-def _own_error(scores: Network, delays: int) -> float:
-    """Relative squared error of the newest state, of the least squares fit to all transitions."""
-    rows, width = trials.rows(scores, delays), trials.samples(scores).shape[1]
-    before, after = rows.flat[rows.before], rows.flat[rows.after][:, :width]
-    gram, cross = before.T @ before, before.T @ after
-    fit = np.linalg.lstsq(gram, cross, rcond=_NULL**2)[0]
-    square = np.vdot(after, after)
-    return float((square + np.vdot(fit, gram @ fit - 2 * cross)) / square)
-
-
-def delay_errors(
-    states: Any,
-    *,
-    candidates: Sequence[int] = tuple(range(1, 31)),
-    key: KeyLike,
-    variance: float | None = 0.99,
-    components: int | None = None,
-) -> np.ndarray:
-    """Held-out one-step error of the linear model with each number of delays, [candidates].
-
-    The squared error of x_{t+1} predicted from h_t over the squares of x_{t+1}, by five-fold
-    cross-validation over trials, averaged over networks. The error in sample falls with every
-    delay, so its minimum is always the longest embedding.
-
-    Args:
-        states: as in `fit_operators`.
-        candidates: numbers of delays L to try.
-        key: draws the folds of trials.
-        variance: as in `fit_operators`.
-        components: as in `fit_operators`.
-
-    Raises:
-        ValueError: as `fit_operators`; no candidates, fewer than two trials, or too few
-            transitions for the longest candidate.
-    """
-    return _delay_errors("candidates", states, candidates, key, variance, components)
-
-
-def _delay_errors(
-    name: str,
-    states: Any,
-    candidates: Sequence[int],
-    key: KeyLike,
-    variance: float | None,
-    components: int | None,
-) -> np.ndarray:
-    """`delay_errors`, whose errors call the numbers of delays `name`."""
-    given = trials.networks("states", *trials.unnamed("states", states), least=1)
-    candidates = _checked_candidates(name, candidates, given)
-    for which, network in given.items():
-        if trials.trial_count(network) < 2:
-            where = _where(given, which)
-            raise ValueError(
-                "states: expected at least 2 trials, since several numbers of delays are compared "
-                f"on trials held out, got 1{where}; give one number of delays"
-            )
-    scores = _reduce(given, variance, components).scores
-    key = arrays.random_key("key", key)
-    longest, errors = max(candidates), []
-    for network in scores.values():
-        count = trials.trial_count(network)
-        order = np.asarray(jax.random.permutation(key, count))
-        folds = np.array_split(order, min(_FOLDS, count))
-        _check_held_out(name, network, longest, folds)
-        errors.append(_held_out_errors(network, candidates, folds))
-    return np.mean(errors, axis=0)
-
-
-def _checked_candidates(
-    name: str, candidates: Sequence[int], given: dict[str, Network]
-) -> tuple[int, ...]:
-    """Numbers of delays that the trials allow."""
-    candidates = validate.sequence(name, candidates)
-    if not candidates:
-        raise ValueError(f"{name}: expected at least one number of delays, got none")
-    for delays in candidates:
-        _check_delays(name, delays, given)
-    return candidates
-
-
-def _check_held_out(name: str, scores: Network, longest: int, folds: list[np.ndarray]) -> None:
-    """Raises if the trials outside some fold have too few transitions."""
-    held = max(trials.transitions(trials.taken(scores, fold), longest) for fold in folds)
-    kept = trials.transitions(scores, longest) - held
-    _check_transitions(name, scores, longest, kept, " outside the held-out trials")
-
-
-def _check_transitions(
-    name: str, scores: Network, longest: int, found: int, where: str = ""
-) -> None:
-    """Raises if there are too few transitions for the longest embedding."""
-    width = trials.samples(scores).shape[1]
-    if found <= longest * width:
-        raise ValueError(
-            f"{name}: {longest} delays of {width} components need more than "
-            f"{longest * width} transitions; there are {found}{where}"
-        )
-
-
-def choose_delays(
-    states: Any,
-    *,
-    candidates: Sequence[int] = tuple(range(1, 31)),
-    key: KeyLike,
-    variance: float | None = 0.99,
-    components: int | None = None,
-) -> int:
-    """The candidate with the lowest `delay_errors`: one number for the whole population."""
-    return best_delays("candidates", states, candidates, key, variance, components)
-
-
-def best_delays(
-    name: str,
-    states: Any,
-    candidates: Sequence[int],
-    key: KeyLike,
-    variance: float | None,
-    components: int | None,
-) -> int:
-    """`choose_delays`, whose errors call the candidates `name`."""
-    candidates = validate.sequence(name, candidates)
-    errors = _delay_errors(name, states, candidates, key, variance, components)
-    return int(candidates[int(np.argmin(errors))])

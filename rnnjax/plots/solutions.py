@@ -22,7 +22,7 @@ class Representative(NamedTuple):
     attractors: Attractors
     """Its fixed and slow points; of one network."""
     runs: Float[np.ndarray, "M T N"]
-    """Where its runs without new input end."""
+    """Where its runs under the constant input end."""
 
 
 def kind_shares(found: Mapping[str, xr.Dataset], setting: str = "") -> Figure:
@@ -65,7 +65,7 @@ def solution_gallery(chosen: Mapping[str, Mapping[str, Representative]]) -> Figu
     """One network of each kind, a row per task and a column per kind.
 
     Axes: the two leading principal components of the states visited in the task (grey). Points as
-    in `fixed_point_maps`; lines: where runs without new input end, if they still move.
+    in `fixed_point_maps`; lines: where runs under the constant input end, if they still move.
 
     Args:
         chosen: representatives by task and kind.

@@ -5,13 +5,8 @@ import numpy as np
 import pytest
 
 from references import metrics
-from rnnjax.metrics.operators import (
-    Regression,
-    choose_delays,
-    delay_errors,
-    fit_operators,
-    reconstruction_errors,
-)
+from rnnjax.metrics.delays import choose_delays, delay_errors, reconstruction_errors
+from rnnjax.metrics.operators import Regression, fit_operators
 
 KEY = jax.random.key(0)
 X = metrics()["traj_X"]

@@ -13,7 +13,8 @@ from rnnjax.metrics import (
     procrustes_distances,
     svcca_distances,
 )
-from rnnjax.metrics.operators import delay_errors, fit_operators
+from rnnjax.metrics.delays import delay_errors
+from rnnjax.metrics.operators import fit_operators
 from rnnjax.metrics.svcca import svcca_distance
 
 KEY = jax.random.key(0)

@@ -1,4 +1,4 @@
-"""Kinds of solutions against the strength of feature learning: which, how often, does it matter?"""
+"""Kinds of solutions against the strength of feature learning."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from rnnjax.analysis.trends import ALPHA
 from rnnjax.dynamics import visited_states
 from rnnjax.plots import Representative, kind_shares, solution_gallery
 from rnnjax.plots.style import name_value
-from rnnjax.report import Provenance
+from rnnjax.report import Provenance, write_report
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import settings_section
 from rnnjax.report.wording import bullets
@@ -132,8 +132,6 @@ def run(
 
 def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of the tasks of which every condition is examined; trains nothing."""
-    from rnnjax.report import write_report
-
     config = SOLUTIONS.restored(about.settings)
     tried = [
         factor
@@ -264,9 +262,9 @@ def solutions_page(
     unfinished = max(float(one["unfinished"].max()) for one in found.values())
     pictures = (
         Picture(
-            kind_shares(found),
+            kind_shares(found, "gamma"),
             "kind_shares",
-            "Share of each kind at every level; numbers: networks.",
+            "Share of each kind at every level, with the number of networks.",
         ),
         Picture(
             solution_gallery(galleries),

@@ -78,9 +78,6 @@ def _options(config: Config) -> DegeneracyOptions:
 _SOLVER = 2
 """Rises when distances of the same networks become others: finished studies measure them again."""
 
-_LATER = {"lag": "held_out", "activity": "rates"}
-"""Options with their defaults that came after the first measures were kept."""
-
 
 def measures_file(config: Config, workdir: Path, condition: Condition) -> Path:
     """The file of a condition's measures; its store must exist."""
@@ -88,9 +85,6 @@ def measures_file(config: Config, workdir: Path, condition: Condition) -> Path:
     inputs = {
         **vars(_options(config)), "seed": config.seed, "store": trained, "solver": _SOLVER
     }  # fmt: skip
-    for name, value in _LATER.items():
-        if inputs[name] == value:
-            del inputs[name]  # as in the names of files from before there was a choice
     return workdir / "measures" / f"{condition.name}-{digest(inputs)[:12]}.nc"
 
 
