@@ -139,7 +139,13 @@ def test_planted_kinds_are_found_with_their_shares_and_a_factor_that_moves_them(
     assert (found["share_low"] < found["share"]).all() and (
         found["share"] < found["share_high"]
     ).all()
-    assert found["representative"].values.sum() == 3
+    distance, nearest = found["distance"].values, found["representative"].values
+    for kind in range(3):
+        rows = np.flatnonzero(labels == kind)
+        means = np.array([distance[row, rows].mean() for row in rows])
+        (chosen,) = np.flatnonzero(nearest[rows])
+        assert means[chosen] == pytest.approx(means.min())
+        assert kind > 1 or means.min() < means.max()  # two alone are equally near
     assert found.attrs["p"] < 0.05 and found.attrs["association"] > 0.4
     assert (found["stability"] >= 0.75).all()
 
@@ -167,6 +173,14 @@ def test_a_difference_of_exactly_one_feature_is_enough():
         one = np.repeat([0.0, 1.0], sizes)
         apart = np.abs(one[:, None] - one[None]) / 13
         assert len(find_kinds(apart, 0, KindOptions(apart=1 / 13))[1]) == 2
+
+
+def test_a_division_that_is_not_found_again_is_no_kind():
+    place = np.random.default_rng(0).uniform(size=(30, 2))  # no groups
+    apart = np.linalg.norm(place[:, None] - place[None], axis=-1)
+    anything = KindOptions(separation=0.0, stability=0.0)
+    assert len(find_kinds(apart, 0, anything)[1]) > 1
+    assert len(find_kinds(apart, 0, anything._replace(stability=0.95))[1]) == 1
 
 
 def test_kinds_must_differ_by_as_much_as_is_wanted():
@@ -198,6 +212,9 @@ def test_shares_that_move_are_found_and_one_kind_has_no_test():
     levels, seeds = np.repeat(["a", "b"], 10), np.tile(np.arange(10), 2)
     moved = shares_moved(np.repeat([0, 1], 10), levels, seeds, 0)
     assert moved.p < 0.01 and moved.association == pytest.approx(1.0)
+    apart = shares_moved(np.repeat([0, 1], 10), levels, np.arange(20), 0)  # no seed twice
+    same = shares_moved(np.repeat([0, 1], 10), levels, np.repeat(np.arange(10), 2), 0)
+    assert apart.p < 0.01 and same.p < 0.01  # or no seed at two levels
     alone = shares_moved(np.zeros(20, int), levels, seeds, 0)
     assert np.isnan(alone.p) and np.isnan(alone.association)
 

@@ -103,6 +103,14 @@ def test_rotated_operators_are_found_for_both_determinants(order):
     assert result.chord.max() < 1e-3
 
 
+def test_pairs_go_on_until_they_are_settled():
+    a, b = np.random.default_rng(4).normal(size=(2, 8, 20, 20))
+    few = SolverOptions(starts=4)
+    assert (operator_distances(a, b, key=KEY, solver=few).status == Solved.CONVERGED).mean() > 0.8
+    short = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=4, steps=30))
+    assert (short.status == Solved.EXHAUSTED).all()
+
+
 def test_two_routes_to_the_minimum_in_the_plane():
     """O(2) is two circles: a fine grid of angles and mirrored angles is an oracle."""
     rng = np.random.default_rng(0)

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from compared_levels import comparison
 from drawings import EMPTY, drawn, panels, texts, titles
 from rnnjax.analysis import embedding
 from rnnjax.analysis.attractors import Attractors
 from rnnjax.dynamics import FixedPoints
-from rnnjax.plots import fixed_point_maps, network_maps
+from rnnjax.plots import fixed_point_maps, kind_shares, network_maps
 
 
 @pytest.mark.slow
@@ -51,3 +52,18 @@ def test_fixed_points_are_drawn_by_kind():
 def test_at_least_one_population_is_needed():
     with pytest.raises(ValueError, match="^populations: expected at least one"):
         fixed_point_maps({})
+
+
+def test_shares_of_kinds_add_up_to_one_at_every_level():
+    counts = (("solution", "levels"), [[3, 1, 0], [1, 3, 4]])
+    found = xr.Dataset({"count": counts}, {"levels": ["1", "2", "4"]})
+    figure = kind_shares({"Flip flop": found}, "gamma")
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == "gamma"
+    heights = np.array([bar.get_height() for bar in axes.patches]).reshape(2, 3)
+    np.testing.assert_allclose(heights, [[0.75, 0.25, 0], [0.25, 0.75, 1]])
+    bottoms = [bar.get_y() for bar in axes.patches][3:]
+    np.testing.assert_allclose(bottoms, heights[0])
+    assert sorted(text.get_text() for text in axes.texts) == ["1", "1", "3", "3", "4"]
+    with pytest.raises(ValueError, match="^found: "):
+        kind_shares({})

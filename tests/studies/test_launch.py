@@ -8,7 +8,7 @@ import pytest
 from commands import EXPERIMENTS, call, refused
 from rnnjax.studies.catalog import STUDIES
 from rnnjax.studies.console import FAILED
-from rnnjax.studies.grids import text_table
+from rnnjax.studies.grids import _cost_rows, _Part, text_table
 from rnnjax.studies.launch import _parse
 
 
@@ -94,6 +94,17 @@ def test_a_number_can_be_switched_off(value):
 def test_tables_of_text_are_aligned():
     lines = text_table([("", "N"), ("a name", "8"), ("b", "1000")]).splitlines()
     assert lines == ["           N", "a name     8", "b       1000"]
+
+
+def test_costs_of_blocks_add_up_and_their_memory_does_not():
+    parts = [_Part("a", 8, 2, 1, 1.5, 10.0), _Part("a", 8, 3, 1, 2.0, 30.0),
+             _Part("b", 8, 1, 1, 1.0, 20.0)]  # fmt: skip
+    few = _cost_rows(parts)[1:]
+    assert few == [("a", "8", "5", "2", "3.50", "30"), ("b", "8", "1", "1", "1.00", "20")]
+    many = [_Part(str(label), size, 1, 1, 1.0, size) for label in range(30) for size in (8, 16)]
+    assert [row[1:] for row in _cost_rows(many)[1:]] == [
+        ("8", "30", "30", "30.00", "8"), ("16", "30", "30", "30.00", "16")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

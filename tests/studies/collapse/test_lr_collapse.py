@@ -114,6 +114,7 @@ def test_dry_run_prints_the_cost_and_writes_nothing(tmp_path, capsys):
     assert call("--config=paper", "--dry_run", f"--workdir={tmp_path / 'new'}") == 0
     printed = capsys.readouterr().out
     assert "3,900 networks x 5,000 steps" in printed
+    assert len(printed.splitlines()) == 1 + 13 + 1  # all conditions of one size in a row
     assert "minutes" in printed and "MB" in printed
     assert not (tmp_path / "new").exists()
 

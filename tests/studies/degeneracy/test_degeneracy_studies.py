@@ -178,8 +178,19 @@ def test_dry_run_counts_training_and_measuring(study, tmp_path, capsys):
     assert call(study, "--config=smoke", "--dry_run", f"--workdir={workdir}") == 0
     printed = capsys.readouterr().out
     assert "2 conditions: training" in printed
+    header, *rows = printed.splitlines()[:3]
+    place = header.split().index("epochs") - len(header.split())
+    assert [row.split()[place] for row in rows] == ["6", "6"]  # as many as smoke allows
     assert "measuring" in printed
     assert not workdir.exists()
+
+
+def test_time_is_that_of_the_epochs_of_earlier_runs():
+    config = settings("network_size", "laptop")
+    usual = {c.name: conditions._usual_epochs(c) for factor in module_of("network_size").factors(
+        config) for c in factor.conditions}  # fmt: skip
+    assert usual["flip_flop-standard-N_64"] == 15
+    assert usual["flip_flop-mup-N_64-gamma_4"] == 11
 
 
 def test_measuring_is_counted_by_pairs():
