@@ -11,7 +11,7 @@ from rnnjax.cells.dense import DenseCell, chosen_rule
 from rnnjax.cells.rate import Rate
 from rnnjax.parametrization import Parametrization, Standard
 from rnnjax.typing import Array, Float, Params
-from rnnjax.validate import instance_of
+from rnnjax.validate import instance_of, one_of
 
 __all__ = ["Current", "Equivalent", "as_current", "as_rate", "current", "leaky"]
 
@@ -98,9 +98,10 @@ def as_current(
     v_1 .. v_{T-1}. The firing rates r_1 .. r_T are `leaky(alpha, tanh(v_0 .. v_{T-1}), r_0)`, and
     the rate network's output is the same leaky filter of W_out tanh(v).
 
-    Raises `ValueError` for another cell, or arrays of another shape.
+    Raises `ValueError` for another cell or activation, or arrays of another shape.
     """
     instance_of("cell", cell, Rate)
+    one_of("cell, activation", cell.activation, ("tanh",))
     _require_trials(cell, inputs, initial)
     sharpened = (inputs[:, 1:] - (1 - cell.alpha) * inputs[:, :-1]) / cell.alpha
     first = jax.vmap(cell.drive, in_axes=(None, 0))(params, inputs[:, :1])[:, 0]

@@ -1,15 +1,15 @@
-"""Base classes of networks of tanh units, and of those with a full recurrent matrix."""
+"""Base classes of networks with elementwise units, and of those with a full recurrent matrix."""
 
 from rnnjax.cells.base import AdditiveCell, Cell
 from rnnjax.parametrization import Leaf, Parametrization, Standard
 from rnnjax.typing import Array, Float, Params, Scalar
 from rnnjax.validate import flag, fraction, instance_of, positive_integer, shown
 
-__all__ = ["DenseCell", "TanhCell", "chosen_rule"]
+__all__ = ["DenseCell", "UnitCell", "chosen_rule"]
 
 
-class TanhCell(Cell):
-    """A network of tanh units with input weights, a linear readout, and optional biases."""
+class UnitCell(Cell):
+    """A network with one state per unit, input weights, a linear readout, and optional biases."""
 
     bias: bool
 
@@ -34,7 +34,7 @@ class TanhCell(Cell):
         return output + self.effective(params, "readout_bias") if self.bias else output
 
 
-class DenseCell(TanhCell, AdditiveCell):
+class DenseCell(UnitCell, AdditiveCell):
     """A network with a full matrix W of recurrent weights."""
 
     def leaves(self) -> dict[str, Leaf]:

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from rnnjax.cells.base import AdditiveCell
-from rnnjax.cells.dense import TanhCell
+from rnnjax.cells.dense import UnitCell
 from rnnjax.parametrization import InverseWidth, Leaf, Parametrization
 from rnnjax.typing import Array, Float, Params
 from rnnjax.validate import positive_integer
@@ -17,7 +17,7 @@ _LARGEST = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
-class LowRankWeights(TanhCell):
+class LowRankWeights(UnitCell):
     """The weights of a network of rank K."""
 
     hidden: int = 64

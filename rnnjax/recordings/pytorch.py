@@ -1,9 +1,9 @@
-"""Networks of PyTorch as cells, and back: `nn.RNN` with tanh, `nn.GRU` and `nn.LSTM`.
+"""Networks of PyTorch as cells, and back: `nn.RNN`, `nn.GRU` and `nn.LSTM`.
 
 A `state_dict` has weights of all gates in one matrix, [gates * N, N] of the state and
 [gates * N, I] of the inputs, and two biases. With sigmoid s, the equations of PyTorch are
 
-    RNN    h' = tanh(W_ih x + b_ih + W_hh h + b_hh)
+    RNN    h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu(...)
     GRU    r = s(W_ir x + b_ir + W_hr h + b_hr),  z likewise
            n = tanh(W_in x + b_in + r * (W_hn h + b_hn)),  h' = (1 - z) n + z h
     LSTM   i, f, o = s(W_i x + b_i + W_h h + b_h), each with its own;  g = tanh(...)
@@ -57,17 +57,14 @@ def from_pytorch(
             difference: inputs of `rollout` are [B, T, I].
         readout: name of the linear layer that reads the state out, such as `fc`; by default the
             outputs are the state h.
-        nonlinearity: of an `nn.RNN`, which a `state_dict` does not contain; only `tanh`.
+        nonlinearity: of an `nn.RNN`, which a `state_dict` does not contain: `tanh` or `relu`.
 
     Raises:
         ValueError: no such layer or more than one, several layers or directions, a projection,
             another nonlinearity, weights of other shapes, or NaN or infinity.
     """
     instance_of("state_dict", state_dict, Mapping)
-    if nonlinearity != "tanh":
-        raise ValueError(
-            f"nonlinearity: expected 'tanh', got {shown(nonlinearity)}; the rate cell has no other"
-        )
+    one_of("nonlinearity", nonlinearity, ("tanh", "relu"))
     prefix = _prefix(state_dict)
     leaves = {name: _array(state_dict, prefix + name) for name in _LEAVES[:2]}
     inner, outer = leaves["weight_hh_l0"], leaves["weight_ih_l0"]
@@ -92,7 +89,12 @@ def from_pytorch(
         leaves[name] = bias
     weights, bias = _readout(state_dict, readout, hidden, inner.dtype)
     size = {"inputs": outer.shape[1], "outputs": len(weights)}
-    cell = _CELLS[count](hidden, **size, **({"alpha": 1.0, "bias": True} if count == 1 else {}))
+    if count > 1 and nonlinearity != "tanh":
+        raise ValueError(
+            f"nonlinearity: expected 'tanh' for a gated network, got {shown(nonlinearity)}"
+        )
+    plain = {"alpha": 1.0, "bias": True, "activation": nonlinearity} if count == 1 else {}
+    cell = _CELLS[count](hidden, **size, **plain)
     params = _plain(leaves) if count == 1 else _gated(leaves, _GATES[count], hidden)
     params |= {"readout": weights, "readout_bias": bias}
     shapes = {name: leaf.shape for name, leaf in cell.leaves().items()}
@@ -192,7 +194,8 @@ def to_pytorch(
         readout: name of the linear layer of the readout, such as `fc`; left out by default.
 
     Raises:
-        ValueError: another cell, or a rate cell with alpha below 1, which PyTorch has not.
+        ValueError: another cell, or a rate cell with alpha below 1 or linear units, which PyTorch
+            has not.
     """
     instance_of("cell", cell, Cell)
     if not isinstance(cell, Rate | GRU | LSTM):
@@ -203,6 +206,8 @@ def to_pytorch(
         raise ValueError(
             f"cell: expected alpha = 1, since nn.RNN has no leak, got alpha = {cell.alpha:g}"
         )
+    if isinstance(cell, Rate):
+        one_of("cell, activation", cell.activation, ("tanh", "relu"))
 
     def weight(name: str) -> np.ndarray:
         value: Array = cell.effective(params, name)

@@ -50,6 +50,12 @@ _ALL = (
         "width_transfer.config:SETTINGS", "width_transfer.study",
     ),
     _study(
+        "sharpness",
+        "Does the curvature before training predict the largest learning rate of each size?",
+        "beyond the collapse paper, which measures that rate but predicts none",
+        "sharpness.config:SETTINGS", "sharpness.study",
+    ),
+    _study(
         "rescaling",
         "Do larger networks with weights W/N learn more slowly, and is it Adam's epsilon?",
         "collapse paper, Fig. 4",

@@ -22,7 +22,7 @@ __all__ = [
 INDEX = "study.json"
 """File of a workdir that names the study to which the folder belongs."""
 
-CACHES = ("cost.json", "coordinates.json", "store/memory_demand.json")
+CACHES = ("cost.json", "coordinates.json", "sharpness.json", "store/memory_demand.json")
 """Files of a workdir with values that studies have measured."""
 
 MEASURED_AGAIN = "the command of the study measures its values again"

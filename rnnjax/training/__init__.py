@@ -1,6 +1,7 @@
 """Training one network: recipe, traced settings, training step, validation, accuracies."""
 
 from rnnjax.training.coordinates import coordinate_check, seeds_left_out
+from rnnjax.training.curvature import sharpness, sharpness_along_training, sharpness_at_start
 from rnnjax.training.recipe import OPTIMIZERS, Recipe
 from rnnjax.training.run import (
     Evaluation,
@@ -63,5 +64,8 @@ __all__ = [
     "schedule",
     "seeds_left_out",
     "setting_values",
+    "sharpness",
+    "sharpness_along_training",
+    "sharpness_at_start",
     "start",
 ]

@@ -27,15 +27,21 @@ class Scaled(Parametrization):
         return LeafRule("normal", 1.0, multiplier=self.factors[leaf.role])
 
 
-@pytest.mark.parametrize(("alpha", "bias"), [(0.3, False), (0.5, True), (1.0, True)])
-def test_rate_network_is_its_equation(alpha, bias):
-    cell = cells.rate(N, inputs=I, outputs=O, alpha=alpha, bias=bias, init="xavier")
+PHI = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0), "linear": lambda x: x}
+
+
+@pytest.mark.parametrize(
+    ("alpha", "bias", "phi"),
+    [(0.3, False, "tanh"), (0.5, True, "relu"), (1.0, True, "tanh"), (0.5, False, "linear")],
+)
+def test_rate_network_is_its_equation(alpha, bias, phi):
+    cell = cells.rate(N, inputs=I, outputs=O, alpha=alpha, bias=bias, init="xavier", activation=phi)
     params = cell.init(jax.random.key(0))
     inputs = np.random.default_rng(1).normal(size=(B, T, I)).astype("f4")
     trajectory = jax.jit(rollout, static_argnums=0)(cell, params, inputs)
     for b in range(B):
-        states, outputs = network.rate({k: np.asarray(v) for k, v in params.items()}, inputs[b],
-                                       alpha)  # fmt: skip
+        weights = {k: np.asarray(v) for k, v in params.items()}
+        states, outputs = network.rate(weights, inputs[b], alpha, phi=PHI[phi])
         np.testing.assert_allclose(trajectory.states[b], states, atol=1e-6)
         np.testing.assert_allclose(trajectory.outputs[b], outputs, atol=1e-6)
 
@@ -81,6 +87,7 @@ def test_the_output_scale_does_not_apply_to_the_bias():
         ({"alpha": float("nan")}, "alpha"),
         ({"bias": 1}, "bias"),
         ({"init": "xavir"}, "init"),
+        ({"activation": "tan"}, "activation"),
     ],
 )
 def test_invalid_options_are_named(options, named):

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def rate(params, inputs, alpha, initial=None):
+def rate(params, inputs, alpha, initial=None, phi=np.tanh):
     """States [T, N] and outputs [T, O] of one trial."""
     weights, w_in, w_out = params["recurrent"], params["input"], params["readout"]
     bias = params.get("bias", np.zeros(len(weights)))
@@ -11,7 +11,7 @@ def rate(params, inputs, alpha, initial=None):
     state = np.zeros(len(weights)) if initial is None else initial
     states, outputs = [], []
     for u in inputs:
-        state = (1 - alpha) * state + alpha * np.tanh(weights @ state + w_in @ u + bias)
+        state = (1 - alpha) * state + alpha * phi(weights @ state + w_in @ u + bias)
         states.append(state)
         outputs.append(w_out @ state + readout_bias)
     return np.array(states), np.array(outputs)

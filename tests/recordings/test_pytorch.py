@@ -26,7 +26,7 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def documented(weights, inputs, prefix="rnn."):
+def documented(weights, inputs, prefix="rnn.", phi=np.tanh):
     """States [B, T, N] by the equations of PyTorch's documentation, step by step."""
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     w, u, b, c = (np.asarray(weights.get(prefix + name, 0.0), np.float64) for name in names)
@@ -35,7 +35,7 @@ def documented(weights, inputs, prefix="rnn."):
     for x in inputs.swapaxes(0, 1):
         i, s = x @ w.T + b, h @ u.T + c
         if len(u) == hidden:
-            h = np.tanh(i + s)
+            h = phi(i + s)
         elif len(u) == 3 * hidden:
             (ir, iz, new), (sr, sz, sn) = (np.split(v, 3, axis=1) for v in (i, s))
             z = sigmoid(iz + sz)
@@ -70,6 +70,19 @@ def test_round_trips(network):
     np.testing.assert_allclose(documented(back, INPUTS), STORED[f"{network}/states"], atol=1e-12)
     np.testing.assert_array_equal(back["fc.weight"], weights["fc.weight"])
     np.testing.assert_array_equal(back["fc.bias"], weights["fc.bias"])
+
+
+def test_rectified_units():
+    """PyTorch's documentation: `nonlinearity="relu"` replaces tanh."""
+    weights = state_dict("rnn_bias")
+    cell, params = from_pytorch(weights, readout="fc", nonlinearity="relu")
+    states = documented(weights, INPUTS, phi=lambda x: np.maximum(x, 0))
+    found = rollout(cell, params, INPUTS.astype("f4")).states
+    np.testing.assert_allclose(found, states, rtol=1e-5, atol=1e-6)
+    back = to_pytorch(cell, params, prefix="rnn.", readout="fc")
+    np.testing.assert_array_equal(
+        back["rnn.weight_hh_l0"], weights["rnn.weight_hh_l0"].astype("f4")
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +163,7 @@ RNN = state_dict("rnn_bias")
         ({"rnn.weight_ih_l0": np.ones((4, 2))}, {}, r"weight_ih_l0 of shape \[5, I\]"),
         ({"rnn.bias_hh_l0": np.ones(4)}, {}, r"bias_hh_l0 of shape \(5,\), got \(4,\)"),
         ({"rnn.bias_hh_l0": np.full(5, np.nan)}, {}, "rnn.bias_hh_l0: expected finite"),
-        ({}, {"nonlinearity": "relu"}, "nonlinearity: expected 'tanh', got 'relu'"),
+        ({}, {"nonlinearity": "sigmoid"}, "nonlinearity: .* got 'sigmoid'"),
         ({}, {"readout": "fd"}, "state_dict: .*did you mean 'fc.weight'"),
         ({"fc.weight": np.ones((2, 4))}, {"readout": "fc"}, r"readout: .* got \(2, 4\)"),
     ],
@@ -165,6 +178,7 @@ def test_other_networks_are_refused(change, options, message):
     ("cell", "message"),
     [
         (cells.rate(alpha=0.5), "alpha = 1, since nn.RNN has no leak, got alpha = 0.5"),
+        (cells.rate(alpha=1.0, activation="linear"), "activation: .* got 'linear'"),
         (cells.current(), "cell: expected rate, gru or lstm, got .current"),
     ],
 )

@@ -1,0 +1,190 @@
+"""Page on sharpness: does curvature before training predict the largest learning rate?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from rnnjax.plots.style import name_value, plain_number
+from rnnjax.report.page import Page, Picture, Section, Table
+from rnnjax.report.provenance import Provenance, criterion_text, steps_taken
+from rnnjax.report.wording import bullets, exponent_text, number
+from rnnjax.studies.pages import sweep_page
+from rnnjax.studies.sharpness.analysis import Prediction, compare_rates
+from rnnjax.studies.sharpness.figures import predicted_rates, sharpness_curves
+
+__all__ = ["sharpness_page"]
+
+_WORDS = {
+    "agrees": "as predicted",
+    "differs": "not as predicted",
+    "undecided": "undecided",
+}
+
+
+def _name(prediction: Prediction) -> str:
+    labels = prediction.labels
+    return f"{name_value(str(labels['cell']))}, {labels['activation']}"
+
+
+def _lead(found: Sequence[Prediction]) -> str:
+    """The verdict on every condition, those that agree first."""
+    parts = []
+    for verdict, words in _WORDS.items():
+        names = [_name(one) for one in found if one.decided == verdict]
+        if names:
+            parts.append(f"{words}: {'; '.join(names)}")
+    lead = ". ".join(f"{part[:1].upper()}{part[1:]}" for part in parts)
+    return (
+        "How does the largest stable rate change with N, and does the curvature of the loss before "
+        f"training predict it? {lead}."
+    )
+
+
+def _fit_cell(fit: xr.Dataset) -> str:
+    reason = str(fit["reason"].item()) if "reason" in fit else ""
+    return f"none: {reason}" if reason else exponent_text(fit)
+
+
+def _ratio_cell(ratio: xr.DataArray) -> str:
+    known = ratio.values[np.isfinite(ratio.values)]
+    if not len(known):
+        return "none"
+    middle = plain_number(float(np.exp(np.log(known).mean())), 2)
+    low, high = (plain_number(float(end), 2) for end in (known.min(), known.max()))
+    return f"{middle} ({low} to {high})"
+
+
+def _table(found: Sequence[Prediction]) -> Table:
+    rows = tuple(
+        (
+            _name(one),
+            exponent_text(one.predicted),
+            _fit_cell(one.stable),
+            _fit_cell(one.learned),
+            _WORDS[one.decided],
+            _ratio_cell(one.ratio),
+        )
+        for one in found
+    )
+    caption = (
+        "Exponents in N with 95% intervals: of 2 over the sharpness before training (Student's, "
+        "over seeds), of the largest rate at which training is stable and of the largest that "
+        "learns (models of all seeds). “As predicted”: the interval of the stable rate holds the "
+        "predicted exponent and is at most 1 wide. Last column: the largest stable rate over the "
+        "predicted one, geometric mean over sizes and their range."
+    )
+    columns = (
+        "condition",
+        "predicted",
+        "stable",
+        "learns",
+        "stable against N",
+        "stable / predicted",
+    )
+    return Table(columns, rows, caption)
+
+
+def _start_text(results: xr.Dataset, below: float, above: float) -> str:
+    return (
+        "Near any weights the loss is nearly a parabola along each direction, and gradient descent "
+        "at rate eta is stable while eta times the largest curvature, the sharpness, is below 2. "
+        "Rates of single leaves under a width rule are counted in. The prediction is 2 over the "
+        "sharpness of the initial network. Training is stable if the loss stays finite and ends "
+        f"below that of the first step; it learns with {criterion_text(results)} and a loss below "
+        "that of the best output that ignores the input. Both count up to the first failure. Rates "
+        f"were tried from {number(below)} decades below to {number(above)} decades above the "
+        "median prediction of each size."
+    )
+
+
+def _edge_text(curves: xr.Dataset) -> str:
+    """Shares of runs that are sharper than 2 over their rate at start, and at the end."""
+    product = (curves["sharpness"] * curves["learning_rate"]).transpose(..., "step")
+    lines = []
+    for activation in curves["activation"].values:
+        ends = product.sel(activation=activation).isel(step=-1).values
+        known = ends[np.isfinite(ends)]
+        start = product.sel(activation=activation).isel(step=0)
+        many, begun = len(known), int(start.notnull().sum())
+        if not many:
+            lines.append(f"{activation}: none of {begun} runs stayed finite.")
+            continue
+        lines.append(
+            f"{activation}: {many} of {begun} runs stayed finite. Rate times sharpness was above 2 "
+            f"in {int((start > 2).sum())} at the start and in {int((known > 2).sum())} at the end, "
+            f"where its median is {number(float(np.median(known)))} and its largest "
+            f"{number(float(known.max()))}."
+        )
+    return (
+        f"Networks of {int(curves.attrs['hidden'])} units in training at multiples of the "
+        "predicted rate. A run that starts above 2 either diverges or moves to a flatter place; "
+        "one that starts below 2 may become sharper until it reaches 2, the edge of stability "
+        "(Cohen et al. 2021).\n\n" + bullets(lines)
+    )
+
+
+def _caveats(results: xr.Dataset) -> list[str]:
+    rates = np.sort(results["learning_rate"].values)
+    spacing = np.diff(np.log10(rates)).max() if len(rates) > 1 else np.nan
+    return [
+        "The prediction holds for gradient descent without momentum and clipping, near the start; "
+        "it says nothing about Adam.",
+        f"Rates were tried in steps of {spacing:.2g} decades, with {results.sizes['seed']} seeds "
+        f"and {steps_taken(results)} steps. A rate that is stable for these steps may not be so "
+        "later.",
+        "Batches are fresh trials: the curvature of a batch differs from that of the held-out "
+        "trials, little on tasks with few distinct trials.",
+        "A power law is fitted to sizes whose initial networks may differ in kind: in small ones "
+        "random weights vary more.",
+    ]
+
+
+def sharpness_page(
+    results: xr.Dataset,
+    provenance: Provenance,
+    *,
+    sharpness: xr.Dataset,
+    curves: xr.Dataset | None,
+    below: float,
+    above: float,
+) -> Page:
+    """The page on predicted and measured rates.
+
+    Args:
+        results: results of the sweep, with `cell` and `activation`.
+        provenance: how they were computed.
+        sharpness: `sharpness` and `largest_rate` before training, over (cell, activation, hidden,
+            seed).
+        curves: sharpness along training, as `sharpness_curves` takes it, if measured.
+        below: decades below the prediction that were tried.
+        above: decades above.
+
+    Raises `ValueError` for missing variables or dimensions.
+    """
+    results = results.sortby(["hidden", "learning_rate"])
+    found = compare_rates(results, sharpness)
+    started = bool(results["final_loss"].notnull().any())
+    picture = Picture(
+        predicted_rates(results, sharpness),
+        "predicted_rates",
+        "Largest learning rates against network size. Dots: 2 over the sharpness of each seed "
+        "before training. Bars: from the largest rate at which half of the seeds are stable (or "
+        "learn), up to the first failure, to the next larger rate tried; open arrows: no larger "
+        "rate was tried.",
+    )
+    text = _start_text(results, below, above)
+    sections = [Section("Predicted and measured rates", text, (_table(found),), (picture,))]
+    if curves is not None:
+        drawn = Picture(
+            sharpness_curves(curves),
+            "sharpness_curves",
+            "Learning rate times sharpness along training, two seeds per color where there are "
+            "two. Dashed: 2, above which a parabola is unstable. Curves end where a run diverged.",
+        )
+        sections.append(Section("Sharpness along training", _edge_text(curves), (), (drawn,)))
+    return sweep_page(
+        "Sharpness", _lead(found) if started else "", sections, results, provenance,
+        subtitle="Does curvature before training predict the largest learning rate?",
+        caveats=_caveats(results), partial=not started,
+    )  # fmt: skip

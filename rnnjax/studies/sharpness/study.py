@@ -1,0 +1,240 @@
+"""Sharpness: curvature before training against the largest stable rate, per rule and size."""
+
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import rnnjax
+from rnnjax.cells import Cell, rate
+from rnnjax.parametrization import InverseWidth, MuPSGD
+from rnnjax.report import Page, Provenance
+from rnnjax.store import describe
+from rnnjax.studies.grids import (
+    ARMS,
+    Call,
+    cached,
+    cached_value,
+    provenance,
+    report_sweep,
+    split_names,
+    task_options,
+    train_and_report,
+)
+from rnnjax.studies.launch import Config
+from rnnjax.studies.sharpness.config import SETTINGS
+from rnnjax.studies.sharpness.page import sharpness_page
+from rnnjax.studies.workdir import checked_workdir, claim_workdir
+from rnnjax.training import sharpness_along_training, sharpness_at_start
+from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer, sequence
+
+RULES = (*ARMS, "inverse_width", "mup")
+
+
+def rule_cells(config: Config) -> dict[str, Cell]:
+    """The cell of each rule; raises `ValueError` for invalid settings."""
+    alpha = config.alpha
+    cells = {arm: rate(alpha=alpha, **how) for arm, how in ARMS.items()}
+    cells["inverse_width"] = rate(alpha=alpha, parametrization=InverseWidth())
+    cells["mup"] = rate(alpha=alpha, parametrization=MuPSGD())
+    names = split_names("rules", config.rules, least=1)
+    return {name: cells[one_of("rules", name, RULES)] for name in names}
+
+
+def build_sweep(config: Config) -> rnnjax.Sweep:
+    """The sweep of a config; raises `ValueError` for invalid settings."""
+    seeds = positive_integer("seeds", config.seeds)
+    return rnnjax.Sweep(
+        task=rnnjax.tasks.make(config.task, **task_options(config, config.task)),
+        recipe=rnnjax.Recipe(
+            "sgd", epochs=config.epochs, batch=config.batch, reduction=config.reduction
+        ),
+        axes={
+            "cell": rule_cells(config),
+            "activation": split_names("activations", config.activations, least=1),
+            "hidden": config.hidden,
+            "learning_rate": config.learning_rates,
+            "seed": range(seeds),
+        },
+        evaluation_trials=config.evaluation_trials,
+    )
+
+
+def _check(config: Config) -> None:
+    """Raises `ValueError` for settings that the sweep does not check."""
+    if len(set(config.hidden)) < 2:
+        raise ValueError(f"hidden: expected at least two sizes, got {tuple(config.hidden)}")
+    positive_integer("trials", config.trials)
+    for name in ("below", "above"):
+        nonnegative(name, config[name])
+    for name in ("hidden", "seeds", "every"):
+        positive_integer(f"training.{name}", config.training[name])
+    for factor in sequence("training.factors", config.training.factors):
+        finite_positive("training.factors", factor)
+
+
+def _each(sweep: rnnjax.Sweep) -> list[tuple[dict[str, str], Cell]]:
+    """Labels and cell of every rule and activation."""
+    rules, activations = sweep.axis("cell"), sweep.axis("activation")
+    return [
+        ({"cell": rule, "activation": activation}, cell.replace(activation=activation))
+        for rule, cell in zip(rules.labels, rules.values, strict=True)
+        for activation in activations.labels
+    ]
+
+
+def _measured(
+    file: Path, name: str, of: dict[str, Any], measure: Any, measures: bool
+) -> xr.Dataset | None:
+    """A dataset read from a file of values, or else, with `measures`, computed and written."""
+
+    def compute() -> dict[str, Any]:
+        print(f"measuring the {name}", file=sys.stderr)
+        return measure().to_dict()
+
+    value = cached(file, name, of, compute) if measures else cached_value(file, name, of)
+    return None if value is None else xr.Dataset.from_dict(value)
+
+
+def _joined(parts: list[tuple[dict[str, str], xr.Dataset]]) -> xr.Dataset:
+    """Datasets along the dimensions of their labels, in the order of the parts."""
+    joined = xr.merge(
+        [part.expand_dims({name: [value] for name, value in labels.items()})
+         for labels, part in parts],
+        join="outer", compat="no_conflicts", combine_attrs="override",
+    )  # fmt: skip
+    labels = [labels for labels, _ in parts]
+    return joined.sel(
+        {name: list(dict.fromkeys(one[name] for one in labels)) for name in labels[0]}
+    )
+
+
+def predictions(
+    config: Config, sweep: rnnjax.Sweep, workdir: Path, *, measures: bool = True
+) -> xr.Dataset | None:
+    """Sharpness before training, (cell, activation, hidden, seed): read, or else measured.
+
+    Without `measures`, None where any condition is missing.
+    """
+    task, recipe = sweep.task, sweep.recipe
+    assert task is not None
+    how = {"widths": list(config.hidden), "seeds": config.seeds, "trials": config.trials}
+    found = []
+    for labels, cell in _each(sweep):
+        of = describe({"task": task, "cell": cell, "reduction": recipe.reduction, "how": how})
+        measure = functools.partial(sharpness_at_start, task, cell, recipe, **how)
+        name = f"sharpness at start, {labels['cell']}, {labels['activation']}"
+        part = _measured(workdir / "sharpness.json", name, of, measure, measures)
+        if part is None:
+            return None
+        found.append((labels, part))
+    return _joined(found)
+
+
+def followed(
+    config: Config, sweep: rnnjax.Sweep, start: xr.Dataset, workdir: Path, *, measures: bool = True
+) -> xr.Dataset | None:
+    """Sharpness along training at multiples of the prediction, as `sharpness_curves` takes it."""
+    task, recipe, how = sweep.task, sweep.recipe, config.training
+    assert task is not None
+    found = []
+    for labels, cell in _each(sweep):
+        sized, setting = cell.replace(hidden=how.hidden), {"trials": config.trials}
+        near = start["largest_rate"].sel(labels).median("seed")
+        expected = float(
+            np.exp(np.interp(np.log(how.hidden), np.log(near["hidden"]), np.log(near)))
+        )
+        rates = [float(f"{factor * expected:.3g}") for factor in how.factors]
+        setting |= {"learning_rates": rates, "seeds": how.seeds, "every": how.every}
+        of = describe({"task": task, "cell": sized, "recipe": recipe, "how": setting})
+        measure = functools.partial(sharpness_along_training, task, sized, recipe, **setting)
+        name = f"sharpness along training, {labels['cell']}, {labels['activation']}"
+        part = _measured(workdir / "sharpness.json", name, of, measure, measures)
+        if part is None:
+            return None
+        part = part.rename(learning_rate="factor")
+        part["learning_rate"] = ("factor", rates)
+        found.append((labels, part.assign_coords(factor=list(how.factors))))
+    return _joined(found).assign_attrs(hidden=how.hidden)
+
+
+def wanted_runs(sweep: rnnjax.Sweep, config: Config, start: xr.Dataset | None) -> np.ndarray:
+    """Mask of the runs that are trained: rates near the median prediction of their size.
+
+    Without predictions, as in a dry run, as many rates in the middle of the grid.
+    """
+    rates = np.log10(np.array(sweep.axis("learning_rate").values))
+    names = ("cell", "activation", "hidden")
+    wanted = np.zeros(sweep.shape, bool)
+    for place in np.ndindex(sweep.shape[:3]):
+        expected = rates[len(rates) // 2]
+        if start is not None:
+            at = {name: sweep.axis(name).labels[i] for name, i in zip(names, place, strict=True)}
+            expected = np.log10(float(start["largest_rate"].sel(at).median("seed")))
+        slack = 1e-9
+        near = (rates >= expected - config.below - slack) & (
+            rates <= expected + config.above + slack
+        )
+        wanted[place] = near[:, None]
+    return wanted
+
+
+def run(
+    config: Config,
+    workdir: Path,
+    *,
+    dry_run: bool = False,
+    command: str = "rnnjax.studies.sharpness.study.run(config, workdir)",
+    executor: Any = None,
+) -> xr.Dataset | None:
+    """Measures the curvature, trains the runs that the workdir lacks, and writes the report.
+
+    With `dry_run`, only prints the cost of training. `command` is the command that the report
+    lists. Raises `ValueError` for invalid settings and for a workdir that is in use, damaged, or of
+    another config.
+    """
+    sweep = build_sweep(config)
+    _check(config)
+    call = Call(dry_run, command, executor)
+    start = None
+    if not dry_run:
+        workdir = checked_workdir(workdir, "sharpness")
+        claim_workdir(workdir, "sharpness", provenance(config, command, None))
+        start = predictions(config, sweep, workdir)
+
+    def page(results: xr.Dataset, about: Provenance) -> Page:
+        assert start is not None
+        curves = followed(config, sweep, start, Path(workdir))
+        return _page(results, about, config, start, curves)
+
+    return train_and_report(
+        "sharpness", sweep, workdir, page, config, call, wanted_runs(sweep, config, start)
+    )
+
+
+def _page(
+    results: xr.Dataset,
+    about: Provenance,
+    config: Config,
+    start: xr.Dataset,
+    curves: xr.Dataset | None,
+) -> Page:
+    return sharpness_page(
+        results, about, sharpness=start, curves=curves, below=config.below, above=config.above
+    )
+
+
+def report(workdir: Path, about: Provenance) -> Path:
+    """Writes the report of what the workdir has; nothing is trained or measured."""
+    config = SETTINGS.restored(about.settings)
+    sweep = build_sweep(config)
+    start = predictions(config, sweep, workdir, measures=False)
+    if start is None:
+        raise ValueError(f"workdir: expected the sharpness before training in {workdir}, got none")
+    curves = followed(config, sweep, start, workdir, measures=False)
+    return report_sweep(
+        workdir, lambda results, made: _page(results, made, config, start, curves), about
+    )

@@ -1,0 +1,144 @@
+"""Predicted against measured rates: known power laws, verdicts, and the study as users run it."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import rnnjax
+from commands import call, refused, reports_again, settings, study
+from rnnjax.report import Provenance, render_markdown
+from rnnjax.store import load_results
+from rnnjax.studies.sharpness.analysis import compare_rates, fit_predictions, with_stability
+from rnnjax.studies.sharpness.page import sharpness_page
+
+SIZES = (16, 32, 64, 128, 256)
+RATES = 10.0 ** np.arange(-4, 1.01, 0.25)
+RULES = {"xavier": (-1.0, -1.0), "mup": (0.0, -0.6)}
+"""Slopes of the predicted and of the stable rate."""
+ABOVE = 4.0
+"""The stable rate over the predicted one at the smallest size."""
+
+
+def power(slope, rng, seeds):
+    """log10 of rates `[N, seed]` that follow a power law from 0.05 at N = 16."""
+    line = np.log10(0.05) + slope * np.log10(np.array(SIZES) / SIZES[0])
+    return line[:, None] + 0.1 * rng.normal(size=(len(SIZES), seeds))
+
+
+@pytest.fixture(scope="module")
+def simulated(seeds=8):
+    """Results and sharpness of both rules: above the stable rate the loss ends higher, or NaN."""
+    rng = np.random.default_rng(0)
+    shape = (2, 1, len(SIZES), len(RATES), seeds)
+    predicted = np.stack([power(slopes[0], rng, seeds) for slopes in RULES.values()])[:, None]
+    edge = np.stack([power(slopes[1], rng, seeds) for slopes in RULES.values()])[:, None]
+    edge = edge + np.log10(ABOVE)
+    above = np.log10(RATES)[:, None] - edge[..., None, :]
+    loss = np.where(above > 0.5, np.nan, np.where(above > 0, 3.0, 0.05))
+    dims = ("cell", "activation", "hidden", "learning_rate", "seed")
+    runs = {
+        "final_loss": loss,
+        "blind_loss": np.full(shape, 0.2),
+        "accuracy_decision": (above < -0.3).astype(float),
+        "steps_taken": np.full(shape, 300),
+        "status": np.where(np.isnan(loss), 3, 4),
+    }
+    coords = {
+        "cell": list(RULES), "activation": ["linear"], "hidden": list(SIZES),
+        "learning_rate": RATES, "seed": np.arange(seeds), "step": [0, 299], "criterion": 0.75,
+    }  # fmt: skip
+    results = xr.Dataset({name: (dims, values) for name, values in runs.items()}, coords)
+    results["loss"] = ((*dims, "step"), np.stack([np.ones(shape), loss], -1))
+    at = {name: coords[name] for name in dims if name != "learning_rate"}
+    rates = xr.DataArray(10**predicted, at, tuple(at))
+    return results, xr.Dataset({"largest_rate": rates, "sharpness": 2 / rates})
+
+
+def test_stability_is_a_finite_loss_that_fell(simulated):
+    results, _ = simulated
+    found = with_stability(results)["accuracy_stable"]
+    expected = (results["final_loss"] < 1).astype(float)
+    np.testing.assert_array_equal(found, expected)
+    pending = results.assign(status=results["status"].where(results["seed"] > 0, 0))
+    assert with_stability(pending)["accuracy_stable"].isel(seed=0).isnull().all()
+
+
+def test_slopes_of_predictions():
+    slopes = np.array([-1.2, -1.0, -0.8])
+    rates = 0.3 * np.array(SIZES)[:, None] ** slopes
+    found = fit_predictions(xr.DataArray(rates, {"hidden": list(SIZES)}, ("hidden", "seed")))
+    np.testing.assert_allclose(found["exponent"], -1.0)
+    half = 4.3027 * 0.2 / np.sqrt(3)  # Student's t of 2 degrees of freedom
+    np.testing.assert_allclose(found["exponent_high"], -1.0 + half, rtol=1e-4)
+    rates[2, 1:] = np.nan
+    one = fit_predictions(xr.DataArray(rates, {"hidden": list(SIZES)}, ("hidden", "seed")))
+    np.testing.assert_allclose(one["exponent"], -1.2)
+    assert np.isnan(one["exponent_low"])
+
+
+def test_known_power_laws_are_compared(simulated):
+    agrees, differs = compare_rates(*simulated)
+    assert (agrees.labels["cell"], differs.labels["cell"]) == ("xavier", "mup")
+    for one, slopes in zip((agrees, differs), RULES.values(), strict=True):
+        np.testing.assert_allclose(one.predicted["exponent"], slopes[0], atol=0.1)
+        np.testing.assert_allclose(one.stable["exponent"], slopes[1], atol=0.1)
+        np.testing.assert_allclose(one.learned["exponent"], slopes[1], atol=0.1)
+    assert (agrees.decided, differs.decided) == ("agrees", "differs")
+    np.testing.assert_allclose(np.exp(np.log(agrees.ratio).mean()), ABOVE, rtol=0.25)
+    np.testing.assert_allclose(differs.ratio.isel(hidden=-1), ABOVE * 16**-0.6, rtol=0.6)
+    wide = agrees._replace(stable=agrees.stable.assign(exponent_low=-2.0))
+    assert wide.decided == "undecided"
+
+
+def test_the_page_has_the_numbers(simulated):
+    results, sharpness = simulated
+    about = Provenance("python experiments/sharpness.py")
+    page = sharpness_page(results, about, sharpness=sharpness, curves=None, below=0.5, above=2.0)
+    agrees, _ = compare_rates(results, sharpness)
+    text = render_markdown(page)
+    assert f"| {float(agrees.predicted['exponent']):.2f} (" in text
+    assert text.index("Xavier, linear") < text.index("muP, linear")
+
+
+@pytest.mark.slow
+def test_smoke_measures_trains_reports_and_resumes(tmp_path):
+    workdir = tmp_path / "run"
+    assert call("sharpness", "--config=smoke", f"--workdir={workdir}") == 0
+    results = load_results(workdir / "store")
+    done = results["status"] != rnnjax.Status.PENDING
+    module, config = study("sharpness"), settings("sharpness", "smoke")
+    start = module.predictions(config, module.build_sweep(config), workdir, measures=False)
+    expected, rates = start["largest_rate"].median("seed"), results["learning_rate"]
+    wanted = (rates >= expected * 10**-0.5) & (rates <= expected * 10)
+    assert bool((done.all("seed") == wanted).all()) and bool((done.any("seed") == wanted).all())
+    figures = {file.stem for file in (workdir / "figures").glob("*.png")}
+    assert figures == {"predicted_rates", "sharpness_curves"}
+    markers = {f: f.read_text() for f in (workdir / "store" / "blocks").glob("*.json")}
+    values = (workdir / "sharpness.json").read_text()
+    assert call("sharpness", "--config=smoke", f"--workdir={workdir}") == 0
+    assert {f: f.read_text() for f in (workdir / "store" / "blocks").glob("*.json")} == markers
+    assert (workdir / "sharpness.json").read_text() == values
+    assert reports_again(workdir)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--config.rules=xavier,mupp"], ["rules", "did you mean 'mup'"]),
+        (["--config.activations=tahn"], ["activation", "tanh"]),
+        (["--config.hidden=16"], ["hidden", "at least two"]),
+        (["--config.training.factors=0"], ["training.factors", "above 0"]),
+        (["--config.training.every=0"], ["training.every", "at least 1"]),
+        (["--config.above=-1"], ["above", "at least 0"]),
+    ],
+)
+def test_bad_input_is_one_line_and_touches_nothing(flags, words, tmp_path, capsys):
+    error = refused("sharpness", flags, tmp_path / "new", capsys)
+    for word in words:
+        assert word in error
+
+
+def test_every_preset_describes_a_sweep():
+    sizes = {"smoke": 2 * 2 * 8 * 2, "laptop": 8 * 5 * 37 * 4, "paper": 8 * 7 * 37 * 10}
+    for preset, size in sizes.items():
+        assert study("sharpness").build_sweep(settings("sharpness", preset)).size == size
