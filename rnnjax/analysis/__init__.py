@@ -38,6 +38,7 @@ from rnnjax.analysis.success import (
 )
 from rnnjax.analysis.thresholds import threshold_model
 from rnnjax.analysis.trends import Estimate, Interval, Trend, estimate, factor_trend, interval
+from rnnjax.analysis.variability import MatchOptions, match_variability, noise_share
 
 __all__ = [
     "FEATURES",
@@ -49,6 +50,7 @@ __all__ = [
     "FingerprintOptions",
     "Interval",
     "KindOptions",
+    "MatchOptions",
     "Measure",
     "Pooled",
     "Resampling",
@@ -69,12 +71,14 @@ __all__ = [
     "finished",
     "interval",
     "iterate_conditions",
+    "match_variability",
     "matched",
     "measure_estimate",
     "measure_interval",
     "measure_pooled",
     "measure_population",
     "measure_trend",
+    "noise_share",
     "pool_trends",
     "power_law",
     "require",

@@ -8,6 +8,7 @@ from rnnjax.plots.losses import loss_curves
 from rnnjax.plots.maps import fixed_point_maps, network_maps, success_maps
 from rnnjax.plots.solutions import Representative, kind_shares, solution_gallery
 from rnnjax.plots.trials import trial
+from rnnjax.plots.variability import matched_variability
 
 __all__ = [
     "Representative",
@@ -21,6 +22,7 @@ __all__ = [
     "fixed_point_maps",
     "kind_shares",
     "loss_curves",
+    "matched_variability",
     "network_maps",
     "solution_gallery",
     "stretched_losses",
