@@ -104,6 +104,12 @@ _ALL = (
         "degeneracy.config:REGULARIZATION", "degeneracy.regularization",
     ),
     _study(
+        "training_stages",
+        "Do networks become more or less alike while they learn?",
+        "beyond the degeneracy paper: its measures at matched losses along training",
+        "degeneracy.config:TRAINING_STAGES", "degeneracy.training_stages",
+    ),
+    _study(
         "solutions",
         "Which kinds of solutions do networks find, and does feature learning move their shares?",
         "beyond the degeneracy paper, whose limitations name it",

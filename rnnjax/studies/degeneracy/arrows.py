@@ -119,7 +119,8 @@ def networks_text(trend: Trend) -> str:
 def _paper(study: str, measure: str) -> str:
     """The paper's arrow, for the measures of the first table."""
     shown = measure in shown_measures(study) and measure != "pif_gain"
-    return DEGENERACY_ARROWS[study][MEASURES[measure].level] if shown else ""
+    arrows = DEGENERACY_ARROWS.get(study, {})
+    return arrows.get(MEASURES[measure].level, "") if shown else ""
 
 
 def _trend_rows(

@@ -70,11 +70,14 @@ class Factor(NamedTuple):
 
 
 def threshold_recipe(
-    config: Config, training: Config, penalties: Iterable[str] = ()
+    config: Config,
+    training: Config,
+    penalties: Iterable[str] = (),
+    threshold: float | None = None,
 ) -> rnnjax.Recipe:
     """The recipe that trains a task until its threshold, with the settings `training`."""
     return rnnjax.Recipe.until(
-        training.threshold,
+        training.threshold if threshold is None else threshold,
         epochs=training.epochs,
         steps_per_epoch=config.steps_per_epoch,
         batch=training.batch,
@@ -93,12 +96,13 @@ def condition(
     rule: str = "standard",
     hidden: int | None = None,
     settings: dict[str, float] | None = None,
+    threshold: float | None = None,
     **options: object,
 ) -> Condition:
     """The condition of a task under a rule; `options` are the task's, over those of the config.
 
     `settings` are gamma and strengths of penalties; every given penalty, also of strength 0, is
-    part of the program.
+    part of the program. `threshold` replaces that of the task.
     Raises `ValueError` for a value out of range, or a task without a stretched variant.
     """
     one_of("tasks", task, config.training)
@@ -114,11 +118,12 @@ def condition(
     }
     given = {**({} if rule == "standard" else {"gamma": 1.0}), **(settings or {})}
     penalties = [name for name in given if name != "gamma"]
-    recipe = threshold_recipe(config, training, penalties)
+    recipe = threshold_recipe(config, training, penalties, threshold)
     spec = rnnjax.tasks.make(task, **{**task_options(config, task), **options})
     spec.stretched(config.stretch)  # raises now, not after the training
     shown = {name: value for name, value in given.items() if name == "gamma" or value}
-    parts = {**options, "N": hidden, **shown}
+    until = {} if threshold is None else {"until": threshold}
+    parts = {**options, "N": hidden, **shown, **until}
     name = "-".join([task, rule, *(f"{key}_{_plain(value)}" for key, value in parts.items())])
     rate_name = "mup_rate" if rule == "mup" else "learning_rate"
     learning_rate = finite_positive(f"training.{task}.{rate_name}", training[rate_name])

@@ -14,6 +14,7 @@ __all__ = [
     "SOLUTIONS",
     "SUMMARY",
     "TASK_COMPLEXITY",
+    "TRAINING_STAGES",
 ]
 
 _NAMES = tuple(TASKS)
@@ -237,6 +238,32 @@ REGULARIZATION = Settings(
         shared=True,
     ),
 )
+
+TRAINING_STAGES = Settings(
+    {
+        **_COMPARED,
+        "stages": Setting(
+            (30.0, 10.0, 3.0, 1.0), "losses at which networks are compared, over the threshold"
+        ),
+        "channels": {
+            "flip_flop": Setting((2, 4), "numbers of bits"),
+            "delayed_discrimination": Setting((1,), "numbers of pairs of pulses"),
+            "sine_wave": Setting((1,), "numbers of sines"),
+            "path_integration": Setting((2,), "numbers of dimensions"),
+        },
+    },
+    _presets(
+        "degeneracy along training at four losses, two tasks, N = 64",
+        "30 min",
+        {
+            # One epoch below a loss ends a stage, so that it is close to that loss.
+            "patience": 1,
+            "dsa.components": (2, 4, 8, 16), "dsa.delays": (1, 3),
+        },
+        {"stages": (1.0, 0.7), "channels.flip_flop": (1,), "dsa.components": (2, 4)},
+        shared=True,
+    ),
+)  # fmt: skip
 
 SOLUTIONS = Settings(
     {

@@ -30,8 +30,11 @@ from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, fixed_poin
 from rnnjax.studies.pages import PARTIAL
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
+from rnnjax.validate import one_of
 
 __all__ = ["degeneracy_page"]
+
+_STUDIES = (*DEGENERACY_ARROWS, "training_stages")
 
 _LEVELS: tuple[Level, ...] = ("dynamics", "weights", "behavior", "representation")
 
@@ -140,7 +143,7 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
         here = []
         for level, measure in arrow_measures(study).items():
             trend = measure_trend(comparison.data, measure)
-            paper = DEGENERACY_ARROWS[study][level]
+            paper = DEGENERACY_ARROWS.get(study, {}).get(level, trend.verdict)
             said = "" if trend.verdict == paper else f" (paper: {paper})"
             here.append(f"{level} {_spelled(trend.verdict)}{said}")
         parts.append(f"{series_title(comparison)}: {', '.join(here)}.")
@@ -189,7 +192,7 @@ def degeneracy_page(
     """The report on one factor of degeneracy.
 
     Args:
-        study: a key of `DEGENERACY_ARROWS`.
+        study: a key of `DEGENERACY_ARROWS`, or `training_stages`, which the paper has not.
         comparisons: the factor's series (`rnnjax.analysis.Comparison`).
         provenance: origin of the data.
         fixed_points: those of some networks, if they were searched.
@@ -198,8 +201,7 @@ def degeneracy_page(
     Raises:
         ValueError: an unknown study, or no comparisons.
     """
-    if study not in DEGENERACY_ARROWS:
-        raise ValueError(f"study: expected one of {', '.join(DEGENERACY_ARROWS)}, got {study!r}")
+    one_of("study", study, _STUDIES)
     if not comparisons:
         raise ValueError("comparisons: expected at least one, got none")
     several = [c for c in comparisons if len(c.data) > 1]
@@ -218,7 +220,8 @@ def degeneracy_page(
         f"Degeneracy: {study.replace('_', ' ')}",
         (PARTIAL if partial else "") + _lead(study, comparisons),
         sections,
-        subtitle=f"After “{DEGENERACY_PAPER}”" + (" (partial results)" if partial else ""),
+        subtitle=f"{'After' if study in DEGENERACY_ARROWS else 'Beyond'} “{DEGENERACY_PAPER}”"
+        + (" (partial results)" if partial else ""),
         provenance=provenance.rows("training and measuring"),
     )
 
@@ -236,8 +239,10 @@ def _arrow_section(study: str, comparisons: Sequence[Comparison]) -> Section:
         "levels",
         "The measure that decides the arrow of each level, with jackknife errors over networks.",
     )
-    tables = (table, matched_table(study, comparisons))
-    return Section("Arrows: paper versus here", ARROW_TEXT, tables, (picture,))
+    if study not in DEGENERACY_ARROWS:  # levels are losses: no networks match across them
+        return Section("Arrows", ARROW_TEXT, (table,), (picture,))
+    tables, title = (table, matched_table(study, comparisons)), "Arrows: paper versus here"
+    return Section(title, ARROW_TEXT, tables, (picture,))
 
 
 def _chart_section(comparisons: Sequence[Comparison], several: Sequence[Comparison]) -> Section:

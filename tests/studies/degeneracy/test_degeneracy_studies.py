@@ -1,6 +1,7 @@
 """The degeneracy studies as users run them: presets, flags, resumption, the summary."""
 
 import concurrent.futures
+import dataclasses
 import shutil
 
 import pytest
@@ -14,6 +15,7 @@ from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
 STUDIES = tuple(DEGENERACY_ARROWS)
+ALL = (*STUDIES, "training_stages")
 FF, DD = "flip_flop", "delayed_discrimination"
 
 # Per study and preset: the factors' levels, and how many conditions they come to.
@@ -26,8 +28,11 @@ LAPTOP = {
                       f"{FF}_standard": "32 64 128"}, 9),
     "regularization": ({f"{FF}_l1": "0 1e-05 0.0001", f"{FF}_nuclear": "0 0.0001 0.001",
                         f"{DD}_l1": "0 1e-05 0.0001", f"{DD}_nuclear": "0 0.0001 0.001"}, 10),
+    "training_stages": ({f"{FF}_2": "0.03 0.01 0.003 0.001", f"{FF}_4": "0.03 0.01 0.003 0.001",
+                         f"{DD}_1": "0.3 0.1 0.03 0.01"}, 12),
 }  # fmt: skip
-FACTORS = {"task_complexity": 6, "feature_learning": 8, "network_size": 8, "regularization": 8}
+FACTORS = {"task_complexity": 6, "feature_learning": 8, "network_size": 8, "regularization": 8,
+           "training_stages": 5}  # fmt: skip
 """In the `paper` preset."""
 
 
@@ -42,7 +47,7 @@ def test_every_task_has_its_rate_under_mup(preset, discrimination):
         assert dict(conditions.condition(config, task).settings)["learning_rate"] == 1e-3
 
 
-@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("study", ALL)
 def test_laptop_compares_the_listed_levels(study):
     config = settings(study, "laptop")
     factors = module_of(study).factors(config)
@@ -57,7 +62,7 @@ def test_laptop_compares_the_listed_levels(study):
         assert len({c.name for c in factor.conditions}) == len(factor.levels)
 
 
-@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("study", ALL)
 def test_paper_compares_fifty_networks_on_all_tasks(study):
     config = settings(study, "paper")
     factors = module_of(study).factors(config)
@@ -68,6 +73,16 @@ def test_paper_compares_fifty_networks_on_all_tasks(study):
     }  # fmt: skip
     names = [c.name for c in conditions.all_conditions(factors)]
     assert len(set(names)) == len(names)
+
+
+def test_stages_are_the_same_networks_at_falling_losses():
+    factors = module_of("training_stages").factors(settings("training_stages", "laptop"))
+    stages = factors[0].conditions
+    assert [c.recipe.threshold for c in stages] == [0.03, 0.01, 0.003, 0.001]
+    assert len({(c.task, c.cell, c.settings) for c in stages}) == 1
+    assert {dataclasses.replace(c.recipe, threshold=1.0) for c in stages} == {
+        dataclasses.replace(stages[0].recipe, threshold=1.0)
+    }
 
 
 def test_a_penalty_of_zero_is_one_condition_of_both_series():
@@ -172,7 +187,7 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
         xr.testing.assert_identical(one, other)
 
 
-@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("study", ALL)
 def test_dry_run_counts_training_and_measuring(study, tmp_path, capsys):
     workdir = tmp_path / "new"
     assert call(study, "--config=smoke", "--dry_run", f"--workdir={workdir}") == 0
@@ -210,6 +225,7 @@ def test_measuring_is_counted_by_pairs():
 @pytest.mark.parametrize(
     ("study", "flags", "words"),
     [
+        ("training_stages", ["--config.stages=1,3"], ["stages", "losses that fall", "1.0, 3.0"]),
         ("task_complexity", ["--config.tasks=flipflop"], ["tasks", "did you mean 'flip_flop'"]),
         ("task_complexity", ["--config.tasks="], ["tasks"]),
         ("task_complexity", ["--config.channels.flip_flop=0,1"], ["bits", "at least 1"]),
