@@ -67,18 +67,26 @@ class Prediction(NamedTuple):
     geometric middle of its bracket, NaN where it is censored."""
 
     @property
-    def decided(self) -> str:
-        """`agrees`, `differs` or `undecided`: whether the interval of `stable` has the prediction.
+    def difference(self) -> tuple[float, float, float]:
+        """Exponent of the stable rate minus that predicted, with a 95% interval.
 
-        Undecided without an interval, or with one wider than one decade per decade of N.
+        Both intervals are combined as for independent estimates (Zou and Donner 2008).
         """
-        low, high = (float(self.stable[f"exponent_{end}"]) for end in ("low", "high"))
-        expected = float(self.predicted["exponent"])
-        if np.isnan([low, high, expected]).any():
-            return "undecided"
-        if not low <= expected <= high:
+        (a, a_low, a_high), (b, b_low, b_high) = (
+            [float(fit[f"exponent{end}"]) for end in ("", "_low", "_high")]
+            for fit in (self.stable, self.predicted)
+        )
+        below, above = np.hypot(a - a_low, b_high - b), np.hypot(a_high - a, b - b_low)
+        return a - b, a - b - below, a - b + above
+
+    def verdict(self, margin: float) -> str:
+        """`differs` where the interval of the difference excludes 0, `agrees` where it lies within
+        the margin, otherwise `undecided`, as without a fit.
+        """
+        _, low, high = self.difference
+        if low > 0 or high < 0:
             return "differs"
-        return "agrees" if high - low <= 1 else "undecided"
+        return "agrees" if -margin < low and high < margin else "undecided"
 
 
 def compare_rates(results: xr.Dataset, sharpness: xr.Dataset) -> list[Prediction]:

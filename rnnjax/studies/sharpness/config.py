@@ -17,7 +17,10 @@ _TABLE: Table = {
     # the predicted one; it has not been seen to fail far below.
     "below": Setting(0.5, "lowest rate tried, in decades below the predicted one"),
     "above": Setting(2.0, "highest rate tried, in decades above the predicted one"),
-    "seeds": Setting(4, "networks per condition, seeds 0 .. seeds-1"),
+    "seeds": Setting(4, "networks per condition that are trained, seeds 0 .. seeds-1"),
+    "start_seeds": Setting(
+        16, "networks per condition whose sharpness before training is measured"
+    ),
     "alpha": Setting(0.5, "time step over time constant, dt / tau"),
     "epochs": Setting(300, "training steps"),
     "batch": Setting(50, "trials per step"),
@@ -45,7 +48,7 @@ SETTINGS = Settings(
             "checks the installation",
             "under a minute",
             {
-                "hidden": (8, 16), "seeds": 2, "epochs": 20, "evaluation_trials": 50, "trials": 20,
+                "hidden": (8, 16), "seeds": 2, "start_seeds": 2, "epochs": 20, "evaluation_trials": 50, "trials": 20,
                 "rules": ("xavier", "mup"), "activations": ("linear",), "above": 1.0,
                 "learning_rates": log_rates(1e-4, 1e3, 1), "training.hidden": 8,
                 "training.factors": (0.5, 4.0), "training.seeds": 1,

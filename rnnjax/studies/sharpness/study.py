@@ -67,7 +67,8 @@ def _check(config: Config) -> None:
     """Raises `ValueError` for settings that the sweep does not check."""
     if len(set(config.hidden)) < 2:
         raise ValueError(f"hidden: expected at least two sizes, got {tuple(config.hidden)}")
-    positive_integer("trials", config.trials)
+    for name in ("trials", "start_seeds"):
+        positive_integer(name, config[name])
     for name in ("below", "above"):
         nonnegative(name, config[name])
     for name in ("hidden", "seeds", "every"):
@@ -121,7 +122,7 @@ def predictions(
     """
     task, recipe = sweep.task, sweep.recipe
     assert task is not None
-    how = {"widths": list(config.hidden), "seeds": config.seeds, "trials": config.trials}
+    how = {"widths": list(config.hidden), "seeds": config.start_seeds, "trials": config.trials}
     found = []
     for labels, cell in _each(sweep):
         of = describe({"task": task, "cell": cell, "reduction": recipe.reduction, "how": how})
