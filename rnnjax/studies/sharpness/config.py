@@ -48,7 +48,8 @@ SETTINGS = Settings(
             "checks the installation",
             "under a minute",
             {
-                "hidden": (8, 16), "seeds": 2, "start_seeds": 2, "epochs": 20, "evaluation_trials": 50, "trials": 20,
+                "hidden": (8, 16), "seeds": 2, "start_seeds": 2, "epochs": 20,
+                "evaluation_trials": 50, "trials": 20,
                 "rules": ("xavier", "mup"), "activations": ("linear",), "above": 1.0,
                 "learning_rates": log_rates(1e-4, 1e3, 1), "training.hidden": 8,
                 "training.factors": (0.5, 4.0), "training.seeds": 1,

@@ -24,6 +24,9 @@ from rnnjax.studies.sharpness.analysis import with_stability
 
 __all__ = ["predicted_rates", "sharpness_curves"]
 
+_SHOWN = (0.2, 20.0)
+"""Limits of rate times sharpness: a run that is about to diverge exceeds any others."""
+
 _KINDS = {"stable": ("stable", 0.5), "learns": ("decision", None)}
 
 
@@ -112,6 +115,7 @@ def sharpness_curves(curves: xr.Dataset) -> Figure:
                 shown = np.where(line > 0, line, np.nan)
                 axes.plot(curves["step"].values, shown, color=color, lw=1.0, label=label)
         axes.axhline(2, color=GREY, lw=0.9, ls="--")
+        axes.set_ylim(*_SHOWN)
         log_ticks(axes, "y")
     for axes in grid[:, 0]:
         axes.set_ylabel("rate times sharpness")

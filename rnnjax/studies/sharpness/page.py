@@ -8,7 +8,7 @@ import xarray as xr
 from rnnjax.plots.style import name_value, plain_number
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, criterion_text, steps_taken
-from rnnjax.report.wording import bullets, exponent_text, number
+from rnnjax.report.wording import bullets, exponent_text, number, with_interval
 from rnnjax.studies.pages import sweep_page
 from rnnjax.studies.sharpness.analysis import Prediction, compare_rates
 from rnnjax.studies.sharpness.figures import predicted_rates, sharpness_curves
@@ -27,11 +27,15 @@ def _name(prediction: Prediction) -> str:
     return f"{name_value(str(labels['cell']))}, {labels['activation']}"
 
 
+MARGIN = 0.5
+"""Decades per decade of N within which exponents count as equal, as in width transfer."""
+
+
 def _lead(found: Sequence[Prediction]) -> str:
     """The verdict on every condition, those that agree first."""
     parts = []
     for verdict, words in _WORDS.items():
-        names = [_name(one) for one in found if one.decided == verdict]
+        names = [_name(one) for one in found if one.verdict(MARGIN) == verdict]
         if names:
             parts.append(f"{words}: {'; '.join(names)}")
     lead = ". ".join(f"{part[:1].upper()}{part[1:]}" for part in parts)
@@ -44,6 +48,11 @@ def _lead(found: Sequence[Prediction]) -> str:
 def _fit_cell(fit: xr.Dataset) -> str:
     reason = str(fit["reason"].item()) if "reason" in fit else ""
     return f"none: {reason}" if reason else exponent_text(fit)
+
+
+def _difference_cell(one: Prediction) -> str:
+    middle, low, high = one.difference
+    return "none" if np.isnan(middle) else with_interval(middle, low, high)
 
 
 def _ratio_cell(ratio: xr.DataArray) -> str:
@@ -62,7 +71,8 @@ def _table(found: Sequence[Prediction]) -> Table:
             exponent_text(one.predicted),
             _fit_cell(one.stable),
             _fit_cell(one.learned),
-            _WORDS[one.decided],
+            _difference_cell(one),
+            _WORDS[one.verdict(MARGIN)],
             _ratio_cell(one.ratio),
         )
         for one in found
@@ -70,18 +80,15 @@ def _table(found: Sequence[Prediction]) -> Table:
     caption = (
         "Exponents in N with 95% intervals: of 2 over the sharpness before training (Student's, "
         "over seeds), of the largest rate at which training is stable and of the largest that "
-        "learns (models of all seeds). “As predicted”: the interval of the stable rate holds the "
-        "predicted exponent and is at most 1 wide. Last column: the largest stable rate over the "
-        "predicted one, geometric mean over sizes and their range."
+        "learns (models of all seeds). Difference: stable less predicted. “As predicted”: its "
+        f"interval lies within ±{MARGIN:g} and holds 0; “not as predicted”: it excludes 0. Last "
+        "column: the largest stable rate over the predicted one, geometric mean over sizes and "
+        "their range."
     )
     columns = (
-        "condition",
-        "predicted",
-        "stable",
-        "learns",
-        "stable against N",
+        "condition", "predicted", "stable", "learns", "difference", "stable against N",
         "stable / predicted",
-    )
+    )  # fmt: skip
     return Table(columns, rows, caption)
 
 
@@ -180,7 +187,8 @@ def sharpness_page(
             sharpness_curves(curves),
             "sharpness_curves",
             "Learning rate times sharpness along training, two seeds per color where there are "
-            "two. Dashed: 2, above which a parabola is unstable. Curves end where a run diverged.",
+            "two. Dashed: 2, above which a parabola is unstable. Curves end where a run diverged, "
+            "and leave the panel where sharpness explodes.",
         )
         sections.append(Section("Sharpness along training", _edge_text(curves), (), (drawn,)))
     return sweep_page(

@@ -83,11 +83,17 @@ def test_known_power_laws_are_compared(simulated):
         np.testing.assert_allclose(one.predicted["exponent"], slopes[0], atol=0.1)
         np.testing.assert_allclose(one.stable["exponent"], slopes[1], atol=0.1)
         np.testing.assert_allclose(one.learned["exponent"], slopes[1], atol=0.1)
-    assert (agrees.decided, differs.decided) == ("agrees", "differs")
+    assert (agrees.verdict(0.5), differs.verdict(0.5)) == ("agrees", "differs")
+    middle, low, high = differs.difference
+    ends = [float(differs.stable[f"exponent{end}"]) for end in ("", "_low", "_high")]
+    mean, down, up = (float(differs.predicted[f"exponent{end}"]) for end in ("", "_low", "_high"))
+    np.testing.assert_allclose(middle, ends[0] - mean)
+    np.testing.assert_allclose((middle - low) ** 2, (ends[0] - ends[1]) ** 2 + (up - mean) ** 2)
+    np.testing.assert_allclose((high - middle) ** 2, (ends[2] - ends[0]) ** 2 + (mean - down) ** 2)
     np.testing.assert_allclose(np.exp(np.log(agrees.ratio).mean()), ABOVE, rtol=0.25)
     np.testing.assert_allclose(differs.ratio.isel(hidden=-1), ABOVE * 16**-0.6, rtol=0.6)
     wide = agrees._replace(stable=agrees.stable.assign(exponent_low=-2.0))
-    assert wide.decided == "undecided"
+    assert wide.verdict(0.5) == "undecided"
 
 
 def test_the_page_has_the_numbers(simulated):
