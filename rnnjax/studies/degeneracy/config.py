@@ -257,7 +257,7 @@ TRAINING_STAGES = Settings(
         "30 min",
         {
             # One epoch below a loss ends a stage, so that it is close to that loss.
-            "patience": 1,
+            "patience": 1, "channels.flip_flop": (2,),
             "dsa.components": (2, 4, 8, 16), "dsa.delays": (1, 3),
         },
         {"stages": (1.0, 0.7), "channels.flip_flop": (1,), "dsa.components": (2, 4)},

@@ -28,8 +28,8 @@ LAPTOP = {
                       f"{FF}_standard": "32 64 128"}, 9),
     "regularization": ({f"{FF}_l1": "0 1e-05 0.0001", f"{FF}_nuclear": "0 0.0001 0.001",
                         f"{DD}_l1": "0 1e-05 0.0001", f"{DD}_nuclear": "0 0.0001 0.001"}, 10),
-    "training_stages": ({f"{FF}_2": "0.03 0.01 0.003 0.001", f"{FF}_4": "0.03 0.01 0.003 0.001",
-                         f"{DD}_1": "0.3 0.1 0.03 0.01"}, 12),
+    "training_stages": ({f"{FF}_2": "0.03 0.01 0.003 0.001",
+                         f"{DD}_1": "0.3 0.1 0.03 0.01"}, 8),
 }  # fmt: skip
 FACTORS = {"task_complexity": 6, "feature_learning": 8, "network_size": 8, "regularization": 8,
            "training_stages": 5}  # fmt: skip
