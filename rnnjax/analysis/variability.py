@@ -22,6 +22,8 @@ from rnnjax.typing import Float, KeyLike
 __all__ = ["MatchOptions", "match_variability", "noise_share"]
 
 _RECORDINGS = "recordings"
+_EQUAL = 1e-9
+"""Smallest error of a logarithm: members of a group may all be equally far apart."""
 _DRAWS = 20_000
 """Draws behind the probability that an ensemble is the nearest."""
 
@@ -30,8 +32,8 @@ def noise_share(recording: Any, conditions: Sequence[Any]) -> float:
     """The share of the variance of a recording that is noise: it differs between like trials.
 
     The variance within conditions, over trials at the same step, divided by the whole variance over
-    trials and steps; summed over units. Both are unbiased where trials are independent and every
-    condition has the same number of them.
+    trials and steps; summed over units. Nearly unbiased where trials are independent, conditions
+    many, and all of them repeated equally often.
 
     Args:
         recording: an array [B, T, N], or as in `rnnjax.compare`.
@@ -41,8 +43,8 @@ def noise_share(recording: Any, conditions: Sequence[Any]) -> float:
         A number from 0 to 1.
 
     Raises:
-        ValueError: another number of conditions than trials, no condition with two trials, missing
-            steps, or activity that does not vary.
+        ValueError: another number of conditions than trials, a single condition, none with two
+            trials, missing steps, or activity that does not vary.
     """
     x = _complete("recording", trials.recording("recording", recording)).astype(np.float64)
     labels = np.asarray(list(conditions))
@@ -51,6 +53,8 @@ def noise_share(recording: Any, conditions: Sequence[Any]) -> float:
             f"conditions: expected one for each of the {len(x)} trials, got shape {labels.shape}"
         )
     kinds, counts = np.unique(labels, return_counts=True)
+    if len(kinds) < 2:
+        raise ValueError("conditions: expected at least two different ones, got one")
     if counts.max() < 2:
         raise ValueError("conditions: expected two trials of some condition, got one of each")
     within = [
@@ -83,6 +87,8 @@ class MatchOptions:
     """Number of resamples, over which distances are averaged."""
     margin: float = 1.25
     """Factor within which the spread of an ensemble counts as that of the recordings."""
+    copies: int = 3
+    """Networks of each ensemble of which two draws are compared in each resample, for the floor."""
     confidence: float = 1 - ALPHA
     """Coverage of all intervals."""
 
@@ -93,10 +99,12 @@ class MatchOptions:
         for name in ("units", "trials"):
             if getattr(self, name) is not None:
                 validate.positive_integer(name, getattr(self, name))
-        validate.positive_integer("resamples", self.resamples)
+        for name in ("resamples", "copies"):
+            validate.positive_integer(name, getattr(self, name))
         if validate.finite_positive("margin", self.margin) <= 1:
             raise ValueError(f"margin: expected a factor above 1, got {self.margin}")
-        validate.fraction("confidence", self.confidence, open_below=True)
+        if validate.fraction("confidence", self.confidence, open_below=True) == 1:
+            raise ValueError("confidence: expected a number below 1, got 1")
 
 
 class _Group(NamedTuple):
@@ -125,7 +133,8 @@ def match_variability(
             `population.trajectories(key, trials).rates`, or recordings as in `rnnjax.compare`.
             Networks are taken to be without noise.
         recordings: one recording per animal, in any form that `rnnjax.compare` takes, with trials
-            of the same length as those of the networks.
+            of the same length as those of the networks; for metrics that compare the same trials,
+            trial b is the same stimulus in all.
         options: the metric, the numbers drawn, and the margin.
         noise: share of the variance of the recordings that is noise, one number or one per
             recording (see `noise_share`).
@@ -133,14 +142,19 @@ def match_variability(
 
     Returns:
         A dataset. Over `group`, the ensembles and `recordings`: `distance`, the mean over pairs,
-        with `distance_low` and `distance_high` (jackknife over networks or animals), and `count`.
+        with `distance_low` and `distance_high` (jackknife over networks or animals, on a log
+        scale), and `count`.
         Over `ensemble`: `ratio`, its distance over that of the recordings, with `ratio_low`,
         `ratio_high` and `p` (Welch's test on a log scale); `verdict`: `as the recordings` if the
-        whole interval lies within the margin, `less` or `more` if it excludes 1, else
-        `undecided`; `nearest`, the probability that its distance is the nearest to that of the
-        recordings on a log scale, given the errors of all; and `to_recordings`, the mean
-        distance of its networks from the recordings. Over (`network`, `other`): `distances`,
-        averaged over resamples, with the `group_of` every network.
+        whole interval lies within the margin and the floor is at most half of the ensemble's
+        distance, `less` or `more` if it excludes 1, else `undecided`; `nearest`, the
+        share of draws of all distances from their errors in which it is the nearest to that of
+        the recordings on a log scale; and `to_recordings`, the mean distance of its networks from
+        the recordings, which equals that within the recordings if both are from one population.
+        `floor` is the mean distance between two draws of the same network of the ensemble, which
+        differ in units, noise and, with `dsa`, trials alone: where it is most of the distance, that
+        says little about the networks. Over (`network`, `other`): `distances`, averaged over
+        resamples, with the `group_of` every network. No interval has the error of `noise`.
 
     Raises:
         ValueError: no ensemble, groups of fewer than three, missing steps, trials of different
@@ -148,21 +162,48 @@ def match_variability(
             the metric refuses.
     """
     options = validate.instance_of("options", options or MatchOptions(), MatchOptions)
-    metric = METRICS[options.metric]
     groups = _groups(ensembles, recordings, _shares(noise))
     size = _size(groups, options)
     level = float(groups[_RECORDINGS].noise.max())
     rng = np.random.default_rng(np.asarray(jax.random.key_data(arrays.random_key("key", key))))
-    found = []
-    for _ in range(options.resamples):
-        drawn = _drawn(groups, size, level, rng, together=metric.takes == "activities")
-        seed = int(rng.integers(2**31))
-        found.append(np.asarray(metric.distances(drawn, key=seed, **options.settings)))
-    summary = _summary(groups, np.mean(found, axis=0), options, rng)
-    return summary.assign_attrs(
+    found = [_resampled(groups, size, level, options, rng) for _ in range(options.resamples)]
+    distances = np.mean([one for one, _ in found], axis=0)
+    floors = np.mean([one for _, one in found], axis=0)
+    return _summary(groups, distances, floors, options, rng).assign_attrs(
         metric=options.metric, units=size[0], trials=size[1], noise=level,
         resamples=options.resamples, margin=options.margin, confidence=options.confidence,
     )  # fmt: skip
+
+
+def _resampled(
+    groups: Mapping[str, _Group],
+    size: tuple[int, int],
+    level: float,
+    options: MatchOptions,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of all members in one draw, and the mean between two draws of each ensemble."""
+    metric = METRICS[options.metric]
+    same = None
+    if metric.takes == "activities":  # of the same trials
+        shortest = min(len(x) for group in groups.values() for x in group.members.values())
+        same = rng.permutation(shortest)[: size[1]]
+    drawn, again = (_drawn(groups, size, level, rng, same) for _ in range(2))
+    owner = _owners(groups)
+    twice = [
+        rng.permutation(np.flatnonzero(owner == g))[: options.copies] for g in range(owner[-1])
+    ]
+    rows, seed, count = np.concatenate(twice), int(rng.integers(2**31)), len(drawn)
+    both = [*drawn, *(again[i] for i in rows)]
+    distances = np.asarray(metric.distances(both, key=seed, **options.settings))
+    apart = distances[rows, count + np.arange(len(rows))]
+    floors = [apart[owner[rows] == g].mean() for g in range(owner[-1])]
+    return distances[:count, :count], np.array(floors)
+
+
+def _owners(groups: Mapping[str, _Group]) -> np.ndarray:
+    """The number of the group of every member."""
+    return np.repeat(np.arange(len(groups)), [len(group.members) for group in groups.values()])
 
 
 def _shares(noise: Any) -> np.ndarray:
@@ -237,20 +278,17 @@ def _drawn(
     size: tuple[int, int],
     level: float,
     rng: np.random.Generator,
-    *,
-    together: bool,
+    same: np.ndarray | None,
 ) -> list[np.ndarray]:
     """Every recording with `size` units and trials and noise of the share `level`.
 
-    With `together` all have the same trials, which then are those of the shortest.
+    With `same` all have these trials.
     """
     units, count = size
-    shortest = min(len(x) for group in groups.values() for x in group.members.values())
-    same = rng.permutation(shortest)[:count]
     drawn = []
     for group in groups.values():
         for x, share in zip(group.members.values(), group.noise, strict=True):
-            rows = same if together else rng.permutation(len(x))[:count]
+            rows = rng.permutation(len(x))[:count] if same is None else same
             part = x[rows][:, :, rng.permutation(x.shape[2])[:units]].astype(np.float64)
             variance = part.reshape(-1, units).var(0)
             # Of a variance v with a share s of noise, v (1 - s) is signal: v (level - s) /
@@ -263,6 +301,7 @@ def _drawn(
 def _summary(
     groups: Mapping[str, _Group],
     distances: Float[np.ndarray, "S S"],
+    floors: np.ndarray,
     options: MatchOptions,
     rng: np.random.Generator,
 ) -> xr.Dataset:
@@ -270,7 +309,7 @@ def _summary(
 
     names = [f"{name}/{member}" for name, group in groups.items() for member in group.members]
     sizes = [len(group.members) for group in groups.values()]
-    owner = np.repeat(np.arange(len(groups)), sizes)
+    owner = _owners(groups)
     blocks = [distances[np.ix_(owner == g, owner == g)] for g in range(len(groups))]
     found = [estimate("pairs", block) for block in blocks]
     means = np.array([one.value for one in found])
@@ -282,6 +321,8 @@ def _summary(
     logs, spread = np.log(means), errors / means  # of the logarithm, to first order
     ensembles = list(groups)[:-1]
     ratio = _compared(logs, spread, np.array(sizes), options)
+    hidden = (ratio["verdict"] == "as the recordings") & (floors > means[:-1] / 2)
+    ratio["verdict"] = np.where(hidden, "undecided", ratio["verdict"])
     away = np.abs(_draws(logs, spread, np.array(sizes), rng))
     nearest = np.bincount(away.argmin(1), minlength=len(ensembles)) / len(away)
     across = [
@@ -290,10 +331,11 @@ def _summary(
     return xr.Dataset(
         {
             "distance": ("group", means),
-            "distance_low": ("group", means - quantiles * errors),
-            "distance_high": ("group", means + quantiles * errors),
+            "distance_low": ("group", np.exp(logs - quantiles * spread)),
+            "distance_high": ("group", np.exp(logs + quantiles * spread)),
             "count": ("group", sizes),
             **{name: ("ensemble", values) for name, values in ratio.items()},
+            "floor": ("ensemble", floors),
             "nearest": ("ensemble", nearest),
             "to_recordings": ("ensemble", across),
             "distances": (("network", "other"), distances),
@@ -310,6 +352,7 @@ def _compared(
     from scipy import special
 
     difference = logs[:-1] - logs[-1]
+    spread = np.maximum(spread, _EQUAL)
     squares, own = spread[:-1] ** 2, spread[-1] ** 2
     error = np.sqrt(squares + own)
     freedom = error**4 / (squares**2 / (sizes[:-1] - 1) + own**2 / (sizes[-1] - 1))

@@ -1,8 +1,8 @@
 """Sharpness: the largest curvature of the loss, which bounds the rate of gradient descent.
 
 Near weights theta the loss is nearly quadratic, with Hessian H. Under gradient descent with a rate
-factor per leaf, theta <- theta - eta D grad L with D = diag(factors), a small displacement along
-the direction of largest curvature grows unless
+factor per leaf, theta <- theta - eta D grad L with D = diag(factors), a small displacement from a
+minimum along the direction of largest curvature grows unless
 
     eta lambda < 2,   lambda = the largest eigenvalue of D^(1/2) H D^(1/2).
 
@@ -10,6 +10,7 @@ lambda is the sharpness (Cohen et al. 2021, Sec. 2, where D = 1). It is found by
 iterations of ARPACK, from products of H with vectors: the Hessian is never formed.
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -36,6 +37,7 @@ from rnnjax.training.run import (
     output_scale,
     start,
 )
+from rnnjax.training.schedules import Constant
 from rnnjax.training.settings import Hyper
 from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Float, Params, Scalar
@@ -65,9 +67,10 @@ def sharpness(
     Args:
         task: the task.
         cell: the network.
-        params: its raw weights.
+        params: its raw weights, of one network.
         recipe: gradient descent ("sgd", the default here), without penalties; of the rest only
-            `reduction` has an effect. Its clipping is not part of the quadratic picture.
+            `reduction` and `matmul_precision` have an effect. Its clipping is not part of the
+            quadratic picture.
         seed: that of the held-out trials.
         trials: number of held-out trials.
         gamma: strength of feature learning, under a rule with gamma.
@@ -79,10 +82,11 @@ def sharpness(
 
     Raises:
         ValueError: another optimizer than "sgd", a recipe with penalties, a width rule for Adam
-            alone, or an invalid number.
+            alone, weights of other shapes, or an invalid number.
         RuntimeError: the iterations did not reach the tolerance.
     """
     setup = _setup(task, cell, recipe)
+    _check_params(setup.cell, params)
     validate.positive_integer("trials", trials)
     validate.finite_positive("tolerance", tolerance)
     hyper = _hyper(setup, validate.seed("seed", seed), gamma)
@@ -103,13 +107,21 @@ def sharpness_at_start(
 ) -> xr.Dataset:
     """The sharpness of initial networks of several widths, and the rate that it allows.
 
-    The initial weights and trials are those of the runs of a sweep with the same seeds. Arguments
-    are those of `sharpness`; `seeds` is their number.
+    The initial weights and trials are those of the runs of a sweep with the same seeds.
+
+    Args:
+        task: the task.
+        cell: the network; `widths` replace its size.
+        recipe: as in `sharpness`.
+        widths: network sizes.
+        seeds: number of networks of every size, seeds 0 .. seeds-1.
+        trials: number of held-out trials.
+        gamma: strength of feature learning, under a rule with gamma.
 
     Returns:
-        A dataset with `sharpness` over (hidden, seed) and `largest_rate`, 2 over it: the largest
-        rate at which gradient descent is stable where it starts (NaN where no curvature is
-        positive).
+        A dataset over (hidden, seed): `sharpness`, `loss` on the same trials, and `largest_rate`, 2
+        over the sharpness: above it gradient descent is locally unstable where it starts, though
+        networks may reach a flatter place (NaN where no curvature is positive).
 
     Raises:
         ValueError: no width or one that repeats, or as `sharpness` does.
@@ -122,19 +134,21 @@ def sharpness_at_start(
     if not widths or len(set(widths)) < len(widths):
         raise ValueError(f"widths: expected different sizes, got {widths}")
     setup = _setup(task, cell, recipe)
-    found = np.full((len(widths), seeds), np.nan)
-    for row, width in zip(found, widths, strict=True):
-        sized = setup.cell.replace(hidden=width)
+    validate.positive_integer("trials", trials)
+    found, loss = np.full((2, len(widths), seeds), np.nan)
+    for row, width in enumerate(widths):
+        sized = dataclasses.replace(setup, cell=setup.cell.replace(hidden=width))
         for seed in range(seeds):
+            hyper = _hyper(sized, seed, gamma)
             with single_precision(), fixed_draws():
-                params = initial_params(sized, seed)
-            row[seed] = sharpness(
-                task, sized, params, setup.recipe, seed=seed, trials=trials, gamma=gamma
-            )
+                params = initial_params(sized.cell, seed)
+                trial = held_out_trials(task, seed, trials)
+                found[row, seed] = _largest(sized, params, trial, hyper.gamma)
+                loss[row, seed] = _loss(params, sized, trial, hyper.gamma)
     coords = {"hidden": widths, "seed": range(seeds)}
     data = xr.DataArray(found, coords, attrs={"long_name": "sharpness before training"})
-    rate = (2 / data.where(data > 0)).assign_attrs(long_name="largest stable learning rate")
-    return xr.Dataset({"sharpness": data, "largest_rate": rate})
+    rate = (2 / data.where(data > 0)).assign_attrs(long_name="2 over the sharpness")
+    return xr.Dataset({"sharpness": data, "largest_rate": rate, "loss": (tuple(coords), loss)})
 
 
 def sharpness_along_training(
@@ -150,13 +164,15 @@ def sharpness_along_training(
 ) -> xr.Dataset:
     """The sharpness of networks in training, every so many steps.
 
-    Gradient descent on a fixed batch raises the sharpness until eta times the sharpness is about 2,
-    and stays there: the edge of stability (Cohen et al. 2021).
+    Gradient descent on a fixed batch (`data="fixed"`) raises the sharpness until eta times the
+    sharpness is about 2, and stays there: the edge of stability (Cohen et al. 2021). So it may with
+    fresh batches that differ little.
 
     Args:
         task: the task.
         cell: the network.
-        recipe: gradient descent; its number of steps is that of the curves.
+        recipe: gradient descent at a constant rate, without a stopping rule; its number of steps is
+            that of the curves.
         learning_rates: learning rates, eta.
         seeds: number of networks at each rate, seeds 0 .. seeds-1.
         every: steps from one measurement to the next.
@@ -168,10 +184,15 @@ def sharpness_along_training(
         after divergence.
 
     Raises:
-        ValueError: no learning rate, or as `sharpness` does.
+        ValueError: no learning rate, a schedule or a stopping rule, or as `sharpness` does.
         RuntimeError: as `sharpness` does.
     """
     setup = _setup(task, cell, recipe)
+    if setup.recipe.stop != "never" or setup.recipe.schedule != Constant():
+        raise ValueError(
+            "recipe: expected a constant rate and stop='never', got "
+            f"stop={setup.recipe.stop!r} and {validate.shown(setup.recipe.schedule)}"
+        )
     given = validate.sequence("learning_rates", learning_rates)
     rates = [validate.learning_rate("learning_rates", rate) for rate in given]
     if not rates:
@@ -204,6 +225,13 @@ def _setup(task: Task, cell: Cell, recipe: Recipe | None) -> Setup:
     return Setup(task, fitted(cell, task), recipe)
 
 
+def _check_params(cell: Cell, params: Params) -> None:
+    expected = {name: leaf.shape for name, leaf in cell.leaves().items()}
+    got = {name: np.shape(leaf) for name, leaf in params.items()}
+    if got != expected:
+        raise ValueError(f"params: expected leaves of shapes {expected}, got {got}")
+
+
 def _hyper(setup: Setup, seed: int, gamma: float, rate: float = 1.0) -> Hyper:
     validate.finite_positive("gamma", gamma)
     hyper = Hyper(learning_rate=rate, seed=seed, gamma=gamma)
@@ -234,9 +262,10 @@ _advanced = jax.jit(advance, static_argnums=(0, 2))
 def _loss(params: Params, setup: Setup, trial: Trial, gamma: Scalar | float) -> Scalar:
     """The loss, in a form that can be differentiated forward."""
     scale = output_scale(setup.cell, gamma)
-    outputs = rollout(
-        setup.cell, params, trial.inputs, output_scale=scale, kernel="autodiff"
-    ).outputs
+    with jax.default_matmul_precision(setup.recipe.matmul_precision):
+        outputs = rollout(
+            setup.cell, params, trial.inputs, output_scale=scale, kernel="autodiff"
+        ).outputs
     return mean_squared_error(outputs, trial.targets, setup.recipe.reduction)
 
 
@@ -251,7 +280,8 @@ def _product(
     roots = jax.tree.map(jnp.sqrt, factors)
     along = jax.tree.map(jnp.multiply, roots, unravel(vector))
     slope = functools.partial(jax.grad(_loss), setup=setup, trial=trial, gamma=gamma)
-    curved = jax.jvp(slope, (params,), (along,))[1]
+    with jax.default_matmul_precision(setup.recipe.matmul_precision):
+        curved = jax.jvp(slope, (params,), (along,))[1]
     return ravel_pytree(jax.tree.map(jnp.multiply, roots, curved))[0]
 
 

@@ -123,6 +123,11 @@ def test_start_has_the_networks_of_a_sweep():
     one = sharpness(TASK, cell, initial_params(cell, 1), seed=1, trials=TRIALS)
     np.testing.assert_allclose(found["sharpness"].sel(hidden=8, seed=1), one, rtol=1e-6)
     np.testing.assert_allclose(found["largest_rate"], 2 / found["sharpness"])
+    params, trial = initial_params(cell, 1), held_out_trials(TASK, 1, TRIALS)
+    outputs = rollout(cell, params, trial.inputs).outputs
+    np.testing.assert_allclose(
+        found["loss"].sel(hidden=8, seed=1), np.mean((outputs - trial.targets) ** 2), rtol=1e-5
+    )
 
 
 @pytest.mark.slow
@@ -160,6 +165,16 @@ def test_no_number_for_weights_without_derivatives():
         (sharpness_at_start, {"widths": (4,), "seeds": 0}, "seeds"),
         (sharpness_at_start, {"widths": (4,), "gamma": 2.0}, "gamma"),
         (sharpness_along_training, {"learning_rates": ()}, "learning_rates"),
+        (
+            sharpness_along_training,
+            {"learning_rates": (0.1,), "recipe": rnnjax.Recipe("sgd", stop="criterion")},
+            "recipe: .*stop='criterion'",
+        ),
+        (
+            sharpness_along_training,
+            {"learning_rates": (0.1,), "recipe": rnnjax.Recipe("sgd", schedule="plateau")},
+            "recipe: .*constant rate",
+        ),
         (sharpness_along_training, {"learning_rates": (0.1,), "every": 0}, "every"),
         (
             sharpness_along_training,
@@ -171,3 +186,9 @@ def test_no_number_for_weights_without_derivatives():
 def test_invalid_arguments_are_named(function, options, named):
     with pytest.raises(ValueError, match=named):
         function(TASK, LINEAR, **options)
+
+
+def test_weights_of_another_size_are_refused():
+    params = LINEAR.replace(hidden=4).init(jax.random.key(0))
+    with pytest.raises(ValueError, match="params: expected leaves of shapes"):
+        sharpness(TASK, LINEAR, params)

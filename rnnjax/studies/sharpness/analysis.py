@@ -19,13 +19,13 @@ __all__ = ["Prediction", "compare_rates", "fit_predictions", "with_stability"]
 _CONFIDENCE = 0.95
 
 
-def with_stability(results: xr.Dataset) -> xr.Dataset:
+def with_stability(results: xr.Dataset, sharpness: xr.Dataset) -> xr.Dataset:
     """The results with `accuracy_stable`: 1 where training was stable, else 0.
 
     Training is stable if the loss stayed finite and ended, on held-out trials, below that of the
-    first training step.
+    initial network, which is `loss` of `sharpness`.
     """
-    first = results["loss"].sel(step=results["step"].min(), drop=True)
+    first = sharpness["loss"].sel(seed=results["seed"])
     stable = (results["final_loss"] < first) & ~diverged(results)
     return results.assign(accuracy_stable=stable.astype(float).where(finished(results)))
 
@@ -80,13 +80,13 @@ class Prediction(NamedTuple):
         return a - b, a - b - below, a - b + above
 
     def verdict(self, margin: float) -> str:
-        """`differs` where the interval of the difference excludes 0, `agrees` where it lies within
-        the margin, otherwise `undecided`, as without a fit.
+        """`agrees` where the interval of the difference lies within the margin, `differs` where it
+        excludes 0, otherwise `undecided`, as without a fit.
         """
         _, low, high = self.difference
-        if low > 0 or high < 0:
-            return "differs"
-        return "agrees" if -margin < low and high < margin else "undecided"
+        if -margin < low and high < margin:
+            return "agrees"
+        return "differs" if low > 0 or high < 0 else "undecided"
 
 
 def compare_rates(results: xr.Dataset, sharpness: xr.Dataset) -> list[Prediction]:
@@ -94,7 +94,7 @@ def compare_rates(results: xr.Dataset, sharpness: xr.Dataset) -> list[Prediction
 
     Raises `ValueError` for missing variables or dimensions.
     """
-    results = with_stability(results)
+    results = with_stability(results, sharpness)
     stable = threshold_model(results, "stable", 0.5, edge="first")
     learned = threshold_model(results, edge="first")
     edges = critical_learning_rate(results, 0.5, "stable", 0.5, edge="first")

@@ -37,7 +37,7 @@ def predicted_rates(results: xr.Dataset, sharpness: xr.Dataset) -> Figure:
     training, with a line through the medians. Bars: from the largest rate at which half of the
     seeds are stable (or learn) to the next larger rate tried; arrows where that is none.
     """
-    results = with_stability(results)
+    results = with_stability(results, sharpness)
     edges = {
         kind: critical_learning_rate(results, 0.5, *how, edge="first")
         for kind, how in _KINDS.items()
@@ -121,7 +121,8 @@ def sharpness_curves(curves: xr.Dataset) -> Figure:
         axes.set_ylabel("rate times sharpness")
     for axes in grid[-1]:
         axes.set_xlabel(UNITS["step"])
-    handles, names = grid[0, 0].get_legend_handles_labels()
+    drawn = [axes.get_legend_handles_labels() for axes in grid.flat]
+    handles, names = max(drawn, key=lambda found: len(found[0]))
     figure.legend(
         handles, names, loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False
     )

@@ -81,7 +81,7 @@ def _table(found: Sequence[Prediction]) -> Table:
         "Exponents in N with 95% intervals: of 2 over the sharpness before training (Student's, "
         "over seeds), of the largest rate at which training is stable and of the largest that "
         "learns (models of all seeds). Difference: stable less predicted. “As predicted”: its "
-        f"interval lies within ±{MARGIN:g} and holds 0; “not as predicted”: it excludes 0. Last "
+        f"interval lies within ±{MARGIN:g}; “not as predicted”: it does not, and excludes 0. Last "
         "column: the largest stable rate over the predicted one, geometric mean over sizes and "
         "their range."
     )
@@ -94,11 +94,12 @@ def _table(found: Sequence[Prediction]) -> Table:
 
 def _start_text(results: xr.Dataset, below: float, above: float) -> str:
     return (
-        "Near any weights the loss is nearly a parabola along each direction, and gradient descent "
-        "at rate eta is stable while eta times the largest curvature, the sharpness, is below 2. "
-        "Rates of single leaves under a width rule are counted in. The prediction is 2 over the "
-        "sharpness of the initial network. Training is stable if the loss stays finite and ends "
-        f"below that of the first step; it learns with {criterion_text(results)} and a loss below "
+        "Gradient descent at rate eta is locally stable while eta times the largest curvature of "
+        "the loss, the sharpness, is below 2; networks may survive larger rates where a step takes "
+        "them to a flatter place. Rates of single leaves under a width rule are counted in. The "
+        "prediction is 2 over the sharpness of the initial network. Training is stable if the loss "
+        "stays finite and ends below that of the initial network; it learns with "
+        f"{criterion_text(results)} and a loss below "
         "that of the best output that ignores the input. Both count up to the first failure. Rates "
         f"were tried from {number(below)} decades below to {number(above)} decades above the "
         "median prediction of each size."
@@ -125,8 +126,8 @@ def _edge_text(curves: xr.Dataset) -> str:
         )
     return (
         f"Networks of {int(curves.attrs['hidden'])} units in training at multiples of the "
-        "predicted rate. A run that starts above 2 either diverges or moves to a flatter place; "
-        "one that starts below 2 may become sharper until it reaches 2, the edge of stability "
+        "predicted rate. A run that starts above 2 may diverge or move to a flatter place; one "
+        "that starts below 2 may become sharper until it reaches 2, the edge of stability "
         "(Cohen et al. 2021).\n\n" + bullets(lines)
     )
 
@@ -142,6 +143,10 @@ def _caveats(results: xr.Dataset) -> list[str]:
         "later.",
         "Batches are fresh trials: the curvature of a batch differs from that of the held-out "
         "trials, little on tasks with few distinct trials.",
+        f"Exponents that differ by less than {MARGIN:g} are not told apart, a margin chosen, not "
+        "measured.",
+        "Predictions and trained networks share their first seeds, so that the interval of the "
+        "difference is rather too wide than too narrow.",
         "A power law is fitted to sizes whose initial networks may differ in kind: in small ones "
         "random weights vary more.",
     ]

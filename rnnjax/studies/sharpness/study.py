@@ -71,6 +71,17 @@ def _check(config: Config) -> None:
         positive_integer(name, config[name])
     for name in ("below", "above"):
         nonnegative(name, config[name])
+    if config.start_seeds < config.seeds:
+        raise ValueError(
+            f"start_seeds: expected at least {config.seeds}, as many as are trained (seeds), got "
+            f"{config.start_seeds}"
+        )
+    smallest, largest = min(config.hidden), max(config.hidden)
+    if not smallest <= config.training.hidden <= largest:
+        raise ValueError(
+            f"training.hidden: expected a size from {smallest} to {largest}, those of hidden, got "
+            f"{config.training.hidden}"
+        )
     for name in ("hidden", "seeds", "every"):
         positive_integer(f"training.{name}", config.training[name])
     for factor in sequence("training.factors", config.training.factors):
@@ -144,7 +155,7 @@ def followed(
     found = []
     for labels, cell in _each(sweep):
         sized, setting = cell.replace(hidden=how.hidden), {"trials": config.trials}
-        near = start["largest_rate"].sel(labels).median("seed")
+        near = start["largest_rate"].sel(labels).median("seed").sortby("hidden")
         expected = float(
             np.exp(np.interp(np.log(how.hidden), np.log(near["hidden"]), np.log(near)))
         )

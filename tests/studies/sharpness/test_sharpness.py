@@ -48,19 +48,22 @@ def simulated(seeds=8):
         "learning_rate": RATES, "seed": np.arange(seeds), "step": [0, 299], "criterion": 0.75,
     }  # fmt: skip
     results = xr.Dataset({name: (dims, values) for name, values in runs.items()}, coords)
-    results["loss"] = ((*dims, "step"), np.stack([np.ones(shape), loss], -1))
     at = {name: coords[name] for name in dims if name != "learning_rate"}
     rates = xr.DataArray(10**predicted, at, tuple(at))
-    return results, xr.Dataset({"largest_rate": rates, "sharpness": 2 / rates})
+    start = xr.Dataset({"largest_rate": rates, "sharpness": 2 / rates})
+    return results, start.assign(loss=xr.ones_like(rates))
 
 
 def test_stability_is_a_finite_loss_that_fell(simulated):
-    results, _ = simulated
-    found = with_stability(results)["accuracy_stable"]
+    results, start = simulated
+    found = with_stability(results, start)["accuracy_stable"]
     expected = (results["final_loss"] < 1).astype(float)
     np.testing.assert_array_equal(found, expected)
     pending = results.assign(status=results["status"].where(results["seed"] > 0, 0))
-    assert with_stability(pending)["accuracy_stable"].isel(seed=0).isnull().all()
+    assert with_stability(pending, start)["accuracy_stable"].isel(seed=0).isnull().all()
+    higher = start.assign(loss=start["loss"] * 4)  # above the loss of failures that stay finite
+    found = with_stability(results, higher)["accuracy_stable"]
+    np.testing.assert_array_equal(found, results["final_loss"].notnull())
 
 
 def test_slopes_of_predictions():
@@ -133,6 +136,8 @@ def test_smoke_measures_trains_reports_and_resumes(tmp_path):
         (["--config.rules=xavier,mupp"], ["rules", "did you mean 'mup'"]),
         (["--config.activations=tahn"], ["activation", "tanh"]),
         (["--config.hidden=16"], ["hidden", "at least two"]),
+        (["--config.start_seeds=3"], ["start_seeds", "at least 4"]),
+        (["--config.training.hidden=512"], ["training.hidden", "from 16 to 256"]),
         (["--config.training.factors=0"], ["training.factors", "above 0"]),
         (["--config.training.every=0"], ["training.every", "at least 1"]),
         (["--config.above=-1"], ["above", "at least 0"]),
