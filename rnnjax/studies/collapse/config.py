@@ -67,6 +67,14 @@ SETTINGS = Settings(
                 "hidden": log_widths(10, 317), "learning_rates": log_rates(1e-4, 1, 10),
             },
         ),
+        "bisect_flip_flop": Preset(
+            "the same for the flip-flop, 800 steps, N = 10..100",
+            "20 min",
+            {
+                "tasks": ("flip_flop",), "seeds": 8, "bisect": True, "epochs": 800,
+                "hidden": log_widths(10, 100), "learning_rates": log_rates(1e-3, 10, 10),
+            },
+        ),
         "paper": Preset(
             "the collapse paper's 3,900 networks, N = 10..10,000",
             "needs an accelerator; not run yet",
