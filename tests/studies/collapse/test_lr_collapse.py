@@ -19,7 +19,8 @@ from rnnjax.studies.console import FAILED
 from rnnjax.studies.workdir import read_index
 
 SCRIPT = commands.EXPERIMENTS / "lr_collapse.py"
-NETWORKS = {"smoke": 24, "laptop": 2 * 2 * 6 * 9 * 4, "bisect": 2 * 7 * 41 * 8, "paper": 3900}
+NETWORKS = {"smoke": 24, "laptop": 2 * 2 * 6 * 9 * 4, "bisect": 2 * 7 * 41 * 8,
+            "bisect_flip_flop": 2 * 5 * 41 * 8, "paper": 3900}  # fmt: skip
 
 
 def call(*flags):
