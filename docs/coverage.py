@@ -69,14 +69,16 @@ class Sweep(NamedTuple):
 
 
 _ADAM_SGD = "400 steps, two tasks, N to 178 or 316, half decades or bisected to 0.1 decade"
+_THREE_TASKS = "400 or 800 steps, N to 100, 178 or 316, half decades or bisected to 0.1 decade"
 SWEEPS = (
     Sweep("Fig. 1B, Table 1", "best rate against N", "lr_collapse", 3900, ("laptop",),
           "falls with N as there; single rates differ", _ADAM_SGD),
     Sweep("Fig. 2, Table 2", "which rates train which sizes", "lr_collapse", 3900, ("laptop",),
           "the largest rate that trains falls with N under SGD; undecided under Adam", _ADAM_SGD),
     Sweep("Fig. 3, Eq. 6", "exponents of the critical rate", "lr_collapse", 3900,
-          ("laptop", "bisect", "bisect_gaussian", "bisect_gaussian_adam"),
-          "established on delayed cue with `xavier` weights, not with `gaussian` ones", _ADAM_SGD),
+          ("laptop", "bisect", "bisect_flip_flop", "bisect_gaussian", "bisect_gaussian_adam"),
+          "established on delayed cue, and on the flip-flop under Adam, with `xavier` weights; not "
+          "with `gaussian` ones", _THREE_TASKS),
     Sweep("Fig. 4, Table 3", "weights W/N", "rescaling", 60, ("rescaling",),
           "differs: the slow-down is small and partly Adam's epsilon; rate 1 trains",
           "N = 125 to 2000, 250 steps, batch 16, trials of 40 steps"),
