@@ -124,7 +124,7 @@ def success_maps(
     ]
     if density.isnull().any():
         handles.append(Rectangle((0, 0), 1, 1, label="not run", **_NOT_RUN))
-    side_by_side = 1 if len(panels) == 1 else 2
+    side_by_side = 2 if any(not panel.first_column for panel in panels) else 1
     figure.legend(
         handles=handles,
         loc="outside lower center",

@@ -41,6 +41,6 @@ def matched_variability(found: xr.Dataset) -> Figure:
         )  # fmt: skip
     axes.set_yticks(np.arange(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlabel(f"mean distance, {METRICS[found.attrs['metric']].title}")
+    axes.set_xlabel(f"{METRICS[found.attrs['metric']].title}, mean over pairs")
     axes.legend(fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     return figure

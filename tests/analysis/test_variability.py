@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnnjax.analysis import MatchOptions, match_variability, noise_share
+from rnnjax.analysis import MatchOptions, match_variability, noise_share, variability
 from rnnjax.plots import matched_variability
 
 TRIALS, STEPS = 12, 5
@@ -110,12 +110,37 @@ def test_numbers_by_hand():
     mean = own[np.triu_indices(4, 1)].mean()
     np.testing.assert_allclose(found["distance"].sel(group="nets"), mean)
     np.testing.assert_allclose(found["ratio"].item(), mean / animals[np.triu_indices(3, 1)].mean())
+    # Intervals are symmetric on a log scale.
+    ends = found["distance_low"] * found["distance_high"]
+    np.testing.assert_allclose(ends, found["distance"] ** 2, rtol=1e-6)
+    assert (found["distance_low"] < found["distance"]).all()
     np.testing.assert_allclose(found["to_recordings"].item(), distances[:4, 4:].mean())
     assert found["group_of"].values.tolist() == ["nets"] * 4 + ["recordings"] * 3
     assert (found.attrs["units"], found.attrs["trials"]) == (6, 10)
     # Procrustes does not see the order of units: every resample has the same distances.
     one = match_variability({"nets": clouds[:4]}, clouds[4:], MatchOptions("procrustes"), key=5)
     np.testing.assert_allclose(one["distances"], distances, atol=1e-6)
+
+
+def test_recordings_of_the_noisiest_level_are_left_as_they_are():
+    clouds = np.random.default_rng(0).normal(size=(7, 10, 1, 6))
+    options = MatchOptions("procrustes", resamples=1)
+    animals = [
+        match_variability({"nets": clouds[:4]}, clouds[4:], options, noise=noise)["distances"]
+        for noise in (0.0, 0.3)
+    ]
+    np.testing.assert_allclose(animals[1][4:, 4:], animals[0][4:, 4:], atol=1e-6)
+    assert np.abs(animals[1][:4, :4] - animals[0][:4, :4]).max() > 0.01
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_noise_reaches_the_level(share):
+    rng, kinds = np.random.default_rng(2), np.repeat(np.arange(40), 6)
+    signal = rng.normal(size=(40, 20, 5))[kinds]
+    noisy = signal + np.sqrt(share / (1 - share)) * rng.normal(size=signal.shape)
+    group = variability._Group({"one": noisy}, np.array([share]))
+    (drawn,) = variability._drawn({"nets": group}, (5, 240), 0.6, rng, np.arange(240))
+    np.testing.assert_allclose(noise_share(drawn, kinds), 0.6, atol=0.02)
 
 
 def test_shares_of_noise_are_found():
