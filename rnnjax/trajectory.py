@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax import units
-from rnnjax.cells import AdditiveCell, Cell, UnrolledCell
+from rnnjax.cells import AdditiveCell, Cell, Latent, UnrolledCell
 from rnnjax.typing import Array, Float, Params, Scalar
 from rnnjax.validate import one_of
 
@@ -73,7 +73,7 @@ def rollout(
     else:
         expected = (inputs.shape[0], *jax.eval_shape(cell.initial_state, params).shape)
         if initial.shape != expected:
-            hint = " (see cell.project)" if isinstance(cell, UnrolledCell) else ""
+            hint = " (see cell.project)" if isinstance(cell, Latent) else ""
             raise ValueError(f"initial: expected shape {expected}{hint}, got {initial.shape}")
 
     if isinstance(cell, UnrolledCell) and kernel == "auto":

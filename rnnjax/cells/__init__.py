@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from rnnjax.cells.attention import LinearAttention, linear_attention
 from rnnjax.cells.base import AdditiveCell, Cell, UnrolledCell
 from rnnjax.cells.checking import check
 from rnnjax.cells.current import Current, Equivalent, as_current, as_rate, current, leaky
-from rnnjax.cells.gated import GRU, LSTM, Gated, gru, lstm
+from rnnjax.cells.gated import GRU, LSTM, MGU, Gated, gru, lstm, mgu
 from rnnjax.cells.latent import Latent, latent
+from rnnjax.cells.linear_recurrence import LinearRecurrence, linear_recurrence
 from rnnjax.cells.low_rank import DenseLowRank, LowRank, low_rank
 from rnnjax.cells.rate import Rate, rate
 from rnnjax.tasks import Task
@@ -16,6 +18,7 @@ from rnnjax.validate import instance_of, known_options, one_of
 __all__ = [
     "GRU",
     "LSTM",
+    "MGU",
     "REGISTRY",
     "AdditiveCell",
     "Cell",
@@ -24,6 +27,8 @@ __all__ = [
     "Equivalent",
     "Gated",
     "Latent",
+    "LinearAttention",
+    "LinearRecurrence",
     "LowRank",
     "Rate",
     "UnrolledCell",
@@ -35,9 +40,12 @@ __all__ = [
     "gru",
     "latent",
     "leaky",
+    "linear_attention",
+    "linear_recurrence",
     "low_rank",
     "lstm",
     "make",
+    "mgu",
     "rate",
 ]
 
@@ -49,6 +57,9 @@ REGISTRY: dict[str, Callable[..., Cell]] = {
     "latent": latent,
     "gru": gru,
     "lstm": lstm,
+    "mgu": mgu,
+    "linear_recurrence": linear_recurrence,
+    "linear_attention": linear_attention,
 }
 """Every cell, by name."""
 

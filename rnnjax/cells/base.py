@@ -12,7 +12,7 @@ from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
 
 __all__ = ["AdditiveCell", "Cell", "UnrolledCell"]
 
-_UNIT_AXES = {"recurrent": 0, "input": 0, "bias": 0, "readout": 1}
+_UNIT_AXES = {"recurrent": 0, "input": 0, "bias": 0, "unit": 0, "readout": 1}
 """Axis of the receiving units of each role, or of the units that are read out."""
 
 
@@ -146,6 +146,9 @@ class UnrolledCell(Cell):
     Under a mesh with an axis "units" the kernel should divide the units among its devices, each of
     which holds all weights.
     """
+
+    divides_units: ClassVar[bool] = True
+    """Whether the kernel does so; if not, sweeps refuse to share the units of a network."""
 
     @property
     def unit_axes(self) -> dict[str, int]:

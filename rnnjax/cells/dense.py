@@ -55,13 +55,15 @@ class DenseCell(UnitCell, AdditiveCell):
         return self.effective(params, "recurrent")
 
 
-def chosen_rule(init: str | None, parametrization: Parametrization | None) -> Parametrization:
+def chosen_rule(
+    init: str | None, parametrization: Parametrization | None, default: str = "gaussian"
+) -> Parametrization:
     """The rule of a factory's arguments: a given one, or an arm of the standard rule.
 
     Raises `ValueError` where both are given.
     """
     if parametrization is None:
-        return Standard("gaussian" if init is None else init)
+        return Standard(default if init is None else init)
     if init is not None:
         raise ValueError(
             "init: expected none beside a parametrization, which has its own, got "

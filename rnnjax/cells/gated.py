@@ -1,4 +1,4 @@
-"""Gated networks: flax's GRU and LSTM cells behind the cell contract."""
+"""Gated networks: cells of flax behind the cell contract."""
 
 import abc
 import dataclasses
@@ -11,7 +11,7 @@ from rnnjax.parametrization import Leaf, Parametrization, Standard
 from rnnjax.typing import Array, Float, Params, Scalar
 from rnnjax.validate import instance_of, positive_integer
 
-__all__ = ["GRU", "LSTM", "Gated", "gru", "lstm"]
+__all__ = ["GRU", "LSTM", "MGU", "Gated", "gru", "lstm", "mgu"]
 
 
 class Gated(Cell):
@@ -135,6 +135,25 @@ class LSTM(Gated):
         return jnp.concatenate([hidden, memory])
 
 
+@dataclasses.dataclass(frozen=True)
+class MGU(Gated):
+    """h' = (1 - f) tanh(W_in u + b + f (W_h h + b_h)) + f h, by `flax.linen.MGUCell`; see `mgu`."""
+
+    hidden: int = 64
+    inputs: int = 1
+    outputs: int = 1
+    parametrization: Parametrization = Standard("xavier")
+
+    name = "mgu"
+    biased = ("if", "in", "hn")
+    gates = "fn"
+
+    def _advance(self, layers: Params, state: Array, inputs: Array) -> Array:
+        from flax import linen
+
+        return linen.MGUCell(self.hidden).apply(layers, state, inputs)[0]
+
+
 def gru(
     hidden: int = 64,
     *,
@@ -155,7 +174,7 @@ def gru(
     Raises:
         ValueError: sizes below 1, an unknown `init`, or both `init` and `parametrization`.
     """
-    return GRU(hidden, inputs, outputs, _rule(init, parametrization))
+    return GRU(hidden, inputs, outputs, chosen_rule(init, parametrization, "xavier"))
 
 
 def lstm(
@@ -167,10 +186,19 @@ def lstm(
     parametrization: Parametrization | None = None,
 ) -> LSTM:
     """The long short-term memory, computed by flax; arguments and errors as in `gru`."""
-    return LSTM(hidden, inputs, outputs, _rule(init, parametrization))
+    return LSTM(hidden, inputs, outputs, chosen_rule(init, parametrization, "xavier"))
 
 
-def _rule(init: str | None, parametrization: Parametrization | None) -> Parametrization:
-    if init is None and parametrization is None:
-        init = "xavier"
-    return chosen_rule(init, parametrization)
+def mgu(
+    hidden: int = 64,
+    *,
+    inputs: int = 1,
+    outputs: int = 1,
+    init: str | None = None,
+    parametrization: Parametrization | None = None,
+) -> MGU:
+    """The minimal gated unit (Zhou et al. 2016), computed by flax; arguments, errors as in `gru`.
+
+    One gate f both resets and updates.
+    """
+    return MGU(hidden, inputs, outputs, chosen_rule(init, parametrization, "xavier"))

@@ -17,9 +17,11 @@ from rnnjax.typing import Array, Key, Params
 
 __all__ = ["Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
 
-Role = Literal["recurrent", "input", "bias", "readout", "latent_readout", "readout_bias"]
+Role = Literal["recurrent", "input", "bias", "unit", "readout", "latent_readout", "readout_bias"]
 """Kind of connection: `recurrent` N -> N, `input` and `bias` into N, `readout` out of N,
-`latent_readout` from K latent variables, `readout_bias` into the outputs."""
+`latent_readout` from K latent variables, `readout_bias` into the outputs. `unit`: a number of each
+unit, of order one, such as its time constant; every rule draws it from N(0, 1) and trains it as it
+trains input weights."""
 
 
 class Leaf(NamedTuple):

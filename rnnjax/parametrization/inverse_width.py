@@ -11,7 +11,9 @@ __all__ = ["EPS_SCALINGS", "InverseWidth", "eps_factor"]
 
 EPS_SCALINGS = ("torch", "scaled")
 
-_GRADIENT_POWER: dict[Role, int] = {"recurrent": 2, "input": 1, "bias": 1, "readout": 1}
+_GRADIENT_POWER: dict[Role, int] = {
+    "recurrent": 2, "input": 1, "bias": 1, "unit": 1, "readout": 1,
+}  # fmt: skip
 """Gradients of raw weights under a 1/N rule fall as this power of N; others do not depend on N."""
 
 
@@ -47,6 +49,6 @@ class InverseWidth(Parametrization):
         if leaf.role == "readout_bias":
             return LeafRule("zeros", 0.0)
         multiplier = 1 / hidden if leaf.role in ("recurrent", "readout") else 1.0
-        if self.init == "uniform":
+        if self.init == "uniform" and leaf.role != "unit":
             return LeafRule("uniform", 1 / math.sqrt(leaf.fan_in), multiplier, eps=eps)
         return LeafRule("normal", 1.0, multiplier, eps=eps)

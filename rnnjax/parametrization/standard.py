@@ -59,6 +59,8 @@ class Standard(Parametrization):
 
     def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:
         """Scale from the arm; multiplier and learning-rate factor 1."""
+        if leaf.role == "unit":
+            return LeafRule("normal", 1.0)
         return INITIALIZATIONS[self.init](leaf, hidden)
 
 

@@ -46,7 +46,10 @@ SMALL = 7.5
 UNITS = {"hidden": "network size N", "learning_rate": "learning rate", "step": "training step"}
 """Axis labels of the sweep's dimensions."""
 
-_NAMES = {"adam": "Adam", "sgd": "SGD", "mup": "muP", "gru": "GRU", "lstm": "LSTM"}
+_NAMES = {
+    "adam": "Adam", "sgd": "SGD", "mup": "muP",
+    "gru": "GRU", "lstm": "LSTM", "mgu": "MGU", "lru": "LRU",
+}  # fmt: skip
 """Spelling of words that are not merely capitalized."""
 
 _TIMES = "\N{MULTIPLICATION SIGN}"

@@ -27,12 +27,12 @@ _T = TypeVar("_T")
 def require_shared_units(setup: Setup, devices: int) -> None:
     """Raises `ValueError` unless so many devices can share the units of a network evenly."""
     cell = setup.cell
-    if isinstance(cell, UnrolledCell):  # its kernel divides the units
+    if isinstance(cell, UnrolledCell) and cell.divides_units:
         return
     if not cell.unit_axes:
         raise ValueError(
             f"share: expected 'runs' for cell {cell.name!r}, got 'units', which needs weights with "
-            "an axis of units"
+            "an axis of units, or a kernel that divides the units"
         )
     if cell.hidden % devices:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""GRU and LSTM against their equations in NumPy, under a rule with multipliers."""
+"""GRU, LSTM and MGU against their equations in NumPy, under a rule with multipliers."""
 
 import jax
 import numpy as np
@@ -30,8 +30,15 @@ def lstm_step(p, state, u):
     return np.concatenate([logistic(current["o"]) * np.tanh(c), c])
 
 
+def mgu_step(p, h, u):
+    gate = logistic(p["if"] @ u + p["if_bias"] + p["hf"] @ h)
+    new = np.tanh(p["in"] @ u + p["in_bias"] + gate * (p["hn"] @ h + p["hn_bias"]))
+    return (1 - gate) * new + gate * h
+
+
 @pytest.mark.parametrize(
-    ("name", "step", "size"), [("gru", gru_step, N), ("lstm", lstm_step, 2 * N)]
+    ("name", "step", "size"),
+    [("gru", gru_step, N), ("lstm", lstm_step, 2 * N), ("mgu", mgu_step, N)],
 )
 def test_gated_networks_are_their_equations(name, step, size, float64):
     cell = cells.make(name, hidden=N, inputs=I, outputs=O, parametrization=InverseWidth())

@@ -20,6 +20,7 @@ B, T, N, I, O = 2, 4, 5, 3, 2  # noqa: E741
 VARIANTS = {
     "rate": ({}, {"bias": True, "alpha": 1.0, "init": "xavier"}),
     "current": ({}, {"bias": True, "tau": 0.3, "parametrization": MuPAdam()}),
+    "linear_attention": ({"head": 1}, {"head": N, "decay": 0.7}),
 }
 CASES = [(name, options) for name in cells.REGISTRY for options in VARIANTS.get(name, ({},))]
 KEY = jax.random.key(1)
@@ -51,7 +52,7 @@ def test_weights_have_the_shapes_of_the_leaves(cell):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", cells.REGISTRY)
 def test_the_public_check_passes(name):
-    assert name.partition("_dense")[0] in cells.check(cells.make(name, hidden=N))
+    assert name.partition("_dense")[0] in cells.check(cells.make(name, hidden=8))
 
 
 def test_initialization_is_pure_in_its_key_and_leaves_are_independent(cell):
@@ -111,7 +112,7 @@ def test_every_weight_has_a_gradient(cell, inputs):
 def test_specs_are_equal_hashable_frozen_and_describable(cell):
     same = dataclasses.replace(cell)
     assert (cell == same, hash(cell) == hash(same)) == (True, True)
-    assert cell != dataclasses.replace(cell, hidden=N + 1)
+    assert cell != dataclasses.replace(cell, hidden=2 * N)
     assert json.loads(json.dumps(describe(cell))) == describe(cell)
     with pytest.raises(dataclasses.FrozenInstanceError):
         cell.hidden = 3

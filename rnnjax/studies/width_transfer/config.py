@@ -1,5 +1,6 @@
 """Settings of width transfer: under which width rule does one learning rate suit every width?"""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rnnjax.spacing import log_rates
@@ -8,8 +9,30 @@ from rnnjax.studies.settings import Preset, Setting, Settings, Table, task_optio
 __all__ = ["SETTINGS"]
 
 
-def _by_rule(meaning: str, **defaults: Any) -> dict[str, Setting]:
-    return {rule: Setting(value, f"{meaning}, {rule}") for rule, value in defaults.items()}
+_RATES: dict[str, tuple[float, float]] = {
+    "standard": (5e-4, 0.6),
+    "inverse_width": (0.03, 2.0),
+    "mup": (0.03, 2.0),
+    "latent": (3e-3, 10.0),
+    "gru": (1e-3, 1.0),
+    "lstm": (0.0005, 3.0),
+    "mgu": (0.0005, 2.0),
+    "lru": (0.0003, 6.0),
+    "attention": (0.0003, 0.6),
+    "gru_mup": (0.03, 6.0),
+    "lstm_mup": (0.03, 6.0),
+    "mgu_mup": (0.03, 6.0),
+    "lru_mup": (0.003, 10.0),
+    "attention_mup": (0.01, 6.0),
+}
+"""Lowest and highest rate of each rule, which contain its best and its critical rate."""
+
+_WIDEST = {"gru": 256, "gru_mup": 256, "lstm": 256, "lstm_mup": 256}
+"""Largest width of rules that cost several times as much as the others."""
+
+
+def _by_rule(meaning: str, values: Mapping[str, Any]) -> dict[str, Setting]:
+    return {rule: Setting(value, f"{meaning}, {rule}") for rule, value in values.items()}
 
 
 _TABLE: Table = {
@@ -19,18 +42,9 @@ _TABLE: Table = {
     "hidden": Setting((32, 64, 128, 256, 512), "network sizes"),
     "learning_rates": Setting(log_rates(1e-4, 10, 4), "learning rates"),
     "seeds": Setting(6, "networks per condition, seeds 0 .. seeds-1"),
-    # Every rule is trained at the rates from its `lowest` to its `highest`, which contain its best
-    # and its critical rate, and at widths up to its `widest`: a GRU costs three times as much.
-    "lowest": _by_rule(
-        "lowest rate", standard=5e-4, inverse_width=0.03, mup=0.03, latent=3e-3, gru=1e-3
-    ),
-    "highest": _by_rule(
-        "highest rate", standard=0.6, inverse_width=2.0, mup=2.0, latent=10.0, gru=1.0
-    ),
-    "widest": _by_rule(
-        "largest width",
-        standard=10**6, inverse_width=10**6, mup=10**6, latent=10**6, gru=256,
-    ),
+    "lowest": _by_rule("lowest rate", {rule: low for rule, (low, _) in _RATES.items()}),
+    "highest": _by_rule("highest rate", {rule: high for rule, (_, high) in _RATES.items()}),
+    "widest": _by_rule("largest width", {rule: _WIDEST.get(rule, 10**6) for rule in _RATES}),
     "arm": Setting(
         "xavier", "initial weights of the standard rule: xavier, uniform or gaussian"
     ),
@@ -74,6 +88,19 @@ SETTINGS = Settings(
         ),
         "laptop": Preset(
             "loss against rate and width for five rules, N = 32..512", "45 min", shared=True
+        ),
+        "recurrences": Preset(
+            "gated units, a linear recurrence and linear attention, standard and muP, N = 16..128",
+            "20 min",
+            {
+                "rules": tuple(
+                    f"{cell}{rule}"
+                    for cell in ("gru", "lstm", "mgu", "lru", "attention")
+                    for rule in ("", "_mup")
+                ),
+                "hidden": (16, 32, 64, 128), "seeds": 4,
+                "coordinates.widths": (128, 256, 512, 1024), "coordinates.seeds": 4,
+            },
         ),
         "paper": Preset(
             "N = 128..4096, 5,000 steps, 10 seeds",

@@ -31,6 +31,9 @@ _PLACES = {
     "latent": "in latent networks",
     "gru": "in GRUs",
     "lstm": "in LSTMs",
+    "mgu": "in minimal gated units",
+    "lru": "in linear recurrences",
+    "attention": "in linear attention",
 }
 
 _PLURAL = {"falls": "both rates fall", "rises": "both rates rise", "stays": "neither rate moves"}
@@ -42,7 +45,8 @@ def _place(labels: Mapping[str, object]) -> str:
     if "cell" not in labels:
         return f"in {condition_text(others)}"
     cell = str(labels["cell"])
-    rule = _PLACES.get(cell, f"under {name_value(cell)}")
+    kind, mup, _ = cell.partition("_mup")
+    rule = _PLACES.get(kind, f"under {name_value(kind)}") + (" under muP" if mup else "")
     return f"{rule}, {condition_text(others)}" if others else rule
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,16 @@ import numpy as np
 import xarray as xr
 
 import rnnjax
-from rnnjax.cells import Cell, gru, latent, rate
+from rnnjax.cells import (
+    Cell,
+    gru,
+    latent,
+    linear_attention,
+    linear_recurrence,
+    lstm,
+    mgu,
+    rate,
+)
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
 from rnnjax.report import Page, Provenance
 from rnnjax.store import describe
@@ -30,7 +40,17 @@ from rnnjax.studies.width_transfer.page import transfer_page
 from rnnjax.training import coordinate_check
 from rnnjax.validate import fraction, learning_rate, one_of, positive_integer
 
-RULES = ("standard", "inverse_width", "mup", "latent", "gru")
+RATE_RULES = ("standard", "inverse_width", "mup", "latent")
+RECURRENCES: dict[str, Callable[..., Cell]] = {
+    "gru": gru,
+    "lstm": lstm,
+    "mgu": mgu,
+    "lru": linear_recurrence,
+    "attention": linear_attention,
+}
+"""Other cells, under the standard rule in its arm `xavier`, and as `NAME_mup` under muP."""
+
+RULES = (*RATE_RULES, *RECURRENCES, *(f"{name}_mup" for name in RECURRENCES))
 
 
 def rule_cells(config: Config) -> dict[str, Cell]:
@@ -45,8 +65,9 @@ def rule_cells(config: Config) -> dict[str, Cell]:
         "inverse_width": rate(parametrization=inverse, **shared),
         "mup": rate(parametrization=mup, **shared),
         "latent": latent(rank=config.rank, parametrization=inverse, **shared),
-        "gru": gru(),
     }
+    for name, factory in RECURRENCES.items():
+        cells |= {name: factory(), f"{name}_mup": factory(parametrization=mup)}
     return {
         name: cells[one_of("rules", name, RULES)] for name in split_names("rules", config.rules)
     }

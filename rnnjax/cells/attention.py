@@ -1,0 +1,148 @@
+"""One layer of causal linear attention as a recurrent network."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cells.base import Cell
+from rnnjax.cells.dense import chosen_rule
+from rnnjax.parametrization import Leaf, Parametrization, Standard
+from rnnjax.typing import Array, Float, Params, Scalar
+from rnnjax.validate import fraction, instance_of, positive_integer
+
+__all__ = ["LinearAttention", "linear_attention"]
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearAttention(Cell):
+    """S' = d S + f(k) v^T, z' = d z + f(k), o = S^T f(q) / z^T f(q) in each head, r = e + W_o o.
+
+    e = tanh(W_in u + b), q, k, v = W_q e, W_k e, W_v e, f(x) = elu(x) + 1, d the decay. The state
+    [N (D + 3)] is e, o, z [N] and S [N D], with heads of size D. See `linear_attention`.
+    """
+
+    hidden: int = 64
+    inputs: int = 1
+    outputs: int = 1
+    head: int = 8
+    decay: float = 1.0
+    parametrization: Parametrization = Standard("xavier")
+
+    name = "linear_attention"
+
+    def __post_init__(self):
+        for name in ("hidden", "inputs", "outputs", "head"):
+            positive_integer(name, getattr(self, name))
+        if self.hidden % self.head:
+            raise ValueError(
+                f"hidden: expected a multiple of the size of a head, {self.head}, got {self.hidden}"
+            )
+        fraction("decay", self.decay, open_below=True)
+        instance_of("parametrization", self.parametrization, Parametrization)
+
+    def leaves(self) -> dict[str, Leaf]:
+        """W_in [N, I], b [N]; W_q, W_k, W_v, W_o [N, N]; the readout [O, N] and its bias [O]."""
+        n, i, o = self.hidden, self.inputs, self.outputs
+        square = Leaf("recurrent", (n, n), n)
+        return {
+            "input": Leaf("input", (n, i), i),
+            "bias": Leaf("bias", (n,), i),
+            "query": square,
+            "key": square,
+            "value": square,
+            "mixing": square,
+            "readout": Leaf("readout", (o, n), n),
+            "readout_bias": Leaf("readout_bias", (o,), n),
+        }
+
+    @property
+    def products(self) -> int:
+        """N (4N + I + O), and 2 D per unit for the memory."""
+        return self.hidden * (4 * self.hidden + self.inputs + self.outputs + 2 * self.head)
+
+    @property
+    def kept(self) -> int:
+        """Embeddings, queries, keys, values, the memory S twice, and their cotangents."""
+        return (18 + 3 * self.head) * self.hidden
+
+    @property
+    def visited(self) -> int:
+        """The same without cotangents."""
+        return (8 + self.head) * self.hidden
+
+    def initial_state(self, params: Params) -> Array:
+        """An empty memory."""
+        return jnp.zeros((self.head + 3) * self.hidden, params["readout"].dtype)
+
+    def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T D"]:
+        """e, f(q), f(k) and v, for all times at once."""
+        current = inputs @ self.effective(params, "input").T
+        embedded = jnp.tanh(current + self.effective(params, "bias")[None])
+        query, key, value = (
+            embedded @ self.effective(params, name).T for name in ("query", "key", "value")
+        )
+        features = [jax.nn.elu(query) + 1, jax.nn.elu(key) + 1]
+        return jnp.concatenate([embedded, *features, value], axis=-1)
+
+    def step(self, params: Params, state: Array, drive: Array) -> Array:
+        """The next state, by element-wise operations on the memory."""
+        embedded, *projected = jnp.split(drive, 4)
+        query, key, value = (part.reshape(-1, self.head) for part in projected)
+        total, memory = jnp.split(state[2 * self.hidden :], (self.hidden,))
+        total = self.decay * total.reshape(-1, self.head) + key
+        memory = self.decay * memory.reshape(-1, self.head, self.head)
+        memory += key[:, :, None] * value[:, None, :]
+        read = (query[:, :, None] * memory).sum(1) / (query * total).sum(1)[:, None]
+        return jnp.concatenate([embedded, read.ravel(), total.ravel(), memory.ravel()])
+
+    def activity(self, params: Params, states: Array) -> Float[Array, "... N"]:
+        """r = e + W_o o."""
+        embedded, read, _ = jnp.split(states, (self.hidden, 2 * self.hidden), axis=-1)
+        return embedded + read @ self.effective(params, "mixing").T
+
+    def readout(
+        self, params: Params, state: Array, scale: float | Scalar = 1.0
+    ) -> Float[Array, " O"]:
+        """W_out r (times `scale`) + b_out."""
+        output = scale * (self.effective(params, "readout") @ self.activity(params, state))
+        return output + self.effective(params, "readout_bias")
+
+    def rates(
+        self, params: Params, states: Array, inputs: Array, initial: Array
+    ) -> Float[Array, "T N"]:
+        """r."""
+        return self.activity(params, states)
+
+
+def linear_attention(
+    hidden: int = 64,
+    *,
+    inputs: int = 1,
+    outputs: int = 1,
+    head: int = 8,
+    decay: float = 1.0,
+    init: str | None = None,
+    parametrization: Parametrization | None = None,
+) -> LinearAttention:
+    """One layer of causal linear attention (Katharopoulos et al. 2020), with a residual path.
+
+    Every head holds a matrix S of fixed size; the number of heads grows with N. A step forms no
+    product of order N^2: those of the embedding, the heads and the readout take all times at once.
+
+    Args:
+        hidden: number of units, N, a multiple of `head`.
+        inputs: number of input channels, I.
+        outputs: number of output channels, O.
+        head: size of a head, D.
+        decay: factor on the memory at every step, in (0, 1]; 1 is linear attention, less is
+            retention (Sun et al. 2023).
+        init: arm of the standard rule: `xavier` (default), `gaussian` or `uniform`.
+        parametrization: another width rule, in place of the standard one.
+
+    Raises:
+        ValueError: sizes below 1, a width that is no multiple of `head`, a `decay` outside (0, 1],
+            an unknown `init`, or both `init` and `parametrization`.
+    """
+    rule = chosen_rule(init, parametrization, "xavier")
+    return LinearAttention(hidden, inputs, outputs, head, decay, rule)

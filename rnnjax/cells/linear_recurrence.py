@@ -1,0 +1,213 @@
+"""A diagonal linear recurrence with a nonlinear layer above it, by a parallel scan over time."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cells.base import UnrolledCell
+from rnnjax.cells.dense import chosen_rule
+from rnnjax.parametrization import Leaf, Parametrization, Standard
+from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
+from rnnjax.validate import finite_positive, instance_of, positive_integer, shown
+
+__all__ = ["LinearRecurrence", "linear_recurrence"]
+
+_QUANTILES = (1e-6, 1 - 1e-6)
+"""Ends of the uniform draws: neither a modulus of exactly 0 or 1 nor a phase of 0."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearRecurrence(UnrolledCell):
+    """x' = lambda x + sqrt(1 - |lambda|^2) B u,  r = tanh(Re C x + b),  y = W_out r + b_out.
+
+    lambda = exp(-exp(nu) + i exp(theta)), one per complex variable. The state [2N] is Re x, Im x.
+    See `linear_recurrence`.
+    """
+
+    hidden: int = 64
+    inputs: int = 1
+    outputs: int = 1
+    radius: tuple[float, float] = (0.0, 1.0)
+    phase: float = 2 * math.pi
+    parametrization: Parametrization = Standard("xavier")
+
+    name = "linear_recurrence"
+    divides_units = False
+
+    def __post_init__(self):
+        for name in ("hidden", "inputs", "outputs"):
+            positive_integer(name, getattr(self, name))
+        if not (
+            isinstance(self.radius, tuple)
+            and len(self.radius) == 2
+            and 0 <= self.radius[0] < self.radius[1] <= 1
+        ):
+            raise ValueError(
+                "radius: expected (smallest, largest) with 0 <= smallest < largest <= 1, got "
+                f"{shown(self.radius)}"
+            )
+        if finite_positive("phase", self.phase) > 2 * math.pi:
+            raise ValueError(f"phase: expected at most 2 pi, got {self.phase}")
+        instance_of("parametrization", self.parametrization, Parametrization)
+
+    def leaves(self) -> dict[str, Leaf]:
+        """nu and theta [N]; B [N, I] and C [N, N] in real and imaginary parts; b, readout."""
+        n, i, o = self.hidden, self.inputs, self.outputs
+        return {
+            "decay": Leaf("unit", (n,), 1),
+            "frequency": Leaf("unit", (n,), 1),
+            "input_real": Leaf("input", (n, i), i),
+            "input_imaginary": Leaf("input", (n, i), i),
+            "mixing_real": Leaf("recurrent", (n, n), n),
+            "mixing_imaginary": Leaf("recurrent", (n, n), n),
+            "bias": Leaf("bias", (n,), n),
+            "readout": Leaf("readout", (o, n), n),
+            "readout_bias": Leaf("readout_bias", (o,), n),
+        }
+
+    @property
+    def products(self) -> int:
+        """N (2N + 2I + O), and 4 for the complex product."""
+        return self.hidden * (2 * self.hidden + 2 * self.inputs + self.outputs + 4)
+
+    @property
+    def kept(self) -> int:
+        """States, the levels of the scan, and the rates, with their cotangents."""
+        return 14 * self.hidden
+
+    def init(self, key: KeyLike) -> Params:
+        """Draws the raw weights; lambda is uniform on the ring `radius`, up to the angle `phase`.
+
+        |lambda|^2 and the angle are uniform (Orvieto et al. 2023, lemma 3.2).
+        """
+        params = super().init(key)
+        modulus, angle = (
+            jnp.clip(jax.scipy.special.ndtr(params[name]), *_QUANTILES)
+            for name in ("decay", "frequency")
+        )
+        smallest, largest = (radius**2 for radius in self.radius)
+        squared = smallest + (largest - smallest) * modulus
+        decay = jnp.log(-0.5 * jnp.log(squared))
+        return {**params, "decay": decay, "frequency": jnp.log(self.phase * angle)}
+
+    def initial_state(self, params: Params) -> Float[Array, " D"]:
+        """Rest: x = 0."""
+        return jnp.zeros(2 * self.hidden, params["readout"].dtype)
+
+    def eigenvalues(self, params: Params) -> Array:
+        """lambda [N], of modulus below 1."""
+        decay, frequency = (self.effective(params, name) for name in ("decay", "frequency"))
+        return jnp.exp(jax.lax.complex(-jnp.exp(decay), jnp.exp(frequency)))
+
+    def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T D"]:
+        """sqrt(1 - |lambda|^2) B u, real parts first, for all times at once."""
+        modulus = jnp.exp(-jnp.exp(self.effective(params, "decay")))
+        gain = jnp.sqrt(1 - jnp.square(modulus))
+        parts = (self.effective(params, f"input_{part}") for part in ("real", "imaginary"))
+        return jnp.concatenate([gain[None] * (inputs @ part.T) for part in parts], axis=-1)
+
+    def step(self, params: Params, state: Array, drive: Array) -> Array:
+        """The next state [2N]."""
+        return _split(self.eigenvalues(params) * _joined(state) + _joined(drive))
+
+    def unroll(
+        self, params: Params, inputs: Float[Array, "B T I"], initial: Float[Array, "B D"]
+    ) -> Float[Array, "T B D"]:
+        """States after every step: step by step on a CPU, elsewhere by a parallel scan."""
+        eigenvalues = self.eigenvalues(params)
+        drive = _joined(jax.vmap(self.drive, (None, 0), 1)(params, inputs))
+        drive = drive.at[0].add(eigenvalues[None] * _joined(initial))
+        # On a CPU each sweep passes once through memory, as the whole plain scan does.
+        states = jax.lax.platform_dependent(
+            eigenvalues, drive, cpu=plain_scan, default=parallel_scan
+        )
+        return _split(states)
+
+    def activity(self, params: Params, states: Float[Array, "... D"]) -> Float[Array, "... N"]:
+        """tanh(Re C x + b)."""
+        real, imaginary = jnp.split(states, 2, axis=-1)
+        current = real @ self.effective(params, "mixing_real").T
+        current -= imaginary @ self.effective(params, "mixing_imaginary").T
+        bias = self.effective(params, "bias")
+        return jnp.tanh(current + jnp.broadcast_to(bias, current.shape))
+
+    def readout(
+        self, params: Params, state: Array, scale: float | Scalar = 1.0
+    ) -> Float[Array, " O"]:
+        """W_out r (times `scale`) + b_out."""
+        output = scale * (self.effective(params, "readout") @ self.activity(params, state))
+        return output + self.effective(params, "readout_bias")
+
+    def rates(
+        self, params: Params, states: Float[Array, "T D"], inputs: Array, initial: Array
+    ) -> Float[Array, "T N"]:
+        """r."""
+        return self.activity(params, states)
+
+
+def plain_scan(eigenvalues: Array, drive: Array) -> Array:
+    """x_t = lambda x_(t-1) + drive_t, [T, B, N], from x_0 = 0, one step after another."""
+
+    def advance(state: Array, drive_t: Array) -> tuple[Array, Array]:
+        state = eigenvalues[None] * state + drive_t
+        return state, state
+
+    return jax.lax.scan(advance, jnp.zeros_like(drive[0]), drive)[1]
+
+
+def parallel_scan(eigenvalues: Array, drive: Array) -> Array:
+    """The same in log2 T sweeps over all times (Hillis and Steele 1986).
+
+    After the k-th sweep a state sums the drives of the last 2^k steps:
+    x_t <- x_t + lambda^(2^k) x_(t - 2^k).
+    """
+    states, power, reach = drive, eigenvalues, 1
+    while reach < len(states):
+        earlier = jnp.pad(states[:-reach], ((reach, 0), (0, 0), (0, 0)))
+        states, power, reach = states + power[None, None] * earlier, power * power, 2 * reach
+    return states
+
+
+def _joined(parts: Float[Array, "... D"]) -> Array:
+    """Complex numbers from their real and imaginary parts."""
+    return jax.lax.complex(*jnp.split(parts, 2, axis=-1))
+
+
+def _split(values: Array) -> Float[Array, "... D"]:
+    return jnp.concatenate([values.real, values.imag], axis=-1)
+
+
+def linear_recurrence(
+    hidden: int = 64,
+    *,
+    inputs: int = 1,
+    outputs: int = 1,
+    radius: tuple[float, float] = (0.0, 1.0),
+    phase: float = 2 * math.pi,
+    init: str | None = None,
+    parametrization: Parametrization | None = None,
+) -> LinearRecurrence:
+    """A diagonal linear recurrence of the S5 and LRU kind, with one layer of tanh units above it.
+
+    x' = lambda x + sqrt(1 - |lambda|^2) B u in N complex variables, r = tanh(Re C x + b): the
+    linear recurrent unit (Orvieto et al. 2023), with its normalization a function of lambda
+    (as in De et al. 2024). States are computed by a parallel scan over time where
+    the device is no CPU.
+
+    Args:
+        hidden: number of complex variables and of tanh units, N.
+        inputs: number of input channels, I.
+        outputs: number of output channels, O.
+        radius: smallest and largest modulus of lambda at the start, in [0, 1].
+        phase: largest angle of lambda at the start, radians, at most 2 pi.
+        init: arm of the standard rule: `xavier` (default), `gaussian` or `uniform`.
+        parametrization: another width rule, in place of the standard one.
+
+    Raises:
+        ValueError: sizes below 1, a `radius` or `phase` out of range, an unknown `init`, or both
+            `init` and `parametrization`.
+    """
+    rule = chosen_rule(init, parametrization, "xavier")
+    return LinearRecurrence(hidden, inputs, outputs, radius, phase, rule)

@@ -1,0 +1,129 @@
+"""The linear recurrence and linear attention against sums over all earlier times in NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from rnnjax import cells
+from rnnjax.cells.linear_recurrence import parallel_scan, plain_scan
+from rnnjax.parametrization import InverseWidth, MuPAdam, Standard
+from rnnjax.trajectory import rollout
+
+B, T, N, I, O = 2, 7, 4, 3, 2  # noqa: E741
+RUN = jax.jit(rollout, static_argnums=0, static_argnames="kernel")
+
+
+def setup(cell):
+    rng = np.random.default_rng(0)
+    raw = {k: 0.5 * rng.normal(size=leaf.shape) for k, leaf in cell.leaves().items()}
+    return raw, {k: np.asarray(cell.effective(raw, k)) for k in raw}, rng.normal(size=(B, T, I))
+
+
+def test_a_linear_recurrence_sums_powers_of_its_eigenvalues(float64):
+    cell = cells.linear_recurrence(N, inputs=I, outputs=O, parametrization=InverseWidth())
+    raw, p, inputs = setup(cell)
+    decay, frequency = np.exp(-np.exp(p["decay"])), np.exp(p["frequency"])
+    eigenvalues = decay * (np.cos(frequency) + 1j * np.sin(frequency))
+    entering = np.sqrt(1 - decay**2)[:, None] * (p["input_real"] + 1j * p["input_imaginary"])
+    mixing = p["mixing_real"] + 1j * p["mixing_imaginary"]
+    start = np.random.default_rng(1).normal(size=(B, 2 * N))
+    found = RUN(cell, raw, inputs, initial=start, output_scale=0.5)
+    for b in range(B):
+        first = start[b, :N] + 1j * start[b, N:]
+        for t in range(T):
+            x = eigenvalues ** (t + 1) * first
+            x = x + sum(eigenvalues ** (t - s) * (entering @ inputs[b, s]) for s in range(t + 1))
+            np.testing.assert_allclose(found.states[b, t], np.append(x.real, x.imag), atol=1e-12)
+            rates = np.tanh((mixing @ x).real + p["bias"])
+            output = 0.5 * p["readout"] @ rates + p["readout_bias"]
+            np.testing.assert_allclose(found.outputs[b, t], output, atol=1e-12)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 16])
+def test_parallel_and_plain_scans_agree_with_their_gradients(steps, float64):
+    rng = np.random.default_rng(steps)
+    eigenvalues = 0.9 * np.exp(1j * rng.normal(size=N))
+    drive = rng.normal(size=(2, steps, B, N)).view(complex).reshape(steps, B, N)
+    weights = rng.normal(size=(steps, B, N))
+
+    def loss(scan, *arguments):
+        return jnp.sum(weights * jnp.abs(scan(*arguments)) ** 2)
+
+    both = [
+        jax.jit(jax.value_and_grad(lambda *a, scan=scan: loss(scan, *a), argnums=(0, 1)))(
+            eigenvalues, drive
+        )
+        for scan in (plain_scan, parallel_scan)
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), *both)
+
+
+def test_eigenvalues_start_uniformly_on_the_ring():
+    cell = cells.linear_recurrence(4000, radius=(0.6, 0.9), phase=2.0)
+    values = np.asarray(cell.eigenvalues(cell.init(0)))
+    squared = (np.abs(values) ** 2 - 0.36) / (0.81 - 0.36)
+    for uniform in (squared, np.angle(values) / 2.0):
+        np.testing.assert_allclose(
+            np.quantile(uniform, (0.25, 0.5, 0.75)), (0.25, 0.5, 0.75), atol=0.03
+        )
+        assert 0 <= uniform.min() <= uniform.max() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.6])
+def test_linear_attention_weighs_all_earlier_values(decay, float64):
+    cell = cells.linear_attention(
+        N, inputs=I, outputs=O, head=2, decay=decay, parametrization=InverseWidth()
+    )
+    raw, p, inputs = setup(cell)
+    p["mixing"] = N * p["mixing"]  # so that heads matter
+    raw["mixing"] = N * raw["mixing"]
+    found = RUN(cell, raw, inputs, output_scale=0.5)
+
+    def positive(x):
+        return np.where(x > 0, x + 1, np.exp(x))
+
+    for b in range(B):
+        embedded = np.tanh(inputs[b] @ p["input"].T + p["bias"])
+        query, key = (positive(embedded @ p[name].T).reshape(T, 2, 2) for name in ("query", "key"))
+        value = (embedded @ p["value"].T).reshape(T, 2, 2)
+        for t in range(T):
+            heads = []
+            for h in range(2):
+                scores = [decay ** (t - s) * query[t, h] @ key[s, h] for s in range(t + 1)]
+                heads.append(np.array(scores) / sum(scores) @ value[: t + 1, h])
+            output = 0.5 * p["readout"] @ (embedded[t] + p["mixing"] @ np.concatenate(heads))
+            np.testing.assert_allclose(found.outputs[b, t], output + p["readout_bias"], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["linear_recurrence", "linear_attention"])
+def test_gradients_are_finite_differences(name, float64):
+    options = {"head": 2} if name == "linear_attention" else {}
+    cell = cells.make(name, hidden=N, inputs=I, outputs=O, **options)
+    raw, _, inputs = setup(cell)
+    run = jax.jit(lambda p: jnp.square(rollout(cell, p, inputs).outputs).sum())
+    check_grads(run, (raw,), order=1, modes=["rev"])
+
+
+@pytest.mark.parametrize("rule", [Standard("uniform"), InverseWidth("uniform"), MuPAdam()])
+def test_eigenvalues_start_alike_under_every_rule(rule):
+    reference = cells.linear_recurrence(8).init(3)
+    params = cells.linear_recurrence(8, parametrization=rule).init(3)
+    for name in ("decay", "frequency"):
+        np.testing.assert_array_equal(params[name], reference[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("linear_recurrence", {"radius": (0.9, 0.5)}, "radius: expected .* got"),
+        ("linear_recurrence", {"radius": (0.0, 1.1)}, "radius: expected .* got"),
+        ("linear_recurrence", {"phase": 7.0}, "phase: expected at most 2 pi, got 7"),
+        ("linear_attention", {"hidden": 12}, "hidden: expected a multiple .* 8, got 12"),
+        ("linear_attention", {"decay": 0.0}, "decay: expected"),
+    ],
+)
+def test_wrong_options_are_named(name, options, words):
+    with pytest.raises(ValueError, match=words):
+        cells.make(name, **options)
