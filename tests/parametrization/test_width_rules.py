@@ -20,7 +20,7 @@ N, I, K = 100, 4, 3  # noqa: E741
 FAN_IN = {"recurrent": N, "input": I, "bias": I, "readout": N, "latent_readout": K}
 SHAPES = {
     "recurrent": (N, N), "input": (N, I), "bias": (N,), "readout": (2, N),
-    "latent_readout": (2, K), "readout_bias": (2,),
+    "latent_readout": (2, K), "readout_bias": (2,), "unit": (N,),
 }  # fmt: skip
 NORMAL = ("recurrent", "input", "bias", "readout", "latent_readout")
 ROOT = math.sqrt(N)
@@ -32,6 +32,7 @@ TABLE = {
         "recurrent": (1, 1 / N, 1, 0, 1, 0),
         "input": (1, 1, 1, 0, 1, 0),
         "bias": (1, 1, 1, 0, 1, 0),
+        "unit": (1, 1, 1, 0, 1, 0),
         "readout": (1, 1 / N, 1, 0, 1, 0),
         "latent_readout": (1, 1, 1, 0, 1, 0),
         "readout_bias": (0, 1, 1, 0, 1, 0),
@@ -40,6 +41,7 @@ TABLE = {
         "recurrent": (1, 1 / N, 1, 0, 1 / N**2, 0),
         "input": (1, 1, 1, 0, 1 / N, 0),
         "bias": (1, 1, 1, 0, 1 / N, 0),
+        "unit": (1, 1, 1, 0, 1 / N, 0),
         "readout": (1, 1 / N, 1, 0, 1 / N, 0),
         "latent_readout": (1, 1, 1, 0, 1, 0),
         "readout_bias": (0, 1, 1, 0, 1, 0),
@@ -48,6 +50,7 @@ TABLE = {
         "recurrent": (ROOT, 1 / N, 1, 1, 1 / N**2, -1),
         "input": (1, 1, 1, 1, 1 / N, -1),
         "bias": (1, 1, 1, 1, 1 / N, -1),
+        "unit": (1, 1, 1, 1, 1 / N, -1),
         "readout": (1, 1 / N, 1, 1, 1 / N, -1),
         "latent_readout": (1, 1, 1, 1, 1, -1),
         "readout_bias": (0, 1, 1, 0, 1, 0),
@@ -56,6 +59,7 @@ TABLE = {
         "recurrent": (ROOT, 1 / N, 1, 1, 1, 0),
         "input": (1, 1, 1, 1, 1, 0),
         "bias": (1, 1, 1, 1, 1, 0),
+        "unit": (1, 1, 1, 1, 1, 0),
         "readout": (1, 1 / N, 1, 1, 1, 0),
         "latent_readout": (1, 1, 1, 1, 1, 0),
         "readout_bias": (0, 1, 1, 0, 1, 0),
@@ -64,6 +68,7 @@ TABLE = {
         "recurrent": (1, 1 / ROOT, N, 2, 1, 0),
         "input": (1, 1, N, 2, 1, 0),
         "bias": (1, 1, N, 2, 1, 0),
+        "unit": (1, 1, N, 2, 1, 0),
         "readout": (1, 1 / N, N, 2, 1, 0),
         "latent_readout": (1, 1, 1, 2, 1, 0),
         "readout_bias": (0, 1, 1, 0, 1, 0),
@@ -82,6 +87,7 @@ TABLE = {
         "input": (1 / ROOT, 1, 1, 1, 1, 1),
     },
     ("gamma_trick", "sgd", GammaTrick()): {
+        "unit": (1, 1, 1, 2, 1, 0),
         "recurrent": (1 / ROOT, 1, 1, 2, 1, 0),
         "readout_bias": (0, 1, 1, 0, 1, 0),
     },
@@ -105,6 +111,14 @@ def test_the_uniform_arm_is_that_of_linear_layers():
         leaf = parametrization.Leaf(role, SHAPES[role], FAN_IN[role])
         entry = InverseWidth("uniform").rule(leaf, hidden=N, optimizer="sgd")
         assert entry[:2] == ("uniform", pytest.approx(1 / math.sqrt(FAN_IN[role])))
+
+
+@pytest.mark.parametrize(
+    "rule", [Standard("gaussian"), Standard("xavier"), InverseWidth("uniform")]
+)
+def test_numbers_of_units_are_of_order_one_in_every_arm(rule):
+    entry = rule.rule(parametrization.Leaf("unit", (N,), 1), hidden=N, optimizer="sgd")
+    assert entry[:4] == ("normal", 1.0, 1.0, 1.0)
 
 
 def test_rules_are_built_by_name_and_check_their_options():

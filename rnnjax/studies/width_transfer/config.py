@@ -23,7 +23,7 @@ _RATES: dict[str, tuple[float, float]] = {
     "lstm_mup": (0.03, 6.0),
     "mgu_mup": (0.03, 6.0),
     "lru_mup": (0.003, 10.0),
-    "attention_mup": (0.01, 6.0),
+    "attention_mup": (0.01, 10.0),
 }
 """Lowest and highest rate of each rule, which contain its best and its critical rate."""
 
