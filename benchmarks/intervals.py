@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special, stats
 from script import Parser
 
-from rnnjax.analysis import estimate, factor_trend, interval, pool_trends
+from rnnjax.analysis import estimate, factor_trend, interval, pool_trends, share_intervals
 from rnnjax.analysis.trends import Statistic
 
 KINDS: tuple[Statistic, ...] = ("pairs", "mean", "spread")
@@ -33,6 +33,9 @@ LAYOUTS = {
     "regularization": ((0, 1, 2), (0, 3, 4), (5, 6, 7), (5, 8, 9)),
 }
 """Conditions of each series: several series begin with the same."""
+
+SHARES = ((0.5, 0.5), (0.8, 0.2), (0.6, 0.3, 0.1))
+"""Shares of kinds."""
 
 Rows = list[tuple[str, ...]]
 
@@ -123,6 +126,35 @@ def pooled(draws: int) -> Rows:
     return rows
 
 
+def shares(draws: int) -> Rows:
+    """How often 95% intervals of the shares of the kinds found hold them, at three levels.
+
+    With seeds that repeat at every level, and as if all networks were independent. `rho` is the
+    correlation of being of a kind between networks of one seed.
+    """
+    rows = []
+    for planted in SHARES:
+        true = np.array(planted)
+        for seeds in NETWORKS:
+            cells, count = [], 3 * seeds
+            repeated = np.tile(np.arange(seeds), 3)
+            for rho in (*CORRELATIONS, 1.0):
+                rng, held, found = np.random.default_rng(3), np.zeros(2), 0
+                for _ in range(draws):
+                    own = np.tile(rng.choice(len(true), seeds, p=true), 3)
+                    alike = rng.random(count) < np.sqrt(rho)
+                    kinds = np.where(alike, own, rng.choice(len(true), count, p=true))
+                    seen = np.unique(kinds)
+                    found += len(seen)
+                    for place, given in enumerate((repeated, np.arange(count))):
+                        _, low, high = share_intervals(kinds, given)
+                        inside = (low[seen] <= true[seen]) & (true[seen] <= high[seen])
+                        held[place] += inside.sum()
+                cells += [f"{share:.1%}" for share in held / found]
+            rows.append((", ".join(f"{share:.0%}" for share in planted), str(seeds), *cells))
+    return rows
+
+
 def table(head: tuple[str, ...], rows: Rows) -> str:
     """A table in Markdown."""
     lines = (head, ("---",) * len(head), *rows)
@@ -130,7 +162,7 @@ def table(head: tuple[str, ...], rows: Rows) -> str:
 
 
 def main() -> None:
-    """Prints the three tables."""
+    """Prints the four tables."""
     parser = Parser(description=__doc__)
     parser.add_argument("--draws", type=int, default=2000, help="planted data sets per cell")
     given = parser.parse_args()
@@ -142,11 +174,15 @@ def main() -> None:
         for rho in CORRELATIONS
         for which in ("false", "power", "unpaired")
     ]  # fmt: skip
+    by_agreement = [
+        f"{which}, {rho:g}" for rho in (*CORRELATIONS, 1.0) for which in ("by seed", "independent")
+    ]
     plain = [f"correlation {rho:g}" for rho in CORRELATIONS]
     parts = [
         table(("values", *by_networks), coverage(given.draws)),
         table(("statistic", "values", "S", *by_rho), trends(given.draws)),
         table(("layout", "statistic", "S", *plain), pooled(given.draws)),
+        table(("shares", "S", *by_agreement), shares(given.draws)),
     ]
     print("\n\n".join(parts))
 

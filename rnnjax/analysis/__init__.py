@@ -26,6 +26,7 @@ from rnnjax.analysis.solutions import (
     KindOptions,
     compare_fingerprints,
     find_kinds,
+    share_intervals,
     shares_moved,
     solutions,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "pool_trends",
     "power_law",
     "require",
+    "share_intervals",
     "shares_moved",
     "smoothed_loss",
     "solutions",

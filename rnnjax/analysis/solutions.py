@@ -38,6 +38,7 @@ __all__ = [
     "Moved",
     "compare_fingerprints",
     "find_kinds",
+    "share_intervals",
     "shares_moved",
     "solutions",
 ]
@@ -181,6 +182,54 @@ def _stability(
     return total / np.maximum(drawn_times, 1)
 
 
+def share_intervals(
+    kinds: Int[np.ndarray, " S"], seeds: np.ndarray
+) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+    """Share of each kind among networks, and the lower and upper end of its 95% interval.
+
+    Wilson's interval of n / d networks instead of n. The design effect d allows for seeds that
+    occur at several levels, whose networks begin alike: with n_sk of the m_s networks of seed s of
+    kind k, shares p_k and S seeds (Rao and Scott 1992, all kinds pooled)
+
+        d = S / (S - 1) * sum_sk (n_sk - m_s p_k)^2 / (n sum_k p_k (1 - p_k)),
+
+    at least 1, and at most sum_s m_s^2 / n, its value where the networks of a seed are always of
+    one kind, which is taken where there is only one kind or one seed. Without repeated seeds d is
+    1.
+
+    Args:
+        kinds: kind of every network, from 0.
+        seeds: its seed.
+
+    Raises:
+        ValueError: no networks, or different lengths.
+    """
+    kinds, seeds = np.asarray(kinds), np.asarray(seeds)
+    if kinds.ndim != 1 or kinds.shape != seeds.shape or not len(kinds):
+        raise ValueError(f"seeds: expected one per network, {kinds.shape}, got {seeds.shape}")
+    rows = np.unique(seeds, return_inverse=True)[1]
+    table = np.zeros((rows.max() + 1, kinds.max() + 1))
+    np.add.at(table, (rows, kinds), 1)
+    total, share = len(kinds), table.sum(0) / len(kinds)
+    sizes = table.sum(1, keepdims=True)
+    most = float((sizes**2).sum() / total)
+    between, within = ((table - sizes * share) ** 2).sum(), total * (share * (1 - share)).sum()
+    count = len(table)
+    effect = count / (count - 1) * between / within if count > 1 and within > 0 else most
+    low, high = _wilson(share, total / min(max(effect, 1.0), most))
+    return share, low, high
+
+
+def _wilson(share: np.ndarray, count: float) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's 95% interval of shares among `count` networks."""
+    from scipy.special import ndtri
+
+    z = ndtri(0.975)
+    center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) / (1 + z**2 / count)
+    return np.maximum(center - half, 0.0), np.minimum(center + half, 1.0)
+
+
 def shares_moved(
     kinds: Int[np.ndarray, " S"],
     levels: np.ndarray,
@@ -255,8 +304,8 @@ def solutions(
         A dataset over `network` (with `level` and `seed`): the fingerprints, `kind`, and
         `representative`, true for the network of each kind with the smallest mean distance to the
         others; `distance` over `network` and `other`; over `solution` (the kinds) `stability`,
-        `share` of all networks with Wilson's 95% interval (`share_low`, `share_high`), as if
-        networks were independent and the kinds known, and, over `levels` too, `count`.
+        `share` of all networks with its 95% interval (`share_low`, `share_high`,
+        `share_intervals`), as if the kinds were known, and, over `levels` too, `count`.
         Attributes: `separation`, the mean silhouette (NaN for one kind), and `p` and `association`
         of the test whether shares differ between levels (`shares_moved`).
 
@@ -275,7 +324,7 @@ def solutions(
     counts = np.array(
         [[((labels == k) & (levels == n)).sum() for n in names] for k in range(len(stability))]
     )
-    share, low, high = _wilson(counts.sum(1), len(labels))
+    share, low, high = share_intervals(labels, seeds)
     return found.assign(
         kind=("network", labels),
         representative=("network", _medoids(distances, labels)),
@@ -319,11 +368,3 @@ def _medoids(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(labels == kind)
         chosen[rows[distances[np.ix_(rows, rows)].mean(1).argmin()]] = True
     return chosen
-
-
-def _wilson(counts: np.ndarray, total: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shares with Wilson's 95% interval."""
-    from scipy.stats import binomtest
-
-    ends = [binomtest(int(n), total).proportion_ci(method="wilson") for n in counts]
-    return counts / total, np.array([e.low for e in ends]), np.array([e.high for e in ends])

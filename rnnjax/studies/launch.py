@@ -24,6 +24,7 @@ from rnnjax.studies.compilation import use_compilation_cache
 from rnnjax.studies.console import command_line, print_error
 from rnnjax.studies.executors import check_executor, open_executor
 from rnnjax.studies.limit import without_limit
+from rnnjax.studies.settings import nearest_names
 from rnnjax.validate import one_of
 
 __all__ = ["Config", "run_in_parallel_on_cpu", "start"]
@@ -88,11 +89,11 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
         )
         rest = values(arguments)
     except flags.UnrecognizedFlagError as error:
-        _fail(ValueError(_unknown_flag(error.flagname)))
+        _fail(ValueError(_unknown_flag(study, error.flagname)))
     except flags.IllegalFlagValueError as error:
         _fail(ValueError(_illegal_value(str(error))))
     except (AttributeError, KeyError) as error:
-        _fail(ValueError(_unknown_setting(str(error))))
+        _fail(ValueError(_unknown_setting(study, str(error), arguments)))
     except TypeError as error:
         _fail(ValueError(f"config: {error}"))
     except (flags.Error, ValueError) as error:
@@ -168,7 +169,7 @@ def _load_config(study: Study, name: str | None) -> Config:
         raise
     except Exception as error:  # anything that a user's own file raises
         if "Did you mean" in str(error):  # of a locked config
-            raise ValueError(f"{file}: {_unknown_setting(str(error))}") from error
+            raise ValueError(f"{file}: {_unknown_setting(study, str(error))}") from error
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"config: expected a config file, got {file} ({reason})") from error
 
@@ -187,12 +188,19 @@ def _not_a_flag(study: Study, given: Sequence[str]) -> str:
     return f"flags: expected --NAME=VALUE, got {' '.join(given)!r}{hint}"
 
 
-def _unknown_flag(name: str) -> str:
-    try:
-        one_of("flag", name, _FLAGS)
-    except ValueError as error:
-        return str(error)
-    return f"flag: expected a value, got none for {name!r}"
+def _unknown_flag(study: Study, name: str) -> str:
+    """An error that suggests the nearest flag, preset or setting, wherever a setting is nested."""
+    if name in _FLAGS:
+        return f"flag: expected a value, got none for {name!r}"
+    flags = {**{flag: f"--{flag}" for flag in _FLAGS},
+             **{preset: f"--config={preset}" for preset in study.settings.presets},
+             **{setting: f"--config.{setting}" for setting in study.settings.flat()}}  # fmt: skip
+    hint = _did_you_mean([flags[near] for near in nearest_names(name, flags)])
+    return f"flag: expected one of {', '.join(_FLAGS)}, got {name!r}{hint}"
+
+
+def _did_you_mean(names: Sequence[str]) -> str:
+    return f" (did you mean {' or '.join(names)}?)" if names else ""
 
 
 def _illegal_value(message: str) -> str:
@@ -206,14 +214,25 @@ def _illegal_value(message: str) -> str:
     return f"{name}: expected {kind}, got {value!r}"
 
 
-def _unknown_setting(message: str) -> str:
-    """`config: expected a setting, got 'seedz' (did you mean 'seeds'?)`, from ml_collections."""
+def _unknown_setting(study: Study, message: str, arguments: Sequence[str] = ()) -> str:
+    """`config: expected the name of a setting, got 'seedz' (did you mean 'seeds'?)`.
+
+    The part that is unknown is in the message of ml_collections, the whole name in the arguments.
+    """
     found = re.findall(r"['\"](\w+)['\"]", message.replace("\\", ""))
     if not found:
         return f"config: {message}"
-    near = re.search(r"Did you mean \W?(\w+)", message)
-    hint = f" (did you mean {near[1]!r}?)" if near else ""
+    given = [name for argument in arguments if (name := _setting_of(argument))]
+    whole = next((name for name in given if found[0] in name.split(".")), found[0])
+    near = nearest_names(whole, study.settings.flat())
+    hint = _did_you_mean([repr(name) for name in near])
     return f"config: expected the name of a setting, got {found[0]!r}{hint}"
+
+
+def _setting_of(argument: str) -> str:
+    """`kinds.most` of `--config.kinds.most=4`; empty for other arguments."""
+    found = re.match(r"--?config\.([\w.]+)", argument)
+    return found[1] if found else ""
 
 
 def _fail(error: BaseException) -> NoReturn:

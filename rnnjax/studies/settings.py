@@ -3,12 +3,13 @@
 Nothing here needs more than Python, so that help works without the packages that studies need.
 """
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from rnnjax.validate import one_of
 
-__all__ = ["Preset", "Setting", "Settings", "Table", "task_options"]
+__all__ = ["Preset", "Setting", "Settings", "Table", "nearest_names", "task_options"]
 
 
 class Setting(NamedTuple):
@@ -101,6 +102,30 @@ def _config(table: Table, values: Mapping[str, Any], prefix: str = "") -> Any:
         if entry.kind is not None and value is not None:
             config[name] = value
     return config
+
+
+_NEAR = 0.6
+"""Least similarity of names that are suggested, that of difflib."""
+
+
+def nearest_names(name: str, names: Iterable[str], most: int = 4) -> list[str]:
+    """The dotted names that resemble a mistyped one most; none where none is near.
+
+    The last parts are compared, and between equally near ones the whole names, so that `settle`
+    finds `fingerprint.settle`. Several, at most `most`, are equally near.
+    """
+    alike: dict[str, tuple[float, float]] = {}
+    for other in names:
+        last = _similarity(name.rpartition(".")[2], other.rpartition(".")[2])
+        alike[other] = last, _similarity(name, other) if "." in name else 0.0
+    best = max(alike.values(), default=(0.0, 0.0))
+    found = [other for other, near in alike.items() if near == best] if best[0] >= _NEAR else []
+    return found[:most]
+
+
+def _similarity(one: str, other: str) -> float:
+    """From 0 to 1, for equal names."""
+    return difflib.SequenceMatcher(None, one.lower(), other.lower()).ratio()
 
 
 _OPTIONS = {

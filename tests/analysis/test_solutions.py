@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import binomtest
 
 import tiny
 from rnnjax import Population, Status, cells, tasks
@@ -14,6 +15,7 @@ from rnnjax.analysis import (
     compare_fingerprints,
     find_kinds,
     fingerprints,
+    share_intervals,
     shares_moved,
     solutions,
 )
@@ -219,6 +221,65 @@ def test_shares_that_move_are_found_and_one_kind_has_no_test():
     assert np.isnan(alone.p) and np.isnan(alone.association)
 
 
+def test_shares_of_networks_of_one_seed_count_as_often_as_they_differ():
+    wilson = [binomtest(n, 12).proportion_ci(method="wilson") for n in (7, 4, 1)]
+    ends = [[one.low for one in wilson], [one.high for one in wilson]]
+    once = np.repeat([0, 1, 2], (7, 4, 1))
+    share, *alone = share_intervals(once, np.arange(12))
+    np.testing.assert_allclose(share, [7 / 12, 4 / 12, 1 / 12])
+    np.testing.assert_allclose(alone, ends)
+    # Networks that repeat those of their seed add nothing.
+    np.testing.assert_allclose(share_intervals(np.tile(once, 3), np.tile(range(12), 3))[1:], ends)
+    # Those that differ as much as any do not widen an interval.
+    kinds, seeds = np.tile([0, 1], 12), np.repeat(np.arange(12), 2)
+    np.testing.assert_allclose(
+        share_intervals(kinds, seeds), share_intervals(kinds, np.arange(24))
+    )
+    # One kind does not tell whether networks of a seed agree: as if they did.
+    _, low, high = share_intervals(np.zeros(24, int), seeds)
+    assert low.item() == pytest.approx(
+        binomtest(12, 12).proportion_ci(method="wilson").low
+    ) and high.item() == 1
+
+
+def test_the_effective_number_of_networks_is_that_of_the_variance_between_seeds():
+    kinds = np.array([0, 0, 0, 1, 1, 0, 1, 1, 0, 0, 2])
+    seeds = np.array([5, 5, 5, 7, 7, 7, 9, 9, 2, 2, 4])
+    total, between, binomial = len(kinds), 0.0, 0.0
+    for kind in range(3):
+        p = np.mean(kinds == kind)
+        binomial += p * (1 - p) / total
+        for seed in set(seeds.tolist()):
+            between += sum((k == kind) - p for k in kinds[seeds == seed]) ** 2
+    count = total * binomial / (between * 5 / 4 / total**2)
+    assert 5 < count < total
+    share, low, high = share_intervals(kinds, seeds)
+    for p, one in zip(share, np.array([low, high]).T, strict=True):
+        for end in one:  # Wilson's ends lie 1.96 of their own standard errors from the share
+            assert abs(p - end) == pytest.approx(1.959964 * np.sqrt(end * (1 - end) / count))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("networks", [8, 16])
+def test_intervals_of_shares_hold_where_networks_of_a_seed_agree(networks):
+    shares = np.array([0.6, 0.3, 0.1])
+    for agreement in (0.0, 0.5, 0.9):
+        rng, held, found = np.random.default_rng(4), np.zeros(2), 0
+        for _ in range(1000):
+            own = np.tile(rng.choice(3, networks, p=shares), 3)
+            alike = rng.random(3 * networks) < np.sqrt(agreement)
+            kinds = np.where(alike, own, rng.choice(3, 3 * networks, p=shares))
+            seen = np.unique(kinds)
+            found += len(seen)
+            by_seed, alone = np.tile(np.arange(networks), 3), np.arange(3 * networks)
+            for place, seeds in enumerate((by_seed, alone)):
+                _, low, high = share_intervals(kinds, seeds)
+                held[place] += ((low[seen] <= shares[seen]) & (shares[seen] <= high[seen])).sum()
+        by_seed, alone = held / found
+        assert 0.92 <= by_seed <= 0.98
+        assert alone < 0.83 or agreement < 0.9
+
+
 @pytest.mark.slow
 def test_networks_that_differ_in_no_feature_are_of_one_kind():
     rng = np.random.default_rng(3)
@@ -262,6 +323,8 @@ def test_errors_name_what_is_wrong():
         find_kinds(np.zeros((3, 3)), 0, KindOptions(most=0))
     with pytest.raises(ValueError, match="^levels: "):
         shares_moved(np.zeros(3, int), np.zeros(2), np.zeros(3), 0)
+    with pytest.raises(ValueError, match="^seeds: "):
+        share_intervals(np.zeros(3, int), np.zeros(2))
     with pytest.raises(ValueError, match="^populations: expected at least one"):
         solutions({}, 0)
     with pytest.raises(ValueError, match="^inputs: "):
