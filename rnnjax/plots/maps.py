@@ -35,13 +35,15 @@ from rnnjax.plots.style import (
     tidy,
 )
 
-__all__ = ["draw_points", "fixed_point_maps", "network_maps", "success_maps"]
+__all__ = ["draw_points", "fixed_point_maps", "label_plane", "network_maps", "success_maps"]
 
 _WITHIN = ("hidden", "learning_rate", "seed", "step")
 _MARK = CONDITION_COLORS[1]
 _NOT_RUN = {"fc": "#e9e9e9", "ec": "#bdbdbd", "hatch": "////", "lw": 0}
 _MOST_LABELS = 11
 _BAR = 2.2
+_FLAT = 0.005
+"""Share of the variance below which it would be shown as 0%."""
 
 
 def _rate_labels(rates: np.ndarray) -> tuple[list[int], list[str]]:
@@ -189,11 +191,28 @@ def draw_points(axes: Axes, attractors: Attractors, row: int) -> None:
             axes.plot(x[chosen], y[chosen], ls="", ms=5, label=name, **style)
 
 
+def label_plane(axes: Axes, attractors: Attractors, row: int) -> None:
+    """Labels the axes of a network's plane; call it when everything is drawn.
+
+    A second component with hardly any variance has the scale of the first, so that states on a line
+    look like one.
+    """
+    first, second = attractors.variance[row][:2]
+    axes.set_xlabel(f"PC 1 ({first:.0%})", fontsize=SMALL)
+    axes.set_ylabel(f"PC 2 ({second:.0%})", fontsize=SMALL)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if second < _FLAT:
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_ylabel("PC 2 (under 1%),\nscale of PC 1", fontsize=SMALL)
+
+
 def fixed_point_maps(populations: Mapping[str, Attractors]) -> Figure:
     """Fixed points (filled: stable, open: unstable) and slow points (crosses) of networks.
 
-    Axes: the two leading principal components of the states visited in the task (grey). A row per
-    population, a column per network. Raises `ValueError` without a population.
+    Axes: the two leading principal components of the states visited in the task (grey), at one
+    scale where the second has hardly any variance. A row per population, a column per network.
+    Raises `ValueError` without a population.
     """
     if not populations:
         raise ValueError("populations: expected at least one, got none")
@@ -207,10 +226,7 @@ def fixed_point_maps(populations: Mapping[str, Attractors]) -> Figure:
             seed = f"seed {attractors.seeds[number]}"
             tidy(axes, f"{name}\n{seed}" if number == 0 else seed)
             draw_points(axes, attractors, number)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.set_xlabel(f"PC 1 ({attractors.variance[number, 0]:.0%})", fontsize=SMALL)
-            axes.set_ylabel(f"PC 2 ({attractors.variance[number, 1]:.0%})", fontsize=SMALL)
+            label_plane(axes, attractors, number)
     handles = {}
     for axes in figure.axes:
         lines, labels = axes.get_legend_handles_labels()

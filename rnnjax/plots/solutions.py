@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from rnnjax.analysis import Attractors
-from rnnjax.plots.maps import draw_points
+from rnnjax.plots.maps import draw_points, label_plane
 from rnnjax.plots.style import CONDITION_COLORS, SMALL, new_figure, tidy
 from rnnjax.typing import Float
 from rnnjax.validate import instance_of
@@ -64,8 +64,8 @@ def kind_shares(found: Mapping[str, xr.Dataset], setting: str = "") -> Figure:
 def solution_gallery(chosen: Mapping[str, Mapping[str, Representative]]) -> Figure:
     """One network of each kind, a row per task and a column per kind.
 
-    Axes: the two leading principal components of the states visited in the task (grey). Points as
-    in `fixed_point_maps`; lines: where runs under the constant input end, if they still move.
+    Axes and points as in `fixed_point_maps`; lines: where runs under the constant input end, if
+    they still move.
 
     Args:
         chosen: representatives by task and kind.
@@ -87,11 +87,7 @@ def solution_gallery(chosen: Mapping[str, Mapping[str, Representative]]) -> Figu
                 x, y = ((run - center) @ plane.T).T
                 if max(np.ptp(x), np.ptp(y)) > 1e-2 * np.abs(axes.dataLim.bounds[2:]).max():
                     axes.plot(x, y, color=CONDITION_COLORS[3], lw=0.8, label="moving", zorder=1)
-            shares = one.attractors.variance[0]
-            axes.set_xlabel(f"PC 1 ({shares[0]:.0%})")
-            axes.set_ylabel(f"PC 2 ({shares[1]:.0%})")
-            axes.set_xticks([])
-            axes.set_yticks([])
+            label_plane(axes, one.attractors, 0)
             handles, labels = axes.get_legend_handles_labels()
             drawn |= dict(zip(labels, handles, strict=True))
         for axes in row[len(kinds) :]:

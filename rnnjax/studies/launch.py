@@ -25,7 +25,6 @@ from rnnjax.studies.console import command_line, print_error
 from rnnjax.studies.executors import check_executor, open_executor
 from rnnjax.studies.limit import without_limit
 from rnnjax.studies.settings import nearest_names
-from rnnjax.validate import one_of
 
 __all__ = ["Config", "run_in_parallel_on_cpu", "start"]
 

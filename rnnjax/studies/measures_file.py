@@ -9,7 +9,7 @@ import xarray as xr
 from rnnjax.store import read_file, write_atomically
 from rnnjax.store.damage import reraise_unreadable
 
-__all__ = ["read_measures", "write_measures"]
+__all__ = ["read_measures", "remove_measures", "write_measures"]
 
 
 def _digest_file(file: Path) -> Path:
@@ -21,6 +21,12 @@ def write_measures(dataset: xr.Dataset, file: Path) -> None:
     content = bytes(dataset.to_netcdf(engine="scipy"))
     write_atomically(_digest_file(file), hashlib.sha256(content).hexdigest() + "\n")
     write_atomically(file, content)
+
+
+def remove_measures(file: Path) -> None:
+    """Removes the file, if it is there, and its digest."""
+    file.unlink(missing_ok=True)
+    _digest_file(file).unlink(missing_ok=True)
 
 
 def read_measures(file: Path) -> xr.Dataset:

@@ -232,14 +232,11 @@ def test_shares_of_networks_of_one_seed_count_as_often_as_they_differ():
     np.testing.assert_allclose(share_intervals(np.tile(once, 3), np.tile(range(12), 3))[1:], ends)
     # Those that differ as much as any do not widen an interval.
     kinds, seeds = np.tile([0, 1], 12), np.repeat(np.arange(12), 2)
-    np.testing.assert_allclose(
-        share_intervals(kinds, seeds), share_intervals(kinds, np.arange(24))
-    )
+    np.testing.assert_allclose(share_intervals(kinds, seeds), share_intervals(kinds, np.arange(24)))
     # One kind does not tell whether networks of a seed agree: as if they did.
     _, low, high = share_intervals(np.zeros(24, int), seeds)
-    assert low.item() == pytest.approx(
-        binomtest(12, 12).proportion_ci(method="wilson").low
-    ) and high.item() == 1
+    assert low.item() == pytest.approx(binomtest(12, 12).proportion_ci(method="wilson").low)
+    assert high.item() == 1
 
 
 def test_the_effective_number_of_networks_is_that_of_the_variance_between_seeds():

@@ -9,7 +9,13 @@ from drawings import EMPTY, drawn, panels, texts, titles
 from rnnjax.analysis import embedding
 from rnnjax.analysis.attractors import Attractors
 from rnnjax.dynamics import FixedPoints
-from rnnjax.plots import fixed_point_maps, kind_shares, network_maps
+from rnnjax.plots import (
+    Representative,
+    fixed_point_maps,
+    kind_shares,
+    network_maps,
+    solution_gallery,
+)
 
 
 @pytest.mark.slow
@@ -47,6 +53,28 @@ def test_fixed_points_are_drawn_by_kind():
     np.testing.assert_allclose(by_name["visited"].get_xydata(), visited[0, :, :2])
     assert panels(figure)[0].get_xlabel() == "PC 1 (33%)"
     assert titles(figure) == ["Flip flop\nseed 5"]
+
+
+@pytest.mark.parametrize(("second", "flat"), [(1e-4, True), (0.2, False)])
+def test_states_on_a_line_are_drawn_as_one(second, flat):
+    rng = np.random.default_rng(1)
+    visited = rng.normal(size=(1, 20, 3)) * [10, 0.1, 0]
+    none = FixedPoints(
+        np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3), complex), np.zeros(0, bool),
+        np.zeros(0, bool), np.zeros(0, int),
+    )  # fmt: skip
+    shares = np.array([[1 - second, second, 0]])
+    given = Attractors(
+        np.array([5]), [none], np.eye(3)[None], np.zeros((1, 3)), visited, shares,
+        [np.zeros((0, 2))],
+    )  # fmt: skip
+    one = Representative(given, np.zeros((0, 4, 3)))
+    for figure in (fixed_point_maps({"a": given}), solution_gallery({"a": {"kind 1": one}})):
+        axes = panels(drawn(figure))[0]
+        box = axes.get_window_extent()
+        scales = np.ptp(axes.get_xlim()) / box.width, np.ptp(axes.get_ylim()) / box.height
+        assert (scales[0] == pytest.approx(scales[1])) == flat
+        assert ("(20%)" in axes.get_ylabel()) != flat and "(0%)" not in axes.get_ylabel()
 
 
 def test_at_least_one_population_is_needed():

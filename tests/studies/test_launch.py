@@ -10,6 +10,7 @@ from rnnjax.studies.catalog import STUDIES
 from rnnjax.studies.console import FAILED
 from rnnjax.studies.grids import _cost_rows, _Part, text_table
 from rnnjax.studies.launch import _parse
+from rnnjax.studies.settings import nearest_names
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
@@ -42,6 +43,34 @@ def test_wrong_flags_end_in_one_line_of_the_usual_form(flags, error, capsys):
     assert call("lr_collapse", *flags) == FAILED
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {error}")
+
+
+@pytest.mark.parametrize(
+    ("flag", "near"),
+    [
+        ("--gammas=1", "--config.gammas"),
+        ("--gamas=1", "--config.gammas"),
+        ("--settle=1", "--config.fingerprint.settle"),
+        ("--wrkdir=x", "--workdir"),
+        ("--smoke", "--config=smoke"),
+        ("--config.settle=1", "'fingerprint.settle'"),
+        ("--config.fingerprint.setle=1", "'fingerprint.settle'"),
+        ("--config.kinds.mots=1", "'kinds.most'"),
+        ("--config.training.sine_wav.tau=1", "'training.sine_wave.tau'"),
+    ],
+)
+def test_the_nearest_flag_or_setting_is_suggested_wherever_it_is_nested(flag, near, capsys):
+    assert call("solutions", flag) == FAILED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f" (did you mean {near}?)")
+
+
+def test_names_that_are_equally_near_are_all_suggested_and_far_ones_never():
+    names = ["seeds", "a.rate", "b.rate", "c.rates"]
+    assert nearest_names("rate", names) == ["a.rate", "b.rate"]
+    assert nearest_names("b.rat", names) == ["b.rate"]
+    assert nearest_names("rate", names, most=1) == ["a.rate"]
+    assert nearest_names("xyz", names) == [] == nearest_names("rate", [])
 
 
 @pytest.mark.parametrize("text", ["no python", "def get_config():\n    return 1 + 'a'", "x = 1"])

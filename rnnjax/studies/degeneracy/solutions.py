@@ -1,7 +1,7 @@
 """Kinds of solutions against the strength of feature learning."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import xarray as xr
 
 import rnnjax
 from rnnjax.analysis import (
-    FEATURES,
     FingerprintOptions,
     KindOptions,
     find_attractors,
@@ -20,15 +19,12 @@ from rnnjax.analysis import (
     solutions,
 )
 from rnnjax.analysis.fingerprints import constant_input, free_runs
-from rnnjax.analysis.trends import ALPHA
 from rnnjax.dynamics import visited_states
-from rnnjax.plots import Representative, kind_shares, solution_gallery
+from rnnjax.plots import Representative
 from rnnjax.plots.style import name_value
 from rnnjax.report import Provenance, write_report
-from rnnjax.report.page import Page, Picture, Section, Table
-from rnnjax.report.provenance import settings_section
-from rnnjax.report.wording import bullets
-from rnnjax.stopping import until_due
+from rnnjax.report.page import Page
+from rnnjax.stopping import stop_if_due, until_due
 from rnnjax.store import digest, read_manifest
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
@@ -40,14 +36,15 @@ from rnnjax.studies.degeneracy.conditions import (
     train,
 )
 from rnnjax.studies.degeneracy.config import SOLUTIONS
+from rnnjax.studies.degeneracy.solutions_page import solutions_page
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, split_names, training_seconds, write_study_report
 from rnnjax.studies.launch import Config
-from rnnjax.studies.measures_file import read_measures, write_measures
+from rnnjax.studies.measures_file import read_measures, remove_measures, write_measures
 from rnnjax.studies.progress import StudyProgress
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.training import Status
-from rnnjax.validate import positive_integer
+from rnnjax.validate import counted, positive_integer
 
 __all__ = ["factors", "report", "run"]
 
@@ -80,15 +77,59 @@ def _file(config: Config, workdir: Path, one: Condition) -> Path:
 
 
 def _examine(config: Config, workdir: Path, one: Condition) -> None:
-    """Trains the networks of a condition and examines those that converged, if not yet done."""
+    """Trains the networks of a condition and examines those that converged, if not yet done.
+
+    Networks are examined a few at a time, each part in a file of its own until all are there.
+    """
     population = train(config, workdir, one, StudyProgress(one.name))
     file = _file(config, workdir, one)
-    if not file.exists() and Status.CONVERGED in population.status:
-        print(f"Examining {one.name}", flush=True)
-        key = _key(config, one.task.name)
-        found = fingerprints(population.converged, key, _options(config)[0])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_measures(found, file)
+    if file.exists() or Status.CONVERGED not in population.status:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    networks = population.converged
+    parts = {
+        file.with_name(f"{file.stem}-from_{first}.nc"): networks[first : first + _PART]
+        for first in range(0, len(networks), _PART)
+    }
+    for part, few in parts.items():
+        if part.exists():
+            continue
+        stop_if_due()
+        seeds = f"seeds {few.seeds[0]} to {few.seeds[-1]}"
+        print(f"Examining {one.name}, {seeds}", flush=True)
+        write_measures(fingerprints(few, _key(config, one.task.name), _options(config)[0]), part)
+    found = [read_measures(part) for part in parts]
+    write_measures(xr.concat(found, "seed", combine_attrs="identical"), file)
+    for part in parts:
+        remove_measures(part)
+
+
+def _search_costs(config: Config, conditions: Sequence[Condition]) -> str:
+    """Number, and most time and memory, of the searches that follow training."""
+    searches = config.fingerprint.starts + config.fingerprint.runs
+    size, few = conditions[0].cell.hidden, min(config.seeds, _PART)
+    networks = config.seeds * len(conditions)
+    step = _SEARCH_SECONDS * size**3
+    minutes = networks * searches * config.fingerprint.steps * step / 60
+    watched = 4 * few * config.fingerprint.runs * config.fingerprint.watch * size
+    memory = (_SEARCH_BYTES * few * searches * size**2 + watched) / 1e6
+    return (
+        f"Then {searches} searches for points of at most {config.fingerprint.steps} steps, and "
+        f"{config.fingerprint.runs} runs of {config.fingerprint.settle + config.fingerprint.watch} "
+        f"steps, in each of up to {networks} networks that reach their threshold: at most "
+        f"{minutes:.1f} minutes on two cores, and about {memory:.0f} MB. Results are kept every "
+        f"{counted(few, 'network')}."
+    )
+
+
+_PART = 8
+"""Networks that are examined, and kept, together."""
+
+_SEARCH_SECONDS = 1.2e-9
+"""Of a step of a search over N^3, in double precision, on two cores of an AMD EPYC, N = 64."""
+
+_SEARCH_BYTES = 128
+"""Of a search over N^2: Jacobians and their factors."""
 
 
 def run(
@@ -115,6 +156,7 @@ def run(
         one.sweep(config)  # raises now, not after the conditions before it
     if dry_run:
         print(costs(config, all_conditions(tried), measured=False))
+        print(_search_costs(config, all_conditions(tried)))
         return None
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / "store").mkdir(exist_ok=True)
@@ -207,93 +249,3 @@ def _representatives(
 
 _RUNS = 8
 """Runs that the gallery shows of a network."""
-
-
-def _verdict(title: str, found: xr.Dataset) -> str:
-    """One sentence on a task."""
-    kinds, total = found.sizes["solution"], found.sizes["network"]
-    if kinds == 1:
-        return f"{title}: all {total} networks are of one kind."
-    sizes = ", ".join(str(int(n)) for n in found["count"].sum("levels").values)
-    p, moved = found.attrs["p"], ""
-    if not np.isnan(p):
-        differ = "differ" if p <= ALPHA else "do not differ detectably"
-        moved = f" Their shares {differ} between levels (p = {p:.2g})."
-    return f"{title}: {total} networks of {kinds} kinds ({sizes}).{moved}"
-
-
-def _kind_table(found: Mapping[str, xr.Dataset]) -> Table:
-    rows = []
-    for title, one in found.items():
-        for kind in range(one.sizes["solution"]):
-            members = one.isel(network=one["kind"].values == kind)
-            share, low, high = (
-                float(one[name][kind]) for name in ("share", "share_low", "share_high")
-            )
-            counts = " / ".join(str(int(n)) for n in one["count"].values[kind])
-            medians = [f"{float(members[name].median()):.3g}" for name in FEATURES]
-            rows.append(
-                (
-                    title, str(kind + 1), counts, f"{share:.0%} ({low:.0%} to {high:.0%})",
-                    f"{float(one['stability'][kind]):.2f}" if one.sizes["solution"] > 1 else "-",
-                    *medians,
-                )
-            )  # fmt: skip
-    columns = (
-        "task", "kind", "networks by level", "share (95%)", "stability",
-        *(name.replace("_", " ") for name in FEATURES),
-    )  # fmt: skip
-    caption = (
-        "Networks of each kind by level; share of all with Wilson's interval; stability, the mean "
-        "Jaccard similarity over resamples of networks; medians over the kind's networks: "
-        + "; ".join(f"{name.replace('_', ' ')}: {what}" for name, what in FEATURES.items())
-        + "."
-    )
-    return Table(columns, tuple(rows), caption, align="llrrr" + "r" * len(FEATURES))
-
-
-def solutions_page(
-    found: Mapping[str, xr.Dataset],
-    galleries: Mapping[str, Mapping[str, Representative]],
-    about: Provenance,
-    lost: Sequence[str] = (),
-) -> Page:
-    """The page on kinds of solutions by task, with one network of each kind; `lost` is listed."""
-    unfinished = max(float(one["unfinished"].max()) for one in found.values())
-    pictures = (
-        Picture(
-            kind_shares(found, "gamma"),
-            "kind_shares",
-            "Share of each kind at every level, with the number of networks.",
-        ),
-        Picture(
-            solution_gallery(galleries),
-            "gallery",
-            "The network of each kind that is nearest to the others of it, in the plane of the two "
-            "leading components of the states that it visits in the task: stable, unstable and "
-            "slow points under the constant input, and where its runs end if they still move.",
-        ),
-    )
-    return Page(
-        "Kinds of solutions",
-        " ".join(_verdict(title, one) for title, one in found.items()),
-        (
-            Section("Which kinds, how often", bullets(lost), (_kind_table(found),), pictures),
-            Section("Limitations", bullets([
-                "A kind is what these features tell apart. Networks of one kind can differ in "
-                "others, such as their weights.",
-                "Kinds are found where they are stable, apart, and differ by at least one feature. "
-                "Networks that vary gradually can be divided too, and kinds that differ in few of "
-                "the features can be missed: compare the features.",
-                "Intervals of shares take networks as independent and kinds as known. Numbers of "
-                "points depend on the number of searches.",
-                f"Searches for points can end without one: up to {unfinished:.0%} of those of a "
-                "network, which are left out.",
-                "The constant input is the median over the task's trials, one of many where "
-                "trials differ in it. Moving runs whose period does not fit twice into the time "
-                "watched count as moving and not as cycles.",
-            ])),
-            settings_section(about.settings),
-        ),
-        provenance=about.rows("training"),
-    )  # fmt: skip

@@ -1,10 +1,12 @@
 """The study of kinds of solutions as users run it."""
 
 import pytest
+import xarray as xr
 
 from commands import call, refused, reports_again, settings, study
 from rnnjax.studies.console import FAILED
 from rnnjax.studies.degeneracy import solutions
+from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.workdir import read_index
 
 
@@ -33,6 +35,45 @@ def test_networks_are_trained_examined_and_reported_once(tmp_path, capsys):
     assert "Examining" not in capsys.readouterr().out
     assert measures == {file: file.read_bytes() for file in (workdir / "measures").iterdir()}
     assert reports_again(workdir)
+
+
+@pytest.mark.slow
+def test_networks_examined_before_an_interruption_are_not_examined_again(
+    tmp_path, capsys, monkeypatch
+):
+    whole, parts, examined = tmp_path / "whole", tmp_path / "parts", []
+    assert call("solutions", "--config=smoke", f"--workdir={whole}") == 0
+    plain = solutions.fingerprints
+
+    def interrupted(population, *rest):
+        examined.append(population.seeds.tolist())
+        if len(examined) == 2:
+            raise KeyboardInterrupt
+        return plain(population, *rest)
+
+    monkeypatch.setattr(solutions, "_PART", 2)
+    monkeypatch.setattr(solutions, "fingerprints", interrupted)
+    capsys.readouterr()
+    assert call("solutions", "--config=smoke", f"--workdir={parts}") == 130
+    assert "2 conditions left" in capsys.readouterr().err
+    assert call("solutions", "--config=smoke", f"--workdir={parts}") == 0
+    assert examined == [[0, 1], [2], [2], [0, 1], [2]]
+    files = sorted((whole / "measures").glob("*.nc"))
+    assert [file.name for file in files] == sorted(
+        file.name for file in (parts / "measures").glob("*.nc")
+    )
+    for file in files:
+        xr.testing.assert_allclose(
+            read_measures(file), read_measures(parts / "measures" / file.name), rtol=1e-4
+        )
+
+
+def test_a_dry_run_counts_the_searches(tmp_path, capsys):
+    flags = ("--config=smoke", "--dry_run", f"--workdir={tmp_path / 'new'}")
+    assert call("solutions", *flags, "--config.fingerprint.starts=100") == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    # 100 starts and the ends of 8 runs; 3 seeds at 2 gammas.
+    assert all(words in last for words in ("108 searches", "8 runs of 264", "6 networks"))
 
 
 @pytest.mark.slow
