@@ -242,7 +242,7 @@ def _representatives(
         )  # fmt: skip
         kind = int(kinds["kind"].values[place])
         share = f"{int(kinds['count'].values[kind].sum())} of {kinds.sizes['network']}"
-        name = f"kind {kind + 1} ({share}): {factor.setting} {level}, seed {seed}"
+        name = f"kind {kind + 1} ({share})\n{factor.setting} {level}, seed {seed}"
         chosen[name] = Representative(points, runs[0, :_RUNS])
     return chosen
 
