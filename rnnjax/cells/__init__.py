@@ -12,6 +12,17 @@ from rnnjax.cells.latent import Latent, latent
 from rnnjax.cells.linear_recurrence import LinearRecurrence, linear_recurrence
 from rnnjax.cells.low_rank import DenseLowRank, LowRank, low_rank
 from rnnjax.cells.rate import Rate, rate
+from rnnjax.cells.structured import Structured, structured
+from rnnjax.cells.structures import (
+    STRUCTURES,
+    Antisymmetric,
+    Blocks,
+    Dale,
+    LowRankPlusRandom,
+    Orthogonal,
+    Sparse,
+    Structure,
+)
 from rnnjax.tasks import Task
 from rnnjax.validate import instance_of, known_options, one_of
 
@@ -20,9 +31,13 @@ __all__ = [
     "LSTM",
     "MGU",
     "REGISTRY",
+    "STRUCTURES",
     "AdditiveCell",
+    "Antisymmetric",
+    "Blocks",
     "Cell",
     "Current",
+    "Dale",
     "DenseLowRank",
     "Equivalent",
     "Gated",
@@ -30,7 +45,12 @@ __all__ = [
     "LinearAttention",
     "LinearRecurrence",
     "LowRank",
+    "LowRankPlusRandom",
+    "Orthogonal",
     "Rate",
+    "Sparse",
+    "Structure",
+    "Structured",
     "UnrolledCell",
     "as_current",
     "as_rate",
@@ -47,6 +67,7 @@ __all__ = [
     "make",
     "mgu",
     "rate",
+    "structured",
 ]
 
 REGISTRY: dict[str, Callable[..., Cell]] = {
@@ -60,6 +81,7 @@ REGISTRY: dict[str, Callable[..., Cell]] = {
     "mgu": mgu,
     "linear_recurrence": linear_recurrence,
     "linear_attention": linear_attention,
+    "structured": structured,
 }
 """Every cell, by name."""
 

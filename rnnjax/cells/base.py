@@ -4,6 +4,7 @@ import abc
 import dataclasses
 from typing import Any, ClassVar, Self
 
+import jax
 import jax.numpy as jnp
 
 from rnnjax.arrays import random_key
@@ -12,7 +13,7 @@ from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
 
 __all__ = ["AdditiveCell", "Cell", "UnrolledCell"]
 
-_UNIT_AXES = {"recurrent": 0, "input": 0, "bias": 0, "unit": 0, "readout": 1}
+_UNIT_AXES = {"recurrent": 0, "input": 0, "bias": 0, "unit": 0, "readout": 1, "fixed": 0}
 """Axis of the receiving units of each role, or of the units that are read out."""
 
 
@@ -54,6 +55,11 @@ class Cell(abc.ABC):
         return self.hidden * (self.hidden + self.inputs + self.outputs)
 
     @property
+    def products_per_batch(self) -> int:
+        """Multiply-adds that a batch of trials takes once, before the first step."""
+        return 0
+
+    @property
     def kept(self) -> int:
         """Numbers stored per trial and time step for the gradient, for estimates of memory."""
         return 5 * self.hidden
@@ -89,9 +95,13 @@ class Cell(abc.ABC):
         )
 
     def effective(self, params: Params, name: str) -> Array:
-        """The effective weight `name`: its multiplier times the raw leaf."""
-        multiplier = self.rule(name).multiplier
-        return params[name] if multiplier == 1.0 else multiplier * params[name]
+        """The effective weight `name`: its multiplier times the raw leaf.
+
+        A leaf that is never trained has no gradient.
+        """
+        rule = self.rule(name)
+        raw = params[name] if rule.trained else jax.lax.stop_gradient(params[name])
+        return raw if rule.multiplier == 1.0 else rule.multiplier * raw
 
     def init(self, key: KeyLike) -> Params:
         """Draws the raw weights."""

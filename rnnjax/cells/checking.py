@@ -22,8 +22,9 @@ def check(cell: Cell, *, key: KeyLike = 0) -> str:
 
     A cell is a frozen dataclass. `init` draws weights of the shapes of `leaves()` from the key
     alone. `step` keeps the shape and type of the state, `readout` returns [O], both the same
-    eagerly and compiled, and finite. Every weight has a gradient. The step of an additive cell is
-    its update of the current; the kernel of an unrolled cell equals its steps.
+    eagerly and compiled, and finite. Every weight has a gradient, but for those of the role
+    `fixed`, which have none. The step of an additive cell is its update of the current; the kernel
+    of an unrolled cell equals its steps.
 
     Args:
         cell: the cell, such as `rnnjax.cells.rate(32)`; it is checked with 3 inputs and 2 outputs.
@@ -48,11 +49,12 @@ def check(cell: Cell, *, key: KeyLike = 0) -> str:
     _check_kinds(some, params, inputs, states)
     _check_gradients(some, params, inputs)
     count = sum(int(np.prod(leaf.shape)) for leaf in cell.leaves().values())
+    untrained = ", ".join(name for name in params if not some.rule(name).trained)
     matrix = type(cell).connectivity is not Cell.connectivity
     return (
         f"{cell.name}: N = {cell.hidden}, {count:,} weights in {len(params)} leaves "
         f"({', '.join(params)}), {'a' if matrix else 'no'} connectivity matrix; every weight has a "
-        "gradient"
+        f"gradient{f', but for {untrained}' if untrained else ''}"
     )
 
 
@@ -141,6 +143,13 @@ def _check_gradients(cell: Cell, params: Params, inputs: Any) -> None:
     slopes = traced("step", jax.grad(loss), params)
     for name, slope in slopes.items():
         found = np.asarray(slope)
+        if not cell.rule(name).trained:
+            if found.any():
+                raise ValueError(
+                    f"{name}: expected no gradient of a leaf that is never trained, got one; use "
+                    "self.effective(params, name)"
+                )
+            continue
         if not np.isfinite(found).all() or not found.any():
             got = "0 everywhere" if np.isfinite(found).all() else "NaN or infinity"
             raise ValueError(

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from rnnjax.parametrization.base import Leaf, LeafRule, Parametrization, Role, initialize
+from rnnjax.parametrization.base import FIXED, Leaf, LeafRule, Parametrization, Role, initialize
 from rnnjax.parametrization.inverse_width import InverseWidth
 from rnnjax.parametrization.mup import MuPAdam, MuPSGD
 from rnnjax.parametrization.standard import INITIALIZATIONS, GammaTrick, Standard
 from rnnjax.validate import known_options, one_of
 
 __all__ = [
+    "FIXED",
     "INITIALIZATIONS",
     "REGISTRY",
     "GammaTrick",

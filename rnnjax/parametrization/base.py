@@ -15,13 +15,15 @@ import jax.numpy as jnp
 from rnnjax.devices import fixed_draws
 from rnnjax.typing import Array, Key, Params
 
-__all__ = ["Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
+__all__ = ["FIXED", "Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
 
-Role = Literal["recurrent", "input", "bias", "unit", "readout", "latent_readout", "readout_bias"]
+Role = Literal[
+    "recurrent", "input", "bias", "unit", "readout", "latent_readout", "readout_bias", "fixed"
+]
 """Kind of connection: `recurrent` N -> N, `input` and `bias` into N, `readout` out of N,
 `latent_readout` from K latent variables, `readout_bias` into the outputs. `unit`: a number of each
 unit, of order one, such as its time constant; every rule draws it from N(0, 1) and trains it as it
-trains input weights."""
+trains input weights. `fixed` is drawn from N(0, 1) and never trained."""
 
 
 class Leaf(NamedTuple):
@@ -52,6 +54,11 @@ class LeafRule(NamedTuple):
     eps_gamma: int = 0
     """Power of gamma in the leaf's epsilon."""
 
+    @property
+    def trained(self) -> bool:
+        """Whether the leaf has a learning rate."""
+        return self.learning_rate != 0
+
     def sample(self, key: Key, shape: tuple[int, ...]) -> Array:
         """Draws the raw weight."""
         if self.distribution == "zeros":
@@ -59,6 +66,10 @@ class LeafRule(NamedTuple):
         if self.distribution == "normal":
             return self.scale * jax.random.normal(key, shape)
         return jax.random.uniform(key, shape, minval=-self.scale, maxval=self.scale)
+
+
+FIXED = LeafRule("normal", 1.0, learning_rate=0.0)
+"""The rule of every leaf of the role `fixed`: standard normal at every width, without training."""
 
 
 class Parametrization(abc.ABC):
@@ -75,7 +86,8 @@ class Parametrization(abc.ABC):
     def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:
         """The rule for one leaf of a network of `hidden` units trained with `optimizer`.
 
-        Only learning rates and epsilons may depend on the optimizer, not the initial weights.
+        Only learning rates and epsilons may depend on the optimizer, not the initial weights. The
+        rule of the role `fixed` is `FIXED`.
         """
 
 

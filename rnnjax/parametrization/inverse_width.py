@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from rnnjax.parametrization.base import Leaf, LeafRule, Parametrization, Role
+from rnnjax.parametrization.base import FIXED, Leaf, LeafRule, Parametrization, Role
 from rnnjax.validate import one_of
 
 __all__ = ["EPS_SCALINGS", "InverseWidth", "eps_factor"]
@@ -45,6 +45,8 @@ class InverseWidth(Parametrization):
 
     def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:
         """Multiplier 1/N for recurrent weights and readout; rate factor 1."""
+        if leaf.role == "fixed":
+            return FIXED
         eps = eps_factor(leaf, hidden, self.eps_scaling)
         if leaf.role == "readout_bias":
             return LeafRule("zeros", 0.0)

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from rnnjax.parametrization.base import Leaf, LeafRule, Parametrization
+from rnnjax.parametrization.base import FIXED, Leaf, LeafRule, Parametrization
 from rnnjax.parametrization.inverse_width import EPS_SCALINGS, eps_factor
 from rnnjax.validate import one_of
 
@@ -43,6 +43,8 @@ class MuPAdam(Parametrization):
         """The table's row; `optimizer` is Adam."""
         if leaf.role == "readout_bias":
             return _READOUT_BIAS
+        if leaf.role == "fixed":
+            return FIXED
         return LeafRule(
             "normal",
             scale=math.sqrt(hidden) if leaf.role == "recurrent" else 1.0,
@@ -75,6 +77,8 @@ class MuPSGD(Parametrization):
         """The table's row; `optimizer` is gradient descent."""
         if leaf.role == "readout_bias":
             return _READOUT_BIAS
+        if leaf.role == "fixed":
+            return FIXED
         multipliers = {"recurrent": 1 / math.sqrt(hidden), "readout": 1 / hidden}
         return LeafRule(
             "normal",

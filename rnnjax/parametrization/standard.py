@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from rnnjax.parametrization.base import Leaf, LeafRule, Parametrization
+from rnnjax.parametrization.base import FIXED, Leaf, LeafRule, Parametrization
 from rnnjax.parametrization.inverse_width import EPS_SCALINGS
 from rnnjax.validate import one_of
 
@@ -61,6 +61,8 @@ class Standard(Parametrization):
         """Scale from the arm; multiplier and learning-rate factor 1."""
         if leaf.role == "unit":
             return LeafRule("normal", 1.0)
+        if leaf.role == "fixed":
+            return FIXED
         return INITIALIZATIONS[self.init](leaf, hidden)
 
 
@@ -93,7 +95,7 @@ class GammaTrick(Standard):
     def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:
         """The standard rule's scale; powers of gamma in rate and epsilon."""
         rule = super().rule(leaf, hidden=hidden, optimizer=optimizer)
-        if leaf.role == "readout_bias":
+        if leaf.role in ("readout_bias", "fixed"):
             return rule
         return rule._replace(
             learning_rate_gamma=1 if optimizer == "adam" else 2,

@@ -40,7 +40,8 @@ def step_flops(setup: Setup) -> int:
 
     The backward pass counts as two forward passes, a multiply-add as two operations.
     """
-    return 6 * setup.recipe.batch * setup.task.steps * setup.cell.products
+    cell, visits = setup.cell, setup.recipe.batch * setup.task.steps
+    return 6 * (visits * cell.products + cell.products_per_batch)
 
 
 def _parameter_bytes(setup: Setup, layout: Lanes) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rnnjax.cells import Cell
+from rnnjax.cells import Cell, Structure
 from rnnjax.parametrization import Parametrization
 from rnnjax.store import StoreError, first_difference, read_manifest, rebuild
 from rnnjax.sweep.axes import Axis, Sweep
@@ -58,7 +58,7 @@ def _kinds() -> dict[str, Callable[..., Any]]:
         for child in kind.__subclasses__():
             yield from below(child)
 
-    bases = (Task, Cell, Parametrization, Schedule, Recipe)
+    bases = (Task, Cell, Structure, Parametrization, Schedule, Recipe)
     named: dict[str, dict[tuple[str, str], type]] = {}
     for kind in itertools.chain.from_iterable(map(below, bases)):
         # The latest definition, where a notebook's cell was run twice.

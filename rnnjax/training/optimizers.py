@@ -5,6 +5,7 @@ from typing import Any
 import optax
 
 from rnnjax.cells import Cell
+from rnnjax.parametrization import LeafRule
 from rnnjax.training.recipe import Recipe
 from rnnjax.typing import Params, Scalar
 
@@ -46,11 +47,17 @@ def descend(
     learning_rate: Scalar,
     gamma: float | Scalar,
 ) -> Params:
-    """Weights after one step against `change`, each leaf at the rate of its width rule."""
+    """Weights after one step against `change`, each leaf at the rate of its width rule.
 
-    def rate(name: str) -> Scalar:
-        rule = cell.rule(name, optimizer)
+    A leaf that is never trained keeps its bits, whatever its change.
+    """
+    rules = {name: cell.rule(name, optimizer) for name in params}
+
+    def rate(rule: LeafRule) -> Scalar:
         own = learning_rate if rule.learning_rate == 1.0 else rule.learning_rate * learning_rate
         return own * gamma**rule.learning_rate_gamma if rule.learning_rate_gamma else own
 
-    return {name: weight - rate(name) * change[name] for name, weight in params.items()}
+    return {
+        name: weight - rate(rules[name]) * change[name] if rules[name].trained else weight
+        for name, weight in params.items()
+    }

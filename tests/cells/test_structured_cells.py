@@ -1,0 +1,337 @@
+"""Structured recurrent matrices: the property at every step, the scale, the gradient."""
+
+import dataclasses
+import functools
+import math
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnnjax
+import tiny
+from rnnjax import cells
+from rnnjax.cells import (
+    STRUCTURES,
+    Antisymmetric,
+    Blocks,
+    Dale,
+    LowRankPlusRandom,
+    Orthogonal,
+    Sparse,
+    Structure,
+    Structured,
+    current,
+    rate,
+    structured,
+)
+from rnnjax.parametrization import (
+    FIXED,
+    InverseWidth,
+    Leaf,
+    LeafRule,
+    MuPAdam,
+    MuPSGD,
+    Parametrization,
+    Standard,
+)
+from rnnjax.training import Hyper, Setup, initial_params, sharpness, start
+from rnnjax.training.run import advance
+from rnnjax.trajectory import rollout
+
+N, B, T = 12, 3, 5
+ALL = (
+    Dale(0.7), Sparse(0.3), Blocks(3), Orthogonal(1.3), Antisymmetric(0.2),
+    LowRankPlusRandom(2, 0.9),
+)  # fmt: skip
+
+
+def by_name(structure):
+    return structure.name
+
+
+def has_structure(structure, weights, drawn):
+    """Whether W has its property; `drawn` are the raw weights before training."""
+    weights, size = np.asarray(weights, float), len(weights)
+    if isinstance(structure, Dale):
+        count = round(0.7 * size)
+        return (weights[:, :count] >= 0).all() and (weights[:, count:] <= 0).all()
+    if isinstance(structure, Sparse):
+        return ((weights != 0) == (drawn["mask"] < -0.5244005)).all()  # the quantile of 0.3
+    if isinstance(structure, Blocks):
+        return not (weights * (1 - np.kron(np.eye(3), np.ones((size // 3, size // 3))))).any()
+    if isinstance(structure, Orthogonal):
+        return np.allclose(weights.T @ weights, 1.3**2 * np.eye(size), rtol=0, atol=1e-5)
+    if isinstance(structure, Antisymmetric):
+        return (weights + weights.T == -2 * np.float32(0.2) * np.eye(size)).all()
+    low = weights - 0.9 * np.asarray(drawn["random"], float) / math.sqrt(size)
+    values = np.linalg.svd(low, compute_uv=False)
+    return values[2] < 1e-5 * values[1]
+
+
+SETTINGS = [
+    ("adam", Standard(), {"learning_rate": 0.03}),
+    ("sgd", MuPSGD(), {"learning_rate": 0.1, "gamma": 2.0}),
+]
+
+
+@pytest.mark.parametrize("structure", ALL, ids=by_name)
+@pytest.mark.parametrize(("optimizer", "rule", "settings"), SETTINGS, ids=["adam", "sgd"])
+def test_training_keeps_the_structure_and_never_trains_what_is_fixed(
+    structure, optimizer, rule, settings
+):
+    cell = structured(N, structure=structure, inputs=2, outputs=2, parametrization=rule)
+    recipe = tiny.recipe(optimizer, penalties=("l1",), clip=1.0)
+    setup = Setup(tiny.TASKS["delayed_cue"], cell, recipe, tiny.TRIALS)
+    hyper = Hyper(seed=1, l1=0.01, **settings)
+    begun = start(setup, hyper, initial_params(cell, 1))
+    before = np.asarray(cell.connectivity(begun.params))
+    run, losses = jax.jit(advance, static_argnums=(0, 2))(setup, begun, 20)
+    assert np.isfinite(losses).all()
+    after = np.asarray(cell.connectivity(run.params))
+    assert np.abs(after - before).max() > 0.01
+    assert has_structure(structure, before, begun.params)
+    assert has_structure(structure, after, begun.params)
+    for name, leaf in cell.leaves().items():
+        unchanged = np.array_equal(run.params[name], begun.params[name])
+        assert unchanged == (leaf.role == "fixed"), name
+
+
+def test_the_checks_of_this_file_fail_without_structure():
+    weights, other = np.random.default_rng(0).normal(size=(2, N, N))
+    drawn = {"mask": other, "random": other}
+    assert not any(has_structure(structure, weights, drawn) for structure in ALL)
+
+
+def test_sweeps_train_structures_as_an_axis():
+    axes = {"structure": ("dale", "orthogonal"), "learning_rate": (0.01,), "seed": range(2)}
+    sweep = rnnjax.Sweep(tiny.TASKS["delayed_cue"], structured(6), tiny.recipe(), axes, tiny.TRIALS)
+    results = rnnjax.run_sweep(sweep)
+    assert results.structure.values.tolist() == ["dale", "orthogonal"]
+    assert np.isfinite(results.final_loss).all()
+
+
+def radius(weights):
+    return np.abs(np.linalg.eigvals(np.asarray(weights))).max()
+
+
+@pytest.mark.parametrize("structure", ALL, ids=by_name)
+@pytest.mark.parametrize("rule", [Standard(), Standard("xavier"), MuPAdam(), InverseWidth()])
+def test_the_scale_at_the_start_is_that_of_the_unconstrained_network(structure, rule):
+    n = 201
+    plain, cell = (
+        make(n, inputs=2, parametrization=rule)
+        for make in (rate, functools.partial(structured, structure=structure))
+    )
+    drawn, params = plain.init(3), cell.init(3)
+    weights, expected = cell.connectivity(params), plain.connectivity(drawn)
+    off = ~np.eye(n, dtype=bool)
+    scale = np.mean(np.square(expected)[off])
+    if isinstance(structure, Orthogonal):
+        scale = 1.3**2 / n
+    if isinstance(structure, LowRankPlusRandom):  # m n^T adds of the order of 1/N^2
+        scale = 0.9**2 / n
+    assert np.mean(np.square(weights)[off]) == pytest.approx(scale, rel=0.05)
+    near = radius(weights) / math.sqrt(scale * n)
+    lowest, highest = {Dale: (0.6, 1.3), Antisymmetric: (1.7, 2.3)}.get(
+        type(structure), (0.85, 1.2)
+    )
+    assert lowest < near < highest
+    for name in ("input", "readout"):
+        np.testing.assert_array_equal(params[name], drawn[name])
+    raw = params.get("recurrent", params.get("random"))
+    np.testing.assert_allclose(
+        raw / np.std(raw), drawn["recurrent"] / np.std(drawn["recurrent"]),
+        rtol=1e-4 if rule != Standard("xavier") or "recurrent" in params else np.inf,
+    )  # fmt: skip
+
+
+def test_dale_balances_rows_and_bulk():
+    n = 1000
+    cell = structured(n, structure=Dale(0.8))
+    weights = np.asarray(cell.connectivity(cell.init(0)), float)
+    assert weights.sum(1).mean() == pytest.approx(0, abs=4 / math.sqrt(n))
+    assert weights[:, :800].sum(1).mean() == pytest.approx(
+        n * math.sqrt(0.8 * 0.2) * math.sqrt(2 / math.pi / n), rel=0.01
+    )
+    bulk = np.sort(np.abs(np.linalg.eigvals(weights)))[-20]  # without single eigenvalues
+    assert bulk == pytest.approx(math.sqrt(1 - 2 / math.pi), rel=0.05)
+
+
+def test_masks_differ_between_seeds_and_have_the_density():
+    cell = structured(200, structure=Sparse(0.1))
+    one, two = (np.asarray(cell.connectivity(cell.init(seed))) != 0 for seed in (0, 1))
+    assert (one != two).any()
+    assert one.mean() == pytest.approx(0.1, abs=5 * math.sqrt(0.09) / 200)
+    full = structured(9, structure=Sparse(1.0))
+    params = full.init(0)
+    np.testing.assert_array_equal(full.connectivity(params), params["recurrent"])
+
+
+def test_the_cayley_transform_of_a_rotation():
+    tangent = math.tan(0.35)  # of half the angle
+    cell = structured(2, structure=Orthogonal(2.0))
+    params = cell.init(0) | {"recurrent": jnp.array([[0.0, tangent], [0.0, 0.0]])}
+    cosine, sine = math.cos(0.7), math.sin(0.7)
+    expected = 2 * np.array([[cosine, -sine], [sine, cosine]])
+    np.testing.assert_allclose(cell.connectivity(params), expected, rtol=1e-6)
+
+
+WRAPPED = {"rate": rate(alpha=0.4, bias=True, activation="relu"), "current": current(tau=0.6)}
+
+
+@pytest.mark.parametrize("structure", ALL, ids=by_name)
+@pytest.mark.parametrize("wrapped", WRAPPED)
+def test_gradients_are_autodiff_and_finite_differences(structure, wrapped, float64):
+    cell = structured(N, structure=structure, cell=WRAPPED[wrapped], inputs=2, outputs=2)
+    cell = cell.replace(parametrization=MuPAdam())
+    rng = np.random.default_rng(0)
+    params = {name: jnp.asarray(w, float) for name, w in cell.init(2).items()}
+    inputs = jnp.asarray(rng.normal(size=(B, T, 2)))
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def loss(kernel, params):
+        found = rollout(cell, params, inputs, kernel=kernel)
+        return jnp.mean(jnp.square(found.outputs - 1)) + jnp.mean(jnp.sin(found.states))
+
+    hoisted, plain = (jax.grad(loss, 1)(kernel, params) for kernel in ("hoisted", "autodiff"))
+    for name, leaf in cell.leaves().items():
+        np.testing.assert_allclose(hoisted[name], plain[name], rtol=1e-9, atol=1e-12)
+        if leaf.role == "fixed":
+            assert not np.any(hoisted[name])
+            continue
+        along = jnp.asarray(rng.normal(size=leaf.shape))
+        ahead, behind = (
+            loss("auto", params | {name: params[name] + step * along}) for step in (1e-6, -1e-6)
+        )
+        slope = float(jnp.vdot(hoisted[name], along))
+        assert slope != 0
+        assert (ahead - behind) / 2e-6 == pytest.approx(slope, rel=1e-5)
+
+
+@pytest.mark.parametrize("structure", ALL, ids=by_name)
+@pytest.mark.parametrize("wrapped", WRAPPED)
+def test_the_network_is_the_wrapped_one_with_its_matrix(structure, wrapped):
+    cell = structured(N, structure=structure, cell=WRAPPED[wrapped], inputs=2)
+    params = cell.init(1)
+    inputs = np.random.default_rng(0).normal(size=(B, T, 2)).astype("f4")
+    plain = cell.cell
+    assert (plain.hidden, plain.inputs) == (N, 2)
+    given = {name: params[name] for name in plain.leaves() if name != "recurrent"}
+    given["recurrent"] = cell.connectivity(params)
+    found, expected = rollout(cell, params, inputs), rollout(plain, given, inputs)
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, two)
+    rest = cell.initial_state(params)
+    for one in (cell, plain):
+        rates = one.rates(given, found.states[0], inputs[0], rest)
+        np.testing.assert_array_equal(rates, cell.emit(found.states[0]))
+
+
+def test_sharpness_has_no_direction_of_what_is_fixed():
+    cell = structured(6, structure=Sparse(0.5), inputs=2, outputs=2)
+    params = cell.init(0)
+    task = tiny.TASKS["delayed_cue"]
+    doubled = params | {"mask": 2 * params["mask"] - 0.0}
+    recipe = tiny.recipe("sgd")
+    found, same = (sharpness(task, cell, p, recipe, trials=8) for p in (params, doubled))
+    assert found > 0
+    assert same == pytest.approx(found, rel=1e-3)
+
+
+def test_the_wrapped_cell_keeps_step():
+    cell = structured(8, structure=Blocks(2), cell=current(99, tau=0.5), init="xavier")
+    assert cell.cell == current(8, tau=0.5, init="xavier")
+    wide = cell.replace(hidden=10, inputs=3, parametrization=MuPAdam())
+    assert wide.cell == current(10, inputs=3, tau=0.5, parametrization=MuPAdam())
+    assert dataclasses.replace(wide, cell=rate(5)).cell.hidden == 10
+    assert structured(cell=rate(24, bias=True)).hidden == 24
+    assert structured(cell=rate(24, init="uniform")).parametrization == Standard("uniform")
+    assert structured(structure="sparse") == Structured(structure=Sparse())
+    assert pickle.loads(pickle.dumps(cell)) == cell
+
+
+def test_estimates_count_the_matrix():
+    plain, cell = rate(N), structured(N, structure=Orthogonal())
+    assert (cell.products, cell.kept, cell.visited) == (plain.products, plain.kept, plain.visited)
+    assert cell.products_per_batch == 4 * N**3 // 3
+    assert structured(N, structure=Dale()).products_per_batch == N**2
+    assert plain.products_per_batch == 0
+    assert cell.in_use(3) == 7 * N**2
+
+
+def test_units_are_shared_where_rows_stay_apart():
+    axes = {s.name: structured(N, structure=s, cell=rate(bias=True)).unit_axes for s in ALL}
+    shared = {"recurrent": 0, "input": 0, "readout": 1, "bias": 0}
+    assert axes["orthogonal"] == axes["antisymmetric"] == {}
+    assert axes["dale"] == axes["blocks"] == shared
+    assert axes["sparse"] == shared | {"mask": 0}
+    del shared["recurrent"]
+    assert axes["low_rank_plus_random"] == shared | {"random": 0, "embedding": 0, "encoding": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Clashing(Structure):
+    name = "clashing"
+
+    def leaves(self, hidden):
+        return super().leaves(hidden) | {"input": Leaf("fixed", (hidden, hidden), hidden)}
+
+    def matrix(self, weights, hidden):
+        return weights["recurrent"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Unaware(Parametrization):
+    name = "unaware"
+
+    def rule(self, leaf, *, hidden, optimizer):
+        return LeafRule("normal", 1.0)
+
+
+WRONG = {
+    "structure: .*did you mean 'dale'": {"structure": "dales"},
+    "structure: expected a Structure": {"structure": Dale},
+    "structure: expected leaves": {"structure": Clashing()},
+    "cell: .*did you mean 'rate'": {"cell": "rates"},
+    "cell: expected a AdditiveCell": {"cell": cells.gru()},
+    "cell: .*'low_rank_dense'": {"cell": cells.DenseLowRank()},
+    "cell: .*'structured'": {"cell": structured()},
+    "init: expected none": {"init": "xavier", "parametrization": MuPAdam()},
+    "parametrization: .*FIXED": {"structure": "sparse", "parametrization": Unaware()},
+    "hidden: .*both kinds": {"hidden": 2},
+    "hidden: expected a multiple of the 4": {"hidden": 6, "structure": "blocks"},
+    "rank: expected at most hidden": {"hidden": 3, "structure": LowRankPlusRandom(4)},
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_wrong_arguments_are_named(message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        structured(**WRONG[message])
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "values"),
+    [
+        (Dale, "excitatory", (0, 1, 1.5)), (Sparse, "density", (0, 2)), (Blocks, "count", (0, 1.5)),
+        (Orthogonal, "gain", (0, math.nan)), (Antisymmetric, "damping", (-1, math.inf)),
+        (LowRankPlusRandom, "rank", (0,)), (LowRankPlusRandom, "gain", (-1,)),
+    ],
+)  # fmt: skip
+def test_wrong_numbers_are_named(kind, field, values):
+    for value in values:
+        with pytest.raises(ValueError, match=rf"^{field}: expected .* got {value}"):
+            kind(**{field: value})
+
+
+def test_registered_names_are_those_of_the_classes():
+    assert all(kind.name == name for name, kind in STRUCTURES.items())
+    assert {type(structure) for structure in ALL} == set(STRUCTURES.values())
+
+
+def test_the_rule_of_what_is_fixed():
+    assert (FIXED.distribution, FIXED.scale, FIXED.multiplier) == ("normal", 1, 1)
+    assert not FIXED.trained
