@@ -173,8 +173,9 @@ class Orthogonal(Structure):
 
     This is the transform of Helfrich et al. (2018) without their fixed signs: Q is a rotation
     without the eigenvalue -1. W^T W = gain^2 I up to rounding; the mean square of an entry is
-    gain^2 / N, whatever the width rule. W is computed by one linear solve per batch, and in a
-    single `step` again at every step. Raises `ValueError` for a gain that is not above 0.
+    gain^2 / N whatever the width rule. Where J is small, as under `InverseWidth`, Q begins near the
+    identity. `rollout` solves the linear system once per batch, single calls of `step` each time.
+    Raises `ValueError` for a gain that is not above 0.
     """
 
     gain: float = 1.0

@@ -32,6 +32,11 @@ BROKEN = {
         broken(update=lambda s, x, c: jnp.tanh(c) if c.sum() > 0 else c), "jnp.where"
     ),
     "idle": (broken(leaves=with_leaf), "idle: expected a gradient"),
+    "fixed": (
+        broken(leaves=lambda s: {**Rate.leaves(s), "recurrent": Leaf("fixed", (4, 4), 4)},
+               connectivity=lambda s, p: p["recurrent"]),
+        "recurrent: expected no gradient",
+    ),
     "np.random": (
         broken(init=lambda s, k: {n: jnp.asarray(np.random.normal(size=leaf.shape))
                                   for n, leaf in s.leaves().items()}),

@@ -28,8 +28,6 @@ from rnnjax.cells import (
     structured,
 )
 from rnnjax.parametrization import (
-    FIXED,
-    InverseWidth,
     Leaf,
     LeafRule,
     MuPAdam,
@@ -118,7 +116,7 @@ def radius(weights):
 
 
 @pytest.mark.parametrize("structure", ALL, ids=by_name)
-@pytest.mark.parametrize("rule", [Standard(), Standard("xavier"), MuPAdam(), InverseWidth()])
+@pytest.mark.parametrize("rule", [Standard(), Standard("xavier"), MuPAdam()], ids=str)
 def test_the_scale_at_the_start_is_that_of_the_unconstrained_network(structure, rule):
     n = 201
     plain, cell = (
@@ -127,13 +125,13 @@ def test_the_scale_at_the_start_is_that_of_the_unconstrained_network(structure, 
     )
     drawn, params = plain.init(3), cell.init(3)
     weights, expected = cell.connectivity(params), plain.connectivity(drawn)
-    off = ~np.eye(n, dtype=bool)
-    scale = np.mean(np.square(expected)[off])
-    if isinstance(structure, Orthogonal):
-        scale = 1.3**2 / n
-    if isinstance(structure, LowRankPlusRandom):  # m n^T adds of the order of 1/N^2
-        scale = 0.9**2 / n
-    assert np.mean(np.square(weights)[off]) == pytest.approx(scale, rel=0.05)
+    scale = np.mean(np.square(expected))
+    if isinstance(structure, Orthogonal | LowRankPlusRandom):
+        scale = structure.gain**2 / n
+    if isinstance(structure, Antisymmetric):
+        weights = weights + structure.damping * np.eye(n, dtype="f4")
+    rank = isinstance(structure, LowRankPlusRandom)  # m n^T adds of the order of 1/N^2
+    assert np.mean(np.square(weights)) == pytest.approx(scale, rel=0.08 if rank else 0.04)
     near = radius(weights) / math.sqrt(scale * n)
     lowest, highest = {Dale: (0.6, 1.3), Antisymmetric: (1.7, 2.3)}.get(
         type(structure), (0.85, 1.2)
@@ -141,23 +139,19 @@ def test_the_scale_at_the_start_is_that_of_the_unconstrained_network(structure, 
     assert lowest < near < highest
     for name in ("input", "readout"):
         np.testing.assert_array_equal(params[name], drawn[name])
-    raw = params.get("recurrent", params.get("random"))
-    np.testing.assert_allclose(
-        raw / np.std(raw), drawn["recurrent"] / np.std(drawn["recurrent"]),
-        rtol=1e-4 if rule != Standard("xavier") or "recurrent" in params else np.inf,
-    )  # fmt: skip
+    np.testing.assert_array_equal(params.get("recurrent", drawn["recurrent"]), drawn["recurrent"])
 
 
 def test_dale_balances_rows_and_bulk():
-    n = 1000
+    n = 400
     cell = structured(n, structure=Dale(0.8))
     weights = np.asarray(cell.connectivity(cell.init(0)), float)
     assert weights.sum(1).mean() == pytest.approx(0, abs=4 / math.sqrt(n))
-    assert weights[:, :800].sum(1).mean() == pytest.approx(
-        n * math.sqrt(0.8 * 0.2) * math.sqrt(2 / math.pi / n), rel=0.01
+    assert weights[:, :320].sum(1).mean() == pytest.approx(
+        n * math.sqrt(0.8 * 0.2) * math.sqrt(2 / math.pi / n), rel=0.02
     )
-    bulk = np.sort(np.abs(np.linalg.eigvals(weights)))[-20]  # without single eigenvalues
-    assert bulk == pytest.approx(math.sqrt(1 - 2 / math.pi), rel=0.05)
+    bulk = np.sort(np.abs(np.linalg.eigvals(weights)))[-12]  # without single eigenvalues
+    assert bulk == pytest.approx(math.sqrt(1 - 2 / math.pi), rel=0.1)
 
 
 def test_masks_differ_between_seeds_and_have_the_density():
@@ -180,11 +174,11 @@ def test_the_cayley_transform_of_a_rotation():
 
 
 WRAPPED = {"rate": rate(alpha=0.4, bias=True, activation="relu"), "current": current(tau=0.6)}
+PAIRS = [("rate", structure) for structure in ALL] + [("current", s) for s in (ALL[0], ALL[3])]
 
 
-@pytest.mark.parametrize("structure", ALL, ids=by_name)
-@pytest.mark.parametrize("wrapped", WRAPPED)
-def test_gradients_are_autodiff_and_finite_differences(structure, wrapped, float64):
+@pytest.mark.parametrize(("wrapped", "structure"), PAIRS, ids=str)
+def test_gradients_are_autodiff_and_finite_differences(wrapped, structure, float64):
     cell = structured(N, structure=structure, cell=WRAPPED[wrapped], inputs=2, outputs=2)
     cell = cell.replace(parametrization=MuPAdam())
     rng = np.random.default_rng(0)
@@ -211,9 +205,8 @@ def test_gradients_are_autodiff_and_finite_differences(structure, wrapped, float
         assert (ahead - behind) / 2e-6 == pytest.approx(slope, rel=1e-5)
 
 
-@pytest.mark.parametrize("structure", ALL, ids=by_name)
-@pytest.mark.parametrize("wrapped", WRAPPED)
-def test_the_network_is_the_wrapped_one_with_its_matrix(structure, wrapped):
+@pytest.mark.parametrize(("wrapped", "structure"), PAIRS, ids=str)
+def test_the_network_is_the_wrapped_one_with_its_matrix(wrapped, structure):
     cell = structured(N, structure=structure, cell=WRAPPED[wrapped], inputs=2)
     params = cell.init(1)
     inputs = np.random.default_rng(0).normal(size=(B, T, 2)).astype("f4")
@@ -330,8 +323,3 @@ def test_wrong_numbers_are_named(kind, field, values):
 def test_registered_names_are_those_of_the_classes():
     assert all(kind.name == name for name, kind in STRUCTURES.items())
     assert {type(structure) for structure in ALL} == set(STRUCTURES.values())
-
-
-def test_the_rule_of_what_is_fixed():
-    assert (FIXED.distribution, FIXED.scale, FIXED.multiplier) == ("normal", 1, 1)
-    assert not FIXED.trained

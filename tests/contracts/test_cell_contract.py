@@ -21,6 +21,16 @@ VARIANTS = {
     "rate": ({}, {"bias": True, "alpha": 1.0, "init": "xavier"}),
     "current": ({}, {"bias": True, "tau": 0.3, "parametrization": MuPAdam()}),
     "linear_attention": ({"head": 1}, {"head": N, "decay": 0.7}),
+    "structured": (
+        {},
+        {"structure": cells.Sparse(0.5), "cell": cells.current(tau=0.3, bias=True)},
+        {"structure": cells.Blocks(1), "parametrization": MuPAdam()},
+        *(
+            {"structure": name}
+            for name in cells.STRUCTURES
+            if name not in ("dale", "sparse", "blocks")
+        ),
+    ),
 }
 CASES = [(name, options) for name in cells.REGISTRY for options in VARIANTS.get(name, ({},))]
 KEY = jax.random.key(1)
@@ -101,12 +111,13 @@ def test_an_additive_cells_step_is_its_update_of_the_current(cell):
     np.testing.assert_allclose(cell.step(params, state, drive), expected, rtol=1e-6)
 
 
-def test_every_weight_has_a_gradient(cell, inputs):
+def test_every_weight_that_is_trained_has_a_gradient(cell, inputs):
     def loss(params):
         return jnp.sum(jnp.square(rollout(cell, params, inputs).outputs - 1))
 
     slopes = jax.jit(jax.grad(loss))(cell.init(KEY))
-    assert all(np.any(np.asarray(slope) != 0) for slope in slopes.values())
+    for name, slope in slopes.items():
+        assert np.any(np.asarray(slope) != 0) == (cell.leaves()[name].role != "fixed")
 
 
 def test_specs_are_equal_hashable_frozen_and_describable(cell):

@@ -36,6 +36,7 @@ CONSTRUCTORS = {
     **{name: (make, {}) for name, make in tasks.REGISTRY.items()},
     **{type(make()).__name__: (type(make()), {}) for make in tasks.REGISTRY.values()},
     **{name: (make, {}) for name, make in cells.REGISTRY.items()},
+    **{name: (kind, {}) for name, kind in cells.STRUCTURES.items()},
     **{name: (make, {}) for name, make in parametrization.REGISTRY.items()},
     **{name: (make, {}) for name, make in SCHEDULES.items()},
     "task": (tasks.make, {"name": "flip_flop"}),

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from rnnjax import cells
-from rnnjax.parametrization import REGISTRY
+from rnnjax.parametrization import FIXED, REGISTRY, Leaf, LeafRule
 from rnnjax.store import describe
 
 LEAVES = [
@@ -15,6 +15,7 @@ LEAVES = [
     for name in cells.REGISTRY
     for leaf in cells.make(name, **({"bias": True} if name == "rate" else {})).leaves().values()
 ]
+LEAVES += cells.structured(structure="sparse").leaves().values()
 
 
 @pytest.fixture(params=sorted(REGISTRY))
@@ -32,9 +33,15 @@ def test_numbers_are_valid_and_only_rates_depend_on_the_optimizer(rule, leaf, hi
         assert entry.scale >= 0
         assert math.isfinite(entry.multiplier)
         assert entry.multiplier != 0
-        assert entry.learning_rate > 0
+        assert (entry.learning_rate > 0) == (leaf.role != "fixed")
         assert entry.eps > 0
         assert entry[:3] == found[0][:3]  # distribution, scale, multiplier
+
+
+def test_what_is_fixed_has_one_rule(rule):
+    leaf = Leaf("fixed", (64, 8), 8)
+    assert {rule.rule(leaf, hidden=n, optimizer=rule.optimizers[0]) for n in (8, 64)} == {FIXED}
+    assert FIXED == LeafRule("normal", 1.0, multiplier=1.0, learning_rate=0.0)
 
 
 def test_rules_are_specs_with_a_registered_name(rule):

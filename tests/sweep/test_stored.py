@@ -27,6 +27,9 @@ def cases():
         yield rnnjax.Sweep(tasks.make(name), cells.rate(4), axes=axes)
     for name in cells.REGISTRY:
         yield rnnjax.Sweep(tasks.make("delayed_cue"), cells.make(name, hidden=4), axes=axes)
+    for name in cells.STRUCTURES:
+        cell = cells.structured(4, structure=name, cell=cells.current(tau=0.5))
+        yield rnnjax.Sweep(tasks.make("delayed_cue"), cell, axes=axes)
     for name, rule in parametrization.REGISTRY.items():
         cell = cells.rate(4, parametrization=parametrization.make(name))
         recipe = rnnjax.Recipe(rule.optimizers[0])
