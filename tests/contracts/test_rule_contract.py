@@ -41,7 +41,7 @@ def test_numbers_are_valid_and_only_rates_depend_on_the_optimizer(rule, leaf, hi
 def test_what_is_fixed_has_one_rule(rule):
     leaf = Leaf("fixed", (64, 8), 8)
     assert {rule.rule(leaf, hidden=n, optimizer=rule.optimizers[0]) for n in (8, 64)} == {FIXED}
-    assert FIXED == LeafRule("normal", 1.0, multiplier=1.0, learning_rate=0.0)
+    assert LeafRule("normal", 1.0, multiplier=1.0, learning_rate=0.0) == FIXED
 
 
 def test_rules_are_specs_with_a_registered_name(rule):

@@ -24,6 +24,12 @@ _RATES: dict[str, tuple[float, float]] = {
     "mgu_mup": (0.03, 6.0),
     "lru_mup": (0.003, 10.0),
     "attention_mup": (0.01, 10.0),
+    "dale": (5e-4, 2.0),
+    "sparse": (5e-4, 2.0),
+    "blocks": (5e-4, 2.0),
+    "orthogonal": (5e-4, 2.0),
+    "antisymmetric": (5e-4, 2.0),
+    "low_rank_plus_random": (5e-4, 2.0),
 }
 """Lowest and highest rate of each rule, which contain its best and its critical rate."""
 
@@ -99,6 +105,18 @@ SETTINGS = Settings(
                     for rule in ("", "_mup")
                 ),
                 "hidden": (16, 32, 64, 128), "seeds": 4,
+                "coordinates.widths": (128, 256, 512, 1024), "coordinates.seeds": 4,
+            },
+        ),
+        "structures": Preset(
+            "the standard rule with structures of the recurrent weights, N = 32..256",
+            "15 min",
+            {
+                "rules": (
+                    "standard", "dale", "sparse", "blocks", "orthogonal", "antisymmetric",
+                    "low_rank_plus_random",
+                ),
+                "hidden": (32, 64, 128, 256), "seeds": 4,
                 "coordinates.widths": (128, 256, 512, 1024), "coordinates.seeds": 4,
             },
         ),

@@ -34,6 +34,12 @@ _PLACES = {
     "mgu": "in minimal gated units",
     "lru": "in linear recurrences",
     "attention": "in linear attention",
+    "dale": "under Dale's law",
+    "sparse": "with sparse weights",
+    "blocks": "with blocks of units",
+    "orthogonal": "with orthogonal weights",
+    "antisymmetric": "with antisymmetric weights",
+    "low_rank_plus_random": "with low-rank plus random weights",
 }
 
 _PLURAL = {"falls": "both rates fall", "rises": "both rates rise", "stays": "neither rate moves"}

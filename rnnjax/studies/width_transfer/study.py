@@ -12,6 +12,7 @@ import xarray as xr
 
 import rnnjax
 from rnnjax.cells import (
+    STRUCTURES,
     Cell,
     gru,
     latent,
@@ -20,6 +21,7 @@ from rnnjax.cells import (
     lstm,
     mgu,
     rate,
+    structured,
 )
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
 from rnnjax.report import Page, Provenance
@@ -50,7 +52,9 @@ RECURRENCES: dict[str, Callable[..., Cell]] = {
 }
 """Other cells, under the standard rule in its arm `xavier`, and as `NAME_mup` under muP."""
 
-RULES = (*RATE_RULES, *RECURRENCES, *(f"{name}_mup" for name in RECURRENCES))
+RULES = (
+    *RATE_RULES, *RECURRENCES, *(f"{name}_mup" for name in RECURRENCES), *STRUCTURES
+)  # fmt: skip
 
 
 def rule_cells(config: Config) -> dict[str, Cell]:
@@ -68,6 +72,7 @@ def rule_cells(config: Config) -> dict[str, Cell]:
     }
     for name, factory in RECURRENCES.items():
         cells |= {name: factory(), f"{name}_mup": factory(parametrization=mup)}
+    cells |= {name: structured(structure=name, cell=cells["standard"]) for name in STRUCTURES}
     return {
         name: cells[one_of("rules", name, RULES)] for name in split_names("rules", config.rules)
     }
