@@ -12,6 +12,7 @@ NAMES = ("width_transfer", "rescaling", "latent")
 SIZES = {
     "width_transfer": {
         "smoke": 2 * 2 * 3 * 2, "laptop": 5 * 5 * 21 * 6, "paper": 5 * 6 * 13 * 10,
+        "recurrences": 10 * 4 * 21 * 4, "structures": 7 * 4 * 21 * 4,
     },
     "rescaling": {"smoke": 2 * 2 * 3 * 2, "laptop": 2 * 5 * 3 * 3, "paper": 60, "arms": 2 * 2 * 60},
     "latent": {"smoke": 2 * 2 * 2, "laptop": 5 * 2 * 3, "paper": 60, "million": 2},
