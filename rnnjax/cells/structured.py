@@ -17,6 +17,12 @@ _WRAPPED: dict[str, type[AdditiveCell]] = {"rate": Rate, "current": Current}
 """Cells that `structured` wraps by name."""
 
 
+def _named(structure: str | Structure) -> Structure:
+    if isinstance(structure, str):
+        return STRUCTURES[one_of("structure", structure, STRUCTURES)]()
+    return instance_of("structure", structure, Structure)
+
+
 @dataclasses.dataclass(frozen=True)
 class Structured(AdditiveCell):
     """The cell `cell` with W = structure(J) in place of its recurrent matrix; see `structured`.
@@ -35,10 +41,7 @@ class Structured(AdditiveCell):
     name = "structured"
 
     def __post_init__(self):
-        if isinstance(self.structure, str):
-            kind = STRUCTURES[one_of("structure", self.structure, STRUCTURES)]
-            object.__setattr__(self, "structure", kind())
-        instance_of("structure", self.structure, Structure)
+        object.__setattr__(self, "structure", _named(self.structure))
         instance_of("cell", self.cell, AdditiveCell)
         recurrent = self.cell.leaves().get("recurrent")
         square = (self.cell.hidden, self.cell.hidden)
@@ -179,5 +182,5 @@ def structured(
         wrapped.hidden if hidden is None else hidden,
         wrapped.inputs if inputs is None else inputs,
         wrapped.outputs if outputs is None else outputs,
-        rule, wrapped, structure,
+        rule, wrapped, _named(structure),
     )  # fmt: skip

@@ -205,7 +205,7 @@ class Orthogonal(Structure):
 class Antisymmetric(Structure):
     """W = (J - J^T) / sqrt(2) - damping I (Chang et al. 2019).
 
-    In the paper units have no other leak; in `rate` and `current` they have. The eigenvalues have
+    There the units have no other leak; in `rate` and `current` they have one. The eigenvalues have
     the real part -damping. Their imaginary parts reach to twice the spectral radius of J, although
     the mean square of the entries is the same. Raises `ValueError` for a damping below 0.
     """

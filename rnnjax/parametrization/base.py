@@ -21,9 +21,11 @@ Role = Literal[
     "recurrent", "input", "bias", "unit", "readout", "latent_readout", "readout_bias", "fixed"
 ]
 """Kind of connection: `recurrent` N -> N, `input` and `bias` into N, `readout` out of N,
-`latent_readout` from K latent variables, `readout_bias` into the outputs. `unit`: a number of each
-unit, of order one, such as its time constant; every rule draws it from N(0, 1) and trains it as it
-trains input weights. `fixed` is drawn from N(0, 1) and never trained."""
+`latent_readout` from K latent variables, `readout_bias` into the outputs.
+
+`unit` is a number of each unit, of order one, such as its time constant: every rule draws it from
+N(0, 1) and trains it as it trains input weights. `fixed` is drawn from N(0, 1) and never trained.
+"""
 
 
 class Leaf(NamedTuple):

@@ -22,14 +22,9 @@ VARIANTS = {
     "current": ({}, {"bias": True, "tau": 0.3, "parametrization": MuPAdam()}),
     "linear_attention": ({"head": 1}, {"head": N, "decay": 0.7}),
     "structured": (
-        {},
         {"structure": cells.Sparse(0.5), "cell": cells.current(tau=0.3, bias=True)},
-        {"structure": cells.Blocks(1), "parametrization": MuPAdam()},
-        *(
-            {"structure": name}
-            for name in cells.STRUCTURES
-            if name not in ("dale", "sparse", "blocks")
-        ),
+        {"structure": cells.Blocks(5), "parametrization": MuPAdam()},
+        *({"structure": name} for name in cells.STRUCTURES if name not in ("sparse", "blocks")),
     ),
 }
 CASES = [(name, options) for name in cells.REGISTRY for options in VARIANTS.get(name, ({},))]

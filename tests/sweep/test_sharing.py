@@ -41,7 +41,14 @@ def trained(what, count, runs=2):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "optimizer"), [("rate", "adam"), ("rate", "sgd"), ("current", "adam"), ("gru", "adam")]
+    ("kind", "optimizer"),
+    [
+        ("rate", "adam"),
+        ("rate", "sgd"),
+        ("current", "adam"),
+        ("gru", "adam"),
+        ("structured", "adam"),
+    ],
 )
 def test_shared_units_equal_one_device_to_rounding(kind, optimizer):
     alone, shared = (trained(setup(kind, optimizer), count) for count in (1, 2))
@@ -103,6 +110,8 @@ def test_networks_that_cannot_be_shared_are_refused():
 
     with pytest.raises(ValueError, match="^hidden: .* multiple of the 2 devices .* got 5"):
         train(rnnjax.cells.rate(5))
+    with pytest.raises(ValueError, match="^share: .*'structured'"):
+        train(rnnjax.cells.structured(6, structure="orthogonal"))
     with pytest.raises(ValueError, match="^share: .*'nuclear'"):
         train(rnnjax.cells.rate(6), penalties=("nuclear",))
 
