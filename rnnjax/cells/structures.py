@@ -62,7 +62,7 @@ class Structure(abc.ABC):
 
     def in_use(self, hidden: int) -> int:
         """Numbers stored by `matrix` and its gradient, for estimates of memory."""
-        return 2 * hidden**2
+        return hidden**2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +133,6 @@ class Sparse(Structure):
         scaled = weights["recurrent"] / math.sqrt(self.density)
         return jnp.where(weights["mask"] < quantile, scaled, 0.0)
 
-    def in_use(self, hidden: int) -> int:
-        """Also the mask."""
-        return 3 * hidden**2
-
 
 @dataclasses.dataclass(frozen=True)
 class Blocks(Structure):
@@ -197,8 +193,8 @@ class Orthogonal(Structure):
         return 4 * hidden**3 // 3
 
     def in_use(self, hidden: int) -> int:
-        """Both sides, their factors, the solution, and cotangents."""
-        return 7 * hidden**2
+        """The factors, a side, the solution and its cotangent."""
+        return 4 * hidden**2
 
 
 @dataclasses.dataclass(frozen=True)

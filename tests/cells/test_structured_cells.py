@@ -252,7 +252,7 @@ def test_estimates_count_the_matrix():
     assert cell.products_per_batch == 4 * N**3 // 3
     assert structured(N, structure=Dale()).products_per_batch == N**2
     assert plain.products_per_batch == 0
-    assert cell.in_use(3) == 7 * N**2
+    assert cell.in_use(3) == 4 * N**2
 
 
 def test_units_are_shared_where_rows_stay_apart():
