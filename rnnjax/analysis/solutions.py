@@ -202,10 +202,12 @@ def share_intervals(
         seeds: its seed.
 
     Raises:
-        ValueError: no networks, or different lengths.
+        ValueError: no networks, kinds that are no whole numbers from 0, or different lengths.
     """
     kinds, seeds = np.asarray(kinds), np.asarray(seeds)
-    if kinds.ndim != 1 or kinds.shape != seeds.shape or not len(kinds):
+    if kinds.ndim != 1 or not len(kinds) or kinds.dtype.kind not in "iu" or kinds.min() < 0:
+        raise ValueError(f"kinds: expected whole numbers from 0, one per network, got {kinds}")
+    if kinds.shape != seeds.shape:
         raise ValueError(f"seeds: expected one per network, {kinds.shape}, got {seeds.shape}")
     rows = np.unique(seeds, return_inverse=True)[1]
     table = np.zeros((rows.max() + 1, kinds.max() + 1))

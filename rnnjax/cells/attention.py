@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 
 from rnnjax.cells.base import Cell
@@ -13,13 +12,22 @@ from rnnjax.validate import fraction, instance_of, positive_integer
 
 __all__ = ["LinearAttention", "linear_attention"]
 
+_LEAST = 1e-6
+"""Added to z^T f(q), which can round to 0."""
+
+
+def _positive(x: Array) -> Array:
+    """f(x) = elu(x) + 1, without rounding to 0."""
+    return jnp.where(x > 0, x + 1, jnp.exp(jnp.minimum(x, 0)))
+
 
 @dataclasses.dataclass(frozen=True)
 class LinearAttention(Cell):
-    """S' = d S + f(k) v^T, z' = d z + f(k), o = S^T f(q) / z^T f(q) in each head, r = e + W_o o.
+    """S' = d S + f(k) v^T, z' = d z + f(k), o = S^T f(q) / (z^T f(q) + 1e-6), r = e + W_o o.
 
-    e = tanh(W_in u + b), q, k, v = W_q e, W_k e, W_v e, f(x) = elu(x) + 1, d the decay. The state
-    [N (D + 3)] is e, o, z [N] and S [N D], with heads of size D. See `linear_attention`.
+    S, z and o are those of each head, e = tanh(W_in u + b), q, k, v = W_q e, W_k e, W_v e,
+    f(x) = elu(x) + 1, d the decay. The state [N (D + 3)] is e, o, z [N] and S [N D], with heads of
+    size D. See `linear_attention`.
     """
 
     hidden: int = 64
@@ -36,7 +44,8 @@ class LinearAttention(Cell):
             positive_integer(name, getattr(self, name))
         if self.hidden % self.head:
             raise ValueError(
-                f"hidden: expected a multiple of the size of a head, {self.head}, got {self.hidden}"
+                f"hidden: expected a multiple of the head of {self.name}, {self.head}, got "
+                f"{self.hidden}"
             )
         fraction("decay", self.decay, open_below=True)
         instance_of("parametrization", self.parametrization, Parametrization)
@@ -82,8 +91,7 @@ class LinearAttention(Cell):
         query, key, value = (
             embedded @ self.effective(params, name).T for name in ("query", "key", "value")
         )
-        features = [jax.nn.elu(query) + 1, jax.nn.elu(key) + 1]
-        return jnp.concatenate([embedded, *features, value], axis=-1)
+        return jnp.concatenate([embedded, _positive(query), _positive(key), value], axis=-1)
 
     def step(self, params: Params, state: Array, drive: Array) -> Array:
         """The next state, by element-wise operations on the memory."""
@@ -93,7 +101,7 @@ class LinearAttention(Cell):
         total = self.decay * total.reshape(-1, self.head) + key
         memory = self.decay * memory.reshape(-1, self.head, self.head)
         memory += key[:, :, None] * value[:, None, :]
-        read = (query[:, :, None] * memory).sum(1) / (query * total).sum(1)[:, None]
+        read = (query[:, :, None] * memory).sum(1) / ((query * total).sum(1)[:, None] + _LEAST)
         return jnp.concatenate([embedded, read.ravel(), total.ravel(), memory.ravel()])
 
     def activity(self, params: Params, states: Array) -> Float[Array, "... N"]:
@@ -135,8 +143,8 @@ def linear_attention(
         inputs: number of input channels, I.
         outputs: number of output channels, O.
         head: size of a head, D.
-        decay: factor on the memory at every step, in (0, 1]; 1 is linear attention, less is
-            retention (Sun et al. 2023).
+        decay: factor on the memory at every step, in (0, 1]; 1 is linear attention; with less it
+            fades, as in retention (Sun et al. 2023).
         init: arm of the standard rule: `xavier` (default), `gaussian` or `uniform`.
         parametrization: another width rule, in place of the standard one.
 

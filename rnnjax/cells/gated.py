@@ -197,8 +197,8 @@ def mgu(
     init: str | None = None,
     parametrization: Parametrization | None = None,
 ) -> MGU:
-    """The minimal gated unit (Zhou et al. 2016), computed by flax; arguments, errors as in `gru`.
+    """A variant of the minimal gated unit (Zhou et al. 2016) by flax; arguments as in `gru`.
 
-    One gate f both resets and updates.
+    One gate f both keeps the state, where theirs replaces it, and scales W_h h + b_h.
     """
     return MGU(hidden, inputs, outputs, chosen_rule(init, parametrization, "xavier"))

@@ -10,12 +10,19 @@ from rnnjax.cells.base import UnrolledCell
 from rnnjax.cells.dense import chosen_rule
 from rnnjax.parametrization import Leaf, Parametrization, Standard
 from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
-from rnnjax.validate import finite_positive, instance_of, positive_integer, shown
+from rnnjax.validate import (
+    finite_positive,
+    fraction,
+    instance_of,
+    positive_integer,
+    sequence,
+    shown,
+)
 
 __all__ = ["LinearRecurrence", "linear_recurrence"]
 
 _QUANTILES = (1e-6, 1 - 1e-6)
-"""Ends of the uniform draws: neither a modulus of exactly 0 or 1 nor a phase of 0."""
+"""Ends of the uniform draws: no modulus of exactly 0 or 1, no angle of 0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,18 +46,21 @@ class LinearRecurrence(UnrolledCell):
     def __post_init__(self):
         for name in ("hidden", "inputs", "outputs"):
             positive_integer(name, getattr(self, name))
-        if not (
-            isinstance(self.radius, tuple)
-            and len(self.radius) == 2
-            and 0 <= self.radius[0] < self.radius[1] <= 1
-        ):
+        ends = tuple(fraction("radius", end) for end in sequence("radius", self.radius))
+        if len(ends) != 2 or ends[0] >= ends[1]:
             raise ValueError(
                 "radius: expected (smallest, largest) with 0 <= smallest < largest <= 1, got "
                 f"{shown(self.radius)}"
             )
+        object.__setattr__(self, "radius", ends)
         if finite_positive("phase", self.phase) > 2 * math.pi:
             raise ValueError(f"phase: expected at most 2 pi, got {self.phase}")
         instance_of("parametrization", self.parametrization, Parametrization)
+        if (rule := self.rule("decay"))[:3] != ("normal", 1.0, 1.0):
+            raise ValueError(
+                "parametrization: expected N(0, 1) and the multiplier 1 for the role 'unit', got "
+                f"{shown(rule)}"
+            )
 
     def leaves(self) -> dict[str, Leaf]:
         """nu and theta [N]; B [N, I] and C [N, N] in real and imaginary parts; b, readout."""
@@ -74,8 +84,13 @@ class LinearRecurrence(UnrolledCell):
 
     @property
     def kept(self) -> int:
-        """States, the levels of the scan, and the rates, with their cotangents."""
+        """Drives, states and rates with their cotangents, as the plain scan keeps them."""
         return 14 * self.hidden
+
+    @property
+    def visited(self) -> int:
+        """Drives and states, two numbers per unit each, and rates."""
+        return 7 * self.hidden
 
     def init(self, key: KeyLike) -> Params:
         """Draws the raw weights; lambda is uniform on the ring `radius`, up to the angle `phase`.
@@ -83,13 +98,13 @@ class LinearRecurrence(UnrolledCell):
         |lambda|^2 and the angle are uniform (Orvieto et al. 2023, lemma 3.2).
         """
         params = super().init(key)
-        modulus, angle = (
+        below_largest, angle = (
             jnp.clip(jax.scipy.special.ndtr(params[name]), *_QUANTILES)
             for name in ("decay", "frequency")
         )
         smallest, largest = (radius**2 for radius in self.radius)
-        squared = smallest + (largest - smallest) * modulus
-        decay = jnp.log(-0.5 * jnp.log(squared))
+        missing = (1 - largest) + (largest - smallest) * below_largest  # 1 - |lambda|^2
+        decay = jnp.log(-0.5 * jnp.log1p(-missing))
         return {**params, "decay": decay, "frequency": jnp.log(self.phase * angle)}
 
     def initial_state(self, params: Params) -> Float[Array, " D"]:
@@ -103,8 +118,8 @@ class LinearRecurrence(UnrolledCell):
 
     def drive(self, params: Params, inputs: Float[Array, "T I"]) -> Float[Array, "T D"]:
         """sqrt(1 - |lambda|^2) B u, real parts first, for all times at once."""
-        modulus = jnp.exp(-jnp.exp(self.effective(params, "decay")))
-        gain = jnp.sqrt(1 - jnp.square(modulus))
+        # 1 - |lambda|^2 without rounding to 0, where the root has no derivative.
+        gain = jnp.sqrt(-jnp.expm1(-2 * jnp.exp(self.effective(params, "decay"))))
         parts = (self.effective(params, f"input_{part}") for part in ("real", "imaginary"))
         return jnp.concatenate([gain[None] * (inputs @ part.T) for part in parts], axis=-1)
 
@@ -193,8 +208,8 @@ def linear_recurrence(
 
     x' = lambda x + sqrt(1 - |lambda|^2) B u in N complex variables, r = tanh(Re C x + b): the
     linear recurrent unit (Orvieto et al. 2023), with its normalization a function of lambda
-    (as in De et al. 2024). States are computed by a parallel scan over time where
-    the device is no CPU.
+    (as in De et al. 2024). States are computed by a parallel scan over time, on a CPU
+    step by step.
 
     Args:
         hidden: number of complex variables and of tanh units, N.

@@ -131,7 +131,7 @@ class Sparse(Structure):
         """J / sqrt(p) where a connection exists."""
         quantile = statistics.NormalDist().inv_cdf(self.density) if self.density < 1 else math.inf
         scaled = weights["recurrent"] / math.sqrt(self.density)
-        return jnp.where(weights["mask"] < quantile, scaled, 0.0)
+        return jnp.where(weights["mask"] < np.float32(quantile), scaled, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,9 +228,10 @@ class LowRankPlusRandom(Structure):
     and never trained. `embedding` m [N, K], scaled as input weights, and `encoding` n^T [K, N],
     scaled as a readout, are trained. Where entries of W have the variance 1/N, as under the normal
     arm of the standard rule, the gain 1 is the unconstrained network's; under `InverseWidth` the
-    random part is larger than that, of order 1/sqrt(N). Entries of m n^T are of order 1/N under all
-    rules at the start: the standard rule draws m and n with variance 1/N, where the others divide
-    by N. Raises `ValueError` for a rank below 1 or above N, or a gain below 0.
+    random part is larger than that, of order 1/sqrt(N). Entries of m n^T are of order 1/N at the
+    start, but under `InverseWidth("uniform")`: the standard rule draws m and n with variance of
+    order 1/N, where the others divide by N. Raises `ValueError` for a rank below 1 or above N, or a
+    gain below 0.
     """
 
     rank: int = 1

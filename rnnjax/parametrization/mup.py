@@ -22,6 +22,7 @@ class MuPAdam(Parametrization):
     |-------------|----------|-------------|------------|
     | recurrent   | N(0, N)  | 1/N         | gamma eta0 |
     | input, bias | N(0, 1)  | 1           | gamma eta0 |
+    | unit        | N(0, 1)  | 1           | gamma eta0 |
     | readout     | N(0, 1)  | 1/(gamma N) | gamma eta0 |
 
     `rollout(..., output_scale=)` applies the factor 1/gamma, since gamma is traced. With
@@ -63,6 +64,7 @@ class MuPSGD(Parametrization):
     |-------------|----------|-------------|----------------|
     | recurrent   | N(0, 1)  | 1/sqrt(N)   | gamma^2 N eta0 |
     | input, bias | N(0, 1)  | 1           | gamma^2 N eta0 |
+    | unit        | N(0, 1)  | 1           | gamma^2 N eta0 |
     | readout     | N(0, 1)  | 1/(gamma N) | gamma^2 N eta0 |
 
     The gradient of a readout from K latent variables does not depend on N: its learning rate is

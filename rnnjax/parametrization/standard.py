@@ -46,6 +46,8 @@ class Standard(Parametrization):
       +-1/sqrt(fan_in), the hidden bias with the fan-in of the inputs, hence of order one.
     * `uniform`: everything uniform in +-1/sqrt(N), as in PyTorch's `nn.RNN`.
 
+    Leaves of the roles `unit` and `fixed` are N(0, 1) in every arm.
+
     The squared norm of the activity is of order 1 in `gaussian` and of order N in `xavier` with
     biases; SGD's largest stable rate depends on N accordingly. Raises `ValueError` for another arm.
     """

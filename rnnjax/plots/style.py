@@ -30,10 +30,13 @@ __all__ = [
     "tidy",
 ]
 
-CONDITION_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-"""Colors that readers with color blindness can tell apart (Okabe and Ito 2008)."""
+CONDITION_COLORS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00",
+    "#000000", "#8C564B", "#999999", "#332288",
+)  # fmt: skip
+"""Colors that readers with color blindness can tell apart (the first six, Okabe and Ito 2008)."""
 
-CONDITION_MARKERS = ("o", "s", "D", "^", "v", "P")
+CONDITION_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">")
 
 GREY = "#6b6b6b"
 

@@ -119,6 +119,8 @@ def test_eigenvalues_start_alike_under_every_rule(rule):
     [
         ("linear_recurrence", {"radius": (0.9, 0.5)}, "radius: expected .* got"),
         ("linear_recurrence", {"radius": (0.0, 1.1)}, "radius: expected .* got"),
+        ("linear_recurrence", {"radius": (0.5, None)}, "radius: expected .* got None"),
+        ("linear_recurrence", {"radius": 0.5}, "radius: expected a sequence"),
         ("linear_recurrence", {"phase": 7.0}, "phase: expected at most 2 pi, got 7"),
         ("linear_attention", {"hidden": 12}, "hidden: expected a multiple .* 8, got 12"),
         ("linear_attention", {"decay": 0.0}, "decay: expected"),
@@ -127,3 +129,41 @@ def test_eigenvalues_start_alike_under_every_rule(rule):
 def test_wrong_options_are_named(name, options, words):
     with pytest.raises(ValueError, match=words):
         cells.make(name, **options)
+
+
+ROLES = {
+    "linear_recurrence": {
+        "unit": {"decay", "frequency"},
+        "input": {"input_real", "input_imaginary"},
+        "recurrent": {"mixing_real", "mixing_imaginary"},
+    },
+    "linear_attention": {"input": {"input"}, "recurrent": {"query", "key", "value", "mixing"}},
+}
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_roles_are_the_kinds_of_connections(name):
+    leaves = cells.make(name).leaves()
+    others = {"bias": {"bias"}, "readout": {"readout"}, "readout_bias": {"readout_bias"}}
+    for role, names in (ROLES[name] | others).items():
+        assert {key for key, leaf in leaves.items() if leaf.role == role} == names
+
+
+def test_a_modulus_that_rounds_to_one_has_finite_gradients():
+    cell = cells.linear_recurrence(4)
+    params = cell.init(0) | {"decay": jnp.full(4, -20.0)}
+    slopes = jax.grad(lambda p: rollout(cell, p, jnp.ones((1, 3, 1))).outputs.sum())(params)
+    assert all(np.isfinite(slope).all() for slope in slopes.values())
+
+
+@pytest.mark.parametrize("radius", [(0.999, 1.0), (0.0, 1.0), (0.0, 0.1)])
+def test_eigenvalues_at_the_ends_of_the_ring_are_finite(radius):
+    params = cells.linear_recurrence(2000, radius=radius).init(0)
+    assert all(np.isfinite(params[name]).all() for name in ("decay", "frequency"))
+
+
+def test_attention_without_similar_keys_is_finite():
+    cell = cells.linear_attention(4, head=2)
+    params = cell.init(0) | {"query": jnp.full((4, 4), -200.0), "bias": jnp.ones(4)}
+    slopes = jax.grad(lambda p: rollout(cell, p, jnp.ones((1, 3, 1))).outputs.sum())(params)
+    assert all(np.isfinite(slope).all() for slope in slopes.values())

@@ -26,7 +26,7 @@ def cases():
     for name in tasks.REGISTRY:
         yield rnnjax.Sweep(tasks.make(name), cells.rate(4), axes=axes)
     for name in cells.REGISTRY:
-        yield rnnjax.Sweep(tasks.make("delayed_cue"), cells.make(name, hidden=4), axes=axes)
+        yield rnnjax.Sweep(tasks.make("delayed_cue"), cells.make(name, hidden=8), axes=axes)
     for name in cells.STRUCTURES:
         cell = cells.structured(4, structure=name, cell=cells.current(tau=0.5))
         yield rnnjax.Sweep(tasks.make("delayed_cue"), cell, axes=axes)

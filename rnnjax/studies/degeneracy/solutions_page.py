@@ -48,9 +48,9 @@ def _share_table(found: Mapping[str, xr.Dataset]) -> Table:
                 )
             )  # fmt: skip
     caption = (
-        "Networks of each kind by level; share of all with Wilson's interval for the number of "
-        "independent networks that would vary as much as those of several seeds do; stability, the "
-        "mean Jaccard similarity over resamples of networks."
+        "Networks of each kind by level; share of all with Wilson's interval for the "
+        "effective number of independent networks, as those of one seed resemble each other; "
+        "stability, the mean Jaccard similarity over resamples of networks."
     )
     columns = ("task", "kind", "networks by level", "share (95%)", "stability")
     return Table(columns, tuple(rows), caption, align="llrrr")
@@ -102,7 +102,7 @@ def solutions_page(
             "The network of each kind that is nearest to the others of it, in the plane of the two "
             "leading components of the states that it visits in the task: stable, unstable and "
             "slow points under the constant input, and where its runs end if they still move. "
-            "States on a line are drawn as one: at one scale.",
+            "Where states lie on a line, both axes have the same scale.",
         ),
     )
     return Page(

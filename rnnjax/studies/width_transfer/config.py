@@ -97,7 +97,7 @@ SETTINGS = Settings(
         ),
         "recurrences": Preset(
             "gated units, a linear recurrence and linear attention, standard and muP, N = 16..128",
-            "20 min",
+            "62 min",
             {
                 "rules": tuple(
                     f"{cell}{rule}"
@@ -107,18 +107,20 @@ SETTINGS = Settings(
                 "hidden": (16, 32, 64, 128), "seeds": 4,
                 "coordinates.widths": (128, 256, 512, 1024), "coordinates.seeds": 4,
             },
+            shared=True,
         ),
         "structures": Preset(
             "the standard rule with structures of the recurrent weights, N = 32..256",
-            "15 min",
+            "40 min",
             {
                 "rules": (
                     "standard", "dale", "sparse", "blocks", "orthogonal", "antisymmetric",
                     "low_rank_plus_random",
                 ),
                 "hidden": (32, 64, 128, 256), "seeds": 4,
-                "coordinates.widths": (128, 256, 512, 1024), "coordinates.seeds": 4,
+                "coordinates.widths": (64, 128, 256, 512), "coordinates.seeds": 4,
             },
+            shared=True,
         ),
         "paper": Preset(
             "N = 128..4096, 5,000 steps, 10 seeds",
