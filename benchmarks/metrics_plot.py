@@ -16,7 +16,7 @@ from rnnjax.plots.style import (
     tidy,
 )
 
-_BLUE, _RED, _GREEN, _PINK, _SKY, _ORANGE = CONDITION_COLORS
+_BLUE, _RED, _GREEN, _PINK, _SKY, _ORANGE = CONDITION_COLORS[:6]
 
 STYLES: dict[str, tuple[str, dict[str, Any]]] = {
     "ours": ("rnnjax", {"color": _BLUE, "marker": "o"}),
