@@ -4,10 +4,10 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from rnnjax.cells.base import Cell
+from rnnjax.cells.base import LayeredCell
 from rnnjax.cells.dense import chosen_rule
 from rnnjax.parametrization import Leaf, Parametrization, Standard
-from rnnjax.typing import Array, Float, Params, Scalar
+from rnnjax.typing import Array, Float, Params
 from rnnjax.validate import fraction, instance_of, positive_integer
 
 __all__ = ["LinearAttention", "linear_attention"]
@@ -17,12 +17,12 @@ _LEAST = 1e-6
 
 
 def _positive(x: Array) -> Array:
-    """f(x) = elu(x) + 1, without rounding to 0."""
+    """f(x) = elu(x) + 1, without the rounding of the sum at negative x."""
     return jnp.where(x > 0, x + 1, jnp.exp(jnp.minimum(x, 0)))
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearAttention(Cell):
+class LinearAttention(LayeredCell):
     """S' = d S + f(k) v^T, z' = d z + f(k), o = S^T f(q) / (z^T f(q) + 1e-6), r = e + W_o o.
 
     S, z and o are those of each head, e = tanh(W_in u + b), q, k, v = W_q e, W_k e, W_v e,
@@ -108,19 +108,6 @@ class LinearAttention(Cell):
         """r = e + W_o o."""
         embedded, read, _ = jnp.split(states, (self.hidden, 2 * self.hidden), axis=-1)
         return embedded + read @ self.effective(params, "mixing").T
-
-    def readout(
-        self, params: Params, state: Array, scale: float | Scalar = 1.0
-    ) -> Float[Array, " O"]:
-        """W_out r (times `scale`) + b_out."""
-        output = scale * (self.effective(params, "readout") @ self.activity(params, state))
-        return output + self.effective(params, "readout_bias")
-
-    def rates(
-        self, params: Params, states: Array, inputs: Array, initial: Array
-    ) -> Float[Array, "T N"]:
-        """r."""
-        return self.activity(params, states)
 
 
 def linear_attention(

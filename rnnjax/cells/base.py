@@ -11,7 +11,7 @@ from rnnjax.arrays import random_key
 from rnnjax.parametrization import Leaf, LeafRule, Parametrization, initialize
 from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
 
-__all__ = ["AdditiveCell", "Cell", "UnrolledCell"]
+__all__ = ["AdditiveCell", "Cell", "LayeredCell", "UnrolledCell"]
 
 _UNIT_AXES = {"recurrent": 0, "input": 0, "bias": 0, "unit": 0, "readout": 1, "fixed": 0}
 """Axis of the receiving units of each role, or of the units that are read out."""
@@ -168,3 +168,24 @@ class UnrolledCell(Cell):
     @abc.abstractmethod
     def unroll(self, params: Params, inputs: Float[Array, "B T I"], initial: Array) -> Array:
         """States after every step, time first: [T, B, ...]; `initial` is [B, ...]."""
+
+
+class LayeredCell(Cell):
+    """A cell with a layer of units above its state; outputs are read from these units."""
+
+    @abc.abstractmethod
+    def activity(self, params: Params, states: Array) -> Float[Array, "... N"]:
+        """The firing rates r of the layer, from states."""
+
+    def readout(
+        self, params: Params, state: Array, scale: float | Scalar = 1.0
+    ) -> Float[Array, " O"]:
+        """W_out r (times `scale`) + b_out."""
+        output = scale * (self.effective(params, "readout") @ self.activity(params, state))
+        return output + self.effective(params, "readout_bias")
+
+    def rates(
+        self, params: Params, states: Array, inputs: Array, initial: Array
+    ) -> Float[Array, "T N"]:
+        """r."""
+        return self.activity(params, states)

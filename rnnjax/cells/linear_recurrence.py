@@ -6,10 +6,10 @@ import math
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells.base import UnrolledCell
+from rnnjax.cells.base import LayeredCell, UnrolledCell
 from rnnjax.cells.dense import chosen_rule
 from rnnjax.parametrization import Leaf, Parametrization, Standard
-from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
+from rnnjax.typing import Array, Float, KeyLike, Params
 from rnnjax.validate import (
     finite_positive,
     fraction,
@@ -26,7 +26,7 @@ _QUANTILES = (1e-6, 1 - 1e-6)
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearRecurrence(UnrolledCell):
+class LinearRecurrence(LayeredCell, UnrolledCell):
     """x' = lambda x + sqrt(1 - |lambda|^2) B u,  r = tanh(Re C x + b),  y = W_out r + b_out.
 
     lambda = exp(-exp(nu) + i exp(theta)), one per complex variable. The state [2N] is Re x, Im x.
@@ -147,19 +147,6 @@ class LinearRecurrence(UnrolledCell):
         current -= imaginary @ self.effective(params, "mixing_imaginary").T
         bias = self.effective(params, "bias")
         return jnp.tanh(current + jnp.broadcast_to(bias, current.shape))
-
-    def readout(
-        self, params: Params, state: Array, scale: float | Scalar = 1.0
-    ) -> Float[Array, " O"]:
-        """W_out r (times `scale`) + b_out."""
-        output = scale * (self.effective(params, "readout") @ self.activity(params, state))
-        return output + self.effective(params, "readout_bias")
-
-    def rates(
-        self, params: Params, states: Float[Array, "T D"], inputs: Array, initial: Array
-    ) -> Float[Array, "T N"]:
-        """r."""
-        return self.activity(params, states)
 
 
 def plain_scan(eigenvalues: Array, drive: Array) -> Array:

@@ -185,8 +185,11 @@ class Orthogonal(Structure):
     def matrix(self, weights: dict[str, Array], hidden: int) -> Float[Array, "N N"]:
         """gain (I + A)^-1 (I - A)."""
         raw = weights["recurrent"]
-        skew, one = raw - raw.T, jnp.eye(hidden, dtype=raw.dtype)
-        return self.gain * jnp.linalg.solve(one + skew, one - skew)
+        skew = raw - raw.T
+        # XLA folds jnp.eye in front of a factorization for minutes, and crashes for N = 1024.
+        diagonal = np.eye(hidden, dtype=bool)
+        left, right = (jnp.where(diagonal, 1.0, part) for part in (skew, -skew))
+        return self.gain * jnp.linalg.solve(left, right)
 
     def products(self, hidden: int) -> int:
         """N^3 / 3 of the factors and N^3 of the solution."""
