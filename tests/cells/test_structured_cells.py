@@ -35,7 +35,9 @@ from rnnjax.parametrization import (
     Parametrization,
     Standard,
 )
+from rnnjax.sweep.cost import step_flops
 from rnnjax.training import Hyper, Setup, initial_params, sharpness, start
+from rnnjax.training.optimizers import descend
 from rnnjax.training.run import advance
 from rnnjax.trajectory import rollout
 
@@ -323,3 +325,34 @@ def test_wrong_numbers_are_named(kind, field, values):
 def test_registered_names_are_those_of_the_classes():
     assert all(kind.name == name for name, kind in STRUCTURES.items())
     assert {type(structure) for structure in ALL} == set(STRUCTURES.values())
+
+
+def test_dale_is_balanced_at_its_realized_share():
+    weights = np.asarray(Dale(0.7).matrix({"recurrent": -jnp.ones((12, 12))}, 12))
+    np.testing.assert_allclose(weights.sum(1), 0, atol=1e-6)
+    np.testing.assert_allclose(np.mean(weights**2), 1, rtol=1e-6)
+
+
+def test_the_solve_is_in_the_estimate_of_time():
+    def flops(cell):
+        return step_flops(Setup(rnnjax.tasks.delayed_cue(), cell, rnnjax.Recipe(), 10))
+
+    free = rate(50, inputs=2, outputs=2)
+    solved = structured(structure="orthogonal", cell=free)
+    assert flops(solved) - flops(free) == 6 * (4 * 50**3 // 3)
+
+
+def test_a_leaf_that_is_never_trained_ignores_its_change():
+    cell = structured(4, structure="sparse")
+    params = cell.init(0)
+    change = {name: jnp.full_like(weight, jnp.nan) for name, weight in params.items()}
+    moved = descend(cell, "sgd", params, change, jnp.float32(0.1), 1.0)
+    assert jnp.isnan(moved["recurrent"]).all()
+    np.testing.assert_array_equal(moved["mask"], params["mask"])
+
+
+@pytest.mark.slow
+def test_large_orthogonal_networks_compile():
+    cell = structured(1024, structure="orthogonal", init="xavier")
+    weights = np.asarray(jax.jit(cell.connectivity)(cell.init(0)))
+    np.testing.assert_allclose(weights.T @ weights, np.eye(1024), atol=1e-4)

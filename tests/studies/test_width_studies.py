@@ -5,6 +5,8 @@ import pytest
 
 import rnnjax
 from commands import call, refused, reports_again, settings, study
+from rnnjax.cells import STRUCTURES
+from rnnjax.parametrization import MuPAdam, Standard
 from rnnjax.store import load_results, read_checked
 from rnnjax.studies.workdir import read_index
 
@@ -23,6 +25,21 @@ CASES = [(name, preset) for name, presets in SIZES.items() for preset in presets
 @pytest.mark.parametrize(("name", "preset"), CASES)
 def test_every_preset_describes_a_sweep(name, preset):
     assert study(name).build_sweep(settings(name, preset)).size == SIZES[name][preset]
+
+
+def test_every_recurrence_has_both_rules_and_structures_the_standard_one():
+    config = settings("width_transfer", "laptop")
+    with config.unlocked():
+        config.rules = study("width_transfer").RULES
+        config.alpha = 0.3
+    cells = study("width_transfer").rule_cells(config)
+    for name in ("gru", "lstm", "mgu", "lru", "attention"):
+        assert cells[name].parametrization == Standard("xavier")
+        assert cells[f"{name}_mup"] == cells[name].replace(parametrization=MuPAdam("scaled"))
+    for name in STRUCTURES:
+        assert cells[name].structure.name == name
+        assert cells[name].cell == cells["standard"]
+        assert cells[name].cell.alpha == 0.3
 
 
 @pytest.mark.slow

@@ -53,6 +53,8 @@ CASES = {
     "latent": (rnnjax.cells.latent(20_000, rank=2), rnnjax.Recipe("adam"), 50, 6, 1),
     "population with epochs": (rnnjax.cells.rate(64), UNTIL, 50, 8, 1),
     "gated": (rnnjax.cells.gru(48), rnnjax.Recipe("adam"), 50, 6, 1),
+    "linear": (rnnjax.cells.linear_recurrence(96), rnnjax.Recipe("adam"), 50, 6, 1),
+    "attention": (rnnjax.cells.linear_attention(96), rnnjax.Recipe("adam"), 50, 6, 1),
 }
 
 

@@ -112,6 +112,8 @@ def test_networks_that_cannot_be_shared_are_refused():
         train(rnnjax.cells.rate(5))
     with pytest.raises(ValueError, match="^share: .*'structured'"):
         train(rnnjax.cells.structured(6, structure="orthogonal"))
+    with pytest.raises(ValueError, match="^share: .*'linear_recurrence'"):
+        train(rnnjax.cells.linear_recurrence(6))
     with pytest.raises(ValueError, match="^share: .*'nuclear'"):
         train(rnnjax.cells.rate(6), penalties=("nuclear",))
 
