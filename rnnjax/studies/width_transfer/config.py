@@ -52,14 +52,16 @@ _TABLE: Table = {
     "highest": _by_rule("highest rate", {rule: high for rule, (_, high) in _RATES.items()}),
     "widest": _by_rule("largest width", {rule: _WIDEST.get(rule, 10**6) for rule in _RATES}),
     "arm": Setting(
-        "xavier", "initial weights of the standard rule: xavier, uniform or gaussian"
+        "xavier",
+        "initial weights of rate networks and structures under the standard rule: xavier, uniform "
+        "or gaussian; other cells have xavier",
     ),
-    "bias": Setting(True, "whether networks (GRUs always) have biases"),
+    "bias": Setting(True, "whether rate networks have biases; other recurrences always have"),
     "rank": Setting(1, "latent variables of the latent network, K"),
     "eps_scaling": Setting(
         "scaled", "Adam's epsilon under the 1/N rules: scaled, as the gradients are, or torch"
     ),
-    "alpha": Setting(0.5, "time step over time constant, dt / tau"),
+    "alpha": Setting(0.5, "time step over time constant of rate networks, dt / tau"),
     "epochs": Setting(300, "training steps"),
     "batch": Setting(50, "trials per step"),
     "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
@@ -97,7 +99,7 @@ SETTINGS = Settings(
         ),
         "recurrences": Preset(
             "gated units, a linear recurrence and linear attention, standard and muP, N = 16..128",
-            "62 min",
+            "35 min",
             {
                 "rules": tuple(
                     f"{cell}{rule}"
