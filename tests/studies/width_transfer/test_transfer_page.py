@@ -211,3 +211,16 @@ def test_a_sweep_without_rules(data):
 def test_a_missing_variable_is_a_clear_error(data):
     with pytest.raises(ValueError, match="final_loss"):
         transfer_page(data.drop_vars("final_loss"), **MADE)
+
+
+def test_other_cells_and_their_rules_are_named(data):
+    names = ["gru_mup", "gru", "lru_mup", "mup"]
+    lead = transfer_page(data.assign_coords(cell=names), **MADE).lead
+    for place in (
+        "In GRUs under muP ",
+        "In GRUs ",
+        "In linear recurrences under muP ",
+        "Under muP ",
+    ):
+        assert place in lead
+    assert lead.count("under muP") == 2
