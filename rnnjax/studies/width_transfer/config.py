@@ -113,7 +113,7 @@ SETTINGS = Settings(
         ),
         "structures": Preset(
             "the standard rule with structures of the recurrent weights, N = 32..256",
-            "40 min",
+            "17 min",
             {
                 "rules": (
                     "standard", "dale", "sparse", "blocks", "orthogonal", "antisymmetric",
@@ -122,7 +122,6 @@ SETTINGS = Settings(
                 "hidden": (32, 64, 128, 256), "seeds": 4,
                 "coordinates.widths": (64, 128, 256, 512), "coordinates.seeds": 4,
             },
-            shared=True,
         ),
         "paper": Preset(
             "N = 128..4096, 5,000 steps, 10 seeds",
