@@ -7,6 +7,7 @@ from rnnjax.analysis.comparison import (
     chart_trends,
     embedding,
     matched,
+    measure_difference,
     measure_estimate,
     measure_interval,
     measure_pooled,
@@ -18,7 +19,7 @@ from rnnjax.analysis.fingerprints import FEATURES, FingerprintOptions, fingerpri
 from rnnjax.analysis.measures import MEASURES, Measure
 from rnnjax.analysis.networks import measure_population
 from rnnjax.analysis.options import DegeneracyOptions
-from rnnjax.analysis.pooling import Pooled, pool_trends
+from rnnjax.analysis.pooling import Pooled, pool_trends, trend_difference
 from rnnjax.analysis.regression import Resampling
 from rnnjax.analysis.scaling import power_law
 from rnnjax.analysis.schema import diverged, finished, iterate_conditions, require, status_counts
@@ -74,6 +75,7 @@ __all__ = [
     "iterate_conditions",
     "match_variability",
     "matched",
+    "measure_difference",
     "measure_estimate",
     "measure_interval",
     "measure_pooled",
@@ -94,4 +96,5 @@ __all__ = [
     "succeeded",
     "success_density",
     "threshold_model",
+    "trend_difference",
 ]

@@ -11,11 +11,12 @@ import xarray as xr
 
 from rnnjax import validate
 from rnnjax.analysis.measures import MEASURES, Measure
-from rnnjax.analysis.pooling import Pooled, pool_trends
+from rnnjax.analysis.pooling import Pooled, pool_trends, trend_difference
 from rnnjax.analysis.trends import (
     ALPHA,
     Estimate,
     Interval,
+    Statistic,
     Trend,
     estimate,
     factor_trend,
@@ -30,6 +31,7 @@ __all__ = [
     "chart_trends",
     "embedding",
     "matched",
+    "measure_difference",
     "measure_estimate",
     "measure_interval",
     "measure_pooled",
@@ -49,6 +51,9 @@ class Comparison(NamedTuple):
     levels: tuple[str, ...]
     """Its values, as labels."""
     data: tuple[xr.Dataset, ...]
+    stage: float | None = None
+    """Loss at which the networks are compared, over their task's threshold; None: trained to the
+    threshold."""
 
 
 def _conditions(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
@@ -110,11 +115,33 @@ def measure_pooled(
     Arguments and errors as in `pool_trends`; conditions that series share are found by their
     values.
     """
+    kind, values, seeds = _series_values(series, measure)
+    return pool_trends(kind, values, seeds=seeds, confidence=confidence)
+
+
+def measure_difference(
+    first: Sequence[xr.Dataset],
+    second: Sequence[xr.Dataset],
+    measure: str,
+    *,
+    confidence: float = 1 - ALPHA,
+) -> Trend:
+    """The trend of a measure over the conditions of `second` less that over those of `first`.
+
+    Paired by seed; arguments and errors as in `trend_difference`.
+    """
+    kind, values, seeds = _series_values((first, second), measure)
+    return trend_difference(kind, values, seeds=seeds, confidence=confidence)
+
+
+def _series_values(
+    series: Sequence[Sequence[xr.Dataset]], measure: str
+) -> tuple[Statistic, list[list[np.ndarray]], list[list[np.ndarray]]]:
+    """The statistic of a measure; of every series its values and seeds."""
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
     found = [_conditions(datasets) for datasets in series]
     values = [[_values(d, chosen) for d in datasets] for datasets in found]
-    seeds = [[d["seed"].values for d in datasets] for datasets in found]
-    return pool_trends(chosen.statistic, values, seeds=seeds, confidence=confidence)
+    return chosen.statistic, values, [[d["seed"].values for d in datasets] for datasets in found]
 
 
 def chart_trends(

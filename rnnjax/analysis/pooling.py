@@ -1,4 +1,4 @@
-"""One trend of several series of conditions, some of which may belong to several series."""
+"""Trends of several series of conditions, which may share some: their mean, and differences."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,6 +8,7 @@ import numpy as np
 from rnnjax import validate
 from rnnjax.analysis.trends import (
     ALPHA,
+    Compared,
     Statistic,
     Trend,
     assess_contrast,
@@ -18,7 +19,7 @@ from rnnjax.analysis.trends import (
 )
 from rnnjax.arrays import members
 
-__all__ = ["Pooled", "pool_trends"]
+__all__ = ["Pooled", "pool_trends", "trend_difference"]
 
 
 class Pooled(NamedTuple):
@@ -66,6 +67,59 @@ def pool_trends(
         ValueError: no series, or as `factor_trend`.
     """
     validate.fraction("confidence", confidence, open_below=True)
+    found = _collect(kind, series, seeds)
+    if not found.slopes:
+        return Pooled(_unknown(0), np.nan, np.nan)
+    slopes = _Slopes.of(kind, found, seeds is not None)
+    slopes = slopes._replace(weights=slopes.weights[np.isfinite(slopes.weights).all(1)])
+    count = len(slopes.weights)
+    if not count:
+        return Pooled(_unknown(0, "no arrow", paired=slopes.paired), np.nan, np.nan)
+    trend = slopes.combine(np.full(count, 1 / count), (count,), confidence)
+    tau, share = slopes.difference()
+    return Pooled(trend, float(np.expm1(tau)) if slopes.compared.logarithmic else tau, share)
+
+
+def trend_difference(
+    kind: Statistic,
+    series: Sequence[Sequence[object]],
+    *,
+    seeds: Sequence[Sequence[object]] | None = None,
+    confidence: float = 1 - ALPHA,
+) -> Trend:
+    """The relative slope of the second of two series less that of the first.
+
+    As in `pool_trends` it is one sum of weights times the statistics of all different conditions,
+    with the error over seeds where all share most of them: two series of the same networks, such as
+    earlier and later in training, are compared network by network. Of a spread it is the ratio of
+    the growths per level, less 1. The verdict `rises` means a larger slope in the second.
+
+    Args:
+        kind: the statistic.
+        series: two series of levels, as in `pool_trends`.
+        seeds: as in `pool_trends`.
+        confidence: coverage of the interval, between 0 and 1.
+
+    Raises:
+        ValueError: another number of series, or as `pool_trends`.
+    """
+    validate.fraction("confidence", confidence, open_below=True)
+    series = members("series", series)
+    if len(series) != 2:
+        raise ValueError(f"series: expected 2, got {len(series)}")
+    found = _collect(kind, series, seeds)
+    if len(found.slopes) < 2:
+        return _unknown(len(found.slopes))
+    slopes = _Slopes.of(kind, found, seeds is not None)
+    if not np.isfinite(slopes.weights).all():
+        return _unknown(2, "no arrow", paired=slopes.paired)
+    return slopes.combine(np.array([-1.0, 1.0]), (2,), confidence)
+
+
+def _collect(
+    kind: Statistic, series: Sequence[Sequence[object]], seeds: Sequence[Sequence[object]] | None
+) -> "_Conditions":
+    """The different conditions of checked series."""
     series = [members("series", levels) for levels in members("series", series)]
     if not series:
         raise ValueError("series: expected at least one, got none")
@@ -75,10 +129,13 @@ def pool_trends(
     found = _Conditions([], [], [])
     for place, levels in enumerate(series):
         found.add(kind, levels, None if seeds is None else seeds[place])
-    if not found.slopes:
-        nan = np.nan
-        return Pooled(Trend(nan, nan, nan, nan, (0,), nan, "too few networks"), nan, nan)
-    return _pool(kind, found, seeds is not None, confidence)
+    return found
+
+
+def _unknown(count: int, verdict: str = "too few networks", *, paired: bool = False) -> Trend:
+    """The trend of series that do not determine one."""
+    nan = np.nan
+    return Trend(nan, nan, nan, nan, (count,), nan, verdict, paired)
 
 
 class _Conditions(NamedTuple):
@@ -110,44 +167,51 @@ class _Conditions(NamedTuple):
         return len(self.values) - 1
 
 
-def _pool(kind: Statistic, found: _Conditions, with_seeds: bool, confidence: float) -> Pooled:
-    places = range(len(found.values))
-    shared = match_seeds(kind, found.values, found.seeds, places) if with_seeds else None
-    known = [drop_left_out(kind, v) for v in found.values] if shared is None else shared
-    compared = compare_conditions(kind, known)
-    weights = np.zeros((len(found.slopes), len(known)))
-    for row, slope in zip(weights, found.slopes, strict=True):
-        row[list(slope)] = list(slope.values())
-        if not compared.logarithmic:
-            row /= abs(compared.statistics[list(slope)].mean()) or np.nan
-    weights = weights[np.isfinite(weights).all(1)]
-    count, paired = (len(weights),), shared is not None
-    if not len(weights):
-        nan = np.nan
-        return Pooled(Trend(nan, nan, nan, nan, count, nan, "no arrow", paired), nan, nan)
-    mean = weights.mean(0)
-    slope = float(mean @ compared.statistics)
-    tested = assess_contrast(slope, compared.pseudo, mean, paired=paired, confidence=confidence)
-    trend = describe_slope(
-        slope, tested, 0.0 if compared.logarithmic else 1.0, count, paired=paired
-    )
-    tau, share = _difference(weights @ compared.statistics, compared.pseudo, weights, paired)
-    return Pooled(trend, float(np.expm1(tau)) if compared.logarithmic else tau, share)
+class _Slopes(NamedTuple):
+    """Relative slopes of series as sums over conditions."""
 
+    weights: np.ndarray
+    """[series, conditions]; NaN for a series whose levels' mean is 0."""
+    compared: Compared
+    paired: bool
 
-def _difference(
-    slopes: np.ndarray, pseudo: Sequence[np.ndarray], weights: np.ndarray, paired: bool
-) -> tuple[float, float]:
-    """Standard deviation between series beyond their errors, and its share of the variance."""
-    if len(slopes) < 2:
-        return np.nan, np.nan
-    if paired:
-        own = np.stack(pseudo, axis=1) @ weights.T
-        covariance = np.cov(own, rowvar=False) / len(own)
-    else:
-        covariance = weights @ np.diag([p.var(ddof=1) / len(p) for p in pseudo]) @ weights.T
-    between = float(slopes.var(ddof=1))
-    count = len(slopes)
-    sampling = (np.trace(covariance) - covariance.sum() / count) / (count - 1)
-    excess = max(between - float(sampling), 0.0)
-    return float(np.sqrt(excess)), excess / between if between else 0.0
+    @classmethod
+    def of(cls, kind: Statistic, found: _Conditions, with_seeds: bool) -> "_Slopes":
+        """The slopes of the collected series."""
+        places = range(len(found.values))
+        shared = match_seeds(kind, found.values, found.seeds, places) if with_seeds else None
+        known = [drop_left_out(kind, v) for v in found.values] if shared is None else shared
+        compared = compare_conditions(kind, known)
+        weights = np.zeros((len(found.slopes), len(known)))
+        for row, slope in zip(weights, found.slopes, strict=True):
+            row[list(slope)] = list(slope.values())
+            if not compared.logarithmic:
+                row /= abs(compared.statistics[list(slope)].mean()) or np.nan
+        return cls(weights, compared, shared is not None)
+
+    def combine(self, parts: np.ndarray, networks: tuple[int, ...], confidence: float) -> Trend:
+        """The sum of `parts` times the slopes."""
+        weights, compared = parts @ self.weights, self.compared
+        slope = float(weights @ compared.statistics)
+        tested = assess_contrast(
+            slope, compared.pseudo, weights, paired=self.paired, confidence=confidence
+        )
+        unit = 0.0 if compared.logarithmic else 1.0
+        return describe_slope(slope, tested, unit, networks, paired=self.paired)
+
+    def difference(self) -> tuple[float, float]:
+        """Standard deviation between series beyond their errors, and its share of the variance."""
+        weights, pseudo = self.weights, self.compared.pseudo
+        slopes = weights @ self.compared.statistics
+        if len(slopes) < 2:
+            return np.nan, np.nan
+        if self.paired:
+            own = np.stack(pseudo, axis=1) @ weights.T
+            covariance = np.cov(own, rowvar=False) / len(own)
+        else:
+            covariance = weights @ np.diag([p.var(ddof=1) / len(p) for p in pseudo]) @ weights.T
+        between = float(slopes.var(ddof=1))
+        count = len(slopes)
+        sampling = (np.trace(covariance) - covariance.sum() / count) / (count - 1)
+        excess = max(between - float(sampling), 0.0)
+        return float(np.sqrt(excess)), excess / between if between else 0.0

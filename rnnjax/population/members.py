@@ -16,6 +16,7 @@ from rnnjax.arrays import random_key
 from rnnjax.cells import Cell
 from rnnjax.devices import all_devices, padded_index, single_precision
 from rnnjax.population import programs
+from rnnjax.population.stages import stopped_at
 from rnnjax.store import ResultStore, StoreError, Weights, describe, first_difference
 from rnnjax.sweep import Engine, LossRecord, Sweep, empty_results, sweep_config
 from rnnjax.tasks import Task, Trial
@@ -64,6 +65,8 @@ class Population:
     """Status, losses and accuracies over `seed`, as in a sweep (`rnnjax.sweep.FIELDS`)."""
     recorded: LossRecord = LossRecord()
     """The training losses that `results` keeps."""
+    snapshots: Params | None = None
+    """Raw weights along training, each leaf [S, K, ...]; None without `Recipe.snapshots`."""
 
     @property
     def task(self) -> Task:
@@ -154,13 +157,29 @@ class Population:
     __iter__ = None  # without this Python iterates over integer indices
 
     def _rows(self, rows: np.ndarray) -> "Population":
+        kept = self.snapshots
         return dataclasses.replace(
             self,
             hyper=self.hyper._replace(seed=self.seeds[rows]),
             initial={name: leaf[rows] for name, leaf in self.initial.items()},
             params={name: leaf[rows] for name, leaf in self.params.items()},
             results=self.results.isel(seed=rows),
+            snapshots=None if kept is None else {name: leaf[rows] for name, leaf in kept.items()},
         )
+
+    def at_loss(self, loss: float) -> "Population":
+        """The networks at the end of the first epoch with a held-out loss below `loss`.
+
+        They equal those of a training that stops there (`threshold=loss, patience=1`), with their
+        losses, steps and accuracies. A network that never gets there keeps its last weights and its
+        status, which is not CONVERGED. Raises `ValueError` for another loss than those of
+        `Recipe.snapshots`.
+        """
+        bounds = self.recipe.snapshots
+        if self.snapshots is None or loss not in bounds:
+            kept = ", ".join(f"{bound:g}" for bound in bounds) if self.snapshots else "none"
+            raise ValueError(f"loss: expected one of the recipe's snapshots ({kept}), got {loss!r}")
+        return stopped_at(self, bounds.index(loss))
 
     def join(self, *others: "Population") -> "Population":
         """One population of these networks and those of `others`.
@@ -191,6 +210,7 @@ class Population:
             initial=joined([part.initial for part in parts]),
             params=joined([part.params for part in parts]),
             results=xr.concat([part.results for part in parts], "seed", join="exact"),
+            snapshots=None if self.snapshots is None else joined([p.snapshots for p in parts]),
         )
 
     def _condition(self) -> dict[str, Any]:
@@ -391,7 +411,7 @@ class Population:
         cells = np.zeros((len(self), len(sweep.shape)), int)
         cells[:, -1] = np.arange(len(self))
         with ResultStore(path, template, sweep_config(sweep, engine)) as sink:
-            weights = Weights(self.initial, self.params)
+            weights = Weights(self.initial, self.params, self.snapshots)
             values = {str(name): self.results[name].values for name in template.data_vars}
             sink.write("all", cells, values, weights, seconds=float(self.results["seconds"].sum()))
 

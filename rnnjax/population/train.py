@@ -164,6 +164,7 @@ def load_population(
         params=weights.trained,
         results=here.isel(seed=finished),
         recorded=recorded,
+        snapshots=weights.snapshots,
     )
 
 

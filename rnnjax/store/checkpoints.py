@@ -32,6 +32,8 @@ class Weights(NamedTuple):
 
     initial: Params
     trained: Params
+    snapshots: Params | None = None
+    """Those along training, [S, K, ...], of a recipe with K `snapshots`; NaN where not reached."""
 
 
 def weights_folder(store: Path, block: str) -> Path:
@@ -77,7 +79,10 @@ def save_weights(store: Path, block: str, weights: Weights) -> str:
     shutil.rmtree(target, ignore_errors=True)
     try:
         with _checkpointer() as checkpointer:
-            checkpointer.save(target, weights._asdict())
+            kept = {
+                part: leaves for part, leaves in weights._asdict().items() if leaves is not None
+            }
+            checkpointer.save(target, kept)
     except OSError:
         raise
     except Exception as error:  # back ends report a full disk by errors of their own
@@ -112,9 +117,11 @@ def restore_weights(store: Path, block: str, expected: str | None = None) -> Wei
 
 
 def _check_leaves(target: Path, tree: Any) -> None:
-    """Raises `StoreError` unless the weights, as declared, are two trees that fit into memory."""
-    names = [sorted(tree.get(part, ())) for part in Weights._fields]
-    if len(tree) != len(names) or names[0] != names[1] or not all(map(str.isidentifier, names[0])):
+    """Raises `StoreError` unless the weights, as declared, are like trees that fit into memory."""
+    names = [sorted(tree.get(part, ())) for part in ("initial", "trained")]
+    names += [sorted(tree[part]) for part in tree if part == "snapshots"]
+    alike = len(tree) == len(names) and all(some == names[0] for some in names)
+    if not alike or not all(map(str.isidentifier, names[0])):
         raise StoreError(f"store: {target} is damaged: its weights have other names")
     leaves = [leaf for part in tree.values() for leaf in part.values()]
     for kind in ("shape", "chunks"):
@@ -148,4 +155,5 @@ def gather_weights(
         leaves = [(getattr(found[row][0], when), found[row][1]) for row in range(len(rows))]
         return {name: np.stack([leaf[name][i] for leaf, i in leaves]) for name in leaves[0][0]}
 
-    return Weights(stack("initial"), stack("trained"))
+    kept = bool(found) and all(one.snapshots is not None for one, _ in found.values())
+    return Weights(stack("initial"), stack("trained"), stack("snapshots") if kept else None)

@@ -19,8 +19,9 @@ __all__ = ["TRACED", "Axes", "Axis", "AxisError", "Sweep"]
 
 _REQUIRED = (*(name for name in SETTINGS if SETTINGS[name].neutral is None), "seed")
 
-_FIXED = ("inputs", "outputs", "epochs", "steps_per_epoch")
-"""Fields that no axis may vary: tasks set the channels, and `step` is a dimension of its own."""
+_FIXED = ("inputs", "outputs", "epochs", "steps_per_epoch", "snapshots")
+"""Fields that no axis may vary: tasks set the channels, `step` is a dimension of its own, and all
+runs keep the same snapshots."""
 
 
 class Axis(NamedTuple):

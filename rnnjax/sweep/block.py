@@ -19,6 +19,8 @@ from rnnjax.sweep.programs import (
     init_block,
     start_block,
 )
+from rnnjax.sweep.results import scores
+from rnnjax.sweep.snapshots import empty_snapshots, first_below, take_snapshots
 from rnnjax.sweep.states import halted, packed, running_again, with_last_params
 from rnnjax.training import Hyper, Recipe, Run, Setup, Status, setting_values
 from rnnjax.units import to_host
@@ -53,7 +55,8 @@ class BlockResult(NamedTuple):
     """Results by variable, one value per run; `seconds` of earlier attempts that it goes on from,
     where there are checkpoints."""
     weights: Weights | None
-    """Raw weights before and after training, stacked over runs; None if they are not kept."""
+    """Raw weights before, after and along training, stacked over runs; None if they are not
+    kept."""
     held_out_loss: np.ndarray | None = None
     """Held-out loss at the end of every epoch, [S, epochs]; None without validation."""
     states: dict[str, np.ndarray] | None = None
@@ -64,7 +67,7 @@ class Transfer(NamedTuple):
     """What goes from host to devices before the first step, and back after the last one."""
 
     weights: bool = True
-    """Whether to return the weights, initial and trained."""
+    """Whether to return the weights: initial, trained, and the recipe's snapshots."""
     states: bool = False
     """Whether to return the states of training, for a call with more epochs."""
     earlier: Mapping[str, np.ndarray] | None = None
@@ -127,6 +130,8 @@ def _train(
         initial = jax.tree.map(lambda leaf: np.array(to_host(leaf)[:count]), params)
     runs = start_block(setup, layout, hyper, params, active)
     state = _begin(setup.recipe, runs, count, transfer.states)
+    if initial is not None and setup.recipe.snapshots:
+        state.snapshots = empty_snapshots(initial, count, setup.recipe.snapshots)
     checkpoints = transfer.checkpoints
     resumed = checkpoints is not None and checkpoints.load(state, layout, setup.cell.unit_axes)
     if transfer.earlier is not None and not resumed:
@@ -140,7 +145,7 @@ def _train(
             checkpoints.between_segments(state)
         stop_if_due()
     _collect(setup, layout, state, transfer.weights)
-    weights = None if initial is None else Weights(initial, state.params)
+    weights = None if initial is None else Weights(initial, state.params, state.snapshots)
     kept = None
     if state.final is not None:
         kept = packed(state.final, state.losses, state.held_out_loss)
@@ -239,6 +244,11 @@ def _advance(
         validated = np.asarray(validation.epochs)[: len(members)] == epoch
         loss = np.asarray(validation.loss)[: len(members)]
         state.held_out_loss[members[validated], epoch - 1] = loss[validated]
+        if state.snapshots is not None:
+            losses = state.held_out_loss[members, :epoch]
+            due = first_below(losses, recipe.snapshots) == epoch
+            params = jax.tree.map(to_host, state.runs.params) if due.any() else {}
+            take_snapshots(state.snapshots, params, members, due)
         held_out = _median(loss[validated])
     running = np.asarray(state.runs.status)[: len(members)] == Status.RUNNING
     if on_segment is not None:
@@ -265,11 +275,7 @@ def _collect(setup: Setup, layout: Layout, state: BlockState, keep_parameters: b
     score = evaluate_block(setup.evaluation, layout, runs.hyper, runs.params, runs.status)
     reached = np.asarray(state.runs.reached, np.float32)
     values = {
-        "final_loss": score.loss,
-        "blind_loss": score.blind_loss,
-        "accuracy_decision": score.decision,
-        "accuracy_matching": score.matching,
-        "accuracy_pearson": score.pearson,
+        **scores(score),
         "status": np.asarray(state.runs.status, np.int8),
         "steps_taken": np.asarray(state.runs.step, np.int32),
         "steps_to_criterion": np.where(reached > 0, reached, np.float32(np.nan)),

@@ -51,6 +51,8 @@ class BlockState:
     """Weights at the end of the last epoch, before those with the lowest loss replace them."""
     final: Run | None = None
     """All members at their end, if states are kept."""
+    snapshots: Any = None
+    """Weights along training, each leaf [S, K, ...], if they are kept."""
 
 
 def identity(
@@ -163,7 +165,8 @@ class BlockCheckpoints:
     def _save(self, state: BlockState) -> None:
         """Saves a copy while training goes on; without memory for a copy, training waits."""
         self._saved = time.monotonic()
-        size = sum(map(_bytes, jax.tree.leaves((state.runs, state.params, state.final))))
+        trees = state.runs, state.params, state.final, state.snapshots
+        size = sum(map(_bytes, jax.tree.leaves(trees)))
         if size > free_memory() / 2:
             self._write(state.taken, self._arrays(state))
             return
@@ -196,7 +199,11 @@ class BlockCheckpoints:
             yield "held_out_loss", np.array(state.held_out_loss)
         for name, values in state.values.items():
             yield f"value-{name}", np.array(values)
-        for prefix, tree in (("run", state.runs), ("params", state.params), ("final", state.final)):
+        trees = {
+            "run": state.runs, "params": state.params, "final": state.final,
+            "snapshots": state.snapshots,
+        }  # fmt: skip
+        for prefix, tree in trees.items():
             for i, leaf in enumerate(jax.tree.leaves(tree)):
                 rows = count if prefix == "run" else len(state.losses)
                 yield f"{prefix}{i}", np.array(np.asarray(leaf)[:rows])
@@ -215,13 +222,14 @@ def _restore(
     """Puts a checkpoint in place of a new state; raises `StoreError` for one of another block."""
     runs = named_leaves(arrays, "run", state.runs)
     params, final = _if_kept(arrays, "params", state.runs.params), _if_kept(arrays, "final", runs)
+    snapshots = named_leaves(arrays, "snapshots", state.snapshots)
     count, steps = state.losses.shape
     try:
         members, losses, size = arrays["members"], arrays["losses"], int(arrays["size"])
         taken = losses.shape[1]
         values = {n.removeprefix("value-"): v for n, v in arrays.items() if n.startswith("value-")}
         rows = {len(leaf) for leaf in jax.tree.leaves(runs)}
-        whole = {len(leaf) for leaf in jax.tree.leaves((values, params, final))}
+        whole = {len(leaf) for leaf in jax.tree.leaves((values, params, final, snapshots))}
         fits = (
             rows == {len(members)} and whole <= {count} and losses.shape == (count, taken)
             and 0 < taken < steps and 0 < len(members) <= size
@@ -239,7 +247,7 @@ def _restore(
     runs = halted(pad_to(size, runs), len(members))
     state.runs = layout.put(runs, unit_axes)
     state.members, state.taken, state.values = members, taken, values
-    state.params, state.final = params, final
+    state.params, state.final, state.snapshots = params, final, snapshots
     state.losses[:, :taken] = losses
     if state.held_out_loss is not None:
         state.held_out_loss[:] = arrays["held_out_loss"]

@@ -26,7 +26,7 @@ from rnnjax.sweep.remote import RemoteSweep, train_on_workers, worker_lanes
 from rnnjax.sweep.results import LossRecord, empty_results
 from rnnjax.sweep.sharing import SharedSink, require_shared_units
 from rnnjax.sweep.sizing import runs_per_save
-from rnnjax.training import Hyper
+from rnnjax.training import Hyper, Recipe
 from rnnjax.validate import (
     finite_positive,
     flag,
@@ -202,7 +202,7 @@ def run_sweep(
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
     instance_of("sweep", sweep, Sweep)
     mask = None if mask is None else _check_mask(sweep, mask)
-    _check_keeping(store, keep_parameters, engine.keep_state)
+    _check_keeping(store, keep_parameters, engine.keep_state, sweep.recipe)
     workers = _workers(engine.executor, store)
     layout = _layout(sweep, engine, workers)
     with contextlib.ExitStack() as stack:
@@ -286,7 +286,12 @@ def _train_here(
             yield block
 
 
-def _check_keeping(store: Any, keep_parameters: bool, keep_state: bool) -> None:
+def _check_keeping(store: Any, keep_parameters: bool, keep_state: bool, recipe: Recipe) -> None:
+    if recipe.snapshots and (keep_state or not keep_parameters):
+        raise ValueError(
+            "snapshots: expected keep_parameters=True, and keep_state=False (runs that go on keep "
+            f"no snapshots), got {keep_parameters} and {keep_state}"
+        )
     if keep_parameters and store is None:
         raise ValueError("keep_parameters: expected a store for the weights, got none")
     if keep_state and not isinstance(store, str | Path):

@@ -1,14 +1,14 @@
 """The dataset that a sweep fills: variables, dimensions, units."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from rnnjax.sweep.axes import Sweep
-from rnnjax.training import Status
+from rnnjax.training import Evaluation, Status
 
-__all__ = ["FIELDS", "LossRecord", "empty_results", "recorded_steps", "thinned"]
+__all__ = ["FIELDS", "LossRecord", "empty_results", "recorded_steps", "scores", "thinned"]
 
 
 class LossRecord(NamedTuple):
@@ -48,6 +48,17 @@ FIELDS: dict[str, tuple[np.dtype, str]] = {
     "seconds": (np.dtype("f4"), "wall time of the run's block, divided by its runs"),
 }
 """Name -> (type, meaning) of every variable with one value per run."""
+
+
+def scores(found: Evaluation) -> dict[str, Any]:
+    """Results of an evaluation, by variable."""
+    return {
+        "final_loss": found.loss,
+        "blind_loss": found.blind_loss,
+        "accuracy_decision": found.decision,
+        "accuracy_matching": found.matching,
+        "accuracy_pearson": found.pearson,
+    }
 
 
 def recorded_steps(total: int, points: int = 500, spacing: str = "even") -> np.ndarray:

@@ -36,6 +36,8 @@ class Trained(NamedTuple):
     """Factor on the readout (`rollout(..., output_scale=)`); 1 unless gamma changes it."""
     results: dict[str, float]
     """Held-out loss, accuracies and steps, named as in a sweep's dataset."""
+    snapshots: Params | None = None
+    """Raw weights along training, [K, ...], of a recipe with `snapshots`."""
 
 
 def train_one(
@@ -82,6 +84,7 @@ def train_one(
             raise
         raise cost.too_large(setup, "memory ran out") from error
     assert block.weights is not None
+    snapshots = block.weights.snapshots
     return Trained(
         setup=setup,
         initial={name: leaf[0] for name, leaf in block.weights.initial.items()},
@@ -91,4 +94,5 @@ def train_one(
         held_out_loss=None if block.held_out_loss is None else block.held_out_loss[0],
         output_scale=float(output_scale(setup.cell, hyper.gamma)),
         results={name: value[0].item() for name, value in block.values.items()},
+        snapshots=None if snapshots is None else {n: leaf[0] for n, leaf in snapshots.items()},
     )

@@ -1,6 +1,7 @@
 """Training recipes: everything about training that is fixed when a program is compiled."""
 
 import dataclasses
+import itertools
 from typing import Any, Literal
 
 from rnnjax.training.penalties import PENALTIES
@@ -21,7 +22,8 @@ class Recipe:
 
     `Recipe.until(threshold)` trains until a held-out loss is reached. Raises `ValueError` for a
     count below 1, a bound or epsilon that is not positive and finite, an unknown name, a threshold
-    without stop="threshold", or the reverse.
+    without stop="threshold", or the reverse, and for snapshots that do not fall, lie below the
+    threshold, or have no validation.
     """
 
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -59,6 +61,9 @@ class Recipe:
     """Held-out trials at the end of every epoch; the final evaluation uses others."""
     matmul_precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
     """Precision of matrix products on accelerators; a CPU always computes in float32."""
+    snapshots: tuple[float, ...] = dataclasses.field(default=(), metadata={"later": True})
+    """Held-out losses, in falling order: where weights are kept, they are also kept at the end of
+    the first epoch below each of them (`Population.at_loss`). Needs a recipe that validates."""
 
     def __post_init__(self):
         one_of("optimizer", self.optimizer, OPTIMIZERS)
@@ -88,8 +93,26 @@ class Recipe:
             )
         one_of("matmul_precision", self.matmul_precision, PRECISIONS)
         finite_positive("eps", self.eps)
+        object.__setattr__(self, "snapshots", self._checked_snapshots())
         if self.clip is not None:
             finite_positive("clip", self.clip)
+
+    def _checked_snapshots(self) -> tuple[float, ...]:
+        given = sequence("snapshots", self.snapshots)
+        losses = tuple(float(finite_positive("snapshots", loss)) for loss in given)
+        if losses and not self.validates:
+            raise ValueError(
+                f"snapshots: expected a recipe that validates, such as stop='threshold', got "
+                f"stop={self.stop!r} and schedule={self.schedule.name!r}"
+            )
+        if any(later >= earlier for earlier, later in itertools.pairwise(losses)):
+            raise ValueError(f"snapshots: expected losses that fall, got {losses}")
+        if losses and self.threshold is not None and losses[-1] < self.threshold:
+            raise ValueError(
+                f"snapshots: expected losses of at least the threshold {self.threshold:g}, where "
+                f"training stops, got {losses[-1]:g}"
+            )
+        return losses
 
     @classmethod
     def until(cls, threshold: float, **fields: Any) -> "Recipe":

@@ -4,6 +4,7 @@ A condition is one population; a factor is a list of conditions in order, such a
 four bits. Factors may share conditions: each is trained once.
 """
 
+import collections
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from rnnjax.studies.grids import SECONDS_TO_COMPILE, CostModel, task_options, te
 from rnnjax.studies.launch import Config
 from rnnjax.sweep import Progress, plan
 from rnnjax.tasks import Task
+from rnnjax.training.schedules import CosineRestarts, Plateau, Schedule, schedule
 from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer, sequence
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Factor",
     "all_conditions",
     "ascending",
+    "at_losses",
     "condition",
     "costs",
     "threshold_recipe",
@@ -36,17 +39,26 @@ __all__ = [
 
 RULES = ("standard", "mup", "gamma_trick")
 
+_PAPER_STEPS = 128  # per epoch; schedules and `StudyTask.usual` count such epochs
+
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """One population to train; `name`, that of its folder, lists the settings that set it apart."""
+    """One population at one loss; `folder` lists the settings that set its training apart."""
 
-    name: str
+    folder: str
     task: Task
     cell: Cell
     recipe: rnnjax.Recipe
     settings: tuple[tuple[str, float], ...]
     """Traced settings, the learning rate among them."""
+    loss: float | None = None
+    """One of the recipe's snapshots, at which networks are compared; None: when trained."""
+
+    @property
+    def name(self) -> str:
+        """The folder, with the loss."""
+        return self.folder if self.loss is None else f"{self.folder}-until_{_plain(self.loss)}"
 
     def sweep(self, config: Config) -> rnnjax.Sweep:
         """The condition as a sweep over its seeds."""
@@ -67,26 +79,39 @@ class Factor(NamedTuple):
     levels: tuple[str, ...]
     """Its values, as labels."""
     conditions: tuple[Condition, ...]
+    stage: float | None = None
+    """As in `rnnjax.analysis.Comparison`."""
 
 
 def threshold_recipe(
     config: Config,
     training: Config,
     penalties: Iterable[str] = (),
-    threshold: float | None = None,
 ) -> rnnjax.Recipe:
-    """The recipe that trains a task until its threshold, with the settings `training`."""
+    """The recipe that trains a task until its threshold, with the settings `training`.
+
+    Shorter epochs than those of 128 steps are validated more often, by the same schedule in steps.
+    """
     return rnnjax.Recipe.until(
-        training.threshold if threshold is None else threshold,
+        training.threshold,
         epochs=training.epochs,
         steps_per_epoch=config.steps_per_epoch,
         batch=training.batch,
         clip=config.clip,
-        schedule=training.schedule,
+        schedule=_schedule(training.schedule, _PAPER_STEPS / config.steps_per_epoch),
         penalties=tuple(penalties),
         patience=config.patience,
         validation_trials=config.validation_trials,
     )
+
+
+def _schedule(name: str, stretch: float) -> Schedule:
+    """The schedule whose epochs are `stretch` times as many."""
+    made = schedule(name)
+    field = {CosineRestarts: "period", Plateau: "patience"}.get(type(made))
+    if field is None:
+        return made
+    return dataclasses.replace(made, **{field: max(round(stretch * getattr(made, field)), 1)})
 
 
 def condition(
@@ -96,13 +121,12 @@ def condition(
     rule: str = "standard",
     hidden: int | None = None,
     settings: dict[str, float] | None = None,
-    threshold: float | None = None,
     **options: object,
 ) -> Condition:
     """The condition of a task under a rule; `options` are the task's, over those of the config.
 
     `settings` are gamma and strengths of penalties; every given penalty, also of strength 0, is
-    part of the program. `threshold` replaces that of the task.
+    part of the program.
     Raises `ValueError` for a value out of range, or a task without a stretched variant.
     """
     one_of("tasks", task, config.training)
@@ -118,17 +142,27 @@ def condition(
     }
     given = {**({} if rule == "standard" else {"gamma": 1.0}), **(settings or {})}
     penalties = [name for name in given if name != "gamma"]
-    recipe = threshold_recipe(config, training, penalties, threshold)
+    recipe = threshold_recipe(config, training, penalties)
     spec = rnnjax.tasks.make(task, **{**task_options(config, task), **options})
     spec.stretched(config.stretch)  # raises now, not after the training
     shown = {name: value for name, value in given.items() if name == "gamma" or value}
-    until = {} if threshold is None else {"until": threshold}
-    parts = {**options, "N": hidden, **shown, **until}
-    name = "-".join([task, rule, *(f"{key}_{_plain(value)}" for key, value in parts.items())])
+    parts = {**options, "N": hidden, **shown}
+    folder = "-".join([task, rule, *(f"{key}_{_plain(value)}" for key, value in parts.items())])
     rate_name = "mup_rate" if rule == "mup" else "learning_rate"
     learning_rate = finite_positive(f"training.{task}.{rate_name}", training[rate_name])
     traced = {"learning_rate": learning_rate, **given}
-    return Condition(name, spec, cells[rule](), recipe, tuple(traced.items()))
+    return Condition(folder, spec, cells[rule](), recipe, tuple(traced.items()))
+
+
+def at_losses(condition: Condition, losses: Sequence[float]) -> list[Condition]:
+    """The condition where its networks' losses first fall below each of `losses`, as one training.
+
+    It ends with the last of them.
+    """
+    recipe = dataclasses.replace(
+        condition.recipe, threshold=losses[-1], patience=1, snapshots=tuple(losses)
+    )
+    return [dataclasses.replace(condition, recipe=recipe, loss=loss) for loss in recipe.snapshots]
 
 
 def ascending(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
@@ -156,14 +190,15 @@ def all_conditions(factors: Iterable[Factor]) -> list[Condition]:
 def train(
     config: Config, workdir: Path, condition: Condition, progress: Progress | None
 ) -> rnnjax.Population:
-    """The condition's population: trained if its store lacks it, else read."""
+    """The condition's population at its loss: trained if its store lacks it, else read."""
     settings: dict[str, Any] = dict(condition.settings)
-    store = workdir / "store" / condition.name
-    return rnnjax.train_population(
+    store = workdir / "store" / condition.folder
+    population = rnnjax.train_population(
         condition.task, condition.cell, condition.recipe, seeds=config.seeds,
         store=store, evaluation_trials=config.evaluation_trials,
         progress=progress, **settings,
     )  # fmt: skip
+    return population if condition.loss is None else population.at_loss(condition.loss)
 
 
 def costs(config: Config, conditions: Sequence[Condition], *, measured: bool = True) -> str:
@@ -172,24 +207,34 @@ def costs(config: Config, conditions: Sequence[Condition], *, measured: bool = T
     extra = ["measuring"] if measured else []
     rows = [("", "networks", "s/epoch", "epochs", "minutes", *extra, "MB")]
     longest, usual, measuring = 0.0, 0.0, 0.0
-    for one in conditions:
+    per_epoch = _PAPER_STEPS / config.steps_per_epoch
+    stages = collections.Counter(c.folder for c in conditions)
+    for one in {c.folder: c for c in conditions}.values():
         blocks = plan(one.sweep(config), model.layout, rnnjax.Engine())
         epoch = config.steps_per_epoch * sum(model.step_seconds(b.setup, b.runs) for b in blocks)
-        epochs = min(_usual_epochs(one), one.recipe.epochs)
+        epochs = min(round(_usual_epochs(one) * per_epoch), one.recipe.epochs)
         minutes = (SECONDS_TO_COMPILE + epoch * epochs) / 60
         longest += (SECONDS_TO_COMPILE + epoch * one.recipe.epochs) / 60
         took = measuring_seconds(config, one, model.machine.flops) / 60 if measured else 0.0
+        took *= stages[one.folder]
         usual, measuring = usual + minutes, measuring + took
         memory = max(model.block_bytes(block.setup, block.size) for block in blocks) / 1e6
         numbers = f"{epoch:.2f}", f"{epochs}", f"{minutes:.1f}"
         shown = [f"{took:.1f}"] if measured else []
-        rows.append((one.name, f"{config.seeds}", *numbers, *shown, f"{memory:.0f}"))
+        rows.append((one.folder, f"{config.seeds}", *numbers, *shown, f"{memory:.0f}"))
     return (
-        f"{text_table(rows)}\n{len(conditions)} conditions: training {usual:.0f} minutes if "
+        f"{text_table(rows)}\n{_counted(conditions)}: training {usual:.0f} minutes if "
         f"networks take as many epochs as those of earlier runs, {longest:.0f} at most; "
         + (f"measuring {measuring:.0f} minutes; " if measured else "")
         + f"on {model.devices}"
     )
+
+
+def _counted(conditions: Sequence[Condition]) -> str:
+    """`12 conditions`, or `12 conditions at 4 losses each`."""
+    folders = len({c.folder for c in conditions})
+    each = len(conditions) // folders
+    return f"{folders} conditions" + (f" at {each} losses each" if each > 1 else "")
 
 
 def _usual_epochs(condition: Condition) -> int:

@@ -26,7 +26,7 @@ _TRAINING = {
     "batch": "trials per step",
     "epochs": "largest number of epochs",
     "threshold": "held-out loss that ends the training",
-    "schedule": "of the learning rate: none, cosine_restarts or plateau",
+    "schedule": "of the learning rate: none, cosine_restarts or plateau, in units of 128 steps",
     "tau": "time constant of networks under muP, in steps",
 }
 
@@ -137,21 +137,57 @@ _FEW_CHANNELS = {
     "channels.delayed_discrimination": (1, 2),
 }
 
+
+def _channels(**counts: tuple[int, ...]) -> Table:
+    names = {
+        "flip_flop": "numbers of bits",
+        "delayed_discrimination": "numbers of pairs of pulses",
+        "sine_wave": "numbers of sines",
+        "path_integration": "numbers of dimensions",
+    }
+    return {"channels": {name: Setting(counts[name], text) for name, text in names.items()}}
+
+
+_COMPLEXITY: Table = {
+    "delays": Setting(
+        (20, 40, 60), "longest delays of delayed discrimination to compare; () for none"
+    ),
+    "auxiliary": Setting(
+        True, "whether to compare networks with a second output that reports the difference"
+    ),
+}
+
+_LEARNING: Table = {
+    "gammas": Setting(_GAMMAS, "strengths of feature learning under muP; larger is richer"),
+    "trick_tasks": Setting(_NAMES, "those of the tasks also compared with the gamma-trick"),
+    "trick_gammas": Setting(_GAMMAS, "its strengths, in the standard parametrization"),
+}
+
+_SIZES: Table = {
+    "widths": Setting((64, 128, 256), "network sizes to compare"),
+    "gamma": Setting(1.0, "strength of feature learning of the muP networks"),
+    "standard_tasks": Setting(
+        _NAMES, "those of the tasks also compared in the standard parametrization"
+    ),
+}
+
+_PENALTIES: Table = {
+    "l1": Setting(
+        (0.0, 1e-6, 1e-5, 1e-4, 3e-4), "strengths on the sum of |w| of the recurrent weights"
+    ),
+    "nuclear": Setting(
+        (0.0, 1e-5, 1e-4, 1e-3, 3e-3), "strengths on the sum of their singular values"
+    ),
+}
+
 TASK_COMPLEXITY = Settings(
     {
         **_COMPARED,
-        "channels": {
-            "flip_flop": Setting((2, 3, 4), "numbers of bits to compare"),
-            "delayed_discrimination": Setting((1, 2, 3), "numbers of pairs of pulses"),
-            "sine_wave": Setting((1, 2, 3), "numbers of sines"),
-            "path_integration": Setting((2, 3), "numbers of dimensions"),
-        },
-        "delays": Setting(
-            (20, 40, 60), "longest delays of delayed discrimination to compare; () for none"
+        **_channels(
+            flip_flop=(2, 3, 4), delayed_discrimination=(1, 2, 3), sine_wave=(1, 2, 3),
+            path_integration=(2, 3),
         ),
-        "auxiliary": Setting(
-            True, "whether to compare networks with a second output that reports the difference"
-        ),
+        **_COMPLEXITY,
         "fixed_points": {
             "networks": Setting(4, "networks per condition whose fixed points are searched"),
             "starts": Setting(256, "starts of the search per network"),
@@ -185,9 +221,7 @@ TASK_COMPLEXITY = Settings(
 FEATURE_LEARNING = Settings(
     {
         **_COMPARED,
-        "gammas": Setting(_GAMMAS, "strengths of feature learning under muP; larger is richer"),
-        "trick_tasks": Setting(_NAMES, "those of the tasks also compared with the gamma-trick"),
-        "trick_gammas": Setting(_GAMMAS, "its strengths, in the standard parametrization"),
+        **_LEARNING,
     },
     _presets(
         "degeneracy against gamma, under muP and the gamma-trick",
@@ -204,11 +238,7 @@ FEATURE_LEARNING = Settings(
 NETWORK_SIZE = Settings(
     {
         **_COMPARED,
-        "widths": Setting((64, 128, 256), "network sizes to compare"),
-        "gamma": Setting(1.0, "strength of feature learning of the muP networks"),
-        "standard_tasks": Setting(
-            _NAMES, "those of the tasks also compared in the standard parametrization"
-        ),
+        **_SIZES,
     },
     _presets(
         "degeneracy against N = 32..128, under muP and the standard rule",
@@ -223,12 +253,7 @@ NETWORK_SIZE = Settings(
 REGULARIZATION = Settings(
     {
         **_COMPARED,
-        "l1": Setting(
-            (0.0, 1e-6, 1e-5, 1e-4, 3e-4), "strengths on the sum of |w| of the recurrent weights"
-        ),
-        "nuclear": Setting(
-            (0.0, 1e-5, 1e-4, 1e-3, 3e-3), "strengths on the sum of their singular values"
-        ),
+        **_PENALTIES,
     },
     _presets(
         "degeneracy against L1 and nuclear-norm penalties",
@@ -245,24 +270,47 @@ TRAINING_STAGES = Settings(
         "stages": Setting(
             (30.0, 10.0, 3.0, 1.0), "losses at which networks are compared, over the threshold"
         ),
-        "channels": {
-            "flip_flop": Setting((2, 4), "numbers of bits"),
-            "delayed_discrimination": Setting((1,), "numbers of pairs of pulses"),
-            "sine_wave": Setting((1,), "numbers of sines"),
-            "path_integration": Setting((2,), "numbers of dimensions"),
-        },
+        "arrows": Setting(
+            (),
+            "studies whose arrows are followed along training: task_complexity, feature_learning, "
+            "network_size, regularization; (): the networks of each task alone",
+        ),
+        **_channels(
+            flip_flop=(2, 4), delayed_discrimination=(1,), sine_wave=(1,), path_integration=(2,)
+        ),
+        **_COMPLEXITY,
+        **_LEARNING,
+        **_SIZES,
+        **_PENALTIES,
     },
-    _presets(
-        "degeneracy along training at four losses, two tasks, N = 64",
-        "30 min",
-        {
-            # One epoch below a loss ends a stage, so that it is close to that loss.
-            "patience": 1, "channels.flip_flop": (2,),
-            "dsa.components": (2, 4, 8, 16), "dsa.delays": (1, 3),
-        },
-        {"stages": (1.0, 0.7), "channels.flip_flop": (1,), "dsa.components": (2, 4)},
-        shared=True,
-    ),
+    {
+        **_presets(
+            "degeneracy along training at four losses, two tasks, N = 64",
+            "30 min",
+            {
+                "channels.flip_flop": (2,),
+                "dsa.components": (2, 4, 8, 16), "dsa.delays": (1, 3),
+            },
+            {"stages": (1.0, 0.7), "channels.flip_flop": (1,), "dsa.components": (2, 4)},
+            shared=True,
+        ),
+        "arrows": Preset(
+            "arrows of four factors at four losses along training, two tasks, N = 64",
+            "30 min",
+            {
+                **_LAPTOP,
+                "arrows": ("task_complexity", "feature_learning", "network_size", "regularization"),
+                # Short epochs: networks of all levels are then close to the loss of their stage.
+                "steps_per_epoch": 32, "training.flip_flop.epochs": 1200,
+                "training.delayed_discrimination.epochs": 1200,
+                "channels.flip_flop": (2, 4), "delays": (), "auxiliary": False,
+                "gammas": (1.0, 4.0), "trick_tasks": (),
+                "widths": (32, 64), "gamma": 4.0, "standard_tasks": (),
+                "l1": (0.0, 1e-4), "nuclear": (),
+                "dsa.components": (4, 8), "dsa.delays": (1,),
+            },
+        ),
+    },
 )  # fmt: skip
 
 SOLUTIONS = Settings(

@@ -61,13 +61,14 @@ def _measured_comparisons(
         if levels:
             data = tuple(read_measures(file) for _, file in levels)
             labels = tuple(level for level, _ in levels)
-            found.append(Comparison(factor.name, factor.title, factor.setting, labels, data))
+            about = factor.name, factor.title, factor.setting
+            found.append(Comparison(*about, labels, data, factor.stage))
     return found
 
 
 def _measured(config: Config, workdir: Path, condition: Condition) -> Path | None:
     """The file of a condition's measures; None if it is not measured yet."""
-    if not (workdir / "store" / condition.name / "manifest.json").exists():
+    if not (workdir / "store" / condition.folder / "manifest.json").exists():
         return None
     file = measures_file(config, workdir, condition)
     return file if file.exists() else None

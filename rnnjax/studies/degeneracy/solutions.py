@@ -71,7 +71,7 @@ def _key(config: Config, task: str) -> Any:
 
 def _file(config: Config, workdir: Path, one: Condition) -> Path:
     """The file of a condition's fingerprints; its store must exist."""
-    trained = read_manifest(workdir / "store" / one.name)["hash"]
+    trained = read_manifest(workdir / "store" / one.folder)["hash"]
     inputs = {"fingerprint": config.fingerprint.to_dict(), "seed": config.seed, "store": trained}
     return workdir / "measures" / f"{one.name}-{digest(inputs)[:12]}.nc"
 
@@ -214,7 +214,7 @@ def _page(
         kinds = solutions(prints, _key(config, factor.name), kinds=_options(config)[1])
         found[factor.title] = kinds
         galleries[factor.title] = _representatives(config, workdir, factor, kinds)
-    seconds = sum(training_seconds(workdir / "store" / c.name) for c in all_conditions(tried))
+    seconds = sum(training_seconds(workdir / "store" / c.folder) for c in all_conditions(tried))
     about = dataclasses.replace(about, seconds=seconds)
     if not found:
         raise ValueError(f"tasks: expected some network that reached its threshold, got {lost}")
@@ -230,7 +230,7 @@ def _representatives(
     for place in sorted(order, key=lambda place: int(kinds["kind"].values[place])):
         level, seed = str(kinds["level"].values[place]), int(kinds["seed"].values[place])
         condition = factor.conditions[factor.levels.index(level)]
-        population = rnnjax.load_population(workdir / "store" / condition.name)
+        population = rnnjax.load_population(workdir / "store" / condition.folder)
         one = population.where(population.seeds == seed)
         inputs = np.asarray(one.task.batch(key, options.trials).inputs)
         given = constant_input(one, options)

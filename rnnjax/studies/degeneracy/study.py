@@ -81,10 +81,12 @@ _SOLVER = 2
 
 def measures_file(config: Config, workdir: Path, condition: Condition) -> Path:
     """The file of a condition's measures; its store must exist."""
-    trained = read_manifest(workdir / "store" / condition.name)["hash"]
+    trained = read_manifest(workdir / "store" / condition.folder)["hash"]
     inputs = {
         **vars(_options(config)), "seed": config.seed, "store": trained, "solver": _SOLVER
     }  # fmt: skip
+    if condition.loss is not None:
+        inputs["loss"] = condition.loss
     return workdir / "measures" / f"{condition.name}-{digest(inputs)[:12]}.nc"
 
 
@@ -112,8 +114,8 @@ def _measure(
     return _Measured(population, file, read_measures(file))
 
 
-def measure_job(settings: dict[str, Any], workdir: Path, condition: Condition) -> None:
-    """Trains and measures a condition on a worker, which leaves all in the workdir.
+def measure_job(settings: dict[str, Any], workdir: Path, conditions: Sequence[Condition]) -> None:
+    """Trains and measures conditions of one folder on a worker, which leaves all in the workdir.
 
     Raises `FileNotFoundError` for a workdir that the worker cannot reach.
     """
@@ -125,7 +127,8 @@ def measure_job(settings: dict[str, Any], workdir: Path, condition: Condition) -
     end = time.monotonic() + _IN_USE
     while True:
         try:
-            _measure(ConfigDict(settings), workdir, condition, None)
+            for condition in conditions:
+                _measure(ConfigDict(settings), workdir, condition, None)
             return
         except StoreInUse:  # by a worker that the scheduler takes for lost
             if time.monotonic() > end:
@@ -136,18 +139,21 @@ def measure_job(settings: dict[str, Any], workdir: Path, condition: Condition) -
 def _measure_on_workers(
     study: str, config: Config, workdir: Path, conditions: Sequence[Condition], executor: Any
 ) -> None:
-    """Trains and measures conditions, each on one worker."""
+    """Trains and measures conditions, those of each folder on one worker."""
     settings, place = config.to_dict(), workdir.absolute()
+    folders: dict[str, list[Condition]] = {}
+    for condition in conditions:
+        folders.setdefault(condition.folder, []).append(condition)
 
-    def job(condition: Condition) -> Job:
-        key = digest([study, str(place), condition.name, settings])
-        return Job(condition.name, key, lambda _: (measure_job, (settings, place, condition)))
+    def job(folder: str) -> Job:
+        key = digest([study, str(place), folder, settings])
+        return Job(folder, key, lambda _: (measure_job, (settings, place, folders[folder])))
 
     workers = as_workers(executor)
     assert workers is not None
     note = "; finished conditions are kept: the same command tries the others again"
-    for number, (done, _) in enumerate(run_jobs(workers, map(job, conditions), note), start=1):
-        print(f"{study}: {number} of {len(conditions)} conditions done, {done.name}", flush=True)
+    for number, (done, _) in enumerate(run_jobs(workers, map(job, folders), note), start=1):
+        print(f"{study}: {number} of {len(folders)} conditions done, {done.name}", flush=True)
 
 
 def run_study(
@@ -191,7 +197,7 @@ def run_study(
             if executor is not None:
                 _measure_on_workers(study, config, workdir, missing, executor)
             measured = {
-                c.name: _measure(config, workdir, c, StudyProgress(c.name))
+                c.name: _measure(config, workdir, c, StudyProgress(c.folder))
                 for c in until_due("conditions", conditions)
             }
             print("Writing the report", flush=True)
@@ -213,14 +219,20 @@ def _report(
     """Writes the report, and the index from which `read_study` reads the study."""
     comparisons = [
         Comparison(
-            f.name, f.title, f.setting, f.levels, tuple(measured[c.name].data for c in f.conditions)
+            f.name,
+            f.title,
+            f.setting,
+            f.levels,
+            tuple(measured[c.name].data for c in f.conditions),
+            f.stage,
         )
         for f in factors
     ]
     fixed_points = None
     if search is not None:
         fixed_points = search({name: one.population for name, one in measured.items()})
-    seconds = sum(training_seconds(workdir / "store" / name) for name in measured)
+    folders = {c.folder for f in factors for c in f.conditions}
+    seconds = sum(training_seconds(workdir / "store" / folder) for folder in folders)
     seconds += sum(float(one.data.attrs["seconds"]) for one in measured.values())
     about = provenance(config, command, seconds)
     page = degeneracy_page(study, comparisons, about, fixed_points=fixed_points)
@@ -262,6 +274,7 @@ def read_study(study: str, workdir: Path) -> tuple[str, list[Comparison]]:
             Comparison(
                 factor["name"], factor["title"], factor["setting"], tuple(factor["levels"]),
                 tuple(read_measures(_listed(workdir, file)) for file in factor["conditions"]),
+                factor.get("stage"),
             )
             for factor in known["factors"]
         ]  # fmt: skip

@@ -1,10 +1,13 @@
 """Degeneracy along training: networks of the same seeds, compared at the losses that they reach.
 
-A stage ends with the first epoch below its loss (with a `patience` above 1, with as many in a row),
-so that networks end below it; the report lists the losses that they reached.
+Networks are trained once and kept at the end of the first epoch below the loss of each stage; the
+report lists the losses that they had reached, a bit below it. By default the stages of each task's
+training are compared with each other; with `arrows`, at every stage the levels of each factor of
+other studies.
 """
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,19 @@ import xarray as xr
 
 from rnnjax.plots.style import name_value
 from rnnjax.report import Provenance
-from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
+from rnnjax.studies.degeneracy import (
+    feature_learning,
+    network_size,
+    regularization,
+    task_complexity,
+)
+from rnnjax.studies.degeneracy.conditions import (
+    Condition,
+    Factor,
+    ascending,
+    at_losses,
+    condition,
+)
 from rnnjax.studies.degeneracy.config import TRAINING_STAGES
 from rnnjax.studies.degeneracy.reporting import report_study
 from rnnjax.studies.degeneracy.study import run_study
@@ -21,12 +36,28 @@ from rnnjax.studies.grids import split_names
 from rnnjax.studies.launch import Config
 from rnnjax.validate import counted, finite_positive, one_of, sequence
 
+_STUDIES = {
+    "task_complexity": task_complexity,
+    "feature_learning": feature_learning,
+    "network_size": network_size,
+    "regularization": regularization,
+}
+
 
 def factors(config: Config) -> list[Factor]:
     """The factors that a config compares; raises `ValueError` for invalid settings."""
     stages = [finite_positive("stages", stage) for stage in sequence("stages", config.stages)]
     if any(later >= earlier for earlier, later in itertools.pairwise(stages)):
         raise ValueError(f"stages: expected losses that fall, got {', '.join(map(str, stages))}")
+    if config.arrows:
+        studies = [one_of("arrows", name, _STUDIES) for name in sequence("arrows", config.arrows)]
+        return [
+            stage
+            for study in studies
+            for factor in _STUDIES[study].factors(config)
+            if len(factor.levels) > 1
+            for stage in _at_stages(study, factor, stages)
+        ]
     found = []
     for task in split_names("tasks", config.tasks):
         counts = ascending(f"channels.{one_of('tasks', task, TASKS)}", config.channels[task])
@@ -34,15 +65,34 @@ def factors(config: Config) -> list[Factor]:
     return found
 
 
+def _at_stages(study: str, factor: Factor, stages: Sequence[float]) -> list[Factor]:
+    """A study's factor where losses first fall below so many times the threshold."""
+    tried = [_stages_of(condition, stages) for condition in factor.conditions]
+    return [
+        factor._replace(
+            name=f"{study}_{factor.name}_{stage:g}",
+            conditions=tuple(stages[place] for stages in tried),
+            stage=stage,
+        )
+        for place, stage in enumerate(stages)
+    ]
+
+
+def _stages_of(trained: Condition, stages: Sequence[float]) -> list[Condition]:
+    """The condition at so many times its threshold."""
+    end = trained.recipe.threshold
+    assert end is not None
+    return at_losses(trained, [float(f"{stage * end:.3g}") for stage in stages])
+
+
 def _factor(config: Config, task: str, count: int, stages: list[float], *, several: bool) -> Factor:
     """A task of so many channels at every stage of its training."""
-    end, field = config.training[task].threshold, TASKS[task].channels
-    losses = [float(f"{stage * end:.3g}") for stage in stages]
+    field = TASKS[task].channels
     options: dict[str, Any] = {field: count}
-    tried = tuple(condition(config, task, threshold=loss, **options) for loss in losses)
+    tried = tuple(_stages_of(condition(config, task, **options), stages))
     channels = f", {counted(count, field.removesuffix('s'))}" if several else ""
     title = name_value(task) + channels
-    return Factor(f"{task}_{count}", title, "loss", tuple(f"{loss:g}" for loss in losses), tried)
+    return Factor(f"{task}_{count}", title, "loss", tuple(f"{c.loss:g}" for c in tried), tried)
 
 
 def run(

@@ -1,0 +1,38 @@
+"""Weights along training, kept where the held-out loss first falls below given losses."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from rnnjax.typing import Bool, Float, Int, Params
+
+__all__ = ["empty_snapshots", "first_below", "take_snapshots"]
+
+
+def first_below(
+    held_out_loss: Float[np.ndarray, "S E"], bounds: Sequence[float]
+) -> Int[np.ndarray, "S K"]:
+    """The epoch, from 1, at whose end each loss is first below each bound; 0 where it never is."""
+    below = held_out_loss[:, :, None] < np.asarray(bounds, np.float32)
+    return np.where(below.any(1), below.argmax(1) + 1, 0)
+
+
+def empty_snapshots(params: Params, count: int, bounds: Sequence[float]) -> Params:
+    """Room for weights of `count` runs at each bound, NaN, each leaf [S, K, ...]."""
+    shape = (count, len(bounds))
+    return {name: np.full((*shape, *x.shape[1:]), np.nan, x.dtype) for name, x in params.items()}
+
+
+def take_snapshots(
+    snapshots: Params,
+    params: Params,
+    members: Int[np.ndarray, " M"],
+    due: Bool[np.ndarray, "M K"],
+) -> None:
+    """Writes the weights of `members` [M, ...] into `snapshots`, in place, where they are `due`."""
+    rows, places = np.nonzero(due)
+    if not len(rows):
+        return
+    for name, leaf in jax.tree.map(np.asarray, params).items():
+        snapshots[name][members[rows], places] = leaf[rows]
