@@ -10,7 +10,14 @@ import numpy as np
 from scipy import special, stats
 from script import Parser
 
-from rnnjax.analysis import estimate, factor_trend, interval, pool_trends, share_intervals
+from rnnjax.analysis import (
+    estimate,
+    factor_trend,
+    interval,
+    pool_trends,
+    share_intervals,
+    trend_difference,
+)
 from rnnjax.analysis.trends import Statistic
 
 KINDS: tuple[Statistic, ...] = ("pairs", "mean", "spread")
@@ -126,6 +133,23 @@ def pooled(draws: int) -> Rows:
     return rows
 
 
+def differences(draws: int) -> Rows:
+    """False positives of differences between two trends over two levels, paired by seed."""
+    rows = []
+    for kind in KINDS:
+        for networks in NETWORKS:
+            cells, seeds = [], [[range(networks)] * 2] * 2
+            for rho in CORRELATIONS:
+                rng, claims = np.random.default_rng(4), 0
+                for _ in range(draws):
+                    made = conditions(rng, kind, "normal", networks, rho, [1.0] * 4)
+                    trend = trend_difference(kind, [made[:2], made[2:]], seeds=seeds)
+                    claims += trend.verdict != "no arrow"
+                cells.append(f"{claims / draws:.1%}")
+            rows.append((kind, str(networks), *cells))
+    return rows
+
+
 def shares(draws: int) -> Rows:
     """How often 95% intervals of the shares of the kinds found hold them, at three levels.
 
@@ -162,7 +186,7 @@ def table(head: tuple[str, ...], rows: Rows) -> str:
 
 
 def main() -> None:
-    """Prints the four tables."""
+    """Prints the five tables."""
     parser = Parser(description=__doc__)
     parser.add_argument("--draws", type=int, default=2000, help="planted data sets per cell")
     given = parser.parse_args()
@@ -182,6 +206,7 @@ def main() -> None:
         table(("values", *by_networks), coverage(given.draws)),
         table(("statistic", "values", "S", *by_rho), trends(given.draws)),
         table(("layout", "statistic", "S", *plain), pooled(given.draws)),
+        table(("statistic", "S", *plain), differences(given.draws)),
         table(("shares", "S", *by_agreement), shares(given.draws)),
     ]
     print("\n\n".join(parts))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections import Counter
 
 import chex
 import jax
@@ -25,7 +26,7 @@ TASK = tiny.TASKS["delayed_match"]
 CELL = cells.current(6, parametrization=MuPAdam())
 RECIPE = Recipe.until(
     0.246, epochs=6, steps_per_epoch=4, batch=8, validation_trials=6, patience=1,
-    schedule=CosineRestarts(period=2), penalties=("l1",),
+    schedule=CosineRestarts(period=2), penalties=("l1",), snapshots=(0.26, 0.25),
 )  # fmt: skip
 CONDITION = {"learning_rate": 0.1, "gamma": 2.0, "l1": 1e-3, "evaluation_trials": tiny.TRIALS}
 SEEDS = (3, 0, 7, 1, 9)
@@ -60,6 +61,7 @@ def test_members_equal_networks_of_train_one(population):
         for name, leaf in alone.params.items():
             np.testing.assert_array_equal(population.params[name][row], leaf)
             np.testing.assert_array_equal(population.initial[name][row], alone.initial[name])
+            np.testing.assert_array_equal(population.snapshots[name][row], alone.snapshots[name])
             np.testing.assert_array_equal(
                 leaf.shape, initial_params(population.cell, seed)[name].shape
             )
@@ -68,6 +70,31 @@ def test_members_equal_networks_of_train_one(population):
         assert float(there["final_loss"]) == alone.results["final_loss"]
         assert population.status[row] == alone.status
         assert population.output_scale == alone.output_scale == 0.5
+
+
+@pytest.mark.slow
+def test_networks_at_a_loss_are_those_of_a_training_that_stops_there(population):
+    earlier = population.at_loss(0.26)
+    stops = dataclasses.replace(RECIPE, threshold=0.26, snapshots=())
+    alone = train_population(TASK, CELL, stops, seeds=SEEDS, **CONDITION)
+    assert earlier.setup == alone.setup
+    assert Counter(earlier.status) == {Status.CONVERGED: 4, Status.EXHAUSTED: 1}
+    chex.assert_trees_all_equal(earlier.params, alone.params)
+    one, other = (each.results.drop_vars("seconds") for each in (earlier, alone))
+    xr.testing.assert_identical(one, other)
+    later = population.at_loss(0.25)
+    reached = [0, 2, 3, 4]
+    assert later.results["steps_taken"].values[reached].tolist() == [24, 12, 12, 24]
+    assert np.all(later.results["held_out_loss"].min("epoch").values[reached] < 0.25)
+    row = 1  # never below either loss
+    np.testing.assert_array_equal(later.params["readout"][row], population.params["readout"][row])
+    joined = population[2:].join(population[:2])
+    np.testing.assert_array_equal(
+        joined.at_loss(0.26).params["recurrent"], np.roll(earlier.params["recurrent"], -2, axis=0)
+    )
+    for other in (population, earlier):
+        with pytest.raises(ValueError, match="^loss: expected one of the recipe's snapshots"):
+            other.at_loss(0.24)
 
 
 @pytest.mark.slow
@@ -158,6 +185,7 @@ def test_saved_loaded_and_resumed(population, tmp_path):
     for name in population.params:
         np.testing.assert_array_equal(loaded.params[name], population.params[name][:3])
         np.testing.assert_array_equal(loaded.initial[name], population.initial[name][:3])
+        np.testing.assert_array_equal(loaded.snapshots[name], population.snapshots[name][:3])
     again = train_population(TASK, CELL, RECIPE, seeds=SEEDS[:3], store=tmp_path / "saved",
                              **CONDITION)  # fmt: skip
     xr.testing.assert_identical(again.results, loaded.results)
@@ -217,6 +245,7 @@ def test_a_population_in_memory_equals_that_in_a_store(population):
     again = train_population(TASK, CELL, RECIPE, seeds=SEEDS, engine=engine, **CONDITION)
     chex.assert_trees_all_equal(again.params, population.params)
     chex.assert_trees_all_equal(again.initial, population.initial)
+    chex.assert_trees_all_equal(again.snapshots, population.snapshots)
     one, other = (each.results.drop_vars("seconds") for each in (again, population))
     xr.testing.assert_identical(one, other)
     assert (again.setup, again.recorded) == (population.setup, population.recorded)

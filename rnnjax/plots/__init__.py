@@ -7,11 +7,14 @@ from rnnjax.plots.distances import dendrogram, distance_matrix, embedding_map
 from rnnjax.plots.losses import loss_curves
 from rnnjax.plots.maps import fixed_point_maps, network_maps, success_maps
 from rnnjax.plots.solutions import Representative, kind_shares, solution_gallery
+from rnnjax.plots.stages import ArrowCurve, arrow_curves, stage_levels
 from rnnjax.plots.trials import trial
 from rnnjax.plots.variability import matched_variability
 
 __all__ = [
+    "ArrowCurve",
     "Representative",
+    "arrow_curves",
     "coordinate_check",
     "critical_rates",
     "degeneracy_levels",
@@ -25,6 +28,7 @@ __all__ = [
     "matched_variability",
     "network_maps",
     "solution_gallery",
+    "stage_levels",
     "stretched_losses",
     "success_maps",
     "trial",

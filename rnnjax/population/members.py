@@ -201,6 +201,8 @@ class Population:
         if len(set(seeds.tolist())) < len(seeds):
             raise ValueError(f"others: expected other seeds, got {sorted(seeds.tolist())}")
 
+        kept = [part.snapshots for part in parts if part.snapshots is not None]
+
         def joined(trees: list[Params]) -> Params:
             return {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]}
 
@@ -210,7 +212,7 @@ class Population:
             initial=joined([part.initial for part in parts]),
             params=joined([part.params for part in parts]),
             results=xr.concat([part.results for part in parts], "seed", join="exact"),
-            snapshots=None if self.snapshots is None else joined([p.snapshots for p in parts]),
+            snapshots=joined(kept) if len(kept) == len(parts) else None,
         )
 
     def _condition(self) -> dict[str, Any]:

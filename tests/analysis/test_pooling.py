@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rnnjax.analysis import factor_trend, pool_trends
+from rnnjax.analysis import factor_trend, pool_trends, trend_difference
 
 SHARED = ([0, 1, 2], [3, 4], [3, 5, 6], [3, 7])
 """Three series with one baseline, and one on its own."""
@@ -96,6 +96,50 @@ def test_series_and_levels_that_cannot_be_used():
         pool_trends("mean", [good], seeds=[[range(8)]])
     with pytest.raises(ValueError, match="^confidence: "):
         pool_trends("mean", [good], confidence=2)
+
+
+def test_the_difference_of_two_trends_is_that_of_the_seeds_slopes():
+    rng = np.random.default_rng(6)
+    first, second = ([10 + s * x + rng.normal(size=8) for x in range(3)] for s in (0.5, 2.0))
+    slopes = [
+        np.polyfit(range(3), np.stack(levels), 1)[0] / np.mean(levels) for levels in (first, second)
+    ]
+    seeds = [[range(8)] * 3] * 2
+    found = trend_difference("mean", [first, second], seeds=seeds)
+    wanted = stats.ttest_1samp(slopes[1] - slopes[0], 0)
+    limits = wanted.confidence_interval()
+    assert found.relative == pytest.approx(np.mean(slopes[1] - slopes[0]))
+    assert (found.low, found.high, found.p) == pytest.approx(
+        (limits.low, limits.high, wanted.pvalue)
+    )
+    assert found.verdict == "rises"
+    assert trend_difference("mean", [second, first], seeds=seeds).verdict == "falls"
+    same = trend_difference("mean", [first, [np.array(x) for x in first]], seeds=seeds)
+    assert (same.relative, same.p, same.verdict) == (0.0, 1.0, "no arrow")
+    grown = [x * 3.0**place for place, x in enumerate(first)]
+    ratio = trend_difference("spread", [first, grown], seeds=seeds)
+    assert ratio.relative == pytest.approx(2.0)  # a growth per level three times as large
+    with pytest.raises(ValueError, match="^series: expected 2, got 3"):
+        trend_difference("mean", [first] * 3)
+    few = [np.ones(2), np.ones(8)]
+    assert trend_difference("mean", [first, few]).verdict == "too few networks"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pairs", "mean", "spread"])
+def test_differences_of_trends_keep_their_level(kind):
+    """Two series of four correlated conditions each, as of networks earlier and later."""
+    rng, draws, claims = np.random.default_rng(7), 1000, 0
+    for _ in range(draws):
+        shared = rng.normal(size=(8, 3))
+        points = np.sqrt(0.7) * shared + np.sqrt(0.3) * rng.normal(size=(4, 8, 3))
+        if kind == "pairs":
+            made = [np.linalg.norm(x[:, None] - x[None], axis=-1) for x in points]
+        else:
+            made = list(10 + points[..., 0])
+        trend = trend_difference(kind, [made[:2], made[2:]], seeds=[[range(8)] * 2] * 2)
+        claims += trend.verdict != "no arrow"
+    assert 0.015 * draws <= claims <= 0.07 * draws  # 50 expected
 
 
 @pytest.mark.slow

@@ -84,8 +84,11 @@ CASES = {
     "weights": ({"optimizer": "adam"}, {}, KEEPS),
     "states": ({"optimizer": "adam"}, {"keep_state": True}, KEEPS),
     "validated": (VALIDATED, {"keep_state": True}, KEEPS),
+    "snapshots": (
+        {**VALIDATED, "snapshots": (0.25, 0.2435)}, {"compact": True, "map_width": "all"}, KEEPS
+    ),
     "shrunk": (VALIDATED, {"keep_state": True, "compact": True, "map_width": "all"}, KEEPS),
-}
+}  # fmt: skip
 
 
 def interrupted(sweep, path, engine, segments, **options):
@@ -111,12 +114,20 @@ def test_a_block_that_goes_on_equals_the_undisturbed_one(case, at_once, tmp_path
     first = interrupted(sweep, path, engine, 2, **options)
     assert len(saved(path)) == 2
     with np.load(saved(path)[-1]) as state:
-        assert len(state["members"]) == (2 if case == "shrunk" else 8)
+        assert len(state["members"]) == (2 if case in ("shrunk", "snapshots") else 8)
     second = interrupted(sweep, path, engine, 0, **options)
     assert second == first[-1:]  # from the last checkpoint, which is that after the second segment
     same(run_sweep(sweep, path, engine=engine, **options), whole)
     if options:
         same_weights(path, tmp_path / "whole", whole)
+    if case == "snapshots":
+        kept = load_weights(path, np.argwhere(whole["status"].values > 0).tolist()).snapshots
+        below = whole["held_out_loss"].values.reshape(8, 4)[..., None] < np.array([0.25, 0.2435])
+        assert 0 < below.any(1).sum() < below.any(1).size
+        for leaf in kept.values():
+            there = np.isfinite(leaf).reshape(8, 2, -1)
+            np.testing.assert_array_equal(there.all(-1), below.any(1))
+            np.testing.assert_array_equal(there.any(-1), below.any(1))
     if engine.keep_state:
         same_states(path, tmp_path / "whole")
     assert not (path / "running").exists()

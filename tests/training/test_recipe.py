@@ -50,6 +50,14 @@ def test_names_of_schedules_and_penalties_become_specs():
         ({"eps": -1e-8}, "above 0"),
         ({"stop": "always"}, "one of never, criterion"),
         ({"matmul_precision": "float16"}, "did you mean 'bfloat16'"),
+        ({"snapshots": (0.1,)}, "a recipe that validates"),
+        ({"snapshots": (0.1, 0.3), "schedule": "plateau"}, "losses that fall"),
+        ({"snapshots": (0.0,), "schedule": "plateau"}, "above 0, got 0.0"),
+        ({"snapshots": 0.1, "schedule": "plateau"}, "got 0.1"),
+        (
+            {"snapshots": (0.3, 0.1), "stop": "threshold", "threshold": 0.2},
+            "at least the threshold",
+        ),
     ],
 )
 def test_invalid_options_are_named(options, message):

@@ -22,7 +22,14 @@ from rnnjax.studies.launch import Config
 from rnnjax.sweep import Progress, plan
 from rnnjax.tasks import Task
 from rnnjax.training.schedules import CosineRestarts, Plateau, Schedule, schedule
-from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer, sequence
+from rnnjax.validate import (
+    counted,
+    finite_positive,
+    nonnegative,
+    one_of,
+    positive_integer,
+    sequence,
+)
 
 __all__ = [
     "RULES",
@@ -108,10 +115,11 @@ def threshold_recipe(
 def _schedule(name: str, stretch: float) -> Schedule:
     """The schedule whose epochs are `stretch` times as many."""
     made = schedule(name)
-    field = {CosineRestarts: "period", Plateau: "patience"}.get(type(made))
-    if field is None:
-        return made
-    return dataclasses.replace(made, **{field: max(round(stretch * getattr(made, field)), 1)})
+    if isinstance(made, CosineRestarts):
+        return dataclasses.replace(made, period=max(round(stretch * made.period), 1))
+    if isinstance(made, Plateau):
+        return dataclasses.replace(made, patience=max(round(stretch * made.patience), 1))
+    return made
 
 
 def condition(
@@ -234,7 +242,7 @@ def _counted(conditions: Sequence[Condition]) -> str:
     """`12 conditions`, or `12 conditions at 4 losses each`."""
     folders = len({c.folder for c in conditions})
     each = len(conditions) // folders
-    return f"{folders} conditions" + (f" at {each} losses each" if each > 1 else "")
+    return counted(folders, "condition") + (f" at {each} losses each" if each > 1 else "")
 
 
 def _usual_epochs(condition: Condition) -> int:

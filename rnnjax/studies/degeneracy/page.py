@@ -32,7 +32,7 @@ from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
 from rnnjax.validate import one_of
 
-__all__ = ["degeneracy_page"]
+__all__ = ["caveats", "degeneracy_page", "left_out_text"]
 
 _STUDIES = (*DEGENERACY_ARROWS, "training_stages")
 
@@ -87,7 +87,8 @@ def _certainty(about: Mapping[str, float]) -> str:
     return f"{about['above_bound']:.0%}, {about['unsettled']:.0%}"
 
 
-def _left_out_text(comparisons: Sequence[Comparison]) -> str:
+def left_out_text(comparisons: Sequence[Comparison]) -> str:
+    """The networks that did not reach their threshold, by condition."""
     named = [
         f"{series_title(comparison)}, {level}: {data.attrs['left_out']}"
         for comparison in comparisons
@@ -150,7 +151,8 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
     return " ".join(parts) or "One condition, no comparison."
 
 
-def _caveats(comparisons: Sequence[Comparison]) -> str:
+def caveats(comparisons: Sequence[Comparison]) -> str:
+    """What to keep in mind with all degeneracy studies, as a list."""
     networks = max(data.sizes["seed"] for c in comparisons for data in c.data)
     return bullets(
         [
@@ -212,8 +214,8 @@ def degeneracy_page(
         _behavior_section(comparisons),
         _feature_section(study, comparisons),
         *([fixed_point_section(fixed_points)] if fixed_points and fixed_points.rows else []),
-        Section("Networks", _left_out_text(comparisons), (_condition_table(comparisons),)),
-        Section("Limitations", _caveats(comparisons)),
+        Section("Networks", left_out_text(comparisons), (_condition_table(comparisons),)),
+        Section("Limitations", caveats(comparisons)),
         settings_section(provenance.settings),
     )
     return Page(

@@ -8,7 +8,7 @@ from rnnjax.report import Provenance, write_report
 from rnnjax.store import read_file
 from rnnjax.studies.degeneracy.conditions import Condition, Factor
 from rnnjax.studies.degeneracy.fixed_points import FixedPointRow, FixedPointSummary, picture
-from rnnjax.studies.degeneracy.page import degeneracy_page
+from rnnjax.studies.degeneracy.stages_page import study_page
 from rnnjax.studies.degeneracy.study import measures_file, read_study
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures
@@ -40,7 +40,7 @@ def report_study(
         comparisons = _measured_comparisons(factors(config), config, workdir)
         if not comparisons:
             raise ValueError(f"workdir: no condition is measured yet in {workdir}")
-    page = degeneracy_page(
+    page = study_page(
         study, comparisons, about,
         fixed_points=_read_fixed_points(workdir, index), partial=not finished,
     )  # fmt: skip

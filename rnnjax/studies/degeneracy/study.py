@@ -30,7 +30,7 @@ from rnnjax.studies.degeneracy.conditions import (
     train,
 )
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary
-from rnnjax.studies.degeneracy.page import degeneracy_page
+from rnnjax.studies.degeneracy.stages_page import study_page
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, training_seconds
 from rnnjax.studies.launch import Config
@@ -235,7 +235,7 @@ def _report(
     seconds = sum(training_seconds(workdir / "store" / folder) for folder in folders)
     seconds += sum(float(one.data.attrs["seconds"]) for one in measured.values())
     about = provenance(config, command, seconds)
-    page = degeneracy_page(study, comparisons, about, fixed_points=fixed_points)
+    page = study_page(study, comparisons, about, fixed_points=fixed_points)
     write_report(page, workdir)
     listed = [
         {**f._asdict(), "conditions": [_place(measured[c.name].file) for c in f.conditions]}

@@ -11,6 +11,7 @@ from rnnjax.dynamics import FixedPoints
 from rnnjax.report import Provenance, render_html, render_markdown
 from rnnjax.studies.degeneracy.fixed_points import summarize
 from rnnjax.studies.degeneracy.page import degeneracy_page
+from rnnjax.studies.degeneracy.stages_page import study_page
 from rnnjax.studies.degeneracy.table1 import table1_page
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
@@ -163,3 +164,53 @@ def test_unknown_studies_are_refused():
         degeneracy_page("depth", [comparison()], MADE)
     with pytest.raises(ValueError, match="^comparisons: expected at least one"):
         degeneracy_page("regularization", [], MADE)
+
+
+def stages(growth, study, setting):
+    """A factor with two levels at three losses; the second level's degeneracy is `growth` times
+    that of the first."""
+    found = []
+    for stage, scale in zip((30.0, 3.0, 1.0), growth, strict=True):
+        made = comparison((1.0, scale), networks=20)
+        name = f"{study}_flip_flop_{stage:g}"
+        found.append(made._replace(name=name, setting=setting, stage=stage))
+    return found
+
+
+@pytest.mark.slow
+def test_arrows_along_training_and_their_change():
+    made = [
+        *stages((1.0, 3.0, 9.0), "task_complexity", "bits"),
+        *stages((9.0, 9.0, 9.0), "network_size", "units"),
+    ]
+    page = study_page("training_stages", made, MADE)
+    table = part(page, "Arrows along training").tables[0]
+    assert table.columns[3:6] == ("30 x", "3 x", "1 x")
+    rows = {row[:2]: row[2:] for row in table.rows}
+    grows = rows["Flip flop, bits", "PIF"]
+    assert [cell[0] for cell in grows[1:4]][1:] == ["↑", "↑"]
+    assert not grows[1].startswith(("↑", "↓"))
+    assert (grows[0], grows[4][0]) == ("↑", "↑")
+    assert float(grows[5]) < 0.05
+    stays = rows["Flip flop, units", "PIF over mean norm"]
+    assert stays[1] == stays[2] == stays[3]
+    assert stays[4:] == ("+0.0 (+0.0 to +0.0)", "1")
+    # Four trends each; those of the second factor stand from the first loss on.
+    numbers = [
+        int(n) for n in re.findall(r"(\d+) (?:trends|are arrows|of these|slopes)", page.lead)
+    ]
+    assert numbers == [8, 8, 4, 4]
+    networks = part(page, "Networks").tables[0].rows
+    assert [row[:3] for row in networks[:2]] == [
+        ("Flip flop, bits", "2", "20"), ("Flip flop, bits", "3", "20")
+    ]  # fmt: skip
+    assert networks[0][3].startswith("20; ")
+    assert {p.name for s in page.sections for p in s.figures} == {"arrow_curves", "stage_levels"}
+    assert "nan" not in render_markdown(page).split("## Settings")[0].lower()
+    some = study_page("training_stages", made[:1], MADE, partial=True)
+    assert "(partial results)" in render_markdown(some)
+
+
+def test_comparisons_without_stages_have_the_page_of_their_factor():
+    page = study_page("training_stages", [comparison()], MADE)
+    assert page.title == "Degeneracy: training stages"

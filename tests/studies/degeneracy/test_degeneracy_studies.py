@@ -78,11 +78,50 @@ def test_paper_compares_fifty_networks_on_all_tasks(study):
 def test_stages_are_the_same_networks_at_falling_losses():
     factors = module_of("training_stages").factors(settings("training_stages", "laptop"))
     stages = factors[0].conditions
-    assert [c.recipe.threshold for c in stages] == [0.03, 0.01, 0.003, 0.001]
-    assert len({(c.task, c.cell, c.settings) for c in stages}) == 1
-    assert {dataclasses.replace(c.recipe, threshold=1.0) for c in stages} == {
-        dataclasses.replace(stages[0].recipe, threshold=1.0)
-    }
+    assert [c.loss for c in stages] == [0.03, 0.01, 0.003, 0.001]
+    assert len({dataclasses.replace(c, loss=None) for c in stages}) == 1
+    recipe = stages[0].recipe
+    assert (recipe.snapshots, recipe.threshold) == ((0.03, 0.01, 0.003, 0.001), 0.001)
+
+
+def test_arrows_are_followed_at_every_stage():
+    config = settings("training_stages", "arrows")
+    factors = module_of("training_stages").factors(config)
+    found = {}
+    for factor in factors:
+        name = factor.name.rsplit("_", 1)[0]
+        found.setdefault((name, factor.setting, factor.levels), []).append(factor.stage)
+    assert {(name, *levels) for (name, _, levels) in found} == {
+        (f"task_complexity_{FF}_bits", "2", "4"),
+        (f"feature_learning_{FF}_mup", "1", "4"), (f"feature_learning_{DD}_mup", "1", "4"),
+        (f"network_size_{FF}_mup", "32", "64"), (f"network_size_{DD}_mup", "32", "64"),
+        (f"regularization_{FF}_l1", "0", "0.0001"), (f"regularization_{DD}_l1", "0", "0.0001"),
+    }  # fmt: skip
+    assert all(stages == [30, 10, 3, 1] for stages in found.values())
+    tried = conditions.all_conditions(factors)
+    assert (len(tried), len({c.folder for c in tried})) == (4 * 12, 12)
+    one = next(c for c in tried if c.task.name == DD)
+    # Epochs of 32 steps in place of 128: the schedule has the same period in steps.
+    assert (one.recipe.steps_per_epoch, one.recipe.schedule.period) == (32, 40)
+    assert conditions.condition(settings("network_size", "laptop"), DD).recipe.schedule.period == 10
+
+
+@pytest.mark.slow
+def test_arrows_along_training_on_a_worker(tmp_path):
+    config = settings("training_stages", "smoke")
+    config.dsa.update(components=(2,), delays=(1,), order=4)
+    config.update(arrows=("task_complexity",), auxiliary=False, delays=(), stages=(1.2, 1.0))
+    config.channels.flip_flop = (1, 2)
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        module_of("training_stages").run(config, tmp_path, executor=threads)
+    assert len(list((tmp_path / "store").glob("*/manifest.json"))) == 2
+    assert len(list((tmp_path / "measures").glob("[!.]*.nc"))) == 4
+    before = (tmp_path / "report.md").read_text()
+    assert " nan" not in before.lower()
+    assert (tmp_path / "figures" / "arrow_curves.png").exists()
+    assert rnnjax("report", tmp_path) == 0
+    after = (tmp_path / "report.md").read_text()
+    assert before.split("## How this page")[0] in after
 
 
 def test_a_penalty_of_zero_is_one_condition_of_both_series():
@@ -192,10 +231,12 @@ def test_dry_run_counts_training_and_measuring(study, tmp_path, capsys):
     workdir = tmp_path / "new"
     assert call(study, "--config=smoke", "--dry_run", f"--workdir={workdir}") == 0
     printed = capsys.readouterr().out
-    assert "2 conditions: training" in printed
-    header, *rows = printed.splitlines()[:3]
+    stages = study == "training_stages"
+    count = "1 condition at 2 losses each" if stages else "2 conditions"
+    assert f"{count}: training" in printed
+    header, *rows = printed.splitlines()[: 2 if stages else 3]
     place = header.split().index("epochs") - len(header.split())
-    assert [row.split()[place] for row in rows] == ["6", "6"]  # as many as smoke allows
+    assert all(row.split()[place] == "6" for row in rows)  # as many as smoke allows
     assert "measuring" in printed
     assert not workdir.exists()
 
@@ -226,6 +267,7 @@ def test_measuring_is_counted_by_pairs():
     ("study", "flags", "words"),
     [
         ("training_stages", ["--config.stages=1,3"], ["stages", "losses that fall", "1.0, 3.0"]),
+        ("training_stages", ["--config.arrows=network_sizes"], ["arrows", "'network_size'"]),
         ("task_complexity", ["--config.tasks=flipflop"], ["tasks", "did you mean 'flip_flop'"]),
         ("task_complexity", ["--config.tasks="], ["tasks"]),
         ("task_complexity", ["--config.channels.flip_flop=0,1"], ["bits", "at least 1"]),

@@ -1,0 +1,178 @@
+"""Arrows of degeneracy along training: slopes over a factor, and the measures, against the loss."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from rnnjax.analysis import MEASURES, Comparison, Trend, measure_interval
+from rnnjax.plots.panels import note_empty
+from rnnjax.plots.style import (
+    CONDITION_COLORS,
+    CONDITION_MARKERS,
+    GREY,
+    SMALL,
+    log_ticks,
+    new_figure,
+    ordered_colors,
+    plain_number,
+    tidy,
+)
+
+__all__ = ["ArrowCurve", "arrow_curves", "stage_levels"]
+
+_LINEAR = 10.0
+"""Percent up to which the axis of slopes is linear; beyond, it is logarithmic."""
+
+
+class ArrowCurve(NamedTuple):
+    """The trend of one measure over the levels of a factor, at several losses along training."""
+
+    measure: str
+    """Row of the figure, such as `weights`."""
+    factor: str
+    """Column, such as `bits`."""
+    task: str
+    """Entry of the legend."""
+    stages: tuple[float, ...]
+    """Losses over the task's threshold, falling."""
+    trends: tuple[Trend, ...]
+    note: str = ""
+    """Text above the panel, at the right."""
+
+
+def _stage_axis(axes: Axes, stages: Sequence[float]) -> None:
+    """A logarithmic x axis from the largest loss to the smallest, with ticks at the stages."""
+    axes.set_xscale("log")
+    reach = 1.25
+    axes.set_xlim(max(stages) * reach, min(stages) / reach)
+    axes.xaxis.set_major_locator(FixedLocator(sorted(stages)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels([plain_number(stage, 3) for stage in sorted(stages)])
+
+
+def _draw_curve(axes: Axes, curve: ArrowCurve, color: str, marker: str, shift: float) -> bool:
+    """Draws slopes with their intervals, filled where there is an arrow; returns whether any."""
+    x = np.array(curve.stages) * shift
+    y, low, high = (
+        100 * np.array([getattr(trend, name) for trend in curve.trends])
+        for name in ("relative", "relative_low", "relative_high")
+    )
+    known = np.isfinite(y)
+    if not known.any():
+        return False
+    bars = np.stack([y - low, high - y])[:, known]
+    axes.errorbar(
+        x[known], y[known], np.where(np.isfinite(bars), bars, 0.0), color=color, lw=1.2,
+        elinewidth=0.9, capsize=2.0, label=curve.task,
+    )  # fmt: skip
+    sure = np.array([trend.verdict in ("rises", "falls") for trend in curve.trends])
+    for chosen, face in ((known & sure, color), (known & ~sure, "white")):
+        axes.plot(x[chosen], y[chosen], marker, ms=4.5, color=color, mfc=face)
+    return True
+
+
+def arrow_curves(curves: Sequence[ArrowCurve]) -> Figure:
+    """Slopes per level of a factor against the loss at which networks are compared.
+
+    A row per measure, a column per factor, a line per task; the loss falls from left to right, as
+    in training. Bars are 95% intervals; open marks: no arrow. Raises `ValueError` without a curve.
+    """
+    found = list(curves)
+    if not found:
+        raise ValueError("curves: expected at least one, got none")
+    rows, columns, tasks = (
+        list(dict.fromkeys(getattr(curve, name) for curve in found))
+        for name in ("measure", "factor", "task")
+    )
+    figure, grid = new_figure(len(rows), len(columns), 2.5, 1.9)
+    for (i, j), axes in np.ndenumerate(grid):
+        here = [c for c in found if (c.measure, c.factor) == (rows[i], columns[j])]
+        tidy(axes, columns[j] if i == 0 else "")
+        drawn = False
+        for curve in here:
+            number = tasks.index(curve.task)
+            look = CONDITION_COLORS[number % 10], CONDITION_MARKERS[number % 10]
+            shift = 1.05 ** (number - (len(tasks) - 1) / 2)
+            drawn = _draw_curve(axes, curve, *look, shift) or drawn
+        if not drawn:
+            note_empty(axes)
+            continue
+        axes.axhline(0.0, color=GREY, lw=0.7, zorder=0)
+        axes.set_yscale("symlog", linthresh=_LINEAR, linscale=1.0)
+        _percent_ticks(axes)
+        _stage_axis(axes, here[0].stages)
+        axes.set_title(here[0].note, loc="right", fontsize=SMALL, color=GREY)
+        if j == 0:
+            axes.set_ylabel(f"{rows[i]},\n% per level")
+        if i == len(rows) - 1:
+            axes.set_xlabel("loss over threshold")
+    _share_legend(figure, grid)
+    return figure
+
+
+def _percent_ticks(axes: Axes) -> None:
+    low, high = axes.get_ylim()
+    ticks = [t for t in (-300, -100, -30, -10, 0, 10, 30, 100, 300, 1000) if low <= t <= high]
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_yticklabels([f"{tick:+d}".replace("+0", "0") for tick in ticks])
+
+
+def _share_legend(figure: Figure, grid: np.ndarray) -> None:
+    """One legend below all panels."""
+    entries = {}
+    for axes in grid.flat:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside lower center", ncols=4, fontsize=SMALL,
+        frameon=False,
+    )  # fmt: skip
+
+
+def stage_levels(
+    series: Sequence[Sequence[Comparison]], measures: Sequence[Sequence[str]]
+) -> Figure:
+    """Measures of every level of a factor against the loss at which networks are compared.
+
+    A row per series, whose comparisons are those of its stages; in each row the `measures` of that
+    series, with 95% intervals over networks (of a spread, the robust one). Raises `ValueError`
+    without a series, or for a comparison without a stage.
+    """
+    if not series or any(c.stage is None for stages in series for c in stages):
+        raise ValueError("series: expected comparisons with stages, got none or others")
+    figure, grid = new_figure(len(series), len(measures[0]), 2.4, 1.7)
+    for row, stages, names in zip(grid, series, measures, strict=True):
+        levels = stages[0].levels
+        x = np.array([float(c.stage or 0.0) for c in stages])
+        for axes, name in zip(row, names, strict=True):
+            first = axes is row[0]
+            tidy(axes, f"{stages[0].title}, {stages[0].setting}" if first else "")
+            for place, color in enumerate(ordered_colors(len(levels))):
+                found = [measure_interval(c.data[place], name) for c in stages]
+                y, low, high = np.array(found).T
+                bars = np.nan_to_num(np.stack([y - low, high - y]))
+                shift = 1.06 ** (place - (len(levels) - 1) / 2)
+                axes.errorbar(
+                    x * shift, y, bars, fmt="o-", ms=3.0, lw=1.1, color=color, capsize=2.0,
+                    label=levels[place],
+                )  # fmt: skip
+            _stage_axis(axes, x.tolist())
+            axes.set_ylabel(MEASURES[name].title, fontsize=SMALL)
+            if MEASURES[name].statistic == "spread" and axes.dataLim.y0 > 0:
+                axes.set_yscale("log")  # falls by decades, as the loss does
+                log_ticks(axes, "y")
+                continue
+            axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
+            axes.yaxis.get_offset_text().set_fontsize(SMALL)
+        row[-1].legend(
+            title=stages[0].setting, fontsize=SMALL, title_fontsize=SMALL, frameon=False,
+            loc="center left", bbox_to_anchor=(1.0, 0.5),
+        )  # fmt: skip
+    for axes in grid[-1]:
+        axes.set_xlabel("loss over threshold")
+    return figure
