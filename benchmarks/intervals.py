@@ -134,18 +134,29 @@ def pooled(draws: int) -> Rows:
 
 
 def differences(draws: int) -> Rows:
-    """False positives of differences between two trends over two levels, paired by seed."""
+    """False positives of differences between two trends over two levels, paired by seed.
+
+    Either no condition differs, or both trends are equally steep, at values of different size.
+    """
     rows = []
-    for kind in KINDS:
+    for place, kind in enumerate(KINDS):
         for networks in NETWORKS:
             cells, seeds = [], [[range(networks)] * 2] * 2
-            for rho in CORRELATIONS:
-                rng, claims = np.random.default_rng(4), 0
-                for _ in range(draws):
-                    made = conditions(rng, kind, "normal", networks, rho, [1.0] * 4)
-                    trend = trend_difference(kind, [made[:2], made[2:]], seeds=seeds)
-                    claims += trend.verdict != "no arrow"
-                cells.append(f"{claims / draws:.1%}")
+            for steep in (False, True):
+                scales = np.array((1.0, 3.0, 3.0, 9.0)) if steep else np.ones(4)
+                for number, rho in enumerate(CORRELATIONS):
+                    rng = np.random.default_rng([4, place, networks, steep, number])
+                    claims = 0
+                    for _ in range(draws):
+                        alike = kind == "mean"  # noise that does not grow with the mean
+                        made = conditions(
+                            rng, kind, "normal", networks, rho, np.ones(4) if alike else scales
+                        )
+                        if alike:
+                            made = [x + 11 * (s - 1) for x, s in zip(made, scales, strict=True)]
+                        trend = trend_difference(kind, [made[:2], made[2:]], seeds=seeds)
+                        claims += trend.verdict != "no arrow"
+                    cells.append(f"{claims / draws:.1%}")
             rows.append((kind, str(networks), *cells))
     return rows
 
@@ -202,11 +213,12 @@ def main() -> None:
         f"{which}, {rho:g}" for rho in (*CORRELATIONS, 1.0) for which in ("by seed", "independent")
     ]
     plain = [f"correlation {rho:g}" for rho in CORRELATIONS]
+    by_trend = [f"{trend}, {rho:g}" for trend in ("flat", "steep") for rho in CORRELATIONS]
     parts = [
         table(("values", *by_networks), coverage(given.draws)),
         table(("statistic", "values", "S", *by_rho), trends(given.draws)),
         table(("layout", "statistic", "S", *plain), pooled(given.draws)),
-        table(("statistic", "S", *plain), differences(given.draws)),
+        table(("statistic", "S", *by_trend), differences(given.draws)),
         table(("shares", "S", *by_agreement), shares(given.draws)),
     ]
     print("\n\n".join(parts))

@@ -71,7 +71,8 @@ def pool_trends(
     if not found.slopes:
         return Pooled(_unknown(0), np.nan, np.nan)
     slopes = _Slopes.of(kind, found, seeds is not None)
-    slopes = slopes._replace(weights=slopes.weights[np.isfinite(slopes.weights).all(1)])
+    known = np.isfinite(slopes.weights).all(1)
+    slopes = slopes._replace(weights=slopes.weights[known], levels=slopes.levels[known])
     count = len(slopes.weights)
     if not count:
         return Pooled(_unknown(0, "no arrow", paired=slopes.paired), np.nan, np.nan)
@@ -89,10 +90,14 @@ def trend_difference(
 ) -> Trend:
     """The relative slope of the second of two series less that of the first.
 
-    As in `pool_trends` it is one sum of weights times the statistics of all different conditions,
-    with the error over seeds where all share most of them: two series of the same networks, such as
-    earlier and later in training, are compared network by network. Of a spread it is the ratio of
-    the growths per level, less 1. The verdict `rises` means a larger slope in the second.
+    The error is that over seeds where all conditions share most of them: two series of the same
+    networks, such as earlier and later in training, are compared network by network. Otherwise
+    conditions are independent. The mean of each series' levels, over which slopes are taken, has
+    an error too, which enters to first order (the delta method).
+
+    Of a spread it is the ratio of the growths per level, minus 1. `slope` is the difference itself,
+    `networks` are those of every different condition, and the verdict `rises` means a larger slope
+    in the second series.
 
     Args:
         kind: the statistic.
@@ -110,10 +115,11 @@ def trend_difference(
     found = _collect(kind, series, seeds)
     if len(found.slopes) < 2:
         return _unknown(len(found.slopes))
-    slopes = _Slopes.of(kind, found, seeds is not None)
+    slopes, parts = _Slopes.of(kind, found, seeds is not None), np.array([-1.0, 1.0])
     if not np.isfinite(slopes.weights).all():
         return _unknown(2, "no arrow", paired=slopes.paired)
-    return slopes.combine(np.array([-1.0, 1.0]), (2,), confidence)
+    networks = tuple(map(len, slopes.compared.pseudo))
+    return slopes.combine(parts, networks, confidence, parts @ slopes.gradients())
 
 
 def _collect(
@@ -172,6 +178,8 @@ class _Slopes(NamedTuple):
 
     weights: np.ndarray
     """[series, conditions]; NaN for a series whose levels' mean is 0."""
+    levels: np.ndarray
+    """Which conditions are levels of which series, 0 or 1, [series, conditions]."""
     compared: Compared
     paired: bool
 
@@ -183,19 +191,37 @@ class _Slopes(NamedTuple):
         known = [drop_left_out(kind, v) for v in found.values] if shared is None else shared
         compared = compare_conditions(kind, known)
         weights = np.zeros((len(found.slopes), len(known)))
-        for row, slope in zip(weights, found.slopes, strict=True):
+        levels = np.zeros_like(weights)
+        for row, at, slope in zip(weights, levels, found.slopes, strict=True):
             row[list(slope)] = list(slope.values())
+            at[list(slope)] = 1.0
             if not compared.logarithmic:
                 row /= abs(compared.statistics[list(slope)].mean()) or np.nan
-        return cls(weights, compared, shared is not None)
+        return cls(weights, levels, compared, shared is not None)
 
-    def combine(self, parts: np.ndarray, networks: tuple[int, ...], confidence: float) -> Trend:
-        """The sum of `parts` times the slopes."""
+    def gradients(self) -> np.ndarray:
+        """Derivatives of the slopes with respect to the statistics, [series, conditions]."""
+        if self.compared.logarithmic:
+            return self.weights
+        statistics = self.compared.statistics
+        shares = self.levels / self.levels.sum(1, keepdims=True)
+        means = shares @ statistics
+        return self.weights - (self.weights @ statistics / means)[:, None] * shares
+
+    def combine(
+        self,
+        parts: np.ndarray,
+        networks: tuple[int, ...],
+        confidence: float,
+        gradient: np.ndarray | None = None,
+    ) -> Trend:
+        """The sum of `parts` times the slopes, with the error that its `gradient` gives."""
         weights, compared = parts @ self.weights, self.compared
         slope = float(weights @ compared.statistics)
         tested = assess_contrast(
-            slope, compared.pseudo, weights, paired=self.paired, confidence=confidence
-        )
+            slope, compared.pseudo, weights if gradient is None else gradient, paired=self.paired,
+            confidence=confidence,
+        )  # fmt: skip
         unit = 0.0 if compared.logarithmic else 1.0
         return describe_slope(slope, tested, unit, networks, paired=self.paired)
 

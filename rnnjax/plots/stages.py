@@ -40,6 +40,7 @@ class ArrowCurve(NamedTuple):
     stages: tuple[float, ...]
     """Losses over the task's threshold, falling."""
     trends: tuple[Trend, ...]
+    """As many."""
     note: str = ""
     """Text above the panel, at the right."""
 
@@ -64,9 +65,9 @@ def _draw_curve(axes: Axes, curve: ArrowCurve, color: str, marker: str, shift: f
     known = np.isfinite(y)
     if not known.any():
         return False
-    bars = np.stack([y - low, high - y])[:, known]
+    bars = np.nan_to_num(np.stack([y - low, high - y])[:, known], posinf=1e9)
     axes.errorbar(
-        x[known], y[known], np.where(np.isfinite(bars), bars, 0.0), color=color, lw=1.2,
+        x[known], y[known], bars, color=color, lw=1.2,
         elinewidth=0.9, capsize=2.0, label=curve.task,
     )  # fmt: skip
     sure = np.array([trend.verdict in ("rises", "falls") for trend in curve.trends])
@@ -79,11 +80,18 @@ def arrow_curves(curves: Sequence[ArrowCurve]) -> Figure:
     """Slopes per level of a factor against the loss at which networks are compared.
 
     A row per measure, a column per factor, a line per task; the loss falls from left to right, as
-    in training. Bars are 95% intervals; open marks: no arrow. Raises `ValueError` without a curve.
+    in training. Bars are 95% intervals; open marks: no arrow. Raises `ValueError` without a curve,
+    or for one whose stages and trends are not as many.
     """
     found = list(curves)
     if not found:
         raise ValueError("curves: expected at least one, got none")
+    for curve in found:
+        if not curve.stages or len(curve.stages) != len(curve.trends):
+            raise ValueError(
+                f"curves: expected a trend per stage, got {len(curve.trends)} and "
+                f"{len(curve.stages)} of {curve.task}"
+            )
     rows, columns, tasks = (
         list(dict.fromkeys(getattr(curve, name) for curve in found))
         for name in ("measure", "factor", "task")
@@ -116,7 +124,13 @@ def arrow_curves(curves: Sequence[ArrowCurve]) -> Figure:
 
 def _percent_ticks(axes: Axes) -> None:
     low, high = axes.get_ylim()
-    ticks = [t for t in (-300, -100, -30, -10, 0, 10, 30, 100, 300, 1000) if low <= t <= high]
+    reach = max(abs(low), abs(high))
+    powers = [base * 10**power for power in range(2, 9) for base in (1, 3)]
+    sizes = [*((3, 10) if reach < 30 else (10, 30)), *powers]
+    if reach > 1000:  # too many for one axis
+        sizes = [size for size in sizes if str(size).startswith("1")]
+    ticks = [tick for tick in (0, *sizes, *(-size for size in sizes)) if low <= tick <= high]
+    ticks.sort()
     axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_yticklabels([f"{tick:+d}".replace("+0", "0") for tick in ticks])
@@ -140,11 +154,13 @@ def stage_levels(
     """Measures of every level of a factor against the loss at which networks are compared.
 
     A row per series, whose comparisons are those of its stages; in each row the `measures` of that
-    series, with 95% intervals over networks (of a spread, the robust one). Raises `ValueError`
-    without a series, or for a comparison without a stage.
+    series, as many in each, with 95% intervals over networks (of a spread, the robust one). Raises
+    `ValueError` without a series or measures, or for a comparison without a stage.
     """
-    if not series or any(c.stage is None for stages in series for c in stages):
+    if not series or any(not s or any(c.stage is None for c in s) for s in series):
         raise ValueError("series: expected comparisons with stages, got none or others")
+    if len(measures) != len(series) or not measures[0] or len({len(m) for m in measures}) > 1:
+        raise ValueError(f"measures: expected as many for each of {len(series)} series")
     figure, grid = new_figure(len(series), len(measures[0]), 2.4, 1.7)
     for row, stages, names in zip(grid, series, measures, strict=True):
         levels = stages[0].levels

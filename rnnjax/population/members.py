@@ -22,7 +22,7 @@ from rnnjax.sweep import Engine, LossRecord, Sweep, empty_results, sweep_config
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import SETTINGS, Hyper, Recipe, Setup, Status, output_scale, setting_values
 from rnnjax.typing import Bool, Float, Int, KeyLike, Params
-from rnnjax.validate import instance_of, one_of, positive_integer
+from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
 
 __all__ = ["Activity", "Population", "condition_sweep"]
 
@@ -170,16 +170,19 @@ class Population:
     def at_loss(self, loss: float) -> "Population":
         """The networks at the end of the first epoch with a held-out loss below `loss`.
 
-        They equal those of a training that stops there (`threshold=loss, patience=1`), with their
-        losses, steps and accuracies. A network that never gets there keeps its last weights and its
-        status, which is not CONVERGED. Raises `ValueError` for another loss than those of
+        They are those of a training that stops there (`threshold=loss, patience=1`), equal to the
+        last bit at map width 1, with their own losses, steps and accuracies; `seconds` stay those
+        of the whole training. A network that never gets there keeps the weights with which it ended
+        and a status other than CONVERGED. Raises `ValueError` for another loss than those of
         `Recipe.snapshots`.
         """
-        bounds = self.recipe.snapshots
-        if self.snapshots is None or loss not in bounds:
-            kept = ", ".join(f"{bound:g}" for bound in bounds) if self.snapshots else "none"
+        bounds = self.recipe.snapshots if self.snapshots is not None else ()
+        wanted = finite_positive("loss", loss)
+        found = [k for k, bound in enumerate(bounds) if math.isclose(bound, wanted, rel_tol=1e-6)]
+        if not found:
+            kept = ", ".join(f"{bound:g}" for bound in bounds) or "none"
             raise ValueError(f"loss: expected one of the recipe's snapshots ({kept}), got {loss!r}")
-        return stopped_at(self, bounds.index(loss))
+        return stopped_at(self, found[0])
 
     def join(self, *others: "Population") -> "Population":
         """One population of these networks and those of `others`.
@@ -201,11 +204,10 @@ class Population:
         if len(set(seeds.tolist())) < len(seeds):
             raise ValueError(f"others: expected other seeds, got {sorted(seeds.tolist())}")
 
-        kept = [part.snapshots for part in parts if part.snapshots is not None]
-
         def joined(trees: list[Params]) -> Params:
             return {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]}
 
+        kept = [part.snapshots for part in parts if part.snapshots is not None]
         return dataclasses.replace(
             self,
             hyper=self.hyper._replace(seed=seeds),

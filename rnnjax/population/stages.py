@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from rnnjax.devices import all_devices, pad_to
+from rnnjax.devices import all_devices, padded_index
 from rnnjax.sweep.programs import evaluate_block
 from rnnjax.sweep.results import scores
 from rnnjax.sweep.snapshots import first_below
@@ -62,13 +62,17 @@ def stopped_at(population: "Population", place: int) -> "Population":
 def _evaluate(
     setup: Setup, hyper: Hyper, params: Params, status: Int[np.ndarray, " S"]
 ) -> dict[str, np.ndarray]:
-    """Results on held-out trials by variable, [S]."""
+    """Results on held-out trials by variable, [S], a group of networks at a time."""
     layout, count = all_devices(), len(status)
     settings: Any = {
         name: np.full(count, value, np.float32) for name, value in setting_values(hyper).items()
     }
     runs = Hyper(seed=np.asarray(hyper.seed, np.int32), **settings), params, status.astype(np.int32)
+    groups = []
     with layout.context():
-        put = jax.tree.map(layout.put, pad_to(layout.padded(count), runs))
-        found = evaluate_block(setup.evaluation, layout, *put)
-        return {name: np.asarray(value)[:count] for name, value in scores(found).items()}
+        for begin in range(0, count, layout.group_size):
+            index = padded_index(begin, layout.group_size, count)
+            some = jax.tree.map(lambda leaf, at=index: layout.put(leaf[at]), runs)
+            found = scores(evaluate_block(setup.evaluation, layout, *some))
+            groups.append({name: np.asarray(value) for name, value in found.items()})
+    return {name: np.concatenate([g[name] for g in groups])[:count] for name in groups[0]}

@@ -68,7 +68,8 @@ def train_population(
     Args:
         task: the task to learn.
         cell: the network; its inputs and outputs are set to fit the task.
-        recipe: the training recipe.
+        recipe: the training recipe; with `snapshots` the population has weights along training too
+            (`Population.at_loss`).
         seeds: the number of networks, with seeds from 0, or the seeds themselves.
         store: folder of the population; without one it stays in memory.
         evaluation_trials: held-out trials on which every network is evaluated at the end.

@@ -144,7 +144,8 @@ def _require_equal_weights(one: _Store, other: _Store, grid: Grid, cells: np.nda
         load_weights(store.path, places(grid, store.grid).cells(cells).tolist())
         for store in (one, other)
     )
-    for when, leaves in here._asdict().items():
+    kept = {when: leaves for when, leaves in here._asdict().items() if leaves is not None}
+    for when, leaves in kept.items():
         for name, leaf in leaves.items():
             if leaf.tobytes() != getattr(there, when)[name].tobytes():
                 raise _differ(f"{when} weights {name!r}", grid, cells[0], (one, other))

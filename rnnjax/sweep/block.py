@@ -20,7 +20,7 @@ from rnnjax.sweep.programs import (
     start_block,
 )
 from rnnjax.sweep.results import scores
-from rnnjax.sweep.snapshots import empty_snapshots, first_below, take_snapshots
+from rnnjax.sweep.snapshots import due_snapshots, empty_snapshots, take_snapshots
 from rnnjax.sweep.states import halted, packed, running_again, with_last_params
 from rnnjax.training import Hyper, Recipe, Run, Setup, Status, setting_values
 from rnnjax.units import to_host
@@ -245,10 +245,11 @@ def _advance(
         loss = np.asarray(validation.loss)[: len(members)]
         state.held_out_loss[members[validated], epoch - 1] = loss[validated]
         if state.snapshots is not None:
-            losses = state.held_out_loss[members, :epoch]
-            due = first_below(losses, recipe.snapshots) == epoch
-            params = jax.tree.map(to_host, state.runs.params) if due.any() else {}
-            take_snapshots(state.snapshots, params, members, due)
+            fresh = np.where(validated, loss, np.nan)
+            due = due_snapshots(state.snapshots, members, fresh, recipe.snapshots)
+            if due.any():
+                params = jax.tree.map(to_host, state.runs.params)
+                take_snapshots(state.snapshots, params, members, due)
         held_out = _median(loss[validated])
     running = np.asarray(state.runs.status)[: len(members)] == Status.RUNNING
     if on_segment is not None:

@@ -156,7 +156,8 @@ class BlockCheckpoints:
 
     def _expected(self, state: BlockState) -> float:
         """Seconds that a checkpoint is expected to take."""
-        return self._writing or sum(map(_bytes, jax.tree.leaves(state.runs))) / _RATE
+        trees = state.runs, state.snapshots
+        return self._writing or sum(map(_bytes, jax.tree.leaves(trees))) / _RATE
 
     def _wait(self) -> None:
         if self._writer is not None:

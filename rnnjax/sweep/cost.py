@@ -84,6 +84,7 @@ def block_bytes(setup: Setup, runs: int, layout: Lanes) -> int:
     active = min(layout.side_by_side or size, size)
     weights = _parameter_bytes(setup, layout)
     copies = 1 + 2 * (recipe.optimizer == "adam") + (recipe.stop == "threshold")
+    kept = len(recipe.snapshots) * runs * weights if layout.on_cpu else 0  # in the host's memory
     training = weights + _step_bytes(setup, layout)  # the gradient is as large as the weights
     if recipe.validates:
         trials = recipe.validation_trials
@@ -92,7 +93,7 @@ def block_bytes(setup: Setup, runs: int, layout: Lanes) -> int:
     if active < size:
         training += (size + active) * copies * weights
     evaluation = active * evaluation_bytes(setup.cell, setup.task, setup.evaluation_trials)
-    return size * copies * weights + max(training, evaluation)
+    return size * copies * weights + max(training, evaluation) + kept
 
 
 def require_memory(setup: Setup, layout: Lanes) -> None:

@@ -188,15 +188,17 @@ def run_sweep(
         progress: called after every segment of steps.
         engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
-        keep_parameters: whether the store keeps weights, initial and trained.
+        keep_parameters: whether the store keeps weights: initial, trained, and those at the losses
+            of `Recipe.snapshots`.
         after_block: called after every block with the results so far; no copy.
 
     Returns:
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
 
     Raises:
-        ValueError: a mask of another shape, weights or states to keep without a store, too large
-            networks, or a store that is in use, damaged or of another sweep (`StoreError`).
+        ValueError: a mask of another shape, weights or states to keep without a store, snapshots
+            without `keep_parameters` or with `Engine.keep_state`, too large networks, or a store
+            that is in use, damaged or of another sweep (`StoreError`).
         rnnjax.sweep.JobError: at the end, blocks that failed on workers in every attempt.
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)

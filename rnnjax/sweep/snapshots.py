@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from rnnjax.typing import Bool, Float, Int, Params
 
-__all__ = ["empty_snapshots", "first_below", "take_snapshots"]
+__all__ = ["due_snapshots", "empty_snapshots", "first_below", "take_snapshots"]
 
 
 def first_below(
@@ -24,6 +23,18 @@ def empty_snapshots(params: Params, count: int, bounds: Sequence[float]) -> Para
     return {name: np.full((*shape, *x.shape[1:]), np.nan, x.dtype) for name, x in params.items()}
 
 
+def due_snapshots(
+    snapshots: Params,
+    members: Int[np.ndarray, " M"],
+    held_out_loss: Float[np.ndarray, " M"],
+    bounds: Sequence[float],
+) -> Bool[np.ndarray, "M K"]:
+    """Where the loss of `members` at the end of an epoch is the first one below a bound."""
+    leaf = next(iter(snapshots.values()))
+    taken = np.isfinite(leaf.reshape(*leaf.shape[:2], -1)[members, :, 0])
+    return (held_out_loss[:, None] < np.asarray(bounds, np.float32)) & ~taken
+
+
 def take_snapshots(
     snapshots: Params,
     params: Params,
@@ -32,7 +43,5 @@ def take_snapshots(
 ) -> None:
     """Writes the weights of `members` [M, ...] into `snapshots`, in place, where they are `due`."""
     rows, places = np.nonzero(due)
-    if not len(rows):
-        return
-    for name, leaf in jax.tree.map(np.asarray, params).items():
-        snapshots[name][members[rows], places] = leaf[rows]
+    for name, leaf in params.items():
+        snapshots[name][members[rows], places] = np.asarray(leaf)[rows]

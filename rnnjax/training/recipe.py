@@ -62,8 +62,8 @@ class Recipe:
     matmul_precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
     """Precision of matrix products on accelerators; a CPU always computes in float32."""
     snapshots: tuple[float, ...] = dataclasses.field(default=(), metadata={"later": True})
-    """Held-out losses, in falling order: where weights are kept, they are also kept at the end of
-    the first epoch below each of them (`Population.at_loss`). Needs a recipe that validates."""
+    """Held-out losses, falling, at which weights are kept too, at the end of the first epoch below
+    each (`Population.at_loss`). Needs validation, and `keep_parameters` of `run_sweep`."""
 
     def __post_init__(self):
         one_of("optimizer", self.optimizer, OPTIMIZERS)
@@ -100,10 +100,10 @@ class Recipe:
     def _checked_snapshots(self) -> tuple[float, ...]:
         given = sequence("snapshots", self.snapshots)
         losses = tuple(float(finite_positive("snapshots", loss)) for loss in given)
-        if losses and not self.validates:
+        if losses and (not self.validates or self.stop == "criterion"):
             raise ValueError(
-                f"snapshots: expected a recipe that validates, such as stop='threshold', got "
-                f"stop={self.stop!r} and schedule={self.schedule.name!r}"
+                "snapshots: expected a recipe that validates and stops at a threshold or never, "
+                f"got stop={self.stop!r} and schedule={self.schedule.name!r}"
             )
         if any(later >= earlier for earlier, later in itertools.pairwise(losses)):
             raise ValueError(f"snapshots: expected losses that fall, got {losses}")

@@ -107,7 +107,7 @@ def threshold_recipe(
         clip=config.clip,
         schedule=_schedule(training.schedule, _PAPER_STEPS / config.steps_per_epoch),
         penalties=tuple(penalties),
-        patience=config.patience,
+        patience=config.get("patience", 1),  # fewer than a study with stages needs
         validation_trials=config.validation_trials,
     )
 
@@ -163,9 +163,9 @@ def condition(
 
 
 def at_losses(condition: Condition, losses: Sequence[float]) -> list[Condition]:
-    """The condition where its networks' losses first fall below each of `losses`, as one training.
+    """The condition where its networks' losses first fall below each of `losses`.
 
-    It ends with the last of them.
+    All are of one training, which ends at the last of them.
     """
     recipe = dataclasses.replace(
         condition.recipe, threshold=losses[-1], patience=1, snapshots=tuple(losses)

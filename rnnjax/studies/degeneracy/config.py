@@ -26,7 +26,7 @@ _TRAINING = {
     "batch": "trials per step",
     "epochs": "largest number of epochs",
     "threshold": "held-out loss that ends the training",
-    "schedule": "of the learning rate: none, cosine_restarts or plateau, in units of 128 steps",
+    "schedule": "of the learning rate: none, cosine_restarts or plateau; its epochs have 128 steps",
     "tau": "time constant of networks under muP, in steps",
 }
 
@@ -160,7 +160,7 @@ _COMPLEXITY: Table = {
 _LEARNING: Table = {
     "gammas": Setting(_GAMMAS, "strengths of feature learning under muP; larger is richer"),
     "trick_tasks": Setting(_NAMES, "those of the tasks also compared with the gamma-trick"),
-    "trick_gammas": Setting(_GAMMAS, "its strengths, in the standard parametrization"),
+    "trick_gammas": Setting(_GAMMAS, "strengths of the gamma-trick, standard parametrization"),
 }
 
 _SIZES: Table = {
@@ -264,9 +264,20 @@ REGULARIZATION = Settings(
     ),
 )
 
+
+def _with_arrows(table: Table) -> Table:
+    """Settings of other studies, which only those of `arrows` use."""
+    return {
+        name: entry._replace(meaning=f"for arrows: {entry.meaning}")
+        for name, entry in table.items()
+        if isinstance(entry, Setting)
+    }
+
+
 TRAINING_STAGES = Settings(
     {
-        **_COMPARED,
+        # A stage ends with the first epoch below its loss.
+        **{name: entry for name, entry in _COMPARED.items() if name != "patience"},
         "stages": Setting(
             (30.0, 10.0, 3.0, 1.0), "losses at which networks are compared, over the threshold"
         ),
@@ -278,10 +289,7 @@ TRAINING_STAGES = Settings(
         **_channels(
             flip_flop=(2, 4), delayed_discrimination=(1,), sine_wave=(1,), path_integration=(2,)
         ),
-        **_COMPLEXITY,
-        **_LEARNING,
-        **_SIZES,
-        **_PENALTIES,
+        **_with_arrows({**_COMPLEXITY, **_LEARNING, **_SIZES, **_PENALTIES}),
     },
     {
         **_presets(
@@ -297,7 +305,8 @@ TRAINING_STAGES = Settings(
         "arrows": Preset(
             "arrows of four factors at four losses along training, two tasks, N = 64",
             "30 min",
-            {
+            shared=True,
+            changes={
                 **_LAPTOP,
                 "arrows": ("task_complexity", "feature_learning", "network_size", "regularization"),
                 # Short epochs: networks of all levels are then close to the loss of their stage.

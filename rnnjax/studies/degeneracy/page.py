@@ -32,7 +32,7 @@ from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
 from rnnjax.validate import one_of
 
-__all__ = ["caveats", "degeneracy_page", "left_out_text"]
+__all__ = ["caveats", "degeneracy_page"]
 
 _STUDIES = (*DEGENERACY_ARROWS, "training_stages")
 
@@ -87,8 +87,7 @@ def _certainty(about: Mapping[str, float]) -> str:
     return f"{about['above_bound']:.0%}, {about['unsettled']:.0%}"
 
 
-def left_out_text(comparisons: Sequence[Comparison]) -> str:
-    """The networks that did not reach their threshold, by condition."""
+def _left_out_text(comparisons: Sequence[Comparison]) -> str:
     named = [
         f"{series_title(comparison)}, {level}: {data.attrs['left_out']}"
         for comparison in comparisons
@@ -214,7 +213,7 @@ def degeneracy_page(
         _behavior_section(comparisons),
         _feature_section(study, comparisons),
         *([fixed_point_section(fixed_points)] if fixed_points and fixed_points.rows else []),
-        Section("Networks", left_out_text(comparisons), (_condition_table(comparisons),)),
+        Section("Networks", _left_out_text(comparisons), (_condition_table(comparisons),)),
         Section("Limitations", caveats(comparisons)),
         settings_section(provenance.settings),
     )

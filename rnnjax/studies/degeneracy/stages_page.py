@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from rnnjax.analysis import Comparison, Trend, measure_difference, measure_estimate, measure_trend
 from rnnjax.analysis.comparison import chart_trends
@@ -12,9 +13,15 @@ from rnnjax.plots import ArrowCurve, arrow_curves, stage_levels
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, settings_section
 from rnnjax.report.wording import bullets
-from rnnjax.studies.degeneracy.arrows import ARROW_TEXT, ARROWS, arrow_measures, series_title
+from rnnjax.studies.degeneracy.arrows import (
+    ARROW_TEXT,
+    ARROWS,
+    arrow_measures,
+    networks_text,
+    series_title,
+)
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary
-from rnnjax.studies.degeneracy.page import caveats, degeneracy_page, left_out_text
+from rnnjax.studies.degeneracy.page import caveats, degeneracy_page
 from rnnjax.studies.pages import PARTIAL
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
@@ -49,8 +56,13 @@ class _Series(NamedTuple):
         """The trend over the factor at every stage."""
         return tuple(measure_trend(c.data, measure) for c in self.stages)
 
+    def cells(self, columns: Sequence[float], texts: Sequence[str]) -> list[str]:
+        """The texts of its stages in the columns of all losses; `not yet` in the others."""
+        known = dict(zip(self.losses, texts, strict=True))
+        return [known.get(loss, "not yet") for loss in columns]
+
     def change(self, measure: str) -> Trend:
-        """The trend at the last stage less that at the first."""
+        """The trend at the last stage minus that at the first."""
         return measure_difference(self.stages[0].data, self.stages[-1].data, measure)
 
 
@@ -71,14 +83,15 @@ def study_page(
             study, comparisons, provenance, fixed_points=fixed_points, partial=partial
         )
     series = _series(comparisons)
+    losses = tuple(sorted({c.stage for c in comparisons if c.stage is not None}, reverse=True))
     return Page(
         "Degeneracy: arrows along training",
-        (PARTIAL if partial else "") + _lead(series),
+        (PARTIAL if partial else "") + _lead(series, losses),
         (
-            _arrow_section(series),
+            _arrow_section(series, losses),
             _level_section(series),
-            _chart_section(series),
-            Section("Networks", left_out_text(_named(comparisons)), (_network_table(series),)),
+            _chart_section(series, losses),
+            Section("Networks", _missed(series), (_network_table(series, losses),)),
             Section("Limitations", _limitations(comparisons)),
             settings_section(provenance.settings),
         ),
@@ -88,40 +101,58 @@ def study_page(
 
 
 def _series(comparisons: Sequence[Comparison]) -> list[_Series]:
-    """The comparisons of at least two levels by factor and task, those of all stages together."""
+    """The comparisons of at least two levels by factor and task, those of all stages together.
+
+    Of an unfinished study, the stages that have all levels that any has.
+    """
     found: dict[tuple[str, str], list[Comparison]] = {}
     for comparison in comparisons:
         study = next(name for name in DEGENERACY_ARROWS if comparison.name.startswith(name))
         if len(comparison.data) > 1:
             found.setdefault((study, series_title(comparison)), []).append(comparison)
-    return [_Series(study, tuple(stages)) for (study, _), stages in found.items()]
+    whole = []
+    for (study, _), stages in found.items():
+        levels = max((c.levels for c in stages), key=len)
+        whole.append(_Series(study, tuple(c for c in stages if c.levels == levels)))
+    return whole
 
 
-def _named(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons with their stages in the titles, each condition once."""
-    return [c._replace(setting=f"{c.setting}, {c.stage:g} x the threshold") for c in comparisons]
+def _missed(series: Sequence[_Series]) -> str:
+    """The networks that did not get below a loss, by condition."""
+    found = {
+        f"{one.title}, {level}, {comparison.stage:g} x: {data.attrs['left_out']}"
+        for one in series
+        for comparison in one.stages
+        for level, data in zip(comparison.levels, comparison.data, strict=True)
+        if data.attrs["left_out"]
+    }
+    if not found:
+        return "Every network trained got below every loss."
+    return "Left out, since they did not get below the loss:\n\n" + bullets(sorted(found))
 
 
 _SIGNS = {"rises": "↑", "falls": "↓"}
 
 
-def _lead(series: Sequence[_Series]) -> str:
-    if not series:
-        return "No factor with two levels is measured yet."
-    losses = ", ".join(f"{loss:g}" for loss in series[0].losses)
+def _lead(series: Sequence[_Series], losses: Sequence[float]) -> str:
+    """How many arrows of the series that have all stages there are, at which loss, and changes."""
+    finished = [one for one in series if one.losses == tuple(losses)]
+    if not finished:
+        return "No factor is measured at every loss yet."
     there, kept, changed, count = 0, 0, 0, 0
-    for one in series:
+    for one in finished:
         for measure in one.measures.values():
             trends = one.trends(measure)
             arrow = trends[-1].verdict in _SIGNS
             there += arrow
             kept += arrow and trends[0].verdict == trends[-1].verdict
-            changed += one.change(measure).verdict in _SIGNS
+            changed += len(trends) > 1 and one.change(measure).verdict in _SIGNS
             count += 1
     return (
-        f"Networks are compared where their loss first falls below {losses} times the threshold. "
-        f"Of {count} trends, {there} are arrows at the last loss; {kept} of these are there at the "
-        f"first loss already, with the same sign. {changed} slopes change detectably in between."
+        "Networks are compared where their loss first falls below "
+        f"{', '.join(f'{loss:g}' for loss in losses)} times the threshold. Of {count} trends, "
+        f"{there} are arrows at the last loss; {kept} of these are there at the first loss "
+        f"already, with the same sign. {changed} slopes change detectably in between."
     )
 
 
@@ -139,29 +170,26 @@ def _cell(trend: Trend) -> str:
     return f"{sign} {_percent(trend.relative)} ({low} to {high})".strip()
 
 
-def _stage_columns(series: Sequence[_Series]) -> tuple[str, ...]:
-    """`30 x`, `10 x`, ..., of the series with most stages."""
-    longest = max(series, key=lambda one: len(one.stages)).losses
-    return tuple(f"{loss:g} x" for loss in longest)
+def _change_cells(change: Trend, one: _Series, losses: Sequence[float]) -> tuple[str, str, str]:
+    """The change from the first to the last loss, its p value, and the networks compared."""
+    if len(losses) < 2 or one.losses != tuple(losses):
+        return "not yet", "", ""
+    if not np.isfinite(change.p):
+        return ARROWS.get(change.verdict, "none"), "", ""
+    return _cell(change), f"{change.p:.2g}", networks_text(change)
 
 
-def _padded(cells: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
-    return (*cells, *["not yet"] * (len(columns) - len(cells)))
-
-
-def _arrow_section(series: Sequence[_Series]) -> Section:
-    columns = _stage_columns(series) if series else ()
+def _arrow_section(series: Sequence[_Series], losses: Sequence[float]) -> Section:
     rows, curves = [], []
     for one in series:
         for level, measure in one.measures.items():
             trends = one.trends(measure)
             paper = DEGENERACY_ARROWS[one.study].get(level, "")
-            change = one.change(measure)
             rows.append(
                 (
                     one.title, MEASURES[measure].title, ARROWS.get(paper, "-"),
-                    *_padded([_cell(trend) for trend in trends], columns),
-                    _cell(change), f"{change.p:.2g}" if np.isfinite(change.p) else "none",
+                    *one.cells(losses, [_cell(trend) for trend in trends]),
+                    *_change_cells(one.change(measure), one, losses),
                 )
             )  # fmt: skip
             first = one.stages[0]
@@ -170,17 +198,19 @@ def _arrow_section(series: Sequence[_Series]) -> Section:
     caption = (
         "Slope per level of the factor in percent of the levels' mean, with its 95% interval (of "
         "an sd, growth per level of the robust one), where losses first fall below so many times "
-        "the threshold. Last two columns: the slope at the last loss less that at the first, "
-        "compared network by network (of an sd, the ratio of growths, less 1), and its p value."
+        "the threshold. Then the slope at the last loss minus that at the first (of an sd, the "
+        "ratio of growths, minus 1), its p value, and the networks compared: earlier and later "
+        "with each other where they are paired."
     )
-    heads = ("series", "measure", "paper", *columns, "last less first", "p")
-    table = Table(heads, tuple(rows), caption, align="lll" + "l" * (len(columns) + 1) + "r")
+    columns = tuple(f"{loss:g} x" for loss in losses)
+    heads = ("series", "measure", "paper", *columns, "last minus first", "p", "networks")
+    table = Table(heads, tuple(rows), caption, align="lll" + "l" * len(columns) + "lrr")
     pictures = ()
     if curves:
         caption = (
             "Slopes per level of each factor along training, from left to right, with 95% "
             "intervals. Filled marks: an arrow; open marks: none. The axis is logarithmic beyond "
-            "10%."
+            "10%. Weights: PIF, across sizes over the mean norm; representation: SVCCA."
         )
         pictures = (Picture(arrow_curves(curves), "arrow_curves", caption),)
     return Section("Arrows along training", ARROW_TEXT, (table,), pictures)
@@ -199,22 +229,22 @@ def _level_section(series: Sequence[_Series]) -> Section:
     return Section("Measures along training", text, (), (picture,))
 
 
-def _chart_section(series: Sequence[_Series]) -> Section:
+def _chart_section(series: Sequence[_Series], losses: Sequence[float]) -> Section:
     """Trends of dynamical distances at one number of components and delays for all."""
     text = (
         "Above, components k and delays L are chosen for every condition, so that a change of the "
         "distance along training can be one of k and L. Here they are the same for all levels and "
         "losses."
     )
-    columns, rows = _stage_columns(series) if series else (), []
+    columns, rows = tuple(f"{loss:g} x" for loss in losses), []
     for one in series:
         charts = [chart_trends(c.data) for c in one.stages]
         for i, component in enumerate(charts[0]["component"].values):
             for j, delay in enumerate(charts[0]["delay"].values):
-                cells = [_place(chart.isel(component=i, delay=j)) for chart in charts]
+                cells = [_place_text(chart.isel(component=i, delay=j)) for chart in charts]
                 place = f"({component}, {delay})"
                 if set(cells) != {"none"}:
-                    rows.append((one.title, place, *_padded(cells, columns)))
+                    rows.append((one.title, place, *one.cells(losses, cells)))
     caption = "Slope per level in percent of the mean, with its arrow."
     table = Table(
         ("series", "(k, L)", *columns), tuple(rows), caption, align="ll" + "l" * len(columns)
@@ -222,7 +252,7 @@ def _chart_section(series: Sequence[_Series]) -> Section:
     return Section("Dynamics at one number of components and delays", text, (table,))
 
 
-def _place(trend) -> str:
+def _place_text(trend: xr.Dataset) -> str:
     """`↓ -61.0`, of one place of a chart."""
     slope = float(trend["relative"])
     if np.isnan(slope):
@@ -230,9 +260,8 @@ def _place(trend) -> str:
     return f"{_SIGNS.get(str(trend['verdict'].values), '')} {_percent(slope)}".strip()
 
 
-def _network_table(series: Sequence[_Series]) -> Table:
-    columns = _stage_columns(series) if series else ()
-    rows = []
+def _network_table(series: Sequence[_Series], losses: Sequence[float]) -> Table:
+    columns, rows = tuple(f"{loss:g} x" for loss in losses), []
     for one in series:
         for place, level in enumerate(one.stages[0].levels):
             cells = []
@@ -249,7 +278,7 @@ def _network_table(series: Sequence[_Series]) -> Table:
                     else "0"
                 )
             trained = str(one.stages[0].data[place].sizes["seed"])
-            rows.append((one.title, level, trained, *_padded(cells, columns)))
+            rows.append((one.title, level, trained, *one.cells(losses, cells)))
     caption = (
         "Networks that reached the loss; their median epoch; the mean of their held-out losses at "
         "its end; components and delays of the dynamical distance."
@@ -265,7 +294,11 @@ def _limitations(comparisons: Sequence[Comparison]) -> str:
         bullets(
             [
                 "The networks of a stage are those of the next one, earlier: its trends are not "
-                "independent of each other. The change from first to last allows for that.",
+                "independent of each other. The change from first to last allows for that where "
+                "networks are paired.",
+                "A slope in percent is divided by the mean over levels. Intervals of slopes take "
+                "this mean for known, those of changes do not: a change can be surer than its two "
+                "parts.",
                 "Networks are below the loss of a stage by up to what one epoch brings; the table "
                 "of networks lists the losses reached.",
             ]

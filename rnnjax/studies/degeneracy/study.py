@@ -153,7 +153,7 @@ def _measure_on_workers(
     assert workers is not None
     note = "; finished conditions are kept: the same command tries the others again"
     for number, (done, _) in enumerate(run_jobs(workers, map(job, folders), note), start=1):
-        print(f"{study}: {number} of {len(folders)} conditions done, {done.name}", flush=True)
+        print(f"{study}: {number} of {len(folders)} trainings done, {done.name}", flush=True)
 
 
 def run_study(
@@ -193,7 +193,9 @@ def run_study(
             claim_workdir(workdir, study, provenance(config, command, None))
             missing = [c for c in conditions if not _is_measured(config, workdir, c)]
             there = len(conditions) - len(missing)
-            print_found(study, there, len(conditions), "conditions")
+            stages = any(condition.loss is not None for condition in conditions)
+            things = "conditions at a loss" if stages else "conditions"
+            print_found(study, there, len(conditions), things)
             if executor is not None:
                 _measure_on_workers(study, config, workdir, missing, executor)
             measured = {

@@ -1,7 +1,7 @@
 """Degeneracy along training: networks of the same seeds, compared at the losses that they reach.
 
 Networks are trained once and kept at the end of the first epoch below the loss of each stage; the
-report lists the losses that they had reached, a bit below it. By default the stages of each task's
+report lists the losses that they had reached. By default the stages of each task's
 training are compared with each other; with `arrows`, at every stage the levels of each factor of
 other studies.
 """
@@ -47,14 +47,18 @@ _STUDIES = {
 def factors(config: Config) -> list[Factor]:
     """The factors that a config compares; raises `ValueError` for invalid settings."""
     stages = [finite_positive("stages", stage) for stage in sequence("stages", config.stages)]
-    if any(later >= earlier for earlier, later in itertools.pairwise(stages)):
+    if not stages:
+        raise ValueError("stages: expected at least one loss, got none")
+    if any(later >= 0.999 * earlier for earlier, later in itertools.pairwise(stages)):
         raise ValueError(f"stages: expected losses that fall, got {', '.join(map(str, stages))}")
-    if config.arrows:
-        studies = [one_of("arrows", name, _STUDIES) for name in sequence("arrows", config.arrows)]
+    studies = split_names("arrows", config.arrows)
+    if studies:
+        if len(set(studies)) < len(studies):
+            raise ValueError(f"arrows: expected each study once, got {', '.join(studies)}")
         return [
             stage
             for study in studies
-            for factor in _STUDIES[study].factors(config)
+            for factor in _STUDIES[one_of("arrows", study, _STUDIES)].factors(config)
             if len(factor.levels) > 1
             for stage in _at_stages(study, factor, stages)
         ]

@@ -194,7 +194,7 @@ def test_arrows_along_training_and_their_change():
     assert float(grows[5]) < 0.05
     stays = rows["Flip flop, units", "PIF over mean norm"]
     assert stays[1] == stays[2] == stays[3]
-    assert stays[4:] == ("+0.0 (+0.0 to +0.0)", "1")
+    assert stays[4:] == ("+0.0 (+0.0 to +0.0)", "1", "20 paired")
     # Four trends each; those of the second factor stand from the first loss on.
     numbers = [
         int(n) for n in re.findall(r"(\d+) (?:trends|are arrows|of these|slopes)", page.lead)
@@ -207,8 +207,14 @@ def test_arrows_along_training_and_their_change():
     assert networks[0][3].startswith("20; ")
     assert {p.name for s in page.sections for p in s.figures} == {"arrow_curves", "stage_levels"}
     assert "nan" not in render_markdown(page).split("## Settings")[0].lower()
-    some = study_page("training_stages", made[:1], MADE, partial=True)
+    # Of an unfinished study, stages that lack a level are left out.
+    missing = made[1]._replace(levels=made[1].levels[:1], data=made[1].data[:1])
+    some = study_page("training_stages", [made[0], missing, *made[3:]], MADE, partial=True)
     assert "(partial results)" in render_markdown(some)
+    row = part(some, "Arrows along training").tables[0].rows[0]
+    assert row[4:7] == ("not yet",) * 3
+    assert part(some, "Networks").tables[0].rows[0][4:] == ("not yet",) * 2
+    assert re.findall(r"(\d+) trends", some.lead) == ["4"]  # of the second factor
 
 
 def test_comparisons_without_stages_have_the_page_of_their_factor():
