@@ -188,8 +188,7 @@ def run_sweep(
         progress: called after every segment of steps.
         engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
-        keep_parameters: whether the store keeps weights: initial, trained, and those at the losses
-            of `Recipe.snapshots`.
+        keep_parameters: whether weights are kept: initial, trained, and `Recipe.snapshots`.
         after_block: called after every block with the results so far; no copy.
 
     Returns:
