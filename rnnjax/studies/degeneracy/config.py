@@ -158,14 +158,18 @@ _COMPLEXITY: Table = {
 }
 
 _LEARNING: Table = {
-    "gammas": Setting(_GAMMAS, "strengths of feature learning under muP; larger is richer"),
+    "gammas": Setting(
+        _GAMMAS, "strengths of feature learning under muP; larger is richer; (): none under muP"
+    ),
     "trick_tasks": Setting(_NAMES, "those of the tasks also compared with the gamma-trick"),
     "trick_gammas": Setting(_GAMMAS, "strengths of the gamma-trick, standard parametrization"),
 }
 
 _SIZES: Table = {
     "widths": Setting((64, 128, 256), "network sizes to compare"),
-    "gamma": Setting(1.0, "strength of feature learning of the muP networks"),
+    "gamma": Setting(
+        1.0, "strength of feature learning of the muP networks; None: none under muP", float
+    ),
     "standard_tasks": Setting(
         _NAMES, "those of the tasks also compared in the standard parametrization"
     ),

@@ -21,11 +21,11 @@ def factors(config: Config) -> list[Factor]:
     gammas = ascending("gammas", config.gammas)
     tricks = ascending("trick_gammas", config.trick_gammas)
     return [
-        *(_factor(config, task, "mup", gammas) for task in tasks),
+        *(_factor(config, task, "mup", gammas) for task in tasks if gammas),
         *(
             _factor(config, task, "gamma_trick", tricks)
             for task in split_names("trick_tasks", config.trick_tasks)
-            if task in tasks
+            if task in tasks and tricks
         ),
     ]
 

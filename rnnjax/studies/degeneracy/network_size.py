@@ -19,7 +19,11 @@ def factors(config: Config) -> list[Factor]:
     """The factors that a config compares; raises `ValueError` for invalid settings."""
     tasks = split_names("tasks", config.tasks)
     return [
-        *(_factor(config, task, "mup", gamma=config.gamma) for task in tasks),
+        *(
+            _factor(config, task, "mup", gamma=config.gamma)
+            for task in tasks
+            if config.gamma is not None
+        ),
         *(
             _factor(config, task, "standard")
             for task in split_names("standard_tasks", config.standard_tasks)
