@@ -163,6 +163,8 @@ class Figure(NamedTuple):
     """Pattern of the names of its series, such as `.*_mup`."""
     claims: dict[str, str]
     """Direction by measure."""
+    folder: str = ""
+    """That of its results, if not that of the study."""
 
 
 _COMPLEXITY = ".*_(bits|channels|dimensions)"
@@ -211,18 +213,18 @@ FIGURES = (
     Figure("Fig. 25", "against L1, other tasks", "regularization", "(?!delayed).*_l1",
            _levels("regularization", *_THREE)),
     Figure("Fig. 26", "degeneracy against gamma, standard", "feature_learning", ".*_gamma_trick",
-           _levels("feature_learning", "dynamics", "weights")),
+           _levels("feature_learning", "dynamics", "weights"), "gamma_trick"),
     Figure("Fig. 27", "feature learning against gamma, standard", "feature_learning",
-           ".*_gamma_trick", {**_LEARNING, "representation_alignment": "falls"}),
+           ".*_gamma_trick", {**_LEARNING, "representation_alignment": "falls"}, "gamma_trick"),
     Figure("Fig. 28", "degeneracy against N, standard", "network_size", ".*_standard",
-           _levels("network_size", "dynamics", "weights")),
+           _levels("network_size", "dynamics", "weights"), "network_size_standard"),
     Figure("Fig. 29", "feature learning against N, standard", "network_size",
-           "(?!flip_flop).*_standard", _STABLE),
+           "(?!flip_flop).*_standard", _STABLE, "network_size_standard"),
 )  # fmt: skip
 
 
-def _series(study: str) -> list[Comparison]:
-    return read_study(study, RESULTS / study)[1]
+def _series(study: str, folder: str = "") -> list[Comparison]:
+    return read_study(study, RESULTS / (folder or study))[1]
 
 
 def _asked(study: str, pattern: str) -> int:
@@ -241,7 +243,8 @@ def _trained(series: Sequence[Comparison]) -> int:
 
 def figure_row(one: Figure) -> Row:
     """The row of a figure of the degeneracy paper."""
-    chosen = [c for c in _series(one.study) if re.fullmatch(one.series, c.name)]
+    folder = one.folder or one.study
+    chosen = [c for c in _series(one.study, folder) if re.fullmatch(one.series, c.name)]
     asked = _asked(one.study, one.series)
     if not chosen:
         return Row(one.item, one.shows, "", "", 0, asked, "", "not run", "", ())
@@ -257,14 +260,14 @@ def figure_row(one: Figure) -> Row:
     verdict = "as there in " + ", ".join(parts) if parts else "shown; no direction is claimed"
     tasks = list(dict.fromkeys(_task(c) for c in chosen))
     sizes = sorted({int(data["hidden"]) for c in chosen for data in c.data if "hidden" in data})
-    settings = _settings(one.study)
+    settings = _settings(folder)
     shown = sizes or [int(n) for n in _listed(settings, _WIDTHS.get(one.study, "hidden"))]
     text = f"{shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]}"
     networks = max(len(data["seed"]) for c in chosen for data in c.data)
     why = f"{networks} networks per condition, {_WHY.get(one.study, 'N = 64, fewer levels')}"
     return Row(
         one.item, one.shows, _named(tasks), text, _trained(chosen), asked, "to threshold", verdict,
-        why, (one.study,),
+        why, (folder,),
     )  # fmt: skip
 
 

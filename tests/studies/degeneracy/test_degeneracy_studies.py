@@ -124,6 +124,17 @@ def test_arrows_along_training_on_a_worker(tmp_path):
     assert before.split("## How this page")[0] in after
 
 
+def test_series_under_mup_can_be_left_out():
+    config = settings("feature_learning", "laptop")
+    config.gammas = ()
+    names = [factor.name for factor in module_of("feature_learning").factors(config)]
+    assert names == [f"{FF}_gamma_trick"]
+    config = settings("network_size", "laptop")
+    config.gamma = None
+    names = [factor.name for factor in module_of("network_size").factors(config)]
+    assert names == [f"{FF}_standard"]
+
+
 def test_a_penalty_of_zero_is_one_condition_of_both_series():
     factors = module_of("regularization").factors(settings("regularization", "laptop"))
     first, second = factors[0], factors[1]
@@ -268,6 +279,9 @@ def test_measuring_is_counted_by_pairs():
     [
         ("training_stages", ["--config.stages=1,3"], ["stages", "losses that fall", "1.0, 3.0"]),
         ("training_stages", ["--config.arrows=network_sizes"], ["arrows", "'network_size'"]),
+        ("training_stages", ["--config.arrows=regularization,regularization"], ["arrows", "once"]),
+        ("training_stages", ["--config.stages=1.0004,1.0"], ["stages", "losses that fall"]),
+        ("training_stages", ["--config.stages=()"], ["stages", "at least one loss"]),
         ("task_complexity", ["--config.tasks=flipflop"], ["tasks", "did you mean 'flip_flop'"]),
         ("task_complexity", ["--config.tasks="], ["tasks"]),
         ("task_complexity", ["--config.channels.flip_flop=0,1"], ["bits", "at least 1"]),
