@@ -150,9 +150,9 @@ def _lead(series: Sequence[_Series], losses: Sequence[float]) -> str:
             count += 1
     return (
         "Networks are compared where their loss first falls below "
-        f"{', '.join(f'{loss:g}' for loss in losses)} times the threshold. Of {count} trends, "
-        f"{there} are arrows at the last loss; {kept} of these are there at the first loss "
-        f"already, with the same sign. {changed} slopes change detectably in between."
+        f"{', '.join(f'{loss:g}' for loss in losses)} times the threshold. Arrows at the "
+        f"last loss: {there} of {count} trends; there at the first loss already, with the same "
+        f"sign: {kept}. Slopes that change detectably in between: {changed}."
     )
 
 
