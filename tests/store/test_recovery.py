@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import chex
 import numpy as np
 import pytest
 import zarr
@@ -16,7 +17,6 @@ import zarr
 import tiny
 from rnnjax import Engine, StoreError, load_results, run_sweep
 from rnnjax.store import DamageError, load_weights
-from rnnjax.store.checkpoints import Weights
 from rnnjax.sweep import FIELDS
 
 SWEEP = tiny.sweep(axes={"hidden": (3, 4)})
@@ -70,10 +70,7 @@ def compare(results, weights, unbroken):
     for name in (*FIELDS, "loss"):
         if name != "seconds":
             np.testing.assert_array_equal(results[name], unbroken[1][name], err_msg=name)
-    for one, other in zip(weights, unbroken[2], strict=True):
-        for when in Weights._fields:
-            for name, leaf in getattr(other, when).items():
-                np.testing.assert_array_equal(getattr(one, when)[name], leaf)
+    chex.assert_trees_all_equal(weights, unbroken[2])
 
 
 def flip(file):
