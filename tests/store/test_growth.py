@@ -362,6 +362,22 @@ def test_runs_that_differ_do_not_join(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["one", "three", "two"]
 
 
+@pytest.mark.parametrize("part", Weights._fields)
+def test_weights_that_differ_do_not_join(part, tmp_path):
+    weights = Weights(*({"readout": np.full((1, 2, 3), k, "f4")} for k in range(3)))
+    other = weights._replace(**{part: {"readout": np.full((1, 2, 3), 9, "f4")}})
+    for name, seeds, kept in (("one", (0,), weights), ("same", (0, 1), weights),
+                              ("two", (0, 1), other)):  # fmt: skip
+        made = sweep(hidden=(3,), seed=seeds)
+        with opened(tmp_path / name, made) as store:
+            for cell in np.argwhere(~store.finished()):
+                cells = cell[None]
+                store.write(f"b{cell[-1]}", cells, values_of(made, cells), kept)
+    merge(tmp_path / "one", tmp_path / "same", into=tmp_path / "joined")
+    with pytest.raises(StoreError, match=f"got two {part} weights 'readout' of .*seed=0"):
+        merge(tmp_path / "one", tmp_path / "two", into=tmp_path / "all")
+
+
 # --- more epochs ----------------------------------------------------------------------------------
 
 
