@@ -36,8 +36,10 @@ SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 """Values from normal ones."""
 
 LAYOUTS = {
-    "task complexity": ((0, 1, 2), (3, 4), (3, 5, 6), (3, 7)),
-    "regularization": ((0, 1, 2), (0, 3, 4), (5, 6, 7), (5, 8, 9)),
+    "task complexity": ((0, 1, 2), (3, 4), (3, 5, 6), (3, 7), (8, 9), (10, 11)),
+    "regularization": tuple(
+        (base, base + first, base + first + 1) for base in range(0, 20, 5) for first in (1, 3)
+    ),
 }
 """Conditions of each series: several series begin with the same."""
 

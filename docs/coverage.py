@@ -344,8 +344,9 @@ def summary(found: dict[str, list[Row]]) -> str:
     scales = [row.scale for every in found.values() for row in every]
     counts = (scales.count(name) for name in ("full", "smaller", "not run"))
     return (
-        "{} figures and tables (or groups of them) of both papers show results. Here at their own "
-        "scale: {}, the memory demand, which trains no networks; smaller: {}; not run: {}."
+        "Of the {} figures and tables (or groups of them) with results in both papers, {} is "
+        "reproduced at its own scale: the memory demand, which trains no networks; {} at a smaller "
+        "scale; {} were not run."
     ).format(len(scales), *counts)
 
 

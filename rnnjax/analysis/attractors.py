@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from einops import rearrange
 
 from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws, single_precision
@@ -13,7 +14,7 @@ from rnnjax.population.programs import draw_trials
 from rnnjax.typing import Float, Int, KeyLike
 from rnnjax.validate import instance_of, positive_integer
 
-__all__ = ["Attractors", "find_attractors"]
+__all__ = ["Attractors", "choices", "find_attractors"]
 
 _STREAM = 0x2E57  # number that is folded into `key`
 
@@ -34,11 +35,20 @@ class Attractors(NamedTuple):
     """Share of the variance of the visited states along each direction."""
     outputs: list[Float[np.ndarray, "P O"]]
     """Outputs of each network at its points."""
+    decision: str = "sign"
+    """How the task reads its outputs: the `sign` of each, or the largest (`argmax`)."""
 
     def memories(self, row: int) -> int:
-        """Number of distinct sign patterns of the outputs at a network's stable points."""
+        """Number of different choices that a network's outputs make at its stable points."""
         stable = self.outputs[row][self.found[row].stable]
-        return len({tuple(signs) for signs in (stable > 0).tolist()})
+        return len(np.unique(choices(stable[:, None], self.decision), axis=0))
+
+
+def choices(answers: Float[np.ndarray, "S P O"], decision: str) -> Int[np.ndarray, "S C"]:
+    """Outputs read as choices: the largest channel, or the sign of each."""
+    if decision == "argmax":
+        return answers.argmax(-1)
+    return rearrange((answers > 0).astype(int), "s p o -> s (p o)")
 
 
 @fixed_draws()
@@ -61,7 +71,8 @@ def find_attractors(
         trials: trials from whose states the searches start.
         starts: searches per network.
         steps: largest number of steps of a search.
-        inputs: the constant input, [I]; zeros by default.
+        inputs: the constant input, [I]; zeros by default (`fingerprints` takes the median of the
+            task's).
         ends: further states from which searches start, such as those in which runs end.
         options: `tolerance`, `slow` and `radius` of `rnnjax.dynamics.fixed_points`.
 
@@ -92,5 +103,6 @@ def find_attractors(
         answers = [cell.readout(one, state, scale) for state in points.points.astype(np.float32)]
         outputs.append(np.reshape(answers, (len(answers), cell.outputs)))
     return Attractors(
-        population.seeds, found, np.stack(planes), center, visited, np.stack(shares), outputs
-    )
+        population.seeds, found, np.stack(planes), center, visited, np.stack(shares), outputs,
+        population.task.decision,
+    )  # fmt: skip

@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 from einops import rearrange
 
+from rnnjax.analysis.attractors import choices
 from rnnjax.arrays import random_key
 from rnnjax.cells import Cell
 from rnnjax.devices import fixed_draws, single_precision
@@ -26,13 +27,12 @@ from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
 from rnnjax.population import Population
 from rnnjax.population.programs import draw_trials
 from rnnjax.tasks import Task
-from rnnjax.typing import Array, Float, Int, Key, KeyLike, Params
+from rnnjax.typing import Array, Float, Key, KeyLike, Params
 from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
 
 __all__ = [
     "FEATURES",
     "FingerprintOptions",
-    "choices",
     "constant_input",
     "feature_matrix",
     "fingerprints",
@@ -298,13 +298,6 @@ def _period(orbit: np.ndarray) -> float:
     power = np.abs(np.fft.rfft(leading * np.hanning(steps), 8 * steps)) ** 2
     frequency = np.fft.rfftfreq(8 * steps)[np.argmax(power)]
     return float(1 / frequency) if frequency >= 2 / steps else 0.0
-
-
-def choices(answers: Float[np.ndarray, "S P O"], decision: str) -> Int[np.ndarray, "S C"]:
-    """Outputs read as choices: the largest channel, or the sign of each."""
-    if decision == "argmax":
-        return answers.argmax(-1)
-    return rearrange((answers > 0).astype(int), "s p o -> s (p o)")
 
 
 def feature_matrix(found: xr.Dataset) -> Float[np.ndarray, "S F"]:

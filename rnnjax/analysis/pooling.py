@@ -33,6 +33,8 @@ class Pooled(NamedTuple):
     of `relative`; NaN for one series."""
     inconsistency: float
     """I^2, the share of tau^2 in the variance between the slopes found."""
+    seeds: int = 0
+    """Seeds that all conditions share, on which a paired mean rests; 0 where it is not paired."""
 
 
 def pool_trends(
@@ -78,7 +80,9 @@ def pool_trends(
         return Pooled(_unknown(0, "no arrow", paired=slopes.paired), np.nan, np.nan)
     trend = slopes.combine(np.full(count, 1 / count), (count,), confidence)
     tau, share = slopes.difference()
-    return Pooled(trend, float(np.expm1(tau)) if slopes.compared.logarithmic else tau, share)
+    shared = len(slopes.compared.pseudo[0]) if slopes.paired else 0
+    tau = float(np.expm1(tau)) if slopes.compared.logarithmic else tau
+    return Pooled(trend, tau, share, shared)
 
 
 def trend_difference(

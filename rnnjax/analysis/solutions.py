@@ -21,10 +21,10 @@ import jax
 import numpy as np
 import xarray as xr
 
+from rnnjax.analysis.attractors import choices
 from rnnjax.analysis.fingerprints import (
     FEATURES,
     FingerprintOptions,
-    choices,
     feature_matrix,
     fingerprints,
 )

@@ -328,8 +328,12 @@ def assess_contrast(
     from scipy import special  # slow to import
 
     error, freedom = (_paired_error if paired else _error)(pseudo, weights)
-    if not error > 0:  # all networks alike at every level
-        return Tested(0.0, float(value == 0), value != 0)
+    # Rounding of pseudo-values, which are S times their statistics less about as much.
+    size = float(np.abs(weights) @ [np.abs(p).mean() for p in pseudo])
+    noise = 16 * max(map(len, pseudo)) * np.finfo(float).eps * size
+    if not error > noise:  # all networks alike at every level
+        same = abs(value) <= noise
+        return Tested(0.0, float(same), not same)
     p = float(2 * special.stdtr(freedom, -abs(value) / error))
     half = error * float(special.stdtrit(freedom, (1 + confidence) / 2))
     return Tested(half, p, p <= 1 - confidence)
@@ -358,6 +362,8 @@ def describe_slope(
 
     `unit` is that of relative slopes, 0 for slopes of a logarithm.
     """
+    if not tested.half and not tested.significant:
+        slope = 0.0  # without what rounding leaves
     low, high = slope - tested.half, slope + tested.half
     with np.errstate(over="ignore"):
         relative = [float(np.expm1(x)) if unit == 0 else x / unit for x in (slope, low, high)]

@@ -119,7 +119,7 @@ def match_variability(
     recordings: Any,
     options: MatchOptions | None = None,
     *,
-    noise: float | Sequence[float] = 0.0,
+    noise: float | Sequence[float],
     key: KeyLike = 0,
 ) -> xr.Dataset:
     """Compares how much the networks of each ensemble differ with how much recorded animals do.
@@ -137,7 +137,7 @@ def match_variability(
             trial b is the same stimulus in all.
         options: the metric, the numbers drawn, and the margin.
         noise: share of the variance of the recordings that is noise, one number or one per
-            recording (see `noise_share`).
+            recording, from `noise_share`; 0 states that they have none.
         key: seed or key of all draws.
 
     Returns:

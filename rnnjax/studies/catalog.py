@@ -117,7 +117,7 @@ _ALL = (
     ),
     _study(
         "summary",
-        "Which arrows of Table 1 are found here? Reads the folders of the last four studies.",
+        "Which arrows of Table 1 are found here? Reads the folders of the four factors' studies.",
         "degeneracy paper, Table 1",
         "degeneracy.config:SUMMARY", "degeneracy.table1",
     ),

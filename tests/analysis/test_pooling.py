@@ -51,6 +51,17 @@ def test_paired_series_pool_to_the_mean_of_the_seeds_slopes():
     )
 
 
+def test_seeds_that_a_condition_lacks_leave_the_pooled_mean():
+    rng = np.random.default_rng(6)
+    levels = [10 + place % 3 + rng.normal(size=8) for place in range(8)]
+    gap = [values.copy() for values in levels]
+    gap[3][2] = np.nan
+    found = pool_trends("mean", series(gap), seeds=labels(8))
+    kept = [np.delete(values, 2) for values in levels]
+    assert found.trend == pool_trends("mean", series(kept), seeds=labels(7)).trend
+    assert (found.seeds, pool_trends("mean", series(gap)).seeds) == (7, 0)
+
+
 def test_a_shared_condition_brings_its_covariance():
     rng = np.random.default_rng(2)
     base, *others = (10 + rng.normal(size=50) for _ in range(5))

@@ -62,6 +62,21 @@ def test_values_are_the_plain_statistics_of_networks_not_left_out():
     assert pseudo_values("mean", np.array([1.0, 2.0])).size == 0
 
 
+@pytest.mark.parametrize("kind", ["pairs", "mean", "spread"])
+@pytest.mark.parametrize("size", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("paired", [True, False])
+def test_levels_of_the_same_networks_have_no_arrow(kind, size, paired):
+    rng = np.random.default_rng(5)
+    values = size * (distances(rng, 8) if kind == "pairs" else 3 + rng.normal(size=8))
+    for count in (2, 3, 4, 5):
+        seeds = [range(8)] * count if paired else None
+        found = factor_trend(kind, [values] * count, seeds=seeds)
+        assert (found.verdict, found.relative) == ("no arrow", pytest.approx(0, abs=1e-12))
+        assert found.p == 1 or (not paired and found.p > 0.99)
+        if paired:
+            assert (found.slope, found.low, found.high) == (0, 0, 0)
+
+
 def test_planted_trends_are_found_and_their_intervals_hold_them():
     rng = np.random.default_rng(3)
     rising = [distances(rng, 15, scale) for scale in (1.0, 1.5, 2.0)]

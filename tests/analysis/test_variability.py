@@ -35,7 +35,7 @@ def groups(seed, of="middle", noise=0.0, animals=7, names=tuple(SPREADS)):
 
 @pytest.mark.parametrize("of", SPREADS)
 def test_the_ensemble_from_which_the_animals_are_drawn_is_the_nearest(of):
-    found = match_variability(*groups(3, of), OPTIONS)
+    found = match_variability(*groups(3, of), OPTIONS, noise=0)
     assert found["ensemble"].values[found["nearest"].values.argmax()] == of
     assert found["nearest"].sel(ensemble=of) > 0.8
     assert found["ratio_low"].sel(ensemble=of) < 1 < found["ratio_high"].sel(ensemble=of)
@@ -49,7 +49,7 @@ def test_the_ensemble_from_which_the_animals_are_drawn_is_the_nearest(of):
 def test_noise_is_matched():
     """Noise adds to distances, so that noisy animals differ more than the networks they are."""
     ensembles, animals = groups(4, "alike", noise=0.5)
-    ignored = match_variability(ensembles, animals, OPTIONS)
+    ignored = match_variability(ensembles, animals, OPTIONS, noise=0)
     matched = match_variability(ensembles, animals, OPTIONS, noise=0.5)
     ratios = [one["ratio"].sel(ensemble="alike").item() for one in (ignored, matched)]
     assert ratios[0] < 0.5
@@ -73,7 +73,7 @@ def test_noise_that_hides_all_differences_is_no_agreement():
     assert abs(np.log(found["ratio"].item())) < np.log(1.1)
     assert found["floor"].item() > 0.5 * found["distance"].sel(group="middle")
     assert found["verdict"].item() == "undecided"
-    clean = match_variability(*groups(6, "varied", names=("varied",)), OPTIONS)
+    clean = match_variability(*groups(6, "varied", names=("varied",)), OPTIONS, noise=0)
     assert clean["floor"].item() < 0.5 * clean["distance"].min()
 
 
@@ -83,7 +83,7 @@ def test_intervals_hold_a_ratio_of_one_as_often_as_they_promise():
     options = MatchOptions("procrustes", resamples=1, units=12)
     held = []
     for seed in range(200):
-        found = match_variability(*groups(seed, names=("middle",)), options, key=seed)
+        found = match_variability(*groups(seed, names=("middle",)), options, key=seed, noise=0)
         held.append(found["ratio_low"].item() <= 1 <= found["ratio_high"].item())
     assert 0.9 <= np.mean(held) <= 0.99
 
@@ -93,7 +93,7 @@ def test_dynamics_are_compared_too():
     rng = np.random.default_rng(0)
     walks = rng.normal(size=(6, 8, 12, 4)).cumsum(2)
     options = MatchOptions("dsa", {"components": 2, "delays": 1}, units=3, trials=6, resamples=1)
-    found = match_variability({"walks": walks[:3]}, list(walks[3:]), options)
+    found = match_variability({"walks": walks[:3]}, list(walks[3:]), options, noise=0)
     assert found["distance"].values.min() > 0
     assert found["count"].values.tolist() == [3, 3]
 
@@ -103,7 +103,7 @@ def test_numbers_by_hand():
     rng = np.random.default_rng(0)
     clouds = rng.normal(size=(7, 10, 1, 6))
     options = MatchOptions("procrustes", resamples=2)
-    found = match_variability({"nets": clouds[:4]}, clouds[4:], options)
+    found = match_variability({"nets": clouds[:4]}, clouds[4:], options, noise=0)
     distances = found["distances"].values
     np.testing.assert_allclose(distances, distances.T)
     own, animals = distances[:4, :4], distances[4:, 4:]
@@ -118,7 +118,9 @@ def test_numbers_by_hand():
     assert found["group_of"].values.tolist() == ["nets"] * 4 + ["recordings"] * 3
     assert (found.attrs["units"], found.attrs["trials"]) == (6, 10)
     # Procrustes does not see the order of units: every resample has the same distances.
-    one = match_variability({"nets": clouds[:4]}, clouds[4:], MatchOptions("procrustes"), key=5)
+    one = match_variability(
+        {"nets": clouds[:4]}, clouds[4:], MatchOptions("procrustes"), key=5, noise=0
+    )
     np.testing.assert_allclose(one["distances"], distances, atol=1e-6)
 
 
@@ -169,7 +171,8 @@ def test_shares_of_noise_are_found():
     ],
 )
 def test_what_does_not_compare_is_refused(change, message):
-    given = {"ensembles": {"a": np.ones((3, 3, 4, 5))}, "recordings": np.ones((3, 3, 4, 5))}
+    same = np.ones((3, 3, 4, 5))
+    given = {"ensembles": {"a": same}, "recordings": same, "noise": 0.0}
     with pytest.raises(ValueError, match=message):
         match_variability(**{**given, **change})
 
@@ -205,7 +208,7 @@ def test_conditions_without_repeats_are_refused(conditions, message):
 
 
 def test_the_figure_has_the_distances_and_the_band_of_the_recordings():
-    found = match_variability(*groups(3), OPTIONS)
+    found = match_variability(*groups(3), OPTIONS, noise=0)
     (axes,) = matched_variability(found).axes
     middles = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
     np.testing.assert_allclose(middles, found["distance"].values[:-1])

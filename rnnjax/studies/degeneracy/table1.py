@@ -190,6 +190,7 @@ def _pooled_table(arrows: Sequence[_Arrow]) -> Table:
             MEASURES[arrow.measure].title,
             *effect_text(arrow.pooled.trend),
             *_difference_text(arrow.pooled),
+            str(arrow.pooled.seeds or "not paired"),
             _count_arrows(arrow.trends),
             ARROWS[arrow.paper],
             ARROWS[arrow.verdict],
@@ -197,19 +198,19 @@ def _pooled_table(arrows: Sequence[_Arrow]) -> Table:
         for arrow in arrows
     )
     columns = (
-        "factor", "measure", "% per level", "95% interval", "p", "tau", "I²", "series", "paper",
-        "here",
+        "factor", "measure", "% per level", "95% interval", "p", "tau", "I²", "seeds", "series",
+        "paper", "here",
     )  # fmt: skip
     caption = (
         "Mean over the series of their slopes per level, in percent of each one's mean (behavior: "
         "growth), with its interval and p value, which are those of one Student's test and decide "
-        "the arrow. Conditions that series share, and networks of one seed, are counted as what "
-        "they are: errors are those over seeds where all conditions share most of them. tau, in "
-        "percent, is the standard deviation between series beyond their errors, and I² its share "
-        "of their variance: where they are large, the mean is that of these series and of no "
-        "others. Arrows of the single series are counted beside it."
+        "the arrow. A condition that several series share enters once. Mean and errors are those "
+        "over the seeds that all conditions share, if these are most of each; a single series may "
+        "rest on more. tau, in percent, is the standard deviation between series beyond their "
+        "errors, and I² its share of their variance: where they are large, the mean is that of "
+        "these series and of no others. Arrows of the single series are counted beside it."
     )
-    return Table(columns, rows, caption, align="llrrrrrlll")
+    return Table(columns, rows, caption, align="llrrrrrrlll")
 
 
 def _difference_text(pooled: Pooled) -> tuple[str, str]:

@@ -132,9 +132,9 @@ def _transfer_section(
     text = (
         "The best learning rate has the lowest held-out loss, averaged over seeds; the critical "
         f"rate is the largest at which at least {level:.0%} of the seeds learn ({success}); to "
-        "first failure, the largest below the first rate at which fewer do, so that recoveries by "
-        "luck at higher rates do not count. A "
-        "power law, rate = 10^{a} · N^{slope}, is fitted to each. A rate falls or rises if the "
+        "first failure, the largest before the first one, above a rate that trains, at which fewer "
+        "do, so that recoveries by luck at higher rates do not count. A power law, "
+        "rate = 10^{a} · N^{slope}, is fitted to each. A rate falls or rises if the "
         "whole interval of its slope lies below or above zero; it stays if the interval contains "
         f"zero and lies within ±{margin:g}, so that a change of {margin:g} decades per decade of N "
         "is excluded; otherwise the data do not decide.\n\n"

@@ -90,6 +90,13 @@ def attractors(stable):
     )  # fmt: skip
 
 
+def test_memories_are_the_choices_that_the_task_reads():
+    four = attractors(4)
+    assert four.memories(0) == 4
+    assert four._replace(decision="argmax").memories(0) == 2
+    assert attractors(0).memories(0) == attractors(0)._replace(decision="argmax").memories(0) == 0
+
+
 @pytest.mark.slow
 def test_fixed_points_are_counted_against_the_memories():
     def page(stable):
@@ -127,8 +134,8 @@ def test_the_summary_counts_series_and_names_what_differs():
     assert len(pooled) == 12 + 4 + 1  # raw DSA of all factors, PIF per parameter across sizes
     angle = "DSA, angular"
     mixed, alone = pooled["feature learning", angle], pooled["network size", angle]
-    assert (mixed[6], mixed[7]) == ("95%", "1 ↓, 1 ↑ of 2")
-    assert (alone[5], alone[7]) == ("none", "1 ↓, 0 ↑ of 1")
+    assert mixed[6:9] == ("95%", "10", "1 ↓, 1 ↑ of 2")
+    assert (alone[5], alone[8]) == ("none", "1 ↓, 0 ↑ of 1")
     differing = [line for line in page.sections[0].text.splitlines() if line.startswith("- ")]
     assert len(differing) == 12 - 5
     assert any(
