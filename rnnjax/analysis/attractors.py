@@ -26,7 +26,8 @@ class Attractors(NamedTuple):
     found: list[FixedPoints]
     """Points of each network."""
     plane: Float[np.ndarray, "S 3 N"]
-    """Leading principal directions of the states that each network visits in its task."""
+    """Leading principal directions of the states that each network visits in its task; 0 where
+    there are fewer."""
     center: Float[np.ndarray, "S N"]
     """Mean of the visited states."""
     visited: Float[np.ndarray, "S M N"]
@@ -88,13 +89,15 @@ def find_attractors(
     cell, params = population.cell, population.params
     visited = visited_states(cell, params, np.asarray(trial.inputs), count=starts, key=chosen)
     begun = visited if ends is None else np.concatenate([visited, ends], axis=1)
-    found = fixed_points(cell, params, begun, inputs=inputs, steps=steps, **options)
+    sizes = np.sqrt(np.mean(np.sum(visited.astype(float) ** 2, axis=-1), axis=-1))
+    found = fixed_points(cell, params, begun, inputs=inputs, steps=steps, sizes=sizes, **options)
     center = visited.mean(1)
     planes, shares = [], []
     for states in visited - center[:, None]:
         _, strengths, directions = np.linalg.svd(states, full_matrices=False)
-        power = strengths**2 / (strengths**2).sum()
-        planes.append(directions[:3])
+        power = np.zeros(max(3, len(strengths)))  # of few units or states, there are fewer
+        power[: len(strengths)] = strengths**2 / ((strengths**2).sum() or 1.0)
+        planes.append(np.concatenate([directions, np.zeros((3, states.shape[1]))])[:3])
         shares.append(power[:3])
     scale = population.output_scale
     outputs = []

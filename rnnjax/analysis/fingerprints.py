@@ -134,10 +134,14 @@ def fingerprints(
     count = max(options.starts, options.runs)
     visited = visited_states(cell, params, inputs, count=count, key=chosen)
     orbits = free_runs(cell, params, visited[:, : options.runs], given, options)
-    starts = np.concatenate([visited[:, : options.starts], orbits[:, :, -1]], axis=1)
+    lost = ~np.isfinite(orbits).all((2, 3))  # runs that overflow
+    ends = np.where(lost[..., None], visited[:, : options.runs], orbits[:, :, -1])
+    starts = np.concatenate([visited[:, : options.starts], ends], axis=1)
     points = fixed_points(
-        cell, params, starts, inputs=given, steps=options.steps, slow=options.slow
-    )
+        cell, params, starts, inputs=given, steps=options.steps, slow=options.slow,
+        # Of visited states: runs may end far away.
+        sizes=np.sqrt(np.mean(np.sum(visited.astype(float) ** 2, axis=-1), axis=-1)),
+    )  # fmt: skip
     rows = [
         {**_of_points(one, starts.shape[1], population, row), **_of_orbits(orbit, states, options),
          "dimension": _dimension(states)}
@@ -265,10 +269,12 @@ def _of_orbits(
     """Features of the runs [M, T, N] of one network."""
     spread = visited - visited.mean(0)
     scale = np.mean(np.sum(spread**2, -1)) or 1.0
-    speeds = np.mean(np.sum(np.diff(orbits, axis=1) ** 2, -1), -1) / scale
-    moving = np.flatnonzero(speeds > options.still)
+    bounded = np.isfinite(orbits).all((1, 2))
+    speeds = np.full(len(orbits), np.inf)  # of runs that overflow, which are on no cycle
+    speeds[bounded] = np.mean(np.sum(np.diff(orbits[bounded], axis=1) ** 2, -1), -1) / scale
+    moving = speeds > options.still
     cycles: list[_Cycle] = []
-    for orbit in orbits[moving]:
+    for orbit in orbits[moving & bounded]:
         center = orbit.mean(0)
         size = float(np.sqrt(np.mean(np.sum((orbit - center) ** 2, -1))))
         near = 0.1 * max(size, 0.1 * np.sqrt(scale))
@@ -281,7 +287,7 @@ def _of_orbits(
     largest = max(cycles, key=lambda one: one.size, default=None)
     return {
         "cycles": len(cycles),
-        "moving": len(moving) / len(orbits),
+        "moving": float(moving.mean()),
         "period": largest.period if largest else 0.0,
     }
 

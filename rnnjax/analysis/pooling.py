@@ -162,13 +162,20 @@ class _Conditions(NamedTuple):
         if len(used) < 2:
             return
         order = np.array(used) - np.mean(used)
-        places = [self._find(levels[i], None if seeds is None else seeds[i]) for i in used]
+        places: list[int] = []
+        for i in used:
+            places.append(self._find(levels[i], None if seeds is None else seeds[i], places))
         weights = order / (order @ order)
         self.slopes.append(dict(zip(places, map(float, weights), strict=True)))
 
-    def _find(self, values: object, seeds: object) -> int:
-        """The place of a condition, which is added if it is new."""
+    def _find(self, values: object, seeds: object, taken: Sequence[int]) -> int:
+        """The place of a condition, which is added if it is new; none of those `taken`.
+
+        Levels of one series stay apart, however alike.
+        """
         for place, (known, others) in enumerate(zip(self.values, self.seeds, strict=True)):
+            if place in taken:
+                continue
             same = np.array_equal(np.asarray(known), np.asarray(values), equal_nan=True)
             if same and (seeds is None or np.array_equal(np.asarray(others), np.asarray(seeds))):
                 return place

@@ -7,6 +7,7 @@ of the noisiest recording; then the mean distance within every group is compared
 """
 
 import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -52,6 +53,8 @@ def noise_share(recording: Any, conditions: Sequence[Any]) -> float:
         raise ValueError(
             f"conditions: expected one for each of the {len(x)} trials, got shape {labels.shape}"
         )
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise ValueError("conditions: expected one for every trial, got NaN")
     kinds, counts = np.unique(labels, return_counts=True)
     if len(kinds) < 2:
         raise ValueError("conditions: expected at least two different ones, got one")
@@ -95,7 +98,9 @@ class MatchOptions:
     def __post_init__(self):
         fit = [name for name, metric in METRICS.items() if metric.takes != "weights"]
         validate.one_of("metric", self.metric, fit)
-        validate.instance_of("settings", self.settings, Mapping)
+        _, *known = inspect.signature(METRICS[self.metric].function).parameters
+        for name in validate.instance_of("settings", self.settings, Mapping):
+            validate.one_of("settings", name, [one for one in known if one != "key"])
         for name in ("units", "trials"):
             if getattr(self, name) is not None:
                 validate.positive_integer(name, getattr(self, name))

@@ -88,7 +88,7 @@ def execute(given: argparse.Namespace) -> int:
         raise ValueError(str(error)) from error
     described = _described(given.files, metrics, {"key": key, "options": options})
     described["binning"] = {"width": width, "smoothing": smoothing, "trials": given.trials}
-    output = _checked_output(Path(given.output), described)
+    output = _checked_output(Path(given.output).expanduser(), described)
     print(f"recordings: {', '.join(named)}", flush=True)
     found = recordings.compare(
         named,
@@ -152,8 +152,11 @@ def _described(files: list[str], metrics: list[str], settings: dict[str, Any]) -
     """What makes a comparison the same: content of the files, and settings."""
     import hashlib
 
-    digests = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files}
-    return {"files": digests, "metrics": metrics, **settings}
+    def content(file: str) -> str:
+        with Path(file).open("rb") as opened:  # in pieces: recordings may not fit into memory
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+
+    return {"files": {file: content(file) for file in files}, "metrics": metrics, **settings}
 
 
 def _checked_output(folder: Path, described: dict[str, Any]) -> Path:

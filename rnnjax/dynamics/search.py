@@ -1,12 +1,12 @@
-"""Fixed and slow points of populations, in one compiled program (Sussillo and Barak 2013).
+"""Fixed and slow points of populations (Sussillo and Barak 2013).
 
 For the map of one time step under a constant input, x' = F(x), they are local minima of the speed
 
     q(x) = |F(x) - x|^2 / 2,
 
-found by Levenberg-Marquardt steps (optimistix) from many starts at once, in double precision:
-fixed where q vanishes, slow where it is small. Deviations from a fixed point x* follow the Jacobian
-J = dF/dx: x* is stable if every eigenvalue of J lies inside the unit circle.
+found by Levenberg-Marquardt steps (optimistix) from as many starts at once as fit into memory, in
+double precision: fixed where q vanishes, slow where it is small. Deviations from a fixed point x*
+follow the Jacobian J = dF/dx: x* is stable if every eigenvalue of J lies inside the unit circle.
 """
 
 import functools
@@ -19,7 +19,7 @@ from einops import rearrange
 
 from rnnjax.arrays import random_key
 from rnnjax.cells import Cell
-from rnnjax.devices import fixed_draws
+from rnnjax.devices import batch_size, fixed_draws, padded_index
 from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Bool, Complex, Float, Int, KeyLike, Params
 from rnnjax.validate import finite_positive, instance_of, positive_integer
@@ -41,6 +41,10 @@ class FixedPoints(NamedTuple):
     """Whether the point is fixed and every eigenvalue lies inside the unit circle."""
     starts: Int[np.ndarray, " P"]
     """Number of starts whose search ended at the point."""
+
+
+_SEARCH_BYTES = 128
+"""Of a search, over the squared size of a state: Jacobians and their factors."""
 
 
 def _motion(cell: Cell, state: Array, params: Params, inputs: Array) -> Array:
@@ -122,6 +126,7 @@ def fixed_points(
     slow: float = 1e-8,
     radius: float = 1e-2,
     steps: int = 200,
+    sizes: object | None = None,
 ) -> list[FixedPoints]:
     """Fixed and slow points of every network of a population, under a constant input.
 
@@ -132,13 +137,15 @@ def fixed_points(
         inputs: the constant input, [I]; zeros by default.
         tolerance: the largest speed q of a fixed point.
         slow: the largest speed q of a slow point; searches that end above it are discarded.
-        radius: points closer than this, in units of the root mean square norm of the network's
-            starts, count as one; the slowest of them is kept.
+        radius: points closer than this, in units of `sizes`, count as one; the slowest of them is
+            kept.
         steps: largest number of steps of a search.
+        sizes: size of the states of every network, [S]; the root mean square norm of its starts by
+            default.
 
     Raises:
-        ValueError: starts of another shape or not finite, inputs that are not I finite numbers, or
-            a tolerance above `slow`.
+        ValueError: starts of another shape or not finite, inputs that are not I finite numbers,
+            other sizes, or a tolerance above `slow`.
     """
     instance_of("cell", cell, Cell)
     finite_positive("radius", radius)
@@ -151,24 +158,55 @@ def fixed_points(
     size = jax.eval_shape(cell.initial_state, first).shape[-1]
     if begin.ndim != 3 or begin.shape[::2] != (networks, size) or 0 in begin.shape:
         raise ValueError(f"starts: expected shape [{networks}, M, {size}], got {begin.shape}")
-    if not np.isfinite(begin).all():
-        raise ValueError("starts: expected finite states, got NaN or infinity")
-    import optimistix  # noqa: F401 - slow to import; not first while a program is traced
-
-    with jax.enable_x64(True):
-        ends, speeds = _descend(
-            cell, _to_double(params), _to_double(begin), _to_double(given), steps
-        )
-    ends, speeds = np.asarray(ends), np.asarray(speeds)
+    odd = np.flatnonzero(~np.isfinite(begin).all((1, 2)))
+    if len(odd):
+        raise ValueError(f"starts: expected finite states, got others in network {odd[0]}")
+    units = _sizes(begin, sizes)
+    ends, speeds = _search(cell, params, begin, given, steps)
     found = []
     for row in range(networks):
-        scale = radius * np.sqrt(np.mean(np.sum(begin[row] ** 2, axis=-1)))
         kept, counts = _distinct(ends[row], np.where(speeds[row] <= slow, speeds[row], np.inf),
-                                   scale)  # fmt: skip
+                                   radius * units[row])  # fmt: skip
         one = {name: leaf[row] for name, leaf in params.items()}
         found.append(_classify(cell, one, ends[row, kept], speeds[row, kept], counts, given,
                                tolerance))  # fmt: skip
     return found
+
+
+def _sizes(begin: Float[np.ndarray, "S M N"], sizes: object | None) -> Float[np.ndarray, " S"]:
+    if sizes is None:
+        return np.sqrt(np.mean(np.sum(begin**2, axis=-1), axis=-1))
+    units = np.asarray(sizes, float)
+    if units.shape != begin.shape[:1] or not (np.isfinite(units) & (units >= 0)).all():
+        raise ValueError(f"sizes: expected {len(begin)} numbers of at least 0, got {sizes!r}")
+    return units
+
+
+def _search(
+    cell: Cell,
+    params: Params,
+    begin: Float[np.ndarray, "S M N"],
+    given: Float[np.ndarray, " I"],
+    steps: int,
+) -> tuple[Float[np.ndarray, "S M N"], Float[np.ndarray, "S M"]]:
+    """Ends and speeds of all searches, in batches of equal shape that fit into memory."""
+    import optimistix  # noqa: F401 - slow to import; not first while a program is traced
+
+    networks, searches, size = begin.shape
+    fits = batch_size(_SEARCH_BYTES * size**2)
+    rows = min(max(fits // searches, 1), networks)
+    columns = -(-searches // -(-searches // min(fits, searches)))
+    ends, speeds = np.empty_like(begin), np.empty(begin.shape[:2])
+    with jax.enable_x64(True):
+        shared = _to_double(given)
+        for row in range(0, networks, rows):
+            at = padded_index(row, rows, networks)
+            some = _to_double({name: np.asarray(leaf)[at] for name, leaf in params.items()})
+            for column in range(0, searches, columns):
+                here = np.ix_(at, padded_index(column, columns, searches))
+                found = _descend(cell, some, _to_double(begin[here]), shared, steps)
+                ends[here], speeds[here] = map(np.asarray, found)
+    return ends, speeds
 
 
 def _distinct(

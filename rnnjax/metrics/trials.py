@@ -129,7 +129,8 @@ def networks(
         found[label] = _finite(f"{name}, {label}", recording(f"{name}, {label}", member))
     shapes = {x.shape if isinstance(x, np.ndarray) else None for x in found.values()}
     if len(shapes) == 1 and None not in shapes:  # of one type too, as those of an array
-        return dict(zip(found, np.stack(list(found.values())), strict=True))
+        dtype = np.result_type(*found.values())
+        return {label: np.ascontiguousarray(x, dtype) for label, x in found.items()}
     return found
 
 
@@ -140,8 +141,12 @@ def _labels(count: int, names: tuple[str, ...] | None) -> list[str]:
 def _whole(name: str, value: Any) -> np.ndarray | None:
     """`value` as one array if that is what it is, without missing steps; otherwise None."""
     value = _unboxed(value)
+    if isinstance(value, xr.DataArray):
+        return None  # its networks are put in order one by one
     listed = isinstance(value, list | tuple)
-    if listed and any(isinstance(member, xr.DataArray | np.ma.MaskedArray) for member in value):
+    members = value if listed else ()
+    parts = [x for one in members for x in (one if isinstance(one, list | tuple) else (one,))]
+    if any(isinstance(part, xr.DataArray | np.ma.MaskedArray) for part in parts):
         return None
     try:
         found = arrays.floating(name, value)
@@ -181,6 +186,8 @@ def plain(name: str, value: Any) -> Any:
         value = _by_dimensions(name, value)
     value = _unboxed(value)
     listed = isinstance(value, list | tuple)
+    if listed:
+        value = [_by_dimensions(name, x) if isinstance(x, xr.DataArray) else x for x in value]
     parts = value if listed else (value,)
     for part in parts:
         _refuse_mask(name, part)
@@ -204,6 +211,13 @@ def with_gaps(name: str, value: Any, axes: str) -> np.ndarray:
 
 def recording(name: str, value: Any) -> np.ndarray:
     """A recording as an array [B, T, N]; errors as in `with_gaps`."""
+    if isinstance(value, xr.DataArray) and value.ndim == 2:
+        named = [str(dim) for dim in value.dims]
+        if set(_DIMENSIONS[0]) & set(named):
+            raise ValueError(
+                f"{name}: expected dimensions time, unit of one trial, or trial, time, unit, got "
+                f"{', '.join(named)}"
+            )
     found = with_gaps(name, value, "B T N | T N")
     return found[None] if found.ndim == 2 else found
 

@@ -25,9 +25,10 @@ class Binning:
     where the file has them, and otherwise each stretch of uninterrupted recording."""
 
     def __post_init__(self):
-        finite_positive("width", self.width)
+        # Floats of Python: pynapple takes no others.
+        object.__setattr__(self, "width", finite_positive("width", self.width))
         if self.smoothing is not None:
-            finite_positive("smoothing", self.smoothing)
+            object.__setattr__(self, "smoothing", finite_positive("smoothing", self.smoothing))
         if self.trials is not None:
             instance_of("trials", self.trials, str)
 

@@ -68,10 +68,17 @@ def weight_rows(marker: Mapping[str, Any]) -> list[list[int] | None]:
 
 
 def axis_position(name: str, values: np.ndarray, labels: Mapping[str, Any]) -> int:
-    """Index of the axis `name` at its label in `labels`; an axis of one value needs no label."""
+    """Index of the axis `name` at its label in `labels`; an axis of one value needs no label.
+
+    Numbers are those of networks, in single precision, unless one is equal in double.
+    """
     if name not in labels and len(values) == 1:
         return 0
-    found = [i for i, value in enumerate(values.tolist()) if value == labels.get(name)]
+    label = labels.get(name)
+    found = [i for i, value in enumerate(values.tolist()) if value == label]
+    if not found and values.dtype.kind == "f" and isinstance(label, (float, np.floating)):
+        near = np.flatnonzero(values.astype(np.float32) == np.float32(label)).tolist()
+        found = near if len(near) == 1 else []
     if not found:
         raise ValueError(f"{name}: expected one of {values.tolist()}, got {labels.get(name)!r}")
     return found[0]

@@ -108,8 +108,8 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     except ValueError as error:
         _fail(error)
     return _Given(
-        given["config"], Path(given["workdir"]), given["dry_run"], given["compilation_cache"],
-        given["executor"],
+        given["config"], Path(given["workdir"]).expanduser(), given["dry_run"],
+        given["compilation_cache"], given["executor"],
     )  # fmt: skip
 
 

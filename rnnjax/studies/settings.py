@@ -64,14 +64,24 @@ class Settings(NamedTuple):
     def restored(self, stored: Mapping[str, Any]) -> Any:
         """The config whose values were written as JSON; missing ones are those of `laptop`.
 
-        Raises `ValueError` for values of another type.
+        Stored settings that the study no longer has, as it did not use them, are left out. Raises
+        `ValueError` for values of another type.
         """
         config = self.config()
         try:
-            config.update(_with_tuples(stored))
+            config.update(_known(_with_tuples(stored), self.table))
         except (TypeError, AttributeError) as error:
             raise ValueError(f"settings: expected those of the study, got {error}") from None
         return config
+
+
+def _known(stored: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    """The stored settings that are in the table."""
+    return {
+        name: value if isinstance(table[name], Setting) else _known(value, table[name])
+        for name, value in stored.items()
+        if name in table
+    }
 
 
 def _with_tuples(value: Any) -> Any:

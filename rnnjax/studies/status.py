@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax.store import load_results, read_file, read_manifest
+from rnnjax.store import load_results, read_file
 from rnnjax.store.checkpoints import restore_weights
 from rnnjax.store.markers import finished_cells, read_markers
+from rnnjax.store.reading import read_blocks
 from rnnjax.store.running import damaged_checkpoints, underway
 from rnnjax.store.states import require_whole_states
 from rnnjax.studies.measures_file import read_measures
@@ -53,8 +54,8 @@ class Progress(NamedTuple):
 
 def progress(store: Path) -> Progress:
     """What a store has and lacks; raises `ValueError` for a store that is damaged."""
-    markers = read_markers(store)
-    config = read_manifest(store)["config"]
+    manifest, markers = read_blocks(store)  # with cells on the present axes
+    config = manifest["config"]
     try:
         names = config.get("dimensions", list(config["axes"]))
         shape = tuple(len(config["axes"][name]) for name in names)

@@ -44,6 +44,10 @@ class Segment(NamedTuple):
     """Median training loss at the last step, of the runs that took it."""
     held_out_loss: float = float("nan")
     """Median held-out loss of the runs, at the end of an epoch with validation."""
+    begin: int = 0
+    """Steps taken before this segment."""
+    remote: bool = False
+    """Whether it is a whole block of a worker, which trains beside others."""
 
 
 class BlockResult(NamedTuple):
@@ -258,7 +262,7 @@ def _advance(
         done = state.losses.size - remaining
         loss = _median(state.losses[members, state.taken - 1])
         on_segment(
-            Segment(setup, int(steps), done, state.taken, int(running.sum()), loss, held_out)
+            Segment(setup, int(steps), done, state.taken, int(running.sum()), loss, held_out, begin)
         )
     return running
 

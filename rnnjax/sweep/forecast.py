@@ -44,15 +44,17 @@ class Forecast:
 
     def __init__(self, blocks: list[Block], layout: Layout, machine: cost.Machine):
         self._work = {block.name: _model(block, layout, machine) for block in blocks}
-        self._left = {block.name: block.runs * block.setup.recipe.steps for block in blocks}
+        self._left = {
+            block.name: block.runs * block.setup.recipe.steps - _before(block) for block in blocks
+        }
         self._planned = dict(self._left)
         self._may_stop = any(block.setup.recipe.stop != "never" for block in blocks)
         self._parts: dict[str, tuple[int, int]] = {}  # steps done, and steps taken
         self._taken: dict[str, int] = {}
         self._timed: dict[str, list[float]] = {}  # steps and their seconds, without the first
         self._pauses: list[float] = []
-        self._last = time.perf_counter()
-        self._block = ""
+        self._begin = self._last = time.perf_counter()
+        self._block, self._remote = "", False
 
     def advance(self, block: Block, segment: Segment) -> None:
         """Takes account of a segment that has just ended."""
@@ -60,10 +62,14 @@ class Forecast:
         seconds, self._last = now - self._last, now
         if block.name != name and block.name not in self._parts:
             self._undo(block.name.rpartition("-")[0], name)
+        if block.name == name and name not in self._parts:  # less what a stopped call computed
+            self._planned[name] -= max(block.runs * segment.begin - _before(block), 0)
         done, taken = self._parts.get(block.name, (0, 0))
-        self._parts[block.name] = segment.done, taken + segment.steps
-        self._left[name] -= segment.done - done
+        now_done = segment.done - _before(block)
+        self._parts[block.name] = now_done, taken + segment.steps
+        self._left[name] -= now_done - done
         self._taken[name] = self._taken.get(name, 0) + segment.steps
+        self._remote = segment.remote
         if block.name != self._block:
             self._block = block.name
             usual = segment.steps * float(np.dot(self._rates(), self._work[name]))
@@ -90,6 +96,9 @@ class Forecast:
 
     def remaining(self) -> float:
         """Seconds that remain."""
+        if self._remote:  # how many workers there are, and how fast, is seen in the whole alone
+            share = self.share_done()
+            return (self._last - self._begin) * (1 - share) / share
         rates, share = self._rates(), self._share()
         seconds = 0.0
         for name, planned in self._planned.items():
@@ -127,6 +136,11 @@ class Forecast:
         ended = [name for name in self._taken if self._left[name] <= 0]
         planned = sum(self._planned[name] for name in ended)
         return sum(self._taken[name] for name in ended) / planned if planned else 1.0
+
+
+def _before(block: Block) -> int:
+    """Run-steps that a block has from a training of fewer epochs."""
+    return block.runs * block.begun * block.setup.recipe.steps_per_epoch
 
 
 def _model(block: Block, layout: Layout, machine: cost.Machine) -> _Work:

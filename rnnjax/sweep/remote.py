@@ -149,6 +149,22 @@ def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
             raise
 
 
+def _whole(block: Block, report: Report) -> Segment:
+    """The progress of a block that has ended."""
+    taken = np.asarray(report.values["steps_taken"])
+    losses = np.asarray(report.values["loss"])
+    last = losses[np.arange(len(losses)), np.maximum(taken - 1, 0)]
+    finite = last[np.isfinite(last)]
+    return Segment(
+        block.setup,
+        int(taken.sum()),
+        block.runs * block.setup.recipe.steps,
+        int(taken.max()),
+        loss=float(np.median(finite)) if finite.size else float("nan"),
+        remote=True,
+    )
+
+
 def train_on_workers(
     workers: Workers,
     blocks: list[Block],
@@ -176,8 +192,6 @@ def train_on_workers(
             with saving():
                 store.adopt(block.name, attempt_folder(folder, block.name, attempt), report)
             if progress is not None:
-                taken = np.asarray(report.values["steps_taken"])
-                steps = block.runs * block.setup.recipe.steps
-                progress.advance(block, Segment(block.setup, int(taken.sum()), steps))
+                progress.advance(block, _whole(block, report))
             yield block
     remove_attempts(folder, work, set(by_name))

@@ -22,6 +22,7 @@ def shown(cue: Array, start: int, stop: int, steps: int) -> Array:
 def delay_that_fits(steps: int, cues: int, response: int) -> int:
     """Delay in a trial of `steps`; raises `ValueError` where cues and response do not fit."""
     positive_integer("steps", steps)
+    positive_integer("response", response)
     left = steps - cues - response
     if left < 0:
         raise ValueError(

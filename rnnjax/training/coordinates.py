@@ -114,6 +114,7 @@ def _shorten(recipe: Recipe, steps: int) -> Recipe:
     return dataclasses.replace(
         recipe,
         epochs=steps, steps_per_epoch=1, stop="never", threshold=None, schedule=Constant(),
+        snapshots=(),
     )  # fmt: skip
 
 

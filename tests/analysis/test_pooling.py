@@ -62,6 +62,17 @@ def test_seeds_that_a_condition_lacks_leave_the_pooled_mean():
     assert (found.seeds, pool_trends("mean", series(gap)).seeds) == (7, 0)
 
 
+def test_equal_levels_of_one_series_are_levels():
+    rng = np.random.default_rng(7)
+    first, last = 10 + rng.normal(size=8), 12 + rng.normal(size=8)
+    for levels in ([first] * 2, [first] * 4, [first, first, last], [first, last, first]):
+        seeds = [range(8)] * len(levels)
+        found = pool_trends("mean", [levels], seeds=[seeds]).trend
+        alone = factor_trend("mean", levels, seeds=seeds)
+        assert (found.verdict, found.p) == (alone.verdict, pytest.approx(alone.p))
+        assert found.relative == pytest.approx(alone.relative)
+
+
 def test_a_shared_condition_brings_its_covariance():
     rng = np.random.default_rng(2)
     base, *others = (10 + rng.normal(size=50) for _ in range(5))

@@ -1,5 +1,7 @@
 """Kinds of solutions: networks built to be of known kinds, and planted distances."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -100,6 +102,24 @@ def _measured_period():
         angles.append(np.arctan2(state[1], state[0]))
     advance = np.unwrap(angles)[1000:]
     return 2 * np.pi * (len(advance) - 1) / abs(advance[-1] - advance[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gain", [1.02, 1.2])
+def test_runs_that_grow_change_nothing_else(gain):
+    """By 1% a step from 0.1: far away at the end of a run; by 10%: beyond single precision.
+
+    The first unit remembers; the second is driven by nothing and grows, in linear networks.
+    """
+    linear = cells.fitted(cells.rate(N, alpha=0.5, activation="linear"), TASK)
+    networks = population([built(bistable(5, gain=gain), (0, 1))])
+    networks = dataclasses.replace(networks, setup=dataclasses.replace(networks.setup, cell=linear))
+    networks.params["bias"] = np.zeros((1, N), "f4")
+    networks.params["input"] = np.full_like(networks.params["input"], 0.1)
+    found = fingerprints(networks, KEY, OPTIONS._replace(settle=900, watch=600))
+    assert (found["stable"].item(), found["saddles"].item()) == (0, 1)
+    assert found["moving"].item() == 1
+    assert found["cycles"].item() == 0
 
 
 @pytest.mark.slow

@@ -181,6 +181,8 @@ def test_what_does_not_compare_is_refused(change, message):
     ("options", "named"),
     [
         ({"metric": "pif"}, "metric"),
+        ({"metric": "dsa", "settings": {"delay": 5}}, "settings"),
+        ({"metric": "dsa", "settings": {"key": 1}}, "settings"),
         ({"margin": 1.0}, "margin"),
         ({"resamples": 0}, "resamples"),
         ({"units": 0}, "units"),
@@ -200,6 +202,7 @@ def test_invalid_options_are_named(options, named):
         ([0, 1, 2], "two trials of some condition"),
         ([0, 0, 0], "two different"),
         ([0, 0], "one for each of the 3 trials"),
+        ([0.0, 0.0, np.nan], "got NaN"),
     ],
 )
 def test_conditions_without_repeats_are_refused(conditions, message):

@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import brentq
 
 from rnnjax import cells, tasks
-from rnnjax.dynamics import fixed_points, jacobians, visited_states
+from rnnjax.dynamics import fixed_points, jacobians, search, visited_states
 from rnnjax.trajectory import rollout
 
 LEAK, GAIN = 0.5, 2.0
@@ -70,6 +70,19 @@ def test_every_network_has_its_own_points():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fits", [81, 30])
+def test_searches_in_batches_find_the_same_points(fits, monkeypatch):
+    networks = [with_recurrent(gain * np.eye(2)) for gain in (GAIN, 0.5, 1.5)]
+    three = {name: np.concatenate([one[name] for one in networks]) for name in RATE.leaves()}
+    starts = np.repeat(grid(), 3, axis=0)
+    whole = fixed_points(RATE, three, starts)
+    monkeypatch.setattr(search, "batch_size", lambda _: fits)
+    for one, other in zip(whole, fixed_points(RATE, three, starts), strict=True):
+        assert one.starts.tolist() == other.starts.tolist()
+        np.testing.assert_allclose(one.points, other.points, atol=1e-9)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cells.REGISTRY)
 def test_jacobians_are_finite_differences(name):
     options = {"head": 2} if name == "linear_attention" else {}
@@ -118,6 +131,7 @@ def test_visited_states_are_states_of_each_network():
         ({"inputs": [1.0, 2.0]}, "^inputs: expected 1 finite numbers"),
         ({"tolerance": 1e-3}, "^tolerance: expected at most slow"),
         ({"radius": 0.0}, "^radius: "),
+        ({"sizes": [1.0, 2.0]}, "^sizes: expected 1 numbers"),
         ({"steps": 0}, "^steps: "),
         ({"cell": "rate"}, "^cell: expected a Cell"),
     ],

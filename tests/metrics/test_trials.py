@@ -182,6 +182,11 @@ def test_named_networks_give_labelled_distances():
         coords={"network": ["a", "b", "c"]},
     )  # fmt: skip
     turned = labelled.transpose("unit", "network", "time", "trial")
+    unnamed = turned.rename(network="animal").drop_vars("animal").transpose("animal", ...)
+    trials = [[xr.DataArray(x.T, dims=("unit", "time")) for x in one] for one in states]
+    for function in (*SAMPLED.values(), dsa):
+        for form in (unnamed, trials):
+            np.testing.assert_array_equal(function(form), function(states))
     for name, function in {**SAMPLED, "dsa": dsa}.items():
         for form in (labelled, turned, {"a": states[0], "b": states[1], "c": states[2]}):
             got = function(form)
@@ -234,6 +239,14 @@ NAN_UNIT[2, 5, 1] = np.nan
         (
             {"a": xr.DataArray(np.ones((5, 6, 7)), dims=("unit", "bin", "trial")), **MICE},
             {}, "states, network a: expected the dimensions trial, time, unit",
+        ),
+        (
+            {"a": xr.DataArray(np.ones((5, 6)), dims=("trial", "time")), **MICE},
+            {}, "states, network a: expected dimensions time, unit of one trial, .* trial, time",
+        ),
+        (
+            {"a": xr.DataArray(np.ones((5, 6)), dims=("trial", "unit")), **MICE},
+            {}, "states, network a: expected dimensions time, unit of one trial",
         ),
     ],
 )  # fmt: skip

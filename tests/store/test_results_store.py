@@ -463,6 +463,8 @@ def test_kept_weights_equal_those_of_train_one(tmp_path):
         assert set(kept) == set(alone.params)
         for name, weight in alone.params.items():
             np.testing.assert_array_equal(kept[name], weight)
+    near = load_parameters(tmp_path / "kept", learning_rate=float(np.float32(0.003)), seed=1)
+    np.testing.assert_array_equal(near["recurrent"], kept["recurrent"])
     with pytest.raises(ValueError, match=r"^seed: expected one of \[0, 1, 2\], got 9"):
         load_parameters(tmp_path / "kept", learning_rate=0.3, seed=9)
     with pytest.raises(ValueError, match=r"^hidden: expected an axis among learning_rate, seed"):

@@ -51,6 +51,14 @@ def test_finished_and_missing_runs_are_counted_by_condition(workdir, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_store_that_has_grown_is_complete(tmp_path):
+    for hidden in ((3, 5), (3, 4, 5)):
+        run_sweep(tiny.sweep(axes={"hidden": hidden}), tmp_path / "store")
+    found = status.progress(tmp_path / "store")
+    assert (found.finished, found.missing) == (found.runs, ())
+
+
+@pytest.mark.slow
 def test_a_flipped_bit_in_any_file_is_found(workdir, tmp_path):
     assert list(status.damages(workdir)) == []
     files = [f.relative_to(workdir) for f in workdir.rglob("*") if f.is_file() and f.name != "lock"]

@@ -101,6 +101,7 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
         ),
         ("latent", ["--config.rank=20", "--config.cost_hidden=10"], ["rank", "at most"]),
         ("latent", ["--config.cost_hidden=0,10"], ["cost_hidden", "at least 1"]),
+        ("latent", ["--config.cost_hidden=()"], ["cost_hidden", "at least one"]),
         ("latent", ["--config.cost_repeats=0"], ["cost_repeats", "at least 1"]),
     ],
 )

@@ -149,3 +149,45 @@ def test_slower_machines_are_forecast_to_take_longer():
     fast = Forecast(blocks, layout(), MACHINE)
     slow = Forecast(blocks, layout(), MACHINE._replace(flops=MACHINE.flops / 4))
     assert slow.remaining() > 2 * fast.remaining()
+
+
+def test_steps_of_a_stopped_call_are_not_forecast_as_skipped(monkeypatch):
+    """The first block goes on at nine tenths of its steps; the others have all of theirs."""
+    clock = Clock()
+    monkeypatch.setattr(forecast, "time", clock)
+    blocks = planned((64, 65, 66, 67, 68))
+    watched = Forecast(blocks, layout(), MACHINE)
+    first, steps = blocks[0], blocks[0].setup.recipe.steps
+    for begin in range(steps * 9 // 10, steps, steps // 20):
+        clock.now += first.runs * steps // 20 * seconds_of_a_step(first, 1.0, 1.0)
+        done = (begin + steps // 20) * first.runs
+        segment = Segment(first.setup, steps // 20 * first.runs, done, begin=begin)
+        watched.advance(first, segment)
+    wanted = sum(b.runs * steps * seconds_of_a_step(b, 1.0, 1.0) for b in blocks[1:])
+    assert watched.remaining() == pytest.approx(wanted, rel=0.05)
+    assert watched.share_done() == pytest.approx(0.1 / 4.1, rel=0.1)
+
+
+def test_epochs_that_networks_have_are_not_forecast(monkeypatch):
+    monkeypatch.setattr(forecast, "time", Clock())
+    blocks = planned((64, 65))
+    all_steps = Forecast(blocks, layout(), MACHINE).remaining()
+    epochs = blocks[0].setup.recipe.epochs
+    few = [block._replace(begun=epochs * 3 // 4) for block in blocks]
+    pauses = len(blocks) * forecast._FIRST_PAUSE
+    fewer = Forecast(few, layout(), MACHINE).remaining()
+    assert fewer - pauses == pytest.approx((all_steps - pauses) / 4, rel=0.02)
+
+
+def test_the_time_of_workers_is_that_of_the_whole(monkeypatch):
+    """Eight workers, each as fast as the model: blocks end in eighths of their time."""
+    clock = Clock()
+    monkeypatch.setattr(forecast, "time", clock)
+    blocks = planned(tuple(range(64, 80)))
+    watched = Forecast(blocks, layout(), MACHINE)
+    each = [b.runs * b.setup.recipe.steps * seconds_of_a_step(b, 1.0, 1.0) for b in blocks]
+    for block, seconds in zip(blocks[:8], each, strict=False):
+        clock.now += seconds / 8
+        steps = block.runs * block.setup.recipe.steps
+        watched.advance(block, Segment(block.setup, steps, steps, remote=True))
+    assert watched.remaining() == pytest.approx(sum(each[8:]) / 8, rel=0.05)

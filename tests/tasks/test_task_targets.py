@@ -317,6 +317,7 @@ def test_stretching_lengthens_memory_periods():
                 ({"response": 0}, "response"),
                 ({"response": 40, "steps": 30}, "response"),
                 ({"response": -1, "steps": 30}, "response"),
+                ({"response": "10", "steps": 36}, "response"),
                 ({"steps": 0}, "steps"),
                 ({"cue": -1, "steps": 30}, "cue"),
             ]

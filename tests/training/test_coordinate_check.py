@@ -122,7 +122,9 @@ def test_invalid_arguments_are_named(options, message):
 
 @pytest.mark.slow
 def test_schedules_and_thresholds_have_no_effect():
-    validated = rnnjax.Recipe.until(0.1, epochs=4, batch=4, clip=None, schedule="plateau")
+    validated = rnnjax.Recipe.until(
+        0.1, epochs=4, batch=4, clip=None, schedule="plateau", snapshots=(0.3, 0.1)
+    )
     measured = {"widths": (4, 8), "learning_rate": 0.01, "steps": 3, "seeds": 1, "trials": 4}
     found, want = (
         coordinate_check(TASK, cells.rate(), recipe, **measured)

@@ -16,6 +16,7 @@ from rnnjax.cells import Cell, current, rate
 from rnnjax.metrics.conjugation import rounds
 from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
+from rnnjax.store import read_manifest
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import SECONDS_TO_COMPILE, CostModel, task_options, text_table
 from rnnjax.studies.launch import Config
@@ -99,6 +100,7 @@ def threshold_recipe(
 
     Shorter epochs than those of 128 steps are validated more often, by the same schedule in steps.
     """
+    positive_integer("steps_per_epoch", config.steps_per_epoch)
     return rnnjax.Recipe.until(
         training.threshold,
         epochs=training.epochs,
@@ -152,7 +154,7 @@ def condition(
     penalties = [name for name in given if name != "gamma"]
     recipe = threshold_recipe(config, training, penalties)
     spec = rnnjax.tasks.make(task, **{**task_options(config, task), **options})
-    spec.stretched(config.stretch)  # raises now, not after the training
+    spec.stretched(config.get("stretch", 2.0))  # raises now, not after the training
     shown = {name: value for name, value in given.items() if name == "gamma" or value}
     parts = {**options, "N": hidden, **shown}
     folder = "-".join([task, rule, *(f"{key}_{_plain(value)}" for key, value in parts.items())])
@@ -207,6 +209,16 @@ def train(
         progress=progress, **settings,
     )  # fmt: skip
     return population if condition.loss is None else population.at_loss(condition.loss)
+
+
+def networks_of(config: Config, workdir: Path, condition: Condition) -> dict[str, Any]:
+    """What tells the networks of a condition from others; its store must exist.
+
+    `seeds` is there where the store has, or had to have, more or fewer of them.
+    """
+    manifest = read_manifest(workdir / "store" / condition.folder)
+    same = manifest["config"]["axes"]["seed"] == list(range(config.seeds))
+    return {"store": manifest["hash"], **({} if same else {"seeds": config.seeds})}
 
 
 def costs(config: Config, conditions: Sequence[Condition], *, measured: bool = True) -> str:

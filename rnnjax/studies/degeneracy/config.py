@@ -1,6 +1,6 @@
 """Settings of the degeneracy studies: what they share, and the table and presets of each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rnnjax.studies.degeneracy.tasks import TASKS
@@ -120,14 +120,26 @@ _SMOKE: dict[str, Any] = {
 """Three networks of 8 units on one small flip-flop."""
 
 
+def _without(entries: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The entries of a table or preset but those that a study does not use."""
+    return {name: entry for name, entry in entries.items() if name not in names}
+
+
 def _presets(
-    content: str, time: str, laptop: Mapping[str, Any], smoke: Mapping[str, Any], *, shared: bool
+    content: str,
+    time: str,
+    laptop: Mapping[str, Any],
+    smoke: Mapping[str, Any],
+    *,
+    shared: bool,
+    unused: Sequence[str] = (),
 ) -> dict[str, Preset]:
     """The presets that all comparisons have; the values of the paper are the defaults."""
-    smallest = {**_SMOKE, **laptop, **smoke}
+    smallest = _without({**_SMOKE, **laptop, **smoke}, unused)
+    small = _without({**_LAPTOP, **laptop}, unused)
     return {
         "smoke": Preset("checks the installation", "seconds", smallest),
-        "laptop": Preset(content, time, {**_LAPTOP, **laptop}, shared),
+        "laptop": Preset(content, time, small, shared),
         "paper": Preset("fifty networks of 128 units, four tasks", "needs an accelerator"),
     }
 
@@ -241,7 +253,7 @@ FEATURE_LEARNING = Settings(
 
 NETWORK_SIZE = Settings(
     {
-        **_COMPARED,
+        **_without(_COMPARED, ["hidden"]),
         **_SIZES,
     },
     _presets(
@@ -251,6 +263,7 @@ NETWORK_SIZE = Settings(
         {"widths": (32, 64, 128), "gamma": 4.0, "standard_tasks": ("flip_flop",)},
         {"widths": (8, 12), "gamma": 1.0, "standard_tasks": ()},
         shared=True,
+        unused=["hidden"],
     ),
 )
 
@@ -281,7 +294,7 @@ def _with_arrows(table: Table) -> Table:
 TRAINING_STAGES = Settings(
     {
         # A stage ends with the first epoch below its loss.
-        **{name: entry for name, entry in _COMPARED.items() if name != "patience"},
+        **_without(_COMPARED, ["patience"]),
         "stages": Setting(
             (30.0, 10.0, 3.0, 1.0), "losses at which networks are compared, over the threshold"
         ),
@@ -326,9 +339,12 @@ TRAINING_STAGES = Settings(
     },
 )  # fmt: skip
 
+_MEASURES = ("stretch", "measured_trials", "probe_trials", "probe_times")
+"""Settings of measures that `solutions` does not take."""
+
 SOLUTIONS = Settings(
     {
-        **_SHARED,
+        **_without(_SHARED, _MEASURES),
         "tasks": Setting(_NAMES, f"tasks: {', '.join(_NAMES)}"),
         "hidden": Setting(128, "network size, N"),
         "seeds": Setting(50, "networks per condition, seeds 0 .. seeds-1"),
@@ -359,7 +375,8 @@ SOLUTIONS = Settings(
             "checks the installation",
             "seconds",
             {
-                **_TINY, "tasks": ("flip_flop",), "hidden": 8, "seeds": 3, "gammas": (1.0, 4.0),
+                **_without(_TINY, _MEASURES),
+                "tasks": ("flip_flop",), "hidden": 8, "seeds": 3, "gammas": (1.0, 4.0),
                 "fingerprint.starts": 16, "fingerprint.runs": 8, "fingerprint.settle": 200,
                 "fingerprint.watch": 64, "fingerprint.steps": 50,
             },

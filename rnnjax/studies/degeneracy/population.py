@@ -128,18 +128,19 @@ def report(workdir: Path, about: Provenance) -> Path:
     trained = {
         name: sweep
         for name, sweep in build_sweeps(config).items()
-        if _every_size(workdir / "store" / name)
+        if _every_size(workdir / "store" / name, config.seeds)
     }
     if not trained:
         raise ValueError(f"workdir: no task has a trained network of every size in {workdir} yet")
     return write_report(_page(config, workdir, trained, about)[0], workdir)
 
 
-def _every_size(store: Path) -> bool:
-    """Whether a store has a finished network of every size."""
+def _every_size(store: Path, seeds: int) -> bool:
+    """Whether a store has a finished network of every size, of the first `seeds` seeds."""
     if not (store / "manifest.json").exists():
         return False
     status = rnnjax.load_results(store)["status"]
+    status = status.sel(seed=status["seed"] < seeds)
     others = [name for name in status.dims if name != "hidden"]
     return bool((status != rnnjax.Status.PENDING).any(others).all())
 
@@ -151,7 +152,8 @@ def _page(
     parts, pictures = [], []
     for name in sweeps:
         store = workdir / "store" / name
-        populations = [rnnjax.load_population(store, hidden=width) for width in config.hidden]
+        loaded = [rnnjax.load_population(store, hidden=width) for width in config.hidden]
+        populations = [one.where(one.seeds < config.seeds) for one in loaded]
         parts += [_measure(config, name, population) for population in populations]
         pictures.append(_answers(name, populations[0]))
     dataset: xr.Dataset = xr.concat(  # pyright: ignore[reportAssignmentType]

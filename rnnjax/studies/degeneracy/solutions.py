@@ -25,7 +25,7 @@ from rnnjax.plots.style import name_value
 from rnnjax.report import Provenance, write_report
 from rnnjax.report.page import Page
 from rnnjax.stopping import stop_if_due, until_due
-from rnnjax.store import digest, read_manifest
+from rnnjax.store import digest
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
     Factor,
@@ -33,6 +33,7 @@ from rnnjax.studies.degeneracy.conditions import (
     ascending,
     condition,
     costs,
+    networks_of,
     train,
 )
 from rnnjax.studies.degeneracy.config import SOLUTIONS
@@ -52,6 +53,8 @@ __all__ = ["factors", "report", "run"]
 def factors(config: Config) -> list[Factor]:
     """One factor per task, of levels of gamma; raises `ValueError` for invalid settings."""
     gammas = ascending("gammas", config.gammas)
+    if not gammas:
+        raise ValueError("gammas: expected at least one, got none")
     found = []
     for task in split_names("tasks", config.tasks, least=1):
         tried = tuple(condition(config, task, rule="mup", settings={"gamma": g}) for g in gammas)
@@ -71,8 +74,8 @@ def _key(config: Config, task: str) -> Any:
 
 def _file(config: Config, workdir: Path, one: Condition) -> Path:
     """The file of a condition's fingerprints; its store must exist."""
-    trained = read_manifest(workdir / "store" / one.folder)["hash"]
-    inputs = {"fingerprint": config.fingerprint.to_dict(), "seed": config.seed, "store": trained}
+    trained = networks_of(config, workdir, one)
+    inputs = {"fingerprint": config.fingerprint.to_dict(), "seed": config.seed, **trained}
     return workdir / "measures" / f"{one.name}-{digest(inputs)[:12]}.nc"
 
 
@@ -185,12 +188,17 @@ def report(workdir: Path, about: Provenance) -> Path:
     return write_report(_page(config, workdir, tried, about)[0], workdir)
 
 
+def _wanted(results: xr.DataArray, config: Config) -> xr.DataArray:
+    """The results of the seeds of a config, of a store that may have more."""
+    return results.sel(seed=results["seed"] < config.seeds)
+
+
 def _is_examined(config: Config, workdir: Path, one: Condition) -> bool:
     """Whether a condition is trained, and its converged networks, if there are any, examined."""
     store = workdir / "store" / one.name
     if not (store / "manifest.json").exists():
         return False
-    status = rnnjax.load_results(store)["status"].values
+    status = _wanted(rnnjax.load_results(store)["status"], config).values
     done = bool((status != Status.PENDING).all()) and Status.CONVERGED not in status
     return done or _file(config, workdir, one).exists()
 

@@ -21,12 +21,13 @@ from rnnjax.analysis import (
 from rnnjax.jobs import Job, as_workers, run_jobs
 from rnnjax.report import write_report
 from rnnjax.stopping import until_due
-from rnnjax.store import DamageError, StoreInUse, digest, read_manifest
+from rnnjax.store import DamageError, StoreInUse, digest
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
     Factor,
     all_conditions,
     costs,
+    networks_of,
     train,
 )
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary
@@ -81,9 +82,9 @@ _SOLVER = 2
 
 def measures_file(config: Config, workdir: Path, condition: Condition) -> Path:
     """The file of a condition's measures; its store must exist."""
-    trained = read_manifest(workdir / "store" / condition.folder)["hash"]
     inputs = {
-        **vars(_options(config)), "seed": config.seed, "store": trained, "solver": _SOLVER
+        **vars(_options(config)), **networks_of(config, workdir, condition),
+        "seed": config.seed, "solver": _SOLVER,
     }  # fmt: skip
     if condition.loss is not None:
         inputs["loss"] = condition.loss
@@ -178,6 +179,7 @@ def run_study(
     workdir = checked_workdir(workdir, study)
     positive_integer("seeds", config.seeds)
     _options(config)
+    factors = [factor for factor in factors if factor.conditions]
     if not factors:
         raise ValueError("tasks: expected something to compare, got none")
     conditions = all_conditions(factors)

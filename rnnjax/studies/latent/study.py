@@ -97,6 +97,8 @@ def _sized_setups(config: Config, sweep: rnnjax.Sweep) -> dict[int, Setup]:
     for name in ("cost_repeats", "cost_epochs"):
         positive_integer(name, config[name])
     sizes = sorted(positive_integer("cost_hidden", size) for size in config.cost_hidden)
+    if not sizes:
+        raise ValueError("cost_hidden: expected at least one size, got none")
     _, setup = next(sweep.setups())
     cell: Any = setup.cell
     return {

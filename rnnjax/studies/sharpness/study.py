@@ -84,7 +84,10 @@ def _check(config: Config) -> None:
         )
     for name in ("hidden", "seeds", "every"):
         positive_integer(f"training.{name}", config.training[name])
-    for factor in sequence("training.factors", config.training.factors):
+    factors = sequence("training.factors", config.training.factors)
+    if not factors:
+        raise ValueError("training.factors: expected at least one, got none")
+    for factor in factors:
         finite_positive("training.factors", factor)
 
 
@@ -247,6 +250,8 @@ def report(workdir: Path, about: Provenance) -> Path:
     if start is None:
         raise ValueError(f"workdir: expected the sharpness before training in {workdir}, got none")
     curves = followed(config, sweep, start, workdir, measures=False)
+    names = ("cell", "activation", "hidden")  # the store may have grown by others
+    here = {name: list(sweep.axis(name).labels) for name in names}
     return report_sweep(
-        workdir, lambda results, made: _page(results, made, config, start, curves), about
+        workdir, lambda runs, made: _page(runs.sel(here), made, config, start, curves), about
     )

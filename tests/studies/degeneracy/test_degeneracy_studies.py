@@ -11,6 +11,7 @@ from commands import call, refused, rnnjax, settings
 from commands import study as module_of
 from rnnjax.store import load_results, read_checked, write_checked
 from rnnjax.studies.degeneracy import conditions
+from rnnjax.studies.degeneracy.study import measures_file
 from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
@@ -103,7 +104,9 @@ def test_arrows_are_followed_at_every_stage():
     one = next(c for c in tried if c.task.name == DD)
     # Epochs of 32 steps in place of 128: the schedule has the same period in steps.
     assert (one.recipe.steps_per_epoch, one.recipe.schedule.period) == (32, 40)
-    assert conditions.condition(settings("network_size", "laptop"), DD).recipe.schedule.period == 10
+    assert (
+        conditions.condition(settings("regularization", "laptop"), DD).recipe.schedule.period == 10
+    )
 
 
 @pytest.mark.slow
@@ -122,6 +125,25 @@ def test_arrows_along_training_on_a_worker(tmp_path):
     assert rnnjax("report", tmp_path) == 0
     after = (tmp_path / "report.md").read_text()
     assert before.split("## How this page")[0] in after
+
+
+def test_measures_are_those_of_as_many_seeds_as_are_wanted(tmp_path, monkeypatch):
+    """A folder with more networks is measured on its own, with either number."""
+    config = settings("feature_learning", "smoke")
+    (one, *_) = conditions.all_conditions(module_of("feature_learning").factors(config))
+    seeds = []
+    monkeypatch.setattr(
+        conditions, "read_manifest",
+        lambda _: {"hash": "same", "config": {"axes": {"seed": list(range(seeds[-1]))}}},
+    )  # fmt: skip
+
+    def name(in_store, wanted):
+        seeds.append(in_store)
+        config.seeds = wanted
+        return measures_file(config, tmp_path, one).name
+
+    assert name(8, 8) == name(12, 12)  # told apart by the hash of their store
+    assert len({name(12, 12), name(12, 8), name(12, 4)}) == 3
 
 
 def test_series_under_mup_can_be_left_out():
@@ -295,6 +317,9 @@ def test_measuring_is_counted_by_pairs():
         ("task_complexity", ["--config.fixed_points.networks=0"], ["fixed_points.networks"]),
         ("task_complexity", ["--config.training.flip_flop.learning_rate=-1.0"], ["learning_rate"]),
         ("network_size", ["--config.widths=0,8"], ["hidden", "at least 1"]),
+        ("network_size", ["--config.widths=()"], ["tasks", "to compare"]),
+        ("network_size", ["--config.hidden=32"], ["hidden"]),
+        ("regularization", ["--config.steps_per_epoch=0"], ["steps_per_epoch", "at least 1"]),
         ("regularization", ["--config.l1=-1.0,0.0"], ["l1", "at least 0"]),
         ("regularization", ["--config.l1=()"], ["tasks", "to compare"]),
     ],

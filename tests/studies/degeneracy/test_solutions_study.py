@@ -94,6 +94,8 @@ def test_a_level_at_which_no_network_converges_is_left_out(tmp_path, capsys):
     ("flags", "words"),
     [
         (["--config.gammas=4.0,1.0"], ["gammas", "rise"]),
+        (["--config.gammas=()"], ["gammas", "at least one"]),
+        (["--config.stretch=4.0"], ["stretch"]),
         (["--config.fingerprint.settle=0"], ["settle", "at least 1"]),
         (["--config.kinds.stability=2.0"], ["stability", "1"]),
         (["--config.fingerprint.inputs=mean"], ["inputs", "median"]),

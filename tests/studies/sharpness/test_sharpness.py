@@ -139,6 +139,7 @@ def test_smoke_measures_trains_reports_and_resumes(tmp_path):
         (["--config.start_seeds=3"], ["start_seeds", "at least 4"]),
         (["--config.training.hidden=512"], ["training.hidden", "from 16 to 256"]),
         (["--config.training.factors=0"], ["training.factors", "above 0"]),
+        (["--config.training.factors=()"], ["training.factors", "at least one"]),
         (["--config.training.every=0"], ["training.every", "at least 1"]),
         (["--config.above=-1"], ["above", "at least 0"]),
     ],
