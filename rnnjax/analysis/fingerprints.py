@@ -134,8 +134,8 @@ def fingerprints(
     count = max(options.starts, options.runs)
     visited = visited_states(cell, params, inputs, count=count, key=chosen)
     orbits = free_runs(cell, params, visited[:, : options.runs], given, options)
-    lost = ~np.isfinite(orbits).all((2, 3))  # runs that overflow
-    ends = np.where(lost[..., None], visited[:, : options.runs], orbits[:, :, -1])
+    bounded = np.isfinite(orbits.sum(axis=2)).all(-1, keepdims=True)  # not those that overflow
+    ends = np.where(bounded, orbits[:, :, -1], visited[:, : options.runs])
     starts = np.concatenate([visited[:, : options.starts], ends], axis=1)
     points = fixed_points(
         cell, params, starts, inputs=given, steps=options.steps, slow=options.slow,

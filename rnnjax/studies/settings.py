@@ -77,11 +77,12 @@ class Settings(NamedTuple):
 
 def _known(stored: Mapping[str, Any], table: Table) -> dict[str, Any]:
     """The stored settings that are in the table."""
-    return {
-        name: value if isinstance(table[name], Setting) else _known(value, table[name])
-        for name, value in stored.items()
-        if name in table
-    }
+    found = {}
+    for name, value in stored.items():
+        entry = table.get(name)
+        if entry is not None:
+            found[name] = value if isinstance(entry, Setting) else _known(value, entry)
+    return found
 
 
 def _with_tuples(value: Any) -> Any:

@@ -55,7 +55,7 @@ SETTINGS = Settings(
                 "training.factors": (0.5, 4.0), "training.seeds": 1,
             },
         ),
-        "laptop": Preset("four rules, linear and tanh units, N = 16..256", "30 min", shared=True),
+        "laptop": Preset("four rules, linear and tanh units, N = 16..256", "16 min", shared=True),
         "paper": Preset(
             "N = 32..2048, 2,000 steps, 10 seeds",
             "needs an accelerator; not run yet",
