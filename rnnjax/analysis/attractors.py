@@ -9,10 +9,12 @@ from einops import rearrange
 from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws, single_precision
 from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
+from rnnjax.dynamics.search import RADIUS, state_sizes
+from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.population import Population
 from rnnjax.population.programs import draw_trials
 from rnnjax.typing import Float, Int, KeyLike
-from rnnjax.validate import instance_of, positive_integer
+from rnnjax.validate import finite_positive, instance_of, positive_integer
 
 __all__ = ["Attractors", "choices", "find_attractors"]
 
@@ -53,6 +55,7 @@ def choices(answers: Float[np.ndarray, "S P O"], decision: str) -> Int[np.ndarra
 
 
 @fixed_draws()
+@one_blas_thread()
 def find_attractors(
     population: Population,
     key: KeyLike,
@@ -89,8 +92,9 @@ def find_attractors(
     cell, params = population.cell, population.params
     visited = visited_states(cell, params, np.asarray(trial.inputs), count=starts, key=chosen)
     begun = visited if ends is None else np.concatenate([visited, ends], axis=1)
-    sizes = np.sqrt(np.mean(np.sum(visited.astype(float) ** 2, axis=-1), axis=-1))
-    found = fixed_points(cell, params, begun, inputs=inputs, steps=steps, sizes=sizes, **options)
+    share = finite_positive("radius", options.pop("radius", RADIUS))
+    radius = share * state_sizes(visited)  # further starts may be far away
+    found = fixed_points(cell, params, begun, inputs=inputs, steps=steps, radius=radius, **options)
     center = visited.mean(1)
     planes, shares = [], []
     for states in visited - center[:, None]:

@@ -7,6 +7,7 @@ eigenvalues, weights relative to their norms and to those of untrained networks,
 loss less that of the task itself.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
 from rnnjax.metrics import METRICS, dsa, features, weights
 from rnnjax.metrics.base import Solved, SolverOptions
+from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.population import Activity, Population
 from rnnjax.training import Status
 from rnnjax.typing import Float, Key, KeyLike
@@ -70,7 +72,7 @@ def weight_distances(given: Compared) -> Found:
     trained = population.connectivity("trained")
     result = weights.compare_weights(trained, key=given.key, solver=given.solver)
     untrained = population.connectivity("initial")
-    before = weights.compare_weights(untrained, key=given.key, solver=given.solver)
+    before = _compare_untrained(untrained, given)
     relative = weights.relative_distances(result.distance, trained)
     baseline = weights.relative_distances(before.distance, untrained)
     values = {
@@ -85,6 +87,26 @@ def weight_distances(given: Compared) -> Found:
     untrained_pairs = _certainty(before.distance, before.lower_bound, before.status)
     scaled = dict.fromkeys(("pif", "pif_per_parameter", "pif_relative"), trained_pairs)
     return Found(values, {**scaled, "pif_untrained": untrained_pairs})
+
+
+_UNTRAINED: dict[str, weights.PIFResult] = {}
+"""The latest results of `_compare_untrained`."""
+
+
+def _compare_untrained(untrained: np.ndarray, given: Compared) -> weights.PIFResult:
+    """`compare_weights` of initial weights, solved once for conditions that share them."""
+    key, solver = np.asarray(jax.random.key_data(given.key)), given.solver
+    parts = untrained.dtype.str, untrained.shape, key.tolist(), solver.workers is None
+    name = hashlib.sha256(repr(parts).encode() + untrained.tobytes()).hexdigest()
+    if name not in _UNTRAINED:
+        while len(_UNTRAINED) >= _KEPT:
+            del _UNTRAINED[next(iter(_UNTRAINED))]
+        _UNTRAINED[name] = weights.compare_weights(untrained, key=given.key, solver=solver)
+    return _UNTRAINED[name]
+
+
+_KEPT = 4
+"""Results kept: those of a few widths and rules."""
 
 
 def _certainty(value: np.ndarray, bound: np.ndarray, status: np.ndarray) -> dict[str, float]:
@@ -207,6 +229,7 @@ _EMPTY: dict[str, dict[str, float]] = {
 
 
 @fixed_draws()
+@one_blas_thread()
 def degeneracy(
     population: Population,
     key: KeyLike,

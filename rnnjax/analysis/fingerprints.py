@@ -24,6 +24,8 @@ from rnnjax.arrays import random_key
 from rnnjax.cells import Cell
 from rnnjax.devices import fixed_draws, single_precision
 from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
+from rnnjax.dynamics.search import RADIUS, state_sizes
+from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.population import Population
 from rnnjax.population.programs import draw_trials
 from rnnjax.tasks import Task
@@ -105,6 +107,7 @@ class FingerprintOptions(NamedTuple):
 
 
 @fixed_draws()
+@one_blas_thread()
 def fingerprints(
     population: Population, key: KeyLike, options: FingerprintOptions | None = None
 ) -> xr.Dataset:
@@ -134,13 +137,13 @@ def fingerprints(
     count = max(options.starts, options.runs)
     visited = visited_states(cell, params, inputs, count=count, key=chosen)
     orbits = free_runs(cell, params, visited[:, : options.runs], given, options)
-    bounded = np.isfinite(orbits.sum(axis=2)).all(-1, keepdims=True)  # not those that overflow
+    bounded = np.isfinite(rearrange(orbits, "s m t n -> s m (t n)")).all(-1, keepdims=True)
+    # In place of the end of a run that overflows, its start.
     ends = np.where(bounded, orbits[:, :, -1], visited[:, : options.runs])
     starts = np.concatenate([visited[:, : options.starts], ends], axis=1)
     points = fixed_points(
         cell, params, starts, inputs=given, steps=options.steps, slow=options.slow,
-        # Of visited states: runs may end far away.
-        sizes=np.sqrt(np.mean(np.sum(visited.astype(float) ** 2, axis=-1), axis=-1)),
+        radius=RADIUS * state_sizes(visited),  # runs may end far away
     )  # fmt: skip
     rows = [
         {**_of_points(one, starts.shape[1], population, row), **_of_orbits(orbit, states, options),
@@ -267,6 +270,7 @@ def _of_orbits(
     orbits: np.ndarray, visited: np.ndarray, options: FingerprintOptions
 ) -> dict[str, float]:
     """Features of the runs [M, T, N] of one network."""
+    orbits = orbits.astype(np.float64)  # squares of large states overflow in single precision
     spread = visited - visited.mean(0)
     scale = np.mean(np.sum(spread**2, -1)) or 1.0
     bounded = np.isfinite(orbits).all((1, 2))

@@ -4,11 +4,11 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from rnnjax.analysis.regression import LEAST_POINTS, fit_conditions
 from rnnjax.analysis.schema import require
 from rnnjax.analysis.success import ROUNDING, Edge, critical_bracket, succeeded
+from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.validate import fraction, one_of
 
 __all__ = ["threshold_model"]
@@ -394,7 +394,7 @@ def threshold_model(
         return found | {"points_untrained": started - brackets.run.sum()}
 
     success = succeeded(ordered, accuracy, threshold)
-    with threadpool_limits(1, "blas"):  # threads that wait for each other take 8 times as long
+    with one_blas_thread():
         fits = fit_conditions(fit, [success], [[*_DIMS]], scalars=_SCALARS)
     codes = fits["reason"].astype(int)
     return fits.assign(reason=codes.copy(data=np.array(REASONS)[codes.values]))

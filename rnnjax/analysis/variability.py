@@ -18,6 +18,7 @@ import xarray as xr
 from rnnjax import arrays, validate
 from rnnjax.analysis.trends import ALPHA, estimate
 from rnnjax.metrics import METRICS, trials
+from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.typing import Float, KeyLike
 
 __all__ = ["MatchOptions", "match_variability", "noise_share"]
@@ -119,6 +120,7 @@ class _Group(NamedTuple):
     noise: np.ndarray
 
 
+@one_blas_thread()
 def match_variability(
     ensembles: Mapping[str, Any],
     recordings: Any,

@@ -24,7 +24,7 @@ from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Bool, Complex, Float, Int, KeyLike, Params
 from rnnjax.validate import finite_positive, instance_of, positive_integer
 
-__all__ = ["FixedPoints", "fixed_points", "jacobians", "visited_states"]
+__all__ = ["FixedPoints", "fixed_points", "jacobians", "state_sizes", "visited_states"]
 
 
 class FixedPoints(NamedTuple):
@@ -42,6 +42,9 @@ class FixedPoints(NamedTuple):
     starts: Int[np.ndarray, " P"]
     """Number of starts whose search ended at the point."""
 
+
+RADIUS = 1e-2
+"""Distance below which points count as one, over the size of the states."""
 
 _SEARCH_BYTES = 128
 """Of a search, over the squared size of a state: Jacobians and their factors."""
@@ -124,9 +127,8 @@ def fixed_points(
     inputs: object | None = None,
     tolerance: float = 1e-20,
     slow: float = 1e-8,
-    radius: float = 1e-2,
+    radius: float | Float[np.ndarray, " S"] = RADIUS,
     steps: int = 200,
-    sizes: object | None = None,
 ) -> list[FixedPoints]:
     """Fixed and slow points of every network of a population, under a constant input.
 
@@ -137,18 +139,15 @@ def fixed_points(
         inputs: the constant input, [I]; zeros by default.
         tolerance: the largest speed q of a fixed point.
         slow: the largest speed q of a slow point; searches that end above it are discarded.
-        radius: points closer than this, in units of `sizes`, count as one; the slowest of them is
-            kept.
+        radius: points closer than this count as one, of which the slowest is kept: in units of the
+            root mean square norm of the network's starts, or a distance for each network, [S].
         steps: largest number of steps of a search.
-        sizes: size of the states of every network, [S]; the root mean square norm of its starts by
-            default.
 
     Raises:
-        ValueError: starts of another shape or not finite, inputs that are not I finite numbers,
-            other sizes, or a tolerance above `slow`.
+        ValueError: starts of another shape or not finite, inputs that are not I finite numbers, a
+            radius that is not above 0, or a tolerance above `slow`.
     """
     instance_of("cell", cell, Cell)
-    finite_positive("radius", radius)
     if finite_positive("tolerance", tolerance) > finite_positive("slow", slow):
         raise ValueError(f"tolerance: expected at most slow, {slow:g}, got {tolerance:g}")
     positive_integer("steps", steps)
@@ -161,25 +160,33 @@ def fixed_points(
     odd = np.flatnonzero(~np.isfinite(begin).all((1, 2)))
     if len(odd):
         raise ValueError(f"starts: expected finite states, got others in network {odd[0]}")
-    units = _sizes(begin, sizes)
+    radii = _radii(begin, radius)
     ends, speeds = _search(cell, params, begin, given, steps)
     found = []
     for row in range(networks):
         kept, counts = _distinct(ends[row], np.where(speeds[row] <= slow, speeds[row], np.inf),
-                                   radius * units[row])  # fmt: skip
+                                   radii[row])  # fmt: skip
         one = {name: leaf[row] for name, leaf in params.items()}
         found.append(_classify(cell, one, ends[row, kept], speeds[row, kept], counts, given,
                                tolerance))  # fmt: skip
     return found
 
 
-def _sizes(begin: Float[np.ndarray, "S M N"], sizes: object | None) -> Float[np.ndarray, " S"]:
-    if sizes is None:
-        return np.sqrt(np.mean(np.sum(begin**2, axis=-1), axis=-1))
-    units = np.asarray(sizes, float)
-    if units.shape != begin.shape[:1] or not (np.isfinite(units) & (units >= 0)).all():
-        raise ValueError(f"sizes: expected {len(begin)} numbers of at least 0, got {sizes!r}")
-    return units
+def state_sizes(states: Float[np.ndarray, "S M N"]) -> Float[np.ndarray, " S"]:
+    """Root mean square norm of the states of every network."""
+    return np.sqrt(np.mean(np.sum(states.astype(np.float64) ** 2, axis=-1), axis=-1))
+
+
+def _radii(begin: Float[np.ndarray, "S M N"], radius: object) -> Float[np.ndarray, " S"]:
+    """Distances below which points of each network count as one."""
+    if np.ndim(radius) == 0:  # pyright: ignore[reportArgumentType]
+        return finite_positive("radius", radius) * state_sizes(begin)
+    radii = np.asarray(radius, float)
+    if radii.shape != begin.shape[:1] or not (np.isfinite(radii) & (radii >= 0)).all():
+        raise ValueError(
+            f"radius: expected one number, or {len(begin)} of at least 0, got {radius!r}"
+        )
+    return radii
 
 
 def _search(

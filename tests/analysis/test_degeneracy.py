@@ -1,6 +1,7 @@
 """Degeneracy of populations whose answer is known: copies, relabelled, mirrored, with noise."""
 
 import concurrent.futures
+import sys
 
 import jax
 import numpy as np
@@ -22,7 +23,7 @@ from rnnjax.analysis import (
     measure_trend,
 )
 from rnnjax.analysis.degeneracy import Compared, dynamics_distances, moving_activity
-from rnnjax.metrics import ranges
+from rnnjax.metrics import ranges, weights
 from rnnjax.metrics.base import SolverOptions
 from rnnjax.parametrization import MuPAdam
 from rnnjax.training import Hyper, Recipe, Setup, initial_params
@@ -123,6 +124,26 @@ def test_copies_are_at_no_distance_and_groups_are_apart(found, name):
     assert within.max() < 0.1 * across.min()
     bound = pairs(found["dsa_lower_bound"], False)
     assert (bound <= pairs(found["dsa_raw"], False) + 1e-6).all()
+
+
+@pytest.mark.slow
+def test_initial_weights_that_conditions_share_are_compared_once(population, found, monkeypatch):
+    compared, solve = [], weights.compare_weights
+
+    def counted(matrices, **options):
+        compared.append(matrices)
+        return solve(matrices, **options)
+
+    monkeypatch.setattr(weights, "compare_weights", counted)
+    module = sys.modules[degeneracy.__module__]
+    monkeypatch.setattr(module, "_UNTRAINED", {})
+    few = DegeneracyOptions(**{**vars(OPTIONS), "components": (2,), "delays": (1,)})
+    for _ in range(2):
+        again = degeneracy(population, KEY, few)
+        xr.testing.assert_identical(again["pif_untrained"], found["pif_untrained"])
+    assert len(compared) == 3
+    degeneracy(population, jax.random.key(1), few)
+    assert len(compared) == 5
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def test_visited_states_are_states_of_each_network():
         ({"inputs": [1.0, 2.0]}, "^inputs: expected 1 finite numbers"),
         ({"tolerance": 1e-3}, "^tolerance: expected at most slow"),
         ({"radius": 0.0}, "^radius: "),
-        ({"sizes": [1.0, 2.0]}, "^sizes: expected 1 numbers"),
+        ({"radius": [1.0, 2.0]}, "^radius: expected one number, or 1 of at least 0"),
         ({"steps": 0}, "^steps: "),
         ({"cell": "rate"}, "^cell: expected a Cell"),
     ],
