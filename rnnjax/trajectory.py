@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax import units
-from rnnjax.cells import AdditiveCell, Cell, Latent, UnrolledCell
+from rnnjax.cells import AdditiveCell, Cell, Latent, ParallelCell, UnrolledCell
 from rnnjax.typing import Array, Float, Params, Scalar
 from rnnjax.validate import one_of
 
@@ -56,7 +56,8 @@ def rollout(
         output_scale: factor on the readout, before its bias.
         kernel: `hoisted` for the fast weight gradient (additive cells), `autodiff` for plain
             differentiation, which forward mode and Jacobians require; `auto` is `hoisted` for
-            additive cells, the cell's own kernel for unrolled cells, and `autodiff` for others.
+            additive cells, the cell's own kernel for unrolled and parallel cells, and `autodiff`
+            for others.
 
     Raises:
         ValueError: inputs of another shape, an unknown kernel, or `hoisted` for another cell.
@@ -76,6 +77,7 @@ def rollout(
             hint = " (see cell.project)" if isinstance(cell, Latent) else ""
             raise ValueError(f"initial: expected shape {expected}{hint}, got {initial.shape}")
 
+    seen = None
     if isinstance(cell, UnrolledCell) and kernel == "auto":
         states: Array = cell.unroll(params, inputs, initial)
     else:
@@ -84,9 +86,11 @@ def rollout(
             weights = units.split(cell.connectivity(params), 0)
             states = _additive_states(cell, weights, units.split(drive, -1), initial)
         else:
-            states = _states(cell, params, drive, initial)
+            states = _states(cell, params, drive, initial)  # not computed where nothing uses them
+            if isinstance(cell, ParallelCell) and kernel == "auto" and not units.are_shared():
+                seen = cell.read(drive, initial)
     readout = functools.partial(cell.readout, params, scale=output_scale)
-    outputs = jax.vmap(jax.vmap(readout))(states)
+    outputs = jax.vmap(jax.vmap(readout))(states if seen is None else seen)
     return Trajectory(jnp.swapaxes(outputs, 0, 1), jnp.swapaxes(states, 0, 1))
 
 

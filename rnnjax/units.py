@@ -10,10 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 
-__all__ = ["AXIS", "split", "to_host", "whole"]
+__all__ = ["AXIS", "are_shared", "split", "to_host", "whole"]
 
 AXIS = "units"
 """Mesh axis whose devices share the units."""
+
+
+def are_shared() -> bool:
+    """Whether the ambient mesh has devices that share units."""
+    return AXIS in jax.sharding.get_abstract_mesh().auto_axes
 
 
 def split(array: jax.Array, axis: int) -> jax.Array:
@@ -29,7 +34,7 @@ def whole(array: jax.Array) -> jax.Array:
 
 
 def _placed(array: jax.Array, spec: PartitionSpec) -> jax.Array:
-    if AXIS not in jax.sharding.get_abstract_mesh().auto_axes:
+    if not are_shared():
         return array
     return jax.lax.with_sharding_constraint(array, spec)
 

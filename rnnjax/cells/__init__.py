@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnjax.cells.attention import LinearAttention, linear_attention
-from rnnjax.cells.base import AdditiveCell, Cell, UnrolledCell
+from rnnjax.cells.base import AdditiveCell, Cell, ParallelCell, UnrolledCell
 from rnnjax.cells.checking import check
 from rnnjax.cells.current import Current, Equivalent, as_current, as_rate, current, leaky
 from rnnjax.cells.gated import GRU, LSTM, MGU, Gated, gru, lstm, mgu
@@ -47,6 +47,7 @@ __all__ = [
     "LowRank",
     "LowRankPlusRandom",
     "Orthogonal",
+    "ParallelCell",
     "Rate",
     "Sparse",
     "Structure",

@@ -2,9 +2,12 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
 
-from rnnjax.cells.base import LayeredCell
+from rnnjax.cells.base import LayeredCell, ParallelCell
 from rnnjax.cells.dense import chosen_rule
 from rnnjax.parametrization import Leaf, Parametrization, Standard
 from rnnjax.typing import Array, Float, Params
@@ -15,6 +18,9 @@ __all__ = ["LinearAttention", "linear_attention"]
 _LEAST = 1e-6
 """Added to z^T f(q), which can round to 0."""
 
+_CHUNK = 32
+"""Time steps of which all pairs are compared at once."""
+
 
 def _positive(x: Array) -> Array:
     """f(x) = elu(x) + 1, without the rounding of the sum at negative x."""
@@ -22,7 +28,7 @@ def _positive(x: Array) -> Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearAttention(LayeredCell):
+class LinearAttention(LayeredCell, ParallelCell):
     """S' = d S + f(k) v^T, z' = d z + f(k), o = S^T f(q) / (z^T f(q) + 1e-6), r = e + W_o o.
 
     S, z and o are those of each head, e = tanh(W_in u + b), q, k, v = W_q e, W_k e, W_v e,
@@ -72,8 +78,8 @@ class LinearAttention(LayeredCell):
 
     @property
     def kept(self) -> int:
-        """Embeddings, queries, keys, values, the memory S twice, and their cotangents."""
-        return (18 + 3 * self.head) * self.hidden
+        """Embeddings, queries, keys, values, o and pairs of times, with their cotangents."""
+        return (22 + 4 * _CHUNK // self.head) * self.hidden
 
     @property
     def visited(self) -> int:
@@ -104,6 +110,57 @@ class LinearAttention(LayeredCell):
         read = (query[:, :, None] * memory).sum(1) / ((query * total).sum(1)[:, None] + _LEAST)
         return jnp.concatenate([embedded, read.ravel(), total.ravel(), memory.ravel()])
 
+    def read(
+        self, drive: Float[Array, "T B D"], initial: Float[Array, "B S"]
+    ) -> Float[Array, "T B M"]:
+        """e and o [2N] after every step, by chunks of C steps.
+
+        With the memory M = (S, z) before a chunk, numerator and denominator of o after its step t
+        are  sum_{s <= t} d^(t - s) (f(q_t) . f(k_s)) (v_s, 1) + d^(t + 1) M^T f(q_t).
+        """
+        steps, (embedded, *parts) = len(drive), jnp.split(drive, 4, axis=-1)
+        chunk = min(_CHUNK, steps)
+        # Steps after the last have keys of 0.
+        query, key, value = (
+            rearrange(
+                jnp.pad(part, ((0, -steps % chunk), (0, 0), (0, 0))),
+                "(c s) b (h d) -> c b h s d", s=chunk, d=self.head,
+            )
+            for part in parts
+        )  # fmt: skip
+        value = jnp.concatenate([value, jnp.ones_like(value[..., :1])], axis=-1)
+        time = np.arange(chunk)
+        faded = jnp.asarray(self.decay ** np.arange(chunk + 1.0), drive.dtype)
+        gap = time[:, None] - time[None, :]
+        fade = jnp.where(gap >= 0, faded[np.maximum(gap, 0)], 0)
+        scores = jnp.einsum("cbhtd,cbhsd->cbhts", query, key) * fade[None, None, None]
+        read = jnp.einsum("cbhts,cbhse->cbhte", scores, value)
+        late = key * faded[chunk - 1 - time][None, None, None, :, None]
+        memory = self._memories(jnp.einsum("cbhsd,cbhse->cbhde", late, value), initial, chunk)
+        early = query * faded[time + 1][None, None, None, :, None]
+        read += jnp.einsum("cbhtd,cbhde->cbhte", early, memory)
+        read = read[..., :-1] / (read[..., -1:] + _LEAST)
+        return jnp.concatenate(
+            [embedded, rearrange(read, "c b h s d -> (c s) b (h d)")[:steps]], axis=-1
+        )
+
+    def _memories(self, sums: Array, initial: Array, chunk: int) -> Array:
+        """(S, z) of every head before each chunk, [C, B, H, D, D + 1], from what each adds."""
+        total, memory = jnp.split(initial[:, 2 * self.hidden :], (self.hidden,), axis=-1)
+        heads = {"d": self.head, "e": self.head}
+        first = jnp.concatenate(
+            [
+                rearrange(memory, "b (h d e) -> b h d e", **heads),
+                rearrange(total, "b (h d) -> b h d 1", d=self.head),
+            ],
+            axis=-1,
+        )
+
+        def advance(before: Array, added: Array) -> tuple[Array, Array]:
+            return self.decay**chunk * before + added, before
+
+        return jax.lax.scan(advance, first, sums)[1] if len(sums) > 1 else first[None]
+
     def activity(self, params: Params, states: Array) -> Float[Array, "... N"]:
         """r = e + W_o o."""
         embedded, read, _ = jnp.split(states, (self.hidden, 2 * self.hidden), axis=-1)
@@ -124,6 +181,7 @@ def linear_attention(
 
     Every head holds a matrix S of fixed size; the number of heads grows with N. A step forms no
     product of order N^2: those of the embedding, the heads and the readout take all times at once.
+    Outputs are computed without S between the steps, from all pairs of times within chunks.
 
     Args:
         hidden: number of units, N, a multiple of `head`.

@@ -170,6 +170,20 @@ class UnrolledCell(Cell):
         """States after every step, time first: [T, B, ...]; `initial` is [B, ...]."""
 
 
+class ParallelCell(Cell):
+    """A cell whose outputs follow for all times at once, without most of the state between them.
+
+    `step` remains its definition. `rollout` computes outputs so, and states step by step where they
+    are asked for; where devices share the units of a network, both step by step.
+    """
+
+    @abc.abstractmethod
+    def read(
+        self, drive: Float[Array, "T B D"], initial: Float[Array, "B S"]
+    ) -> Float[Array, "T B M"]:
+        """The part of the states after every step that `readout` reads, the first M of S."""
+
+
 class LayeredCell(Cell):
     """A cell with a layer of units above its state; outputs are read from these units."""
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.arrays import random_key
-from rnnjax.cells.base import AdditiveCell, Cell, UnrolledCell
+from rnnjax.cells.base import AdditiveCell, Cell, ParallelCell, UnrolledCell
 from rnnjax.contract import agree, reproduced, require_frozen, traced
 from rnnjax.typing import KeyLike, Params
 from rnnjax.validate import instance_of, positive_integer
@@ -133,6 +133,15 @@ def _check_kinds(cell: Cell, params: Params, inputs: Any, states: Any) -> None:
         unrolled = jnp.swapaxes(cell.unroll(params, inputs, initial), 0, 1)
         if not agree(unrolled, states):
             raise ValueError("unroll: expected the states that step computes, got others")
+    if isinstance(cell, ParallelCell):
+        rest = cell.initial_state(params)
+        initial = jnp.broadcast_to(rest, (_TRIALS, *jnp.shape(rest)))
+        drive = jax.vmap(cell.drive, (None, 0), 1)(params, inputs)
+        read = jnp.swapaxes(cell.read(drive, initial), 0, 1)
+        if not agree(read, states[..., : read.shape[-1]]):
+            raise ValueError(
+                "read: expected the first of the states that step computes, got others"
+            )
 
 
 def _check_gradients(cell: Cell, params: Params, inputs: Any) -> None:

@@ -97,6 +97,29 @@ def test_linear_attention_weighs_all_earlier_values(decay, float64):
             np.testing.assert_allclose(found.outputs[b, t], output + p["readout_bias"], atol=1e-12)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("steps", "decay"), [(1, 0.9), (32, 1.0), (33, 0.9), (70, 1.0), (70, 0.9)])
+def test_attention_in_chunks_is_attention_step_by_step(steps, decay, float64):
+    """Outputs and gradients of whole trials, from a memory that is not empty."""
+    cell = cells.linear_attention(N, inputs=I, outputs=O, head=2, decay=decay)
+    raw, _, _ = setup(cell)
+    draws = jax.random.split(jax.random.key(steps), 2)
+    inputs = jax.random.normal(draws[0], (B, steps, I), dtype=float)
+    initial = jax.random.uniform(draws[1], (B, 5 * N), dtype=float)
+
+    def outputs(params, kernel):
+        return rollout(cell, params, inputs, initial=initial, kernel=kernel).outputs
+
+    slopes = []
+    for kernel in ("auto", "autodiff"):
+        loss = jax.jit(lambda params, k=kernel: jnp.square(outputs(params, k) - 1).sum())
+        slopes.append(jax.grad(loss)(raw))
+    chunked, stepped = (outputs(raw, kernel) for kernel in ("auto", "autodiff"))
+    np.testing.assert_allclose(chunked, stepped, rtol=1e-10, atol=1e-12)
+    for name, slope in slopes[0].items():
+        np.testing.assert_allclose(slope, slopes[1][name], rtol=1e-8, atol=1e-10)
+
+
 @pytest.mark.parametrize("name", ["linear_recurrence", "linear_attention"])
 def test_gradients_are_finite_differences(name, float64):
     options = {"head": 2} if name == "linear_attention" else {}
