@@ -89,8 +89,10 @@ def weight_distances(given: Compared) -> Found:
     return Found(values, {**scaled, "pif_untrained": untrained_pairs})
 
 
+_KEPT = 4
+"""Results of `_compare_untrained` that are kept: those of a few widths and rules."""
 _UNTRAINED: dict[str, weights.PIFResult] = {}
-"""The latest results of `_compare_untrained`."""
+"""The latest of them."""
 
 
 def _compare_untrained(untrained: np.ndarray, given: Compared) -> weights.PIFResult:
@@ -103,10 +105,6 @@ def _compare_untrained(untrained: np.ndarray, given: Compared) -> weights.PIFRes
             del _UNTRAINED[next(iter(_UNTRAINED))]
         _UNTRAINED[name] = weights.compare_weights(untrained, key=given.key, solver=solver)
     return _UNTRAINED[name]
-
-
-_KEPT = 4
-"""Results kept: those of a few widths and rules."""
 
 
 def _certainty(value: np.ndarray, bound: np.ndarray, status: np.ndarray) -> dict[str, float]:

@@ -110,10 +110,8 @@ class LinearAttention(LayeredCell, ParallelCell):
         read = (query[:, :, None] * memory).sum(1) / ((query * total).sum(1)[:, None] + _LEAST)
         return jnp.concatenate([embedded, read.ravel(), total.ravel(), memory.ravel()])
 
-    def read(
-        self, drive: Float[Array, "T B D"], initial: Float[Array, "B S"]
-    ) -> Float[Array, "T B M"]:
-        """e and o [2N] after every step, by chunks of C steps.
+    def read(self, drive: Float[Array, "T B D"], initial: Array) -> Array:
+        """e and o after every step, [T, B, 2 N], by chunks of C steps.
 
         With the memory M = (S, z) before a chunk, numerator and denominator of o after its step t
         are  sum_{s <= t} d^(t - s) (f(q_t) . f(k_s)) (v_s, 1) + d^(t + 1) M^T f(q_t).

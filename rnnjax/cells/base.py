@@ -178,10 +178,11 @@ class ParallelCell(Cell):
     """
 
     @abc.abstractmethod
-    def read(
-        self, drive: Float[Array, "T B D"], initial: Float[Array, "B S"]
-    ) -> Float[Array, "T B M"]:
-        """The part of the states after every step that `readout` reads, the first M of S."""
+    def read(self, drive: Float[Array, "T B D"], initial: Array) -> Array:
+        """The first entries of the states after every step, those that `readout` reads.
+
+        Time first: [T, B, ...]; `initial` is [B, ...].
+        """
 
 
 class LayeredCell(Cell):

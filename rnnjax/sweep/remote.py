@@ -152,15 +152,14 @@ def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
 def _whole(block: Block, report: Report) -> Segment:
     """The progress of a block that has ended."""
     taken = np.asarray(report.values["steps_taken"])
-    losses = np.asarray(report.values["loss"])
-    last = losses[np.arange(len(losses)), np.maximum(taken - 1, 0)]
-    finite = last[np.isfinite(last)]
+    losses = np.asarray(report.values["loss"])  # of some steps alone
+    last = [row[np.isfinite(row)][-1] for row in losses if np.isfinite(row).any()]
     return Segment(
         block.setup,
         int(taken.sum()),
         block.runs * block.setup.recipe.steps,
         int(taken.max()),
-        loss=float(np.median(finite)) if finite.size else float("nan"),
+        loss=float(np.median(last)) if last else float("nan"),
         remote=True,
     )
 

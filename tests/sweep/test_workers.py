@@ -19,13 +19,20 @@ import rnnjax
 import tiny
 from rnnjax import Engine, Sweep, load_results, run_sweep
 from rnnjax.commands import main
+from rnnjax.devices import default_layout
 from rnnjax.jobs import JobError, Workers
 from rnnjax.lanes import Resources
 from rnnjax.processes import LocalExecutor
 from rnnjax.store import StoreError, load_weights
-from rnnjax.store.attempts import attempt_folder, failed_attempts, left_attempts, new_attempt
+from rnnjax.store.attempts import (
+    Report,
+    attempt_folder,
+    failed_attempts,
+    left_attempts,
+    new_attempt,
+)
 from rnnjax.studies.status import damages
-from rnnjax.sweep import MemoryStore, remote
+from rnnjax.sweep import MemoryStore, plan, remote
 from rnnjax.tasks import DelayedCue
 
 PAIRS = Engine(block_runs=2)
@@ -305,3 +312,13 @@ def test_a_store_in_use_is_refused_to_workers_too(tmp_path):
 
         with pytest.raises(KeyboardInterrupt):
             run_sweep(grid(), path, engine=engine, after_block=again)
+
+
+def test_the_progress_of_a_block_has_its_last_losses():
+    """Of long trainings few losses are kept; diverged runs have none at the end."""
+    (block,) = plan(grid(seed=range(3)), default_layout(), Engine())
+    losses = np.array([[3.0, 1.0], [2.0, np.nan], [np.nan, np.nan]])
+    values = {"loss": losses, "steps_taken": np.array([1000, 400, 0])}
+    found = remote._whole(block, Report(block.cells, values, {}, ""))
+    assert (found.step, found.steps, found.loss) == (1000, 1400, 1.5)
+    assert found.done == block.runs * block.setup.recipe.steps
