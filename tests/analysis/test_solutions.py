@@ -123,6 +123,19 @@ def test_runs_that_grow_change_nothing_else(gain):
 
 
 @pytest.mark.slow
+def test_points_stay_apart_where_runs_end_far_away():
+    """x = relu(1.02 x - 0.02) at 0, which is stable, and at 1, above which runs grow to 10^6."""
+    bent = cells.fitted(cells.rate(N, alpha=0.5, bias=True, activation="relu"), TASK)
+    networks = population([built(bistable(0, gain=1.02), (0, 1))])
+    networks = dataclasses.replace(networks, setup=dataclasses.replace(networks.setup, cell=bent))
+    networks.params["bias"] = np.array([[-0.02, *[0.0] * (N - 1)]], "f4")
+    networks.params["readout_bias"] = np.zeros((1, 2), "f4")
+    found = fingerprints(networks, KEY, OPTIONS._replace(settle=900, watch=600))
+    assert (found["stable"].item(), found["saddles"].item()) == (1, 1)
+    assert 0 < found["moving"].item() < 1
+
+
+@pytest.mark.slow
 def test_no_attractor_in_which_a_run_ends_is_missed():
     found = fingerprints(
         population([built(bistable(0, 1), (0, 1))]), KEY,
