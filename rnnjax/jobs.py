@@ -171,8 +171,10 @@ class _Flight:
             future.add_done_callback(lambda ended: self._ended.put(key))
 
     def _submit(self, job: Job, attempt: int, payload: bytes) -> Any:
-        if not job.key or not _is_dask(self._executor):
+        if not _is_dask(self._executor):
             return self._executor.submit(_call, payload)
+        if not job.key:  # one for each attempt, before jobs that nobody waits for
+            return self._executor.submit(_call, payload, pure=False, priority=1)
         import distributed  # the executor is its client
 
         name = hashlib.sha256(f"{job.key} {attempt}".encode()).hexdigest()[:24]

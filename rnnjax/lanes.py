@@ -4,7 +4,7 @@ import abc
 import dataclasses
 from typing import Literal
 
-from rnnjax.validate import finite_positive, one_of, positive_integer
+from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
 
 __all__ = ["Lanes", "RemoteLanes", "Resources", "remote_lanes", "width_of"]
 
@@ -115,11 +115,16 @@ def remote_lanes(
     share: Literal["runs", "units"] = "runs",
 ) -> RemoteLanes:
     """The fastest layout measured, on a worker; arguments and errors as of `default_layout`."""
+    instance_of("resources", resources, Resources)
     if devices is not None and devices > resources.devices:
         raise ValueError(
             f"devices: expected at most {resources.devices} on a worker, got {devices}"
         )
-    used = dataclasses.replace(resources, devices=devices or resources.devices)
+    count = devices or resources.devices
+    memory = resources.memory
+    if resources.kind != "cpu":  # each accelerator has its own
+        memory = memory * count // resources.devices
+    used = dataclasses.replace(resources, devices=count, memory=memory)
     return RemoteLanes(used, width_of(map_width, resources.kind == "cpu"), share)
 
 

@@ -106,7 +106,7 @@ class _Slot:
         try:
             return self._running().submit(function, *args, **kwargs).result()
         except BrokenProcessPool:
-            self._pool = None
+            self._pool, self._process = None, 0  # another process may get its number
             raise
 
     def _running(self) -> futures.ProcessPoolExecutor:

@@ -5,6 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, TypeVar
 
 __all__ = [
@@ -16,11 +17,12 @@ __all__ = [
     "fraction",
     "instance_of",
     "known_options",
-    "learning_rate",
     "nonnegative",
     "one_of",
+    "path_of",
     "plain",
     "positive_integer",
+    "positive_single",
     "seed",
     "sequence",
     "shown",
@@ -108,12 +110,12 @@ def fraction(name: str, value: Any, *, open_below: bool = False) -> float:
     return float(value)
 
 
-def learning_rate(name: str, value: Any) -> float:
+def positive_single(name: str, value: Any) -> float:
     """Returns `value` if it is a positive number within the range of single precision."""
-    rate = finite_positive(name, value)
-    if not 2.0**-126 <= rate < 2.0**128:
+    number = finite_positive(name, value)
+    if not 2.0**-126 <= number < 2.0**128:
         raise _fail(name, "a number within the range of float32", value)
-    return rate
+    return number
 
 
 def seed(name: str, value: Any) -> int:
@@ -126,6 +128,13 @@ def instance_of(name: str, value: Any, kind: type[T]) -> T:
     if not isinstance(value, kind):
         raise _fail(name, f"a {kind.__name__}", value)
     return value
+
+
+def path_of(name: str, value: Any) -> Path:
+    """Returns the `Path` of a folder, whether it exists or not."""
+    if not isinstance(value, str | Path):
+        raise _fail(name, "the path of a folder", value)
+    return Path(value)
 
 
 def one_of(name: str, value: Any, choices: Iterable[str]) -> str:

@@ -277,7 +277,7 @@ def test_other_settings_need_no_other_program(population):
         ({"seeds": [1, -1]}, "seeds: expected an integer of at least 0"),
         ({"seeds": "ab"}, "seeds: expected an integer"),
         ({"seeds": np.array(0)}, "seeds: expected an integer"),
-        ({"seeds": [1, 1]}, "seed: expected distinct labels"),
+        ({"seeds": [1, 1]}, "seeds: expected different ones"),
         ({"gamma": 0}, "gamma: expected a finite number above 0"),
         ({"l1": -1}, "l1: expected a finite number of at least 0"),
         ({"nuclear": 0.1}, "nuclear: expected 0, or a recipe with penalties"),

@@ -54,6 +54,15 @@ def choices(answers: Float[np.ndarray, "S P O"], decision: str) -> Int[np.ndarra
     return rearrange((answers > 0).astype(int), "s p o -> s (p o)")
 
 
+def _ends(ends: object, visited: np.ndarray) -> np.ndarray:
+    """Further states [S, E, N] of the networks whose visited states are [S, M, N]."""
+    given = np.asarray(ends)
+    if given.ndim != 3 or given.shape[::2] != visited.shape[::2]:
+        networks, _, size = visited.shape
+        raise ValueError(f"ends: expected shape [{networks}, E, {size}], got {given.shape}")
+    return given
+
+
 @fixed_draws()
 @one_blas_thread()
 def find_attractors(
@@ -90,8 +99,9 @@ def find_attractors(
     with single_precision():
         trial = draw_trials(population.task, drawn, positive_integer("trials", trials))
     cell, params = population.cell, population.params
-    visited = visited_states(cell, params, np.asarray(trial.inputs), count=starts, key=chosen)
-    begun = visited if ends is None else np.concatenate([visited, ends], axis=1)
+    count = positive_integer("starts", starts)
+    visited = visited_states(cell, params, np.asarray(trial.inputs), count=count, key=chosen)
+    begun = visited if ends is None else np.concatenate([visited, _ends(ends, visited)], axis=1)
     share = finite_positive("radius", options.pop("radius", RADIUS))
     radius = share * state_sizes(visited)  # further starts may be far away
     found = fixed_points(cell, params, begun, inputs=inputs, steps=steps, radius=radius, **options)

@@ -17,7 +17,7 @@ from rnnjax.sweep import Engine, Progress, Sweep, run_sweep
 from rnnjax.training import Status
 from rnnjax.validate import fraction, positive_integer
 
-__all__ = ["bisect_critical_rates", "next_rate"]
+__all__ = ["bisect_critical_rates", "next_rate", "next_runs"]
 
 
 def next_rate(density: np.ndarray, level: float, stride: int) -> int | None:
@@ -80,20 +80,29 @@ def bisect_critical_rates(
     while True:
         new = run_sweep(sweep, store, mask=wanted, progress=progress, engine=engine)
         found = new if found is None else _merge(found, new)
-        density = success_density(found, accuracy, threshold)
-        wanted = _select_runs(sweep, density, finished(found), level, stride)
+        wanted = next_runs(
+            sweep, found, level=level, accuracy=accuracy, threshold=threshold, stride=stride
+        )
         if not wanted.any():
             return found
 
 
-def _select_runs(
-    sweep: Sweep, density: xr.DataArray, done: xr.DataArray, level: float, stride: int
+def next_runs(
+    sweep: Sweep,
+    results: xr.Dataset,
+    *,
+    level: float = 0.5,
+    accuracy: str = "decision",
+    threshold: float | None = None,
+    stride: int = 5,
 ) -> np.ndarray:
-    """Mask of all seeds of the next rate of every condition that needs one.
+    """Mask `sweep.shape` of the runs that a bisection trains next; none once it is complete.
 
-    If an interruption has left a rate with missing seeds, these are trained first.
+    All seeds of the next rate of every condition that needs one. If an interruption has left a rate
+    with missing seeds, these are trained first. Arguments as in `bisect_critical_rates`.
     """
-    names = [axis.name for axis in sweep.static_axes]
+    density, done = success_density(results, accuracy, threshold), finished(results)
+    names = [a.name for a in sweep.dimensions if a.name not in ("learning_rate", "seed")]
     density = density.transpose(*names, "learning_rate")
     trained = done.transpose(*names, "learning_rate", "seed").values
     begun = trained.any(-1, keepdims=True)

@@ -22,7 +22,7 @@ from einops import rearrange
 from rnnjax.analysis.attractors import choices
 from rnnjax.arrays import random_key
 from rnnjax.cells import Cell
-from rnnjax.devices import fixed_draws, single_precision
+from rnnjax.devices import batch_size, fixed_draws, padded_index, single_precision
 from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
 from rnnjax.dynamics.search import RADIUS, state_sizes
 from rnnjax.numerics.blas import one_blas_thread
@@ -128,7 +128,8 @@ def fingerprints(
         ValueError: options out of range, or trials that do not fit into memory.
     """
     instance_of("population", population, Population)
-    options = (options or FingerprintOptions()).checked()
+    options = FingerprintOptions() if options is None else options
+    options = instance_of("options", options, FingerprintOptions).checked()
     stream = jax.random.fold_in(random_key("key", key), _STREAM)
     drawn, chosen, probing = jax.random.split(stream, 3)
     inputs = _inputs(population.task, drawn, options.trials)
@@ -136,19 +137,16 @@ def fingerprints(
     cell, params = population.cell, population.params
     count = max(options.starts, options.runs)
     visited = visited_states(cell, params, inputs, count=count, key=chosen)
-    orbits = free_runs(cell, params, visited[:, : options.runs], given, options)
-    bounded = np.isfinite(rearrange(orbits, "s m t n -> s m (t n)")).all(-1, keepdims=True)
-    # In place of the end of a run that overflows, its start.
-    ends = np.where(bounded, orbits[:, :, -1], visited[:, : options.runs])
+    moving, ends = _orbits(cell, params, visited, given, options)
     starts = np.concatenate([visited[:, : options.starts], ends], axis=1)
     points = fixed_points(
         cell, params, starts, inputs=given, steps=options.steps, slow=options.slow,
         radius=RADIUS * state_sizes(visited),  # runs may end far away
     )  # fmt: skip
     rows = [
-        {**_of_points(one, starts.shape[1], population, row), **_of_orbits(orbit, states, options),
+        {**_of_points(one, starts.shape[1], population, row), **features,
          "dimension": _dimension(states)}
-        for row, (one, states, orbit) in enumerate(zip(points, visited, orbits, strict=True))
+        for row, (one, states, features) in enumerate(zip(points, visited, moving, strict=True))
     ]  # fmt: skip
     found = xr.Dataset(
         {name: ("seed", np.array([row[name] for row in rows], float)) for name in rows[0]},
@@ -216,6 +214,33 @@ def free_runs(
     single = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
     start, drive = jnp.asarray(states, jnp.float32), jnp.asarray(given, jnp.float32)
     return np.asarray(_run(cell, single, start, drive, options.settle, options.watch))
+
+
+def _orbits(
+    cell: Cell,
+    params: Params,
+    visited: np.ndarray,
+    given: np.ndarray,
+    options: FingerprintOptions,
+) -> tuple[list[dict[str, float]], np.ndarray]:
+    """Features of the free runs of every network, and where the runs end, [S, M, N].
+
+    In place of the end of a run that overflows, its start. So many networks at a time as fit into
+    memory.
+    """
+    networks, _, size = visited.shape
+    starts = visited[:, : options.runs]
+    fits = min(batch_size(12.0 * starts.shape[1] * options.watch * size), networks)
+    features, ends = [], np.empty_like(starts)
+    for begin in range(0, networks, fits):
+        index = padded_index(begin, fits, networks)
+        some = {name: leaf[index] for name, leaf in params.items()} if fits < networks else params
+        runs = free_runs(cell, some, starts[index], given, options)
+        for row, run in zip(index[: networks - begin], runs, strict=False):
+            bounded = np.isfinite(run).all((1, 2))[:, None]
+            ends[row] = np.where(bounded, run[:, -1], starts[row])
+            features.append(_of_orbits(run, visited[row], options))
+    return features, ends
 
 
 def _dimension(states: np.ndarray) -> float:

@@ -22,6 +22,7 @@ __all__ = [
     "percentile_interval",
     "residual_interval",
     "seed_weights",
+    "seeds_vary",
 ]
 
 LINE_VARIABLES = (
@@ -151,6 +152,14 @@ def seed_weights(rng: np.random.Generator, resamples: int, groups: int, seeds: i
     concentration = max(1 - 2 / seeds, 1 / seeds)
     raw = rng.gamma(concentration, size=(resamples, groups, seeds))
     return raw / raw.sum(-1, keepdims=True)
+
+
+def seeds_vary(run: np.ndarray, used: np.ndarray) -> bool:
+    """Whether every size `used` `[H]` has at least two of the seeds that were `run` `[H, S]`.
+
+    Resamples of a single seed are all the same, an interval without width.
+    """
+    return bool((run[used].sum(-1) >= 2).all())
 
 
 def line_summary(

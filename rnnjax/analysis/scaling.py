@@ -14,6 +14,7 @@ from rnnjax.analysis.regression import (
     fit_lines,
     line_summary,
     seed_weights,
+    seeds_vary,
 )
 from rnnjax.analysis.schema import require
 from rnnjax.analysis.success import Edge, critical_bracket, succeeded
@@ -103,8 +104,8 @@ def power_law(
     (Bayesian bootstrap), draws every rate log-uniformly within its new bracket, cut to the width of
     the observed one, and refits without the censored widths. Independent draws give too narrow an
     interval where the rate falls by few grid steps, so it is widened to every slope whose line
-    passes through all observed brackets. `scatter_low` and `scatter_high`, Student's t interval
-    from the residuals, are wide where a power law fits badly.
+    passes through all observed brackets. It is NaN where a width has one seed. `scatter_low` and
+    `scatter_high`, Student's t interval from the residuals, are wide where a power law fits badly.
 
     Returns a Dataset over the remaining dimensions: `exponent`, `intercept`, `exponent_low`,
     `exponent_high`, `scatter_low`, `scatter_high`, `points_used`, `points_censored`, `hidden_min`,
@@ -126,6 +127,8 @@ def power_law(
         found = _brackets(density, log_rates, level, edge)
         position = found.lower if point == "lower" else (found.lower + found.upper) / 2
         lines = _resample_lines(success, found, log_rates, sizes, level, edge, resampling)
+        if not seeds_vary(np.asarray(~np.isnan(success)).any(1), ~np.isnan(position)):
+            lines = Line(*np.full_like(lines, np.nan))
         summary = line_summary(sizes, position, lines, resampling.confidence, found[:2])
         return {**summary, "points_censored": found.censored.sum()}
 

@@ -317,7 +317,7 @@ def solutions(
     found = _joined(populations, key, fingerprint)
     distances = compare_fingerprints(found)
     stream = jax.random.fold_in(random_key("key", key), 1)
-    criteria = kinds or KindOptions()
+    criteria = KindOptions() if kinds is None else instance_of("kinds", kinds, KindOptions)
     least = max(criteria.apart, 1 / (len(FEATURES) + 1))
     labels, stability, separation = find_kinds(distances, stream, criteria._replace(apart=least))
     levels, seeds = found["level"].values, found["seed"].values
@@ -347,7 +347,10 @@ def _joined(
     options: FingerprintOptions | None,
 ) -> xr.Dataset:
     """Fingerprints of all levels along `network`."""
-    named = {"all": populations} if isinstance(populations, Population) else dict(populations)
+    if isinstance(populations, Population):
+        named = {"all": populations}
+    else:
+        named = dict(instance_of("populations", populations, Mapping))
     if not named:
         raise ValueError("populations: expected at least one, got none")
     parts = []

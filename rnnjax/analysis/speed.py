@@ -19,6 +19,7 @@ from rnnjax.analysis.regression import (
     fit_lines,
     line_summary,
     seed_weights,
+    seeds_vary,
 )
 from rnnjax.analysis.schema import finished, require
 from rnnjax.analysis.success import ROUNDING
@@ -96,7 +97,8 @@ def steps_scaling(
 
     `steps` is `steps_to_learn`: widths at which fewer than `level` of the seeds reach the criterion
     are left out and counted as missing. The interval is a Bayesian bootstrap over the seeds of each
-    width; `scatter_low` and `scatter_high` come from the residuals of the line.
+    width, NaN where a width has one seed; `scatter_low` and `scatter_high` come from the residuals
+    of the line.
 
     Returns a Dataset over `learning_rate` and the remaining dimensions: `steps` (with `hidden`),
     `exponent`, `intercept`, `exponent_low`, `exponent_high`, `scatter_low`, `scatter_high`,
@@ -104,7 +106,7 @@ def steps_scaling(
     `hidden_max`. Fewer than three widths give NaN exponents. Raises `ValueError` for missing
     dimensions or `steps_to_criterion`.
     """
-    require(dataset, dims=["hidden"])
+    require(dataset, variables=["steps_to_criterion"], dims=["hidden", "learning_rate", "seed"])
     ordered = dataset.sortby(["hidden", "learning_rate"])
     fit = fit_steps(_criterion_steps(ordered), level, resampling=resampling)
     return fit.drop_vars("exponent_samples")
@@ -130,13 +132,14 @@ def fit_steps(
     def fit(steps: np.ndarray) -> dict[str, Any]:
         """`steps` `[H, S]` of one condition -> its variables."""
         middle = np.log10(_weighted_quantiles(steps, np.ones((1, *steps.shape)), level))[0]
-        if np.isnan(fit_lines(log_sizes, middle).slope):
+        run = ~np.isnan(steps)
+        none = np.isnan(fit_lines(log_sizes, middle).slope)
+        if none or not seeds_vary(run, ~np.isnan(middle)):
             refits = Line(*np.full((2, resampling.resamples), np.nan))
         else:
             refits = fit_lines(log_sizes, np.log10(_weighted_quantiles(steps, weights, level)))
-        run = ~np.isnan(steps).all(-1)
         summary = line_summary(sizes, middle, refits, resampling.confidence)
-        return {**summary, "points_missing": (run & np.isnan(middle)).sum()}
+        return {**summary, "points_missing": (run.any(-1) & np.isnan(middle)).sum()}
 
     found = fit_conditions(
         fit, [run_steps], [["hidden", "seed"]], scalars=_SCALARS, samples=["exponent_samples"]

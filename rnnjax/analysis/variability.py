@@ -233,6 +233,7 @@ def _groups(ensembles: Any, recordings: Any, shares: np.ndarray) -> dict[str, _G
     groups = {}
     for label, value in {**given, _RECORDINGS: recordings}.items():
         members, names = trials.unnamed(label, value)
+        trials.require_several(label, members, names)
         listed = arrays.members(label, members)
         if len(listed) < 3:
             raise ValueError(f"{label}: expected at least 3, got {len(listed)}")

@@ -127,6 +127,7 @@ def _check_kinds(cell: Cell, params: Params, inputs: Any, states: Any) -> None:
                 "step: expected update(state, connectivity @ emit(state) + drive), which additive "
                 "cells compute; leave step to AdditiveCell, or subclass Cell"
             )
+        _check_trials(cell, params, inputs, states)
     if isinstance(cell, UnrolledCell):
         rest = cell.initial_state(params)
         initial = jnp.broadcast_to(rest, (_TRIALS, *jnp.shape(rest)))
@@ -141,6 +142,22 @@ def _check_kinds(cell: Cell, params: Params, inputs: Any, states: Any) -> None:
         if not agree(read, states[..., : read.shape[-1]]):
             raise ValueError(
                 "read: expected the first of the states that step computes, got others"
+            )
+
+
+def _check_trials(cell: AdditiveCell, params: Params, inputs: Any, states: Any) -> None:
+    """Additive cells compute all trials of a batch at once, which must not mix."""
+    before = states[:, 0]
+    drive = jax.vmap(cell.drive, (None, 0))(params, inputs)[:, 1]
+    currents = jax.vmap(cell.emit)(before) @ cell.connectivity(params).T + drive
+    for name, together, apart in (
+        ("emit", cell.emit(before), jax.vmap(cell.emit)(before)),
+        ("update", cell.update(before, currents), jax.vmap(cell.update)(before, currents)),
+    ):
+        if not agree(together, apart):
+            raise ValueError(
+                f"{name}: expected the same for a batch [B, N] as for each of its trials, got "
+                "another; sums over units are taken along axis -1"
             )
 
 

@@ -1,7 +1,7 @@
 """The current-based network, and its equivalence to the firing-rate network."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from rnnjax.cells.dense import DenseCell, chosen_rule
 from rnnjax.cells.rate import Rate
 from rnnjax.parametrization import Parametrization, Standard
 from rnnjax.typing import Array, Float, Params
-from rnnjax.validate import instance_of, one_of
+from rnnjax.validate import one_of, shown
 
 __all__ = ["Current", "Equivalent", "as_current", "as_rate", "current", "leaky"]
 
@@ -100,7 +100,7 @@ def as_current(
 
     Raises `ValueError` for another cell or activation, or arrays of another shape.
     """
-    instance_of("cell", cell, Rate)
+    _require_own("cell", cell, Rate)
     one_of("cell, activation", cell.activation, ("tanh",))
     _require_trials(cell, inputs, initial)
     sharpened = (inputs[:, 1:] - (1 - cell.alpha) * inputs[:, :-1]) / cell.alpha
@@ -127,7 +127,7 @@ def as_rate(
 
     Raises `ValueError` for another cell, or arrays of another shape.
     """
-    instance_of("cell", cell, Current)
+    _require_own("cell", cell, Current)
     _require_trials(cell, inputs, initial)
     if first.shape != (len(inputs), cell.inputs):
         raise ValueError(f"first: expected shape {(len(inputs), cell.inputs)}, got {first.shape}")
@@ -139,6 +139,12 @@ def as_rate(
         cell.hidden, cell.inputs, cell.outputs, cell.tau, cell.bias, cell.parametrization
     )
     return Equivalent(equivalent, smooth, begin)
+
+
+def _require_own(name: str, cell: Any, kind: type[DenseCell]) -> None:
+    """Raises `ValueError` for another cell than `kind` itself: subclasses have other dynamics."""
+    if type(cell) is not kind:
+        raise ValueError(f"{name}: expected {kind.__name__} itself, got {shown(cell)}")
 
 
 def _require_trials(cell: DenseCell, inputs: Array, initial: Array) -> None:

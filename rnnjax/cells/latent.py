@@ -110,6 +110,7 @@ class Latent(LowRankWeights, UnrolledCell):
     ) -> Float[Array, "T B D"]:
         """States after every step, computed in tiles of units."""
         drive = einops.rearrange(inputs, "trial time input -> time input trial")
+        drive = drive.astype(initial.dtype)  # the gradient has the type of the weights
         if self.bias:
             drive = jnp.concatenate([drive, jnp.ones_like(drive[:, :1])], axis=1)
         states = latent_kernel.run(

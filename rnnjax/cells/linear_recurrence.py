@@ -24,6 +24,9 @@ __all__ = ["LinearRecurrence", "linear_recurrence"]
 _QUANTILES = (1e-6, 1 - 1e-6)
 """Ends of the uniform draws: no modulus of exactly 0 or 1, no angle of 0."""
 
+_SMALL = 1e-5
+"""|lambda|^2 below which 1 - |lambda|^2 loses digits."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LinearRecurrence(LayeredCell, UnrolledCell):
@@ -103,8 +106,14 @@ class LinearRecurrence(LayeredCell, UnrolledCell):
             for name in ("decay", "frequency")
         )
         smallest, largest = (radius**2 for radius in self.radius)
-        missing = (1 - largest) + (largest - smallest) * below_largest  # 1 - |lambda|^2
-        decay = jnp.log(-0.5 * jnp.log1p(-missing))
+        spread = largest - smallest
+        missing = (1 - largest) + spread * below_largest  # 1 - |lambda|^2
+        # Where |lambda|^2 is so small that the difference from 1 rounds it, itself.
+        kept = smallest + spread * jnp.maximum(1 - below_largest, _QUANTILES[0])
+        power = jnp.where(
+            kept < _SMALL, jnp.log(kept), jnp.log1p(-jnp.minimum(missing, 1 - _SMALL))
+        )
+        decay = jnp.log(-0.5 * power)
         return {**params, "decay": decay, "frequency": jnp.log(self.phase * angle)}
 
     def initial_state(self, params: Params) -> Float[Array, " D"]:

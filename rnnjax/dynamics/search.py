@@ -10,6 +10,7 @@ follow the Jacobian J = dF/dx: x* is stable if every eigenvalue of J lies inside
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -48,6 +49,9 @@ RADIUS = 1e-2
 
 _SEARCH_BYTES = 128
 """Of a search, over the squared size of a state: Jacobians and their factors."""
+
+_JACOBIAN_BYTES = 32
+"""Of a Jacobian, over the squared size of a state: itself, and copies."""
 
 
 def _motion(cell: Cell, state: Array, params: Params, inputs: Array) -> Array:
@@ -244,7 +248,10 @@ def _classify(
     tolerance: float,
 ) -> FixedPoints:
     if len(points):
-        values = np.linalg.eigvals(jacobians(cell, params, points, inputs)).astype(complex)
+        fits = batch_size(_JACOBIAN_BYTES * points.shape[1] ** 2)
+        parts = [points[begin : begin + fits] for begin in range(0, len(points), fits)]
+        found = [np.linalg.eigvals(jacobians(cell, params, part, inputs)) for part in parts]
+        values = np.concatenate(found).astype(complex)
         order = np.argsort(-np.abs(values), axis=-1, kind="stable")
         values = np.take_along_axis(values, order, axis=-1)
     else:
@@ -256,7 +263,22 @@ def _classify(
 
 @functools.partial(jax.jit, static_argnames="cell")
 def _states(cell: Cell, params: Params, inputs: Array) -> Array:
-    return jax.vmap(lambda one: rollout(cell, one, inputs).states)(params)
+    with jax.default_matmul_precision("float32"):
+        return jax.vmap(lambda one: rollout(cell, one, inputs).states)(params)
+
+
+def _in_batches(
+    compute: Callable[[Params], np.ndarray], params: Params, bytes_each: float
+) -> np.ndarray:
+    """`compute` of all networks [S, ...], so many at a time as fit into memory."""
+    networks = jax.tree.leaves(params)[0].shape[0]
+    size = min(batch_size(bytes_each), networks)
+    parts = []
+    for begin in range(0, networks, size):
+        index = padded_index(begin, size, networks)
+        some = {name: leaf[index] for name, leaf in params.items()} if size < networks else params
+        parts.append(compute(some)[: networks - begin])
+    return np.concatenate(parts)
 
 
 @fixed_draws()
@@ -286,11 +308,17 @@ def visited_states(
     """
     instance_of("cell", cell, Cell)
     draw_key, noise_key = jax.random.split(random_key("key", key))
-    states = np.asarray(_states(cell, params, jnp.asarray(inputs)))
-    states = rearrange(states, "s b t n -> s (b t) n")
-    drawn = positive_integer("count", count)
-    chosen = jax.random.choice(draw_key, states.shape[1], (drawn,), replace=drawn > states.shape[1])
-    picked = states[:, np.asarray(chosen)]
+    given, drawn = jnp.asarray(inputs), positive_integer("count", count)
+    there = given.shape[0] * given.shape[1]
+    chosen = np.asarray(jax.random.choice(draw_key, there, (drawn,), replace=drawn > there))
+
+    def draw(some: Params) -> np.ndarray:
+        states = np.asarray(_states(cell, some, given))
+        return rearrange(states, "s b t n -> s (b t) n")[:, chosen]
+
+    one = {name: leaf[0] for name, leaf in params.items()}
+    size = jax.eval_shape(cell.initial_state, one).shape[-1]
+    picked = _in_batches(draw, params, 4.0 * there * size)
     if noise:
         scale = finite_positive("noise", noise)
         picked = picked + scale * np.asarray(jax.random.normal(noise_key, picked.shape))

@@ -252,8 +252,8 @@ def compare_operators(
 def wasserstein_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """2-Wasserstein distance between the eigenvalues of a[m] and b[m], [M]; 0 means alike.
 
-    sqrt(min over matchings p of mean_i |lambda_i(A) - lambda_p(i)(B)|^2). Only for normal
-    operators is it a lower bound of the other scores.
+    sqrt(min over matchings p of mean_i |lambda_i(A) - lambda_p(i)(B)|^2). Of normal
+    operators it is a lower bound of `raw`.
 
     Args:
         a, b: operators [M, R, R].

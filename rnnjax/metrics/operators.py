@@ -80,20 +80,35 @@ class _Reduced(NamedTuple):
 
 class _Axes(NamedTuple):
     mean: np.ndarray  # [N]
-    directions: np.ndarray  # [N, N], by falling variance
+    directions: np.ndarray  # [N, kept], by falling variance
     needed: int
-    share: np.ndarray  # [N], of the variance in the leading directions
+    share: np.ndarray  # of the variance in the leading directions
+
+    def leading(self, count: int, states: np.ndarray) -> "_Axes":
+        """The axes with `count` directions, which are found again if there are fewer."""
+        if self.directions.shape[1] < count:
+            return _principal(states, 1.0, count)
+        return self._replace(directions=self.directions[:, :count])
 
 
-def _principal(states: np.ndarray, variance: float) -> _Axes:
-    """Principal components of samples [samples, N], and how many carry the share `variance`."""
+def _principal(states: np.ndarray, variance: float, count: int | None = None) -> _Axes:
+    """Principal components of samples [samples, N], and how many carry the share `variance`.
+
+    Keeps `count` directions, or somewhat more than are needed: all of all networks may not fit into
+    memory. Where units outnumber samples, they are the samples' principal components, mapped back.
+    """
     mean = states.mean(0)
     centered = states - mean
-    values, directions = np.linalg.eigh(centered.T @ centered)
-    values = np.maximum(values[::-1], 0.0)
+    samples, units = centered.shape
+    few = units > samples >= (count or 0)
+    values, vectors = np.linalg.eigh(centered @ centered.T if few else centered.T @ centered)
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
     share = np.cumsum(values) / values.sum()
     needed = int(np.argmax(share >= min(variance, share[-1])) + 1)
-    return _Axes(mean, directions[:, ::-1], needed, share)
+    vectors = vectors[:, : count or 2 * needed + 8].copy()
+    if few:
+        vectors = np.linalg.qr(centered.T @ vectors)[0]
+    return _Axes(mean, vectors, needed, share)
 
 
 def reduce_states(

@@ -24,6 +24,7 @@ __all__ = [
     "networks",
     "present",
     "recording",
+    "require_several",
     "rows",
     "samples",
     "taken",
@@ -91,6 +92,16 @@ def unnamed(name: str, value: Any) -> tuple[Any, tuple[str, ...] | None]:
     if double:
         raise ValueError(f"{name}: expected different names, got {shown(double[0])} twice")
     return members, names
+
+
+def require_several(name: str, members: Any, names: tuple[str, ...] | None) -> None:
+    """Raises `ValueError` for one recording, whose trials would be taken for recordings."""
+    if names is None and getattr(members, "ndim", None) == 3:
+        raise ValueError(
+            f"{name}: expected several recordings, such as an array [S, B, T, N], got one array "
+            f"[trials, time, units] of shape {tuple(members.shape)}; give a mapping from names to "
+            "recordings, or a list of them"
+        )
 
 
 def with_names(distances: np.ndarray, names: tuple[str, ...] | None) -> Any:

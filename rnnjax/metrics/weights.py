@@ -7,6 +7,7 @@ bound, and `lower_bound`, which is proven. 0 means alike.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import jax
@@ -15,7 +16,7 @@ import numpy as np
 from einops import rearrange
 
 from rnnjax import arrays, devices, validate
-from rnnjax.metrics import checks, pairwise
+from rnnjax.metrics import checks, pairwise, trials
 from rnnjax.metrics.base import Solved, SolverOptions, checked_solver
 from rnnjax.metrics.matching import exhaustive, match, random_doubly_stochastic
 from rnnjax.metrics.ranges import solve_on_workers
@@ -228,8 +229,10 @@ def pif_distances(
 ) -> np.ndarray:
     """Permutation-invariant distances between all networks of a population, [S, S]; 0 means alike.
 
+    Labelled if the networks have names.
+
     Args:
-        weights: recurrent weights [S, N, N].
+        weights: recurrent weights [S, N, N], or of each network by name.
         key: draws the random starts.
         normalize: `raw` is |W1 - P^T W2 P|; `per_parameter` divides it by N^2, `relative` by the
             mean norm (|W1| + |W2|) / 2, so that it does not grow with the weights or with N.
@@ -240,10 +243,27 @@ def pif_distances(
             normalization.
     """
     validate.one_of("normalize", normalize, get_args(Normalize))
-    distance = compare_weights(weights, key=key, solver=solver).distance
+    members, names = trials.unnamed("weights", weights)
+    if names is not None:
+        members = _stacked(members, names)
+    distance = compare_weights(members, key=key, solver=solver).distance
     if normalize == "per_parameter":
-        return distances_per_parameter(distance, weights)
-    return relative_distances(distance, weights) if normalize == "relative" else distance
+        distance = distances_per_parameter(distance, members)
+    if normalize == "relative":
+        distance = relative_distances(distance, members)
+    return trials.with_names(distance, names)
+
+
+def _stacked(members: Sequence[object], names: Sequence[str]) -> np.ndarray:
+    """The weights [S, N, N] of networks that have names."""
+    found = [
+        arrays.array(f"weights, {name}", one, "N N", each=None)
+        for name, one in zip(names, members, strict=True)
+    ]
+    if len({x.shape for x in found}) > 1:
+        sizes = ", ".join(str(len(x)) for x in found)
+        raise ValueError(f"weights: expected networks of one size, got {sizes} units")
+    return np.stack(found) if found else np.zeros((0, 0, 0))
 
 
 def _of_population(distance: object, weights: object) -> tuple[np.ndarray, np.ndarray]:

@@ -29,6 +29,11 @@ def _gaussian(leaf: Leaf, hidden: int) -> LeafRule:
 def _xavier(leaf: Leaf, hidden: int) -> LeafRule:
     if leaf.role in ("bias", "readout_bias"):
         return LeafRule("uniform", 1 / math.sqrt(leaf.fan_in))
+    if len(leaf.shape) != 2:
+        raise ValueError(
+            f"leaves: expected a matrix of the role {leaf.role!r} under xavier, which takes the "
+            f"half-width from both of its sizes, got shape {leaf.shape}"
+        )
     fan_out, fan_in = leaf.shape
     return LeafRule("uniform", math.sqrt(6 / (fan_in + fan_out)))
 

@@ -11,7 +11,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from rnnjax.analysis import MEASURES, Comparison, chart_trends, measure_estimate
+from rnnjax.analysis import (
+    MEASURES,
+    Comparison,
+    chart_trends,
+    measure_estimate,
+    measure_interval,
+)
 from rnnjax.plots.panels import note_empty, require_some, stack_title
 from rnnjax.plots.style import (
     CONDITION_COLORS,
@@ -32,6 +38,7 @@ def degeneracy_levels(
 ) -> Figure:
     """Measures (`rnnjax.analysis.MEASURES`) at every level with jackknife standard errors.
 
+    Of a standard deviation, the robust one with its 95% interval, which trends are made of.
     A column per comparison, a row per measure. Raises `ValueError` without a comparison.
     """
     found = require_some(comparisons)
@@ -40,12 +47,9 @@ def degeneracy_levels(
         places = np.arange(len(comparison.levels))
         for axes, measure in zip(column, measures, strict=True):
             tidy(axes, stack_title(comparison.title) if axes is column[0] else "")
-            values = [measure_estimate(data, measure) for data in comparison.data]
+            values, errors = _with_errors(comparison, measure)
             color = CONDITION_COLORS[list(measures).index(measure) % len(CONDITION_COLORS)]
-            axes.errorbar(
-                places, [v.value for v in values], [v.error for v in values],
-                fmt="o-", ms=4.5, lw=1.2, color=color, capsize=3,
-            )  # fmt: skip
+            axes.errorbar(places, values, errors, fmt="o-", ms=4.5, lw=1.2, color=color, capsize=3)
             axes.set_xticks(places, comparison.levels)
             axes.set_xlim(-0.4, len(places) - 0.6)
             axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
@@ -54,6 +58,16 @@ def degeneracy_levels(
     for axes, measure in zip(grid[:, 0], measures, strict=True):
         axes.set_ylabel(MEASURES[measure].title)
     return figure
+
+
+def _with_errors(comparison: Comparison, measure: str) -> tuple[np.ndarray, np.ndarray]:
+    """A measure at every level, and its error below and above, `[2, level]`."""
+    if MEASURES[measure].statistic != "spread":
+        found = np.array([measure_estimate(data, measure) for data in comparison.data])
+        return found[:, 0], np.stack([found[:, 1]] * 2)
+    found = np.array([measure_interval(data, measure) for data in comparison.data])
+    value, low, high = found.T
+    return value, np.stack([value - low, high - value])
 
 
 def _chart(axes: Axes, comparison: Comparison, variable: str, norm: Normalize) -> None:

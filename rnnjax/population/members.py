@@ -171,8 +171,9 @@ class Population:
         """The networks at the end of the first epoch with a held-out loss below `loss`.
 
         They are those of a training that stops there (`threshold=loss, patience=1`), equal to the
-        last bit at map width 1, with their own losses, steps and accuracies; `seconds` stay those
-        of the whole training. A network that never gets there keeps the weights with which it ended
+        last bit at map width 1, with their own losses, steps and accuracies. The training `loss`
+        has no mean of the recorded steps during which they stopped, and `seconds` stay those of the
+        whole training. A network that never gets there keeps the weights with which it ended
         and a status other than CONVERGED. Raises `ValueError` for another loss than those of
         `Recipe.snapshots`.
         """
@@ -232,7 +233,8 @@ class Population:
         Raises `ValueError` for a cell without such a matrix.
         """
         weights = self._weights(when)
-        return np.asarray(jax.vmap(self.cell.connectivity)(weights))
+        with jax.default_matmul_precision("float32"):
+            return np.asarray(jax.vmap(self.cell.connectivity)(weights))
 
     def trajectories(
         self, key: KeyLike, trials: int, *, task: Task | None = None, when: When = "trained"

@@ -33,13 +33,14 @@ def require_memory(
 
     They are counted per network, trial and step.
 
-    The devices evaluate one group of networks at a time; the host keeps the results of all.
+    The devices evaluate a whole group at a time, of copies where networks are fewer; the host keeps
+    the results of all, and of one group.
     """
-    group = min(networks, layout.group_size)
+    group = layout.group_size
     results = 4 * trials * task.steps * numbers
     active = min(group, layout.side_by_side or group)
     device = active * cost.evaluation_bytes(setup.cell, task, trials) + group * results
-    host = networks * results
+    host = (networks + group) * results
     needs = {"memory": (device + host, free_memory())}
     if not layout.on_cpu:
         needs = {
@@ -73,8 +74,9 @@ def activity(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: 
     def one(params: Params) -> tuple[Array, Array]:
         cell = setup.cell
         run, rest = _run(setup, params, trial, scale), cell.initial_state(params)
-        rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, run.states, trial.inputs, rest)
-        return rates, run.outputs
+        rates = jax.vmap(cell.rates, (None, 0, 0, None))
+        with jax.default_matmul_precision("float32"):
+            return rates(params, run.states, trial.inputs, rest), run.outputs
 
     return layout.map(one, params)
 

@@ -52,7 +52,8 @@ def stopped_at(population: "Population", place: int) -> "Population":
         ("loss", "step", results["step"]),
         ("held_out_loss", "epoch", results["epoch"] * recipe.steps_per_epoch),
     ):
-        kept = results[name].where(step <= ends).transpose("seed", at)
+        after = (step > ends) & xr.DataArray(reached, dims="seed")
+        kept = results[name].where(~after).transpose("seed", at)
         found[name] = kept.assign_attrs(results[name].attrs)
     return dataclasses.replace(
         population, setup=setup, params=params, results=found, snapshots=None

@@ -21,6 +21,7 @@ from rnnjax.store import (
     read_settled,
     same_runs,
 )
+from rnnjax.store.earlier import with_epochs
 from rnnjax.sweep import (
     Engine,
     LossRecord,
@@ -33,7 +34,7 @@ from rnnjax.sweep import (
 )
 from rnnjax.tasks import Task
 from rnnjax.training import SETTINGS, Hyper, Recipe, Setup, Status, check_settings
-from rnnjax.validate import instance_of, one_of, positive_integer
+from rnnjax.validate import instance_of, one_of, path_of, positive_integer
 
 __all__ = ["load_population", "train_population"]
 
@@ -92,6 +93,7 @@ def train_population(
     sweep = condition_sweep(setup, hyper)
     kept = MemoryStore() if store is None else store
     if store is not None:
+        path_of("store", store)
         _require_condition(store, sweep_config(sweep, Engine() if engine is None else engine))
     run_sweep(sweep, kept, keep_parameters=True, progress=progress, engine=engine)
     labels = {axis.name: axis.values[0] for axis in sweep.dimensions if axis.name != "seed"}
@@ -104,6 +106,7 @@ def _require_condition(store: str | Path, config: Mapping[str, Any]) -> None:
         held = read_manifest(store)["config"]
     except (StoreError, OSError):
         return  # a new folder, or a damaged one, which opening it names
+    held = with_epochs(held, config)  # the folder may have fewer
     if same_runs(held, config) is not None:
         return
     others = [name for name in lacking(held, config) if name != "seed"]
@@ -120,7 +123,11 @@ def _check_seeds(seeds: Any) -> np.ndarray:
         given = validate.sequence("seeds", seeds)
         if not given:
             raise ValueError("seeds: expected at least one, got none")
-        return np.array([validate.seed("seeds", seed) for seed in given])
+        seeds = [validate.seed("seeds", seed) for seed in given]
+        if len(set(seeds)) < len(seeds):
+            twice = next(seed for seed in seeds if seeds.count(seed) > 1)
+            raise ValueError(f"seeds: expected different ones, got {twice} twice")
+        return np.array(seeds)
     return np.arange(positive_integer("seeds", seeds))
 
 

@@ -57,10 +57,11 @@ def compare(
 
     Returns:
         A dataset with a matrix over `network` and `other` per metric, whose attributes are its
-        settings; with `dsa` also `dsa_lower_bound`, `dsa_spread` and `dsa_status` (codes in its
-        attributes), and over `network` `dsa_components_needed`, `dsa_variance` (share kept) and
-        `dsa_error` (one-step error of the linear model); and the number of `units`, `trials` and
-        finite `steps` of every recording. `to_netcdf` saves it.
+        settings; with `dsa`, unless by `wasserstein`, also `dsa_lower_bound`, `dsa_spread` (of the
+        finalists' angles, in radians) and `dsa_status` (codes in its attributes); with `dsa`, over
+        `network`, `dsa_components_needed`, `dsa_variance` (share kept) and `dsa_error` (one-step
+        error of the linear model); and the number of `units`, `trials` and finite `steps` of every
+        recording. `to_netcdf` saves it.
 
     Raises:
         ValueError: fewer than two recordings, names that are not unique, an unknown metric or
@@ -81,13 +82,13 @@ def compare(
             raise _reworded(error, metric) from error
         for name, (dims, values) in result.variables.items():
             found[name] = (dims, values)
-        found[metric.name].attrs = {
-            "long_name": metric.title, **_plain(result.attributes), "key": _shown_key(key)
-        }  # fmt: skip
+        about = {"long_name": metric.title, **_plain(result.attributes), "key": _shown_key(key)}
+        found[metric.name].attrs = about
     if "dsa_status" in found:
         codes = np.array([int(code) for code in Solved], np.int8)
         words = " ".join(code.name.lower() for code in Solved)
         found["dsa_status"].attrs = {"flag_values": codes, "flag_meanings": words}
+        found["dsa_spread"].attrs["units"] = "radians"
     found.attrs = {"metrics": " ".join(metric.name for metric in chosen), "key": _shown_key(key)}
     for caution in cautions(found, below=_LITTLE):
         warnings.warn(caution, stacklevel=2)
@@ -165,12 +166,7 @@ def _shown_key(key: Any) -> int | str:
 def _recordings(recordings: Any) -> dict[str, np.ndarray]:
     """Recordings [B, T, N] by name, with NaN in missing steps."""
     members, names = trials.unnamed("recordings", recordings)
-    if names is None and getattr(members, "ndim", None) == 3:  # it would be taken apart
-        raise ValueError(
-            "recordings: expected several recordings, such as an array [S, B, T, N], got one "
-            f"array [trials, time, units] of shape {tuple(members.shape)}; give a mapping from "
-            "names to recordings, or a list of them"
-        )
+    trials.require_several("recordings", members, names)
     listed = arrays.members("recordings", members)
     if len(listed) < 2:
         raise ValueError(f"recordings: expected at least 2, got {len(listed)}")

@@ -64,7 +64,9 @@ def read_nwb(
     if "units" not in keys:
         raise ValueError(f"file: expected an NWB file with units, got {path}, without")
     units = _chosen(content["units"], where or {})
-    intervals = _intervals(content, keys, binning.trials) or _each(units.time_support)
+    intervals = _intervals(content, keys, binning.trials)
+    if intervals is None:
+        intervals = _each(units.time_support)
     trials = [_rates(units, interval, binning) for interval in intervals]
     longest = max(map(len, trials))
     if not longest:
@@ -100,12 +102,17 @@ def _chosen(units: Any, where: dict[str, Any]) -> Any:
     return units[np.asarray(units.index)[kept]]
 
 
-def _intervals(content: Any, keys: list[str], name: str | None) -> list[Any]:
-    """The trials as intervals; none if the file has no trials and no name is given."""
+def _intervals(content: Any, keys: list[str], name: str | None) -> list[Any] | None:
+    """The trials as intervals; None if the file has no trials and no name is given."""
     if name is None and "trials" not in keys:
-        return []
+        return None
     known = [key for key in keys if type(content[key]).__name__ == "IntervalSet"]
-    return _each(content[one_of("trials", name or "trials", known)])
+    found = _each(content[one_of("trials", name or "trials", known)])
+    if not found:
+        raise ValueError(
+            f"trials: expected intervals that last, got none in {name or 'trials'!r} of the file"
+        )
+    return found
 
 
 def _each(intervals: Any) -> list[Any]:
@@ -115,7 +122,8 @@ def _each(intervals: Any) -> list[Any]:
 def _rates(units: Any, interval: Any, binning: Binning) -> np.ndarray:
     """Rates [T_b, N] within one interval, in whole bins from its start."""
     duration = float(interval.end[0]) - float(interval.start[0])
-    whole = int(duration / binning.width + 1e-6)  # pynapple counts in a part of a bin too
+    # pynapple counts in a part of a bin too, and ends trials 1e-6 s before the next one begins.
+    whole = int((duration + 2e-6) / binning.width + 1e-6)
     counts = units.count(binning.width, ep=interval).values[:whole]
     rates = np.asarray(counts, np.float64) / binning.width
     if binning.smoothing is None or not len(rates):

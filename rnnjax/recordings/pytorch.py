@@ -21,7 +21,7 @@ import numpy as np
 from rnnjax import arrays
 from rnnjax.cells import GRU, LSTM, Cell, Rate, gru, lstm, rate
 from rnnjax.typing import Array, Params
-from rnnjax.validate import instance_of, one_of, shown
+from rnnjax.validate import finite_positive, instance_of, one_of, shown
 
 __all__ = ["Converted", "from_pytorch", "to_pytorch"]
 
@@ -180,7 +180,12 @@ def _gated(leaves: Mapping[str, np.ndarray], gates: str, hidden: int) -> dict[st
 
 
 def to_pytorch(
-    cell: Cell, params: Params, *, prefix: str = "", readout: str | None = None
+    cell: Cell,
+    params: Params,
+    *,
+    prefix: str = "",
+    readout: str | None = None,
+    output_scale: float = 1.0,
 ) -> dict[str, np.ndarray]:
     """A `state_dict` of `nn.RNN`, `nn.GRU` or `nn.LSTM` with equal states, as arrays of NumPy.
 
@@ -192,22 +197,14 @@ def to_pytorch(
         params: its weights.
         prefix: what precedes the names of the recurrent layer, such as `rnn.`.
         readout: name of the linear layer of the readout, such as `fc`; left out by default.
+        output_scale: factor on the weights of the readout, such as `Population.output_scale`, 1 /
+            gamma under muP and the gamma-trick.
 
     Raises:
-        ValueError: another cell, or a rate cell with alpha below 1 or linear units, which PyTorch
-            has not.
+        ValueError: another cell, a scale that is not positive, or a rate cell with alpha below 1 or
+            linear units, which PyTorch has not.
     """
-    instance_of("cell", cell, Cell)
-    if not isinstance(cell, Rate | GRU | LSTM):
-        raise ValueError(
-            f"cell: expected rate, gru or lstm, got {shown(getattr(cell, 'name', cell))}"
-        )
-    if isinstance(cell, Rate) and cell.alpha != 1:
-        raise ValueError(
-            f"cell: expected alpha = 1, since nn.RNN has no leak, got alpha = {cell.alpha:g}"
-        )
-    if isinstance(cell, Rate):
-        one_of("cell, activation", cell.activation, ("tanh", "relu"))
+    _require_known(cell)
 
     def weight(name: str) -> np.ndarray:
         value: Array = cell.effective(params, name)
@@ -229,11 +226,27 @@ def to_pytorch(
         ]
     found = {prefix + name: value for name, value in zip(_LEAVES, values, strict=True)}
     if readout is not None:
-        found[f"{readout}.weight"] = weight("readout")
+        scale = np.float32(finite_positive("output_scale", output_scale))
+        found[f"{readout}.weight"] = weight("readout") * scale
         has_bias = "readout_bias" in cell.leaves()
         zeros = np.zeros(cell.outputs, found[f"{readout}.weight"].dtype)
         found[f"{readout}.bias"] = weight("readout_bias") if has_bias else zeros
     return found
+
+
+def _require_known(cell: Cell) -> None:
+    """Raises `ValueError` for a cell that no layer of PyTorch computes."""
+    instance_of("cell", cell, Cell)
+    if type(cell) not in (Rate, GRU, LSTM):  # a subclass may have another update
+        raise ValueError(
+            f"cell: expected rate, gru or lstm, got {shown(getattr(cell, 'name', cell))}"
+        )
+    if isinstance(cell, Rate) and cell.alpha != 1:
+        raise ValueError(
+            f"cell: expected alpha = 1, since nn.RNN has no leak, got alpha = {cell.alpha:g}"
+        )
+    if isinstance(cell, Rate):
+        one_of("cell, activation", cell.activation, ("tanh", "relu"))
 
 
 def _gates(cell: Cell) -> str:

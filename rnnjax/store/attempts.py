@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from rnnjax.store.archive import pack_arrays
 from rnnjax.store.checkpoints import Weights, save_weights, weights_digest, weights_folder
 from rnnjax.store.limits import read_file, require_declared, require_plain_files
 from rnnjax.store.manifest import StoreError, write_atomically
@@ -118,12 +119,10 @@ def save_error(folder: Path, error: BaseException) -> None:
 
 def pack_report(report: Report) -> bytes:
     """A report as the content of a file; its parts have checksums."""
-    content = io.BytesIO()
     text = json.dumps({"facts": report.facts, "work": report.work}).encode()
     arrays = {f"value {name}": value for name, value in report.values.items()}
     arrays |= {"cells": report.cells, "text": np.frombuffer(text, np.uint8)}
-    np.savez(content, allow_pickle=False, **arrays)
-    return content.getvalue()
+    return pack_arrays(arrays)
 
 
 def read_report(content: bytes) -> Report:

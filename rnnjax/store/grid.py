@@ -1,6 +1,6 @@
 """Grids: the labelled axes of a store, and the positions of one grid's runs on another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,7 +100,8 @@ def same_runs(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, Any,
 
     Where one label has two values, this is the difference too.
     """
-    before, after = ({k: v for k, v in config.items() if k not in _AXES} for config in (old, new))
+    shared = set(old.get("dimensions", ())) & set(new.get("dimensions", ()))
+    before, after = (_besides_axes(config, shared) for config in (old, new))
     if difference := first_difference(before, after):
         return difference
     if config_grid(old) is None or config_grid(new) is None:
@@ -121,6 +122,35 @@ def same_runs(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, Any,
             now = next(label for label, value in here.items() if value == twice[0])
             return f"labels.{name}", was, now
     return None
+
+
+def _besides_axes(config: Mapping[str, Any], shared: Iterable[str]) -> dict[str, Any]:
+    """A config without its axes, and without the fields in whose place those `shared` stand."""
+    kept = {name: value for name, value in config.items() if name not in _AXES}
+    for axis in sorted(shared):
+        if axis in ("task", "cell"):
+            kept[axis] = None
+            continue
+        for path in (("recipe",), ("cell",), ("cell", "parametrization")):  # as a sweep sets them
+            if axis in _at(kept, path):
+                kept = _without(kept, (*path, axis))
+                break
+    return kept
+
+
+def _at(config: Any, path: Sequence[str]) -> Mapping[str, Any]:
+    """The part of a config at a path; empty if there is none."""
+    for name in path:
+        config = config.get(name) if isinstance(config, Mapping) else None
+    return config if isinstance(config, Mapping) else {}
+
+
+def _without(config: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    """A copy of a config without the field at a path."""
+    first, *rest = path
+    if not rest:
+        return {name: value for name, value in config.items() if name != first}
+    return {**config, first: _without(config[first], rest)}
 
 
 def lacking(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:

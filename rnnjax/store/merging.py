@@ -171,12 +171,14 @@ def _joined(stores: list[_Store], parts: list[_Part], grid: Grid) -> xr.Dataset:
     source = np.full(grid.shape, -1)
     for part in parts:
         source[tuple(part.cells.T)] = part.store
-    wide = [spread(store.results, joined, store.grid, grid) for store in stores]
-    for name, variable in joined.data_vars.items():
-        for k, one in enumerate(wide):
+    for k, store in enumerate(stores):  # one at a time: each copy is as large as the whole
+        one = spread(store.results, joined, store.grid, grid)
+        for name, variable in joined.data_vars.items():
             variable.values[source == k] = one[name].values[source == k]
-        for k, one in enumerate(wide):
-            if name in _TIMES or name not in stores[k].results:
+    for k, store in enumerate(stores):
+        one = spread(store.results, joined, store.grid, grid)
+        for name, variable in joined.data_vars.items():
+            if name in _TIMES or name not in store.results:
                 continue
             unequal = _unequal(variable.values, one[name].values, len(grid.shape))
             differ = (one["status"].values != 0) & unequal

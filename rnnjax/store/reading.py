@@ -21,6 +21,7 @@ from rnnjax.store.limits import (
 )
 from rnnjax.store.manifest import StoreError, digest
 from rnnjax.store.markers import finished_cells, located, marker_file, read_markers
+from rnnjax.validate import path_of
 
 __all__ = [
     "FORMAT",
@@ -92,10 +93,10 @@ def _damaged_manifest(file: Path, reason: str) -> DamageError:
 def load_results(path: str | Path) -> xr.Dataset:
     """The results in the store at `path`, finished or not, checked against their digests.
 
-    Another process may be writing. Raises `StoreError` if anything is missing or damaged, and
-    `OSError` if a file cannot be read.
+    Another process may be writing. Raises `StoreError` if anything is missing or damaged,
+    `ValueError` for anything but a path, and `OSError` if a file cannot be read.
     """
-    path = Path(path)
+    path = path_of("path", path)
     require_plain_entries(path)
 
     def read() -> xr.Dataset:

@@ -64,7 +64,7 @@ from rnnjax.store.restoring import (
     write_metadata_digest,
 )
 from rnnjax.store.running import Running, remove_finished, remove_running, running_of
-from rnnjax.store.scatter import canonical, scatter
+from rnnjax.store.scatter import canonical, read_only, scatter
 from rnnjax.store.states import save_state
 
 __all__ = ["ResultStore"]
@@ -134,7 +134,7 @@ class ResultStore:
         settle(self.path, manifest)
         remove_store_leftovers(self.path)
         self._manifest, self._checked, self._held = manifest, None, None
-        self._prepared = False
+        self._prepared, self._states = False, None
         self._more = more_epochs(manifest["config"], self._config)
         grids = (config_grid(config) for config in (manifest["config"], self._config))
         self._same = not self._more and len(set(grids)) == 1
@@ -147,7 +147,6 @@ class ResultStore:
             self._require_blocks()
             if self._same:
                 self._begin()
-        remove_abandoned(self.path)
 
     def _require_blocks(self) -> None:
         """Makes the folder of markers; raises `StoreError` where it must have been there."""
@@ -246,15 +245,20 @@ class ResultStore:
     def begun(self, cells: np.ndarray) -> np.ndarray:
         """The epochs that each of the runs `cells`, [S, axes], has taken in an earlier store."""
         found = np.zeros(len(cells), int)
-        for states in begun(self.path, self._config):
+        for states in self._earlier():
             has = np.array([tuple(cell) in states.cells for cell in cells.tolist()])
             found[has & (found == 0)] = states.epochs
         return found
 
     def load_states(self, cells: np.ndarray, epochs: int) -> dict[str, np.ndarray]:
         """The states of training of the runs `cells` after these epochs, stacked."""
-        stores = begun(self.path, self._config)
-        return next(states for states in stores if states.epochs == epochs).load(cells)
+        return next(one for one in self._earlier() if one.epochs == epochs).load(cells)
+
+    def _earlier(self) -> list[Any]:
+        """The states of the runs in stores of fewer epochs; their markers are read once."""
+        if self._states is None:
+            self._states = list(begun(self.path, self._config))
+        return self._states
 
     def running(self) -> Running | None:
         """Where the states of blocks in training are kept."""
@@ -296,17 +300,24 @@ class ResultStore:
         remove_attempts(self.path, report.work, {name})
 
     def adopt_left(self, work: str) -> None:
-        """Writes the blocks of this work that workers of an earlier process have left."""
+        """Writes the blocks of this work that workers of an earlier process have left.
+
+        Attempts at other work, in which nothing was written for a week, are removed.
+        """
+        done = None
         for name, folder, report in list(finished_attempts(self.path, work)):
             if not fits(report, self._template):
                 continue
-            if self.finished()[tuple(report.cells.T)].any():
+            done = self.finished() if done is None else done
+            if done[tuple(report.cells.T)].any():
                 remove_attempts(self.path, work, {name})
                 continue
             self.prepare()
             moved = self._on_axes(name, report.cells)[0]
             if has_parts(folder, name, report, self.path, moved):
                 self.adopt(name, folder, report)
+                done[tuple(report.cells.T)] = True
+        remove_abandoned(self.path)
 
     def remove_left(self, work: str) -> None:
         """Removes all attempts at this work, once every run of it is finished."""
@@ -383,11 +394,14 @@ class ResultStore:
         return self._part(self._read_all())
 
     def view(self) -> xr.Dataset:
-        """The same without reading again what is written from the first call on."""
+        """The same without reading again what is written from the first call on.
+
+        Its arrays are those from which blocks are written, and cannot be written to.
+        """
         self.prepare()
         if self._held is None:
             self._held = self._read_all()
-        return self._part(self._held)
+        return self._part(read_only(self._held))
 
     def _part(self, dataset: xr.Dataset) -> xr.Dataset:
         at = self._places()

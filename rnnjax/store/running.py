@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnjax.store.archive import write_array
 from rnnjax.store.checked import read_checked, write_checked
 from rnnjax.store.damage import DamageError
 from rnnjax.store.earlier import epochs_of
@@ -136,9 +137,9 @@ def write_checkpoint(
         with os.fdopen(handle, "wb") as file:
             digesting: Any = _Digesting(file)
             with zipfile.ZipFile(digesting, "w", zipfile.ZIP_STORED) as archive:
-                _write_array(archive, "identity", np.array(block.identity))
+                write_array(archive, "identity", np.array(block.identity))
                 for name, array in arrays:
-                    _write_array(archive, name, array)
+                    write_array(archive, name, array)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -148,11 +149,6 @@ def write_checkpoint(
         Path(temporary).unlink(missing_ok=True)
         raise
     _prune(block.folder, attempt)
-
-
-def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-        np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _make_folder(block: RunningBlock) -> None:

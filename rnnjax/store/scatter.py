@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from rnnjax.store.damage import reraise_unreadable
 
-__all__ = ["canonical", "scatter"]
+__all__ = ["canonical", "read_only", "scatter"]
 
 
 def scatter(
@@ -44,6 +45,16 @@ def _rows(array: Any, chunk: tuple[int, ...]) -> np.ndarray:
         reraise_unreadable(error)
         fill = np.nan if array.dtype.kind == "f" else 0
         return np.full(array.shape[len(chunk) :], fill, array.dtype)
+
+
+def read_only(dataset: xr.Dataset) -> xr.Dataset:
+    """A dataset with the same arrays, in which neither they nor the variables can be replaced."""
+    found = dataset.copy(deep=False)
+    for name, variable in dataset.data_vars.items():
+        values = variable.values.view()
+        values.flags.writeable = False
+        found[name] = (variable.dims, values, variable.attrs)
+    return found
 
 
 def canonical(block: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnjax.store.archive import pack_arrays
 from rnnjax.store.damage import DamageError
 from rnnjax.store.limits import read_file, require_memory
 from rnnjax.store.manifest import write_atomically
@@ -24,12 +25,11 @@ def state_file(store: Path, block: str) -> Path:
 
 def save_state(store: Path, block: str, arrays: Mapping[str, np.ndarray]) -> str:
     """Writes the states of a block, arrays [S, ...]; returns their digest."""
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
+    content = pack_arrays(arrays)
     file = state_file(store, block)
     file.parent.mkdir(exist_ok=True)
-    write_atomically(file, content.getvalue())
-    return hashlib.sha256(content.getvalue()).hexdigest()
+    write_atomically(file, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def load_state(store: Path, block: str, expected: str) -> dict[str, np.ndarray]:
@@ -42,7 +42,7 @@ def load_state(store: Path, block: str, expected: str) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             require_memory(str(file), sum(info.file_size for info in archive.infolist()))
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            return {name: arrays[name] for name in arrays.files if name != "allow_pickle"}
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DamageError(f"store: {file} is damaged ({error})", [file]) from None
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -13,7 +13,15 @@ from ml_collections import ConfigDict
 import rnnjax
 from rnnjax.devices import Layout, default_layout
 from rnnjax.report import Page, Provenance, write_report
-from rnnjax.store import digest, read_json, versions, write_checked
+from rnnjax.store import (
+    StoreError,
+    digest,
+    read_json,
+    read_manifest,
+    same_runs,
+    versions,
+    write_checked,
+)
 from rnnjax.studies.launch import Config
 from rnnjax.studies.progress import StudyProgress
 from rnnjax.studies.results_file import write_results
@@ -24,7 +32,7 @@ from rnnjax.studies.workdir import (
     read_values,
     record_run,
 )
-from rnnjax.sweep import cost, plan
+from rnnjax.sweep import cost, plan, sweep_config
 from rnnjax.training import Setup
 from rnnjax.validate import instance_of, sequence
 
@@ -32,6 +40,7 @@ __all__ = [
     "ARMS",
     "Call",
     "CostModel",
+    "MakePage",
     "cached",
     "cached_value",
     "cost_text",
@@ -43,6 +52,7 @@ __all__ = [
     "text_table",
     "train_and_report",
     "training_seconds",
+    "unfinished_runs",
     "write_study_report",
 ]
 
@@ -210,6 +220,8 @@ def cost_text(
     sweep: rnnjax.Sweep, *, wanted: np.ndarray | None = None, bisect: bool = False
 ) -> str:
     """Networks, programs, and estimated time and memory of a sweep, as `--dry_run` prints them."""
+    if wanted is not None and not wanted.any():
+        return "Nothing to train: the folder has all networks."
     model = CostModel.measure()
     blocks = plan(sweep, model.layout, rnnjax.Engine(), wanted)
     # A bisection trains about eight of the rates on its grid.
@@ -243,6 +255,10 @@ def provenance(config: Config, command: str, seconds: float | None) -> Provenanc
     return Provenance(command, config.to_dict(), about, seconds)
 
 
+MakePage: TypeAlias = Callable[[xr.Dataset, Provenance, bool], Page]
+"""A page from results, their provenance, and whether runs are missing."""
+
+
 class Call(NamedTuple):
     """How a study is run."""
 
@@ -257,7 +273,7 @@ def train_and_report(
     study: str,
     sweep: rnnjax.Sweep,
     workdir: Path,
-    make_page: Callable[[xr.Dataset, Provenance], Page],
+    make_page: MakePage,
     config: Config,
     call: Call,
     wanted: np.ndarray | None = None,
@@ -268,7 +284,7 @@ def train_and_report(
         study: label of the progress bar.
         sweep: the runs.
         workdir: folder of the store and the report.
-        make_page: page from results and provenance.
+        make_page: page from results, provenance, and whether runs are missing.
         config: settings, which the page lists.
         call: how the study is run; a dry run only prints the cost.
         wanted: part of the sweep to train, `[*sweep.shape]`; all by default.
@@ -277,7 +293,7 @@ def train_and_report(
     """
     workdir = checked_workdir(workdir, study)
     if call.dry_run:
-        print(cost_text(sweep, wanted=wanted))
+        print(cost_text(sweep, wanted=unfinished_runs(workdir / "store", sweep, wanted)))
         return None
     claim_workdir(workdir, study, provenance(config, call.command, None))
     store = workdir / "store"
@@ -291,9 +307,10 @@ def train_and_report(
         engine=rnnjax.Engine(executor=call.executor),
     )
     progress.close()
+    results = _only(results, sweep, wanted)
     about = provenance(config, call.command, training_seconds(store))
     write_results(results, workdir)
-    write_study_report(study, workdir, make_page(results, about), about)
+    write_study_report(study, workdir, make_page(results, about, False), about)
     return results
 
 
@@ -306,14 +323,76 @@ def write_study_report(study: str, workdir: Path, page: Page, about: Provenance)
 
 
 def report_sweep(
-    workdir: Path, make_page: Callable[[xr.Dataset, Provenance], Page], about: Provenance
+    workdir: Path,
+    make_page: MakePage,
+    about: Provenance,
+    sweep: rnnjax.Sweep,
+    wanted: np.ndarray | None = None,
+    left: Callable[[xr.Dataset], np.ndarray] | None = None,
 ) -> Path:
-    """Writes the report of the runs that a workdir has; returns the HTML file.
+    """Writes the report of those runs of a sweep that a workdir has; returns the HTML file.
 
-    Raises `ValueError` for a store that is missing or damaged.
+    The store may hold others, of a larger sweep.
+
+    Args:
+        workdir: folder of the store and the report.
+        make_page: as in `train_and_report`.
+        about: how the results were computed.
+        sweep: that of the settings in `about`.
+        wanted: mask `sweep.shape` of the runs that the study trains; all by default.
+        left: the results -> mask of the runs that it lacks, where they decide which these are.
+
+    Raises `ValueError` for a store that is missing, damaged, or without the sweep's runs.
     """
     store = workdir / "store"
-    results = rnnjax.load_results(store)
+    results = _only(_runs_of(sweep, rnnjax.load_results(store)), sweep, wanted)
     write_results(results, workdir)
     about = dataclasses.replace(about, seconds=training_seconds(store))
-    return write_report(make_page(results, about), workdir)
+    missing = (results["status"] == rnnjax.Status.PENDING).values
+    if wanted is not None:
+        missing = missing & wanted
+    if left is not None:
+        missing = left(results)
+    return write_report(make_page(results, about, bool(missing.any())), workdir)
+
+
+def unfinished_runs(
+    store: Path, sweep: rnnjax.Sweep, wanted: np.ndarray | None = None
+) -> np.ndarray:
+    """Mask `sweep.shape` of the `wanted` runs, by default all, that a store lacks."""
+    wanted = np.ones(sweep.shape, bool) if wanted is None else wanted
+    try:
+        held = read_manifest(store)["config"]
+        status = rnnjax.load_results(store)["status"]
+    except (StoreError, OSError):  # no store yet, none with a finished block, or a damaged one
+        return wanted
+    if same_runs(held, sweep_config(sweep, rnnjax.Engine())) is not None:
+        return wanted  # training refuses this folder
+    labels = {axis.name: list(axis.labels) for axis in sweep.dimensions}
+    there = status.reindex(labels).transpose(*labels)  # NaN where the store has no such run
+    return wanted & (there.isnull() | (there == rnnjax.Status.PENDING)).values
+
+
+def _runs_of(sweep: rnnjax.Sweep, results: xr.Dataset) -> xr.Dataset:
+    """The part of results that belongs to a sweep, in its order."""
+    try:
+        found = results.sel({axis.name: list(axis.labels) for axis in sweep.dimensions})
+    except KeyError as error:
+        raise ValueError(
+            f"workdir: expected a store with the runs of its settings, got none at {error.args[0]}"
+        ) from None
+    names = [axis.name for axis in sweep.dimensions]
+    return found.transpose(*names, ...)
+
+
+def _only(results: xr.Dataset, sweep: rnnjax.Sweep, wanted: np.ndarray | None) -> xr.Dataset:
+    """Results with those runs alone that are `wanted`; others, of earlier settings, count as not
+    run."""
+    if wanted is None:
+        return results
+    mask = xr.DataArray(wanted, dims=[axis.name for axis in sweep.dimensions])
+    return results.map(
+        lambda part: part.where(mask, np.nan if part.dtype.kind == "f" else 0).astype(part.dtype)
+        .transpose(*part.dims),
+        keep_attrs=True,
+    )  # fmt: skip

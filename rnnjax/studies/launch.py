@@ -163,7 +163,9 @@ def _load_config(study: Study, name: str | None) -> Config:
         get_config = _load_function(Path(file))
         if preset and not inspect.signature(get_config).parameters:
             raise ValueError(f"config: expected no preset, as {file} has none, got {preset!r}")
-        return get_config(preset) if preset else get_config()
+        config = get_config(preset) if preset else get_config()
+        _check_settings(study, file, config)
+        return config
     except ValueError:  # of our own settings: it names the argument
         raise
     except Exception as error:  # anything that a user's own file raises
@@ -171,6 +173,24 @@ def _load_config(study: Study, name: str | None) -> Config:
             raise ValueError(f"{file}: {_unknown_setting(study, str(error))}") from error
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"config: expected a config file, got {file} ({reason})") from error
+
+
+def _check_settings(study: Study, file: str, config: Any) -> None:
+    """Raises `ValueError` unless the config of a file has the settings of the study."""
+    if not isinstance(config, ConfigDict):
+        raise ValueError(f"config: expected a ConfigDict from {file}, got {type(config).__name__}")
+    given = {name.removeprefix("config.") for name in _settings(config)}
+    known = set(study.settings.flat())
+    if unknown := sorted(given - known):
+        hint = _did_you_mean([repr(name) for name in nearest_names(unknown[0], known)])
+        raise ValueError(
+            f"config: expected the settings of {study.name} from {file}, got {unknown[0]!r}{hint}"
+        )
+    if missing := sorted(known - given):
+        raise ValueError(
+            f"config: expected the settings of {study.name} from {file}, got none for "
+            f"{missing[0]!r}"
+        )
 
 
 def _load_function(file: Path) -> Callable[..., Config]:

@@ -51,7 +51,7 @@ def block_name(sweep: Sweep, place: tuple[int, ...], cells: np.ndarray) -> str:
 
 
 def _fingerprint(cells: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(cells, np.int64).tobytes()).hexdigest()[:8]
+    return hashlib.sha256(np.ascontiguousarray(cells, np.int64).tobytes()).hexdigest()[:16]
 
 
 def unfinished(blocks: list[Block], finished: np.ndarray, layout: Lanes) -> Iterator[Block]:

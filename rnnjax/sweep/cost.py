@@ -86,6 +86,8 @@ def block_bytes(setup: Setup, runs: int, layout: Lanes) -> int:
     copies = 1 + 2 * (recipe.optimizer == "adam") + (recipe.stop == "threshold")
     kept = len(recipe.snapshots) * runs * weights if layout.on_cpu else 0  # in the host's memory
     training = weights + _step_bytes(setup, layout)  # the gradient is as large as the weights
+    if recipe.penalties:  # W, its slope, and the powers of the nuclear norm
+        training += 5 * _WORD * setup.cell.hidden**2
     if recipe.validates:
         trials = recipe.validation_trials
         training = max(training, evaluation_bytes(setup.cell, setup.task, trials))

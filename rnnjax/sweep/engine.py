@@ -28,12 +28,14 @@ from rnnjax.sweep.sharing import SharedSink, require_shared_units
 from rnnjax.sweep.sizing import runs_per_save
 from rnnjax.training import Hyper, Recipe
 from rnnjax.validate import (
+    callback,
     finite_positive,
     flag,
     fraction,
     instance_of,
     one_of,
     positive_integer,
+    shown,
     whole,
 )
 
@@ -90,18 +92,17 @@ class Engine:
 
     def __post_init__(self):
         if self.ahead is not None:
-            whole("ahead", self.ahead)
-        for name in ("devices", "map_width", "block_runs", "segment"):
+            object.__setattr__(self, "ahead", whole("ahead", self.ahead))
+        for name in ("devices", "map_width", "block_runs", "segment", "points"):
             value = getattr(self, name)
             whole_block = name == "map_width" and isinstance(value, str) and value == "all"
-            if value is not None and not whole_block:
-                positive_integer(name, value)
+            if (value is not None or name == "points") and not whole_block:
+                object.__setattr__(self, name, positive_integer(name, value))
         if self.compact is not None:
             flag("compact", self.compact)
         flag("keep_state", self.keep_state)
         if self.checkpoint_minutes is not None:
             finite_positive("checkpoint_minutes", self.checkpoint_minutes)
-        positive_integer("points", self.points)
         fraction("memory_share", self.memory_share, open_below=True)
         one_of("share", self.share, ("runs", "units"))
         one_of("spacing", self.spacing, ("even", "log"))
@@ -189,7 +190,7 @@ def run_sweep(
         engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
         keep_parameters: whether weights are kept: initial, trained, and `Recipe.snapshots`.
-        after_block: called after every block with the results so far; no copy.
+        after_block: called after every block with the results so far, which are read-only.
 
     Returns:
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
@@ -201,9 +202,9 @@ def run_sweep(
         rnnjax.sweep.JobError: at the end, blocks that failed on workers in every attempt.
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
-    instance_of("sweep", sweep, Sweep)
-    mask = None if mask is None else _check_mask(sweep, mask)
+    mask = _check_mask(instance_of("sweep", sweep, Sweep), mask)
     _check_keeping(store, keep_parameters, engine.keep_state, sweep.recipe)
+    callback("after_block", after_block)
     workers = _workers(engine.executor, store)
     layout = _layout(sweep, engine, workers)
     with contextlib.ExitStack() as stack:
@@ -288,6 +289,9 @@ def _train_here(
 
 
 def _check_keeping(store: Any, keep_parameters: bool, keep_state: bool, recipe: Recipe) -> None:
+    flag("keep_parameters", keep_parameters)
+    if store is not None and not isinstance(store, str | Path | MemoryStore):
+        raise ValueError(f"store: expected a folder or a MemoryStore, got {shown(store)}")
     if recipe.snapshots and (keep_state or not keep_parameters):
         raise ValueError(
             "snapshots: expected keep_parameters=True, and keep_state=False (runs that go on keep "
@@ -310,7 +314,9 @@ def _workers(executor: Any, store: Any) -> Workers | None:
     return as_workers(executor)
 
 
-def _check_mask(sweep: Sweep, mask: Any) -> np.ndarray:
+def _check_mask(sweep: Sweep, mask: Any) -> np.ndarray | None:
+    if mask is None:
+        return None
     mask = np.asarray(mask)
     if mask.shape != sweep.shape or mask.dtype != bool:
         raise ValueError(

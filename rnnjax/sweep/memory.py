@@ -10,6 +10,7 @@ import xarray as xr
 from rnnjax.store import StoreError, Weights, gather_weights
 from rnnjax.store.grid import Places, grid_of, lacking, places, same_runs, united
 from rnnjax.store.growing import part, spread
+from rnnjax.store.scatter import read_only
 from rnnjax.sweep.axes import Axis, Sweep
 from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.results import LossRecord, empty_results
@@ -183,12 +184,12 @@ class _Window:
         self._memory.keep(cells if at is None else at.cells(cells), values, weights)
 
     def read(self) -> xr.Dataset:
-        """The dataset that is filled, or a copy of its part where it has more runs."""
+        """A copy of the dataset that is filled, or of its part where it has more runs."""
         at, dataset = self._places(), self._memory.read()
         if at is None:
-            return dataset
+            return dataset.copy(deep=True)
         return part(dataset, empty_results(self._sweep, *self._recorded), at)
 
     def view(self) -> xr.Dataset:
-        """As `read`."""
-        return self.read()
+        """As `read`, without a copy of arrays, which cannot be written to."""
+        return read_only(self._memory.read()) if self._places() is None else self.read()

@@ -100,6 +100,9 @@ def sine_wave(
 ) -> SineWave:
     """Sine-wave generation: the input is a frequency f, the target sin(2 pi f t).
 
+    Where a sine vanishes its sign, which is the decision, is that of rounding: of few frequencies
+    that are multiples of 1 / (2 dt steps) many steps are, and the criterion may be out of reach.
+
     Args:
         channels: number of independent sines.
         frequencies: number of frequencies, evenly spaced from `lowest` to `highest`.

@@ -184,8 +184,8 @@ def _measures(
         with jax.default_matmul_precision(setup.recipe.matmul_precision):
             scale = output_scale(cell, hyper.gamma)
             outputs, states = rollout(cell, params, inputs, output_scale=scale)
-        rest = cell.initial_state(params)
-        rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, states, inputs, rest)
+            rest = cell.initial_state(params)
+            rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, states, inputs, rest)
         return rates, outputs
 
     first_rates, first_outputs = activity(initial)

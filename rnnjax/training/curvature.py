@@ -194,7 +194,7 @@ def sharpness_along_training(
             f"stop={setup.recipe.stop!r} and {validate.shown(setup.recipe.schedule)}"
         )
     given = validate.sequence("learning_rates", learning_rates)
-    rates = [validate.learning_rate("learning_rates", rate) for rate in given]
+    rates = [validate.positive_single("learning_rates", rate) for rate in given]
     if not rates:
         raise ValueError("learning_rates: expected at least one, got none")
     for name, count in (("seeds", seeds), ("every", every), ("trials", trials)):

@@ -6,7 +6,14 @@ from typing import Any, Literal
 
 from rnnjax.training.penalties import PENALTIES
 from rnnjax.training.schedules import Constant, Schedule, schedule
-from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer, sequence
+from rnnjax.validate import (
+    finite_positive,
+    instance_of,
+    one_of,
+    positive_integer,
+    positive_single,
+    sequence,
+)
 
 __all__ = ["OPTIMIZERS", "PRECISIONS", "STOPS", "Recipe"]
 
@@ -81,7 +88,7 @@ class Recipe:
         positive_integer("patience", self.patience)
         positive_integer("validation_trials", self.validation_trials)
         if self.threshold is not None:
-            finite_positive("threshold", self.threshold)
+            positive_single("threshold", self.threshold)
         if (self.threshold is None) != (self.stop != "threshold"):
             expected = "a loss with stop='threshold'" if self.threshold is None else "none"
             raise ValueError(
@@ -92,7 +99,7 @@ class Recipe:
                 f"patience: expected at most the {self.epochs} epochs, got {self.patience}"
             )
         one_of("matmul_precision", self.matmul_precision, PRECISIONS)
-        finite_positive("eps", self.eps)
+        positive_single("eps", self.eps)
         object.__setattr__(self, "snapshots", self._checked_snapshots())
         if self.clip is not None:
             finite_positive("clip", self.clip)

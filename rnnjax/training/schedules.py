@@ -15,7 +15,6 @@ from rnnjax.validate import (
     finite_positive,
     fraction,
     known_options,
-    nonnegative,
     one_of,
     positive_integer,
 )
@@ -84,7 +83,7 @@ class Plateau(Schedule):
 
     An improvement is a loss below `1 - tolerance` times that of the last improvement
     (`optax.contrib.reduce_on_plateau`; PyTorch's ReduceLROnPlateau waits one epoch longer).
-    Raises `ValueError` for a decay outside (0, 1], a patience below 1 or a negative tolerance.
+    Raises `ValueError` for a decay or a tolerance outside (0, 1), or a patience below 1.
     """
 
     decay: float = 0.5
@@ -95,9 +94,10 @@ class Plateau(Schedule):
     needs_validation = True
 
     def __post_init__(self):
-        finite_positive("decay", fraction("decay", self.decay))
+        for name in ("decay", "tolerance"):
+            if finite_positive(name, getattr(self, name)) >= 1:
+                raise ValueError(f"{name}: expected a number in (0, 1), got {getattr(self, name)}")
         positive_integer("patience", self.patience)
-        nonnegative("tolerance", self.tolerance)
 
     def _rule(self) -> optax.GradientTransformationExtraArgs:
         return optax.contrib.reduce_on_plateau(self.decay, self.patience, rtol=self.tolerance)

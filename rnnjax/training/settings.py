@@ -94,12 +94,12 @@ class Setting:
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
-        Setting("gamma", validate.learning_rate, _require_gamma),
+        Setting("gamma", validate.positive_single, _require_gamma),
         *(
             Setting(name, validate.nonnegative, _require_penalty(name))
             for name in sorted(PENALTIES)
         ),
-        Setting("learning_rate", validate.learning_rate),
+        Setting("learning_rate", validate.positive_single),
     )
 }
 """Name -> traced setting, in the order of a sweep's dimensions, which stores depend on."""

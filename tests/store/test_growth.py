@@ -513,4 +513,5 @@ def test_damaged_states_are_named(tmp_path):
             store.load_states(cells, 20)
         assert error.value.files == (file,)
         file.unlink()
+    with opened(path, new) as store:
         assert store.begun(cells).tolist() == [0]

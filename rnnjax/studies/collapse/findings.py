@@ -93,5 +93,5 @@ def speed_text(speed: xr.Dataset) -> str:
     return (
         f"At a fixed learning rate, {lines} lines could be fitted, {counted}. Larger networks "
         f"needed more steps in {slower} and fewer in {faster} (whole 95% interval above or below "
-        f"zero); the other {lines - slower - faster} are undecided."
+        f"zero); undecided: {lines - slower - faster}."
     )

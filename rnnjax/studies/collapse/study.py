@@ -1,7 +1,6 @@
 """Learning-rate collapse: train the grid, measure critical rates, write figures and a report."""
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,20 @@ import xarray as xr
 
 import rnnjax
 from rnnjax.analysis import bisect_critical_rates
+from rnnjax.analysis.bisection import next_runs
 from rnnjax.report import Page, Provenance, write_report
 from rnnjax.studies.collapse.config import SETTINGS
 from rnnjax.studies.collapse.page import collapse_page
 from rnnjax.studies.grids import (
     ARMS,
+    MakePage,
     cost_text,
     provenance,
     report_sweep,
     split_names,
     task_options,
     training_seconds,
+    unfinished_runs,
     write_study_report,
 )
 from rnnjax.studies.launch import Config
@@ -74,7 +76,8 @@ def run(
         raise ValueError("keep_parameters: expected False with bisect, which keeps no weights")
     workdir = checked_workdir(workdir, "lr_collapse")
     if dry_run:
-        print(cost_text(sweep, bisect=config.bisect))
+        wanted = None if config.bisect else unfinished_runs(workdir / "store", sweep)
+        print(cost_text(sweep, wanted=wanted, bisect=config.bisect))
         return None
     claim_workdir(workdir, "lr_collapse", provenance(config, command, None))
     store = workdir / "store"
@@ -91,7 +94,7 @@ def run(
         done = int((~pending).sum())
         if reported < done < pending.size:
             about = provenance(config, command, training_seconds(store))
-            write_report(_page(config)(results, about), workdir)
+            write_report(_page(config)(results, about, True), workdir)
             print(f"\n{done} of {pending.size} tasks done: {workdir / 'report.html'}")
         reported = done
 
@@ -107,14 +110,20 @@ def run(
     progress.close()
     about = provenance(config, command, training_seconds(store))
     write_results(results, workdir)
-    write_study_report("lr_collapse", workdir, _page(config)(results, about), about)
+    write_study_report("lr_collapse", workdir, _page(config)(results, about, False), about)
     return results
 
 
 def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of the runs that the workdir has; returns the HTML file."""
-    return report_sweep(workdir, _page(SETTINGS.restored(about.settings)), about)
+    config = SETTINGS.restored(about.settings)
+    sweep = build_sweep(config)
+    left = functools.partial(next_runs, sweep, level=config.level) if config.bisect else None
+    return report_sweep(workdir, _page(config), about, sweep, left=left)
 
 
-def _page(config: Config) -> Callable[[xr.Dataset, Provenance], Page]:
-    return functools.partial(collapse_page, level=config.level)
+def _page(config: Config) -> MakePage:
+    def page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:
+        return collapse_page(results, about, pending=pending, level=config.level)
+
+    return page

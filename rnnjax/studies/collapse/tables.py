@@ -118,8 +118,8 @@ def literal_table(dataset: xr.Dataset, level: float, resampling: Resampling) -> 
             cells.append(f"{exponent_text(fit)}, {used} of {total}" if total else "not run yet")
         rows.append((row_name(parts[0][0]), *cells))
     caption = (
-        "Exponent (95% interval), sizes used of sizes run. A size drops out when enough seeds "
-        "still “succeed” at the largest rate tried."
+        "Exponent (95% interval), sizes used of sizes run. A size drops out where enough seeds "
+        "“succeed” at the largest rate tried, or at none."
     )
     names = [f"{name} > 0.5" for name in present]
     if "decision" in present:

@@ -38,7 +38,7 @@ ARROWS = {"rises": "↑", "falls": "↓", "no arrow": "no arrow", "too few netwo
 
 ARROW_TEXT = (
     f"A measure has an arrow, ↑ rises or ↓ falls, where the {1 - ALPHA:.0%} interval of its slope "
-    f"over the levels does not hold 0, that is where p is at most {ALPHA:g}. Otherwise it is "
+    f"over the levels excludes 0, that is where p is at most {ALPHA:g}. Otherwise it is "
     "undecided: “no arrow”."
 )
 """What an arrow is."""

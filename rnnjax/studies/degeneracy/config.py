@@ -121,8 +121,16 @@ _SMOKE: dict[str, Any] = {
 
 
 def _without(entries: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The entries of a table or preset but those that a study does not use."""
-    return {name: entry for name, entry in entries.items() if name not in names}
+    """The entries of a table or preset but those that a study does not use.
+
+    `flip_flop.bits` is an entry of the group `flip_flop` of a table.
+    """
+    found = {}
+    for name, entry in entries.items():
+        inner = [other.removeprefix(f"{name}.") for other in names if other.startswith(f"{name}.")]
+        if name not in names:
+            found[name] = _without(entry, inner) if inner else entry
+    return found
 
 
 def _presets(
@@ -133,6 +141,7 @@ def _presets(
     *,
     shared: bool,
     unused: Sequence[str] = (),
+    paper: str = "fifty networks of 128 units, four tasks",
 ) -> dict[str, Preset]:
     """The presets that all comparisons have; the values of the paper are the defaults."""
     smallest = _without({**_SMOKE, **laptop, **smoke}, unused)
@@ -140,7 +149,7 @@ def _presets(
     return {
         "smoke": Preset("checks the installation", "seconds", smallest),
         "laptop": Preset(content, time, small, shared),
-        "paper": Preset("fifty networks of 128 units, four tasks", "needs an accelerator"),
+        "paper": Preset(paper, "needs an accelerator"),
     }
 
 
@@ -196,9 +205,12 @@ _PENALTIES: Table = {
     ),
 }
 
+_CHANNELS = tuple(f"{name}.{task.channels}" for name, task in TASKS.items())
+"""Settings in whose place task complexity has `channels`."""
+
 TASK_COMPLEXITY = Settings(
     {
-        **_COMPARED,
+        **_without(_COMPARED, _CHANNELS),
         **_channels(
             flip_flop=(2, 3, 4), delayed_discrimination=(1, 2, 3), sine_wave=(1, 2, 3),
             path_integration=(2, 3),
@@ -220,6 +232,7 @@ TASK_COMPLEXITY = Settings(
                 "fixed_points.networks": 1, "fixed_points.starts": 16,
             },
             shared=True,
+            unused=_CHANNELS,
         ),
         "pair": Preset(
             "fifty networks of 2 and of 4 bits, N = 64",
@@ -264,6 +277,7 @@ NETWORK_SIZE = Settings(
         {"widths": (8, 12), "gamma": 1.0, "standard_tasks": ()},
         shared=True,
         unused=["hidden"],
+        paper="fifty networks of N = 64..256, four tasks, under muP and the standard rule",
     ),
 )
 
@@ -339,12 +353,15 @@ TRAINING_STAGES = Settings(
     },
 )  # fmt: skip
 
-_MEASURES = ("stretch", "measured_trials", "probe_trials", "probe_times")
-"""Settings of measures that `solutions` does not take."""
+_OTHERS = (
+    "stretch", "measured_trials", "probe_trials", "probe_times",
+    *(f"training.{name}.learning_rate" for name in TASKS),
+)  # fmt: skip
+"""Settings of measures, and of the standard rule, that `solutions` does not take."""
 
 SOLUTIONS = Settings(
     {
-        **_without(_SHARED, _MEASURES),
+        **_without(_SHARED, _OTHERS),
         "tasks": Setting(_NAMES, f"tasks: {', '.join(_NAMES)}"),
         "hidden": Setting(128, "network size, N"),
         "seeds": Setting(50, "networks per condition, seeds 0 .. seeds-1"),
@@ -375,7 +392,7 @@ SOLUTIONS = Settings(
             "checks the installation",
             "seconds",
             {
-                **_without(_TINY, _MEASURES),
+                **_without(_TINY, _OTHERS),
                 "tasks": ("flip_flop",), "hidden": 8, "seeds": 3, "gammas": (1.0, 4.0),
                 "fingerprint.starts": 16, "fingerprint.runs": 8, "fingerprint.settle": 200,
                 "fingerprint.watch": 64, "fingerprint.steps": 50,

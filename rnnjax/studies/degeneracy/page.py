@@ -18,6 +18,7 @@ from rnnjax.report.provenance import Provenance, settings_section
 from rnnjax.report.wording import bullets
 from rnnjax.studies.degeneracy.arrows import (
     ARROW_TEXT,
+    ARROWS,
     arrow_measures,
     chart_counts,
     estimate_text,
@@ -74,7 +75,7 @@ def _condition_table(comparisons: Sequence[Comparison]) -> Table:
     caption = (
         "Networks that met the stopping rule, of those trained; their epochs, median and range; "
         "mean of their lowest held-out losses; principal components and delays of the dynamical "
-        "distances, with the most delays that the bound on their product allowed; mean distance "
+        "distances, with the most delays tried, within the bound on their product; mean distance "
         "of DSA and PIF above their proven lower bounds, in percent, and the share of pairs whose "
         "solver stopped before a stationary point."
     )
@@ -107,8 +108,8 @@ def _chart_text(comparisons: Sequence[Comparison]) -> str:
         texts = []
         for variable, name in (("dsa_chart", "DSA"), ("eigenvalue_chart", "eigenvalues")):
             falls, rises, places = chart_counts(comparison, variable)
-            texts.append(f"{name} falls at {falls} and rises at {rises} of {places} places")
-        lines.append(f"{series_title(comparison)}: {'; '.join(texts)}; {_places_taken(comparison)}")
+            texts.append(f"{name}: falls at {falls} and rises at {rises} of {places} places")
+        lines.append(f"{series_title(comparison)}. {'; '.join(texts)}; {_places_taken(comparison)}")
     return (
         "The sign of a dynamics arrow can depend on how many components k and delays L are kept: "
         "small k compares the coarse dynamics; large k gives directions of little variance the "
@@ -119,20 +120,27 @@ def _chart_text(comparisons: Sequence[Comparison]) -> str:
 
 def _places_taken(comparison: Comparison) -> str:
     """Components and delays of the arrow above, by level."""
-    abouts = [data["dsa"].attrs for data in comparison.data]
-    taken = ", ".join(f"({about['components']}, {about['delays']})" for about in abouts)
-    held = [
-        level
-        for level, about in zip(comparison.levels, abouts, strict=True)
-        if about["delays"] == about["longest_tried"]
-        or about["components"] < about["wanted_components"]
-    ]
-    text = f"the arrow above has (k, L) = {taken} by level"
-    return text + (f", limited by the bound on k L at level {', '.join(held)}." if held else ".")
+    taken, longest, fewer = [], [], []
+    for level, data in zip(comparison.levels, comparison.data, strict=True):
+        about = data["dsa"].attrs
+        if not about["components"]:  # no networks to compare
+            taken.append("none")
+            continue
+        taken.append(f"({about['components']}, {about['delays']})")
+        if about["delays"] == about["longest_tried"]:
+            longest.append(level)
+        if about["components"] < about["wanted_components"]:
+            fewer.append(level)
+    text = f"the arrow above has (k, L) = {', '.join(taken)} by level"
+    if longest:
+        text += f"; L is the longest tried at level {', '.join(longest)}"
+    if fewer:
+        text += f"; k is below what the variance requires at level {', '.join(fewer)}"
+    return f"{text}."
 
 
-def _spelled(verdict: str) -> str:
-    return "undecided" if verdict == "no arrow" else verdict
+def _shown(verdict: str) -> str:
+    return "undecided" if verdict == "no arrow" else ARROWS[verdict]
 
 
 def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
@@ -144,8 +152,8 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
         for level, measure in arrow_measures(study).items():
             trend = measure_trend(comparison.data, measure)
             paper = DEGENERACY_ARROWS.get(study, {}).get(level, trend.verdict)
-            said = "" if trend.verdict == paper else f" (paper: {paper})"
-            here.append(f"{level} {_spelled(trend.verdict)}{said}")
+            said = "" if trend.verdict == paper else f" (paper: {ARROWS[paper]})"
+            here.append(f"{level} {_shown(trend.verdict)}{said}")
         parts.append(f"{series_title(comparison)}: {', '.join(here)}.")
     return " ".join(parts) or "One condition, no comparison."
 
@@ -238,7 +246,8 @@ def _arrow_section(study: str, comparisons: Sequence[Comparison]) -> Section:
     picture = Picture(
         degeneracy_levels(comparisons, tuple(arrow_measures(study).values())),
         "levels",
-        "The measure that decides the arrow of each level, with jackknife errors over networks.",
+        "The measure that decides the arrow of each level, with jackknife errors over networks; of "
+        "an sd, the robust one with its 95% interval.",
     )
     if study not in DEGENERACY_ARROWS:  # levels are losses: no networks match across them
         return Section("Arrows", ARROW_TEXT, (table,), (picture,))

@@ -23,6 +23,7 @@ from rnnjax.studies.grids import (
     split_names,
     task_options,
     training_seconds,
+    unfinished_runs,
     write_study_report,
 )
 from rnnjax.studies.launch import Config
@@ -102,7 +103,8 @@ def run(
     workdir, sweeps = checked_workdir(workdir, "population"), build_sweeps(config)
     if dry_run:
         for name, sweep in sweeps.items():
-            print(f"{name}:\n{cost_text(sweep)}")
+            wanted = unfinished_runs(workdir / "store" / name, sweep)
+            print(f"{name}:\n{cost_text(sweep, wanted=wanted)}")
         return None
     claim_workdir(workdir, "population", provenance(config, command, None))
     for name, sweep in sweeps.items():
@@ -128,19 +130,20 @@ def report(workdir: Path, about: Provenance) -> Path:
     trained = {
         name: sweep
         for name, sweep in build_sweeps(config).items()
-        if _every_size(workdir / "store" / name, config.seeds)
+        if _every_size(workdir / "store" / name, sweep)
     }
     if not trained:
         raise ValueError(f"workdir: no task has a trained network of every size in {workdir} yet")
     return write_report(_page(config, workdir, trained, about)[0], workdir)
 
 
-def _every_size(store: Path, seeds: int) -> bool:
-    """Whether a store has a finished network of every size, of the first `seeds` seeds."""
+def _every_size(store: Path, sweep: rnnjax.Sweep) -> bool:
+    """Whether a store has a finished network of every size of a sweep."""
     if not (store / "manifest.json").exists():
         return False
     status = rnnjax.load_results(store)["status"]
-    status = status.sel(seed=status["seed"] < seeds)
+    for axis in sweep.dimensions:
+        status = status.sel({axis.name: status[axis.name].isin(axis.labels)})
     others = [name for name in status.dims if name != "hidden"]
     return bool((status != rnnjax.Status.PENDING).any(others).all())
 
@@ -152,7 +155,8 @@ def _page(
     parts, pictures = [], []
     for name in sweeps:
         store = workdir / "store" / name
-        loaded = [rnnjax.load_population(store, hidden=width) for width in config.hidden]
+        chosen = {"learning_rate": config.training[name].learning_rate}
+        loaded = [rnnjax.load_population(store, hidden=width, **chosen) for width in config.hidden]
         populations = [one.where(one.seeds < config.seeds) for one in loaded]
         parts += [_measure(config, name, population) for population in populations]
         pictures.append(_answers(name, populations[0]))

@@ -186,7 +186,8 @@ def run_study(
     for condition in conditions:
         condition.sweep(config)  # raises now, not after the conditions before it
     if dry_run:
-        print(costs(config, conditions))
+        missing = [c for c in conditions if not _is_measured(config, workdir, c)]
+        print(costs(config, missing) if missing else "Nothing to train: the folder has all.")
         return None
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / "store").mkdir(exist_ok=True)  # marks the folder as the workdir of a study

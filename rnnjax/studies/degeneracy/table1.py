@@ -135,7 +135,9 @@ def table1_page(
     differing = [arrow for arrow in arrows if not arrow.agrees]
     text = ARROW_TEXT
     if differing:
-        text += "\n\nThey differ here:\n\n" + bullets([_difference(a) for a in differing])
+        text += "\n\nArrows that are not as in the paper, or undecided:\n\n" + bullets(
+            [_difference(a) for a in differing]
+        )
     made = bullets([f"{_readable(study)}: {sources[study]}" for study in DEGENERACY_ARROWS])
     return Page(
         "What shapes solution degeneracy",
@@ -160,9 +162,10 @@ def _readable(name: str) -> str:
 
 
 def _difference(arrow: _Arrow) -> str:
+    here = "it is undecided" if arrow.verdict == "no arrow" else f"it {arrow.verdict}"
     return (
-        f"{_readable(arrow.study)}, {arrow.level}: the paper's degeneracy {arrow.paper}, here "
-        f"{arrow.verdict} ({_count_verdicts(arrow.trends)})"
+        f"{_readable(arrow.study)}, {arrow.level}: in the paper degeneracy {arrow.paper}, here "
+        f"{here} ({_count_verdicts(arrow.trends)})"
     )
 
 

@@ -124,8 +124,9 @@ def run(
     sweep = build_sweep(config)
     setups = _sized_setups(config, sweep)
 
-    def page(results: xr.Dataset, about: Provenance) -> Page:
-        return latent_page(results, measure_costs(setups, config, Path(workdir)), about)
+    def page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:
+        costs = measure_costs(setups, config, Path(workdir))
+        return latent_page(results, costs, about, pending=pending)
 
     return train_and_report(
         "latent", sweep, workdir, page, config, Call(dry_run, command, executor)
@@ -135,6 +136,10 @@ def run(
 def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of what the workdir has; nothing is trained or timed."""
     config = SETTINGS.restored(about.settings)
-    setups = _sized_setups(config, build_sweep(config))
-    costs = measure_costs(setups, config, workdir, measures=False)
-    return report_sweep(workdir, lambda results, made: latent_page(results, costs, made), about)
+    sweep = build_sweep(config)
+    costs = measure_costs(_sized_setups(config, sweep), config, workdir, measures=False)
+
+    def page(results: xr.Dataset, made: Provenance, pending: bool) -> Page:
+        return latent_page(results, costs, made, pending=pending)
+
+    return report_sweep(workdir, page, about, sweep)

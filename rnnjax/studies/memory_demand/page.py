@@ -26,20 +26,21 @@ def _lead(dataset: xr.Dataset) -> str:
     agree, differ, alone = [], [], []
     for task in dataset["task"].values.tolist():
         part = dataset.sel(task=task, variant=PRINTED)
-        text, paper = f"{task_name(task)} {_demand(part)}", float(part["paper"])
+        name, demand, paper = task_name(task), _demand(part), float(part["paper"])
         if np.isnan(paper):
-            alone.append(text)
+            alone.append(f"{name} ({demand})")
         else:
             same = int(part["demand"]) == paper and not part["censored"]
-            (agree if same else differ).append(f"{text} (paper {paper:.0f})")
+            text = f"{name} ({demand})" if same else f"{name} ({demand}, paper {paper:.0f})"
+            (agree if same else differ).append(text)
     parts = []
     if agree:
-        parts.append(f"is the paper's in {', '.join(agree)}")
+        parts.append(f"is as in the paper for {', '.join(agree)}")
     if differ:
-        parts.append(f"differs from it in {', '.join(differ)}")
+        parts.append(f"differs from the paper's for {', '.join(differ)}")
     if alone:
-        parts.append(f"is, where the paper has no number, {', '.join(alone)}")
-    return f"With the paper's features, the memory demand in steps {'; it '.join(parts)}."
+        parts.append(f"has no number in the paper for {', '.join(alone)}")
+    return f"With the paper's features, the memory demand, in steps, {'; it '.join(parts)}."
 
 
 def _demand_table(dataset: xr.Dataset) -> Table:

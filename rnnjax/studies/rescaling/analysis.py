@@ -196,7 +196,8 @@ def loss_ratio(
     The steps are the recorded ones nearest to `steps`, by default 1/16, 1/4 and the end of the run.
     Returns a Dataset over `hidden`, `step` and the remaining dimensions: `ratio` of the geometric
     means over seeds, with `ratio_low` and `ratio_high` from a Bayesian bootstrap over the seeds of
-    each width. NaN where a run of that width, or of the smallest, has stopped by then.
+    each width. NaN where a run of that width, or of the smallest, has stopped by then; no
+    interval of a single seed.
     """
     rng = resampling.generator()
     values = log_losses(dataset, steps, window)
@@ -207,6 +208,8 @@ def loss_ratio(
     def fit(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         samples = _weighted_ratios(losses, weights).T
         ends = np.array([percentile_interval(row, resampling.confidence) for row in samples])
+        several = (~np.isnan(losses)).sum(-1) >= 2
+        ends[~(several & several[0])] = np.nan
         middle = _weighted_ratios(losses, np.ones((1, *shape)))[0]
         return middle, ends
 

@@ -1,7 +1,7 @@
 """Page on weights divided by N: do larger networks learn more slowly, and is it Adam's eps?"""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -16,7 +16,14 @@ from rnnjax.analysis import (
 from rnnjax.plots.style import plain_number
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, incomplete, steps_taken
-from rnnjax.report.wording import exponent_text, listed_rates, listed_sizes, listed_tasks, number
+from rnnjax.report.wording import (
+    exponent_text,
+    listed_rates,
+    listed_sizes,
+    listed_tasks,
+    number,
+    with_interval,
+)
 from rnnjax.studies.fits import condition_text, exponent_range, row_name
 from rnnjax.studies.pages import setup_table, sweep_page
 from rnnjax.studies.papers import (
@@ -38,7 +45,7 @@ _SENTENCES = {
     "structural in part": "the slow-down of larger networks is structural, at least in part",
     "structural": "the slow-down of larger networks is structural, not due to Adam's eps",
     "both": "the slow-down of larger networks is partly due to Adam's eps and partly structural",
-    "none": "larger networks do not learn more slowly, so that there is nothing to explain",
+    "none": "larger networks learn no more slowly than N^{0.05}, counted as no slow-down",
     "slower": "larger networks learn more slowly",
     "undecided": "the data do not decide whether and why larger networks learn more slowly",
 }
@@ -65,8 +72,13 @@ class Answer(NamedTuple):
 
 
 def _main_target(fit: xr.Dataset, arms: str) -> xr.Dataset:
-    """The fit at the lowest of the targets with the most sizes in both arms."""
+    """The fit at the lowest of the targets with the most sizes in both arms.
+
+    Among those with an interval, if there are any.
+    """
     used = fit["points_used"].min(arms)
+    fitted = fit["verdict"] != "unfitted"
+    used = used.where(fitted, -1) if bool(fitted.any()) else used
     chosen = fit["target"].where(used == used.max()).min()
     return fit.sel(target=chosen)
 
@@ -115,8 +127,9 @@ def _unfitted_text(answers: Sequence[Answer]) -> list[str]:
         return []
     rates = listed_rates(sorted({answer.rate for answer in lost}))
     return [
-        f"At learning rate {rates} sizes cannot be compared: fewer than three reached any of the "
-        "losses" + (" in both arms." if len(lost[0].fit[lost[0].arms]) > 1 else ".")
+        f"At learning rate {rates} sizes cannot be compared: at none of the losses is there an "
+        "exponent with an interval, which needs two seeds and three sizes at which they reached it"
+        + (" in both arms." if len(lost[0].fit[lost[0].arms]) > 1 else ".")
     ]
 
 
@@ -210,7 +223,7 @@ def _ratio_table(ratios: xr.Dataset, arms: str) -> Table:
 
 def _ratio_cell(part: xr.Dataset) -> str:
     ratio, low, high = (float(part[name]) for name in ("ratio", "ratio_low", "ratio_high"))
-    return "none" if np.isnan(ratio) else f"{ratio:.2f} ({low:.2f} to {high:.2f})"
+    return "none" if np.isnan(ratio) else with_interval(ratio, low, high)
 
 
 def _count_solved(dataset: xr.Dataset, arms: str, window: int) -> dict[float, str]:
@@ -268,15 +281,28 @@ def _ours(dataset: xr.Dataset, arms: str) -> dict[str, str]:
     }
 
 
-def _caveats(window: int) -> list[str]:
+def _loss_caveat(settings: Mapping[str, object]) -> str:
+    """How losses relate to the paper's, which its Eq. 3 sums over the outputs."""
+    if settings.get("reduction") == "sum":
+        return "The losses are sums over outputs, as in the paper's Eq. 3."
+    text = "The losses are averaged over outputs, as PyTorch's MSELoss does"
+    options: Any = settings.get("flip_flop", {})
+    if "bits" not in options:
+        return f"{text}; the paper's Eq. 3 sums over them."
+    return (
+        f"{text}; under the paper's Eq. 3, which sums over them, its {SOLVED_LOSS:g} would be "
+        f"{plain_number(SOLVED_LOSS / options['bits'], 2)} here."
+    )
+
+
+def _caveats(window: int, settings: Mapping[str, object]) -> list[str]:
     return [
         "The exponents hold for the sizes they were fitted to. Eps matters once gradients fall "
         "below it, which happens abruptly at some size: beyond the sizes tried, its effect may be "
         "larger.",
         "Sizes that did not reach a loss within the training steps are left out in both arms, and "
         "counted. Where they are the largest ones, the exponent understates the slow-down.",
-        "The losses are averaged over outputs, as PyTorch's MSELoss does; under the paper's "
-        f"Eq. 3, which sums over them, its {SOLVED_LOSS:g} would be {SOLVED_LOSS / 3:g} here.",
+        _loss_caveat(settings),
         "The intervals cover seeds. They do not cover the initialization, the task's timing or "
         "the batch size.",
         "Every size is compared at the same learning rate, as in the paper. How large networks "
@@ -363,6 +389,7 @@ def rescaling_page(
     lead = _lead(answers) if bool(finished(dataset).any()) else ""
     return sweep_page(
         "Weights divided by N", lead, sections, dataset, provenance,
-        subtitle=f"After “{COLLAPSE_PAPER}”, section 3.3", caveats=_caveats(window),
+        subtitle=f"After “{COLLAPSE_PAPER}”, section 3.3",
+        caveats=_caveats(window, provenance.settings),
         partial=pending or incomplete(dataset),
     )  # fmt: skip

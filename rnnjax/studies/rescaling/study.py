@@ -7,9 +7,10 @@ import xarray as xr
 
 import rnnjax
 from rnnjax.parametrization import InverseWidth
-from rnnjax.report import Provenance
+from rnnjax.report import Page, Provenance
 from rnnjax.studies.grids import Call, report_sweep, split_names, train_and_report
 from rnnjax.studies.launch import Config
+from rnnjax.studies.rescaling.config import SETTINGS
 from rnnjax.studies.rescaling.page import rescaling_page
 from rnnjax.validate import positive_integer
 
@@ -63,11 +64,14 @@ def run(
     config.
     """
     return train_and_report(
-        "rescaling", build_sweep(config), workdir, rescaling_page, config,
-        Call(dry_run, command, executor),
-    )  # fmt: skip
+        "rescaling", build_sweep(config), workdir, _page, config, Call(dry_run, command, executor)
+    )
 
 
 def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of the runs that the workdir has; returns the HTML file."""
-    return report_sweep(workdir, rescaling_page, about)
+    return report_sweep(workdir, _page, about, build_sweep(SETTINGS.restored(about.settings)))
+
+
+def _page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:
+    return rescaling_page(results, about, pending=pending)

@@ -81,9 +81,11 @@ class Prediction(NamedTuple):
 
     def verdict(self, margin: float) -> str:
         """`agrees` where the interval of the difference lies within the margin, `differs` where it
-        excludes 0, otherwise `undecided`, as without a fit.
+        excludes 0, otherwise `undecided`; `unfitted` without an interval.
         """
         _, low, high = self.difference
+        if np.isnan([low, high]).any():
+            return "unfitted"
         if -margin < low and high < margin:
             return "agrees"
         return "differs" if low > 0 or high < 0 else "undecided"

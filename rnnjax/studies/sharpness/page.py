@@ -19,6 +19,7 @@ _WORDS = {
     "agrees": "as predicted",
     "differs": "not as predicted",
     "undecided": "undecided",
+    "unfitted": "no comparison",
 }
 
 
@@ -52,7 +53,15 @@ def _fit_cell(fit: xr.Dataset) -> str:
 
 def _difference_cell(one: Prediction) -> str:
     middle, low, high = one.difference
-    return "none" if np.isnan(middle) else with_interval(middle, low, high)
+    if np.isnan([low, high]).any():
+        return "none" if np.isnan(middle) else with_interval(middle, low, high)
+    ends = " to ".join(_end(end) for end in (low, high))
+    return f"{number(middle)} ({ends})"
+
+
+def _end(value: float) -> str:
+    """An end of an interval; one that would round to 0 keeps a digit, so that its sign is seen."""
+    return number(value) if abs(value) >= 0.005 else f"{value:.1g}"
 
 
 def _ratio_cell(ratio: xr.DataArray) -> str:
@@ -160,6 +169,7 @@ def sharpness_page(
     curves: xr.Dataset | None,
     below: float,
     above: float,
+    pending: bool = False,
 ) -> Page:
     """The page on predicted and measured rates.
 
@@ -171,6 +181,7 @@ def sharpness_page(
         curves: sharpness along training, as `sharpness_curves` takes it, if measured.
         below: decades below the prediction that were tried.
         above: decades above.
+        pending: whether the sweep is still running.
 
     Raises `ValueError` for missing variables or dimensions.
     """
@@ -199,5 +210,5 @@ def sharpness_page(
     return sweep_page(
         "Sharpness", _lead(found) if started else "", sections, results, provenance,
         subtitle="Does curvature before training predict the largest learning rate?",
-        caveats=_caveats(results), partial=not started,
+        caveats=_caveats(results), partial=pending or not started,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from rnnjax.analysis.regression import (
     fit_lines,
     line_summary,
     seed_weights,
+    seeds_vary,
 )
 from rnnjax.analysis.scaling import power_law
 from rnnjax.analysis.schema import diverged, finished, iterate_conditions, require
@@ -184,6 +185,8 @@ def _condition_fit(
         used = np.isfinite(lower) & np.isfinite(upper)
         low, high = np.where(used, lower, np.nan), np.where(used, upper, np.nan)
         lines = _resample_lines(Runs(loss, success), edges, sizes, level, resampling)
+        if not seeds_vary(np.asarray(~np.isnan(loss)).any(1), used):
+            lines = Line(*np.full_like(lines, np.nan))
         confidence = resampling.confidence
         summary = line_summary(sizes, (low + high) / 2, lines, confidence, (low, high))
         return {**summary, "lower": 10**lower, "upper": 10**upper}

@@ -128,7 +128,10 @@ def _movement(name: str, transfer: Transfer) -> str:
 def _transfer_section(
     dataset: xr.Dataset, fits: Fits, rules: Sequence[Rule], level: float, margin: float
 ) -> Section:
-    success = criterion_text(dataset)
+    success = (
+        f"{criterion_text(dataset)}, and a held-out loss below that of the best output that "
+        "ignores the input"
+    )
     text = (
         "The best learning rate has the lowest held-out loss, averaged over seeds; the critical "
         f"rate is the largest at which at least {level:.0%} of the seeds learn ({success}); to "

@@ -1,9 +1,9 @@
 """Width transfer: loss against learning rate at every width, one panel per width rule."""
 
 import dataclasses
-import functools
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rnnjax.cells import (
     rate,
     structured,
 )
+from rnnjax.devices import available_cores
 from rnnjax.parametrization import InverseWidth, MuPAdam, MuPSGD
 from rnnjax.report import Page, Provenance
 from rnnjax.store import describe
@@ -40,7 +41,7 @@ from rnnjax.studies.launch import Config
 from rnnjax.studies.width_transfer.config import SETTINGS
 from rnnjax.studies.width_transfer.page import transfer_page
 from rnnjax.training import coordinate_check
-from rnnjax.validate import fraction, learning_rate, one_of, positive_integer
+from rnnjax.validate import fraction, one_of, positive_integer, positive_single
 
 RATE_RULES = ("standard", "inverse_width", "mup", "latent")
 RECURRENCES: dict[str, Callable[..., Cell]] = {
@@ -119,7 +120,8 @@ def check_coordinates(
 ) -> xr.Dataset | None:
     """The coordinate check of every rule: read from the workdir, or else run.
 
-    Without `measures`, only those rules that the workdir has; None if it has none.
+    Several at once, in threads, as most of the time is that of the compiler. Without `measures`,
+    only those rules that the workdir has; None if it has none.
     """
     how, task = config.coordinates.to_dict(), sweep.task
     file = workdir / "coordinates.json"
@@ -130,14 +132,21 @@ def check_coordinates(
         return coordinate_check(task, cell, sweep.recipe, **how).to_dict()
 
     rules, found = sweep.axis("cell"), {}
-    for name, cell in zip(rules.labels, rules.values, strict=True):
-        of = describe({"task": task, "cell": cell, "recipe": sweep.recipe, "how": how})
-        if measures:
-            value = cached(file, name, of, functools.partial(check, name, cell))
-        else:
+    pool = ThreadPoolExecutor(available_cores())
+    try:
+        begun = []
+        for name, cell in zip(rules.labels, rules.values, strict=True):
+            of = describe({"task": task, "cell": cell, "recipe": sweep.recipe, "how": how})
+            missing = measures and cached_value(file, name, of) is None
+            begun.append((name, of, pool.submit(check, name, cell) if missing else None))
+        for name, of, checked in begun:
+            if checked is not None:
+                cached(file, name, of, checked.result)
             value = cached_value(file, name, of)
-        if value is not None:
-            found[name] = xr.Dataset.from_dict(value)
+            if value is not None:
+                found[name] = xr.Dataset.from_dict(value)
+    finally:
+        pool.shutdown(cancel_futures=True)
     if not found:
         return None
     labels = xr.DataArray(list(found), dims="cell", name="cell")
@@ -155,7 +164,7 @@ def _validate_coordinates(config: Config, sweep: rnnjax.Sweep) -> None:
         )
     for name in ("seeds", "steps"):
         positive_integer(f"coordinates.{name}", how[name])
-    learning_rate("coordinates.learning_rate", how.learning_rate)
+    positive_single("coordinates.learning_rate", how.learning_rate)
     for cell in sweep.axis("cell").values:
         for width in how.widths:
             dataclasses.replace(cell, hidden=width)
@@ -179,9 +188,9 @@ def run(
     sweep = build_sweep(config)
     _validate_coordinates(config, sweep)
 
-    def page(results: xr.Dataset, about: Provenance) -> Page:
+    def page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:
         checks = check_coordinates(config, sweep, Path(workdir))
-        return transfer_page(results, about, coordinates=checks, level=level)
+        return transfer_page(results, about, pending=pending, coordinates=checks, level=level)
 
     return train_and_report(
         "width_transfer", sweep, workdir, page, config,
@@ -192,9 +201,10 @@ def run(
 def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of what the workdir has; nothing is trained or checked."""
     config = SETTINGS.restored(about.settings)
-    checks = check_coordinates(config, build_sweep(config), workdir, measures=False)
+    sweep = build_sweep(config)
+    checks = check_coordinates(config, sweep, workdir, measures=False)
 
-    def page(results: xr.Dataset, made: Provenance) -> Page:
-        return transfer_page(results, made, coordinates=checks, level=config.level)
+    def page(results: xr.Dataset, made: Provenance, pending: bool) -> Page:
+        return transfer_page(results, made, pending=pending, coordinates=checks, level=config.level)
 
-    return report_sweep(workdir, page, about)
+    return report_sweep(workdir, page, about, sweep, wanted_runs(sweep, config))

@@ -139,7 +139,7 @@ def test_the_summary_counts_series_and_names_what_differs():
     differing = [line for line in page.sections[0].text.splitlines() if line.startswith("- ")]
     assert len(differing) == 12 - 5
     assert any(
-        line.startswith("- feature learning, dynamics") and "no arrow (rises in 1" in line
+        line.startswith("- feature learning, dynamics") and "undecided (rises in 1" in line
         for line in differing
     )
     assert page.sections[1].tables[0].rows[0][-2:] == ("3 ↓, 0 ↑ of 3", "90%")
