@@ -127,7 +127,7 @@ def power_law(
         found = _brackets(density, log_rates, level, edge)
         position = found.lower if point == "lower" else (found.lower + found.upper) / 2
         lines = _resample_lines(success, found, log_rates, sizes, level, edge, resampling)
-        if not seeds_vary(np.asarray(~np.isnan(success)).any(1), ~np.isnan(position)):
+        if not seeds_vary(np.invert(np.isnan(success).all(1)), ~np.isnan(position)):
             lines = Line(*np.full_like(lines, np.nan))
         summary = line_summary(sizes, position, lines, resampling.confidence, found[:2])
         return {**summary, "points_censored": found.censored.sum()}

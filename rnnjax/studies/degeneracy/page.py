@@ -18,7 +18,6 @@ from rnnjax.report.provenance import Provenance, settings_section
 from rnnjax.report.wording import bullets
 from rnnjax.studies.degeneracy.arrows import (
     ARROW_TEXT,
-    ARROWS,
     arrow_measures,
     chart_counts,
     estimate_text,
@@ -140,7 +139,7 @@ def _places_taken(comparison: Comparison) -> str:
 
 
 def _shown(verdict: str) -> str:
-    return "undecided" if verdict == "no arrow" else ARROWS[verdict]
+    return {"rises": "↑", "falls": "↓", "no arrow": "undecided"}.get(verdict, verdict)
 
 
 def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
@@ -152,7 +151,7 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
         for level, measure in arrow_measures(study).items():
             trend = measure_trend(comparison.data, measure)
             paper = DEGENERACY_ARROWS.get(study, {}).get(level, trend.verdict)
-            said = "" if trend.verdict == paper else f" (paper: {ARROWS[paper]})"
+            said = "" if trend.verdict == paper else f" (paper: {_shown(paper)})"
             here.append(f"{level} {_shown(trend.verdict)}{said}")
         parts.append(f"{series_title(comparison)}: {', '.join(here)}.")
     return " ".join(parts) or "One condition, no comparison."

@@ -185,7 +185,7 @@ def _condition_fit(
         used = np.isfinite(lower) & np.isfinite(upper)
         low, high = np.where(used, lower, np.nan), np.where(used, upper, np.nan)
         lines = _resample_lines(Runs(loss, success), edges, sizes, level, resampling)
-        if not seeds_vary(np.asarray(~np.isnan(loss)).any(1), used):
+        if not seeds_vary(np.invert(np.isnan(loss).all(1)), used):
             lines = Line(*np.full_like(lines, np.nan))
         confidence = resampling.confidence
         summary = line_summary(sizes, (low + high) / 2, lines, confidence, (low, high))

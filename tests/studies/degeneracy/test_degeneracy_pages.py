@@ -33,7 +33,7 @@ def verdicts(lead):
 @pytest.mark.slow
 def test_arrows_stand_beside_the_papers():
     page = degeneracy_page("task_complexity", [comparison(networks=20)], MADE)
-    assert verdicts(page.lead) == {"dynamics": "rises", "weights": "rises", "behavior": "rises"}
+    assert verdicts(page.lead) == {"dynamics": "↑", "weights": "↑", "behavior": "↑"}
     assert page.lead.count("(paper: falls)") == 2
     rows = part(page, "Arrows: paper versus here").tables[0].rows
     # Dynamics by the angle and by the paper's formula, weights, behavior.
@@ -43,9 +43,9 @@ def test_arrows_stand_beside_the_papers():
     assert low < float(rows[0][3]) < high
     assert float(rows[0][5]) < 0.05
     falling = degeneracy_page("task_complexity", [comparison((4.0, 2.0, 1.0))], MADE)
-    assert verdicts(falling.lead)["weights"] == "falls"
+    assert verdicts(falling.lead)["weights"] == "↓"
     counts = part(falling, "Dynamics: by components and delays").text
-    assert [int(n) for n in re.findall(r"DSA falls at (\d+) .* (\d+) of (\d+)", counts)[0]] == [
+    assert [int(n) for n in re.findall(r"DSA: falls at (\d+) .* (\d+) of (\d+)", counts)[0]] == [
         3, 0, 3
     ]  # fmt: skip
     assert dict(page.provenance)["training and measuring took"] == "1 min 5 s"
@@ -66,7 +66,7 @@ def test_no_arrow_is_shown_as_such():
 @pytest.mark.slow
 def test_one_condition_alone_makes_a_page():
     page = degeneracy_page("regularization", [comparison((1.0,))], MADE)
-    assert not any(verdict in page.lead for verdict in ("rises", "falls", "no arrow"))
+    assert not any(verdict in page.lead for verdict in ("↑", "↓", "undecided"))
     assert "Dynamics: by components and delays" not in [s.heading for s in page.sections]
     assert " nan" not in render_html(page).lower()
 
