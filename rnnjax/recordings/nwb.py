@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,10 @@ def _intervals(content: Any, keys: list[str], name: str | None) -> list[Any] | N
     """The trials as intervals; None if the file has no trials and no name is given."""
     if name is None and "trials" not in keys:
         return None
-    known = [key for key in keys if type(content[key]).__name__ == "IntervalSet"]
-    found = _each(content[one_of("trials", name or "trials", known)])
+    with warnings.catch_warnings():  # of what `_rates` accounts for, and of what is refused here
+        warnings.filterwarnings("ignore", "Some (starts|ends|epochs)", UserWarning)
+        known = [key for key in keys if type(content[key]).__name__ == "IntervalSet"]
+        found = _each(content[one_of("trials", name or "trials", known)])
     if not found:
         raise ValueError(
             f"trials: expected intervals that last, got none in {name or 'trials'!r} of the file"

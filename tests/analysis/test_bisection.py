@@ -112,3 +112,15 @@ def test_rates_must_rise():
         bisect_critical_rates(sweep)
     with pytest.raises(ValueError, match="level"):
         bisect_critical_rates(SWEEP, level=0)
+
+
+def test_traced_axes_are_conditions_too():
+    sweep = SWEEP.with_axes(
+        cell=[rnnjax.cells.rate(parametrization=rnnjax.parametrization.MuPAdam())],
+        optimizer=("adam",), hidden=(10,), gamma=(1.0, 2.0),
+    )  # fmt: skip
+    wanted = bisection.next_runs(sweep, empty_results(sweep))
+    assert wanted.shape == sweep.shape
+    expected = np.zeros(sweep.shape, bool)
+    expected[..., -1, :] = True  # all seeds of the largest rate, under both gammas
+    np.testing.assert_array_equal(wanted, expected)

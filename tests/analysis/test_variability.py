@@ -162,6 +162,8 @@ def test_shares_of_noise_are_found():
         ({"ensembles": {}}, "ensembles: expected at least one"),
         ({"ensembles": {"recordings": 0}}, "ensembles: .*'recordings'"),
         ({"ensembles": {"a": np.ones((2, 3, 4, 5))}}, "ensembles, a: expected at least 3, got 2"),
+        ({"recordings": np.ones((3, 4, 5))}, "recordings: expected several recordings"),
+        ({"ensembles": {"a": np.ones((3, 4, 5))}}, "ensembles, a: expected several recordings"),
         ({"recordings": np.ones((3, 3, 5, 5))}, "got trials of 4, 5 steps"),
         ({"recordings": np.full((3, 3, 4, 5), np.nan)}, "recordings, 0: "),
         ({"noise": 1.0}, "noise: expected shares below 1"),

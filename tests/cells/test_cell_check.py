@@ -51,6 +51,10 @@ BROKEN = {
     ),
     "drive": (broken(drive=lambda s, p, x: x[0]), "drive: expected"),
     "rates": (broken(rates=lambda s, p, x, i, r: x[:, :1]), "rates: expected shape"),
+    "trials": (
+        broken(update=lambda s, r, c: jnp.tanh(c) / jnp.sqrt(1 + jnp.sum(r**2))),
+        r"update: expected the same for a batch \[B, N\]",
+    ),
     "class": (Rate, r"an instance, such as Rate\(\)"),
 }  # fmt: skip
 

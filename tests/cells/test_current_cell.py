@@ -79,8 +79,15 @@ def test_equivalent_rate_network_of_a_current_network(tau, float64):
 def test_invalid_arguments_are_named():
     with pytest.raises(ValueError, match=r"tau: expected a number in \(0, 1\], got 0"):
         cells.current(tau=0)
-    with pytest.raises(ValueError, match="cell: expected a Rate"):
+    with pytest.raises(ValueError, match="cell: expected Rate"):
         cells.as_current(cells.current(), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 64)))
+
+    class Rectified(cells.Rate):
+        def update(self, state, current):
+            return jnp.maximum(current, 0)
+
+    with pytest.raises(ValueError, match="cell: expected Rate itself"):
+        cells.as_current(Rectified(4), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 4)))
     one = cells.rate(4)
     with pytest.raises(ValueError, match=r"inputs: expected shape \[B, T, 1\], got \(1, 2, 3\)"):
         cells.as_current(one, {}, jnp.zeros((1, 2, 3)), jnp.zeros((1, 4)))
@@ -90,5 +97,5 @@ def test_invalid_arguments_are_named():
         cells.as_rate(
             cells.current(4), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 4)), jnp.zeros((2, 1))
         )
-    with pytest.raises(ValueError, match="cell: expected a Current"):
+    with pytest.raises(ValueError, match="cell: expected Current"):
         cells.as_rate(cells.rate(), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 64)), jnp.zeros((1, 1)))

@@ -190,3 +190,14 @@ def test_attention_without_similar_keys_is_finite():
     params = cell.init(0) | {"query": jnp.full((4, 4), -200.0), "bias": jnp.ones(4)}
     slopes = jax.grad(lambda p: rollout(cell, p, jnp.ones((1, 3, 1))).outputs.sum())(params)
     assert all(np.isfinite(slope).all() for slope in slopes.values())
+
+
+@pytest.mark.parametrize("radius", [(0.0, 1e-3), (0.0, 0.01), (0.0, 1.0)])
+def test_small_moduli_are_drawn_as_they_should_be(radius):
+    """|lambda|^2 is uniform: its mean, and no modulus of 0, whose slopes would not be finite."""
+    cell = cells.linear_recurrence(2000, radius=radius)
+    params = cell.init(jax.random.key(0))
+    assert np.isfinite(params["decay"]).all()
+    power = np.abs(np.asarray(cell.eigenvalues(params))) ** 2 / radius[1] ** 2
+    assert power.mean() == pytest.approx(0.5, abs=0.03)
+    assert np.quantile(power, 0.1) == pytest.approx(0.1, abs=0.03)

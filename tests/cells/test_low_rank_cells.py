@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -310,3 +311,16 @@ def test_products_count_the_multiply_adds_of_a_step():
     assert latent(N, **SIZES, readout="latent").products == N * (2 * K + I + 16)
     assert DenseLowRank(N, I, O, K).products == N * (N + I + O)
     assert latent(N, **SIZES).kept == latent(1000 * N, **SIZES).kept
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_inputs_may_be_integers():
+    cell = latent(8, rank=2, inputs=2)
+    params = cell.init(jax.random.key(0))
+    trials = jax.random.bernoulli(jax.random.key(1), 0.3, (3, 5, 2)).astype(int)
+
+    def loss(params, inputs):
+        return jnp.square(rollout(cell, params, inputs).outputs - 1).mean()
+
+    found, expected = (jax.grad(loss)(params, trials.astype(kind)) for kind in (int, jnp.float32))
+    chex.assert_trees_all_equal(found, expected)

@@ -120,6 +120,19 @@ def test_number_of_components_can_be_given():
     assert found.matrix.shape == (4, 10, 10)
 
 
+def test_more_units_than_samples_have_the_components_of_fewer():
+    """Random copies of few signals: the same scores up to signs, without a Gram matrix of units."""
+    rng = np.random.default_rng(0)
+    mixed = X[..., :6] @ np.linalg.qr(rng.normal(size=(400, 6)))[0].T
+    few, many = X[:, :2, :, :6], mixed[:, :2]
+    assert many.shape[-1] > many.shape[1] * many.shape[2]
+    for options in ({"variance": 0.9}, {"components": 4}):
+        one, other = fit_operators(few, **options), fit_operators(many, **options)
+        assert other.shared == one.shared
+        np.testing.assert_allclose(other.eigenvalues, one.eigenvalues, atol=1e-4)
+        np.testing.assert_allclose(other.variance, one.variance, atol=1e-5)
+
+
 def second_order(networks=2, trials=20, steps=40):
     """One observed coordinate of noisy rotations: one delay cannot predict it, two can."""
     rng = np.random.default_rng(3)

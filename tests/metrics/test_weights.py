@@ -131,6 +131,15 @@ def test_normalizations():
     np.testing.assert_allclose(pif_distances(5 * weights, key=KEY, normalize="relative"), relative)
 
 
+def test_networks_have_the_names_they_are_given():
+    weights = np.random.default_rng(1).normal(size=(3, 6, 6))
+    named = pif_distances(dict(zip("abc", weights, strict=True)), key=KEY, normalize="relative")
+    assert named["network"].values.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(named, pif_distances(weights, key=KEY, normalize="relative"))
+    with pytest.raises(ValueError, match="weights: expected networks of one size, got 6, 5 units"):
+        pif_distances({"a": weights[0], "b": weights[1][:5, :5]}, key=KEY)
+
+
 def test_from_one_start_and_in_one_step_it_is_never_worse_than_the_identity():
     rng = np.random.default_rng(0)
     w1 = rng.normal(size=(3, 9, 9))

@@ -206,3 +206,27 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.nc").write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(ImportError, match=r"pip install 'rnnjax\[nwb\]'"):
         read(tmp_path / "a.nc")
+
+
+@pytest.mark.slow
+def test_adjacent_trials_keep_their_last_bin_and_empty_intervals_are_refused(tmp_path):
+    pynwb = pytest.importorskip("pynwb")
+    pytest.importorskip("pynapple")
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    content = pynwb.NWBFile("a recording", "identifier", start)
+    for times in SPIKES:
+        content.add_unit(spike_times=times)
+    for first in (0.0, 1.0, 2.0):
+        content.add_trial(start_time=first, stop_time=first + 1.0)
+    pulses = pynwb.epoch.TimeIntervals(name="pulses", description="no time")
+    pulses.add_interval(start_time=1.0, stop_time=1.0)
+    content.add_time_intervals(pulses)
+    path = tmp_path / "mouse.nwb"
+    with pynwb.NWBHDF5IO(path, "w") as io:
+        io.write(content)
+    rates = read_nwb(path, Binning(0.1))
+    for trial, unit in itertools.product(range(3), range(4)):
+        counts = counted(SPIKES[unit], float(trial), 10, 0.1)
+        np.testing.assert_allclose(rates[trial, :, unit], np.array(counts) / 0.1)
+    with pytest.raises(ValueError, match="trials: expected intervals that last"):
+        read_nwb(path, Binning(0.1, trials="pulses"))

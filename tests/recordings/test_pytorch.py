@@ -116,6 +116,9 @@ def test_effective_weights_are_written():
     np.testing.assert_allclose(documented(written, INPUTS, ""), states.states, atol=1e-6)
     outputs = states.states @ written["fc.weight"].T
     np.testing.assert_allclose(outputs, states.outputs, atol=1e-6)
+    scaled = to_pytorch(cell, params, readout="fc", output_scale=0.5)
+    np.testing.assert_allclose(scaled["fc.weight"], 0.5 * written["fc.weight"])
+    np.testing.assert_array_equal(scaled["fc.bias"], written["fc.bias"])
 
 
 def test_without_a_readout_the_outputs_are_the_state():
@@ -173,10 +176,18 @@ def test_other_networks_are_refused(change, options, message):
         from_pytorch({**RNN, **change}, **options)
 
 
+class Rectified(cells.Rate):
+    """Another update, with the fields of a tanh network."""
+
+    def update(self, state, current):
+        return np.maximum(current, 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
+        (Rectified(4, alpha=1.0), "cell: expected rate, gru or lstm"),
         (cells.rate(alpha=0.5), "alpha = 1, since nn.RNN has no leak, got alpha = 0.5"),
         (cells.rate(alpha=1.0, activation="linear"), "activation: .* got 'linear'"),
         (cells.current(), "cell: expected rate, gru or lstm, got .current"),

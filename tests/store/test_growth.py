@@ -515,3 +515,10 @@ def test_damaged_states_are_named(tmp_path):
         file.unlink()
     with opened(path, new) as store:
         assert store.begun(cells).tolist() == [0]
+
+
+def test_a_field_that_an_axis_sets_is_no_difference(tmp_path):
+    path = filled(tmp_path / "store", sweep(hidden=(3, 4)))
+    other = dataclasses.replace(sweep(hidden=(3,)), cell=tiny.CELL.replace(hidden=7))
+    with opened(path, other) as store:
+        assert store.finished().all()

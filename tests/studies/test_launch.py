@@ -98,6 +98,26 @@ def test_a_setting_that_a_config_file_misspells_is_suggested(line, tmp_path, cap
     assert line.endswith("(did you mean 'seeds'?)")
 
 
+@pytest.mark.parametrize(
+    ("module", "change", "named"),
+    [("collapse", "", "'arm'"), ("latent", "config.unlock()['extra'] = 1", "'extra'"),
+     ("latent", "del config.unlock().rank", "none for 'rank'")],
+)  # fmt: skip
+def test_a_config_file_has_the_settings_of_its_study(module, change, named, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        f"from rnnjax.studies.{module}.config import SETTINGS\n"
+        "def get_config():\n"
+        "    config = SETTINGS.config()\n"
+        f"    {change or 'pass'}\n"
+        "    return config\n"
+    )
+    assert call("latent", f"--config={file}") == FAILED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: config: expected the settings of latent from {file}, got")
+    assert named in line
+
+
 def test_a_config_file_of_ones_own(tmp_path, capsys):
     file = tmp_path / "mine.py"
     file.write_text(

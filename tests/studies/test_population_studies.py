@@ -42,6 +42,9 @@ def test_populations_train_report_and_resume(tmp_path):
     assert call("population", "--config=smoke", f"--workdir={workdir}") == 0
     assert {f: f.read_text() for f in (workdir / "store").glob("*/blocks/*.json")} == markers
     assert reports_again(workdir)
+    other = "--config.training.flip_flop.learning_rate=0.02"
+    assert call("population", "--config=smoke", other, f"--workdir={workdir}") == 0
+    assert reports_again(workdir)
 
 
 @pytest.mark.slow

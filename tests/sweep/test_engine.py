@@ -13,7 +13,16 @@ import rnnjax
 import tiny
 from alike import CHECKED, close, identical
 from rnnjax import Engine, Status, run_sweep, train_one
-from rnnjax.sweep import Layout, block, compute, cost, default_layout, programs, sizing
+from rnnjax.sweep import (
+    Layout,
+    MemoryStore,
+    block,
+    compute,
+    cost,
+    default_layout,
+    programs,
+    sizing,
+)
 from rnnjax.training import Setup
 
 RATES, SEEDS = (0.003, 0.03, 0.1, 0.3), (0, 1, 2)
@@ -321,6 +330,30 @@ def test_invalid_arguments_of_run_sweep_are_named():
         run_sweep(sweep, keep_parameters=True)
     with pytest.raises(ValueError, match="devices: expected at most 2 on this machine, got 3"):
         run_sweep(sweep, engine=Engine(devices=3))
+    with pytest.raises(ValueError, match="store: expected a folder or a MemoryStore, got 5"):
+        run_sweep(sweep, 5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="after_block: expected a function"):
+        run_sweep(sweep, after_block=3)  # pyright: ignore[reportArgumentType]
+
+
+def test_results_so_far_are_read_only_and_those_at_the_end_are_not(tmp_path):
+    def change(dataset):
+        with pytest.raises(ValueError, match="read-only"):
+            dataset["loss"].values[:] = 0.0
+        dataset["loss"] = 0.0 * dataset["loss"]  # of the caller's own dataset alone
+
+    sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
+    kept = MemoryStore()
+    for store in (tmp_path / "store", kept):
+        found = run_sweep(sweep, store, engine=Engine(block_runs=6), after_block=change)
+        np.testing.assert_array_equal(found["loss"], results()["loss"])
+        found["loss"].values[:] = 0.0
+    np.testing.assert_array_equal(kept.read()["loss"], results()["loss"])
+
+
+def test_integers_of_numpy_are_integers():
+    how = Engine(points=np.int64(4), map_width=np.int64(1))
+    assert (type(how.points), type(how.map_width)) == (int, int)
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,20 @@ def test_blocks_of_other_work_are_left_alone(whole, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_blocks_that_workers_left_long_ago_are_found_too(whole, tmp_path, monkeypatch):
+    path, trained = tmp_path / "store", []
+    left = abandoned(path, monkeypatch)
+    for folder in left:
+        os.utime(folder, (0, 0))
+    run_sweep(
+        grid(), path, engine=PAIRS, keep_parameters=True,
+        after_block=lambda found: trained.append(1),
+    )  # fmt: skip
+    assert len(trained) == 3 - len(left)
+    same(path, *whole)
+
+
+@pytest.mark.slow
 def test_nothing_is_moved_from_elsewhere(whole, tmp_path, monkeypatch):
     path, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
     left = abandoned(path, monkeypatch)

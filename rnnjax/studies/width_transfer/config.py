@@ -99,7 +99,7 @@ SETTINGS = Settings(
         ),
         "recurrences": Preset(
             "gated units, a linear recurrence and linear attention, standard and muP, N = 16..128",
-            "35 min",
+            "30 min",
             {
                 "rules": tuple(
                     f"{cell}{rule}"
@@ -109,7 +109,6 @@ SETTINGS = Settings(
                 "hidden": (16, 32, 64, 128), "seeds": 4,
                 "coordinates.widths": (128, 256, 512, 1024), "coordinates.seeds": 4,
             },
-            shared=True,
         ),
         "structures": Preset(
             "the standard rule with structures of the recurrent weights, N = 32..256",

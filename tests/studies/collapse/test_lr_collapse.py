@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 import commands
@@ -98,6 +99,28 @@ def test_the_state_and_the_report_of_a_finished_folder(finished, tmp_path, capsy
     capsys.readouterr()
     assert commands.rnnjax("report", copy) == FAILED
     assert "study.json is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_report_is_of_the_runs_of_its_settings(finished, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    tasks = rnnjax.tasks.DelayedMatch(4, 2, 3), *study.build_sweep(settings_of(copy)).axes["task"]
+    more = study.build_sweep(settings_of(copy)).with_axes(task=tasks, seed=range(3))
+    mask = np.zeros(more.shape, bool)
+    mask[0, 0, 0, 0] = True  # a run of another task alone, as after an interruption
+    rnnjax.run_sweep(more, copy / "store", mask=mask)
+    assert commands.rnnjax("report", copy) == 0
+    text, before = (copy / "report.md").read_text(), (finished / "report.md").read_text()
+    assert "(partial results)" not in text
+    assert text.split("## Settings")[0] == before.split("## Settings")[0]
+    capsys.readouterr()
+    assert call("--config=smoke", "--dry_run", f"--workdir={copy}") == 0
+    assert "Nothing to train" in capsys.readouterr().out
+
+
+def settings_of(workdir):
+    return study.SETTINGS.restored(read_index(workdir)["settings"])
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def verdicts(lead):
 def test_arrows_stand_beside_the_papers():
     page = degeneracy_page("task_complexity", [comparison(networks=20)], MADE)
     assert verdicts(page.lead) == {"dynamics": "↑", "weights": "↑", "behavior": "↑"}
-    assert page.lead.count("(paper: falls)") == 2
+    assert page.lead.count("(paper: ↓)") == 2
     rows = part(page, "Arrows: paper versus here").tables[0].rows
     # Dynamics by the angle and by the paper's formula, weights, behavior.
     assert [row[-2:] for row in rows] == [("↓", "↑"), ("↓", "↑"), ("↑", "↑"), ("↓", "↑")]
