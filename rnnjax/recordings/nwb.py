@@ -108,7 +108,7 @@ def _intervals(content: Any, keys: list[str], name: str | None) -> list[Any] | N
     if name is None and "trials" not in keys:
         return None
     with warnings.catch_warnings():  # of what `_rates` accounts for, and of what is refused here
-        warnings.filterwarnings("ignore", "Some (starts|ends|epochs)", UserWarning)
+        warnings.simplefilter("ignore", UserWarning)
         known = [key for key in keys if type(content[key]).__name__ == "IntervalSet"]
         found = _each(content[one_of("trials", name or "trials", known)])
     if not found:

@@ -104,8 +104,14 @@ def effect_text(trend: Trend) -> tuple[str, str, str]:
     if np.isnan(trend.slope) or np.isnan(trend.relative) or not trend.slope:
         return "none", "none", "none"
     limits = (trend.relative, trend.relative_low, trend.relative_high)
-    slope, low, high = (f"{100 * x:+.1f}" if abs(x) < 100 else f"{100 * x:+.1g}" for x in limits)
+    slope, low, high = map(_percent, limits)
     return slope, f"{low} to {high}", f"{trend.p:.2g}"
+
+
+def _percent(value: float) -> str:
+    """In percent, with a digit where it would round to 0, so that its sign is seen."""
+    plain = 5e-4 <= abs(value) < 100 or not value
+    return f"{100 * value:+.1f}" if plain else f"{100 * value:+.1g}"
 
 
 def networks_text(trend: Trend) -> str:
