@@ -137,10 +137,12 @@ def reduce_states(
     axes = [_principal(trials.samples(x).astype(np.float64), share) for x in states.values()]
     needed = np.array([each.needed for each in axes])
     kept = components or min(int(needed.max()), units)
+    axes = [
+        each.leading(kept, trials.samples(x).astype(np.float64))
+        for each, x in zip(axes, states.values(), strict=True)
+    ]
     scores = {
-        which: trials.mapped(
-            lambda run, each=each: (run - each.mean) @ each.directions[:, :kept], x
-        )
+        which: trials.mapped(lambda run, each=each: (run - each.mean) @ each.directions, x)
         for (which, x), each in zip(states.items(), axes, strict=True)
     }
     return _Reduced(scores, needed, np.array([each.share[kept - 1] for each in axes]))

@@ -120,6 +120,19 @@ def test_number_of_components_can_be_given():
     assert found.matrix.shape == (4, 10, 10)
 
 
+@pytest.mark.parametrize("units", [40, 400])
+def test_networks_of_few_dimensions_keep_as_many_as_others_need(units):
+    rng = np.random.default_rng(0)
+    weak = 1e-3 * rng.normal(size=(8, 20, units))
+    one = weak + rng.normal(size=(8, 20, 1)) * np.ones(units)
+    many = rng.normal(size=(8, 20, units))
+    found = fit_operators([one, many], variance=0.99, delays=1)
+    alone = fit_operators([one], components=found.shared)
+    assert found.components[0] == 1 and found.shared > 30
+    np.testing.assert_allclose(found.variance[0], alone.variance[0], rtol=1e-9)
+    np.testing.assert_allclose(found.singular[0], alone.singular[0], rtol=1e-6)
+
+
 def test_more_units_than_samples_have_the_components_of_fewer():
     """Random copies of few signals: the same scores up to signs, without a Gram matrix of units."""
     rng = np.random.default_rng(0)
