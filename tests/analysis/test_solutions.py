@@ -1,6 +1,7 @@
 """Kinds of solutions: networks built to be of known kinds, and planted distances."""
 
 import dataclasses
+import importlib
 
 import jax
 import numpy as np
@@ -74,15 +75,17 @@ def noisy(network, rng):
 
 
 @pytest.mark.slow
-def test_fingerprints_of_networks_with_known_dynamics():
-    found = fingerprints(
-        population([
-            built(bistable(0, 1), (0, 1)),  # 2 x 2 stable points, the outputs tell all of them
-            built(bistable(0), (0, 1)),  # 2 stable points
-            built(bistable(0, 1, gain=0.5), (0, 1)),  # forgets
-            built(turning(0.8), (0, 1)),  # a cycle
-        ]), KEY, OPTIONS,
-    )  # fmt: skip
+def test_fingerprints_of_networks_with_known_dynamics(monkeypatch):
+    networks = population([
+        built(bistable(0, 1), (0, 1)),  # 2 x 2 stable points, the outputs tell all of them
+        built(bistable(0), (0, 1)),  # 2 stable points
+        built(bistable(0, 1, gain=0.5), (0, 1)),  # forgets
+        built(turning(0.8), (0, 1)),  # a cycle
+    ])  # fmt: skip
+    found = fingerprints(networks, KEY, OPTIONS)
+    module = importlib.import_module("rnnjax.analysis.fingerprints")  # not the function
+    monkeypatch.setattr(module, "batch_size", lambda _: 3)
+    xr.testing.assert_allclose(fingerprints(networks, KEY, OPTIONS), found, atol=1e-4)
     assert found["stable"].values.tolist() == [4, 2, 1, 0]
     assert found["memories"].values.tolist()[:2] == [4, 2]
     assert found["cycles"].values.tolist() == [0, 0, 0, 1]

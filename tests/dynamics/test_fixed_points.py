@@ -70,7 +70,7 @@ def test_every_network_has_its_own_points():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fits", [81, 30])
+@pytest.mark.parametrize("fits", [81, 30, 4])
 def test_searches_in_batches_find_the_same_points(fits, monkeypatch):
     networks = [with_recurrent(gain * np.eye(2)) for gain in (GAIN, 0.5, 1.5)]
     three = {name: np.concatenate([one[name] for one in networks]) for name in RATE.leaves()}
@@ -80,6 +80,7 @@ def test_searches_in_batches_find_the_same_points(fits, monkeypatch):
     for one, other in zip(whole, fixed_points(RATE, three, starts), strict=True):
         assert one.starts.tolist() == other.starts.tolist()
         np.testing.assert_allclose(one.points, other.points, atol=1e-9)
+        np.testing.assert_allclose(one.eigenvalues, other.eigenvalues, atol=1e-9)
 
 
 @pytest.mark.slow
@@ -105,7 +106,7 @@ def test_jacobians_are_finite_differences(name):
                 np.testing.assert_allclose(matrix[:, j], slope, rtol=1e-6, atol=1e-8)
 
 
-def test_visited_states_are_states_of_each_network():
+def test_visited_states_are_states_of_each_network(monkeypatch):
     params = {name: np.repeat(leaf, 3, axis=0) for name, leaf in with_recurrent(np.eye(2)).items()}
     rng = np.random.default_rng(0)
     params["input"] = rng.normal(size=params["input"].shape).astype("f4")
@@ -117,6 +118,10 @@ def test_visited_states_are_states_of_each_network():
     apart = np.abs(passed[:, None] - picked[2]).max(-1)
     assert apart.min(0).max() < 1e-6
     assert len(set(apart.argmin(0))) == 7
+    with monkeypatch.context() as few:
+        few.setattr(search, "batch_size", lambda _: 2)
+        again = visited_states(RATE, params, inputs, count=7, key=jax.random.key(2))
+    np.testing.assert_allclose(again, picked, atol=1e-6)
     more = visited_states(RATE, params, inputs, count=99, key=jax.random.key(2), noise=1e-3)
     away = np.abs(passed[:, None] - more[2]).max(-1).min(0)
     assert 1e-4 < np.median(away) < 1e-2
