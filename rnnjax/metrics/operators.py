@@ -88,7 +88,7 @@ class _Axes(NamedTuple):
         """The axes with `count` directions, which are found again if there are fewer."""
         if self.directions.shape[1] < count:
             return _principal(states, 1.0, count)
-        return self._replace(directions=self.directions[:, :count])
+        return self._replace(directions=self.directions[:, :count].copy())
 
 
 def _principal(states: np.ndarray, variance: float, count: int | None = None) -> _Axes:
@@ -134,7 +134,9 @@ def reduce_states(
             )
         return _Reduced(states, np.full(len(states), units), np.ones(len(states)))
     share = 1.0 if variance is None else variance
-    axes = [_principal(trials.samples(x).astype(np.float64), share) for x in states.values()]
+    axes = [
+        _principal(trials.samples(x).astype(np.float64), share, components) for x in states.values()
+    ]
     needed = np.array([each.needed for each in axes])
     kept = components or min(int(needed.max()), units)
     axes = [

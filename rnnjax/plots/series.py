@@ -58,7 +58,8 @@ def _describe(name: str, fit: xr.Dataset) -> str:
     if np.isnan(slope):
         return f"{name}: no fit, {count}".lstrip(": ")
     low, high = float(fit["exponent_low"]), float(fit["exponent_high"])
-    return f"{name}: β = {signed(slope)} [{signed(low)}, {signed(high)}], {count}".lstrip(": ")
+    ends = "" if np.isnan(low) else f" [{signed(low)}, {signed(high)}]"
+    return f"{name}: β = {signed(slope)}{ends}, {count}".lstrip(": ")
 
 
 def _draw_points(axes: Axes, found: xr.Dataset, style: _Style) -> None:

@@ -48,7 +48,7 @@ def _rows(array: Any, chunk: tuple[int, ...]) -> np.ndarray:
 
 
 def read_only(dataset: xr.Dataset) -> xr.Dataset:
-    """A dataset with the same arrays, in which neither they nor the variables can be replaced."""
+    """A dataset of its own with the same arrays, which cannot be written to through it."""
     found = dataset.copy(deep=False)
     for name, variable in dataset.data_vars.items():
         values = variable.values.view()

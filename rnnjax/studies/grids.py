@@ -1,6 +1,7 @@
 """Parts of the studies that train a grid: settings, costs, cached values, and the run itself."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -22,6 +23,7 @@ from rnnjax.store import (
     versions,
     write_checked,
 )
+from rnnjax.store.grid import grid_of, places
 from rnnjax.studies.launch import Config
 from rnnjax.studies.progress import StudyProgress
 from rnnjax.studies.results_file import write_results
@@ -345,7 +347,7 @@ def report_sweep(
     Raises `ValueError` for a store that is missing, damaged, or without the sweep's runs.
     """
     store = workdir / "store"
-    results = _only(_runs_of(sweep, rnnjax.load_results(store)), sweep, wanted)
+    results = _only(_runs_of(sweep, store), sweep, wanted)
     write_results(results, workdir)
     about = dataclasses.replace(about, seconds=training_seconds(store))
     missing = (results["status"] == rnnjax.Status.PENDING).values
@@ -362,27 +364,29 @@ def unfinished_runs(
     """Mask `sweep.shape` of the `wanted` runs, by default all, that a store lacks."""
     wanted = np.ones(sweep.shape, bool) if wanted is None else wanted
     try:
-        held = read_manifest(store)["config"]
-        status = rnnjax.load_results(store)["status"]
+        if same_runs(read_manifest(store)["config"], _described(sweep)) is not None:
+            return wanted  # training refuses this folder
+        status = _runs_of(sweep, store)["status"]
     except (StoreError, OSError):  # no store yet, none with a finished block, or a damaged one
         return wanted
-    if same_runs(held, sweep_config(sweep, rnnjax.Engine())) is not None:
-        return wanted  # training refuses this folder
-    labels = {axis.name: list(axis.labels) for axis in sweep.dimensions}
-    there = status.reindex(labels).transpose(*labels)  # NaN where the store has no such run
-    return wanted & (there.isnull() | (there == rnnjax.Status.PENDING)).values
+    return wanted & (status == rnnjax.Status.PENDING).values
 
 
-def _runs_of(sweep: rnnjax.Sweep, results: xr.Dataset) -> xr.Dataset:
-    """The part of results that belongs to a sweep, in its order."""
-    try:
-        found = results.sel({axis.name: list(axis.labels) for axis in sweep.dimensions})
-    except KeyError as error:
-        raise ValueError(
-            f"workdir: expected a store with the runs of its settings, got none at {error.args[0]}"
-        ) from None
-    names = [axis.name for axis in sweep.dimensions]
-    return found.transpose(*names, ...)
+def _described(sweep: rnnjax.Sweep) -> dict[str, Any]:
+    return sweep_config(sweep, rnnjax.Engine())
+
+
+def _runs_of(sweep: rnnjax.Sweep, store: Path) -> xr.Dataset:
+    """The results of a sweep's runs in its order; those that the store lacks are pending."""
+    results, here = rnnjax.load_results(store), grid_of(_described(sweep))
+    there = grid_of(read_manifest(store)["config"])
+    at = places(here, there)
+    index = dict(zip(there.names, at.index, strict=True))
+    labels = {name: np.array(values) for name, values in zip(here.names, here.labels, strict=True)}
+    found = results.isel({name: np.maximum(where, 0) for name, where in index.items()})
+    known = functools.reduce(np.multiply.outer, [index[name] >= 0 for name in here.names])
+    found = found.assign_coords(labels).transpose(*here.names, ...)
+    return found if known.all() else _only(found, sweep, known)
 
 
 def _only(results: xr.Dataset, sweep: rnnjax.Sweep, wanted: np.ndarray | None) -> xr.Dataset:

@@ -64,14 +64,15 @@ def _holds_results(workdir: Path) -> bool:
 def claim_workdir(workdir: Path, study: str, about: "Provenance | None" = None) -> None:
     """Creates the workdir and names the study in it, so that no other study writes there.
 
-    Command and settings of `about` are kept too, so that a report can be written before the end.
+    Command and settings of `about` are kept too, unless blocks of an earlier command are finished,
+    so that a report can be written before the end.
     Files that a killed process left half-written are removed.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     for folder in (workdir, workdir / "figures", workdir / "measures", workdir / "store"):
         remove_leftovers(folder)
     index = read_index(workdir)
-    if index is None or (about is not None and not _has_stores(workdir)):
+    if index is None or (about is not None and not _has_blocks(workdir)):
         write_checked(workdir / INDEX, {**(index or {}), "study": study, **_recorded(about)})
 
 
@@ -87,9 +88,9 @@ def _recorded(about: "Provenance | None") -> dict[str, Any]:
     return known if about.seconds is None else {**known, "seconds": about.seconds}
 
 
-def _has_stores(workdir: Path) -> bool:
+def _has_blocks(workdir: Path) -> bool:
     store = workdir / "store"
-    return (store / "manifest.json").exists() or any(store.glob("*/manifest.json"))
+    return any(store.glob("blocks/*.json")) or any(store.glob("*/blocks/*.json"))
 
 
 def read_index(workdir: str | Path) -> dict[str, Any] | None:

@@ -145,7 +145,8 @@ def _every_size(store: Path, sweep: rnnjax.Sweep) -> bool:
     for axis in sweep.dimensions:
         status = status.sel({axis.name: status[axis.name].isin(axis.labels)})
     others = [name for name in status.dims if name != "hidden"]
-    return bool((status != rnnjax.Status.PENDING).any(others).all())
+    done = (status != rnnjax.Status.PENDING).any(others)
+    return done.size == len(sweep.axis("hidden").labels) and bool(done.all())
 
 
 def _page(

@@ -162,7 +162,8 @@ def _readable(name: str) -> str:
 
 
 def _difference(arrow: _Arrow) -> str:
-    here = "it is undecided" if arrow.verdict == "no arrow" else f"it {arrow.verdict}"
+    words = {"no arrow": "it is undecided", "too few networks": "there are too few networks"}
+    here = words.get(arrow.verdict, f"it {arrow.verdict}")
     return (
         f"{_readable(arrow.study)}, {arrow.level}: in the paper degeneracy {arrow.paper}, here "
         f"{here} ({_count_verdicts(arrow.trends)})"

@@ -83,7 +83,10 @@ def _all_fits(scaling: xr.Dataset) -> list[xr.Dataset]:
 def _speed_sentence(scaling: xr.Dataset) -> str:
     fits = [fit for fit in _all_fits(scaling) if not np.isnan(float(fit["exponent_low"]))]
     if not fits:
-        return "No exponent: it needs a loss that two or more seeds reached at three sizes."
+        return (
+            "No exponent with an interval: it needs two seeds, and a loss that is reached at three "
+            "sizes."
+        )
     containing = sum(float(fit["exponent_low"]) <= 0 <= float(fit["exponent_high"]) for fit in fits)
     return f"The steps to a loss against N: {exponent_range(fits)}" + (
         f" fits, and containing zero in {containing}." if len(fits) > 1 else "."

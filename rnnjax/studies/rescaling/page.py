@@ -45,7 +45,7 @@ _SENTENCES = {
     "structural in part": "the slow-down of larger networks is structural, at least in part",
     "structural": "the slow-down of larger networks is structural, not due to Adam's eps",
     "both": "the slow-down of larger networks is partly due to Adam's eps and partly structural",
-    "none": "larger networks learn more slowly by less than N^{0.05}, counted as no slow-down",
+    "none": "larger networks do not learn more slowly, or by less than N^{0.05}, counted as none",
     "slower": "larger networks learn more slowly",
     "undecided": "the data do not decide whether and why larger networks learn more slowly",
 }

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -131,22 +131,27 @@ def check_coordinates(
         print(f"coordinate check: {name}", file=sys.stderr)
         return coordinate_check(task, cell, sweep.recipe, **how).to_dict()
 
-    rules, found = sweep.axis("cell"), {}
+    cells = dict(zip(sweep.axis("cell").labels, sweep.axis("cell").values, strict=True))
+    inputs = {
+        name: describe({"task": task, "cell": cell, "recipe": sweep.recipe, "how": how})
+        for name, cell in cells.items()
+    }
     pool = ThreadPoolExecutor(available_cores())
+    begun = {
+        pool.submit(check, name, cells[name]): (name, of)
+        for name, of in inputs.items()
+        if measures and cached_value(file, name, of) is None
+    }
     try:
-        begun = []
-        for name, cell in zip(rules.labels, rules.values, strict=True):
-            of = describe({"task": task, "cell": cell, "recipe": sweep.recipe, "how": how})
-            missing = measures and cached_value(file, name, of) is None
-            begun.append((name, of, pool.submit(check, name, cell) if missing else None))
-        for name, of, checked in begun:
-            if checked is not None:
-                cached(file, name, of, checked.result)
-            value = cached_value(file, name, of)
-            if value is not None:
-                found[name] = xr.Dataset.from_dict(value)
+        for checked in as_completed(begun):  # each is kept as soon as it ends
+            cached(file, *begun.pop(checked), checked.result)
     finally:
         pool.shutdown(cancel_futures=True)
+        for checked, (name, of) in begun.items():
+            if not checked.cancelled() and checked.exception() is None:
+                cached(file, name, of, checked.result)
+    values = {name: cached_value(file, name, of) for name, of in inputs.items()}
+    found = {name: xr.Dataset.from_dict(value) for name, value in values.items() if value}
     if not found:
         return None
     labels = xr.DataArray(list(found), dims="cell", name="cell")

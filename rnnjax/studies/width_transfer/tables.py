@@ -97,7 +97,7 @@ def difference_table(fits: Fits) -> Table | None:
 
 def _difference_text(part: xr.Dataset) -> str:
     values = [float(part[name]) for name in ("difference", "difference_low", "difference_high")]
-    if np.isnan(values).any():
+    if np.isnan(values[0]):
         return "no fit"
     return with_interval(*values)
 

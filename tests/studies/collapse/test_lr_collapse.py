@@ -17,6 +17,7 @@ import rnnjax
 from rnnjax.store import load_results
 from rnnjax.studies.collapse import study
 from rnnjax.studies.console import FAILED
+from rnnjax.studies.grids import unfinished_runs
 from rnnjax.studies.workdir import read_index
 
 SCRIPT = commands.EXPERIMENTS / "lr_collapse.py"
@@ -117,6 +118,11 @@ def test_a_report_is_of_the_runs_of_its_settings(finished, tmp_path, capsys):
     capsys.readouterr()
     assert call("--config=smoke", "--dry_run", f"--workdir={copy}") == 0
     assert "Nothing to train" in capsys.readouterr().out
+    same = study.build_sweep(settings_of(copy))
+    rounded = [float(np.float32(rate)) for rate in same.axes["learning_rate"]]
+    for other, lacks in ((same.with_axes(learning_rate=rounded), 0),
+                         (same.with_axes(seed=range(4)), 12 + 12)):  # fmt: skip
+        assert unfinished_runs(copy / "store", other).sum() == lacks
 
 
 def settings_of(workdir):
