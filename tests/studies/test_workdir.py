@@ -6,6 +6,7 @@ from unittest import mock
 import pytest
 
 from commands import call
+from rnnjax.report import Provenance
 from rnnjax.studies.catalog import STUDIES
 from rnnjax.studies.workdir import INDEX, checked_workdir, claim_workdir, read_index
 
@@ -31,6 +32,19 @@ def test_a_second_claim_keeps_the_index_of_a_finished_study(tmp_path):
     (tmp_path / INDEX).write_text(json.dumps(index))
     claim_workdir(tmp_path, "latent")
     assert read_index(tmp_path) == index
+
+
+def test_the_settings_are_those_of_the_last_claim_until_a_block_is_finished(tmp_path):
+    def claim(seeds):
+        claim_workdir(tmp_path, "latent", Provenance("python", {"seeds": seeds}))
+        return read_index(tmp_path)["settings"]["seeds"]
+
+    assert claim(1) == 1
+    (tmp_path / "store" / "blocks").mkdir(parents=True)
+    (tmp_path / "store" / "manifest.json").write_text("{}")
+    assert claim(2) == 2
+    (tmp_path / "store" / "blocks" / "one.json").write_text("{}")
+    assert claim(3) == 2
 
 
 def test_a_store_without_an_index_is_resumed(tmp_path):

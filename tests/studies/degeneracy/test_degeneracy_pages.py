@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from compared_levels import comparison
+from rnnjax.analysis import measure_estimate, measure_interval
 from rnnjax.analysis.attractors import Attractors
 from rnnjax.dynamics import FixedPoints
+from rnnjax.plots import degeneracy_levels
 from rnnjax.report import Provenance, render_html, render_markdown
 from rnnjax.studies.degeneracy.fixed_points import summarize
 from rnnjax.studies.degeneracy.page import degeneracy_page
@@ -51,6 +53,17 @@ def test_arrows_stand_beside_the_papers():
     assert dict(page.provenance)["training and measuring took"] == "1 min 5 s"
 
 
+def test_the_figure_of_a_spread_has_the_robust_one_with_its_interval():
+    one = comparison(networks=20)
+    figure = degeneracy_levels([one], ("dsa", "ood_spread"))
+    for axes, of in zip(figure.axes, (measure_estimate, measure_interval), strict=True):
+        measure = "dsa" if of is measure_estimate else "ood_spread"
+        expected = [of(data, measure) for data in one.data]
+        np.testing.assert_allclose(axes.lines[0].get_ydata(), [found.value for found in expected])
+    ends = np.array([bar[:, 1] for bar in axes.collections[0].get_segments()])
+    np.testing.assert_allclose(ends, [(found.low, found.high) for found in expected])
+
+
 @pytest.mark.slow
 def test_no_arrow_is_shown_as_such():
     page = degeneracy_page("network_size", [comparison((1.0, 1.0, 1.0))], MADE)
@@ -73,8 +86,11 @@ def test_one_condition_alone_makes_a_page():
 
 @pytest.mark.slow
 def test_a_condition_of_which_none_converged_makes_a_page():
-    page = degeneracy_page("regularization", [comparison(missed=10)], MADE)
+    one = comparison(missed=10)
+    one.data[0]["dsa"].attrs.update(components=0, delays=0, longest_tried=0)
+    page = degeneracy_page("regularization", [one], MADE)
     text = render_markdown(page)
+    assert "(k, L) = none, (4, 2), (4, 2) by level" in part(page, "Dynamics: by components and delays").text
     assert "0 of 10" in text
     assert " nan" not in text.lower()
 

@@ -7,7 +7,7 @@ from rnnjax.analysis import Resampling
 from rnnjax.report import Provenance, render_html, render_markdown
 from rnnjax.report.wording import number
 from rnnjax.studies.rescaling.analysis import slowdown
-from rnnjax.studies.rescaling.page import rescaling_page
+from rnnjax.studies.rescaling.page import _main_target, rescaling_page
 
 MADE = {
     "provenance": Provenance(
@@ -179,3 +179,16 @@ def test_the_papers_arm_alone_makes_a_page(data):
     assert all(len(row) == len(exponents.columns) == 7 for row in exponents.rows)
     assert "eps scaled" not in text.split("## How this page was made")[0]
     assert " nan" not in text.lower()
+
+
+def test_the_main_target_has_an_interval_if_one_has():
+    fit = xr.Dataset(
+        {
+            "points_used": (("target", "eps_scaling"), [[3, 3], [3, 3], [2, 2]]),
+            "verdict": ("target", ["eps", "unfitted", "unfitted"]),
+        },
+        {"target": [0.3, 0.1, 0.06]},
+    )
+    assert float(_main_target(fit, "eps_scaling")["target"]) == 0.3
+    none = fit.assign(verdict=("target", ["unfitted"] * 3))
+    assert float(_main_target(none, "eps_scaling")["target"]) == 0.1

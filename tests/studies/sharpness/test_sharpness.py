@@ -97,6 +97,8 @@ def test_known_power_laws_are_compared(simulated):
     np.testing.assert_allclose(differs.ratio.isel(hidden=-1), ABOVE * 16**-0.6, rtol=0.6)
     wide = agrees._replace(stable=agrees.stable.assign(exponent_low=-2.0))
     assert wide.verdict(0.5) == "undecided"
+    none = agrees._replace(stable=agrees.stable.assign(exponent_low=np.nan, exponent_high=np.nan))
+    assert none.verdict(0.5) == "unfitted"
 
 
 def test_the_page_has_the_numbers(simulated):
