@@ -90,7 +90,10 @@ def test_a_condition_of_which_none_converged_makes_a_page():
     one.data[0]["dsa"].attrs.update(components=0, delays=0, longest_tried=0)
     page = degeneracy_page("regularization", [one], MADE)
     text = render_markdown(page)
-    assert "(k, L) = none, (4, 2), (4, 2) by level" in part(page, "Dynamics: by components and delays").text
+    assert (
+        "(k, L) = none, (4, 2), (4, 2) by level"
+        in part(page, "Dynamics: by components and delays").text
+    )
     assert "0 of 10" in text
     assert " nan" not in text.lower()
 
