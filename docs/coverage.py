@@ -37,7 +37,7 @@ class Row(NamedTuple):
     sizes: str
     networks: int
     asked: int
-    """Networks of the paper, or 0 where it trained none for the item."""
+    """Networks of the paper, or 0 where it trained none and states no scale."""
     steps: str
     verdict: str
     why: str
@@ -50,6 +50,8 @@ class Row(NamedTuple):
         """How the result compares with the paper's in size."""
         if not self.reports:
             return "not run"
+        if not self.asked:
+            return "unstated"
         return "full" if self.as_large and self.networks >= self.asked else "smaller"
 
 
@@ -342,12 +344,13 @@ def rows() -> dict[str, list[Row]]:
 def summary(found: dict[str, list[Row]]) -> str:
     """One sentence on all rows."""
     scales = [row.scale for every in found.values() for row in every]
-    counts = (scales.count(name) for name in ("full", "smaller", "not run"))
+    smaller, full, none = (scales.count(name) for name in ("smaller", "full", "not run"))
     return (
-        "Of the {} figures and tables (or groups of them) with results in both papers, {} is "
-        "reproduced at its own scale: the memory demand, which trains no networks; {} at a smaller "
-        "scale; {} were not run."
-    ).format(len(scales), *counts)
+        f"Of the {len(scales)} figures and tables (or groups of them) with results in both papers, "
+        f"{len(scales) - none} have a run here: {smaller} at a smaller scale than the paper's, "
+        f"{full} at its own, and the memory demand, whose scale it does not state; {none} have "
+        "none."
+    )
 
 
 def page() -> str:

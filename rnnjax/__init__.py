@@ -1,4 +1,4 @@
-"""Populations of recurrent networks: trained in one compiled program, compared at every level."""
+"""Populations of recurrent networks: trained in one compiled program, compared in every aspect."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -31,13 +31,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 EXACT = (
-    "test_docs", "test_kill", "test_notebooks", "test_degeneracy", "test_engine",
-    "test_compilation", "test_precision", "test_old_stores", "test_results_store",
+    "test_docs", "test_notebooks", "test_degeneracy", "test_engine", "test_precision",
+    "test_old_stores", "test_results_store",
 )  # fmt: skip
 """Files whose programs are those of users, to the last bit; the others compile faster ones."""
 
 LONG = (
-    "test_epochs", "test_degeneracy_studies", "test_width_studies",
+    "test_kill", "test_examples", "test_epochs", "test_degeneracy_studies", "test_width_studies",
     "test_population_studies", "test_lr_collapse", "test_coordinate_check", "test_programs",
     "test_recovery", "test_growth", "test_extending", "test_ahead", "test_weights", "test_dsa",
     "test_population",
@@ -52,11 +52,33 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="module")
 def compiler_effort(request):
-    """Skips XLA's expensive optimizations, which take longer here than they save."""
+    """Skips XLA's expensive optimizations, which take longer here than they save.
+
+    Also in the processes that a test starts, apart from forked ones.
+    """
     fast = request.node.path.stem not in EXACT
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1" if fast else "0"
     if jax.config.read("jax_disable_most_optimizations") != fast:
         jax.clear_caches()
         jax.config.update("jax_disable_most_optimizations", fast)
+
+
+MEASURED = ("test_cost", "test_docs")
+"""Files in which the speed of the machine is measured."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nominal_speed(request):
+    """Dry runs and progress bars begin with nominal values in place of a measurement."""
+    if request.node.path.stem in MEASURED:
+        yield
+        return
+    from rnnjax.sweep import cost
+
+    with pytest.MonkeyPatch.context() as patch:
+        nominal = cost.nominal_machine
+        patch.setattr(cost, "measure_machine", lambda layout, size=1024: nominal(layout))
+        yield
 
 
 PEAKS = []
@@ -80,31 +102,28 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"Largest memory of the workers: {listed} GB")
 
 
-MOST_PROGRAMS = 150
-"""Programs in memory above which they are freed at the end of a file; each takes a few MB."""
+MOST_MEMORY = 1.4
+"""Memory of a process above which its programs are freed at the end of a file, GB."""
 
 
-@pytest.fixture(autouse=True, scope="session")
-def programs():
-    """Durations of the compilation of all programs that are in memory."""
-    found = []
-
-    def compiled(event, seconds, **_):
-        if event.endswith("backend_compile_duration"):
-            found.append(seconds)
-
-    jax.monitoring.register_event_duration_secs_listener(compiled)
-    return found
+def memory_in_use():
+    """Memory of this process, GB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
 
 
 @pytest.fixture(autouse=True, scope="module")
-def freed_programs(programs):
-    """Frees programs between files; they stay on disk."""
+def freed_programs():
+    """Frees programs between files where memory or its mappings run short; they stay on disk."""
     yield
-    if len(programs) > MOST_PROGRAMS:
+    from rnnjax.devices import free_programs
+
+    freed = free_programs(0.3)
+    if not freed and memory_in_use() > MOST_MEMORY:
         jax.clear_caches()
+        freed = True
+    if freed:
         gc.collect()
-        programs.clear()
 
 
 @pytest.fixture
@@ -122,7 +141,7 @@ def unchecked_shapes():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def default_handlers():
     """As in a terminal: a suite in the background may ignore signals, and its children then do."""
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGHUP)}

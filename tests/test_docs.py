@@ -1,4 +1,4 @@
-"""Every Python example in the README and the docs runs as it stands; links have targets."""
+"""The long Python examples in the README and the docs run as they stand; links have targets."""
 
 import functools
 import re
@@ -6,27 +6,22 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+from examples import PAGES, ROOT, SHORT, python_blocks, run_examples
+
 LINKED = [
     *PAGES,
     *sorted(ROOT.glob("[CS]*.md")),
     *sorted((ROOT / "benchmarks").glob("*.md")),
     *sorted((ROOT / "docs").glob("*/**/*.md")),
 ]
-
-
-def python_blocks(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+LONG = [page for page in PAGES if page not in SHORT and python_blocks(page)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [p for p in PAGES if python_blocks(p)], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", LONG, ids=lambda p: p.name)
 def test_examples_run(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "example"}
-    for block in python_blocks(page):
-        exec(compile(block, str(page), "exec"), namespace)
+    run_examples(page)
 
 
 def prose(page: Path) -> str:

@@ -72,7 +72,8 @@ SHARED = {
     "status": 2,
     "help": 2,
     "launch": 2,
-    "grids": 3,
+    "costs": 3,
+    "grids": 4,
 }
 """Files beside the folders of studies, below all of them."""
 
@@ -106,6 +107,7 @@ LINES, PARAMETERS = 60, 8
 parsed = functools.cache(ast.parse)
 
 
+@functools.cache
 def modules(root: Path) -> dict[str, str]:
     """Module name -> source, of every file of the package."""
     found = {}
@@ -115,18 +117,23 @@ def modules(root: Path) -> dict[str, str]:
     return found
 
 
-def imported(source: str, known: set[str]) -> list[str]:
-    """The modules that a source imports; `from package import module` counts as the module."""
-    names = []
+@functools.cache
+def imports(source: str) -> list[tuple[str, str | None]]:
+    """What a source imports: modules, and names from modules."""
+    found = []
     for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports are not read by this test"
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                names.append(inner if inner in known else node.module)
-    return names
+            found += [(node.module, alias.name) for alias in node.names]
+    return found
+
+
+def imported(source: str, known: set[str]) -> list[str]:
+    """The modules that a source imports; `from package import module` counts as the module."""
+    inner = [(module, f"{module}.{name}") for module, name in imports(source)]
+    return [whole if whole in known else module for module, whole in inner]
 
 
 def part(module: str, depth: int = 1) -> str:
@@ -168,6 +175,7 @@ def violations(sources: dict[str, str]) -> list[str]:
     return found
 
 
+@functools.cache
 def core_files(root: Path) -> dict[str, str]:
     """Path -> text, of every file of the core, templates included."""
     files = (file for file in sorted((root / "rnnjax").rglob("*")) if file.is_file())
@@ -176,13 +184,19 @@ def core_files(root: Path) -> dict[str, str]:
     return {str(file.relative_to(root)): file.read_text() for file in core}
 
 
+@functools.cache
+def lines_with_words(text: str) -> list[tuple[int, str]]:
+    """Numbered lines with a word that belongs to studies."""
+    numbered = enumerate(text.splitlines(), 1)
+    return [(number, line.strip()) for number, line in numbered if WORDS.search(line)]
+
+
 def mentions(files: dict[str, str]) -> list[str]:
-    """Lines with a word that belongs to studies."""
+    """The same of all files."""
     return [
-        f"{file}:{number}: {line.strip()}"
+        f"{file}:{number}: {line}"
         for file, text in files.items()
-        for number, line in enumerate(text.splitlines(), 1)
-        if WORDS.search(line)
+        for number, line in lines_with_words(text)
     ]
 
 
@@ -242,9 +256,7 @@ def test_functions_are_small():
     ],
 )
 def test_the_checker_catches(planted):
-    sources = modules(ROOT)
-    sources["rnnjax.tasks.planted"] = planted
-    found = violations(sources)
+    found = violations({**modules(ROOT), "rnnjax.tasks.planted": planted})
     assert len(found) == 1
     assert found[0].startswith("rnnjax.tasks.planted imports")
 

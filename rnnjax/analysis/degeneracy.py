@@ -1,4 +1,4 @@
-"""Degeneracy of a population at four levels, from its networks to labelled distances.
+"""Degeneracy of a population in four aspects, from its networks to labelled distances.
 
 Behavior: the loss on stretched trials. Dynamics: dynamical similarity analysis. Weights: the
 permutation-invariant distance. Representation: SVCCA, CKA and Procrustes. Further
@@ -22,6 +22,7 @@ from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
 from rnnjax.metrics import METRICS, dsa, features, weights
 from rnnjax.metrics.base import Solved, SolverOptions
+from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.population import Activity, Population
 from rnnjax.training import Status
@@ -40,7 +41,7 @@ __all__ = [
     "weight_distances",
 ]
 
-_STREAM = 0x0DE6  # number that is folded into `key`
+_STREAM = 0x0DE6  # folded into `key`: networks of the same seed were trained with other streams
 
 
 class Compared(NamedTuple):
@@ -235,6 +236,7 @@ def degeneracy(
     *,
     allow_few: bool = False,
     executor: Any = None,
+    progress: BatchCallback | None = None,
 ) -> xr.Dataset:
     """Distances between the converged networks of a population, and measures of each.
 
@@ -247,6 +249,7 @@ def degeneracy(
         options: sizes and bounds.
         allow_few: whether fewer than two converged networks give distances of NaN, not an error.
         executor: its workers compare operators and weights; distances then agree to rounding.
+        progress: called after every batch of pairs of a comparison, as `progress(done, pairs)`.
 
     Returns:
         A dataset over `seed` with the variables of `measure_population` and
@@ -257,9 +260,9 @@ def degeneracy(
         (angular) and `eigenvalue_chart`, NaN where the order is too large or there are fewer units
         or time steps than the place needs. Distances to networks that did not converge are NaN; the
         attribute `left_out` names them. `dsa` has the attributes `components`, `delays`,
-        `wanted_components` and `longest_tried` (before and within the bound). What a
-        solver found (not bounds, nor `pif_gain`) has `above_bound` (relative distance from the
-        lower bounds, mean over pairs) and `unsettled` (share of pairs whose solver stopped early).
+        `wanted_components` and `longest_tried` (before and within the bound). What a solver found
+        (not bounds, nor `pif_gain`) has `above_bound` (relative distance from the lower bounds,
+        mean over pairs) and `unsettled` (share of pairs whose solver stopped early).
 
     Raises:
         ValueError: fewer than two converged networks, a task without a stretched variant, a cell
@@ -272,7 +275,6 @@ def degeneracy(
     options = DegeneracyOptions() if options is None else options
     instance_of("options", options, DegeneracyOptions)
     key = random_key("key", key)
-    # Not one of the streams that the networks of this seed were trained with.
     measured, sampled, moving, solving = jax.random.split(jax.random.fold_in(key, _STREAM), 4)
     found = _measured(population, measured, options)
     if converged.sum() < 2:
@@ -280,14 +282,13 @@ def degeneracy(
     some = population.where(converged)
     activity = some.trajectories(sampled, options.samples)
     states = moving_activity(some, moving, options)
-    given = Compared(some, activity, states, solving, options, SolverOptions(workers=executor))
+    solver = SolverOptions(workers=executor, progress=progress)
+    given = Compared(some, activity, states, solving, options, solver)
     for stage in STAGES.values():
         _add(found, stage(given), converged)
     before = some.trajectories(sampled, options.samples, when="initial").rates
-    aligned = np.full(len(population), np.nan)
-    aligned[converged] = _alignments(before, activity.rates)
-    found["representation_alignment"] = ("seed", aligned)
-    return found
+    aligned = _alignments(before, activity.rates, converged)
+    return found.assign(representation_alignment=("seed", aligned))
 
 
 def moving_activity(
@@ -331,9 +332,12 @@ def _require_several(population: Population, converged: np.ndarray) -> None:
         )
 
 
-def _alignments(before: np.ndarray, after: np.ndarray) -> list[float]:
+def _alignments(before: np.ndarray, after: np.ndarray, converged: np.ndarray) -> np.ndarray:
+    """Alignment of representations before and after training, NaN where it did not converge."""
+    aligned = np.full(len(converged), np.nan)
     pairs = zip(before, after, strict=True)
-    return [features.representation_alignment(*pair) for pair in pairs]
+    aligned[converged] = [features.representation_alignment(*pair) for pair in pairs]
+    return aligned
 
 
 def _add(dataset: xr.Dataset, found: Found, converged: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Distances between trained networks at four levels: behavior, dynamics, weights, representation.
+"""Distances between trained networks in four aspects: behavior, dynamics, weights, representation.
 
 All functions take arrays, so recordings from an animal and states of a network from another
 framework can be compared too. `METRICS` has every distance that takes a population and returns

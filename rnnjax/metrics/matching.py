@@ -116,18 +116,22 @@ def _vertex(pairs: _Pairs, pair: Array, q: Array) -> Array:
 
 @Kernel
 def _begin(pairs: _Pairs, pair: Array, starts: Array) -> tuple[_Searches, Array]:
-    """Searches at doubly stochastic starts [L, N, N], and their first costs."""
+    """Searches at doubly stochastic starts [L, N, N], and their first costs.
 
-    def one(start: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+    All of them come from the mapped function, so that devices share them as they share those of
+    `_step`, which is then compiled once.
+    """
+
+    def one(start: tuple[Array, Array]) -> tuple[_Searches, Array]:
         pair, p = start
         products = jnp.concatenate([p @ pairs.transposed[pair], p @ pairs.plain[pair]])
         gradient = pairs.left[pair] @ products
-        return gradient, jnp.sum(gradient * p) / 2, _costs(gradient)
+        value = jnp.sum(gradient * p) / 2
+        none = jnp.full_like(value, -jnp.inf), jnp.zeros(len(p), jnp.int32)
+        return _Searches(pair, gradient, value, *none), _costs(gradient)
 
     with jax.default_matmul_precision("highest"):
-        gradient, value, costs = map_items(one, (pair, starts))
-    none = jnp.full_like(value, -jnp.inf), jnp.zeros(gradient.shape[:2], jnp.int32)
-    return _Searches(pair, gradient, value, *none), costs
+        return map_items(one, (pair, starts))
 
 
 @Kernel

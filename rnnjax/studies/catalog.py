@@ -71,7 +71,7 @@ _ALL = (
         "population",
         "How many epochs do networks need to solve each of four tasks?",
         "populations trained to their thresholds, with outputs and losses",
-        "degeneracy.config:POPULATION", "degeneracy.population",
+        "degeneracy.population_settings:POPULATION", "degeneracy.population",
     ),
     _study(
         "memory_demand",
@@ -113,7 +113,7 @@ _ALL = (
         "solutions",
         "Which kinds of solutions do networks find, and does feature learning move their shares?",
         "beyond the degeneracy paper, whose limitations name it",
-        "degeneracy.config:SOLUTIONS", "degeneracy.solutions",
+        "degeneracy.solutions_settings:SOLUTIONS", "degeneracy.solutions",
     ),
     _study(
         "summary",

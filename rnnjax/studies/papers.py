@@ -158,7 +158,7 @@ DEGENERACY_ARROWS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         }.items()
     }
 )
-"""Table 1: how degeneracy at each level moves as a factor grows."""
+"""Table 1: how degeneracy in each aspect moves as a factor grows."""
 
 MEMORY_DEMAND: Mapping[str, int] = MappingProxyType(
     {"flip_flop": 1, "sine_wave": 2, "path_integration": 1, "delayed_discrimination": 25}

@@ -23,7 +23,7 @@ from rnnjax.analysis import (
     measure_trend,
 )
 from rnnjax.analysis.degeneracy import Compared, dynamics_distances, moving_activity
-from rnnjax.metrics import ranges, weights
+from rnnjax.metrics import dsa, ranges, weights
 from rnnjax.metrics.base import SolverOptions
 from rnnjax.parametrization import MuPAdam
 from rnnjax.training import Hyper, Recipe, Setup, initial_params
@@ -103,12 +103,25 @@ def test_workers_compare_weights_and_operators(population, found, monkeypatch):
             ended.set_result(function(*arguments))
             return ended
 
-    monkeypatch.setattr(ranges, "RANGES", 2)
+    monkeypatch.setattr(ranges, "RANGES", 1)
     some = DegeneracyOptions(**{**vars(OPTIONS), "components": (2,), "delays": (1,)})
     shared = degeneracy(population, KEY, some, executor=Executor())
-    assert len(sent) == 2 * 4  # two ranges of trained and untrained weights, dynamics, one place
+    assert len(sent) == 4  # trained and untrained weights, dynamics, one place
     for name in ("dsa", "pif_relative", "pif_untrained"):
         np.testing.assert_allclose(shared[name], found[name], atol=1e-4, err_msg=name)
+
+
+@pytest.mark.slow
+def test_progress_counts_pairs_and_can_stop(population, found):
+    seen = []
+
+    def stop(done, pairs):
+        seen.append((done, pairs))
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        degeneracy(population, KEY, OPTIONS, progress=stop)
+    assert seen == [(28, 28)]
 
 
 def pairs(matrix, same):
@@ -295,7 +308,11 @@ def test_options_are_checked_once(name, value):
         DegeneracyOptions(**{name: value})
 
 
-def test_delays_of_noise_are_none_on_trials_held_out_and_all_in_the_fit_itself():
+def test_delays_of_noise_are_none_on_trials_held_out_and_all_in_the_fit_itself(monkeypatch):
+    def unsolved(operators, **_):
+        return dsa.DSAResult(*np.zeros((8, len(operators), len(operators))))
+
+    monkeypatch.setattr(dsa, "compare_operators", unsolved)
     noise = np.random.default_rng(0).normal(size=(2, 12, 40, 2)).astype("f4")
     for lag, expected in {"held_out": 1, "reconstruction": 3}.items():
         options = DegeneracyOptions(**{**vars(OPTIONS), "lag": lag})

@@ -15,6 +15,8 @@ from rnnjax.training import Hyper, Recipe, Setup, initial_params
 from rnnjax.trajectory import rollout
 
 KEY = jax.random.key(2)
+BATCH = jax.jit(lambda task, key: task.batch(key, 4), static_argnums=0)
+RUN = jax.jit(rollout, static_argnums=0)
 SETUP = Setup(
     tiny.TASKS["flip_flop"],
     cells.fitted(cells.current(6, parametrization=MuPAdam()), tiny.TASKS["flip_flop"]),
@@ -27,7 +29,8 @@ SETUP = Setup(
 def population():
     """Three networks with randomly changed weights; the last one diverged."""
     seeds = np.array([4, 7, 2])
-    initial = jax.vmap(lambda seed: initial_params(SETUP.cell, seed))(jnp.asarray(seeds))
+    draw = jax.jit(jax.vmap(lambda seed: initial_params(SETUP.cell, seed)))
+    initial = draw(jnp.asarray(seeds))
     initial = {name: np.asarray(leaf) for name, leaf in initial.items()}
     rng = np.random.default_rng(1)
     params = {n: leaf + rng.normal(size=leaf.shape).astype("f4") for n, leaf in initial.items()}
@@ -50,15 +53,16 @@ def test_measures_are_those_of_every_network(population):
     np.testing.assert_array_equal(found["epochs"], [3, 8, 0.6])
     np.testing.assert_array_equal(found["held_out_loss"], [0.05, 0.2, np.nan])
     on_task, stretched, probe = jax.random.split(KEY, 3)
+    task = population.task
+    trials = BATCH(task, on_task), BATCH(task.stretched(2), stretched)
     for row in range(2):
         before, after = (
             {name: leaf[row] for name, leaf in tree.items()}
             for tree in (population.initial, population.params)
         )
         losses = []
-        for key, task in ((on_task, population.task), (stretched, population.task.stretched(2))):
-            trial = task.batch(key, 4)
-            outputs = rollout(SETUP.cell, after, trial.inputs, output_scale=0.5).outputs
+        for trial in trials:
+            outputs = RUN(SETUP.cell, after, trial.inputs, output_scale=0.5).outputs
             losses.append(scores.mean_squared_error(outputs, trial.targets, "mean"))
         here = found.isel(seed=row)
         assert float(here["loss"]) == pytest.approx(losses[0], rel=1e-5)

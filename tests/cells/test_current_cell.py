@@ -43,35 +43,47 @@ def test_equivalent_current_network_of_a_rate_network(alpha, float64):
         N, inputs=I, outputs=O, alpha=alpha, bias=True, parametrization=InverseWidth()
     )
     params, inputs, initial = example(cell)
-    rates = RUN(cell, params, inputs, initial=initial)
-    twin = cells.as_current(cell, params, inputs, initial)
-    currents = RUN(twin.cell, params, twin.inputs, initial=twin.initial).states
 
-    before = np.concatenate([initial[:, None], rates.states[:, :-1]], axis=1)
+    @jax.jit
+    def both(params, inputs, initial):
+        """Rates; currents from the first on; and rates found from them."""
+        rates = rollout(cell, params, inputs, initial=initial).states
+        twin = cells.as_current(cell, params, inputs, initial)
+        currents = rollout(twin.cell, params, twin.inputs, initial=twin.initial).states
+        everything = jnp.concatenate([twin.initial[:, None], currents], axis=1)
+        filtered = jax.vmap(cells.leaky, (None, 0, 0))(alpha, jnp.tanh(everything), initial)
+        return rates, everything, filtered
+
+    rates, everything, filtered = both(params, inputs, initial)
+    before = np.concatenate([initial[:, None], rates[:, :-1]], axis=1)
     p = {name: np.asarray(cell.effective(params, name)) for name in params}
     expected = before @ p["recurrent"].T + inputs @ p["input"].T + p["bias"]  # v = W r + I
-    everything = np.concatenate([twin.initial[:, None], currents], axis=1)
     np.testing.assert_allclose(everything, expected, rtol=0, atol=1e-10)
-
-    filtered = jax.vmap(cells.leaky, (None, 0, 0))(alpha, jnp.tanh(everything), initial)
-    np.testing.assert_allclose(filtered, rates.states, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(filtered, rates, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("tau", [0.4, 1.0])
 def test_equivalent_rate_network_of_a_current_network(tau, float64):
     cell = cells.current(N, inputs=I, outputs=O, tau=tau, bias=True)
     params, inputs, initial = example(cell, seed=1)
-    currents = RUN(cell, params, inputs, initial=initial).states
     first = np.random.default_rng(2).normal(size=(B, I))
-    twin = cells.as_rate(cell, params, inputs, initial, first)
-    assert twin.inputs.shape == (B, T + 1, I)
-    back = cells.as_current(twin.cell, params, twin.inputs, twin.initial)
-    np.testing.assert_allclose(back.inputs, inputs, rtol=0, atol=1e-10)
-    np.testing.assert_allclose(back.initial, initial, rtol=0, atol=1e-10)
-    rates = RUN(twin.cell, params, twin.inputs, initial=twin.initial).states
-    weights, drive = params["recurrent"], jax.vmap(cell.drive, (None, 0))(params, twin.inputs)
-    expected = rates[:, :-1] @ weights.T + drive[:, 1:]
-    np.testing.assert_allclose(currents, expected, rtol=0, atol=1e-10)
+
+    @jax.jit
+    def both(params, inputs, initial, first):
+        """Currents; the rate network's inputs, and inputs, start and currents found from it."""
+        currents = rollout(cell, params, inputs, initial=initial).states
+        twin = cells.as_rate(cell, params, inputs, initial, first)
+        back = cells.as_current(twin.cell, params, twin.inputs, twin.initial)
+        rates = rollout(twin.cell, params, twin.inputs, initial=twin.initial).states
+        drive = jax.vmap(cell.drive, (None, 0))(params, twin.inputs)
+        same = rates[:, :-1] @ params["recurrent"].T + drive[:, 1:]
+        return currents, twin.inputs, back.inputs, back.initial, same
+
+    currents, smooth, again, start, same = both(params, inputs, initial, first)
+    assert smooth.shape == (B, T + 1, I)
+    np.testing.assert_allclose(again, inputs, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(start, initial, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(currents, same, rtol=0, atol=1e-10)
 
 
 @pytest.mark.slow

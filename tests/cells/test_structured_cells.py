@@ -71,17 +71,17 @@ def has_structure(structure, weights, drawn):
     return values[2] < 1e-5 * values[1]
 
 
-SETTINGS = [
-    ("adam", Standard(), {"learning_rate": 0.03}),
-    ("sgd", MuPSGD(), {"learning_rate": 0.1, "gamma": 2.0}),
-]
+SETTINGS = {
+    "adam": (Standard(), {"learning_rate": 0.03}),
+    "sgd": (MuPSGD(), {"learning_rate": 0.1, "gamma": 2.0}),
+}
+TRAINED = [("adam", structure) for structure in ALL]
+TRAINED += [("sgd", structure) for structure in (ALL[1], ALL[5])]  # those with fixed leaves
 
 
-@pytest.mark.parametrize("structure", ALL, ids=by_name)
-@pytest.mark.parametrize(("optimizer", "rule", "settings"), SETTINGS, ids=["adam", "sgd"])
-def test_training_keeps_the_structure_and_never_trains_what_is_fixed(
-    structure, optimizer, rule, settings
-):
+@pytest.mark.parametrize(("optimizer", "structure"), TRAINED, ids=str)
+def test_training_keeps_the_structure_and_never_trains_what_is_fixed(optimizer, structure):
+    rule, settings = SETTINGS[optimizer]
     cell = structured(N, structure=structure, inputs=2, outputs=2, parametrization=rule)
     recipe = tiny.recipe(optimizer, penalties=("l1",), clip=1.0)
     setup = Setup(tiny.TASKS["delayed_cue"], cell, recipe, tiny.TRIALS)

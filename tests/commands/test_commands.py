@@ -1,5 +1,6 @@
 """The command `rnnjax`: its help, its refusals, and what it needs to be installed."""
 
+import json
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from rnnjax.studies.settings import Setting, Settings
 ROOT = Path(__file__).parents[2]
 
 WITHOUT_EXTRAS = """
-import sys
+import json, sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {packages!r}:
@@ -27,15 +28,22 @@ from importlib import util
 found = util.find_spec
 util.find_spec = lambda name, *rest: None if name in {packages!r} else found(name, *rest)
 from rnnjax.commands import main
-sys.exit(main(sys.argv[1:]))
+def code(line):
+    try:
+        return main(line)
+    except SystemExit as end:
+        return end.code
+codes = [code(line) for line in json.loads(sys.argv[1])]
+print(codes)
+sys.exit(max(codes))
 """
 
 
-def without_extras(*arguments):
-    """The command where the packages of the extra are not installed."""
+def without_extras(*lines):
+    """Command lines, in one process, where the packages of the extra are not installed."""
     script = WITHOUT_EXTRAS.format(packages=commands.STUDY_PACKAGES)
     return subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True
+        [sys.executable, "-c", script, json.dumps(lines)], capture_output=True, text=True
     )
 
 
@@ -124,14 +132,14 @@ def test_a_preset_changes_known_settings_only():
 
 
 def test_help_needs_no_extra_and_a_study_names_the_one_that_is_missing(tmp_path):
-    for arguments in (["--help"], ["studies"], ["run", "--help"], ["run", "latent", "--help"]):
-        done = without_extras(*arguments)
-        assert (done.returncode, done.stderr) == (0, "")
-    for arguments in (["run", "latent", f"--workdir={tmp_path / 'new'}"],):
-        done = without_extras(*arguments)
-        assert done.returncode == FAILED
-        assert done.stderr.startswith("error: absl, jinja2") and "[experiments]" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+    lines = ["--help"], ["studies"], ["run", "--help"], ["run", "latent", "--help"]
+    done = without_extras(*lines)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == str([0] * len(lines))
+    done = without_extras(["run", "latent", f"--workdir={tmp_path / 'new'}"])
+    assert done.returncode == FAILED
+    assert done.stderr.startswith("error: absl, jinja2") and "[experiments]" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """Every registered distance: zero of itself, symmetry, its invariances, clear errors."""
 
+import functools
 import inspect
 from typing import get_args
 
@@ -35,6 +36,14 @@ def networks(metric: Metric, seed: int = 0) -> np.ndarray:
     return trajectories if metric.takes == "trajectories" else trajectories.reshape(
         NETWORKS, -1, UNITS
     )  # fmt: skip
+
+
+@functools.cache
+def distances(name: str) -> np.ndarray:
+    """Those of the population as it is; shared by tests."""
+    found = METRICS[name].distances(networks(METRICS[name]), key=KEY)
+    found.setflags(write=False)
+    return found
 
 
 def changed(metric: Metric, network: np.ndarray, how: str) -> np.ndarray:
@@ -73,7 +82,7 @@ def test_titles_differ():
 def test_shared_options_are_options_of_the_comparison_and_change_distances(metric):
     defaults, networks_ = DegeneracyOptions(), networks(metric)
     given = {name: getattr(defaults, name) for name in metric.options}
-    expected = metric.distances(networks_, key=KEY)
+    expected = distances(metric.name)
     np.testing.assert_array_equal(metric.distances(networks_, key=KEY, **given), expected)
     for name in metric.options:
         changed = metric.distances(networks_, key=KEY, **{name: 0.5})
@@ -89,7 +98,7 @@ def test_the_metric_is_a_measure_of_its_level(metric):
 
 @pytest.mark.slow
 def test_a_matrix_of_distances(metric):
-    found = metric.distances(networks(metric), key=KEY)
+    found = distances(metric.name)
     assert isinstance(found, np.ndarray)
     chex.assert_shape(found, (NETWORKS, NETWORKS))
     chex.assert_tree_all_finite(found)
@@ -104,10 +113,8 @@ def test_copies_are_alike(metric):
 
 
 def test_order_does_not_matter(metric):
-    population = networks(metric)
-    forth = metric.distances(population, key=KEY)
-    back = metric.distances(population[::-1], key=KEY)[::-1, ::-1]
-    np.testing.assert_allclose(forth, back, atol=SAME)
+    back = metric.distances(networks(metric)[::-1], key=KEY)[::-1, ::-1]
+    np.testing.assert_allclose(distances(metric.name), back, atol=SAME)
 
 
 @pytest.mark.parametrize("how", ["relabelling", "rotation", "scaling"])
@@ -115,7 +122,8 @@ def test_invariances_are_those_claimed(metric, how):
     population = networks(metric)
     moved = population.copy()
     moved[0] = changed(metric, population[0], how)
-    before, after = (metric.distances(p, key=KEY)[0, 1] for p in (population, moved))
+    before = distances(metric.name)[0, 1]
+    after = metric.distances(moved, key=KEY)[0, 1]
     if how in metric.invariances:
         assert after == pytest.approx(before, abs=SAME)
     else:

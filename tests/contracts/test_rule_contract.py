@@ -1,6 +1,7 @@
 """Properties of every registered width rule, for every leaf of every registered cell."""
 
 import dataclasses
+import itertools
 import json
 import math
 
@@ -23,19 +24,19 @@ def rule(request):
     return REGISTRY[request.param]()
 
 
-@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.role)
-@pytest.mark.parametrize("hidden", [1, 64])
-def test_numbers_are_valid_and_only_rates_depend_on_the_optimizer(rule, leaf, hidden):
-    found = [rule.rule(leaf, hidden=hidden, optimizer=o) for o in rule.optimizers]
-    for entry in found:
-        assert entry.distribution in ("normal", "uniform", "zeros")
-        assert math.isfinite(entry.scale)
-        assert entry.scale >= 0
-        assert math.isfinite(entry.multiplier)
-        assert entry.multiplier != 0
-        assert (entry.learning_rate > 0) == (leaf.role != "fixed")
-        assert entry.eps > 0
-        assert entry[:3] == found[0][:3]  # distribution, scale, multiplier
+def test_numbers_are_valid_and_only_rates_depend_on_the_optimizer(rule):
+    for leaf, hidden in itertools.product(LEAVES, (1, 64)):
+        found = [rule.rule(leaf, hidden=hidden, optimizer=o) for o in rule.optimizers]
+        for entry in found:
+            named = f"{leaf}, N = {hidden}: {entry}"
+            assert entry.distribution in ("normal", "uniform", "zeros"), named
+            assert math.isfinite(entry.scale), named
+            assert entry.scale >= 0, named
+            assert math.isfinite(entry.multiplier), named
+            assert entry.multiplier != 0, named
+            assert (entry.learning_rate > 0) == (leaf.role != "fixed"), named
+            assert entry.eps > 0, named
+            assert entry[:3] == found[0][:3], named  # distribution, scale, multiplier
 
 
 def test_what_is_fixed_has_one_rule(rule):

@@ -58,11 +58,18 @@ def test_a_ghost_is_slow_and_not_fixed():
     assert not found.stable[~found.fixed].any()
 
 
+@pytest.fixture(scope="module")
+def three():
+    """Weights of three networks, starts of their searches, and their points."""
+    networks = [with_recurrent(gain * np.eye(2)) for gain in (GAIN, 0.5, 1.5)]
+    weights = {name: np.concatenate([one[name] for one in networks]) for name in RATE.leaves()}
+    starts = np.repeat(grid(), 3, axis=0)
+    return weights, starts, fixed_points(RATE, weights, starts)
+
+
 @pytest.mark.slow
-def test_every_network_has_its_own_points():
-    strong, weak = with_recurrent(GAIN * np.eye(2)), with_recurrent(0.5 * np.eye(2))
-    both = {name: np.concatenate([strong[name], weak[name]]) for name in RATE.leaves()}
-    rich, poor = fixed_points(RATE, both, np.repeat(grid(), 2, axis=0))
+def test_every_network_has_its_own_points(three):
+    rich, poor, _ = three[2]
     assert len(rich.points) == 9
     np.testing.assert_allclose(poor.points, np.zeros((1, 2)), atol=1e-9)
     assert poor.stable.all()
@@ -70,14 +77,11 @@ def test_every_network_has_its_own_points():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fits", [81, 30, 4])
-def test_searches_in_batches_find_the_same_points(fits, monkeypatch):
-    networks = [with_recurrent(gain * np.eye(2)) for gain in (GAIN, 0.5, 1.5)]
-    three = {name: np.concatenate([one[name] for one in networks]) for name in RATE.leaves()}
-    starts = np.repeat(grid(), 3, axis=0)
-    whole = fixed_points(RATE, three, starts)
+@pytest.mark.parametrize("fits", [81, 8])
+def test_searches_in_batches_find_the_same_points(three, fits, monkeypatch):
+    weights, starts, whole = three
     monkeypatch.setattr(search, "batch_size", lambda _: fits)
-    for one, other in zip(whole, fixed_points(RATE, three, starts), strict=True):
+    for one, other in zip(whole, fixed_points(RATE, weights, starts), strict=True):
         assert one.starts.tolist() == other.starts.tolist()
         np.testing.assert_allclose(one.points, other.points, atol=1e-9)
         np.testing.assert_allclose(one.eigenvalues, other.eigenvalues, atol=1e-9)
@@ -96,14 +100,18 @@ def test_jacobians_are_finite_differences(name):
     with jax.enable_x64(True):
         double = {k: jax.numpy.asarray(np.asarray(v), float) for k, v in params.items()}
 
+        @jax.jit
+        @jax.vmap
         def move(state):
-            driven = cell.drive(double, given[None])[0]
-            return np.asarray(cell.step(double, jax.numpy.asarray(state), driven))
+            return cell.step(double, state, cell.drive(double, given[None])[0])
 
-        for state, matrix in zip(states, found, strict=True):
-            for j, shift in enumerate(1e-6 * np.eye(size)):
-                slope = (move(state + shift) - move(state - shift)) / 2e-6
-                np.testing.assert_allclose(matrix[:, j], slope, rtol=1e-6, atol=1e-8)
+        shifts = 1e-6 * np.eye(size)
+        ends = [
+            np.asarray(move((states[:, None] + sign * shifts).reshape(-1, size)))
+            for sign in (1, -1)
+        ]
+    slopes = ((ends[0] - ends[1]) / 2e-6).reshape(3, size, size)  # of all units to a shift of one
+    np.testing.assert_allclose(found, np.swapaxes(slopes, 1, 2), rtol=1e-6, atol=1e-8)
 
 
 def test_visited_states_are_states_of_each_network(monkeypatch):

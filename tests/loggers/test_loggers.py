@@ -12,6 +12,7 @@ from rnnjax.loggers import LoggedProgress
 from rnnjax.loggers.tensorboard import TensorBoard
 from rnnjax.loggers.wandb import WeightsAndBiases
 
+SWEEP = tiny.sweep("delayed_match")
 ENGINE = rnnjax.Engine(block_runs=4, segment=5, map_width=1)
 
 
@@ -31,7 +32,7 @@ class Kept:
 @pytest.mark.slow
 def test_every_segment_is_logged_with_the_median_loss():
     kept = Kept()
-    results = rnnjax.run_sweep(tiny.sweep(), engine=ENGINE, progress=LoggedProgress(kept))
+    results = rnnjax.run_sweep(SWEEP, engine=ENGINE, progress=LoggedProgress(kept))
     losses = results["loss"].stack(run=("learning_rate", "seed")).values  # [T, S] or [S, T]
     losses = losses if losses.shape[0] == tiny.STEPS else losses.T
     assert [step for _, step, _ in kept.rows] == [5, 10, 15, 20]
@@ -40,7 +41,7 @@ def test_every_segment_is_logged_with_the_median_loss():
         assert values["steps_per_second"] > 0 and "held_out_loss" not in values
     assert [values["running"] for _, _, values in kept.rows] == [4, 4, 4, 0]
     assert len({name for name, _, _ in kept.rows}) == 1 and kept.flushed == 1
-    again = rnnjax.run_sweep(tiny.sweep(), engine=ENGINE)
+    again = rnnjax.run_sweep(SWEEP, engine=ENGINE)
     np.testing.assert_array_equal(again["loss"].values, results["loss"].values)
 
 
@@ -63,7 +64,7 @@ def test_the_other_progress_is_called_too_and_ends_after_an_error():
 
     kept = Kept()
     with pytest.raises(RuntimeError, match="stop"):
-        rnnjax.run_sweep(tiny.sweep(), engine=ENGINE, progress=LoggedProgress(kept, Other()))
+        rnnjax.run_sweep(SWEEP, engine=ENGINE, progress=LoggedProgress(kept, Other()))
     assert calls[0] == ("begin", 1, 0) and calls[-2:] == [("advance", 5), ("end",)]
     assert kept.flushed == 1
 

@@ -107,14 +107,12 @@ def test_pairs_go_on_until_they_are_settled():
     a, b = np.random.default_rng(4).normal(size=(2, 8, 20, 20))
     few = SolverOptions(starts=4)
     assert (operator_distances(a, b, key=KEY, solver=few).status == Solved.CONVERGED).mean() > 0.8
-    short = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=4, steps=30))
-    assert (short.status == Solved.EXHAUSTED).all()
 
 
 def test_two_routes_to_the_minimum_in_the_plane():
     """O(2) is two circles: a fine grid of angles and mirrored angles is an oracle."""
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 10, 2, 2))
+    a, b = rng.normal(size=(2, 6, 2, 2))
     t = np.linspace(0, 2 * np.pi, 20_001)
     turns = np.stack([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]).transpose(2, 0, 1)
     c = np.concatenate([turns, turns @ np.diag([1.0, -1.0])])
@@ -127,34 +125,31 @@ def test_no_distance_is_longer_than_without_rotation_even_after_one_step():
     rng = np.random.default_rng(2)
     a = rng.normal(size=(4, 9, 9))
     b = a + 1e-3 * rng.normal(size=a.shape)
-    for starts in (1, 2, 3):
+    for starts in (1, 3):
         result = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=starts, steps=1))
         assert (result.raw <= np.linalg.norm(a - b, axis=(1, 2)) + 1e-5).all()
     assert (result.status == Solved.EXHAUSTED).all()
 
 
 @pytest.mark.slow
-def test_population_and_pairs_agree_in_any_batches():
-    operators = R["dsa_ops"].astype(float)
-    i, j = np.triu_indices(4, k=1)
-    pairs = operator_distances(operators[i], operators[j], key=KEY, solver=SolverOptions(starts=16))
+def test_population_and_pairs_agree_in_any_batches(vectors):
+    i, j = R["dsa_pairs"].T
     seen = []
-    one_by_one = SolverOptions(starts=16, memory=1.0, progress=lambda *at: seen.append(at))
-    small = compare_operators(operators, key=KEY, solver=one_by_one)
+    one_by_one = SolverOptions(memory=1.0, progress=lambda *at: seen.append(at))
+    small = compare_operators(R["dsa_ops"], key=KEY, solver=one_by_one)
     assert seen == [(n, 6) for n in range(1, 7)]
     for field in ("raw", "chord", "angular", "lower_bound", "raw_lower_bound"):
         full = getattr(small, field)
         np.testing.assert_array_equal(full, full.T)
-        np.testing.assert_allclose(full[i, j], getattr(pairs, field), atol=1e-5)
+        np.testing.assert_allclose(full[i, j], getattr(vectors["dsa"][0], field), atol=1e-5)
         assert not np.diagonal(full).any()
 
 
 @pytest.mark.slow
 def test_operators_that_are_zero_have_the_distance_of_the_other():
-    a, b = np.zeros((1, 4, 4)), np.eye(4)[None]
-    result = operator_distances(a, b, key=KEY)
-    assert result.raw[0] == pytest.approx(2.0)
-    assert operator_distances(a, a, key=KEY).raw[0] == 0
+    a, b = np.zeros((6, 3, 3)), np.tile(np.eye(3), (6, 1, 1))
+    np.testing.assert_allclose(operator_distances(a, b, key=KEY).raw, np.sqrt(3))
+    assert not operator_distances(a, a, key=KEY).raw.any()
 
 
 def test_rounds_share_the_steps():
@@ -178,14 +173,14 @@ def test_scores_of_a_population(score):
     few = SolverOptions(starts=4, steps=20)
     found = dsa_distances(states, key=KEY, score=score, solver=few)
     fitted = dsa.fit_operators(states)
+    i, j = np.triu_indices(4, k=1)
+    a, b = fitted.matrix[i], fitted.matrix[j]
     if score == "wasserstein":
-        expected = dsa.wasserstein_distances(fitted.matrix[[0]], fitted.matrix[[3]])
+        expected = dsa.wasserstein_distances(a, b)
     else:
-        expected = getattr(
-            operator_distances(fitted.matrix[[0]], fitted.matrix[[3]], key=KEY, solver=few),
-            score,
-        )
-    assert found[0, 3] == found[3, 0] == pytest.approx(expected[0], abs=1e-5)
+        expected = getattr(operator_distances(a, b, key=KEY, solver=few), score)
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_allclose(found[i, j], expected, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -239,7 +234,6 @@ def test_padding_with_zeros_takes_the_same_steps(monkeypatch):
 def test_all_pairs_at_once_and_padded_as_on_an_accelerator(monkeypatch):
     a, b = np.random.default_rng(5).normal(size=(2, 5, 7, 7))
     apart = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=13, steps=40))
-    jax.clear_caches()
     monkeypatch.setattr(devices, "on_cpu", lambda: False)
     together = operator_distances(a, b, key=KEY, solver=SolverOptions(starts=13, steps=40))
     assert conjugation.padded_order(7) == 32
@@ -259,14 +253,14 @@ def test_distances_scale_with_the_operators(scale):
 def test_slow_dynamics_are_aligned_as_well_as_fast_ones(step):
     """Operators close to the identity, and rotated copies of them."""
     rng = np.random.default_rng(11)
-    a = np.eye(8) + step * rng.normal(size=(4, 8, 8))
-    q = random_orthogonal(jax.random.key(2), 4, 8).astype(float)
+    a = np.eye(8) + step * rng.normal(size=(6, 8, 8))
+    q = random_orthogonal(jax.random.key(2), 6, 8).astype(float)
     q = np.linalg.qr(q)[0]
     found = operator_distances(a, q @ a @ np.swapaxes(q, 1, 2), key=KEY)
     assert (found.raw < 1e-3 * step * 8).all()
 
 
 def test_rotations_of_a_population_are_not_kept():
-    result = compare_operators(R["dsa_ops"], key=KEY, solver=SolverOptions(starts=2, steps=2))
+    result = compare_operators(R["dsa_ops"], key=KEY, solver=SolverOptions(starts=4, steps=20))
     assert result.rotation.size == 0
     assert result.rotation.base is None or result.rotation.base.size == 0

@@ -18,7 +18,7 @@ def with_singular_values(values, seed=0):
 
 @pytest.mark.parametrize(
     "values",
-    [np.ones(6), [5, 5, 2, 2, 2, 0.1], np.geomspace(1, 3e-5, 12), [1e6] * 3, [1e-9, 3e-9, 2e-9]],
+    [np.ones(6), [5, 5, 2, 2, 2, 0.1], np.geomspace(1, 3e-5, 6), [1e6] * 6, [1e-9, 3e-9, 2e-9] * 2],
     ids=["orthogonal", "equal", "ill-conditioned", "large", "small"],
 )
 def test_it_is_the_factor_of_the_singular_value_decomposition(values):
@@ -29,12 +29,12 @@ def test_it_is_the_factor_of_the_singular_value_decomposition(values):
 
 
 def test_it_is_the_gradient_of_the_nuclear_norm():
-    _, _, matrix = with_singular_values([4.0, 2.0, 2.0, 0.5, 0.01])
+    _, _, matrix = with_singular_values([4.0, 2.0, 2.0, 0.5, 0.1, 0.01])
 
     def norm(m):
         return np.linalg.svd(m, compute_uv=False).sum()
 
-    steps = 1e-6 * np.eye(25).reshape(25, 5, 5)
+    steps = 1e-6 * np.eye(36).reshape(36, 6, 6)
     slopes = [(norm(matrix + h) - norm(matrix - h)) / 2e-6 for h in steps]
     with jax.enable_x64(True):
         factor = np.asarray(POLAR(jnp.float64(matrix)))
@@ -42,8 +42,8 @@ def test_it_is_the_gradient_of_the_nuclear_norm():
 
 
 def test_zero_and_singular_matrices_have_finite_factors_within_the_subgradients():
-    np.testing.assert_array_equal(POLAR(jnp.zeros((4, 4))), np.zeros((4, 4)))
-    u, v, matrix = with_singular_values([3.0, 3.0, 0.0, 0.0])
+    np.testing.assert_array_equal(POLAR(jnp.zeros((6, 6))), np.zeros((6, 6)))
+    u, v, matrix = with_singular_values([3.0, 3.0, 0.0, 0.0, 0.0, 0.0])
     with jax.enable_x64(True):
         factor = np.asarray(POLAR(jnp.float64(matrix)))
     np.testing.assert_allclose(factor, u[:, :2] @ v[:, :2].T, atol=1e-6)

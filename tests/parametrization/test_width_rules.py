@@ -173,15 +173,18 @@ def test_inverse_width_is_the_standard_network_with_rescaled_weights(float64):
         np.testing.assert_allclose(got[name], factor.get(name, 1.0) * expected[name], rtol=1e-11)
 
 
+ADVANCE = jax.jit(advance, static_argnums=(0, 2))
+BATCH = jax.jit(lambda task, key, trials: task.batch(key, trials), static_argnums=(0, 2))
+INITIAL = jax.jit(initial_params, static_argnums=0)
+START = jax.jit(start, static_argnums=0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "optimizer", "gamma"),
     [
-        (InverseWidth(eps_scaling="scaled"), "adam", 1.0),
         (MuPAdam(), "adam", 3.0),
-        (MuPAdam("torch"), "adam", 0.5),
         (MuPSGD(), "sgd", 0.5),
-        (GammaTrick("uniform", eps_scaling="scaled"), "adam", 3.0),
         (GammaTrick("uniform", output="multiply"), "sgd", 2.0),
     ],
     ids=str,
@@ -191,7 +194,7 @@ def test_a_step_follows_the_table(rule, optimizer, gamma):
     what, rate, eps = setup(rule, optimizer, eps=1e-3), 0.05, 1e-3
     rules = {name: what.cell.rule(name, optimizer) for name in what.cell.leaves()}
     hyper = Hyper(jnp.float32(rate), jnp.int32(1), jnp.float32(gamma))
-    run = start(what, hyper, jax.jit(initial_params, static_argnums=0)(what.cell, hyper.seed))
+    run = START(what, hyper, INITIAL(what.cell, hyper.seed))
     output = gamma**rule.output_gamma
     state = {name: network.Adam(eps * r.eps * gamma**r.eps_gamma) for name, r in rules.items()}
     for step in range(3):
@@ -200,7 +203,7 @@ def test_a_step_follows_the_table(rule, optimizer, gamma):
                    for name, r in rules.items()}  # fmt: skip
         effective = {name: carried[name] * weight for name, weight in raw.items()}
         key = jax.random.fold_in(jax.random.key(1, impl="threefry2x32"), 1)
-        trial = what.task.batch(jax.random.fold_in(key, step), what.recipe.batch)
+        trial = BATCH(what.task, jax.random.fold_in(key, step), what.recipe.batch)
         slopes = network.gradient(
             effective,
             np.asarray(trial.inputs, float),
@@ -208,7 +211,7 @@ def test_a_step_follows_the_table(rule, optimizer, gamma):
             0.5,
             "mean",
         )
-        run, _ = jax.jit(advance, static_argnums=(0, 2))(what, run, 1)
+        run, _ = ADVANCE(what, run, 1)
         for name, r in rules.items():
             slope = {name: carried[name] * slopes[name]}
             change = state[name].change(slope) if optimizer == "adam" else slope

@@ -15,6 +15,7 @@ with np.load(DATA / "pytorch.npz") as file:
 
 INPUTS = STORED["inputs"]
 NETWORKS = [f"{kind}_{bias}" for kind in ("rnn", "gru", "lstm") for bias in ("bias", "plain")]
+RUN = jax.jit(rollout, static_argnums=0)
 
 
 def state_dict(network):
@@ -52,7 +53,7 @@ def documented(weights, inputs, prefix="rnn.", phi=np.tanh):
 def test_states_and_outputs_are_those_of_pytorch(network):
     weights = state_dict(network)
     cell, params = from_pytorch(weights, readout="fc")
-    found = rollout(cell, params, INPUTS.astype("f4"))
+    found = RUN(cell, params, INPUTS.astype("f4"))
     np.testing.assert_allclose(found.outputs, STORED[f"{network}/outputs"], atol=1e-6)
     states = STORED[f"{network}/states"]
     np.testing.assert_allclose(found.states[..., : cell.hidden], states, atol=1e-6)
@@ -77,7 +78,7 @@ def test_rectified_units():
     weights = state_dict("rnn_bias")
     cell, params = from_pytorch(weights, readout="fc", nonlinearity="relu")
     states = documented(weights, INPUTS, phi=lambda x: np.maximum(x, 0))
-    found = rollout(cell, params, INPUTS.astype("f4")).states
+    found = RUN(cell, params, INPUTS.astype("f4")).states
     np.testing.assert_allclose(found, states, rtol=1e-5, atol=1e-6)
     back = to_pytorch(cell, params, prefix="rnn.", readout="fc")
     np.testing.assert_array_equal(
@@ -99,9 +100,9 @@ def test_cells_round_trip(cell):
     params = cell.init(jax.random.key(1))
     params = jax.tree.map(lambda leaf: leaf + 0.1, params)  # biases that are not 0
     found = from_pytorch(to_pytorch(cell, params, readout="out"), readout="out")
-    expected = rollout(cell, params, INPUTS.astype("f4"))
+    expected = RUN(cell, params, INPUTS.astype("f4"))
     chex.assert_trees_all_close(
-        rollout(found.cell, found.params, INPUTS.astype("f4")), expected, atol=1e-6
+        RUN(found.cell, found.params, INPUTS.astype("f4")), expected, atol=1e-6
     )
 
 
@@ -112,7 +113,7 @@ def test_effective_weights_are_written():
     params = cell.init(jax.random.key(0))
     written = to_pytorch(cell, params, readout="fc")
     assert not np.allclose(written["fc.weight"], params["readout"])
-    states = rollout(cell, params, INPUTS.astype("f4"))
+    states = RUN(cell, params, INPUTS.astype("f4"))
     np.testing.assert_allclose(documented(written, INPUTS, ""), states.states, atol=1e-6)
     outputs = states.states @ written["fc.weight"].T
     np.testing.assert_allclose(outputs, states.outputs, atol=1e-6)
@@ -123,7 +124,7 @@ def test_effective_weights_are_written():
 
 def test_without_a_readout_the_outputs_are_the_state():
     cell, params = from_pytorch(state_dict("gru_bias"))
-    found = rollout(cell, params, INPUTS.astype("f4"))
+    found = RUN(cell, params, INPUTS.astype("f4"))
     np.testing.assert_allclose(found.outputs, STORED["gru_bias/states"], atol=1e-6)
 
 

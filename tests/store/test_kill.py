@@ -14,16 +14,19 @@ from rnnjax import StoreError, load_results
 from rnnjax.store import ResultStore
 from rnnjax.sweep import FIELDS
 
-SWEEP = """
+SETTINGS = """
 import jax
 jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_disable_most_optimizations", True)  # as in other tests
+"""
+"""The beginning of every script."""
+
+SWEEP = """
 import rnnjax
-from rnnjax import cells, tasks
 sweep = rnnjax.Sweep(
-    cell=cells.rate(5),
-    recipe=rnnjax.Recipe("sgd", epochs=400, batch=4),
-    axes={"task": [tasks.delayed_cue(2, 3, 2), tasks.delayed_match(2, 2, 2)],
-          "learning_rate": (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3), "seed": range(4)},
+    rnnjax.tasks.delayed_cue(2, 3, 2), rnnjax.cells.rate(5),
+    rnnjax.Recipe("sgd", epochs=400, batch=4),
+    {"learning_rate": (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3), "seed": range(8)},
     evaluation_trials=12,
 )
 rnnjax.run_sweep(sweep, path, engine=rnnjax.Engine(block_runs=4))
@@ -31,8 +34,6 @@ rnnjax.run_sweep(sweep, path, engine=rnnjax.Engine(block_runs=4))
 BLOCKS = 16
 
 POPULATION = """
-import jax
-jax.config.update("jax_num_cpu_devices", 2)
 import rnnjax
 rnnjax.train_population(
     rnnjax.tasks.delayed_cue(2, 3, 2), rnnjax.cells.rate(5),
@@ -43,8 +44,6 @@ rnnjax.train_population(
 """
 
 BLOCK = """
-import jax
-jax.config.update("jax_num_cpu_devices", 2)
 import rnnjax
 from rnnjax.sweep import checkpoints
 if how == "often":
@@ -80,7 +79,7 @@ with ResultStore(path, xr.Dataset({"status": ("seed", [0, 0])}), {"a": 1}):
 
 def launch(text, path, how=None):
     """Compiled programs come from the suite's cache."""
-    return forked.start(text, path=str(path), how=how)
+    return forked.start(SETTINGS + text, path=str(path), how=how)
 
 
 def kill(process):

@@ -19,7 +19,7 @@ from rnnjax import Engine, StoreError, load_results, run_sweep
 from rnnjax.store import DamageError, load_weights
 from rnnjax.sweep import FIELDS
 
-SWEEP = tiny.sweep(axes={"hidden": (3, 4)})
+SWEEP = tiny.sweep("delayed_match", {"hidden": (3, 4)})
 RUNS = {h: [(h, r, s) for r in (0, 1) for s in (0, 1)] for h in (0, 1)}  # by width
 
 
@@ -219,7 +219,7 @@ def test_long_lists_of_files_are_cut_between_files():
 def test_a_lost_manifest_is_not_written_for_another_sweep(store):
     (store / "manifest.json").unlink()
     with pytest.raises(StoreError, match="do not name this config"):
-        run_sweep(tiny.sweep(axes={"hidden": (3, 5)}), store)
+        run_sweep(tiny.sweep("delayed_match", {"hidden": (3, 5)}), store)
     assert not (store / "manifest.json").exists()
 
 

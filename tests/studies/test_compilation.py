@@ -78,7 +78,7 @@ def train() -> list[np.ndarray]:
     """Results of two programs, which are compiled or read from the cache."""
     jax.clear_caches()
     cell = cells.rate(6, inputs=2, outputs=2)
-    setup = Setup(tiny.TASKS["delayed_cue"], cell, tiny.recipe("adam"), tiny.TRIALS)
+    setup = Setup(tiny.TASKS["delayed_cue"], cell, tiny.recipe("sgd"), tiny.TRIALS)
     params = jax.jit(initial_params, static_argnums=0)(cell, 0)
     return [np.asarray(leaf) for leaf in jax.tree.leaves(trained(setup, params))]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tiny
-from rnnjax import Status, run_sweep
+from rnnjax import Engine, Status, run_sweep
 from rnnjax.report import Page, Provenance
 from rnnjax.studies.grids import report_sweep, unfinished_runs
 
@@ -16,7 +16,7 @@ def workdir(tmp_path_factory):
     """A folder in which one run of the last rate is missing."""
     folder, mask = tmp_path_factory.mktemp("run"), np.ones(SWEEP.shape, bool)
     mask[-1, -1] = False
-    run_sweep(SWEEP, folder / "store", mask=mask)
+    run_sweep(SWEEP, folder / "store", engine=Engine(block_runs=4), mask=mask)
     return folder
 
 

@@ -8,7 +8,7 @@ import pytest
 from commands import EXPERIMENTS, call, refused
 from rnnjax.studies.catalog import STUDIES
 from rnnjax.studies.console import FAILED
-from rnnjax.studies.grids import _cost_rows, _Part, text_table
+from rnnjax.studies.costs import _cost_rows, _Part, text_table
 from rnnjax.studies.launch import _parse
 from rnnjax.studies.settings import nearest_names
 
@@ -82,16 +82,22 @@ def test_a_broken_config_file_is_named(text, tmp_path, capsys):
     assert line.startswith(f"error: config: expected a config file, got {file} (")
 
 
-@pytest.mark.parametrize("line", ["sedes = 3", "sedes.x = 3"])
-def test_a_setting_that_a_config_file_misspells_is_suggested(line, tmp_path, capsys):
-    file = tmp_path / "mine.py"
+def config_file(folder, module, change):
+    """A file with a study's settings, changed by a line of code."""
+    file = folder / "mine.py"
     file.write_text(
-        "from rnnjax.studies.collapse.config import SETTINGS\n"
+        f"from rnnjax.studies.{module}.config import SETTINGS\n"
         "def get_config():\n"
         "    config = SETTINGS.config()\n"
-        f"    config.{line}\n"
+        f"    {change or 'pass'}\n"
         "    return config\n"
     )
+    return file
+
+
+@pytest.mark.parametrize("line", ["sedes = 3", "sedes.x = 3"])
+def test_a_setting_that_a_config_file_misspells_is_suggested(line, tmp_path, capsys):
+    file = config_file(tmp_path, "collapse", f"config.{line}")
     assert call("lr_collapse", f"--config={file}") == FAILED
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {file}: config: expected the name of a setting, got 'sedes'")
@@ -104,14 +110,7 @@ def test_a_setting_that_a_config_file_misspells_is_suggested(line, tmp_path, cap
      ("latent", "del config.unlock().rank", "none for 'rank'")],
 )  # fmt: skip
 def test_a_config_file_has_the_settings_of_its_study(module, change, named, tmp_path, capsys):
-    file = tmp_path / "mine.py"
-    file.write_text(
-        f"from rnnjax.studies.{module}.config import SETTINGS\n"
-        "def get_config():\n"
-        "    config = SETTINGS.config()\n"
-        f"    {change or 'pass'}\n"
-        "    return config\n"
-    )
+    file = config_file(tmp_path, module, change)
     assert call("latent", f"--config={file}") == FAILED
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: config: expected the settings of latent from {file}, got")

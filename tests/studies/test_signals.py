@@ -1,5 +1,6 @@
 """Signals stop a run in order, wherever they find it; a second one ends it at once."""
 
+import concurrent.futures
 import signal
 import subprocess
 import sys
@@ -75,24 +76,36 @@ def start(where, **options):
     )  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("where", "name", "printed"),
-    [
-        ("destructor", "SIGINT", ["SIGINT"]),
-        ("cleanup", "SIGTERM", ["cleaned", "SIGTERM"]),
-        ("quick", "SIGHUP", ["SIGHUP"]),
-        ("replaced", "SIGTERM", ["SIGTERM"]),
-        ("quick", "SIGUSR1", ["SIGUSR1"]),
-        ("thread", "SIGTERM", ["SIGTERM"]),
-    ],
-)
-def test_a_signal_arrives_once_and_lets_cleanups_finish(where, name, printed):
+CASES = [
+    ("destructor", "SIGINT", ["SIGINT"]),
+    ("cleanup", "SIGTERM", ["cleaned", "SIGTERM"]),
+    ("quick", "SIGHUP", ["SIGHUP"]),
+    ("replaced", "SIGTERM", ["SIGTERM"]),
+    ("quick", "SIGUSR1", ["SIGUSR1"]),
+    ("thread", "SIGTERM", ["SIGTERM"]),
+]
+
+
+def outcome(where, name):
+    """Exit code, words printed and errors of a process to which a signal is sent at its work."""
     with start(where) as process:
-        assert process.stdout.readline() == "ready\n"
+        first = process.stdout.readline()
         process.send_signal(getattr(signal, name))
         output, errors = process.communicate(timeout=20)
-    assert (process.returncode, output.split(), errors) == (0, printed, "")
+    return process.returncode, [*first.split(), *output.split()], errors
+
+
+@pytest.fixture(scope="module")
+def outcomes(default_handlers):
+    """Those of all cases at the same time: the processes mostly sleep."""
+    with concurrent.futures.ThreadPoolExecutor(len(CASES)) as threads:
+        yield {(where, name): threads.submit(outcome, where, name) for where, name, _ in CASES}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("where", "name", "printed"), CASES)
+def test_a_signal_arrives_once_and_lets_cleanups_finish(where, name, printed, outcomes):
+    assert outcomes[where, name].result() == (0, ["ready", *printed], "")
 
 
 @pytest.mark.slow

@@ -19,10 +19,11 @@ from rnnjax.studies.workdir import claim_workdir
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    """A workdir with a store of two blocks with weights, measures, cached values, a report."""
+    """A workdir with a store of one block with weights, measures, cached values, a report."""
     path = tmp_path_factory.mktemp("workdir") / "run"
     claim_workdir(path, "lr_collapse")
-    run_sweep(tiny.sweep(), path / "store", engine=Engine(block_runs=2), keep_parameters=True)
+    engine = Engine(block_runs=4)
+    run_sweep(tiny.sweep("delayed_match"), path / "store", engine=engine, keep_parameters=True)
     (path / "measures").mkdir()
     write_measures(xr.Dataset({"dsa": ("seed", [1.0, 2.0])}), path / "measures" / "one.nc")
     write_results(load_results(path / "store"), path)
@@ -34,9 +35,9 @@ def workdir(tmp_path_factory):
 @pytest.mark.slow
 def test_finished_and_missing_runs_are_counted_by_condition(workdir, tmp_path):
     found = status.progress(workdir / "store")
-    assert (found.finished, found.runs, found.blocks, found.missing) == (4, 4, 2, ())
+    assert (found.finished, found.runs, found.blocks, found.missing) == (4, 4, 1, ())
     assert found.seconds == pytest.approx(training_seconds(workdir / "store"))
-    sweep = tiny.sweep(axes={"optimizer": ("sgd", "adam"), "alpha": (0.5,)})
+    sweep = tiny.sweep("delayed_match", {"optimizer": ("sgd", "adam"), "alpha": (0.5,)})
     mask = np.zeros(sweep.shape, bool)
     place = [axis.name for axis in sweep.dimensions].index("optimizer")
     np.moveaxis(mask, place, 0)[0, ..., 0] = True
@@ -51,11 +52,16 @@ def test_finished_and_missing_runs_are_counted_by_condition(workdir, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_store_that_has_grown_is_complete(tmp_path):
+def test_a_store_that_has_grown_is_complete_and_all_its_blocks_are_read(tmp_path):
+    store = tmp_path / "store"
     for hidden in ((3, 5), (3, 4, 5)):
-        run_sweep(tiny.sweep(axes={"hidden": hidden}), tmp_path / "store")
-    found = status.progress(tmp_path / "store")
-    assert (found.finished, found.missing) == (found.runs, ())
+        run_sweep(tiny.sweep("delayed_match", {"hidden": hidden}), store, keep_parameters=True)
+    found = status.progress(store)
+    assert (found.finished, found.blocks, found.missing) == (found.runs, 3, ())
+    assert list(status.damages(store)) == []
+    for weights in (store / "parameters").iterdir():
+        (weights / "_METADATA").unlink()
+    assert len(list(status.damages(store))) == 3
 
 
 @pytest.mark.slow

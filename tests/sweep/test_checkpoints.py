@@ -80,8 +80,7 @@ VALIDATED = {"epochs": 4, "steps_per_epoch": 5, "validation_trials": 4, "stop": 
 VALIDATED |= {"threshold": 0.2435, "patience": 1}  # 3, 3 and 1 of 8 runs meet it, epoch by epoch
 KEEPS = {"keep_parameters": True}
 CASES = {
-    "plain": ({}, {}, {}),
-    "weights": ({"optimizer": "adam"}, {}, KEEPS),
+    "plain": ({"optimizer": "adam"}, {}, {}),
     "states": ({"optimizer": "adam"}, {"keep_state": True}, KEEPS),
     "validated": (VALIDATED, {"keep_state": True}, KEEPS),
     "snapshots": (
@@ -206,7 +205,7 @@ def test_a_block_of_other_settings_begins_anew(at_once, tmp_path):
 @pytest.mark.slow
 def test_two_attempts_keep_their_files_apart_and_take_the_newest(at_once, tmp_path):
     path, sweep = tmp_path / "store", tiny.sweep("delayed_match")
-    slow, fast = engine_of(segment=2), engine_of(segment=4)  # at map width 1 without an effect
+    slow, fast = engine_of(segment=1), OFTEN  # at map width 1 without an effect
     interrupted(sweep, path, fast, 1)
     ahead = saved(path)
     one = run_sweep(sweep, tmp_path / "other", engine=Engine())
@@ -216,8 +215,8 @@ def test_two_attempts_keep_their_files_apart_and_take_the_newest(at_once, tmp_pa
     for file in ahead:
         file.with_suffix(".away").rename(file)
     assert len({file.name[9:17] for file in saved(path)}) == 2
-    assert interrupted(sweep, path, slow, 2) == [6, 8, 10]
-    assert [file.name[:8] for file in saved(path)] == ["00000006", "00000008"]
+    assert interrupted(sweep, path, slow, 2) == [6, 7, 8]
+    assert [file.name[:8] for file in saved(path)] == ["00000006", "00000007"]
     same(run_sweep(sweep, path, engine=slow), one)
 
 

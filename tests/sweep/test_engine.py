@@ -59,13 +59,7 @@ def test_there_are_two_devices():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("task", "optimizer"),
-    [
-        ("delayed_cue", "adam"), ("delayed_match", "adam"), ("delayed_match", "sgd"),
-        ("flip_flop", "adam"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("task", "optimizer"), [("delayed_match", "sgd"), ("flip_flop", "adam")])
 def test_a_run_of_a_grid_equals_that_of_train_one(task, optimizer):
     dataset = results(task, optimizer)
     for learning_rate, seed in [(0.3, 2), (0.03, 0)]:
@@ -95,7 +89,7 @@ def test_other_map_widths_agree_to_rounding(width, optimizer):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "how", [{"block_runs": 5}, {"segment": 7}, {"devices": 1, "block_runs": 2}], ids=str
+    "how", [{"block_runs": 3}, {"segment": 7}, {"devices": 1, "block_runs": 2}], ids=str
 )
 def test_blocks_segments_and_devices_do_not_change_results(how):
     identical(results(how=Engine(**how)), results())
@@ -136,11 +130,11 @@ def test_compaction_changes_nothing(side_by_side, monkeypatch):
     monkeypatch.setattr(block, "advance_block", recorded)
     rates, seeds = (0.3, 1e30, 1e31, 1e32, 1e33, 1e34), (0, 1)
     sweep = tiny.sweep("delayed_match", {"learning_rate": rates, "seed": seeds})
-    whole = run_sweep(sweep, engine=Engine(compact=False, segment=5, map_width=width))
+    whole = run_sweep(sweep, engine=Engine(compact=False, segment=7, map_width=width))
     assert set(sizes) == {12}
     sizes.clear()
-    compacted = run_sweep(sweep, engine=Engine(compact=True, segment=5, map_width=width))
-    assert sizes == [12, *[2 if side_by_side else 4] * 3]
+    compacted = run_sweep(sweep, engine=Engine(compact=True, segment=7, map_width=width))
+    assert sizes == [12, *[2 if side_by_side else 4] * 2]
     (close if side_by_side else identical)(compacted, whole)
     assert np.all(compacted["status"].isel(learning_rate=0) == Status.EXHAUSTED)
     assert np.all(compacted["status"].isel(learning_rate=slice(1, None)) == Status.DIVERGED)
@@ -218,11 +212,11 @@ def test_progress_and_after_block_are_called():
     recorder, seen = Recorder(), []
     sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
     run_sweep(
-        sweep, progress=recorder, engine=Engine(block_runs=5),
+        sweep, progress=recorder, engine=Engine(block_runs=3),
         after_block=lambda dataset: seen.append(int((dataset["status"] > 0).sum())),
     )  # fmt: skip
-    assert seen == [5, 10, 12]
-    assert recorder.events == ["begin", *["advance"] * 3, "end"]
+    assert seen == [3, 6, 9, 12]
+    assert recorder.events == ["begin", *["advance"] * 4, "end"]
     assert sum(recorder.done.values()) == recorder.steps == recorder.total == 240
 
 
@@ -345,7 +339,7 @@ def test_results_so_far_are_read_only_and_those_at_the_end_are_not(tmp_path):
     sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
     kept = MemoryStore()
     for store in (tmp_path / "store", kept):
-        found = run_sweep(sweep, store, engine=Engine(block_runs=6), after_block=change)
+        found = run_sweep(sweep, store, engine=Engine(block_runs=4), after_block=change)
         np.testing.assert_array_equal(found["loss"], results()["loss"])
         found["loss"].values[:] = 0.0
     np.testing.assert_array_equal(kept.read()["loss"], results()["loss"])

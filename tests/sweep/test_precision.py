@@ -20,9 +20,10 @@ def results(folder):
     sweep = tiny.sweep("delayed_match")
     swept = run_sweep(sweep, folder, keep_parameters=True, engine=Engine(ahead=1))
     again = run_sweep(sweep, folder, keep_parameters=True)  # reads what was written
-    single = rnnjax.train_one(sweep.task, sweep.cell, RECIPE, learning_rate=0.03)
+    how = {"learning_rate": 0.03, "evaluation_trials": tiny.TRIALS}
+    single = rnnjax.train_one(sweep.task, sweep.cell, RECIPE, **how)
     population = rnnjax.train_population(
-        sweep.task, sweep.cell, RECIPE, seeds=2, learning_rate=0.03, engine=Engine(ahead=1)
+        sweep.task, sweep.cell, RECIPE, seeds=2, engine=Engine(ahead=1), **how
     )
     key = jax.random.key(0)
     return {

@@ -128,11 +128,10 @@ def test_inputs_of_the_sine_wave():
     np.testing.assert_allclose(seen["centered"] * 14.5 + 15.5, seen["raw"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize("units", ["half_side", "arena"])
+@pytest.mark.parametrize(("dimensions", "units"), [(2, "half_side"), (3, "arena")])
 def test_path_integration(dimensions, units):
     # A box that is left every few steps, so that walls are met often.
-    task = tasks.path_integration(dimensions, arena=2.0, noise_std=0.0, units=units)
+    task = tasks.path_integration(dimensions, arena=3.0, noise_std=0.0, units=units)
     unit = task.arena / 2 if units == "half_side" else 1.0
     inputs, targets, mask = batch(task, trials=200)
     speed, angles = inputs[:, :, dimensions - 1], inputs[:, :, : dimensions - 1]
@@ -147,11 +146,14 @@ def test_path_integration(dimensions, units):
         np.testing.assert_array_equal(trial[2], want[1])
 
 
+# Speeds far from 0, so that only rest is shown as speed 0.
+RESTING = tasks.path_integration(
+    steps=400, mean_stop=3.0, mean_go=5.0, v_max=100.0, arena=1e5, speed_std=0.01, noise_std=0.0
+)
+
+
 def test_lengths_of_rests_and_bouts_of_path_integration():
-    task = tasks.path_integration(
-        steps=400, mean_stop=3.0, mean_go=5.0, speed_std=0.0, noise_std=0.0
-    )
-    inputs, _, _ = batch(task, trials=100)
+    inputs, _, _ = batch(RESTING, trials=100)
     going = inputs[:, :, 1] > 0
     assert abs(going.mean() - 5 / 8) < 0.02
     stops = (going[:, :-1] & ~going[:, 1:]).sum() / going[:, :-1].sum()
@@ -183,11 +185,7 @@ def test_the_walk_is_a_random_walk_of_angles_and_speed(dimensions):
 
 
 def test_a_walker_at_rest_keeps_heading_and_speed():
-    # Speeds far from 0, so that only rest is shown as speed 0.
-    task = tasks.path_integration(
-        v_max=100.0, arena=1e5, mean_go=4.0, mean_stop=4.0, noise_std=0.0, speed_std=0.01
-    )
-    inputs, targets, _ = batch(task, trials=50)
+    inputs, targets, _ = batch(RESTING, trials=100)
     heading, speed = inputs[:, :, 0], inputs[:, :, 1]
     resting = speed[:, 1:] == 0
     assert np.all(heading[:, 1:][resting] == heading[:, :-1][resting])
@@ -202,28 +200,29 @@ def test_a_walker_at_rest_keeps_heading_and_speed():
 
 
 def test_start_positions_are_uniform_in_the_box():
-    task = tasks.path_integration(units="arena")
-    start = batch(task, trials=400)[0][:, 0, 2:]
-    assert np.all(np.abs(start) <= 5)
-    assert np.all(np.abs(start.mean(axis=0)) < 4 * 2.9 / 20)
-    assert np.all(np.abs(start.std(axis=0) - 10 / np.sqrt(12)) < 0.3)
-    half = batch(tasks.path_integration(), trials=400)[0][:, 0, 2:]
-    np.testing.assert_allclose(half * 5, start, rtol=1e-6)
+    task = tasks.path_integration(noise_std=0.0, arena=3.0)
+    start = batch(task, trials=200)[0][:, 0, 2:]  # over half a side
+    assert np.all(np.abs(start) <= 1)
+    assert np.all(np.abs(start.mean(axis=0)) < 4 / np.sqrt(3 * len(start)))
+    assert np.all(np.abs(start.std(axis=0) - 1 / np.sqrt(3)) < 0.08)
 
 
 @pytest.mark.slow
 def test_encodings_of_the_motion_and_the_start_position():
-    spec = {"noise_std": 0.0, "arena": 2.0}
-    inputs, targets, _ = batch(tasks.path_integration(**spec))
-    velocity, same, _ = batch(tasks.path_integration(**spec, encoding="velocity", start="held"))
+    def drawn(**options):
+        return batch(tasks.path_integration(arena=3.0, **options), trials=200)
+
+    inputs, targets, _ = drawn(noise_std=0.0)
+    velocity, same, _ = drawn(noise_std=0.0, encoding="velocity", start="held")
     np.testing.assert_allclose(targets, same, atol=1e-5)
     start = velocity[:, :, 2:]
     assert np.all(start == start[:, :1])
     np.testing.assert_array_equal(start[:, 0], inputs[:, 0, 2:])
-    np.testing.assert_allclose(start + np.cumsum(velocity[:, :, :2], axis=1), same, atol=1e-4)
-    alone = batch(tasks.path_integration(**spec, start="none"))[0]
+    moved = np.cumsum(velocity[:, :, :2], axis=1) / 1.5  # over half a side
+    np.testing.assert_allclose(start + moved, same, atol=1e-4)
+    alone = drawn(noise_std=0.0, start="none")[0]
     np.testing.assert_allclose(alone, inputs[:, :, :2], atol=1e-6)
-    noisy = batch(tasks.path_integration(noise_std=1e-3, arena=2.0))
+    noisy = drawn(noise_std=1e-3)
     np.testing.assert_allclose(noisy[1], targets, atol=1e-5)  # the noise is on the inputs only
     assert abs(np.std(noisy[0][:, :, :2] - inputs[:, :, :2]) - 1e-3) < 1e-4
 

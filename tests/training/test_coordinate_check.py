@@ -16,6 +16,7 @@ from rnnjax.training import (
     Setup,
     advance,
     coordinate_check,
+    coordinates,
     held_out_trials,
     initial_params,
     seeds_left_out,
@@ -93,16 +94,20 @@ def test_measures_equal_those_of_a_training_run():
 @pytest.mark.slow
 def test_all_steps_are_taken_and_diverged_networks_left_out():
     recipe = rnnjax.Recipe("sgd", epochs=1, batch=4, stop="criterion")
-    cell = cells.rate(init="xavier", bias=True)
-    how = {"widths": (8, 16), "seeds": 3, "trials": 4, "steps": 30}
-    found = coordinate_check(TASK, cell, recipe, learning_rate=0.1, **how)
+    cell, how = cells.rate(parametrization=MuPSGD()), {"seeds": 3, "trials": 6, "steps": 2}
+    found = coordinate_check(TASK, cell, recipe, widths=WIDTHS, learning_rate=0.1, **how)
     assert (found["activation_change"].diff("step") != 0).all()
-    lost = coordinate_check(TASK, cell, recipe, learning_rate=30.0, **how)
-    assert lost["output_change"].isel(step=-1).isnull().any()
-    finite = lost["output_change"].isel(step=-1).notnull().all("hidden")
-    assert np.isnan(float(lost["output_change_slope"])) == (not finite.any())
-    assert seeds_left_out(lost, "output_change") == int((~finite).sum()) > 0
     assert seeds_left_out(found, "output_change") == 0
+    lost = coordinate_check(TASK, cell, recipe, widths=WIDTHS, learning_rate=1e30, **how)
+    assert lost["output_change"].isel(step=-1).isnull().all()
+    assert np.isnan(float(lost["output_change_slope"]))
+    assert seeds_left_out(lost, "output_change") == 3
+    some = found.copy(deep=True)
+    some["output_change"][{"hidden": 1, "seed": 1, "step": -1}] = np.nan
+    assert seeds_left_out(some, "output_change") == 1
+    last = some["output_change"].isel(step=-1).values
+    expected = np.log10(last[1] / last[0])[[0, 2]] / np.log10(8)
+    np.testing.assert_allclose(coordinates._slopes(np.array(WIDTHS), last), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +130,8 @@ def test_schedules_and_thresholds_have_no_effect():
     validated = rnnjax.Recipe.until(
         0.1, epochs=4, batch=4, clip=None, schedule="plateau", snapshots=(0.3, 0.1)
     )
-    measured = {"widths": (4, 8), "learning_rate": 0.01, "steps": 3, "seeds": 1, "trials": 4}
-    found, want = (
-        coordinate_check(TASK, cells.rate(), recipe, **measured)
-        for recipe in (validated, rnnjax.Recipe("adam", batch=4))
+    found = coordinate_check(
+        TASK, TRANSFERS, validated, widths=WIDTHS, seeds=3, learning_rate=0.01, steps=2, trials=6
     )
+    want = check(TRANSFERS, "adam", 0.01)
     np.testing.assert_allclose(found["output_change"], want["output_change"], rtol=1e-6)

@@ -12,10 +12,10 @@ from rnnjax.analysis.bisection import next_runs
 from rnnjax.report import Page, Provenance, write_report
 from rnnjax.studies.collapse.config import SETTINGS
 from rnnjax.studies.collapse.page import collapse_page
+from rnnjax.studies.costs import cost_text
 from rnnjax.studies.grids import (
     ARMS,
     MakePage,
-    cost_text,
     provenance,
     report_sweep,
     split_names,

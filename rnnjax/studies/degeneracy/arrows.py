@@ -45,7 +45,7 @@ ARROW_TEXT = (
 
 
 def arrow_measures(study: str) -> dict[str, str]:
-    """The measure that decides on the arrow of each level.
+    """The measure that decides on the arrow of each aspect.
 
     Across sizes raw distances of weights grow, and those per parameter fall, by the number of
     entries alone; there the distance over the norm decides.
@@ -55,7 +55,7 @@ def arrow_measures(study: str) -> dict[str, str]:
 
 
 def paper_measures(study: str) -> dict[str, str]:
-    """The measure of each level by the paper's own formulas.
+    """The measure of each aspect by the paper's own formulas.
 
     Sections 2.3.2 and 2.3.3: |A - C B C^T| for dynamics, PIF for weights, which across sizes is
     divided by the number of weights.

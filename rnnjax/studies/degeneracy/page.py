@@ -40,7 +40,7 @@ _LEVELS: tuple[Level, ...] = ("dynamics", "weights", "behavior", "representation
 
 
 def _behind(study: str) -> list[str]:
-    """The measures of all levels that the first table does not show."""
+    """The measures of all aspects that the first table does not show."""
     shown = (*shown_measures(study), "loss")  # the loss is in the table of matched networks
     return [name for level in _LEVELS for name in measures_at(level) if name not in shown]
 

@@ -8,8 +8,9 @@ from rnnjax.report import Provenance, write_report
 from rnnjax.store import read_file
 from rnnjax.studies.degeneracy.conditions import Condition, Factor
 from rnnjax.studies.degeneracy.fixed_points import FixedPointRow, FixedPointSummary, picture
+from rnnjax.studies.degeneracy.measuring import measures_file
 from rnnjax.studies.degeneracy.stages_page import study_page
-from rnnjax.studies.degeneracy.study import measures_file, read_study
+from rnnjax.studies.degeneracy.study import read_study
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.settings import Settings

@@ -91,7 +91,7 @@ class _Arrow(NamedTuple):
 def find_arrows(
     compared: Mapping[str, Sequence[Comparison]], measures: Callable[[str], Mapping[str, str]]
 ) -> list[_Arrow]:
-    """The twelve arrows by the measures that `measures(study)` gives for each level."""
+    """The twelve arrows by the measures that `measures(study)` gives for each aspect."""
     return [
         _Arrow(
             study, level, measure, [measure_trend(c.data, measure) for c in series],

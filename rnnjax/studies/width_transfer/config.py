@@ -16,13 +16,13 @@ _RATES: dict[str, tuple[float, float]] = {
     "latent": (3e-3, 10.0),
     "gru": (1e-3, 1.0),
     "lstm": (0.0015, 3.0),
-    "mgu": (0.003, 2.0),
-    "lru": (0.0005, 6.0),
-    "attention": (0.002, 0.6),
-    "gru_mup": (0.03, 6.0),
-    "lstm_mup": (0.05, 6.0),
-    "mgu_mup": (0.03, 6.0),
-    "lru_mup": (0.01, 10.0),
+    "mgu": (0.003, 1.0),
+    "lru": (0.0005, 4.0),
+    "attention": (0.002, 0.4),
+    "gru_mup": (0.03, 4.0),
+    "lstm_mup": (0.05, 4.0),
+    "mgu_mup": (0.03, 4.0),
+    "lru_mup": (0.01, 6.0),
     "attention_mup": (0.03, 10.0),
     "dale": (5e-4, 2.0),
     "sparse": (5e-4, 2.0),
@@ -99,7 +99,7 @@ SETTINGS = Settings(
         ),
         "recurrences": Preset(
             "gated units, a linear recurrence and linear attention, standard and muP, N = 16..128",
-            "30 min",
+            "29 min",
             {
                 "rules": tuple(
                     f"{cell}{rule}"

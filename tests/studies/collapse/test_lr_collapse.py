@@ -14,11 +14,12 @@ import pytest
 
 import commands
 import rnnjax
-from rnnjax.store import load_results
+from rnnjax.store import ResultStore, load_results
 from rnnjax.studies.collapse import study
 from rnnjax.studies.console import FAILED
 from rnnjax.studies.grids import unfinished_runs
 from rnnjax.studies.workdir import read_index
+from rnnjax.sweep import empty_results, sweep_config
 
 SCRIPT = commands.EXPERIMENTS / "lr_collapse.py"
 NETWORKS = {"smoke": 24, "laptop": 2 * 2 * 6 * 9 * 4, "bisect": 2 * 7 * 41 * 8,
@@ -108,9 +109,14 @@ def test_a_report_is_of_the_runs_of_its_settings(finished, tmp_path, capsys):
     shutil.copytree(finished, copy)
     tasks = rnnjax.tasks.DelayedMatch(4, 2, 3), *study.build_sweep(settings_of(copy)).axes["task"]
     more = study.build_sweep(settings_of(copy)).with_axes(task=tasks, seed=range(3))
-    mask = np.zeros(more.shape, bool)
-    mask[0, 0, 0, 0] = True  # a run of another task alone, as after an interruption
-    rnnjax.run_sweep(more, copy / "store", mask=mask)
+    template, axes = empty_results(more), len(more.shape)
+    cells = np.argwhere(np.ones((1,) * (axes - 1) + (3,)))  # another task, as after an interruption
+    values = {
+        name: np.ones((len(cells), *array.shape[axes:]), array.dtype)
+        for name, array in template.data_vars.items()
+    }
+    with ResultStore(copy / "store", template, sweep_config(more, rnnjax.Engine())) as store:
+        store.write("another", cells, values, seconds=1.0)
     assert commands.rnnjax("report", copy) == 0
     text, before = (copy / "report.md").read_text(), (finished / "report.md").read_text()
     assert "(partial results)" not in text

@@ -11,8 +11,8 @@ from commands import call, refused, rnnjax, settings
 from commands import study as module_of
 from rnnjax.store import load_results, read_checked, write_checked
 from rnnjax.studies.degeneracy import conditions
-from rnnjax.studies.degeneracy.study import measures_file
-from rnnjax.studies.measures_file import read_measures
+from rnnjax.studies.degeneracy.measuring import measures_file
+from rnnjax.studies.measures_file import read_measures, remove_measures
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
 STUDIES = tuple(DEGENERACY_ARROWS)
@@ -125,6 +125,17 @@ def test_arrows_along_training_on_a_worker(tmp_path):
     assert rnnjax("report", tmp_path) == 0
     after = (tmp_path / "report.md").read_text()
     assert before.split("## How this page")[0] in after
+    # In threads of this process the measures are the same to the last bit.
+    one_by_one = {}
+    for file in (tmp_path / "measures").glob("[!.]*.nc"):
+        one_by_one[file] = read_measures(file)
+        remove_measures(file)
+    module_of("training_stages").run(config, tmp_path)
+    for file, expected in one_by_one.items():
+        found = read_measures(file)
+        assert 0 < found.attrs.pop("seconds") < 60
+        del expected.attrs["seconds"]
+        xr.testing.assert_identical(found, expected)
 
 
 def test_measures_are_those_of_as_many_seeds_as_are_wanted(tmp_path, monkeypatch):

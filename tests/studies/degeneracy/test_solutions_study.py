@@ -18,11 +18,17 @@ def test_every_task_is_compared_at_every_gamma(preset, tasks, levels):
     assert all(dict(c.settings)["gamma"] for factor in found for c in factor.conditions)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A workdir with a finished smoke run."""
+    workdir = tmp_path_factory.mktemp("smoke") / "run"
+    assert call("solutions", "--config=smoke", f"--workdir={workdir}") == 0
+    return workdir
+
+
 @pytest.mark.slow
-def test_networks_are_trained_examined_and_reported_once(tmp_path, capsys):
-    workdir = tmp_path / "run"
-    command = ("solutions", "--config=smoke", f"--workdir={workdir}")
-    assert call(*command) == 0
+def test_networks_are_trained_examined_and_reported_once(finished, capsys):
+    workdir = finished
     assert read_index(workdir)["study"] == "solutions"
     measures = {file: file.read_bytes() for file in (workdir / "measures").iterdir()}
     assert len(measures) == 2 * 2  # each with its digest
@@ -30,8 +36,7 @@ def test_networks_are_trained_examined_and_reported_once(tmp_path, capsys):
     assert "rnnjax run solutions --config=smoke" in page
     assert " nan" not in page.lower()
     assert {file.stem for file in (workdir / "figures").glob("*.png")} == {"kind_shares", "gallery"}
-    capsys.readouterr()
-    assert call(*command) == 0
+    assert call("solutions", "--config=smoke", f"--workdir={workdir}") == 0
     assert "Examining" not in capsys.readouterr().out
     assert measures == {file: file.read_bytes() for file in (workdir / "measures").iterdir()}
     assert reports_again(workdir)
@@ -39,10 +44,9 @@ def test_networks_are_trained_examined_and_reported_once(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_networks_examined_before_an_interruption_are_not_examined_again(
-    tmp_path, capsys, monkeypatch
+    finished, tmp_path, capsys, monkeypatch
 ):
-    whole, parts, examined = tmp_path / "whole", tmp_path / "parts", []
-    assert call("solutions", "--config=smoke", f"--workdir={whole}") == 0
+    parts, examined = tmp_path / "parts", []
     plain = solutions.fingerprints
 
     def interrupted(population, *rest):
@@ -53,12 +57,11 @@ def test_networks_examined_before_an_interruption_are_not_examined_again(
 
     monkeypatch.setattr(solutions, "_PART", 2)
     monkeypatch.setattr(solutions, "fingerprints", interrupted)
-    capsys.readouterr()
     assert call("solutions", "--config=smoke", f"--workdir={parts}") == 130
     assert "2 conditions left" in capsys.readouterr().err
     assert call("solutions", "--config=smoke", f"--workdir={parts}") == 0
     assert examined == [[0, 1], [2], [2], [0, 1], [2]]
-    files = sorted((whole / "measures").glob("*.nc"))
+    files = sorted((finished / "measures").glob("*.nc"))
     assert [file.name for file in files] == sorted(
         file.name for file in (parts / "measures").glob("*.nc")
     )
