@@ -1,5 +1,6 @@
 """Settings that every test runs under; they must be made before JAX starts its backend."""
 
+import ctypes
 import gc
 import os
 import resource
@@ -118,12 +119,10 @@ def freed_programs():
     yield
     from rnnjax.devices import free_programs
 
-    freed = free_programs(0.3)
-    if not freed and memory_in_use() > MOST_MEMORY:
+    if free_programs(0.3) or memory_in_use() > MOST_MEMORY:
         jax.clear_caches()
-        freed = True
-    if freed:
         gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # for memory_in_use: free pages go back to the system
 
 
 @pytest.fixture
