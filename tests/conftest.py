@@ -33,7 +33,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 EXACT = (
     "test_docs", "test_notebooks", "test_degeneracy", "test_engine", "test_precision",
-    "test_old_stores", "test_results_store",
+    "test_results_store",
 )  # fmt: skip
 """Files whose programs are those of users, to the last bit; the others compile faster ones."""
 

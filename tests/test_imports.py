@@ -11,8 +11,8 @@ import rnnjax
 ROOT = Path(__file__).parent.parent
 
 HEAVY = (
-    "equinox", "flax", "matplotlib", "optimistix", "orbax", "scipy.linalg", "scipy.optimize",
-    "scipy.stats", "sklearn", "zarr",
+    "dask", "distributed", "equinox", "flax", "matplotlib", "optimistix", "orbax", "scipy.linalg",
+    "scipy.optimize", "scipy.stats", "sklearn", "zarr",
 )  # fmt: skip
 """Packages that few uses need."""
 

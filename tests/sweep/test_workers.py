@@ -5,8 +5,6 @@ import dataclasses
 import multiprocessing
 import os
 import shutil
-import subprocess
-import sys
 
 import chex
 import numpy as np
@@ -269,15 +267,6 @@ def test_wrong_uses_are_named(tmp_path):
         Engine(executor="local:2")
     with pytest.raises(ValueError, match="^workers: expected at most"):
         LocalExecutor(10_000)
-
-
-def test_the_core_imports_no_cluster():
-    code = (
-        "import sys, rnnjax; from rnnjax import run_sweep, analysis, metrics; "
-        "print([m for m in sys.modules if m.partition('.')[0] in ('dask', 'distributed')])"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"
 
 
 def test_a_store_in_use_is_refused_to_workers_too(tmp_path):
