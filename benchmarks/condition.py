@@ -1,4 +1,4 @@
-"""Time of one condition of a degeneracy study: training, then measures at every level.
+"""Time of one condition of a degeneracy study: training, then measures in every aspect.
 
 The condition is the 3-bit flip-flop of `experiments/task_complexity.py --config=paper`, run by that
 study in a temporary folder. Compilation is included, since users wait for it.

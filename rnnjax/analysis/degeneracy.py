@@ -8,6 +8,7 @@ loss less that of the task itself.
 """
 
 import hashlib
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -94,6 +95,8 @@ _KEPT = 4
 """Results of `_compare_untrained` that are kept: those of a few widths and rules."""
 _UNTRAINED: dict[str, weights.PIFResult] = {}
 """The latest of them."""
+_SOLVING = threading.Lock()
+"""Held while one thread solves them, so that others wait for its result."""
 
 
 def _compare_untrained(untrained: np.ndarray, given: Compared) -> weights.PIFResult:
@@ -101,11 +104,12 @@ def _compare_untrained(untrained: np.ndarray, given: Compared) -> weights.PIFRes
     key, solver = np.asarray(jax.random.key_data(given.key)), given.solver
     parts = untrained.dtype.str, untrained.shape, key.tolist(), solver.workers is None
     name = hashlib.sha256(repr(parts).encode() + untrained.tobytes()).hexdigest()
-    if name not in _UNTRAINED:
-        while len(_UNTRAINED) >= _KEPT:
-            del _UNTRAINED[next(iter(_UNTRAINED))]
-        _UNTRAINED[name] = weights.compare_weights(untrained, key=given.key, solver=solver)
-    return _UNTRAINED[name]
+    with _SOLVING:
+        if name not in _UNTRAINED:
+            while len(_UNTRAINED) >= _KEPT:
+                del _UNTRAINED[next(iter(_UNTRAINED))]
+            _UNTRAINED[name] = weights.compare_weights(untrained, key=given.key, solver=solver)
+        return _UNTRAINED[name]
 
 
 def _certainty(value: np.ndarray, bound: np.ndarray, status: np.ndarray) -> dict[str, float]:

@@ -71,7 +71,7 @@ _ALL = (
         "population",
         "How many epochs do networks need to solve each of four tasks?",
         "populations trained to their thresholds, with outputs and losses",
-        "degeneracy.population_settings:POPULATION", "degeneracy.population",
+        "degeneracy.population_config:POPULATION", "degeneracy.population",
     ),
     _study(
         "memory_demand",
@@ -113,7 +113,7 @@ _ALL = (
         "solutions",
         "Which kinds of solutions do networks find, and does feature learning move their shares?",
         "beyond the degeneracy paper, whose limitations name it",
-        "degeneracy.solutions_settings:SOLUTIONS", "degeneracy.solutions",
+        "degeneracy.solutions_config:SOLUTIONS", "degeneracy.solutions",
     ),
     _study(
         "summary",

@@ -183,8 +183,11 @@ START = jax.jit(start, static_argnums=0)
 @pytest.mark.parametrize(
     ("rule", "optimizer", "gamma"),
     [
+        (InverseWidth(eps_scaling="scaled"), "adam", 1.0),
         (MuPAdam(), "adam", 3.0),
+        (MuPAdam("torch"), "adam", 0.5),
         (MuPSGD(), "sgd", 0.5),
+        (GammaTrick("uniform", eps_scaling="scaled"), "adam", 3.0),
         (GammaTrick("uniform", output="multiply"), "sgd", 2.0),
     ],
     ids=str,

@@ -11,7 +11,15 @@ import pytest
 import zarr
 
 import tiny
-from rnnjax import Engine, StoreError, load_parameters, load_population, load_results, run_sweep
+from rnnjax import (
+    Engine,
+    StoreError,
+    load_parameters,
+    load_population,
+    load_results,
+    run_sweep,
+    train_one,
+)
 from rnnjax.devices import default_layout
 from rnnjax.store import ResultStore, read_manifest, reading
 from rnnjax.store.scatter import scatter
@@ -449,6 +457,22 @@ def test_a_sweep_resumes_in_other_blocks(tmp_path):
     assert {name: after[name] for name in before} == before
     cells = [tuple(cell) for marker in after.values() for cell in marker["cells"]]
     assert len(cells) == len(set(cells)) == TRAINED.size
+
+
+@pytest.mark.slow
+def test_kept_weights_equal_those_of_train_one(tmp_path):
+    run_sweep(TRAINED, tmp_path / "kept", engine=Engine(block_runs=4), keep_parameters=True)
+    for learning_rate, seed in [(0.3, 2), (0.003, 1)]:
+        alone = train_one(
+            TRAINED.task, TRAINED.cell, TRAINED.recipe,
+            learning_rate=learning_rate, seed=seed, evaluation_trials=tiny.TRIALS,
+        )  # fmt: skip
+        kept = load_parameters(tmp_path / "kept", learning_rate=learning_rate, seed=seed)
+        assert set(kept) == set(alone.params)
+        for name, weight in alone.params.items():
+            np.testing.assert_array_equal(kept[name], weight)
+    near = load_parameters(tmp_path / "kept", learning_rate=float(np.float32(0.003)), seed=1)
+    np.testing.assert_array_equal(near["recurrent"], kept["recurrent"])
 
 
 def test_missing_weights_and_wrong_labels_are_named(finished):

@@ -123,12 +123,13 @@ def test_a_time_limit_three_times_in_a_row(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_signal_of_batch_systems_keeps_the_block_in_training(whole, tmp_path):
-    path = tmp_path / "store"
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_signals_of_batch_systems_keep_the_block_in_training(name, whole, tmp_path):
+    path, number = tmp_path / "store", getattr(signal, name)
     with start(path, 0.1) as process:
-        send_in_first_segment(process, path, signal.SIGUSR1)
+        send_in_first_segment(process, path, number)
         code, steps, printed = finish(process, path)
-    assert code == 128 + signal.SIGUSR1
+    assert code == 128 + number
     assert "2 blocks left" in printed[-2]
     last = steps[-1]
     code, steps, _ = run(path, 0)
@@ -137,12 +138,13 @@ def test_a_signal_of_batch_systems_keeps_the_block_in_training(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_segment_that_does_not_end_is_left(tmp_path):
-    path = tmp_path / "store"
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_segment_that_does_not_end_is_left(name, tmp_path):
+    path, number = tmp_path / "store", getattr(signal, name)
     with start(path, 60) as process:
-        send_in_first_segment(process, path, signal.SIGINT)
+        send_in_first_segment(process, path, number)
         code, steps, _ = finish(process, path)
-    assert (code, steps) == (128 + signal.SIGINT, [1])
+    assert (code, steps) == (128 + number, [1])
     assert not (path / "running").exists()
 
 

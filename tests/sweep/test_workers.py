@@ -7,10 +7,12 @@ import os
 import shutil
 
 import chex
+import jax
 import numpy as np
 import pytest
 import xarray as xr
 
+import rnnjax
 import tiny
 from rnnjax import Engine, Sweep, load_results, run_sweep
 from rnnjax.commands import main
@@ -45,6 +47,11 @@ class Poison(DelayedCue):
         if multiprocessing.parent_process() is not None:
             os._exit(1)
         return super().sample(key)
+
+
+def compile_fast():
+    """As in the processes that run the tests."""
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 def same(path, whole, kept):
@@ -243,7 +250,7 @@ def test_processes_of_this_machine_and_a_poison_block(whole, tmp_path):
         axes={"task": tasks, "learning_rate": (0.3,), "seed": range(4)},
     )  # fmt: skip
     with LocalExecutor(2) as executor:
-        engine = dataclasses.replace(PAIRS, executor=Workers(executor, retries=0))
+        engine = dataclasses.replace(PAIRS, executor=Workers(executor, retries=1))
         run_sweep(grid(), tmp_path / "store", engine=engine, keep_parameters=True)
         with pytest.raises(JobError, match="2 of 4 jobs failed: 'bad-.*worker was ended") as error:
             run_sweep(both, path, engine=engine)
@@ -251,6 +258,19 @@ def test_processes_of_this_machine_and_a_poison_block(whole, tmp_path):
     same(tmp_path / "store", *whole)
     finished = load_results(path)["status"].values > 0
     assert finished.all(axis=(1, 2)).tolist() == [True, False]
+
+
+@pytest.mark.slow
+def test_a_spawned_pool_gives_the_same_store(whole, tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, spawn, compile_fast) as executor:
+        few = rnnjax.train_population(
+            tiny.TASKS["delayed_match"], tiny.CELL, tiny.recipe(), seeds=6, learning_rate=0.3,
+            evaluation_trials=tiny.TRIALS, store=tmp_path / "store",
+            engine=dataclasses.replace(PAIRS, executor=executor),
+        )  # fmt: skip
+    assert len(few) == 6
+    same(tmp_path / "store", *whole)
 
 
 def test_wrong_uses_are_named(tmp_path):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnnjax.studies.degeneracy.common_settings import GAMMAS, LAPTOP, NAMES, SHARED, TINY, without
+from rnnjax.studies.degeneracy.common_config import GAMMAS, LAPTOP, NAMES, SHARED, TINY, without
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.settings import Preset, Setting, Settings, Table
 

@@ -4,7 +4,7 @@ import platform
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from rnnjax.devices import available_cores
 from rnnjax.jobs import Job, as_workers, run_jobs
 from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.numerics.blas import one_blas_thread
+from rnnjax.stopping import stop_if_due
 from rnnjax.store import DamageError, StoreInUse, digest
 from rnnjax.studies.degeneracy.conditions import Condition, networks_of, train
 from rnnjax.studies.degeneracy.tasks import TASKS
@@ -94,12 +95,38 @@ class _Stopped(Exception):  # noqa: N818
     """Raised in threads that compare networks once their result is no longer wanted."""
 
 
+class _SharedTime:
+    """Time of comparisons that run side by side: every second is shared by those under way."""
+
+    def __init__(self) -> None:
+        self._lock, self._last = threading.Lock(), time.monotonic()
+        self._shares: dict[str, float] = {}
+
+    def _share(self) -> None:
+        now = time.monotonic()
+        for name in self._shares:
+            self._shares[name] += (now - self._last) / len(self._shares)
+        self._last = now
+
+    def begin(self, name: str) -> None:
+        """Notes the start of a comparison."""
+        with self._lock:
+            self._share()
+            self._shares[name] = 0.0
+
+    def end(self, name: str) -> float:
+        """Notes its end; returns its seconds, which add up to the time of all."""
+        with self._lock:
+            self._share()
+            return self._shares.pop(name)
+
+
 def _measure(
     config: Config, workdir: Path, condition: Condition, progress: Progress | None
 ) -> Measured:
     """Trains and measures a condition, or reads what the workdir holds of it."""
     population = train(config, workdir, condition, progress)
-    return _compare(config, workdir, condition, population)
+    return _compare(config, workdir, condition, population, _SharedTime())
 
 
 def _compare(
@@ -107,18 +134,18 @@ def _compare(
     workdir: Path,
     condition: Condition,
     population: rnnjax.Population,
-    at_once: int = 1,
+    clock: _SharedTime,
     check: BatchCallback | None = None,
 ) -> Measured:
-    """Measures a trained condition, one of `at_once` that share this machine's time."""
+    """Measures a trained condition, or reads what the workdir holds of it."""
     file = measures_file(config, workdir, condition)
     if not file.exists():
         key = jax.random.fold_in(jax.random.key(config.seed), TASKS[condition.task.name].stream)
         print(f"Measuring {condition.name}", flush=True)
-        begin = time.time()
+        clock.begin(condition.name)
         options = checked_options(config)
         found = degeneracy(population, key, options, allow_few=True, progress=check)
-        found.attrs["seconds"] = (time.time() - begin) / at_once
+        found.attrs["seconds"] = clock.end(condition.name)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_measures(found, file)
     return Measured(population, file, read_measures(file))
@@ -134,30 +161,35 @@ def measure_at_losses(
     """
     first, *others = conditions
     found = [_measure(config, workdir, first, progress)]
-    populations = [train(config, workdir, other, progress) for other in others]
     if not others:
         return found
-    at_once, stop = min(available_cores(), len(others)), threading.Event()
+    stop_if_due()
+    populations = [train(config, workdir, other, progress) for other in others]
+    stop, clock = threading.Event(), _SharedTime()
 
     def check(done: int, total: int) -> None:
+        stop_if_due()
         if stop.is_set():
             raise _Stopped
 
-    pool = ThreadPoolExecutor(at_once)
-    try:
-        with one_blas_thread():  # threads that end would set it back for those that go on
+    pool = ThreadPoolExecutor(min(available_cores(), len(others)))
+    with one_blas_thread():  # threads that end would set it back for those that go on
+        try:
             begun = [
-                pool.submit(_compare, config, workdir, *pair, at_once, check)
+                pool.submit(_compare, config, workdir, *pair, clock, check)
                 for pair in zip(others, populations, strict=True)
             ]
+            ended, _ = wait(begun, return_when=FIRST_EXCEPTION)
+            for one in ended:
+                one.result()  # raises the error of any, before the others have ended
             return found + [one.result() for one in begun]
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def by_folder(conditions: Sequence[Condition]) -> dict[str, list[Condition]]:
-    """Conditions by the folder of their networks, of which each has those of several losses."""
+    """Conditions by the folder that holds their networks; one folder may serve several losses."""
     folders: dict[str, list[Condition]] = {}
     for condition in conditions:
         folders.setdefault(condition.folder, []).append(condition)

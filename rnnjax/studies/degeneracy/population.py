@@ -14,9 +14,9 @@ from rnnjax.plots.style import name_value
 from rnnjax.report import Page, Picture, Provenance, write_report
 from rnnjax.studies.costs import cost_text
 from rnnjax.studies.degeneracy.conditions import threshold_recipe
+from rnnjax.studies.degeneracy.population_config import POPULATION
 from rnnjax.studies.degeneracy.population_figures import answers
 from rnnjax.studies.degeneracy.population_page import population_page
-from rnnjax.studies.degeneracy.population_settings import POPULATION
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import (
     provenance,

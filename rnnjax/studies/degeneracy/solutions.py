@@ -36,8 +36,8 @@ from rnnjax.studies.degeneracy.conditions import (
     networks_of,
     train,
 )
+from rnnjax.studies.degeneracy.solutions_config import SOLUTIONS
 from rnnjax.studies.degeneracy.solutions_page import solutions_page
-from rnnjax.studies.degeneracy.solutions_settings import SOLUTIONS
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, split_names, training_seconds, write_study_report
 from rnnjax.studies.launch import Config

@@ -110,15 +110,15 @@ def test_arrows_are_followed_at_every_stage():
 
 
 @pytest.mark.slow
-def test_arrows_along_training_on_a_worker(tmp_path):
+def test_arrows_along_training_on_a_worker_and_in_threads(tmp_path):
     config = settings("training_stages", "smoke")
     config.dsa.update(components=(2,), delays=(1,), order=4)
-    config.update(arrows=("task_complexity",), auxiliary=False, delays=(), stages=(1.2, 1.0))
+    config.update(arrows=("task_complexity",), auxiliary=False, delays=(), stages=(1.4, 1.2, 1.0))
     config.channels.flip_flop = (1, 2)
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
         module_of("training_stages").run(config, tmp_path, executor=threads)
     assert len(list((tmp_path / "store").glob("*/manifest.json"))) == 2
-    assert len(list((tmp_path / "measures").glob("[!.]*.nc"))) == 4
+    assert len(list((tmp_path / "measures").glob("[!.]*.nc"))) == 6
     before = (tmp_path / "report.md").read_text()
     assert " nan" not in before.lower()
     assert (tmp_path / "figures" / "arrow_curves.png").exists()

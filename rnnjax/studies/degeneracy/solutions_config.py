@@ -1,6 +1,6 @@
 """Settings of the study of solutions, and its presets."""
 
-from rnnjax.studies.degeneracy.common_settings import GAMMAS, LAPTOP, NAMES, SHARED, TINY, without
+from rnnjax.studies.degeneracy.common_config import GAMMAS, LAPTOP, NAMES, SHARED, TINY, without
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.settings import Preset, Setting, Settings
 

@@ -1,6 +1,6 @@
 """Settings of the populations trained to their thresholds, and their presets."""
 
-from rnnjax.studies.degeneracy.common_settings import NAMES, SHARED, TINY
+from rnnjax.studies.degeneracy.common_config import NAMES, SHARED, TINY
 from rnnjax.studies.settings import Preset, Setting, Settings
 
 __all__ = ["POPULATION"]
