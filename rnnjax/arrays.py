@@ -27,8 +27,8 @@ _SMALLEST_SINGLE, _LARGEST_SINGLE = 1e-37, 1e37
 """The same of leaves in single precision, whose differences are scaled before they are squared."""
 
 Gaps = Literal["none", "missing", "diverged"]
-"""Entries that are not finite: none; NaN or infinity where a network is left out, or of a diverged
-network, whose size is not checked either."""
+"""Entries that are not finite: none; NaN where a network or step is left out, and infinity, which the
+caller checks; or those of a diverged network, whose size is not checked either."""
 
 
 def _as_numpy(name: str, value: Any) -> np.ndarray:
@@ -38,8 +38,10 @@ def _as_numpy(name: str, value: Any) -> np.ndarray:
     try:
         return np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, keys, traced values
+        reason = str(error).strip().split("\n")[0]
         raise ValueError(
-            f"{name}: expected an array of numbers, got a {type(value).__name__} that is none"
+            f"{name}: expected an array of numbers, got a {type(value).__name__} that cannot be "
+            f"read as one: {reason}"
         ) from error
 
 
@@ -179,8 +181,14 @@ def random_key(name: str, value: Any) -> Key:
 
 
 def symmetric(name: str, value: np.ndarray) -> np.ndarray:
-    """Returns `value`, [S, S], if it is symmetric up to rounding; NaN matches NaN."""
-    if not np.allclose(value, value.T, rtol=1e-5, atol=0, equal_nan=True):
+    """Returns `value`, [S, S], if it is symmetric up to rounding; NaN matches NaN.
+
+    Rounding is that of single precision: of each number, and of the largest, near which small ones
+    may be differences.
+    """
+    sizes = np.abs(value[np.isfinite(value)])
+    least = 1e-7 * float(sizes.max(initial=0.0))
+    if not np.allclose(value, value.T, rtol=1e-5, atol=least, equal_nan=True):
         raise ValueError(f"{name}: expected a symmetric matrix, got one that is not")
     return value
 

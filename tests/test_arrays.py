@@ -75,6 +75,15 @@ def test_errors_name_argument_and_network(value, axes, message):
         arrays.array("w", value, axes)
 
 
+def test_the_reason_why_a_list_is_no_array_is_named():
+    class Tensor:
+        def __array__(self, *_, **__):
+            raise RuntimeError("use tensor.detach()\nand more")
+
+    with pytest.raises(ValueError, match=r"^w: expected an array.*list.*: use tensor.detach\(\)$"):
+        arrays.array("w", [Tensor()], "S")
+
+
 def test_gaps_are_allowed_where_networks_are_left_out_or_diverged():
     gaps = [1.0, np.nan, np.inf]
     np.testing.assert_array_equal(arrays.array("w", gaps, "S", gaps="missing"), gaps)
@@ -104,8 +113,11 @@ def test_traced_leaves_are_checked_by_their_type_alone():
 def test_an_asymmetric_matrix_is_refused():
     known = np.array([[0, 1], [1, 0.0]])
     assert arrays.symmetric("d", known) is known
-    with pytest.raises(ValueError, match="^d: expected a symmetric matrix"):
-        arrays.symmetric("d", np.triu(known))
+    small = np.array([[1.0, 2e-8], [0.0, np.nan]])  # beside the largest, a difference by rounding
+    assert arrays.symmetric("d", small) is small
+    for other in (np.triu(known), np.array([[1.0, 1e-3], [1.002e-3, 0.0]])):
+        with pytest.raises(ValueError, match="^d: expected a symmetric matrix"):
+            arrays.symmetric("d", other)
 
 
 def test_members_of_sequences_and_arrays():

@@ -66,11 +66,12 @@ def _conditions(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
 def _values(dataset: xr.Dataset, measure: Measure) -> np.ndarray:
     """Values of which a measure is a statistic; networks that did not converge are NaN.
 
-    All are NaN where a population lacks the measure, as with a cell without recurrent weights.
+    All are NaN where a population lacks the measure, as with a cell without recurrent weights, or in
+    a dataset of `measure_population`, which has no distances.
     """
     if measure.variable not in dataset:
-        dims = ("seed", "other") if measure.statistic == "pairs" else ("seed",)
-        return np.full([dataset.sizes[name] for name in dims], np.nan)
+        axes = 2 if measure.statistic == "pairs" else 1
+        return np.full([dataset.sizes["seed"]] * axes, np.nan)
     values = dataset[measure.variable]
     if measure.statistic != "pairs":
         values = values.where(dataset["status"] == Status.CONVERGED)
@@ -207,7 +208,7 @@ def embedding(distances: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
     given = array("distances", distances, "S S", gaps="missing").astype(np.float64)
     validate.seed("seed", seed)
-    there = np.flatnonzero(np.isfinite(np.diag(given)))
+    there = np.flatnonzero(~np.isnan(np.diag(given)))
     if len(there) < 2:
         raise ValueError(f"distances: expected at least 2 networks, got {len(there)}")
     known = given[np.ix_(there, there)]

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax import validate
 from rnnjax.analysis.trends import (
     ALPHA,
     Compared,
     Statistic,
     Trend,
     assess_contrast,
+    check_confidence,
     compare_conditions,
     describe_slope,
     drop_left_out,
@@ -63,16 +63,19 @@ def pool_trends(
             different series with equal values and seeds are one condition. Levels with fewer than
             three networks, and series with fewer than two others, are left out.
         seeds: of every series, per level, the seed of every network of its values.
-        confidence: coverage of the interval, between 0 and 1.
+        confidence: coverage of the interval, above 0 and below 1.
 
     Raises:
         ValueError: no series, or as `factor_trend`.
     """
-    validate.fraction("confidence", confidence, open_below=True)
+    check_confidence(confidence)
     found = _collect(kind, series, seeds)
     if not found.slopes:
         return Pooled(_unknown(0), np.nan, np.nan)
     slopes = _Slopes.of(kind, found, seeds is not None)
+    if np.isnan(slopes.compared.statistics).any():
+        unknown = _unknown(len(slopes.weights), "no arrow", paired=slopes.paired)
+        return Pooled(unknown, np.nan, np.nan)
     known = np.isfinite(slopes.weights).all(1)
     slopes = slopes._replace(weights=slopes.weights[known], levels=slopes.levels[known])
     count = len(slopes.weights)
@@ -107,12 +110,12 @@ def trend_difference(
         kind: the statistic.
         series: two series of levels, as in `pool_trends`.
         seeds: as in `pool_trends`.
-        confidence: coverage of the interval, between 0 and 1.
+        confidence: coverage of the interval, above 0 and below 1.
 
     Raises:
         ValueError: another number of series, or as `pool_trends`.
     """
-    validate.fraction("confidence", confidence, open_below=True)
+    check_confidence(confidence)
     series = members("series", series)
     if len(series) != 2:
         raise ValueError(f"series: expected 2, got {len(series)}")

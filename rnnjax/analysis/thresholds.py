@@ -8,8 +8,9 @@ import xarray as xr
 from rnnjax.analysis.regression import LEAST_POINTS, fit_conditions
 from rnnjax.analysis.schema import require
 from rnnjax.analysis.success import ROUNDING, Edge, critical_bracket, succeeded
+from rnnjax.analysis.trends import check_confidence
 from rnnjax.numerics.blas import one_blas_thread
-from rnnjax.validate import fraction, one_of
+from rnnjax.validate import one_of
 
 __all__ = ["threshold_model"]
 
@@ -352,8 +353,8 @@ def threshold_model(
 
     The threshold of a seed is the largest rate at which it learns. Only a bracket is known: from
     the last rate at which it learned to the next rate run, where it failed. It is infinite above
-    if the seed learned at the largest rate, so that censored sizes enter as what they are. Success
-    at lower rates does not count, since there learning may be too slow for the steps. `edge` is
+    if the seed learned at the largest rate, so that censored sizes contribute as censored
+    observations. Success at lower rates does not count, since there learning may be too slow for the steps. `edge` is
     that of `critical_learning_rate`, seed by seed.
 
     Model: thresholds are logistic about the median of their size, and medians normal about the
@@ -376,12 +377,12 @@ def threshold_model(
     an end.
 
     Raises `ValueError` without the dimensions `hidden`, `learning_rate` and `seed`, or for an
-    unknown `edge` or `untrained`, or a confidence outside (0, 1].
+    unknown `edge` or `untrained`, or a confidence that is not above 0 and below 1.
     """
     require(dataset, dims=_DIMS)
     one_of("edge", edge, get_args(Edge))
     one_of("untrained", untrained, get_args(Untrained))
-    fraction("confidence", confidence, open_below=True)
+    check_confidence(confidence)
     ordered = dataset.sortby(["hidden", "learning_rate"])
     log_rates = np.log10(ordered["learning_rate"].values.astype(float))
     sizes = ordered["hidden"].values.astype(float)

@@ -12,7 +12,9 @@ of these errors gives intervals and tests, so that they never contradict each ot
 The jackknife of a standard deviation fails where a few values lie far away. Intervals and trends of
 a spread are therefore those of a robust standard deviation, the geometric mean over pairs of
 |x_i - x_j| times exp(gamma / 2), with gamma = 0.577 (Euler's): for normal values it estimates their
-standard deviation, and its logarithm is a mean over pairs.
+standard deviation, and its logarithm is a mean over pairs. Equal values have no logarithm: they
+count as the closest different ones, and fewer than three different values give no interval and no
+test.
 """
 
 from collections.abc import Sequence
@@ -69,15 +71,15 @@ class Trend(NamedTuple):
     low: float
     high: float
     p: float
-    """Two-sided, of Student's test; at most 1 - confidence where the interval does not hold 0."""
+    """Two-sided, of Student's test; at most 1 - confidence where the interval excludes 0."""
     networks: tuple[int, ...]
-    """Networks that entered, by level."""
+    """Networks that entered, by level; of a level that was left out, those that it has."""
     relative: float
     """The slope over the mean of the levels' values; of a spread, the growth per level, that is
     exp(slope) - 1."""
     verdict: str
-    """`rises`, `falls`, `no arrow` (the interval holds 0) or `too few networks` (fewer than two
-    levels with three)."""
+    """`rises`, `falls`, `no arrow` (the interval contains 0 or is NaN) or `too few networks` (fewer
+    than two levels with three)."""
     paired: bool = False
     """Whether networks of one seed were compared with each other across levels."""
     relative_low: float = np.nan
@@ -86,14 +88,21 @@ class Trend(NamedTuple):
 
 
 def drop_left_out(kind: Statistic, values: object) -> np.ndarray:
-    """`values` without the networks left out, which are NaN."""
+    """`values` without the networks left out, which are NaN; in the result NaN means infinity."""
     validate.one_of("kind", kind, get_args(Statistic))
     given = _read(kind, values)
     there = np.flatnonzero(_find_present(kind, given))
-    given = given[np.ix_(there, there)] if kind == "pairs" else given[there]
+    if kind != "pairs":
+        return _hide_infinity(given[there])
+    given = given[np.ix_(there, there)]
     if not np.isfinite(given).all():
         raise ValueError("values: expected finite distances between networks that are not left out")
-    return symmetric("values", given) if kind == "pairs" else given
+    return symmetric("values", given)
+
+
+def _hide_infinity(values: np.ndarray) -> np.ndarray:
+    """NaN for infinity, which no mean or spread is made of, so that no statistic follows."""
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _read(kind: Statistic, values: object) -> np.ndarray:
@@ -104,9 +113,7 @@ def _read(kind: Statistic, values: object) -> np.ndarray:
 
 def _find_present(kind: Statistic, values: np.ndarray) -> np.ndarray:
     """Which networks are not left out, [S]."""
-    if kind == "pairs":
-        return np.isfinite(np.diag(values))
-    return np.isfinite(values)
+    return ~np.isnan(np.diag(values) if kind == "pairs" else values)
 
 
 def _statistic(kind: Statistic, values: np.ndarray) -> float:
@@ -133,7 +140,8 @@ def pseudo_values(kind: Statistic, values: object) -> np.ndarray:
     Args:
         kind: the statistic (`Statistic`).
         values: [S, S] for `pairs`, else [S]; NaN (for pairs: on the diagonal) for a network that
-            was left out.
+            was left out. An infinite value, such as a loss beyond the largest number, is not left
+            out: all that follows from it is NaN.
 
     Raises:
         ValueError: another shape, or distances that are not finite; with fewer than three networks
@@ -164,31 +172,49 @@ def _estimate(kind: Statistic, known: np.ndarray) -> Estimate:
 
 
 def interval(kind: Statistic, values: object, *, confidence: float = 1 - ALPHA) -> Interval:
-    """Student's interval of a statistic over networks; that of a spread is made on a log scale.
+    """Student's interval of a statistic over networks; for a spread it is computed on a log scale.
+
+    The limits are NaN with fewer than three networks. For a spread, equal values count as the
+    closest different ones, and the limits are NaN with fewer than three different values.
+
+    The interval of a mean over pairs is too narrow where networks are of two kinds of about equal
+    number: all networks then have nearly the same mean distance to the others, and the error of
+    first order, which the jackknife estimates, vanishes.
 
     Args:
         kind: the statistic; of a spread, the robust standard deviation.
         values: as in `pseudo_values`.
-        confidence: coverage, between 0 and 1.
+        confidence: coverage, above 0 and below 1.
 
     Raises:
-        ValueError: as `pseudo_values`, or another confidence. With fewer than three networks the
-            limits are NaN.
+        ValueError: as `pseudo_values`, or another confidence.
     """
     from scipy import special  # slow to import
 
-    validate.fraction("confidence", confidence, open_below=True)
+    check_confidence(confidence)
     known = drop_left_out(kind, values)
     if kind != "spread":
         value, error, count = _estimate(kind, known)
     elif len(known) > 1 and not np.ptp(known):
-        return Interval(0.0, 0.0, 0.0)
+        return Interval(0.0, np.nan, np.nan)
     else:
         value, error, count = _estimate("pairs", log_gaps([known])[0])
         value += np.euler_gamma / 2
+        error = error if _several(known) else np.nan
     half = error * special.stdtrit(count - 1, (1 + confidence) / 2) if count > 2 else np.nan
     limits = np.array([value, value - half, value + half])
     return Interval(*map(float, np.exp(limits) if kind == "spread" else limits))
+
+
+def check_confidence(confidence: float) -> None:
+    """Raises `ValueError` unless the confidence is above 0 and below 1."""
+    if validate.fraction("confidence", confidence, open_below=True) == 1:
+        raise ValueError("confidence: expected a number above 0 and below 1, got 1")
+
+
+def _several(values: np.ndarray) -> bool:
+    """Whether there are three different values, which the error of a spread takes."""
+    return len(np.unique(values)) > 2
 
 
 def log_gaps(known: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -198,9 +224,9 @@ def log_gaps(known: Sequence[np.ndarray]) -> list[np.ndarray]:
     one value alone, of all.
     """
     gaps = [np.abs(values[:, None] - values[None]) for values in known]
-    least = [gap[gap > 0].min() if gap.any() else np.nan for gap in gaps]
-    some = [size for size in least if size > 0]
-    floors = np.where(np.isnan(least), min(some, default=1.0), least)
+    least = [gap[gap > 0].min(initial=np.inf) for gap in gaps]
+    some = [size for size in least if np.isfinite(size)]
+    floors = np.where(np.isfinite(least), least, min(some, default=1.0))
     return [np.log(np.maximum(gap, floor)) for gap, floor in zip(gaps, floors, strict=True)]
 
 
@@ -223,19 +249,20 @@ def factor_trend(
     independent: the standard error combines their jackknife errors, with Welch and Satterthwaite's
     degrees of freedom.
 
-    A spread is compared by the logarithm of its robust standard deviation (`interval`).
+    A spread is compared by the logarithm of its robust standard deviation (`interval`). Limits and
+    p are NaN, and there is no arrow, where a level has fewer than three different values.
 
     Args:
         kind: the statistic.
         levels: per level, values as in `pseudo_values`.
         seeds: per level, the seed of every network of its values.
-        confidence: coverage of the interval, between 0 and 1.
+        confidence: coverage of the interval, above 0 and below 1.
 
     Raises:
         ValueError: fewer than two levels, another confidence, seeds that do not fit the levels or
             repeat within one, or values that `pseudo_values` rejects.
     """
-    validate.fraction("confidence", confidence, open_below=True)
+    check_confidence(confidence)
     levels = members("levels", levels)
     seeds = None if seeds is None else members("seeds", seeds)
     if len(levels) < 2:
@@ -283,7 +310,7 @@ def match_seeds(
     for place, row in zip(used, rows, strict=True):
         chosen = [row[label] for label in common]
         values = _read(kind, levels[place])[chosen]
-        found.append(values[:, chosen] if kind == "pairs" else values)
+        found.append(values[:, chosen] if kind == "pairs" else _hide_infinity(values))
     return found
 
 
@@ -293,7 +320,7 @@ class Compared(NamedTuple):
     statistics: np.ndarray
     """Of each condition; of a spread, the logarithm of the robust standard deviation."""
     pseudo: list[np.ndarray]
-    """Pseudo-values of each."""
+    """Pseudo-values of each; NaN for a spread of fewer than three different values."""
     logarithmic: bool
 
 
@@ -303,7 +330,10 @@ def compare_conditions(kind: Statistic, known: Sequence[np.ndarray]) -> Compared
     numbers = log_gaps(known) if logarithmic else known
     scale: Statistic = "pairs" if logarithmic else kind
     statistics = np.array([_statistic(scale, values) for values in numbers])
-    return Compared(statistics, [_pseudo_values(scale, v) for v in numbers], logarithmic)
+    pseudo = [_pseudo_values(scale, values) for values in numbers]
+    if logarithmic:
+        pseudo = [p if _several(v) else p * np.nan for p, v in zip(pseudo, known, strict=True)]
+    return Compared(statistics, pseudo, logarithmic)
 
 
 class Tested(NamedTuple):
@@ -313,7 +343,7 @@ class Tested(NamedTuple):
     """Half the width of the interval."""
     p: float
     significant: bool
-    """Whether the interval does not hold 0."""
+    """Whether the interval excludes 0."""
 
 
 def assess_contrast(
@@ -328,6 +358,8 @@ def assess_contrast(
     from scipy import special  # slow to import
 
     error, freedom = (_paired_error if paired else _error)(pseudo, weights)
+    if np.isnan(error):
+        return Tested(np.nan, np.nan, False)
     # Rounding of pseudo-values, which are S times their statistics less about as much.
     size = float(np.abs(weights) @ [np.abs(p).mean() for p in pseudo])
     noise = 16 * max(map(len, pseudo)) * np.finfo(float).eps * size

@@ -22,6 +22,11 @@ def test_measures_by_hand(name):
     np.testing.assert_allclose(measure_estimate(data, name).value, expected)
 
 
+def test_a_dataset_without_distances_has_no_estimate_of_them():
+    found = measure_estimate(condition(np.random.default_rng(3)).drop_dims("other"), "pif")
+    assert np.isnan(found.value) and found.networks == 0
+
+
 def test_networks_that_did_not_converge_have_no_part():
     data = condition(np.random.default_rng(3), networks=7, missed=2)
     changed = data.copy(deep=True)

@@ -170,7 +170,7 @@ def test_without_runs_all_counts_are_zero(half):
 
 def test_errors_name_what_is_wrong(half):
     data = sweep(half, HALF_DECADES)
-    for name, value in {"edge": "lowest", "untrained": "above", "confidence": 0.0}.items():
+    for name, value in {"edge": "lowest", "untrained": "above", "confidence": 1.0}.items():
         with pytest.raises(ValueError, match=f"^{name}: expected"):
             threshold_model(data, **{name: value})
     with pytest.raises(ValueError, match="no dimension 'hidden'"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from rnnjax.analysis import estimate, factor_trend, interval
+from rnnjax.analysis import estimate, factor_trend, interval, pool_trends, trend_difference
 from rnnjax.analysis.trends import pseudo_values
 
 
@@ -231,7 +231,8 @@ def test_a_spread_is_the_geometric_mean_of_differences():
     assert interval("spread", values).value == pytest.approx(wanted)
     tenfold = 10 * np.array(interval("spread", values))
     assert interval("spread", 10 * values) == pytest.approx(tenfold)
-    assert interval("spread", np.ones(4)) == (0, 0, 0)
+    for same in (np.ones(4), np.ones(2)):
+        np.testing.assert_equal(tuple(interval("spread", same)), (0, np.nan, np.nan))
     assert interval("mean", values).high == pytest.approx(
         stats.ttest_1samp(values, 0).confidence_interval().high
     )
@@ -239,6 +240,42 @@ def test_a_spread_is_the_geometric_mean_of_differences():
     assert trend.slope == pytest.approx(np.log(3))
     assert trend.relative == pytest.approx(2)
     assert np.isnan(interval("spread", values[:2]).low)
+
+
+SEVERAL = [0.0, 0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("few", [[1, 1, 1, 0.98], [0, 0, 1, 1], [3, 3, 3, 3]])
+def test_a_spread_of_fewer_than_three_different_values_has_no_interval_and_no_test(few):
+    value, low, high = interval("spread", few)
+    assert np.isfinite(value) and np.isnan([low, high]).all()
+    assert np.isfinite(interval("spread", SEVERAL)).all()
+    for seeds in (None, [range(4)] * 2):
+        for levels in ([few, SEVERAL], [SEVERAL, few], [few, 2 * np.array(few)]):
+            found = factor_trend("spread", levels, seeds=seeds)
+            assert found.verdict == "no arrow"
+            assert np.isnan([found.p, found.low, found.high, found.relative_low]).all()
+            both = None if seeds is None else [seeds] * 2
+            pooled = pool_trends("spread", [levels, [SEVERAL, SEVERAL]], seeds=both)
+            apart = trend_difference("spread", [levels, [SEVERAL, SEVERAL]], seeds=both)
+            assert np.isnan([pooled.trend.p, pooled.tau, apart.p]).all()
+
+
+@pytest.mark.parametrize("kind", ["mean", "spread"])
+@pytest.mark.parametrize("seeds", [None, [range(4)] * 2])
+def test_an_infinite_value_is_not_left_out(kind, seeds):
+    worst = [1.0, 2.0, np.inf, 5.0]
+    assert estimate(kind, worst).networks == 4
+    assert np.isnan(estimate(kind, worst).value) and np.isnan(interval(kind, worst)).all()
+    assert len(pseudo_values(kind, worst)) == 4
+    found = factor_trend(kind, [worst, SEVERAL], seeds=seeds)
+    assert (found.networks, found.verdict) == ((4, 4), "no arrow")
+    assert np.isnan([found.slope, found.p, found.low]).all()
+    both = None if seeds is None else [seeds] * 2
+    levels = [[worst, SEVERAL], [SEVERAL, [1.0, 2.0, 3.0, 7.0]]]
+    pooled = pool_trends(kind, levels, seeds=both).trend
+    assert (pooled.networks, pooled.verdict) == ((2,), "no arrow")
+    assert np.isnan([pooled.slope, pooled.p]).all()
 
 
 def test_seeds_are_matched_by_their_labels():
@@ -301,6 +338,7 @@ def test_one_network_far_away_does_not_decide_on_a_spread():
         (("mean", [np.ones((3, 3))] * 2), {}, "^values: expected shape"),
         (("mean", [np.ones(3)] * 2), {"seeds": [range(3)]}, "^seeds: expected 2 levels, got 1"),
         (("mean", [np.ones(3)] * 2), {"confidence": 0.0}, "^confidence: "),
+        (("mean", [np.ones(3)] * 2), {"confidence": 1.0}, "^confidence: "),
         (("mean", [np.ones(3)] * 2), {"seeds": [range(3), range(4)]}, "^seeds: expected 3"),
         (("mean", [np.ones(3)] * 2), {"seeds": [range(3), (0, 0, 1)]}, "^seeds: expected 3"),
     ],
@@ -313,5 +351,8 @@ def test_bad_arguments_are_named(arguments, options, message):
 def test_a_missing_distance_between_networks_not_left_out_is_an_error():
     values = distances(np.random.default_rng(0), 4)
     values[0, 1] = np.nan
-    with pytest.raises(ValueError, match="^values: expected finite distances"):
-        estimate("pairs", values)
+    for missing in (values, np.where(np.eye(4) > 0, np.inf, 1.0)):
+        with pytest.raises(ValueError, match="^values: expected finite distances"):
+            estimate("pairs", missing)
+    with pytest.raises(ValueError, match="^confidence: "):
+        interval("mean", np.ones(3), confidence=1)
