@@ -140,18 +140,31 @@ def residual_interval(x: np.ndarray, y: np.ndarray, confidence: float) -> tuple[
     return float(line.slope - half), float(line.slope + half)
 
 
-def seed_weights(rng: np.random.Generator, resamples: int, groups: int, seeds: int) -> np.ndarray:
-    """Random weights of the seeds, `[resamples, groups, seeds]`, independent between groups.
+def seed_weights(rng: np.random.Generator, resamples: int, finished: np.ndarray) -> np.ndarray:
+    """Random weights of the `finished` `[H, S]` seeds of each size, `[resamples, H, S]`.
 
     A Bayesian bootstrap (Rubin 1981): Dirichlet weights instead of whole-number counts. With four
     seeds the ordinary bootstrap gives only densities of 0, 1/4, ..., and ties at one half raise
-    every critical rate. Concentration `1 - 2/n` instead of Rubin's 1 makes the variance of a mean
-    unbiased, `s^2 / n`; with 1 it is too small by the factor `(n - 1) / (n + 1)`, 0.6 for four
-    seeds.
+    every critical rate. Concentration `1 - 2/n` for n finished seeds, instead of Rubin's 1, makes
+    the variance of a mean unbiased, `s^2 / n`; with 1 it is too small by the factor `(n - 1) / (n +
+    1)`, 0.6 for four seeds. With two seeds this is all weight on one of them.
+
+    Sizes are independent of each other. Where all seeds finished, weights do not depend on which
+    other sizes lack some.
     """
-    concentration = max(1 - 2 / seeds, 1 / seeds)
-    raw = rng.gamma(concentration, size=(resamples, groups, seeds))
+    sizes, seeds = finished.shape
+    raw = _concentrated(rng, (resamples, sizes, seeds), np.ones(seeds, bool))
+    for size, (own, done) in enumerate(zip(rng.spawn(sizes), finished, strict=True)):
+        if 0 < done.sum() < seeds:
+            raw[:, size] = _concentrated(own, (resamples, seeds), done)
     return raw / raw.sum(-1, keepdims=True)
+
+
+def _concentrated(rng: np.random.Generator, shape: tuple[int, ...], done: np.ndarray) -> np.ndarray:
+    """Weights of `shape` `[..., S]` before their sum is made 1; 0 for seeds that are not `done`."""
+    count = int(done.sum())
+    raw = rng.gamma(max(1 - 2 / count, 1 / count), size=shape) * done
+    return np.where(raw == raw.max(-1, keepdims=True), 1.0, 0.0) if count == 2 else raw
 
 
 def seeds_vary(run: np.ndarray, used: np.ndarray) -> bool:

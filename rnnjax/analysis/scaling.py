@@ -73,7 +73,7 @@ def _resample_lines(
 ) -> Line:
     """Refits the power law to reweighted seeds, each rate drawn log-uniformly in its bracket."""
     rng = resampling.generator()
-    weights = seed_weights(rng, resampling.resamples, success.shape[0], success.shape[-1])
+    weights = seed_weights(rng, resampling.resamples, np.invert(np.isnan(success).all(1)))
     found = _brackets(_weighted_density(success, weights), log_rates, level, edge)
     found = _narrow(found, observed)
     place = rng.uniform(size=found.lower.shape)

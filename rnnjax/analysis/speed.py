@@ -120,14 +120,13 @@ def fit_steps(
 ) -> xr.Dataset:
     """`steps_scaling` of the steps of runs over `hidden` (rising), `seed` and other dimensions.
 
-    The seeds of a width have the same weights in every condition, so that `exponent_samples`, along
-    `resample`, can be subtracted between conditions whose seeds are paired.
+    The seeds of a width have the same weights in every condition in which they finished, so that
+    `exponent_samples`, along `resample`, can be subtracted between conditions whose seeds are
+    paired.
     """
     fraction("level", level, open_below=True)
     sizes = run_steps["hidden"].values.astype(float)
     log_sizes = np.log10(sizes)
-    rng = resampling.generator()
-    weights = seed_weights(rng, resampling.resamples, len(sizes), run_steps.sizes["seed"])
 
     def fit(steps: np.ndarray) -> dict[str, Any]:
         """`steps` `[H, S]` of one condition -> its variables."""
@@ -137,6 +136,7 @@ def fit_steps(
         if none or not seeds_vary(run, ~np.isnan(middle)):
             refits = Line(*np.full((2, resampling.resamples), np.nan))
         else:
+            weights = seed_weights(resampling.generator(), resampling.resamples, run)
             refits = fit_lines(log_sizes, np.log10(_weighted_quantiles(steps, weights, level)))
         summary = line_summary(sizes, middle, refits, resampling.confidence)
         return {**summary, "points_missing": (run.any(-1) & np.isnan(middle)).sum()}

@@ -61,9 +61,24 @@ def test_consistent_slopes_equal_a_search_over_lines():
 
 def test_seed_weights_have_the_variance_of_a_mean():
     values = np.array([0.0, 1.0, 4.0, 9.0])
-    weights = seed_weights(np.random.default_rng(0), 20000, 1, 4)[:, 0]
+    finished = np.array([[1, 1, 1, 1], [1, 0, 1, 1], [0, 1, 0, 1], [0, 0, 1, 0]], bool)
+    weights = seed_weights(np.random.default_rng(0), 20000, finished)
     np.testing.assert_allclose(weights.sum(-1), 1)
-    np.testing.assert_allclose((weights @ values).var(), values.var(ddof=1) / 4, rtol=0.05)
+    for size, done in enumerate(finished):
+        assert not weights[:, size, ~done].any()
+        own, count = values[done], done.sum()
+        wanted = own.var(ddof=1) / count if count > 1 else 0.0
+        np.testing.assert_allclose((weights[:, size] @ values).var(), wanted, rtol=0.05)
+    both = seed_weights(np.random.default_rng(0), 20000, np.ones((1, 2), bool))[:, 0]
+    np.testing.assert_allclose((both @ values[:2]).var(), values[:2].var(ddof=1) / 2, rtol=0.05)
+
+
+def test_weights_of_complete_sizes_do_not_depend_on_the_others():
+    every = np.ones((3, 5), bool)
+    fewer = every & (np.arange(3)[:, None] != 1) | (np.arange(5) < 3)
+    complete, partial = (seed_weights(np.random.default_rng(1), 50, x) for x in (every, fewer))
+    np.testing.assert_array_equal(partial[:, [0, 2]], complete[:, [0, 2]])
+    assert not partial[:, 1, 3:].any()
 
 
 def test_percentiles_need_half_of_the_samples():

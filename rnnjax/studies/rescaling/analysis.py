@@ -199,18 +199,17 @@ def loss_ratio(
     each width. NaN where a run of that width, or of the smallest, has stopped by then; no
     interval of a single seed.
     """
-    rng = resampling.generator()
     values = log_losses(dataset, steps, window)
     stopped = (values.isnull() & finished(dataset.sortby("hidden"))).any("seed")
-    shape = (values.sizes["hidden"], values.sizes["seed"])
-    weights = seed_weights(rng, resampling.resamples, *shape)
 
     def fit(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        run = ~np.isnan(losses)
+        weights = seed_weights(resampling.generator(), resampling.resamples, run)
         samples = _weighted_ratios(losses, weights).T
         ends = np.array([percentile_interval(row, resampling.confidence) for row in samples])
-        several = (~np.isnan(losses)).sum(-1) >= 2
+        several = run.sum(-1) >= 2
         ends[~(several & several[0])] = np.nan
-        middle = _weighted_ratios(losses, np.ones((1, *shape)))[0]
+        middle = _weighted_ratios(losses, np.ones((1, *run.shape)))[0]
         return middle, ends
 
     middle, ends = xr.apply_ufunc(

@@ -92,7 +92,8 @@ def _resample_lines(
 ) -> Line:
     """Refits with reweighted seeds, each best rate drawn log-uniformly between its edges."""
     rng = resampling.generator()
-    weights = seed_weights(rng, resampling.resamples, runs.loss.shape[0], runs.loss.shape[-1])
+    finished = np.invert(np.isnan(runs.loss).all(1))
+    weights = seed_weights(rng, resampling.resamples, finished)
     loss = np.nan_to_num(_weighted_mean(runs.loss, weights), nan=np.inf, posinf=np.inf)
     best = loss.argmin(-1)
     width = np.arange(best.shape[-1])
