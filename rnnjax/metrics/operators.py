@@ -125,7 +125,9 @@ def reduce_states(
         validate.fraction("variance", variance, open_below=True)
     for which, x in states.items():
         if np.ptp(trials.samples(x), axis=0).max() == 0:
-            raise ValueError(f"states: expected activity that varies, got none in {which}")
+            raise ValueError(
+                f"states: expected activity that varies, but the activity of {which} is constant"
+            )
     if components is None and variance in (None, 1):
         if len(set(sizes.values())) > 1:
             raise ValueError(
@@ -240,7 +242,7 @@ def fit_operators(
         if found <= order:
             raise ValueError(
                 f"states: expected more than {order} transitions within trials to fit an operator "
-                f"of that order, got {found} in {which}; fewer components or delays need fewer"
+                f"of that order, got {found} in {which}; use fewer components or delays"
             )
     ridge = float(regression.ridge)
     fitted = [_operator(trials.rows(x, delays), order, ridge) for x in reduced.scores.values()]

@@ -74,12 +74,14 @@ def unnamed(name: str, value: Any) -> tuple[Any, tuple[str, ...] | None]:
     Names are the keys of a mapping, or the coordinate `network` of an `xarray.DataArray`.
 
     Raises:
-        ValueError: two networks of the same name, or a masked array.
+        ValueError: two networks of the same name, a masked array, or an `xarray.DataArray` of one
+            recording, whose trials would be taken for networks.
     """
     names: tuple[str, ...]
     _refuse_mask(name, value)
     if isinstance(value, xr.DataArray):
         if NETWORK not in value.dims:
+            _refuse_one(name, value)
             return value, None
         ordered = value.transpose(NETWORK, ...)
         names = tuple(map(str, ordered[NETWORK].values.tolist()))
@@ -92,6 +94,17 @@ def unnamed(name: str, value: Any) -> tuple[Any, tuple[str, ...] | None]:
     if double:
         raise ValueError(f"{name}: expected different names, got {shown(double[0])} twice")
     return members, names
+
+
+def _refuse_one(name: str, value: xr.DataArray) -> None:
+    """Raises `ValueError` if the first dimension is one of a recording."""
+    dims = tuple(map(str, value.dims))
+    if dims and any(dims[0] in group for group in _DIMENSIONS):
+        raise ValueError(
+            f"{name}: expected several networks, along a first dimension such as {NETWORK!r}, got "
+            f"one recording with the dimensions {', '.join(dims)}; give a mapping from names to "
+            "recordings"
+        )
 
 
 def require_several(name: str, members: Any, names: tuple[str, ...] | None) -> None:

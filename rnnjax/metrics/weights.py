@@ -119,10 +119,12 @@ def _best_of_starts(
     squared = (norms[0] ** 2 + norms[1] ** 2)[:, None] - 2 * (norms[0] * norms[1])[:, None] * cosine
     squared += ((common[0] - common[1]) ** 2).sum((1, 2))[:, None]
     best = np.arange(len(a)), np.argmax(cosine, axis=1)
+    # A search that was dropped may end, by exchanges, where a converged one does.
+    settled = by_pair(found.converged, "(c q) -> c q") & (cosine >= cosine[best][:, None])
     return (
         by_pair(found.permutation, "(c q) n -> c q n")[best],
         np.ptp(np.sqrt(np.maximum(squared, 0.0)), axis=1),
-        by_pair(found.converged, "(c q) -> c q")[best],
+        settled.any(axis=1),
     )
 
 
@@ -244,8 +246,8 @@ def pif_distances(
     """
     validate.one_of("normalize", normalize, get_args(Normalize))
     members, names = trials.unnamed("weights", weights)
-    if names is not None:
-        members = _stacked(members, names)
+    if names is not None or isinstance(members, list | tuple):
+        members = _stacked(members, names or tuple(f"network {s}" for s in range(len(members))))
     distance = compare_weights(members, key=key, solver=solver).distance
     if normalize == "per_parameter":
         distance = distances_per_parameter(distance, members)
@@ -255,7 +257,7 @@ def pif_distances(
 
 
 def _stacked(members: Sequence[object], names: Sequence[str]) -> np.ndarray:
-    """The weights [S, N, N] of networks that have names."""
+    """The weights [S, N, N] of a list of networks, by the names that errors use."""
     found = [
         arrays.array(f"weights, {name}", one, "N N", each=None)
         for name, one in zip(names, members, strict=True)

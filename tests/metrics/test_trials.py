@@ -228,7 +228,7 @@ NAN_UNIT[2, 5, 1] = np.nan
         ({**MICE, "Dee": np.ma.ones((2, 9, 3))}, {}, "network Dee: .* masked .* NaN"),
         ({**MICE, "Dee": [np.ones((5, 3)), np.ones((4, 2))]}, {}, "network Dee, trial 1: "),
         ({**MICE, "Dee": np.ones(5)}, {}, r"network Dee: expected shape \[B, T, N\] or \[T, N\]"),
-        ({**MICE, "Dee": np.ones((2, 9, 3))}, {}, "activity that varies, got none in network Dee"),
+        ({**MICE, "Dee": np.ones((2, 9, 3))}, {}, "activity of network Dee is constant"),
         ({**MICE, "Dee": MICE["Ada"][1][:3]}, {}, "transitions .* in network Dee"),
         (MICE, {"components": 5}, "components: .* 4 units of network Ada, got 5"),
         (MICE, {"delays": 45}, "delays: expected at most 39, .* in network Ada"),
@@ -253,6 +253,15 @@ NAN_UNIT[2, 5, 1] = np.nan
 def test_bad_recordings_are_named(recordings, options, message):
     with pytest.raises(ValueError, match=message):
         dsa(recordings, **options)
+
+
+@pytest.mark.parametrize("function", [*SAMPLED.values(), dsa, fit_operators])
+def test_one_recording_is_no_population(function):
+    """Its trials would be compared with each other."""
+    one = xr.DataArray(np.random.default_rng(0).normal(size=(4, 9, 3)))
+    for dims in (("trial", "time", "unit"), ("units", "step", "trials")):
+        with pytest.raises(ValueError, match=f"^(states|activities): .*{', '.join(dims)}"):
+            function(one.rename(dict(zip(one.dims, dims, strict=True))))
 
 
 @pytest.mark.parametrize("function", [*SAMPLED.values(), dsa])

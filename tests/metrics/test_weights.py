@@ -11,6 +11,7 @@ from scipy.optimize import quadratic_assignment
 from references import metrics
 from rnnjax import devices
 from rnnjax.metrics import matching
+from rnnjax.metrics import weights as module
 from rnnjax.metrics.base import Solved, SolverOptions
 from rnnjax.metrics.matching import match
 from rnnjax.metrics.pairwise import Kernel
@@ -142,6 +143,25 @@ def test_networks_have_the_names_they_are_given():
     np.testing.assert_array_equal(named, pif_distances(weights, key=KEY, normalize="relative"))
     with pytest.raises(ValueError, match="weights: expected networks of one size, got 6, 5 units"):
         pif_distances({"a": weights[0], "b": weights[1][:5, :5]}, key=KEY)
+    with pytest.raises(ValueError, match="weights: expected networks of one size, got 6, 5 units"):
+        pif_distances([weights[0], weights[1][:5, :5]], key=KEY)
+    with pytest.raises(ValueError, match=r"weights, network 1: expected shape \[N, N\]"):
+        pif_distances([weights[0], weights[1][0]], key=KEY)
+    listed = pif_distances(list(weights), key=KEY, normalize="relative")
+    np.testing.assert_array_equal(listed, named)
+
+
+def test_a_pair_is_settled_if_a_converged_search_reaches_the_best(monkeypatch):
+    """Of two searches of each pair the first was dropped: equal, better and worse values."""
+    found = matching.Matched(
+        np.array([0.5, 0.5, 0.6, 0.5, 0.4, 0.5], "f4"),
+        np.tile(np.arange(9), (6, 1)),
+        np.array([False, True] * 3),
+    )
+    monkeypatch.setattr(module, "match", lambda *_: found)
+    w1, w2 = np.random.default_rng(0).normal(size=(2, 3, 9, 9))
+    status = pif_pairs(w1, w2, key=KEY, solver=SolverOptions(starts=2)).status
+    assert status.tolist() == [Solved.CONVERGED, Solved.EXHAUSTED, Solved.CONVERGED]
 
 
 def test_from_one_start_and_in_one_step_it_is_never_worse_than_the_identity():
