@@ -75,11 +75,13 @@ def iterate_conditions(
     """Iterates over the conditions of a dataset: yields (coordinates, the part at them).
 
     Conditions are the positions along the dimensions that are not in `within` (task, optimizer,
-    ...). Without such a dimension the one condition is the whole dataset.
+    ...). Without such a dimension the one condition is the whole dataset. The coordinate of a
+    dimension that has none is the position.
     """
     inner = set(within)
     names = [str(name) for name in dataset.dims if name not in inner]
     sizes = [dataset.sizes[name] for name in names]
     for position in np.ndindex(*sizes):
         part = dataset.isel(dict(zip(names, position, strict=True)))
-        yield {name: part[name].item() for name in names}, part
+        places = zip(names, position, strict=True)
+        yield {name: dataset[name][place].item() for name, place in places}, part

@@ -31,7 +31,7 @@ from rnnjax.analysis.fingerprints import (
 from rnnjax.arrays import array, random_key, symmetric
 from rnnjax.population import Population
 from rnnjax.typing import Float, Int, KeyLike
-from rnnjax.validate import fraction, instance_of, positive_integer
+from rnnjax.validate import fraction, instance_of, nonnegative, positive_integer
 
 __all__ = [
     "KindOptions",
@@ -64,7 +64,7 @@ class KindOptions(NamedTuple):
         positive_integer("resamples", self.resamples)
         fraction("stability", self.stability)
         fraction("separation", self.separation)
-        fraction("apart", self.apart)
+        nonnegative("apart", self.apart)
         return self
 
 
@@ -105,17 +105,19 @@ def find_kinds(
     """Kinds of networks, numbered from 0 by falling size; their stability; the mean silhouette.
 
     Args:
-        distances: symmetric distances of networks.
+        distances: symmetric distances of networks, at least 0, and 0 on the diagonal up to
+            rounding.
         key: draws the resamples.
         options: criteria (module text).
 
     Raises:
-        ValueError: not a square symmetric matrix, NaN, or options out of range.
+        ValueError: not a square symmetric matrix, NaN, negative distances, another diagonal, or
+            options out of range.
     """
     options = (options or KindOptions()).checked()
     from sklearn.metrics import silhouette_score  # takes as long to import as JAX
 
-    distances = symmetric("distances", array("distances", distances, "S S", least=1))
+    distances = _checked(distances)
     count = len(distances)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(random_key("key", key))))
     best = np.zeros(count, int), np.ones(1), np.nan
@@ -132,6 +134,21 @@ def find_kinds(
         if stability.min() >= options.stability:
             best = labels, stability, separation
     return _ordered(*best)
+
+
+def _checked(distances: object) -> np.ndarray:
+    """Distances [S, S] with a diagonal of 0; raises `ValueError` for what is none."""
+    given = symmetric("distances", array("distances", distances, "S S", least=1))
+    own = np.diag(given)
+    found = given - np.diag(own)
+    if (found < 0).any():
+        raise ValueError(f"distances: expected numbers of at least 0, got {found.min():g}")
+    odd = np.flatnonzero(np.abs(own) > 1e-5 * found.max())
+    if len(odd):
+        raise ValueError(
+            f"distances: expected 0 on the diagonal, got {own[odd[0]]:g} for network {odd[0]}"
+        )
+    return found
 
 
 def _ordered(
@@ -253,9 +270,11 @@ def shares_moved(
         permutations: their number.
 
     Raises:
-        ValueError: different lengths, or no permutations.
+        ValueError: no networks, different lengths, or no permutations.
     """
     kinds, levels, seeds = (np.asarray(x) for x in (kinds, levels, seeds))
+    if kinds.ndim != 1 or not len(kinds):
+        raise ValueError(f"kinds: expected one per network, got shape {kinds.shape}")
     if not kinds.shape == levels.shape == seeds.shape:
         raise ValueError(
             f"levels: expected one per network, {kinds.shape}, got {levels.shape} and seeds "
@@ -287,7 +306,7 @@ def _chi_squared(rows: np.ndarray, columns: np.ndarray) -> float:
 
 
 def solutions(
-    populations: Population | Mapping[str, Population] | Mapping[str, xr.Dataset],
+    populations: Population | xr.Dataset | Mapping[str, Population] | Mapping[str, xr.Dataset],
     key: KeyLike,
     *,
     fingerprint: FingerprintOptions | None = None,
@@ -296,8 +315,8 @@ def solutions(
     """Which kinds of solutions networks found, how often, and whether a factor moves their shares.
 
     Args:
-        populations: networks of one task, or several levels of a factor by name; also the
-            `fingerprints` of each level, if they are known.
+        populations: networks of one task, or several levels of a factor by name; also their
+            `fingerprints`, or those of each level, if they are known.
         key: draws trials, starts, resamples and permutations.
         fingerprint: how single networks are examined.
         kinds: when networks count as different kinds.
@@ -342,12 +361,12 @@ def solutions(
 
 
 def _joined(
-    populations: Population | Mapping[str, Population] | Mapping[str, xr.Dataset],
+    populations: Population | xr.Dataset | Mapping[str, Population] | Mapping[str, xr.Dataset],
     key: KeyLike,
     options: FingerprintOptions | None,
 ) -> xr.Dataset:
     """Fingerprints of all levels along `network`."""
-    if isinstance(populations, Population):
+    if isinstance(populations, Population | xr.Dataset):
         named = {"all": populations}
     else:
         named = dict(instance_of("populations", populations, Mapping))

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax import arrays, validate
-from rnnjax.analysis.trends import ALPHA, estimate
+from rnnjax.analysis.trends import ALPHA, check_confidence, estimate
 from rnnjax.metrics import METRICS, trials
 from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.typing import Float, KeyLike
@@ -109,8 +109,7 @@ class MatchOptions:
             validate.positive_integer(name, getattr(self, name))
         if validate.finite_positive("margin", self.margin) <= 1:
             raise ValueError(f"margin: expected a factor above 1, got {self.margin}")
-        if validate.fraction("confidence", self.confidence, open_below=True) == 1:
-            raise ValueError("confidence: expected a number below 1, got 1")
+        check_confidence(self.confidence)
 
 
 class _Group(NamedTuple):
@@ -201,11 +200,18 @@ def _resampled(
         rng.permutation(np.flatnonzero(owner == g))[: options.copies] for g in range(owner[-1])
     ]
     rows, seed, count = np.concatenate(twice), int(rng.integers(2**31)), len(drawn)
-    both = [*drawn, *(again[i] for i in rows)]
+    names = _names(groups)
+    both = dict(zip(names, drawn, strict=True))
+    both |= {f"{names[i]}, drawn again": again[i] for i in rows}
     distances = np.asarray(metric.distances(both, key=seed, **options.settings))
     apart = distances[rows, count + np.arange(len(rows))]
     floors = [apart[owner[rows] == g].mean() for g in range(owner[-1])]
     return distances[:count, :count], np.array(floors)
+
+
+def _names(groups: Mapping[str, _Group]) -> list[str]:
+    """Name of every member, with that of its group."""
+    return [f"{name}/{member}" for name, group in groups.items() for member in group.members]
 
 
 def _owners(groups: Mapping[str, _Group]) -> np.ndarray:
@@ -243,6 +249,9 @@ def _groups(ensembles: Any, recordings: Any, shares: np.ndarray) -> dict[str, _G
             for name, x in zip(names, listed, strict=True)
         }
         groups[label.removeprefix("ensembles, ")] = _Group(found, np.zeros(len(found)))
+    named = _names(groups)
+    if len(set(named)) < len(named):
+        raise ValueError(f"ensembles: expected different names, got {validate.shown(named)}")
     animals = groups[_RECORDINGS]
     if len(shares) not in (1, len(animals.members)):
         raise ValueError(
@@ -315,7 +324,7 @@ def _summary(
 ) -> xr.Dataset:
     from scipy import special  # slow to import
 
-    names = [f"{name}/{member}" for name, group in groups.items() for member in group.members]
+    names = _names(groups)
     sizes = [len(group.members) for group in groups.values()]
     owner = _owners(groups)
     blocks = [distances[np.ix_(owner == g, owner == g)] for g in range(len(groups))]
@@ -324,13 +333,14 @@ def _summary(
     errors = np.array([one.error for one in found])
     if not (means > 0).all():
         equal = list(groups)[int(means.argmin())]
-        raise ValueError(f"{equal}: expected members that differ, got distances of 0 alone")
+        raise ValueError(
+            f"{equal}: expected members that differ, but all distances within this group are 0"
+        )
     quantiles = special.stdtrit(np.array(sizes) - 1, (1 + options.confidence) / 2)
     logs, spread = np.log(means), errors / means  # of the logarithm, to first order
     ensembles = list(groups)[:-1]
-    ratio = _compared(logs, spread, np.array(sizes), options)
-    hidden = (ratio["verdict"] == "as the recordings") & (floors > means[:-1] / 2)
-    ratio["verdict"] = np.where(hidden, "undecided", ratio["verdict"])
+    shown = floors <= means[:-1] / 2
+    ratio = _compared(logs, spread, np.array(sizes), shown, options)
     away = np.abs(_draws(logs, spread, np.array(sizes), rng))
     nearest = np.bincount(away.argmin(1), minlength=len(ensembles)) / len(away)
     across = [
@@ -354,9 +364,16 @@ def _summary(
 
 
 def _compared(
-    logs: np.ndarray, spread: np.ndarray, sizes: np.ndarray, options: MatchOptions
+    logs: np.ndarray,
+    spread: np.ndarray,
+    sizes: np.ndarray,
+    shown: np.ndarray,
+    options: MatchOptions,
 ) -> dict[str, np.ndarray]:
-    """Ratios to the last group with Welch's intervals, p values and verdicts."""
+    """Ratios to the last group with Welch's intervals, p values and verdicts.
+
+    `shown`: whether the floor of each ensemble is small enough for agreement.
+    """
     from scipy import special
 
     difference = logs[:-1] - logs[-1]
@@ -368,7 +385,7 @@ def _compared(
     low, high, room = difference - half, difference + half, np.log(options.margin)
     words = np.full(len(difference), "undecided", "<U17")
     words[high < 0], words[low > 0] = "less", "more"
-    words[(low > -room) & (high < room)] = "as the recordings"
+    words[(low > -room) & (high < room) & shown] = "as the recordings"
     return {
         "ratio": np.exp(difference),
         "ratio_low": np.exp(low),

@@ -226,6 +226,10 @@ def test_kinds_must_differ_by_as_much_as_is_wanted():
     close = blobs(np.random.default_rng(0), 0.01 * np.eye(8)[:2], 12, 0.001)
     assert len(find_kinds(close, 0)[1]) == 2
     assert len(find_kinds(close, 0, KindOptions(apart=0.05))[1]) == 1
+    far = 1000 * close  # and of any size
+    assert [len(find_kinds(far, 0, KindOptions(apart=x))[1]) for x in (5.0, 50.0)] == [2, 1]
+    rounded = find_kinds(far + 1e-8 * np.diag(np.arange(24) - 12.0), 0)
+    np.testing.assert_array_equal(rounded[0], find_kinds(far, 0)[0])
 
 
 def test_kinds_are_numbered_by_falling_size():
@@ -323,6 +327,13 @@ def test_networks_that_differ_in_no_feature_are_of_one_kind():
     assert np.isnan(found.attrs["separation"]) and np.isnan(found.attrs["p"])
 
 
+def test_fingerprints_of_one_level_are_those_of_a_mapping():
+    one = made(6, stable=[1, 1, 1, 15, 15, 15])
+    found = solutions(one, 0)
+    assert found.sizes["solution"] > 0
+    xr.testing.assert_identical(found, solutions({"all": one}, 0))
+
+
 def made(count, **features):
     values = {name: ("seed", np.ones(count)) for name in FEATURES}
     values |= {name: ("seed", np.asarray(value, float)) for name, value in features.items()}
@@ -353,6 +364,12 @@ def test_errors_name_what_is_wrong():
         compare_fingerprints(made(2, stable=[1, np.nan]))
     with pytest.raises(ValueError, match="^distances: "):
         find_kinds(np.array([[0.0, 1.0], [2.0, 0.0]]), 0)
+    with pytest.raises(ValueError, match="^distances: .*at least 0, got -1"):
+        find_kinds(np.array([[0.0, -1.0], [-1.0, 0.0]]), 0)
+    with pytest.raises(ValueError, match="^distances: .*diagonal, got 1 for network 0"):
+        find_kinds(np.ones((3, 3)), 0)
+    with pytest.raises(ValueError, match="^kinds: "):
+        shares_moved(np.zeros(0, int), np.zeros(0), np.zeros(0), 0)
     with pytest.raises(ValueError, match="^most: "):
         find_kinds(np.zeros((3, 3)), 0, KindOptions(most=0))
     with pytest.raises(ValueError, match="^levels: "):

@@ -192,6 +192,8 @@ def test_other_dimensions_are_conditions():
     labels = [labels for labels, _ in iterate_conditions(data)]
     assert len(labels) == 8
     assert labels[0] == {"init": "gaussian", "task": "delayed_cue", "optimizer": "adam"}
+    unnamed = [labels["init"] for labels, _ in iterate_conditions(data.drop_vars("init"))]
+    assert unnamed == [0] * 4 + [1] * 4
 
 
 def test_pending_runs_do_not_count():

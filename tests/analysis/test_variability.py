@@ -77,6 +77,15 @@ def test_noise_that_hides_all_differences_is_no_agreement():
     assert clean["floor"].item() < 0.5 * clean["distance"].min()
 
 
+@pytest.mark.parametrize(("shown", "words"), [(True, "as the recordings"), (False, "less")])
+def test_a_floor_that_rules_out_agreement_leaves_a_difference(shown, words):
+    """A ratio of 0.9 that is known to 2%: within the margin, and below 1."""
+    logs, spread, sizes = np.array([np.log(0.9), 0.0]), np.full(2, 0.01), np.array([8, 8])
+    found = variability._compared(logs, spread, sizes, np.array([shown]), OPTIONS)
+    assert found["p"] < 0.05 and found["ratio_low"] > 0.8
+    assert found["verdict"].tolist() == [words]
+
+
 @pytest.mark.slow
 def test_intervals_hold_a_ratio_of_one_as_often_as_they_promise():
     """Animals from the ensemble itself: the share of 95% intervals that hold 1."""
@@ -170,8 +179,14 @@ def test_shares_of_noise_are_found():
         ({"noise": (0.1, 0.2)}, "noise: .*3 recordings, got 2"),
         ({"options": MatchOptions(units=6)}, "units: expected at most 5, .* got 6"),
         ({"options": MatchOptions("cka")}, "a: expected members that differ|varies"),
+        ({"options": MatchOptions("dsa")}, "network a/0 "),
+        (
+            {"ensembles": {"a/b": {n: np.ones((3, 4, 5)) for n in "cde"},
+                           "a": {f"b/{n}": np.ones((3, 4, 5)) for n in "cde"}}},
+            "ensembles: expected different names",
+        ),
     ],
-)
+)  # fmt: skip
 def test_what_does_not_compare_is_refused(change, message):
     same = np.ones((3, 3, 4, 5))
     given = {"ensembles": {"a": same}, "recordings": same, "noise": 0.0}
