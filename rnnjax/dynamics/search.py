@@ -20,7 +20,7 @@ from einops import rearrange
 
 from rnnjax.arrays import random_key
 from rnnjax.cells import Cell
-from rnnjax.devices import batch_size, fixed_draws, padded_index
+from rnnjax.devices import batch_size, fixed_draws, padded_index, single_precision
 from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Bool, Complex, Float, Int, KeyLike, Params
 from rnnjax.validate import finite_positive, instance_of, positive_integer
@@ -163,7 +163,9 @@ def fixed_points(
         raise ValueError(f"starts: expected shape [{networks}, M, {size}], got {begin.shape}")
     odd = np.flatnonzero(~np.isfinite(begin).all((1, 2)))
     if len(odd):
-        raise ValueError(f"starts: expected finite states, got others in network {odd[0]}")
+        raise ValueError(
+            f"starts: expected finite states, but network {odd[0]} has NaN or infinite starts"
+        )
     radii = _radii(begin, radius)
     ends, speeds = _search(cell, params, begin, given, steps)
     found = []
@@ -293,7 +295,8 @@ def visited_states(
 ) -> Float[np.ndarray, "S M N"]:
     """Draws states that the networks of a population visit, as starts of `fixed_points`.
 
-    The trials and times drawn are the same for all networks.
+    The trials and times drawn are the same for all networks. States are computed in single
+    precision, whether JAX has 64 bits enabled or not.
 
     Args:
         cell: spec of the networks.
@@ -307,19 +310,22 @@ def visited_states(
         ValueError: no states, or inputs of another shape.
     """
     instance_of("cell", cell, Cell)
-    draw_key, noise_key = jax.random.split(random_key("key", key))
-    given, drawn = jnp.asarray(inputs), positive_integer("count", count)
-    there = given.shape[0] * given.shape[1]
-    chosen = np.asarray(jax.random.choice(draw_key, there, (drawn,), replace=drawn > there))
+    drawn = positive_integer("count", count)
+    with single_precision():
+        draw_key, noise_key = jax.random.split(random_key("key", key))
+        given = jnp.asarray(inputs, jnp.float32)
+        params = {name: jnp.asarray(leaf, jnp.float32) for name, leaf in params.items()}
+        there = given.shape[0] * given.shape[1]
+        chosen = np.asarray(jax.random.choice(draw_key, there, (drawn,), replace=drawn > there))
 
-    def draw(some: Params) -> np.ndarray:
-        states = np.asarray(_states(cell, some, given))
-        return rearrange(states, "s b t n -> s (b t) n")[:, chosen]
+        def draw(some: Params) -> np.ndarray:
+            states = np.asarray(_states(cell, some, given))
+            return rearrange(states, "s b t n -> s (b t) n")[:, chosen]
 
-    one = {name: leaf[0] for name, leaf in params.items()}
-    size = jax.eval_shape(cell.initial_state, one).shape[-1]
-    picked = _in_batches(draw, params, 4.0 * there * size)
-    if noise:
-        scale = finite_positive("noise", noise)
-        picked = picked + scale * np.asarray(jax.random.normal(noise_key, picked.shape))
+        one = {name: leaf[0] for name, leaf in params.items()}
+        size = jax.eval_shape(cell.initial_state, one).shape[-1]
+        picked = _in_batches(draw, params, 4.0 * there * size)
+        if noise:
+            scale = finite_positive("noise", noise)
+            picked = picked + scale * np.asarray(jax.random.normal(noise_key, picked.shape))
     return picked

@@ -122,8 +122,8 @@ def cautions(comparison: xr.Dataset, *, below: float = 1.0) -> list[str]:
     order = settings.get("rank") or kept * int(settings["delays"])
     if order == 1 and settings["score"] in ("angular", "chord"):
         found.append(
-            "Operators of one component and one delay are single numbers, and DSA compares no "
-            "more than their signs; give more delays."
+            "Operators of one component and one delay are single numbers. DSA then compares only "
+            "their signs; use more delays."
         )
     return found
 

@@ -83,7 +83,9 @@ def _recordings(path: Path, binning: Binning | None) -> dict[str, np.ndarray]:
         return {path.stem: read_nwb(path, binning)}
     suffix = path.suffix.lower()
     if not _begins_with(path, _MAGIC[suffix]):
-        raise ValueError(f"files: expected a {suffix} file, got {path}, which is none")
+        raise ValueError(
+            f"files: expected a {suffix} file, but {path} is not a valid {suffix} file"
+        )
     try:
         found = _READERS[suffix](path)
     except (ImportError, MemoryError):

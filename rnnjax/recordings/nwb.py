@@ -63,7 +63,7 @@ def read_nwb(
     content = _load(path)
     keys = list(content.keys())
     if "units" not in keys:
-        raise ValueError(f"file: expected an NWB file with units, got {path}, without")
+        raise ValueError(f"file: expected an NWB file with units, but {path} contains no units")
     units = _chosen(content["units"], where or {})
     intervals = _intervals(content, keys, binning.trials)
     if intervals is None:
@@ -113,7 +113,8 @@ def _intervals(content: Any, keys: list[str], name: str | None) -> list[Any] | N
         found = _each(content[one_of("trials", name or "trials", known)])
     if not found:
         raise ValueError(
-            f"trials: expected intervals that last, got none in {name or 'trials'!r} of the file"
+            f"trials: expected intervals of positive duration, got none in {name or 'trials'!r} of "
+            "the file"
         )
     return found
 

@@ -202,7 +202,7 @@ def to_pytorch(
 
     Raises:
         ValueError: another cell, a scale that is not positive, or a rate cell with alpha below 1 or
-            linear units, which PyTorch has not.
+            linear units, which nn.RNN does not support.
     """
     _require_known(cell)
 

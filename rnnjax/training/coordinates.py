@@ -73,7 +73,8 @@ def coordinate_check(
         A dataset with `activation`, `activation_change` and `output_change` over (hidden, seed,
         step), where changes are 0 at step 0; and for each its `_slope` at the last step, averaged
         over seeds, with the standard error `_slope_error` over seeds (NaN for one seed). Slopes
-        leave out seeds with a diverged network, whose values are NaN.
+        leave out seeds with a network that diverged, whose values are NaN, or that the steps left
+        unchanged (`seeds_left_out`).
 
     Raises:
         ValueError: fewer than two different widths, a count below 1, or a setting that is unknown,
@@ -143,9 +144,9 @@ def _usable(values: np.ndarray) -> Any:
 
 
 def seeds_left_out(dataset: xr.Dataset, name: str) -> int:
-    """Number of seeds that the slope of the measure `name` leaves out, as a network diverged.
+    """Number of seeds that the slope of `name` leaves out: a network diverged or is unchanged.
 
-    `dataset` is that of `coordinate_check`.
+    Changes of 0 have no logarithm. `dataset` is that of `coordinate_check`.
     """
     last = dataset[name].isel(step=-1).transpose("hidden", "seed")
     return int((~_usable(last.values)).sum())

@@ -221,7 +221,9 @@ def _setup(task: Task, cell: Cell, recipe: Recipe | None) -> Setup:
             f"sharpness applies, got {recipe.optimizer!r}"
         )
     if recipe.penalties:
-        raise ValueError(f"recipe: expected none with penalties, got {', '.join(recipe.penalties)}")
+        raise ValueError(
+            f"recipe: expected a recipe without penalties, got {', '.join(recipe.penalties)}"
+        )
     return Setup(task, fitted(cell, task), recipe)
 
 

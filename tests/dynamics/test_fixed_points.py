@@ -130,6 +130,11 @@ def test_visited_states_are_states_of_each_network(monkeypatch):
         few.setattr(search, "batch_size", lambda _: 2)
         again = visited_states(RATE, params, inputs, count=7, key=jax.random.key(2))
     np.testing.assert_allclose(again, picked, atol=1e-6)
+    double = {name: leaf.astype("f8") for name, leaf in params.items()}
+    with jax.enable_x64(True):
+        wide = visited_states(RATE, double, inputs.astype("f8"), count=7, key=jax.random.key(2))
+    assert wide.dtype == picked.dtype
+    np.testing.assert_array_equal(wide, picked)
     more = visited_states(RATE, params, inputs, count=99, key=jax.random.key(2), noise=1e-3)
     away = np.abs(passed[:, None] - more[2]).max(-1).min(0)
     assert 1e-4 < np.median(away) < 1e-2

@@ -228,5 +228,5 @@ def test_adjacent_trials_keep_their_last_bin_and_empty_intervals_are_refused(tmp
     for trial, unit in itertools.product(range(3), range(4)):
         counts = counted(SPIKES[unit], float(trial), 10, 0.1)
         np.testing.assert_allclose(rates[trial, :, unit], np.array(counts) / 0.1)
-    with pytest.raises(ValueError, match="trials: expected intervals that last"):
+    with pytest.raises(ValueError, match="trials: expected intervals of positive duration"):
         read_nwb(path, Binning(0.1, trials="pulses"))
