@@ -27,8 +27,8 @@ _SMALLEST_SINGLE, _LARGEST_SINGLE = 1e-37, 1e37
 """The same of leaves in single precision, whose differences are scaled before they are squared."""
 
 Gaps = Literal["none", "missing", "diverged"]
-"""Entries that are not finite: none; NaN where a network or step is left out, and infinity, which the
-caller checks; or those of a diverged network, whose size is not checked either."""
+"""Entries that are not finite: none; NaN where a network or step is left out, and infinity, which
+the caller checks; or those of a diverged network, whose size is not checked either."""
 
 
 def _as_numpy(name: str, value: Any) -> np.ndarray:

@@ -66,8 +66,8 @@ def _conditions(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
 def _values(dataset: xr.Dataset, measure: Measure) -> np.ndarray:
     """Values of which a measure is a statistic; networks that did not converge are NaN.
 
-    All are NaN where a population lacks the measure, as with a cell without recurrent weights, or in
-    a dataset of `measure_population`, which has no distances.
+    All are NaN where a population lacks the measure, as with a cell without recurrent weights, or
+    in a dataset of `measure_population`, which has no distances.
     """
     if measure.variable not in dataset:
         axes = 2 if measure.statistic == "pairs" else 1

@@ -352,10 +352,10 @@ def threshold_model(
     """Fits `log10 rate = intercept + exponent * log10 N` to the thresholds of all seeds.
 
     The threshold of a seed is the largest rate at which it learns. Only a bracket is known: from
-    the last rate at which it learned to the next rate run, where it failed. It is infinite above
-    if the seed learned at the largest rate, so that censored sizes contribute as censored
-    observations. Success at lower rates does not count, since there learning may be too slow for the steps. `edge` is
-    that of `critical_learning_rate`, seed by seed.
+    the last rate at which it learned to the next rate run, where it failed. It is infinite above if
+    the seed learned at the largest rate, so that censored sizes contribute as censored
+    observations. Success at lower rates does not count, since there learning may be too slow for
+    the steps. `edge` is that of `critical_learning_rate`, seed by seed.
 
     Model: thresholds are logistic about the median of their size, and medians normal about the
     line; the likelihood is that of interval-censored data with a random effect of size, maximized
