@@ -43,6 +43,15 @@ LAYOUTS = {
 }
 """Conditions of each series: several series begin with the same."""
 
+GROUPS = {
+    "one kind": (0.0, 0.0, 1.0),
+    "80% and 20%, 30 sd apart": (0.2, 3.0, 0.1),
+    "50% and 50%, 3 sd apart": (0.5, 3.0, 1.0),
+    "50% and 50%, 30 sd apart": (0.5, 3.0, 0.1),
+    "50% and 50%, alike within": (0.5, 3.0, 0.0),
+}
+"""Share of the second kind of networks, distance between the kinds, and scatter within them."""
+
 SHARES = ((0.5, 0.5), (0.8, 0.2), (0.6, 0.3, 0.1))
 """Shares of kinds."""
 
@@ -86,6 +95,38 @@ def coverage(draws: int) -> Rows:
                 held += low <= robust <= high, abs(value - plain) <= half
             cells += [f"{share:.1%}" for share in held / draws]
         rows.append((shape, *cells))
+    return rows
+
+
+def grouped(
+    rng: np.random.Generator, count: int, share: float, apart: float, scatter: float
+) -> np.ndarray:
+    """Points [count, 3] of two kinds."""
+    points = scatter * rng.normal(size=(count, 3))
+    points[:, 0] += apart * (rng.random(count) < share)
+    return points
+
+
+def pairs(draws: int) -> Rows:
+    """Coverage of 95% intervals of a mean over pairs, how many have no width, and false arrows.
+
+    The arrows are those of trends over two levels that do not differ, not paired.
+    """
+    rows = []
+    for name, planted in GROUPS.items():
+        rng = np.random.default_rng(5)
+        first, second = (grouped(rng, 2_000_000, *planted) for _ in range(2))
+        true, cells = np.linalg.norm(first - second, axis=-1).mean(), []
+        for networks in NETWORKS:
+            found = np.zeros(3)
+            for _ in range(draws):
+                both = [grouped(rng, networks, *planted) for _ in range(2)]
+                both = [np.linalg.norm(x[:, None] - x[None], axis=-1) for x in both]
+                _, low, high = interval("pairs", both[0])
+                arrow = factor_trend("pairs", both).verdict != "no arrow"
+                found += low <= true <= high, high - low <= 1e-9 * true, arrow
+            cells += [f"{share:.1%}" for share in found / draws]
+        rows.append((name, *cells))
     return rows
 
 
@@ -199,13 +240,16 @@ def table(head: tuple[str, ...], rows: Rows) -> str:
 
 
 def main() -> None:
-    """Prints the five tables."""
+    """Prints the six tables."""
     parser = Parser(description=__doc__)
     parser.add_argument("--draws", type=int, default=2000, help="planted data sets per cell")
     given = parser.parse_args()
     if given.draws < 1:
         parser.error(f"draws: expected a positive integer, got {given.draws}")
     by_networks = [f"{which}, S = {s}" for s in NETWORKS for which in ("robust", "sd")]
+    by_width = [
+        f"{which}, S = {s}" for s in NETWORKS for which in ("coverage", "no width", "false")
+    ]
     by_rho = [
         f"{which}, {rho:g}"
         for rho in CORRELATIONS
@@ -218,6 +262,7 @@ def main() -> None:
     by_trend = [f"{trend}, {rho:g}" for trend in ("flat", "steep") for rho in CORRELATIONS]
     parts = [
         table(("values", *by_networks), coverage(given.draws)),
+        table(("kinds", *by_width), pairs(given.draws)),
         table(("statistic", "values", "S", *by_rho), trends(given.draws)),
         table(("layout", "statistic", "S", *plain), pooled(given.draws)),
         table(("statistic", "S", *by_trend), differences(given.draws)),

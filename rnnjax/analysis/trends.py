@@ -177,9 +177,9 @@ def interval(kind: Statistic, values: object, *, confidence: float = 1 - ALPHA) 
     The limits are NaN with fewer than three networks. For a spread, equal values count as the
     closest different ones, and the limits are NaN with fewer than three different values.
 
-    The interval of a mean over pairs is too narrow where networks are of two kinds of about equal
-    number: all networks then have nearly the same mean distance to the others, and the error of
-    first order, which the jackknife estimates, vanishes.
+    The interval of a mean over pairs is too narrow where networks are of two kinds far apart, most
+    where these are equally frequent: all networks then have nearly the same mean distance to the
+    others, and the error of first order, which the jackknife estimates, vanishes.
 
     Args:
         kind: the statistic; of a spread, the robust standard deviation.

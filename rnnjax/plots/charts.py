@@ -89,8 +89,8 @@ def dynamics_charts(comparisons: Sequence[Comparison]) -> Figure:
     """Trends of dynamical distances over the levels, by number of components and delays.
 
     A column per comparison; rows: angular distance and eigenvalue distance. Color: slope per level
-    divided by the mean; triangles: slopes that differ from 0 (p < 0.05), dots: others; grey: left
-    out. Raises `ValueError` without a comparison.
+    divided by the mean; triangles: slopes that differ from 0 (p at most 0.05), dots: others; grey:
+    left out. Raises `ValueError` without a comparison.
     """
     found = require_some(comparisons)
     figure, grid = new_figure(2, len(found), 2.5, 1.9)
