@@ -124,7 +124,7 @@ def _best_of_starts(
     return (
         by_pair(found.permutation, "(c q) n -> c q n")[best],
         np.ptp(np.sqrt(np.maximum(squared, 0.0)), axis=1),
-        settled.any(axis=1),
+        np.asarray(settled.any(axis=1)),
     )
 
 
