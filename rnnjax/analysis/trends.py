@@ -88,7 +88,7 @@ class Trend(NamedTuple):
 
 
 def drop_left_out(kind: Statistic, values: object) -> np.ndarray:
-    """`values` without the networks left out, which are NaN; in the result NaN means infinity."""
+    """`values` without the networks left out, which are NaN; infinity becomes NaN."""
     validate.one_of("kind", kind, get_args(Statistic))
     given = _read(kind, values)
     there = np.flatnonzero(_find_present(kind, given))
@@ -101,7 +101,7 @@ def drop_left_out(kind: Statistic, values: object) -> np.ndarray:
 
 
 def _hide_infinity(values: np.ndarray) -> np.ndarray:
-    """NaN for infinity, which no mean or spread is made of, so that no statistic follows."""
+    """NaN in place of infinity, so that statistics are NaN too."""
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -140,8 +140,8 @@ def pseudo_values(kind: Statistic, values: object) -> np.ndarray:
     Args:
         kind: the statistic (`Statistic`).
         values: [S, S] for `pairs`, else [S]; NaN (for pairs: on the diagonal) for a network that
-            was left out. An infinite value, such as a loss beyond the largest number, is not left
-            out: all that follows from it is NaN.
+            was left out. An infinite value, such as a loss that overflows, is not left out:
+            statistics, errors, limits and p are then NaN.
 
     Raises:
         ValueError: another shape, or distances that are not finite; with fewer than three networks
@@ -213,7 +213,7 @@ def check_confidence(confidence: float) -> None:
 
 
 def _several(values: np.ndarray) -> bool:
-    """Whether there are three different values, which the error of a spread takes."""
+    """Whether there are three different values, which the error of a spread requires."""
     return len(np.unique(values)) > 2
 
 

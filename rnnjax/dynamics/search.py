@@ -314,7 +314,10 @@ def visited_states(
     with single_precision():
         draw_key, noise_key = jax.random.split(random_key("key", key))
         given = jnp.asarray(inputs, jnp.float32)
-        params = {name: jnp.asarray(leaf, jnp.float32) for name, leaf in params.items()}
+        params = {  # on the host where they change: only batches of them are on the device
+            name: leaf if leaf.dtype == np.float32 else np.asarray(leaf, np.float32)
+            for name, leaf in params.items()
+        }
         there = given.shape[0] * given.shape[1]
         chosen = np.asarray(jax.random.choice(draw_key, there, (drawn,), replace=drawn > there))
 

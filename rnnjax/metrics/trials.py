@@ -101,8 +101,8 @@ def _refuse_one(name: str, value: xr.DataArray) -> None:
     dims = tuple(map(str, value.dims))
     if dims and any(dims[0] in group for group in _DIMENSIONS):
         raise ValueError(
-            f"{name}: expected several networks, along a first dimension such as {NETWORK!r}, got "
-            f"one recording with the dimensions {', '.join(dims)}; give a mapping from names to "
+            f"{name}: expected several networks, along a dimension {NETWORK!r}, got one "
+            f"recording with the dimensions {', '.join(dims)}; give a mapping from names to "
             "recordings"
         )
 
