@@ -1,6 +1,7 @@
 """Settings that every test runs under; they must be made before JAX starts its backend."""
 
 import ctypes
+import functools
 import gc
 import os
 import resource
@@ -31,11 +32,14 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-EXACT = (
-    "test_docs", "test_notebooks", "test_degeneracy", "test_engine", "test_precision",
-    "test_results_store",
-)  # fmt: skip
-"""Files whose programs are those of users, to the last bit; the others compile faster ones."""
+EXACT = ("test_engine", "test_precision", "test_results_store")
+"""Files whose programs are those of users, to the last bit."""
+
+COMPUTING = ("test_docs", "test_notebooks", "test_degeneracy")
+"""Files whose programs run for longer than they compile; compiled without fusion emitters.
+
+Those of all other files are compiled without expensive optimizations too.
+"""
 
 LONG = (
     "test_kill", "test_examples", "test_epochs", "test_degeneracy_studies", "test_width_studies",
@@ -47,21 +51,63 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items):
-    order = (*EXACT, *LONG)
+    order = (*COMPUTING, *EXACT, *LONG)
     items.sort(key=lambda item: (*order, item.path.stem).index(item.path.stem))
+
+
+FAST_FLAG = "xla_cpu_use_fusion_emitters"
+"""XLA's flag without which programs for the CPU compile in half the time."""
+
+
+def leave_out_fusion_emitters():
+    """Whether programs are compiled without XLA's fusion emitters while `SHORTCUTS` says so.
+
+    JAX has no setting for it that can change in a running process. Where the function that is
+    replaced here or the flag is missing, compiling only takes longer.
+    """
+    from jax._src import compiler
+
+    if (options_of := getattr(compiler, "get_compile_options", None)) is None:
+        return False
+    try:
+        jax.jit(abs).lower(1.0).compile(compiler_options={FAST_FLAG: False})
+    except jax.errors.JaxRuntimeError:
+        return False
+
+    @functools.wraps(options_of)
+    def options_with_flag(*args, **kwargs):
+        options = options_of(*args, **kwargs)
+        if SHORTCUTS:
+            options.env_option_overrides = [*options.env_option_overrides, (FAST_FLAG, False)]
+        return options
+
+    compiler.get_compile_options = options_with_flag
+    return True
+
+
+SHORTCUTS = set()
+"""What the programs of the present file are compiled without: `emitters`, `optimizations`."""
+FLAGS = os.environ.get("XLA_FLAGS", "")
+FAST_FLAGS = f"{FLAGS} --{FAST_FLAG}=false".strip() if leave_out_fusion_emitters() else FLAGS
 
 
 @pytest.fixture(autouse=True, scope="module")
 def compiler_effort(request):
-    """Skips XLA's expensive optimizations, which take longer here than they save.
+    """Skips steps of XLA's compiler that take longer here than they save.
 
     Also in the processes that a test starts, apart from forked ones.
     """
-    fast = request.node.path.stem not in EXACT
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1" if fast else "0"
-    if jax.config.read("jax_disable_most_optimizations") != fast:
+    name, before = request.node.path.stem, set(SHORTCUTS)
+    SHORTCUTS.clear()
+    if name not in EXACT:
+        SHORTCUTS.update({"emitters"} if name in COMPUTING else {"emitters", "optimizations"})
+    if before != SHORTCUTS:
         jax.clear_caches()
-        jax.config.update("jax_disable_most_optimizations", fast)
+    fast = "optimizations" in SHORTCUTS
+    jax.config.update("jax_disable_most_optimizations", fast)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1" if fast else "0"
+    if FLAGS != FAST_FLAGS:
+        os.environ["XLA_FLAGS"] = FAST_FLAGS if SHORTCUTS else FLAGS
 
 
 MEASURED = ("test_cost", "test_docs")

@@ -106,7 +106,7 @@ def test_rotated_operators_are_found_for_both_determinants(order):
 def test_pairs_go_on_until_they_are_settled():
     a, b = np.random.default_rng(4).normal(size=(2, 8, 20, 20))
     few = SolverOptions(starts=4)
-    assert (operator_distances(a, b, key=KEY, solver=few).status == Solved.CONVERGED).mean() > 0.8
+    assert (operator_distances(a, b, key=KEY, solver=few).status == Solved.CONVERGED).mean() > 0.6
 
 
 def test_two_routes_to_the_minimum_in_the_plane():
