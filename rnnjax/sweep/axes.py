@@ -91,11 +91,11 @@ class Sweep:
         recipe: the training recipe.
         axes: name -> values. `learning_rate` and `seed` are required. They and the other traced
             settings (`rnnjax.training.SETTINGS`: `gamma` under a rule that defines it, strengths of
-            penalties that the recipe names) cost no compilation. Any other name is a field of the
+            penalties that the recipe names) need no recompilation. Any other name is a field of the
             cell (`hidden`, `alpha`, ...), of its parametrization (`init`, `eps_scaling`), of the
             recipe (`optimizer`, `batch`, ...), or one of `task` and `cell`; each combination of
-            these is one program. Specs are labelled by their names, or by the keys of a mapping in
-            place of a sequence.
+            these is one program. Specs are labelled by their names; pass a mapping
+            `{label: value}` to choose the labels.
         evaluation_trials: held-out trials on which every network is evaluated at the end.
 
     Raises:

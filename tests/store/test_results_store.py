@@ -292,7 +292,7 @@ def test_another_config_is_named_by_its_first_difference(copy, other, named):
 
 
 def test_other_recorded_steps_are_another_config(copy):
-    with pytest.raises(StoreError, match="points is 500 there and 7 here"):
+    with pytest.raises(StoreError, match="points is 500 in the store but 7 in this call"):
         run_sweep(SWEEP, copy, engine=Engine(points=7))
 
 
