@@ -333,7 +333,7 @@ def test_unknown_specs_are_named(store, population, tmp_path):
     copy["hash"] = rnnjax.store.digest(copy["config"])
     del copy["sha256"]
     (tmp_path / "manifest.json").write_text(json.dumps(copy))
-    with pytest.raises(StoreError, match="cannot be rebuilt: 'Strange' .*import the module"):
+    with pytest.raises(StoreError, match="cannot be rebuilt: 'Strange' .*import their module"):
         load_population(tmp_path)
     copy["config"]["cell"]["type"] = "Current"
     copy["config"]["recipe"]["momentum"] = 0.9

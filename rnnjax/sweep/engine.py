@@ -181,8 +181,8 @@ def run_sweep(
 
     A store keeps finished blocks, which are not computed again. After an interruption the same call
     continues; with more axis values it trains only the missing runs; with fewer it returns just
-    those. Given more epochs, runs resume from the training states saved in the folder
-    (`Engine.keep_state`).
+    those. Given more epochs, runs resume from the training states saved in the folder, where
+    `Engine.keep_state` saves them. Weights are kept of all runs of a store or of none.
 
     Args:
         sweep: the runs.
@@ -190,8 +190,7 @@ def run_sweep(
         progress: called after every segment of steps.
         engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
-        keep_parameters: whether weights are kept: initial, trained, and `Recipe.snapshots`; the
-            same in every call that trains runs of one store.
+        keep_parameters: whether the store keeps weights too, initial, trained and `snapshots`.
         after_block: called after every block with the results so far, which are read-only. Later
             blocks fill the same arrays; `.copy(deep=True)` keeps them as they are.
 
@@ -201,28 +200,21 @@ def run_sweep(
     Raises:
         ValueError: a mask of another shape, weights or states to keep without a store, snapshots
             without `keep_parameters` or with `Engine.keep_state`, too large networks or results,
-            runs without weights in a store that has those of all others, or a store that is in use,
-            damaged or of another sweep (`StoreError`).
+            new runs without weights where all others have them, or a store that is in use, damaged
+            or of another sweep (`StoreError`).
         rnnjax.sweep.JobError: at the end, blocks that failed on workers in every attempt.
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
     mask = _check_mask(instance_of("sweep", sweep, Sweep), mask)
     _check_keeping(store, keep_parameters, engine.keep_state, sweep.recipe)
-    callback("after_block", after_block)
-    _check_progress(progress)
-    workers = _workers(engine.executor, store)
-    layout = _layout(sweep, engine, workers)
-    template = results_template(sweep, *engine.recorded)
-    require_room(template)
-    planned = plan(sweep, layout, engine, mask)
-    if isinstance(store, str | Path) and not (Path(store) / "manifest.json").exists():
-        _require_memory(planned, layout)  # before the folder is made
+    _check_callbacks(progress, after_block)
+    layout = _layout(sweep, engine, workers := _workers(engine.executor, store))
+    template, planned = results_template(sweep, *engine.recorded), plan(sweep, layout, engine, mask)
+    _require_memory(store, template, planned, layout)
     with contextlib.ExitStack() as stack:
         sink = _open(stack, store, sweep, engine, template, layout.processes > 1)
-        if keep_parameters:
-            sink.require_parameters()
         kept = Kept.of(template, keep_parameters)
-        _adopt_left(stack, sink, work_of(sweep_config(sweep, engine), engine, kept))
+        _adopt_left(stack, sink, sweep, engine, kept)
         blocks, there = _blocks_to_train(planned, layout, sink, keep_parameters)
         if progress is not None:
             progress.begin(blocks, *there)
@@ -231,23 +223,33 @@ def run_sweep(
             trained = _train_here(blocks, sink, layout, engine, kept, progress)
         else:
             trained = _train_there(workers, blocks, sink, sweep, engine, kept, progress)
-        stack.enter_context(contextlib.closing(trained))
-        for _ in trained:
+        for _ in stack.enter_context(contextlib.closing(trained)):
             if after_block is not None:
                 after_block(sink.view())
         return sink.read()
 
 
-def _require_memory(planned: list[Block], layout: Lanes) -> None:
-    """Raises `ValueError` for networks too large for the memory of this process."""
-    if layout.processes == 1:  # several see the folder at different times, but count together
+def _require_memory(store: Any, template: xr.Dataset, planned: list[Block], layout: Lanes) -> None:
+    """Raises `ValueError` for too large results, or networks, before a new folder is made."""
+    if layout.processes > 1:  # one of them that is refused would leave the others waiting
+        return
+    require_room(template)
+    if isinstance(store, str | Path) and not (Path(store) / "manifest.json").exists():
         for setup in dict.fromkeys(block.setup for block in planned):
             cost.require_memory(setup, layout)
 
 
-def _adopt_left(stack: contextlib.ExitStack, sink: Sink, work: str) -> None:
-    """Takes over what workers of an earlier process have left in a folder."""
+def _adopt_left(
+    stack: contextlib.ExitStack, sink: Sink, sweep: Sweep, engine: Engine, kept: Kept
+) -> None:
+    """Takes over what workers of an earlier process have left in a folder.
+
+    Raises `StoreError` where weights are kept, and finished blocks have none.
+    """
+    if kept.parameters:
+        sink.require_parameters()
     if isinstance(sink, ResultStore):
+        work = work_of(sweep_config(sweep, engine), engine, kept)
         sink.adopt_left(work)
         stack.callback(sink.remove_left, work)
 
@@ -312,7 +314,8 @@ def _train_here(
             yield block
 
 
-def _check_progress(progress: Any) -> None:
+def _check_callbacks(progress: Any, after_block: Any) -> None:
+    callback("after_block", after_block)
     methods = (getattr(progress, name, None) for name in ("begin", "advance", "end"))
     if progress is None or (not isinstance(progress, type) and all(map(callable, methods))):
         return

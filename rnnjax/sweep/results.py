@@ -110,12 +110,8 @@ def _means(losses: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def empty_results(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.Dataset:
-    """The dataset of `sweep` before any run: status PENDING, numbers NaN or 0.
-
-    Raises `ValueError` for one that does not fit into half of the free memory.
-    """
+    """The dataset of `sweep` before any run: status PENDING, numbers NaN or 0."""
     found = results_template(sweep, points, spacing)
-    require_room(found)
     for name, variable in found.data_vars.items():
         found[name] = (variable.dims, variable.values.copy(), variable.attrs)
     return found

@@ -38,8 +38,8 @@ def load_sweep(store: str | Path) -> Sweep:
         rebuilt = sweep_config(sweep, Engine(points=config["points"], spacing=config["spacing"]))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StoreError(
-            f"store: {store} holds a sweep that cannot be rebuilt: {error} (import the module of a "
-            "spec of your own first)"
+            f"store: {store} holds a sweep that cannot be rebuilt: {error} (if it uses task or "
+            "cell classes of your own, import their module first)"
         ) from None
     if difference := first_difference(config, rebuilt):
         field, there, here = difference
