@@ -194,7 +194,7 @@ def test_results_open_in_xarray_without_a_warning(tmp_path):
         (tiny.sweep(axes={"task": {"delayed_cue": tiny.TASKS["delayed_match"]}, "hidden": (3,)}),
          "axes.task.delayed_cue"),
         (tiny.sweep(axes={"task": {"cue": tiny.TASKS["delayed_cue"]}, "hidden": (3,)}),
-         "labels.task is 'delayed_cue' there and 'cue'"),
+         "labels.task is 'delayed_cue' in the store but 'cue'"),
         (tiny.sweep(axes={"task": [tiny.TASKS["delayed_cue"]], "alpha": (0.3,)}), "axes is"),
         (tiny.sweep(batch=5, axes={"task": [tiny.TASKS["delayed_cue"]], "hidden": (3,)}),
          "recipe.batch is 4 in the store but 5 in"),
