@@ -331,13 +331,13 @@ def _lanes(devices):
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["pinned", "not pinned"])
-def test_five_cores_are_shared_by_two_workers(known, monkeypatch):
+def test_seven_cores_are_shared_by_two_workers(known, monkeypatch):
     if known:
-        monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(5), raising=False)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(7), raising=False)
     else:  # as on macOS
         monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-        monkeypatch.setattr(os, "cpu_count", lambda: 5)
+        monkeypatch.setattr(os, "cpu_count", lambda: 7)
     with LocalExecutor(2) as executor:  # starts no process before a job
         cores, devices = zip(*(slot._arguments[:2] for slot in executor._slots), strict=True)
-    assert devices == (2, 2)
-    assert cores == (([0, 1], [2, 3, 4]) if known else ([], []))
+    assert devices == (3, 3)
+    assert cores == (([0, 1, 2], [3, 4, 5, 6]) if known else ([], []))
