@@ -182,7 +182,7 @@ def run_sweep(
     A store keeps finished blocks, which are not computed again. After an interruption the same call
     continues; with more axis values it trains only the missing runs; with fewer it returns just
     those. Given more epochs, runs resume from the training states saved in the folder, where
-    `Engine.keep_state` saves them. Weights are kept of all runs of a store or of none.
+    `Engine.keep_state` saves them. A store keeps the weights of all of its runs or of none.
 
     Args:
         sweep: the runs.
@@ -190,7 +190,7 @@ def run_sweep(
         progress: called after every segment of steps.
         engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
-        keep_parameters: whether the store keeps weights too, initial, trained and `snapshots`.
+        keep_parameters: whether weights are kept too: initial, trained, `Recipe.snapshots`.
         after_block: called after every block with the results so far, which are read-only. Later
             blocks fill the same arrays; `.copy(deep=True)` keeps them as they are.
 
