@@ -294,14 +294,24 @@ def available_cores() -> int:
 def free_memory() -> int:
     """Free host memory, bytes, within the limits of the process's control groups.
 
-    4 GiB where the system does not report it.
+    Where the system does not report it, half of the memory that the machine has; 4 GiB where that
+    is unknown too.
     """
     try:
         text = Path("/proc/meminfo").read_text()
         free = 1024 * int(text.partition("MemAvailable:")[2].split()[0])
     except (OSError, IndexError):
-        return 4 * 2**30
+        return _installed_memory() // 2
     return min([free, *_group_memory(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))])
+
+
+def _installed_memory() -> int:
+    """The memory of the machine, bytes; 8 GiB where the system does not report it."""
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # not on this system
+        found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if found > 0:  # -1 where it is not known
+            return found
+    return 8 * 2**30
 
 
 def _group_memory(groups: Path, mounted: Path) -> list[int]:

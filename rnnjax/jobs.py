@@ -32,10 +32,16 @@ _LOST = ("BrokenProcessPool", "BrokenExecutor", "KilledWorker", "TerminatedWorke
 
 @dataclasses.dataclass(frozen=True)
 class Workers:
-    """An executor, and how it is used. Raises `ValueError` for an object without `submit`."""
+    """An executor, and how it is used.
+
+    Raises `ValueError` for an object without `submit`, and for a pool whose processes are forked.
+    """
 
     executor: Any
-    """An executor of `concurrent.futures`, a `distributed.Client`, or any object like these."""
+    """An executor of `concurrent.futures`, a `distributed.Client`, or any object like these.
+
+    JAX hangs in a forked process, and a `ProcessPoolExecutor` forks by default on Linux before
+    Python 3.14: give it `mp_context=multiprocessing.get_context("spawn")`."""
     resources: Any = None
     """The `rnnjax.sweep.Resources` of a worker; by default a worker reports them."""
     retries: int = 2
@@ -48,12 +54,24 @@ class Workers:
                 "executor: expected an executor, such as concurrent.futures.ProcessPoolExecutor or "
                 f"distributed.Client, got {type(self.executor).__name__}"
             )
+        if _forks(self.executor):
+            raise ValueError(
+                "executor: expected a pool that starts new processes, such as ProcessPoolExecutor("
+                '..., mp_context=multiprocessing.get_context("spawn")), got one that forks this '
+                "process, in which JAX then hangs"
+            )
         whole("retries", self.retries)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """The result of `function(*arguments)` on a worker."""
         job = Job("start of a worker", "", lambda attempt: (function, arguments))
         return next(run_jobs(self, [job]))[1]
+
+
+def _forks(executor: Any) -> bool:
+    """Whether an executor is a pool of processes that are copies of this one."""
+    context = getattr(executor, "_mp_context", None)
+    return context is not None and context.get_start_method() == "fork"
 
 
 def as_workers(executor: Any) -> Workers | None:
@@ -103,8 +121,8 @@ def run_jobs(
 ) -> Generator[tuple[Job, Any], None, None]:
     """Runs all jobs; yields each with its result, in the order in which they end.
 
-    A job that fails is submitted again, up to `workers.retries` times, while the others go on. When
-    the iterator is closed, jobs that have not begun are cancelled.
+    A job that fails is submitted again, up to `workers.retries` times, while the others continue.
+    When the iterator is closed, jobs that have not begun are cancelled.
 
     Raises:
         JobError: at the end, if jobs failed in every attempt; its message ends with `note`.
@@ -179,7 +197,7 @@ class _Flight:
 
         name = hashlib.sha256(f"{job.key} {attempt}".encode()).hexdigest()[:24]
         future = self._executor.submit(_call, payload, key=f"rnnjax-{name}", pure=False)
-        distributed.fire_and_forget(future)  # it goes on if this process dies
+        distributed.fire_and_forget(future)  # it continues if this process dies
         return future
 
     def next(self) -> tuple[Job, int, Any]:
@@ -210,7 +228,9 @@ class _Flight:
             if futures and _is_dask(self._executor):
                 begun = {key for keys in self._executor.processing().values() for key in keys}
                 waiting = [future for future in futures if future.key not in begun]
-                self._executor.cancel(waiting, force=True)  # also what goes on without this process
+                self._executor.cancel(
+                    waiting, force=True
+                )  # also what continues without this process
                 futures = []
         for future in futures:
             with contextlib.suppress(Exception):

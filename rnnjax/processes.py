@@ -6,6 +6,7 @@ the job that it ran and no other; a new process takes its place.
 
 import concurrent.futures as futures
 import contextlib
+import itertools
 import multiprocessing
 import os
 import queue
@@ -21,7 +22,7 @@ import jax
 from rnnjax.devices import available_cores
 from rnnjax.validate import positive_integer
 
-__all__ = ["LocalExecutor", "workers_here"]
+__all__ = ["LocalExecutor", "devices_here", "workers_here"]
 
 _KEPT = (
     "jax_compilation_cache_dir", "jax_compilation_cache_max_size", "jax_enable_compilation_cache",
@@ -34,6 +35,7 @@ _STOPPING = ("SIGINT", "SIGHUP", "SIGUSR1")
 """Signals that a terminal or a batch system sends to all processes; the first one ends the rest."""
 
 _siblings = 1
+_devices: int | None = None
 
 
 def workers_here() -> int:
@@ -41,11 +43,17 @@ def workers_here() -> int:
     return _siblings
 
 
+def devices_here() -> int:
+    """Number of CPU devices for this process: a worker's share of the cores, else one per core."""
+    return available_cores() if _devices is None else _devices
+
+
 class LocalExecutor(futures.Executor):
     """Runs jobs in `workers` processes of this machine; a context manager.
 
-    On a CPU each process has its share of the cores, and one device of JAX per core; it trains with
-    the compilation cache of this process. Raises `ValueError` for more workers than cores.
+    On a CPU each process has its share of the cores, and one device of JAX per core of the smallest
+    share; it trains with the compilation cache of this process. Raises `ValueError` for more
+    workers than cores.
     """
 
     def __init__(self, workers: int):
@@ -55,7 +63,9 @@ class LocalExecutor(futures.Executor):
             raise ValueError(f"workers: expected at most {cores}, one per core, got {workers}")
         self.workers = workers
         settings = {name: jax.config.values[name] for name in _KEPT}
-        self._slots = [_Slot(part, workers, settings) for part in _shares(workers)]
+        devices = cores // workers  # of every worker: blocks are sized for any of them
+        shares = _shares(workers)
+        self._slots = [_Slot(share, devices, workers, settings) for share in shares]
         self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         for slot in self._slots:
             self._free.put(slot)
@@ -88,15 +98,15 @@ def _shares(workers: int) -> list[list[int]]:
         cores = sorted(os.sched_getaffinity(0))
     except AttributeError:
         return [[] for _ in range(workers)]
-    size = len(cores) // workers
-    return [cores[i * size : (i + 1) * size] for i in range(workers)]
+    ends = [len(cores) * i // workers for i in range(workers + 1)]
+    return [cores[begin:end] for begin, end in itertools.pairwise(ends)]
 
 
 class _Slot:
     """One process, and its successors."""
 
-    def __init__(self, cores: list[int], workers: int, settings: Mapping[str, Any]):
-        self._arguments = cores, workers, settings
+    def __init__(self, cores: list[int], devices: int, workers: int, settings: Mapping[str, Any]):
+        self._arguments = cores, devices, workers, settings
         self._pool: futures.ProcessPoolExecutor | None = None
         self._process = 0
         self._ended = False
@@ -130,17 +140,17 @@ class _Slot:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(cores: list[int], workers: int, settings: Mapping[str, Any]) -> None:
+def _begin(cores: list[int], devices: int, workers: int, settings: Mapping[str, Any]) -> None:
     """Prepares a worker process, before JAX looks for its devices."""
-    global _siblings
-    _siblings = workers
+    global _siblings, _devices
+    _siblings, _devices = workers, devices
     for name in _STOPPING:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     if cores:
         os.sched_setaffinity(0, cores)
     for name, value in settings.items():
         jax.config.update(name, value)
-    jax.config.update("jax_num_cpu_devices", max(len(cores), 1))
+    jax.config.update("jax_num_cpu_devices", devices)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

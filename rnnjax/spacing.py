@@ -25,7 +25,7 @@ def log_rates(low: float, high: float, per_decade: int = 2) -> tuple[float, ...]
     _check_count(steps)
     if steps < -1e-6 or abs(steps - round(steps)) > 1e-6:
         raise ValueError(
-            f"high: expected low = {low} times a whole number of steps, {per_decade} per decade, "
+            f"high: expected low times 10^(k/{per_decade}) for a whole number k, with low = {low}, "
             f"got {high}"
         )
     return _drop_repeats(

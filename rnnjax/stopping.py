@@ -10,6 +10,7 @@ from rnnjax.validate import finite_positive
 
 __all__ = [
     "OutOfTime",
+    "Pace",
     "is_due",
     "keeps",
     "left",
@@ -27,7 +28,10 @@ T = TypeVar("T")
 
 
 class OutOfTime(KeyboardInterrupt):
-    """The time limit is reached; what is finished is kept, and the block in training."""
+    """The time limit is reached.
+
+    Finished blocks and the state of the block being trained are kept.
+    """
 
 
 class _Request:
@@ -37,7 +41,7 @@ class _Request:
     deadline: float = math.inf
     """On the monotonic clock, seconds."""
     keeping: int = 0
-    """Blocks in training that save their state when they stop."""
+    """Blocks being trained that save their state when they stop."""
     saving: int = 0
     """Those that are saving it, or their results."""
 
@@ -50,9 +54,9 @@ _left: dict[str, int] = {}
 def time_limit(seconds: float) -> Iterator[None]:
     """Stops training in this context after `seconds`, between two segments, with `OutOfTime`.
 
-    A folder keeps the block in training too (`Engine.checkpoint_minutes`), so that the same call
-    goes on from there. A segment that would exceed the limit, as the one before it suggests, is not
-    begun. A program that is being compiled delays the stop.
+    A folder also keeps the state of the block being trained (`Engine.checkpoint_minutes`), so that
+    the same call resumes from there. A segment is not started if, judging by the previous one, it
+    would run past the limit. A program that is being compiled delays the stop.
 
     Raises `ValueError` for a time that is not positive.
     """
@@ -66,7 +70,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def request_stop(error: BaseException) -> None:
-    """Lets the block in training save its state after the present segment and raise `error`."""
+    """Lets the block being trained save its state after the present segment and raise `error`."""
     _request.error = error
 
 
@@ -87,9 +91,27 @@ def stop_if_due(seconds: float = 0.0) -> None:
         raise _request.error or OutOfTime("the time limit is reached")
 
 
+class Pace:
+    """Times segments of training, to foresee which one would exceed a time limit."""
+
+    def __init__(self):
+        self._begun: float | None = None
+        self.seconds = 0.0
+        """Time of the last segment; 0 before the second one, as the first is compiled."""
+
+    def end(self) -> None:
+        """Notes the end of a segment."""
+        if self._begun is not None:
+            self.seconds = time.monotonic() - self._begun
+
+    def begin(self) -> None:
+        """Notes that the next segment begins."""
+        self._begun = time.monotonic()
+
+
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """The context of a block in training that saves its state when it is to stop."""
+    """The context of a block being trained that saves its state when it is to stop."""
     _request.keeping += 1
     try:
         yield
@@ -109,7 +131,7 @@ def saving() -> Iterator[None]:
 
 
 def keeps() -> bool:
-    """Whether a block is in training that saves its state when it is to stop."""
+    """Whether a block is being trained that saves its state when it is to stop."""
     return _request.keeping > 0
 
 

@@ -128,6 +128,18 @@ def test_free_memory_is_positive_and_there_is_a_core():
     assert devices.available_cores() >= 1
 
 
+def test_without_proc_half_of_the_installed_memory_counts(monkeypatch):
+    def missing(path):
+        raise FileNotFoundError(path)
+
+    pages = {"SC_PHYS_PAGES": 3 * 2**20, "SC_PAGE_SIZE": 2**12}
+    monkeypatch.setattr(Path, "read_text", missing)
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
+    assert devices.free_memory() == 6 * 2**30
+    pages["SC_PHYS_PAGES"] = -1
+    assert devices.free_memory() == 4 * 2**30
+
+
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize(
     ("outer", "inner", "expected"), [("max", "5000", 4300), ("900", "max", 200)]

@@ -1,6 +1,7 @@
 """Jobs on executors: every one ends once, what fails is tried again, and errors name the job."""
 
 import concurrent.futures
+import multiprocessing
 import threading
 
 import pytest
@@ -138,5 +139,11 @@ def test_what_a_worker_cannot_import_is_named(monkeypatch):
 def test_other_objects_are_refused(executor):
     with pytest.raises(ValueError, match="^executor: expected an executor"):
         as_workers(executor)
+    fork = multiprocessing.get_context("fork")
+    with (
+        concurrent.futures.ProcessPoolExecutor(1, fork) as pool,
+        pytest.raises(ValueError, match=r'^executor: .*mp_context=.*get_context\("spawn"\)'),
+    ):
+        as_workers(pool)
     with pytest.raises(ValueError, match="^retries: "):
         Workers(Here(), retries=-1)

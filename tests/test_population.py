@@ -219,7 +219,7 @@ def test_one_condition_of_a_sweep(tmp_path):
     other = load_population(tmp_path / "sweep", hidden=4, learning_rate=0.1)
     with pytest.raises(ValueError, match=r"got cell.hidden = 5 and 4"):
         whole.join(other)
-    with pytest.raises(ValueError, match="^others: expected other seeds"):
+    with pytest.raises(ValueError, match=r"^others: expected seeds .*; repeated: \[2\]$"):
         whole.join(whole[:1])
     both = whole[::-1]
     assert both.seeds.tolist() == [5, 2]
@@ -277,7 +277,8 @@ def test_other_settings_need_no_other_program(population):
         ({"seeds": [1, -1]}, "seeds: expected an integer of at least 0"),
         ({"seeds": "ab"}, "seeds: expected an integer"),
         ({"seeds": np.array(0)}, "seeds: expected an integer"),
-        ({"seeds": [1, 1]}, "seeds: expected different ones"),
+        ({"seeds": [1, 1]}, "seeds: expected distinct seeds, but 1 appears twice"),
+        ({"engine": {}, "store": "p"}, "engine: expected an? Engine, got {}"),
         ({"gamma": 0}, "gamma: expected a finite number above 0"),
         ({"l1": -1}, "l1: expected a finite number of at least 0"),
         ({"nuclear": 0.1}, "nuclear: expected 0, or a recipe with penalties"),
@@ -304,6 +305,9 @@ def test_invalid_arguments_are_named(population):
          "trials: expected activity that fits into the .* GiB of free memory, got 5 networks of "),
         (lambda: population.losses(KEY, 1, task=TASK.stretched(1e9)), "trials: expected activity"),
         (lambda: population.losses("5", 1), "key: expected a key, such as jax.random.key"),
+        (lambda: population.save(None), "store: expected the path of a folder, got None"),
+        (lambda: population.save(__file__), "store: expected a new folder, got the file"),
+        (lambda: load_population(5), "store: expected the path of a folder, got 5"),
         (lambda: population[2], r"rows: expected a slice, such as \[3:4\], got 2"),
         (lambda: population[5:], "rows: expected at least one of 5 networks"),
         (lambda: population.ntk_gram(KEY, times=99), "times: expected at most"),
@@ -329,7 +333,7 @@ def test_unknown_specs_are_named(store, population, tmp_path):
     copy["hash"] = rnnjax.store.digest(copy["config"])
     del copy["sha256"]
     (tmp_path / "manifest.json").write_text(json.dumps(copy))
-    with pytest.raises(StoreError, match="cannot be rebuilt: 'Strange' .*import the module"):
+    with pytest.raises(StoreError, match="cannot be rebuilt: 'Strange' .*import their module"):
         load_population(tmp_path)
     copy["config"]["cell"]["type"] = "Current"
     copy["config"]["recipe"]["momentum"] = 0.9

@@ -22,7 +22,7 @@ from rnnjax.sweep import Engine, LossRecord, Sweep, empty_results, sweep_config
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import SETTINGS, Hyper, Recipe, Setup, Status, output_scale, setting_values
 from rnnjax.typing import Bool, Float, Int, KeyLike, Params
-from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
+from rnnjax.validate import finite_positive, instance_of, one_of, path_of, positive_integer
 
 __all__ = ["Activity", "Population", "condition_sweep"]
 
@@ -171,11 +171,10 @@ class Population:
         """The networks at the end of the first epoch with a held-out loss below `loss`.
 
         They are those of a training that stops there (`threshold=loss, patience=1`), equal to the
-        last bit at map width 1, with their own losses, steps and accuracies. The training `loss`
-        has no mean of the recorded steps during which they stopped, and `seconds` stay those of the
-        whole training. A network that never gets there keeps the weights with which it ended
-        and a status other than CONVERGED. Raises `ValueError` for another loss than those of
-        `Recipe.snapshots`.
+        last bit at map width 1, with their own losses, steps and accuracies. The recorded-loss bin
+        in which a network stopped is NaN, and `seconds` stay those of the whole training. A network
+        that never gets there keeps the weights with which it ended and a status other than
+        CONVERGED. Raises `ValueError` for a loss that is not in `Recipe.snapshots`.
         """
         bounds = self.recipe.snapshots if self.snapshots is not None else ()
         wanted = finite_positive("loss", loss)
@@ -203,7 +202,11 @@ class Population:
         parts = (self, *others)
         seeds = np.concatenate([part.seeds for part in parts])
         if len(set(seeds.tolist())) < len(seeds):
-            raise ValueError(f"others: expected other seeds, got {sorted(seeds.tolist())}")
+            values, counts = np.unique(seeds, return_counts=True)
+            raise ValueError(
+                "others: expected seeds not already in the population; repeated: "
+                f"{values[counts > 1].tolist()}"
+            )
 
         def joined(trees: list[Params]) -> Params:
             return {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]}
@@ -409,9 +412,11 @@ class Population:
 
         `load_population` reads it. Raises `StoreError` if the folder is not empty.
         """
-        path, sweep = Path(store), condition_sweep(self.setup, self.hyper)
+        path, sweep = path_of("store", store), condition_sweep(self.setup, self.hyper)
         engine = Engine(**self.recorded._asdict())
         template = empty_results(sweep, *self.recorded)
+        if path.exists() and not path.is_dir():
+            raise StoreError(f"store: expected a new folder, got the file {path}")
         if path.exists() and any(path.iterdir()):
             raise StoreError(f"store: expected a new folder, got {path}, which is not empty")
         cells = np.zeros((len(self), len(sweep.shape)), int)

@@ -1,7 +1,7 @@
 """Training a population, and loading one from a store."""
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rnnjax.cells import Cell, fitted
 from rnnjax.population.members import Population, condition_sweep
 from rnnjax.store import (
     StoreError,
+    Weights,
     axis_position,
     lacking,
     load_results,
@@ -79,12 +80,13 @@ def train_population(
         settings: traced settings, as in `train_one`; `learning_rate` is required.
 
     Raises:
-        ValueError: a setting that is unknown, missing, invalid, or not provided for by the width
-            rule or the recipe, networks that do not fit into memory, or a store that is in use,
-            damaged or of another config (`StoreError`).
+        ValueError: a setting that is unknown, missing, invalid, or that the width rule or the
+            recipe does not support, networks that do not fit into memory, or a store that is in
+            use, damaged or of another config (`StoreError`).
     """
     instance_of("task", task, Task)
     instance_of("recipe", recipe, Recipe)
+    engine = Engine() if engine is None else instance_of("engine", engine, Engine)
     arguments = ("seeds", "store", "evaluation_trials", "progress", "engine")
     values = check_settings(settings, arguments)
     hyper = Hyper(seed=_check_seeds(seeds), **values)
@@ -94,7 +96,7 @@ def train_population(
     kept = MemoryStore() if store is None else store
     if store is not None:
         path_of("store", store)
-        _require_condition(store, sweep_config(sweep, Engine() if engine is None else engine))
+        _require_condition(store, sweep_config(sweep, engine))
     run_sweep(sweep, kept, keep_parameters=True, progress=progress, engine=engine)
     labels = {axis.name: axis.values[0] for axis in sweep.dimensions if axis.name != "seed"}
     return load_population(kept, seeds=hyper.seed.tolist(), **labels)
@@ -113,8 +115,9 @@ def _require_condition(store: str | Path, config: Mapping[str, Any]) -> None:
     if others:
         name = others[0]
         raise StoreError(
-            f"store: {store} was made with another config: {name} is {held['axes'][name]} there "
-            f"and {config['axes'][name]} here; choose another folder, or the same config"
+            f"store: {store} was made with another config: {name} is {held['axes'][name]} in the "
+            f"store but {config['axes'][name]} in this call; choose another folder, or the same "
+            "config"
         )
 
 
@@ -126,7 +129,7 @@ def _check_seeds(seeds: Any) -> np.ndarray:
         seeds = [validate.seed("seeds", seed) for seed in given]
         if len(set(seeds)) < len(seeds):
             twice = next(seed for seed in seeds if seeds.count(seed) > 1)
-            raise ValueError(f"seeds: expected different ones, got {twice} twice")
+            raise ValueError(f"seeds: expected distinct seeds, but {twice} appears twice")
         return np.array(seeds)
     return np.arange(positive_integer("seeds", seeds))
 
@@ -148,11 +151,27 @@ def load_population(
             not imported (`StoreError`).
     """
     if isinstance(store, MemoryStore):
-        sweep, recorded, results = store.sweep, store.recorded, store.read()
-        name, load = "this MemoryStore", store.load_weights
-    else:
-        sweep, recorded, results = read_settled(Path(store), functools.partial(_read, store))
-        name, load = str(store), functools.partial(load_weights, store)
+        held = store.sweep, store.recorded, store.read()
+        return _population("this MemoryStore", *held, store.load_weights, seeds, labels)
+    path = path_of("store", store)
+
+    def read() -> Population:
+        load = functools.partial(load_weights, path)
+        return _population(str(path), *_read(path), load, seeds, labels)
+
+    return read_settled(path, read)  # results and weights of the same axes
+
+
+def _population(
+    name: str,
+    sweep: Sweep,
+    recorded: LossRecord,
+    results: xr.Dataset,
+    load: Callable[[Sequence[Sequence[int]]], Weights],
+    seeds: int | Sequence[int] | None,
+    labels: Mapping[str, Any],
+) -> Population:
+    """The population of one condition of a sweep, whose weights `load(cells)` returns."""
     others = [axis for axis in sweep.dimensions if axis.name != "seed"]
     for label in labels:
         one_of("labels", label, [*(axis.name for axis in others), "seeds"])

@@ -30,7 +30,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store.archive import pack_arrays
-from rnnjax.store.checkpoints import Weights, save_weights, weights_digest, weights_folder
+from rnnjax.store.checkpoints import Weights, has_digest, save_weights, weights_folder
 from rnnjax.store.limits import read_file, require_declared, require_plain_files
 from rnnjax.store.manifest import StoreError, write_atomically
 from rnnjax.store.states import load_state, save_state, state_file
@@ -173,9 +173,13 @@ def left_attempts(store: Path) -> list[str]:
 
 def failed_attempts(store: Path) -> dict[str, str]:
     """Blocks with an attempt that failed, and the error of the latest one."""
-    files = [(block, at / _ERROR) for block, at in _attempts(store) if (at / _ERROR).is_file()]
-    files.sort(key=lambda one: one[1].stat().st_mtime)
-    return {block: read_file(file).decode(errors="replace").strip() for block, file in files}
+    found = []
+    for block, folder in _attempts(store):
+        file = folder / _ERROR
+        with contextlib.suppress(FileNotFoundError):  # none, or the attempt is just removed
+            found.append((file.stat().st_mtime, block, read_file(file)))
+    found.sort(key=lambda one: one[0])
+    return {block: text.decode(errors="replace").strip() for _, block, text in found}
 
 
 def finished_attempts(store: Path, work: str) -> Iterator[tuple[str, Path, Report]]:
@@ -227,7 +231,7 @@ def _is_whole(part: str, folder: Path, block: str, report: Report) -> bool:
             return True
         weights = weights_folder(folder, block)
         require_plain_files(weights)
-        return weights.is_dir() and weights_digest(weights) == report.facts[part]
+        return weights.is_dir() and has_digest(weights, report.facts[part])
     except (ValueError, OSError):
         return False
 

@@ -11,14 +11,17 @@ import numpy as np
 
 from rnnjax.store.checked import digest_files
 from rnnjax.store.damage import DamageError, first_line, reraise_unreadable
+from rnnjax.store.grid import Grid
 from rnnjax.store.limits import require_memory, require_plain_files
 from rnnjax.store.manifest import StoreError
 from rnnjax.store.markers import marker_file
 from rnnjax.typing import Params
+from rnnjax.validate import counted
 
 __all__ = [
     "Weights",
     "gather_weights",
+    "has_digest",
     "has_weights",
     "restore_weights",
     "save_weights",
@@ -49,6 +52,14 @@ def has_weights(store: Path, block: str) -> bool:
 def weights_digest(folder: Path) -> str:
     """SHA-256 of all files of a checkpoint, with their names."""
     return digest_files(folder, (file for file in folder.rglob("*") if file.is_file()))
+
+
+def has_digest(folder: Path, expected: str) -> bool:
+    """Whether a checkpoint has this digest, perhaps beside hidden files of a file manager."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    plain = [file for file in files if not file.name.startswith(".")]
+    tries = (files,) if len(plain) == len(files) else (files, plain)
+    return any(digest_files(folder, some) == expected for some in tries)
 
 
 def _require_no_link(target: Path) -> None:
@@ -102,7 +113,7 @@ def restore_weights(store: Path, block: str, expected: str | None = None) -> Wei
         raise DamageError(f"store: {target} is missing", [marker_file(store, block)])
     _require_no_link(target)
     require_plain_files(target)
-    if expected not in (None, weights_digest(target)):
+    if expected is not None and not has_digest(target, expected):
         raise DamageError(f"store: {target} is not what was written", [marker_file(store, block)])
     try:
         with _checkpointer() as checkpointer:
@@ -132,28 +143,51 @@ def _check_leaves(target: Path, tree: Any) -> None:
 
 
 def gather_weights(
-    blocks: Iterable[tuple[Iterable[Sequence[int] | None], Callable[[], Weights]]],
+    store: str,
+    grid: Grid | None,
+    blocks: Iterable[tuple[Iterable[Sequence[int] | None], Callable[[], Weights] | None]],
     cells: Sequence[Sequence[int]],
 ) -> Weights:
     """Stacks the weights of the runs `cells`, in this order, from the blocks that hold them.
 
-    Each block is a pair of its rows' cells (None for a row to pass over) and a function that loads
-    its weights.
-    Raises `KeyError` with the first cell that is in no block.
+    Each block is a pair of its rows' cells (None for a row that is skipped) and a function that
+    loads its weights, None where they were not kept. Raises `StoreError`, with the name `store` and
+    the labels of a run on its `grid`, for a run that is in no block or whose weights were not kept.
     """
-    rows = {tuple(cell): row for row, cell in enumerate(cells)}
-    found: dict[int, tuple[Weights, int]] = {}
+    if not len(cells):
+        raise ValueError("cells: expected at least one run, got none")
+    wanted = [tuple(int(i) for i in cell) for cell in cells]
+    found: dict[tuple[int, ...], tuple[Weights, int]] = {}
+    bare, kept_any = set(), False
     for held, load in blocks:
-        places = [(rows.get(tuple(c)), i) for i, c in enumerate(held) if c is not None]
-        if any(row is not None for row, _ in places):
+        kept_any = kept_any or load is not None
+        rows = {tuple(c): row for row, c in enumerate(held) if c is not None}
+        here = rows.keys() & set(wanted)
+        if here and load is None:
+            bare |= here
+        elif here and load is not None:
             weights = load()
-            found.update({row: (weights, i) for row, i in places if row is not None})
-    if missing := set(rows.values()) - set(found):
-        raise KeyError(tuple(cells[min(missing)]))
+            found.update({cell: (weights, rows[cell]) for cell in here})
+    if bare := sorted(bare - set(found)):
+        raise _without_weights(store, grid, bare, kept_any)
+    if missing := [cell for cell in wanted if cell not in found]:
+        raise StoreError(f"store: {store} holds no finished run {missing[0]}")
 
     def stack(when: str) -> Params:
-        leaves = [(getattr(found[row][0], when), found[row][1]) for row in range(len(rows))]
+        leaves = [(getattr(found[cell][0], when), found[cell][1]) for cell in wanted]
         return {name: np.stack([leaf[name][i] for leaf, i in leaves]) for name in leaves[0][0]}
 
-    kept = bool(found) and all(one.snapshots is not None for one, _ in found.values())
+    kept = all(one.snapshots is not None for one, _ in found.values())
     return Weights(stack("initial"), stack("trained"), stack("snapshots") if kept else None)
+
+
+def _without_weights(
+    store: str, grid: Grid | None, cells: Sequence[tuple[int, ...]], kept_any: bool
+) -> StoreError:
+    if not kept_any:
+        return StoreError(f"store: {store} kept no weights; train with keep_parameters")
+    run = cells[0] if grid is None else grid.run(cells[0])
+    return StoreError(
+        f"store: {store} has no weights of {counted(len(cells), 'network')}, such as {run}, trained"
+        " without keep_parameters"
+    )

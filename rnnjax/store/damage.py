@@ -26,11 +26,11 @@ class DamageError(StoreError):
         if self.files:
             count = f"the first {_LISTED} of {len(files)}" if len(files) > _LISTED else "these"
             problem += (
-                f"; to compute the blocks again, delete {count} files and repeat the command that "
-                f"made the store: rm -- {shlex.join(map(str, self.files))}"
+                f"; to compute the blocks again, delete {count} files and repeat the call or "
+                f"command that made the store: rm -- {shlex.join(map(str, self.files))}"
             )
         elif restorable:
-            problem += "; the command that made the store restores it"
+            problem += "; the call or command that made the store restores it"
         super().__init__(problem)
 
 

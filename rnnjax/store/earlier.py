@@ -1,4 +1,4 @@
-"""More epochs: a store goes on from the states of an earlier one, which it keeps whole.
+"""More epochs: a store resumes from the states of an earlier one, which it keeps whole.
 
 The earlier store moves to the folder `earlier`, where it can be read as any other.
 """
@@ -107,32 +107,32 @@ def remove_left(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def require_states(path: Path, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Raises `StoreError` unless all finished runs of the store can go on to those of `config`.
+    """Raises `StoreError` unless all finished runs of the store can resume as those of `config`.
 
     That is a `DamageError` where states are lost or damaged: without the markers that it lists, the
-    runs of these blocks begin anew.
+    runs of these blocks start over.
     """
     markers = read_markers(path)
     lacking = [name for name, marker in markers.items() if "state" not in marker]
     if lacking:
         raise StoreError(
             f"store: {path} was made with another config: recipe.epochs is "
-            f"{epochs_of(manifest['config'])} there and {epochs_of(config)} here, and "
-            f"{len(lacking)} of its {len(markers)} blocks cannot go on, as they kept no state of "
-            "training; choose another folder, and keep the state there with "
+            f"{epochs_of(manifest['config'])} in the store but {epochs_of(config)} in this call, "
+            f"and {len(lacking)} of its {len(markers)} blocks cannot resume, as they kept no state "
+            "of training; choose another folder, and keep the state there with "
             f"Engine(keep_state=True){_left_states(path, config)}"
         )
     require_whole_states(path, markers)
 
 
 def _left_states(path: Path, config: Mapping[str, Any]) -> str:
-    """What to do where an earlier store has states from which runs of `config` can go on."""
+    """What to do where an earlier store has states from which runs of `config` can resume."""
     with contextlib.suppress(StoreError):  # damaged ones are no help
         for states in begun(path, config):
             if states.cells:
                 return (
                     f"; the states after {states.epochs} epochs are in {states.path}: a copy of "
-                    "this folder can go on"
+                    "this folder can be continued"
                 )
     return ""
 
@@ -150,7 +150,7 @@ def kept_apart(path: Path, config: Mapping[str, Any]) -> Path | None:
 
 
 class States(NamedTuple):
-    """A store that runs can go on from."""
+    """A store that runs can resume from."""
 
     path: Path
     epochs: int

@@ -30,6 +30,11 @@ class Grid(NamedTuple):
         """As JSON: name, labels and kind of every axis."""
         return [[name, list(labels), traced] for name, labels, traced in zip(*self, strict=True)]
 
+    def run(self, cell: Sequence[int]) -> str:
+        """The labels of a run, for messages."""
+        labels = zip(self.names, self.labels, cell, strict=True)
+        return ", ".join(f"{name}={values[i]!r}" for name, values, i in labels)
+
     @classmethod
     def of(cls, plain: Any) -> "Grid":
         """Inverts `plain`."""
@@ -154,7 +159,7 @@ def _without(config: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
 
 
 def lacking(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """By axis, the labels of the config `new` that `old` has not; both of the same runs."""
+    """By axis, the labels of the config `new` that `old` lacks; both of the same runs."""
     here, there = grid_of(new), grid_of(old)
     found = places(here, there)
     names = [(there.names[k], here.labels[axis]) for k, axis in enumerate(found.order)]

@@ -1,6 +1,6 @@
 """A store grows: its results move to more labels on their axes; markers and weights stay.
 
-The results are written anew into a folder beside the others, read back and compared with all
+The results are written again into a folder beside the others, read back and compared with all
 digests. Replacing the manifest is the one moment from which the store has grown: a process that
 dies before leaves the old store, and one that dies later leaves the new one, whose parts the next
 writer puts in place (`settle`).
@@ -90,7 +90,7 @@ def write_group(folder: Path, dataset: xr.Dataset, block_dims: tuple[str, ...]) 
 def spread(old: xr.Dataset, template: xr.Dataset, here: Grid, grid: Grid) -> xr.Dataset:
     """The results `old`, of the grid `here`, over all labels of `grid`, pending elsewhere.
 
-    Further coordinates, and variables that `old` has not, are those of the `template`.
+    Further coordinates, and variables that `old` lacks, are those of the `template`.
     """
     at = places(grid, here)
     coordinates: dict[str, Any] = {
@@ -151,16 +151,16 @@ def grow(
     config: Mapping[str, Any],
     dataset: xr.Dataset,
     block_dims: tuple[str, ...],
-    anew: bool = False,
+    start_over: bool = False,
 ) -> dict[str, Any]:
     """Replaces the store's results by `dataset`, over the axes of `config`; returns its manifest.
 
     The lock is held. `markers` are those in the files, which stay as they are, unless the runs
-    begin `anew`: the store then holds none of them.
+    `start_over`: the store then holds none of them.
     """
     grown = {**new_manifest(config, dataset), "created": manifest["created"], "grown": now()}
     left = list(manifest.get("left", ()))
-    if markers and anew:
+    if markers and start_over:
         sweeps = {marker.get("sweep") for marker in markers.values()}
         left += sorted(sweeps - set(left), key=str)
     elif markers:

@@ -55,15 +55,21 @@ def metadata_file(path: Path, manifest: dict[str, Any]) -> Path:
 
 
 def read_settled(path: Path, read: Callable[[], T]) -> T:
-    """`read()`, repeated if another process has let the store grow meanwhile."""
+    """`read()`, repeated if another process has let the store grow meanwhile.
+
+    Raises `StoreError` if it grows during every attempt.
+    """
     for _ in range(_ATTEMPTS):
         before = _generation(path)
         try:
-            return read()
+            found = read()
         except (StoreError, OSError):
             if _generation(path) == before:
                 raise
-    return read()
+            continue
+        if _generation(path) == before:
+            return found
+    raise StoreError(f"store: expected {path} to stay as it is while it is read; try again")
 
 
 def _generation(path: Path) -> list[tuple[int, int] | None]:

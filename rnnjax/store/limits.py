@@ -133,7 +133,7 @@ def require_arrays(group: Path) -> None:
             codecs = {codec["name"] for codec in found["codecs"]}
             itemsize = _KINDS[found["data_type"]]
             shapes = found["shape"], found["chunk_grid"]["configuration"]["chunk_shape"]
-            numbers = [math.prod(map(_length, shape)) for shape in shapes]
+            whole, chunk = (itemsize * math.prod(map(_length, shape)) for shape in shapes)
         except StoreError:
             raise
         except (ValueError, KeyError, TypeError) as error:
@@ -141,20 +141,25 @@ def require_arrays(group: Path) -> None:
         if others := codecs - _CODECS:
             known = ", ".join(sorted(_CODECS))
             raise StoreError(f"store: {file}: expected codecs among {known}, got {others}")
-        needed += itemsize * max(numbers)
+        needed += max(whole, chunk)
         if "zstd" in codecs:
-            _require_small_chunks(file.parent)
+            _require_declared_chunks(file.parent, chunk if itemsize < _TEXT else math.inf)
     require_memory(str(group), needed)
 
 
-def _require_small_chunks(array: Path) -> None:
-    """Raises `DamageError` if a compressed chunk of an array may not fit into memory."""
+def _require_declared_chunks(array: Path, most: float) -> None:
+    """Raises `DamageError` if a chunk decodes to an unknown size, or to more than `most` bytes.
+
+    Raises `StoreError` for one of text, whose size the metadata do not state, that is too large.
+    """
     for file in sorted(array.rglob("*")):
         if not file.is_file() or file.name == "zarr.json":
             continue
         needed = _uncompressed(file)
-        if needed > _SMALL and needed > _SHARE * free_memory():
+        if needed == math.inf or needed > max(most, _SMALL):  # small ones are left to the decoder
             raise DamageError(f"store: {file} is damaged: its content does not fit", [file])
+        if most == math.inf:
+            require_memory(str(file), int(needed))
 
 
 def _uncompressed(file: Path) -> float:

@@ -17,10 +17,11 @@ from rnnjax.store.layout import DATA, read_settled
 from rnnjax.store.limits import read_file, require_plain_entries, require_plain_files, require_size
 from rnnjax.store.manifest import StoreError, digest
 from rnnjax.store.markers import marker_file
-from rnnjax.store.parameters import load_weights
+from rnnjax.store.parameters import held_weights
 from rnnjax.store.reading import load_results, read_blocks, read_results, value_digest
 from rnnjax.store.restoring import write_metadata_digest
 from rnnjax.store.states import state_file
+from rnnjax.validate import path_of
 
 __all__ = ["merge"]
 
@@ -67,10 +68,11 @@ def merge(first: str | Path, *others: str | Path, into: str | Path) -> xr.Datase
             more than the values on their axes (the error names the first difference), or results
             of one run that differ.
     """
-    target = Path(into)
+    target = path_of("into", into)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StoreError(f"store: expected a new folder, got {target}, which is not empty")
-    stores = [_read(Path(path)) for path in (first, *others)]
+    paths = [path_of("first", first), *(path_of("others", path) for path in others)]
+    stores = [_read(path) for path in paths]
     config = _united(stores)
     parts = list(_parts(stores, grid_of(config)))
     results = _joined(stores, parts, grid_of(config))
@@ -141,7 +143,9 @@ def _parts(stores: list[_Store], grid: Grid) -> Iterator[_Part]:
 def _require_equal_weights(one: _Store, other: _Store, grid: Grid, cells: np.ndarray) -> None:
     """Raises `StoreError` unless two stores hold the same weights of the runs `cells`."""
     here, there = (
-        load_weights(store.path, places(grid, store.grid).cells(cells).tolist())
+        held_weights(
+            store.path, store.config, store.blocks, places(grid, store.grid).cells(cells).tolist()
+        )
         for store in (one, other)
     )
     kept = {when: leaves for when, leaves in here._asdict().items() if leaves is not None}
@@ -152,10 +156,8 @@ def _require_equal_weights(one: _Store, other: _Store, grid: Grid, cells: np.nda
 
 
 def _differ(what: str, grid: Grid, cell: Sequence[int], stores: Sequence[_Store]) -> StoreError:
-    labels = zip(grid.names, grid.labels, cell, strict=True)
-    run = ", ".join(f"{name}={values[i]!r}" for name, values, i in labels)
     return StoreError(
-        f"store: expected one result per run, got two {what} of {run}, in "
+        f"store: expected one result per run, got two {what} of {grid.run(cell)}, in "
         f"{stores[0].path} and {stores[1].path}"
     )
 

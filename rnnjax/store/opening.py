@@ -48,8 +48,8 @@ def existing_manifest(path: Path, config: Mapping[str, Any]) -> dict[str, Any] |
         field, old, new = difference
         earlier = kept_apart(path, config)
         raise StoreError(
-            f"store: {path} was made with another config: {field} is {old!r} there and "
-            f"{new!r} here; choose another folder, or the same config"
+            f"store: {path} was made with another config: {field} is {old!r} in the store "
+            f"but {new!r} in this call; choose another folder, or the same config"
             + (f" (the results of this one are in {earlier})" if earlier else "")
         )
     return manifest

@@ -1,19 +1,27 @@
 """Weights of single networks, from a store and the labels of its axes."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rnnjax.store.checkpoints import Weights, gather_weights, restore_weights
+from rnnjax.store.checkpoints import Weights, gather_weights, has_weights, restore_weights
+from rnnjax.store.grid import config_grid
 from rnnjax.store.layout import read_settled
 from rnnjax.store.manifest import StoreError
 from rnnjax.store.reading import load_results, read_blocks
 from rnnjax.typing import Params
+from rnnjax.validate import path_of
 
-__all__ = ["axis_position", "load_parameters", "load_weights", "weight_rows"]
+__all__ = [
+    "axis_position",
+    "held_weights",
+    "load_parameters",
+    "load_weights",
+    "weight_rows",
+]
 
 
 def load_parameters(store: str | Path, **labels: Any) -> Params:
@@ -25,16 +33,21 @@ def load_parameters(store: str | Path, **labels: Any) -> Params:
     the weights were not kept (see `run_sweep`'s `keep_parameters`) or are damaged, `ValueError`
     for labels that are not on the axes.
     """
-    path = Path(store)
-    status = load_results(path)["status"]
-    axes = {str(name): status[name].values for name in status.dims}
-    if unknown := set(labels) - set(axes):
-        raise ValueError(f"{unknown.pop()}: expected an axis among {', '.join(axes)}")
-    cell = [axis_position(name, values, labels) for name, values in axes.items()]
-    if not any(cell in marker["cells"] for marker in read_blocks(path)[1].values()):
-        raise StoreError(f"store: {path} holds no finished network with these labels: {labels}")
-    weights = load_weights(path, [cell])
-    return {name: leaf[0] for name, leaf in weights.trained.items()}
+    path = path_of("store", store)
+
+    def read() -> Params:
+        status = load_results(path)["status"]
+        axes = {str(name): status[name].values for name in status.dims}
+        if unknown := set(labels) - set(axes):
+            raise ValueError(f"{unknown.pop()}: expected an axis among {', '.join(axes)}")
+        cell = [axis_position(name, values, labels) for name, values in axes.items()]
+        manifest, blocks = read_blocks(path)
+        if not any(cell in marker["cells"] for marker in blocks.values()):
+            raise StoreError(f"store: {path} holds no finished network with these labels: {labels}")
+        weights = held_weights(path, manifest["config"], blocks, [cell])
+        return {name: leaf[0] for name, leaf in weights.trained.items()}
+
+    return read_settled(path, read)
 
 
 def load_weights(store: str | Path, cells: Sequence[Sequence[int]]) -> Weights:
@@ -42,18 +55,31 @@ def load_weights(store: str | Path, cells: Sequence[Sequence[int]]) -> Weights:
 
     All runs must belong to one program. Raises `StoreError` as `load_parameters` does.
     """
-    path = Path(store)
-    blocks = (
-        (
-            weight_rows(marker),
-            functools.partial(restore_weights, path, block, marker.get("weights")),
-        )
-        for block, marker in read_settled(path, lambda: read_blocks(path)[1]).items()
-    )
-    try:
-        return gather_weights(blocks, cells)
-    except KeyError as missing:
-        raise StoreError(f"store: {path} holds no finished run {missing}") from None
+    path = path_of("store", store)
+
+    def read() -> Weights:
+        manifest, blocks = read_blocks(path)
+        return held_weights(path, manifest["config"], blocks, cells)
+
+    return read_settled(path, read)
+
+
+def held_weights(
+    path: Path,
+    config: Mapping[str, Any],
+    markers: Mapping[str, Mapping[str, Any]],
+    cells: Sequence[Sequence[int]],
+) -> Weights:
+    """The same from the blocks of a store that is read already, with cells on its axes."""
+
+    def loads(block: str, marker: Mapping[str, Any]) -> Callable[[], Weights] | None:
+        expected = marker.get("weights")
+        if expected is None and not has_weights(path, block):
+            return None
+        return functools.partial(restore_weights, path, block, expected)
+
+    blocks = ((weight_rows(marker), loads(block, marker)) for block, marker in markers.items())
+    return gather_weights(str(path), config_grid(config), blocks, cells)
 
 
 def weight_rows(marker: Mapping[str, Any]) -> list[list[int] | None]:

@@ -45,7 +45,7 @@ Markers = dict[str, dict[str, Any]]
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
     """The manifest of the store at `path`; raises `StoreError` if it is missing or damaged."""
-    return checked_manifest(Path(path) / "manifest.json")
+    return checked_manifest(path_of("path", path) / "manifest.json")
 
 
 def checked_manifest(file: Path) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def read_results(
     listed = metadata_file(path, manifest) if below is None else below / METADATA
     if not markers and not folder.exists():
         raise StoreError(
-            f"store: {path} has no finished block yet; the command that made it goes on"
+            f"store: {path} has no finished block yet; the command that made it continues"
         )
     require_plain_files(folder)
     _check_metadata(folder, listed, markers)
@@ -147,7 +147,7 @@ def read_results(
 
 
 def _check_metadata(folder: Path, listed: Path, markers: Markers) -> None:
-    """Compares zarr's metadata with their digest, which stores from before have not."""
+    """Compares zarr's metadata with their digest, which older stores lack."""
     if not markers or not listed.exists():
         return
     if read_file(listed).decode("latin").strip() != metadata_digest(folder):

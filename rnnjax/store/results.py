@@ -7,7 +7,7 @@
                            a digest of every variable's values
     STORE/parameters/      weights, one orbax checkpoint per block, on request
     STORE/attempts/        blocks as workers leave them (`rnnjax.store.attempts`)
-    STORE/running/         states of blocks in training, until their markers are written
+    STORE/running/         states of blocks being trained, until their markers are written
     STORE/lock             held, by the system's own file lock, while a process writes
 
 A cell is finished if and only if a marker names it: data that a process wrote before it died, but
@@ -66,6 +66,7 @@ from rnnjax.store.restoring import (
 from rnnjax.store.running import Running, remove_finished, remove_running, running_of
 from rnnjax.store.scatter import canonical, read_only, scatter
 from rnnjax.store.states import save_state
+from rnnjax.validate import path_of
 
 __all__ = ["ResultStore"]
 
@@ -91,7 +92,7 @@ class ResultStore:
         config: Mapping[str, Any],
         block_dims: tuple[str, ...] = ("seed", "step", "epoch"),
     ):
-        self.path = Path(path)
+        self.path = path_of("path", path)
         self._template = template
         self._config = dict(config)
         self._block_dims = block_dims
@@ -242,6 +243,11 @@ class ResultStore:
                 [marker_file(self.path, name) for name in without],
             )
 
+    def keeps_parameters(self) -> bool:
+        """Whether there are finished blocks, all of them with weights."""
+        blocks = () if self._more else self._blocks()
+        return bool(blocks) and all(has_weights(self.path, name) for name in blocks)
+
     def begun(self, cells: np.ndarray) -> np.ndarray:
         """The epochs that each of the runs `cells`, [S, axes], has taken in an earlier store."""
         found = np.zeros(len(cells), int)
@@ -261,7 +267,7 @@ class ResultStore:
         return self._states
 
     def running(self) -> Running | None:
-        """Where the states of blocks in training are kept."""
+        """Where the states of blocks being trained are kept."""
         return running_of(self.path, self._config)
 
     def write(

@@ -1,4 +1,4 @@
-"""Blocks in training: their state between two segments, in files that come and go.
+"""Blocks being trained: their state between two segments, in files that come and go.
 
     STORE/running/BLOCK-IDENTITY/about.json               runs of the block, steps that they take
     STORE/running/BLOCK-IDENTITY/STEP-ATTEMPT-SHA256.npz  its state after so many steps
@@ -54,14 +54,14 @@ __all__ = [
 ]
 
 _FOLDER, _ABOUT, _NEW = "running", "about.json", ".new-"
-_FILE = re.compile(r"(\d{8})-([0-9a-f]{8})-([0-9a-f]{64})\.npz")
+_FILE = re.compile(r"(\d{8,})-([0-9a-f]{8})-([0-9a-f]{64})\.npz")
 _KEPT = 2
 _ABANDONED = 600.0
 """Age in seconds from which a half-written file is taken for that of a killed process."""
 
 
 class Running(NamedTuple):
-    """Where a store keeps blocks in training; plain data, for other processes too."""
+    """Where a store keeps blocks being trained; plain data, for other processes too."""
 
     folder: Path
     about: Mapping[str, Any]
@@ -75,7 +75,7 @@ class Running(NamedTuple):
 
 
 class RunningBlock(NamedTuple):
-    """A block in training, on disk."""
+    """A block being trained, on disk."""
 
     folder: Path
     identity: str
@@ -225,7 +225,7 @@ def remove_finished(
     """Removes states of blocks that are finished, or of fewer epochs than the store has.
 
     `config` is the store's, `finished` are its finished runs, boolean over its axes; None for none.
-    The state of a block none of whose runs are finished stays: some call may go on from it.
+    The state of a block none of whose runs are finished stays: some call may resume from it.
     """
     require_plain_files(store / _FOLDER)
     for folder in (store / _FOLDER).glob(f"{_NEW}*"):
@@ -264,7 +264,7 @@ def _is_pending(
 
 
 class Underway(NamedTuple):
-    """A block that is in training, or was when its process ended."""
+    """A block that is being trained, or was when its process ended."""
 
     block: str
     networks: int
@@ -290,16 +290,16 @@ def underway(store: Path) -> list[Underway]:
 
 
 def damaged_checkpoints(store: Path) -> Iterator[str]:
-    """A sentence for each damaged checkpoint of a block in training."""
+    """A sentence for each damaged checkpoint of a block being trained."""
     for folder, about in _folders(store):
         with contextlib.suppress(FileNotFoundError):  # the block has just ended
             if about is None and folder.exists():
                 yield (
                     f"store: {folder / _ABOUT} is missing or damaged; the command that made the "
-                    "store begins this block anew"
+                    "store starts this block over"
                 )
             for one in _checkpoints(folder):
                 try:
                     _verify(one)
                 except DamageError as error:
-                    yield f"{error}; the command that made the store passes it over"
+                    yield f"{error}; the command that made the store skips it"

@@ -23,8 +23,12 @@ class Sink(Protocol):
         """Raises `StoreError` if a finished block was written without weights."""
         ...
 
+    def keeps_parameters(self) -> bool:
+        """Whether there are finished blocks, all of them with weights."""
+        ...
+
     def begun(self, cells: np.ndarray) -> np.ndarray:
-        """The epochs that each of the runs `cells`, [S, dimensions], can go on from; 0 if none."""
+        """The epochs that each of the runs `cells`, [S, dimensions], can resume from; 0 if none."""
         ...
 
     def load_states(self, cells: np.ndarray, epochs: int) -> Mapping[str, np.ndarray]:
@@ -32,7 +36,7 @@ class Sink(Protocol):
         ...
 
     def running(self) -> Running | None:
-        """Where the states of blocks in training are kept; None for nowhere."""
+        """Where the states of blocks being trained are kept; None for nowhere."""
         ...
 
     def prepare(self) -> None:
@@ -65,5 +69,5 @@ class Sink(Protocol):
         ...
 
     def view(self) -> xr.Dataset:
-        """The same, which may go on being filled; cheap to call after every block."""
+        """The same, which later blocks may fill further; cheap to call after every block."""
         ...

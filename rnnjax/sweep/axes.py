@@ -33,7 +33,7 @@ class Axis(NamedTuple):
 
 
 class AxisError(ValueError, KeyError):
-    """An axis that a sweep has not."""
+    """An axis that the sweep does not have."""
 
     __str__ = ValueError.__str__
 
@@ -91,11 +91,11 @@ class Sweep:
         recipe: the training recipe.
         axes: name -> values. `learning_rate` and `seed` are required. They and the other traced
             settings (`rnnjax.training.SETTINGS`: `gamma` under a rule that defines it, strengths of
-            penalties that the recipe names) cost no compilation. Any other name is a field of the
+            penalties that the recipe names) need no recompilation. Any other name is a field of the
             cell (`hidden`, `alpha`, ...), of its parametrization (`init`, `eps_scaling`), of the
             recipe (`optimizer`, `batch`, ...), or one of `task` and `cell`; each combination of
-            these is one program. Specs are labelled by their names, or by the keys of a mapping in
-            place of a sequence.
+            these is one program. Specs are labelled by their names; pass a mapping
+            `{label: value}` to choose the labels.
         evaluation_trials: held-out trials on which every network is evaluated at the end.
 
     Raises:
@@ -117,7 +117,7 @@ class Sweep:
         for name in _REQUIRED:
             if name not in by_name:
                 raise ValueError(
-                    f"axes: expected an axis {name!r}, got {', '.join(by_name)}"
+                    f"axes: expected an axis {name!r}, got {', '.join(by_name) or 'none'}"
                     f"{_hint(name, by_name)}"
                 )
         for name, part in (("task", self.task), ("cell", self.cell)):
@@ -186,19 +186,24 @@ class Sweep:
         instance_of("cell", cell, Cell)
         if "parametrization" in values:  # the whole spec first, then its single fields
             cell = cell.replace(parametrization=values.pop("parametrization"))
-        for name, value in values.items():
-            if name in _fields(recipe):
-                recipe = dataclasses.replace(recipe, **{name: value})
-            elif name in _fields(cell):
-                cell = cell.replace(**{name: value})
-            elif name in _fields(cell.parametrization):
-                rule: Any = cell.parametrization
-                cell = cell.replace(parametrization=dataclasses.replace(rule, **{name: value}))
-            else:
-                owners = (recipe, cell, cell.parametrization)
-                known = [field for owner in owners for field in _fields(owner)]
-                one_of("axis", name, [*TRACED, "task", "cell", *known])
-        return Setup(task, fitted(cell, task), recipe, self.evaluation_trials)
+        rule: Any = cell.parametrization
+        # All fields of a spec at once: one alone may not go with the others' values in the spec.
+        changes = _by_owner(values, (recipe, cell, rule))
+        recipe = dataclasses.replace(recipe, **changes[0])
+        if changes[2]:
+            changes[1]["parametrization"] = dataclasses.replace(rule, **changes[2])
+        return Setup(task, fitted(cell.replace(**changes[1]), task), recipe, self.evaluation_trials)
+
+
+def _by_owner(values: Mapping[str, Any], owners: Sequence[Any]) -> list[dict[str, Any]]:
+    """The values that replace fields of each owner; the first that has a field takes it."""
+    known = [_fields(owner) for owner in owners]
+    found: list[dict[str, Any]] = [{} for _ in owners]
+    for name, value in values.items():
+        if not any(name in fields for fields in known):
+            one_of("axis", name, [*TRACED, "task", "cell", *itertools.chain(*known)])
+        found[next(i for i, fields in enumerate(known) if name in fields)][name] = value
+    return found
 
 
 def _fields(spec: Any) -> list[str]:
@@ -219,18 +224,37 @@ def _axes(given: Any) -> tuple[Axis, ...]:
         return tuple(_axis(name, values) for name, values in given.items())
     if not isinstance(given, tuple) or not all(isinstance(axis, Axis) for axis in given):
         raise ValueError(f"axes: expected a mapping from name to values, got {shown(given)}")
-    return given
+    names = [instance_of("axes", axis.name, str) for axis in given]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"axes: expected each axis once, got {twice[0]!r} {len(twice)} times")
+    return tuple(map(_checked, given))
 
 
 def _axis(name: str, values: Any) -> Axis:
-    if name in _FIXED:
-        raise ValueError(f"axis: {name!r} cannot vary within one sweep; run one sweep per value")
     if isinstance(values, Mapping):
+        if name in TRACED:
+            raise ValueError(
+                f"{name}: expected a sequence of numbers, which are their own labels, got "
+                f"{shown(values)}"
+            )
         labels = tuple(values)
         values = tuple(validate.plain(value) for value in values.values())
     else:
         values = validate.sequence(name, values)
         labels = tuple(getattr(value, "name", value) for value in values)
+    if 0 < sum(isinstance(label, str) for label in labels) < len(labels):
+        raise ValueError(
+            f"{name}: expected labels that are all text or all numbers, got {shown(labels)}; "
+            "a mapping from label to value gives them"
+        )
+    return _checked(Axis(name, labels, values))
+
+
+def _checked(axis: Axis) -> Axis:
+    """The axis with plain numbers; raises `ValueError` for one that no sweep can have."""
+    name, labels, values = axis
+    if name in _FIXED:
+        raise ValueError(f"axis: {name!r} cannot vary within one sweep; run one sweep per value")
     if not values:
         raise ValueError(f"{name}: expected at least one value, got none")
     if name in SETTINGS:
@@ -246,9 +270,11 @@ def _axis(name: str, values: Any) -> Axis:
             f"{name}: expected numbers, strings or named specs, got {shown(values)}; "
             "a mapping from label to value labels anything"
         )
+    if len(labels) != len(values):
+        raise ValueError(f"{name}: expected {len(values)} labels, got {len(labels)}")
     if len(set(labels)) < len(labels):
+        hint = "" if name in TRACED else "; a mapping from label to value gives them"
         raise ValueError(
-            f"{name}: expected distinct labels, got {', '.join(map(str, labels))}; "
-            "a mapping from label to value gives them"
+            f"{name}: expected distinct labels, got {', '.join(map(str, labels))}{hint}"
         )
     return Axis(name, labels, values)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from rnnjax.devices import Layout, pad_to
-from rnnjax.stopping import stop_if_due
+from rnnjax.stopping import Pace, stop_if_due
 from rnnjax.store import Weights
 from rnnjax.sweep.checkpoints import BlockCheckpoints, BlockState
 from rnnjax.sweep.programs import (
@@ -35,11 +35,11 @@ class Segment(NamedTuple):
     steps: int
     """Run-steps computed in this segment."""
     done: int
-    """Run-steps of the block that are computed, or that stopped runs do not need."""
+    """Run-steps already computed, or skipped because their run has stopped."""
     step: int = 0
     """Steps taken by the running runs."""
     running: int = 0
-    """Runs that go on."""
+    """Runs that have not stopped."""
     loss: float = float("nan")
     """Median training loss at the last step, of the runs that took it."""
     held_out_loss: float = float("nan")
@@ -56,7 +56,7 @@ class BlockResult(NamedTuple):
     losses: np.ndarray
     """Training loss of every step, [S, T]; NaN after a run has stopped."""
     values: dict[str, np.ndarray]
-    """Results by variable, one value per run; `seconds` of earlier attempts that it goes on from,
+    """Results by variable, one value per run; `seconds` of earlier attempts that it resumes from,
     where there are checkpoints."""
     weights: Weights | None
     """Raw weights before, after and along training, stacked over runs; None if they are not
@@ -75,7 +75,7 @@ class Transfer(NamedTuple):
     states: bool = False
     """Whether to return the states of training, for a call with more epochs."""
     earlier: Mapping[str, np.ndarray] | None = None
-    """Those of a call with fewer epochs, from which the runs go on; None to begin."""
+    """Those of a call with fewer epochs, from which the runs resume; None to begin."""
     checkpoints: BlockCheckpoints | None = None
     """Where the block's state between two segments is kept, and taken from; None for nowhere."""
 
@@ -104,7 +104,7 @@ def train_block(
         segment: steps per segment; the host reads losses and status after each.
         shrinks: called with the size of the program and a smaller size, at most half of it, that
             holds all unfinished runs; returns whether to continue with a program of that size.
-        transfer: what to return besides the results, and earlier states to go on from.
+        transfer: what to return besides the results, and earlier states to resume from.
         on_segment: called after every segment.
 
     Raises the error of a request to stop, or `OutOfTime` (`rnnjax.stopping`).
@@ -139,7 +139,8 @@ def _train(
     checkpoints = transfer.checkpoints
     resumed = checkpoints is not None and checkpoints.load(state, layout, setup.cell.unit_axes)
     if transfer.earlier is not None and not resumed:
-        _go_on(setup, layout, state, transfer.earlier)
+        _resume(setup, layout, state, transfer.earlier)
+    pace = Pace()
     while True:
         running = _advance(setup, layout, state, segment, on_segment)
         if not running.any():
@@ -147,7 +148,9 @@ def _train(
         _shrink(setup, layout, state, running, shrinks, transfer.weights)
         if checkpoints is not None:
             checkpoints.between_segments(state)
-        stop_if_due()
+        pace.end()
+        stop_if_due(0.0 if checkpoints is not None else pace.seconds)
+        pace.begin()
     _collect(setup, layout, state, transfer.weights)
     weights = None if initial is None else Weights(initial, state.params, state.snapshots)
     kept = None
@@ -175,7 +178,7 @@ def _begin(recipe: Recipe, runs: Run, count: int, keep_states: bool) -> BlockSta
     )
 
 
-def _go_on(
+def _resume(
     setup: Setup, layout: Layout, state: BlockState, states: Mapping[str, np.ndarray]
 ) -> None:
     """Puts the runs of an earlier call, and their losses, in place of new ones."""

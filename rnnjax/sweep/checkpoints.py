@@ -100,16 +100,14 @@ class BlockCheckpoints:
         self._block, self._every = block, 60.0 * minutes
         self._attempt = secrets.token_hex(4)
         self._writer: threading.Thread | None = None
-        self._pace: float | None = None
-        """Seconds of the last segment; None before the second one, as the first is compiled."""
+        self._pace = stopping.Pace()
         self._writing: float | None = None
         """Seconds of the last checkpoint."""
         self.seconds_before = 0.0
-        """Seconds of the attempts from which this one goes on."""
+        """Seconds of the attempts from which this one resumes."""
 
     def __enter__(self) -> Self:
         self._begun = self._saved = time.monotonic()
-        self._segment: float | None = None
         self._stoppable = contextlib.ExitStack()
         self._stoppable.enter_context(stopping.stoppable())
         return self
@@ -131,7 +129,7 @@ class BlockCheckpoints:
             except FileNotFoundError:  # another attempt has a newer one
                 continue
             except (StoreError, OSError) as error:
-                warnings.warn(f"{error}; it is passed over", stacklevel=2)
+                warnings.warn(f"{error}; it is skipped", stacklevel=2)
                 if isinstance(error, DamageError):
                     one.file.unlink(missing_ok=True)
                 continue
@@ -142,9 +140,8 @@ class BlockCheckpoints:
     def between_segments(self, state: BlockState) -> None:
         """Saves the state where it is time to; before a stop, it returns once it is on disk."""
         now = time.monotonic()
-        if self._segment is not None:
-            self._pace = now - self._segment
-        if stopping.is_due((self._pace or 0.0) + self._expected(state)):
+        self._pace.end()
+        if stopping.is_due(self._pace.seconds + self._expected(state)):
             with stopping.saving():
                 self._wait()
                 self._write(state.taken, self._arrays(state))
@@ -152,7 +149,7 @@ class BlockCheckpoints:
         writes = self._writer is not None and self._writer.is_alive()
         if now - self._saved >= self._every and not writes:
             self._save(state)
-        self._segment = time.monotonic()
+        self._pace.begin()
 
     def _expected(self, state: BlockState) -> float:
         """Seconds that a checkpoint is expected to take."""
@@ -164,10 +161,11 @@ class BlockCheckpoints:
             self._writer.join()
 
     def _save(self, state: BlockState) -> None:
-        """Saves a copy while training goes on; without memory for a copy, training waits."""
+        """Saves a copy while training continues; without memory for a copy, training waits."""
         self._saved = time.monotonic()
-        trees = state.runs, state.params, state.final, state.snapshots
-        size = sum(map(_bytes, jax.tree.leaves(trees)))
+        trees = state.runs, state.params, state.final, state.snapshots, state.held_out_loss
+        losses = state.losses[:, : state.taken]
+        size = sum(map(_bytes, jax.tree.leaves((trees, losses))))
         if size > free_memory() / 2:
             self._write(state.taken, self._arrays(state))
             return
@@ -183,7 +181,7 @@ class BlockCheckpoints:
             write_checkpoint(self._block, step, self._attempt, arrays)
         except OSError as error:
             warnings.warn(
-                f"the state of the block in training cannot be written to {self._block.folder} "
+                f"the state of the block being trained cannot be written to {self._block.folder} "
                 f"({error.strerror or error}); an interruption loses it",
                 stacklevel=2,
             )
@@ -243,7 +241,7 @@ def _restore(
     except (KeyError, TypeError, ValueError, IndexError):
         fits = False
     if not fits:
-        raise StoreError("store: the state of a block in training is that of another version")
+        raise StoreError("store: the state of a block being trained is that of another version")
     size = layout.padded(min(size, state.runs.status.shape[0]))  # of fewer devices, perhaps
     runs = halted(pad_to(size, runs), len(members))
     state.runs = layout.put(runs, unit_axes)

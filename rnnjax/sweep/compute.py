@@ -120,7 +120,10 @@ def _train_within_memory(
     running: Running | None,
     on_segment: OnSegment | None,
 ) -> BlockResult:
-    """Trains a block; splits it in two, repeatedly, where the device runs out of memory."""
+    """Trains a block; splits it in two, repeatedly, where the device runs out of memory.
+
+    A single run in a program of more takes one of its own.
+    """
     setup, programs = block.setup, block_programs(block, layout, engine)
     try:
         return train_block(
@@ -138,18 +141,20 @@ def _train_within_memory(
         half = block.runs // 2
         if not cost.out_of_memory(error):
             raise
-        if half == 0 or layout.processes > 1:  # the others may have had enough memory
-            raise cost.too_large(setup, "memory ran out") from error
+        smallest = half == 0 and programs.size <= layout.padded(1)
+        if smallest or layout.processes > 1:  # the others may have had enough memory
+            raise cost.too_large(setup, layout, "memory ran out") from error
     warnings.warn(
         f"out of memory with {block.size} runs of {setup.cell.hidden} units; "
         f"continuing with blocks of {block.runs - half}",
         stacklevel=2,
     )
-    parts = [
-        block.part(part, size=block.runs - half, name=f"{block.name}-{side}")
-        for side, part in (("a", slice(half)), ("b", slice(half, None)))
-    ]
-    first, second = (
-        _train_within_memory(part, layout, engine, kept, running, on_segment) for part in parts
-    )
-    return jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)
+    sides = {"a": slice(half), "b": slice(half, None)} if half else {"a": slice(None)}
+    results = [
+        _train_within_memory(
+            block.part(part, size=block.runs - half, name=f"{block.name}-{side}"),
+            layout, engine, kept, running, on_segment,
+        )
+        for side, part in sides.items()
+    ]  # fmt: skip
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *results)

@@ -78,38 +78,57 @@ def _channels(cell: Cell) -> int:
 def block_bytes(setup: Setup, runs: int, layout: Lanes) -> int:
     """Memory of a block, within a factor of 1.5 on CPU: its weights and moments, and its trials.
 
-    A program that maps runs one after another writes their new states beside the old ones.
+    A program that maps runs one after another writes their new states beside the old ones. The
+    losses of all steps and the snapshots are in the host's memory.
     """
+    return sum(_parts(setup, runs, layout).values())
+
+
+def _parts(setup: Setup, runs: int, layout: Lanes) -> dict[str, int]:
+    """The memory of a block, by the setting that it grows with."""
     recipe, size = setup.recipe, layout.padded(runs)
     active = min(layout.side_by_side or size, size)
     weights = _parameter_bytes(setup, layout)
     copies = 1 + 2 * (recipe.optimizer == "adam") + (recipe.stop == "threshold")
-    kept = len(recipe.snapshots) * runs * weights if layout.on_cpu else 0  # in the host's memory
-    training = weights + _step_bytes(setup, layout)  # the gradient is as large as the weights
+    kept = len(recipe.snapshots) * runs * weights if layout.on_cpu else 0
+    losses = _WORD * runs * recipe.steps if layout.on_cpu else 0
+    training = weights  # the gradient is as large as the weights
     if recipe.penalties:  # W, its slope, and the powers of the nuclear norm
         training += 5 * _WORD * setup.cell.hidden**2
+    trials = _step_bytes(setup, layout)
+    found = {"hidden": active * training, "batch": active * trials}
     if recipe.validates:
-        trials = recipe.validation_trials
-        training = max(training, evaluation_bytes(setup.cell, setup.task, trials))
-    training *= active
-    if active < size:
-        training += (size + active) * copies * weights
+        validation = evaluation_bytes(setup.cell, setup.task, recipe.validation_trials)
+        if validation > training + trials:
+            found = {"validation_trials": active * validation}
+    beside = (size + active) * copies * weights if active < size else 0
     evaluation = active * evaluation_bytes(setup.cell, setup.task, setup.evaluation_trials)
-    return size * copies * weights + max(training, evaluation) + kept
+    if evaluation > sum(found.values()) + beside:
+        found, beside = {"evaluation_trials": evaluation}, 0
+    found["hidden"] = found.get("hidden", 0) + beside + size * copies * weights + kept
+    return {**found, "epochs": losses}
 
 
 def require_memory(setup: Setup, layout: Lanes) -> None:
     """Raises `ValueError` unless the smallest block fits into the free memory."""
     needed, free = block_bytes(setup, 1, layout), memory_budget(layout, 1.0)
     if needed > free:
-        raise too_large(setup, f"{needed:,} bytes, with {free:,} bytes free")
+        raise too_large(setup, layout, f"{needed:,} bytes, with {free:,} bytes free")
 
 
-def too_large(setup: Setup, reason: str) -> ValueError:
-    """The error of networks that do not fit into memory even one by one."""
+def too_large(setup: Setup, layout: Lanes, reason: str) -> ValueError:
+    """The error of networks that do not fit into memory even one by one.
+
+    It names first the setting that most of the memory grows with.
+    """
+    parts, recipe = _parts(setup, 1, layout), setup.recipe
+    trials = [f"{recipe.batch} trials per step", f"{setup.evaluation_trials} in the evaluation"]
+    if recipe.validates:
+        trials.insert(1, f"{recipe.validation_trials} in the validation")
     return ValueError(
-        f"hidden: expected networks that fit into memory, got {setup.cell.hidden} units in trials "
-        f"of {setup.task.steps} steps: {reason}"
+        f"{max(parts, key=parts.__getitem__)}: expected networks that fit into memory, got "
+        f"{setup.cell.hidden} units in trials of {setup.task.steps} steps ({', '.join(trials)}), "
+        f"{recipe.steps} training steps: {reason}"
     )
 
 

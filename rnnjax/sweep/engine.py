@@ -23,7 +23,7 @@ from rnnjax.sweep.compute import Kept, block_programs, compute_block, work_of
 from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.remote import RemoteSweep, train_on_workers, worker_lanes
-from rnnjax.sweep.results import LossRecord, empty_results
+from rnnjax.sweep.results import LossRecord, require_room, results_template
 from rnnjax.sweep.sharing import SharedSink, require_shared_units
 from rnnjax.sweep.sizing import runs_per_save
 from rnnjax.training import Hyper, Recipe
@@ -47,8 +47,8 @@ class Engine:
     """Settings of the computation of a sweep, and of the losses that it keeps.
 
     No field changes a result beyond rounding. At map width 1 results are the same to the last bit,
-    unless devices share units, whose sums then have another order. A store keeps the `points` and
-    `spacing` of its first call.
+    unless devices share units, whose sums then have another order. `points` and `spacing` must be
+    the same in every call with one store.
 
     Raises `ValueError` for a number below 1 or an unknown name.
     """
@@ -71,8 +71,7 @@ class Engine:
     mapped side by side and a step of the smaller block should take at most half the time."""
     ahead: int | None = None
     """Blocks whose programs are compiled, in threads, while another trains; by default 2 on a host
-    with at least 4 cores (not timed there yet), else 0. With 0, programs are compiled when they are
-    first called."""
+    with at least 4 cores, else 0. With 0, programs are compiled when they are first called."""
     memory_share: float = 0.75
     """Share of the free memory that a block may take."""
     points: int = 500
@@ -81,13 +80,14 @@ class Engine:
     """`even` or `log` spacing of the recorded losses."""
     keep_state: bool = False
     """Whether a folder also keeps the states of training (weights, optimizer, all losses), so that
-    a later call with more epochs goes on from there."""
+    a later call with more epochs resumes from there."""
     checkpoint_minutes: float | None = 10
-    """Minutes after which a folder keeps the state of the block in training, again and again, so
-    that an interruption loses no more; None to keep finished blocks only."""
+    """How often, in minutes, the state of the block being trained is saved to the folder; an
+    interruption loses at most this much work. None to save finished blocks only."""
     executor: Any = None
     """Where blocks train: an executor of `concurrent.futures`, a Dask client, or
-    `rnnjax.sweep.Workers`; by default this process. Workers must reach the store's folder, which
+    `rnnjax.sweep.Workers`; by default this process. A `ProcessPoolExecutor` needs
+    `mp_context=multiprocessing.get_context("spawn")`. Workers must reach the store's folder, which
     this process alone writes."""
 
     def __post_init__(self):
@@ -179,9 +179,10 @@ def run_sweep(
 ) -> xr.Dataset:
     """Trains every network of a sweep; returns their results with one dimension per axis.
 
-    A store keeps finished blocks, which are not computed again: after an interruption the same call
-    continues, a call with more values on the axes computes what is missing, one with fewer returns
-    a part. With more epochs runs go on from the states in a folder (`Engine.keep_state`).
+    A store keeps finished blocks, which are not computed again. After an interruption the same call
+    continues; with more axis values it trains only the missing runs; with fewer it returns just
+    those. Given more epochs, runs resume from the training states saved in the folder, where
+    `Engine.keep_state` saves them. A store keeps the weights of all of its runs or of none.
 
     Args:
         sweep: the runs.
@@ -189,32 +190,32 @@ def run_sweep(
         progress: called after every segment of steps.
         engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
-        keep_parameters: whether weights are kept: initial, trained, and `Recipe.snapshots`.
-        after_block: called after every block with the results so far, which are read-only.
+        keep_parameters: whether weights are kept too: initial, trained, `Recipe.snapshots`.
+        after_block: called after every block with the results so far, which are read-only. Later
+            blocks fill the same arrays; `.copy(deep=True)` keeps them as they are.
 
     Returns:
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
 
     Raises:
         ValueError: a mask of another shape, weights or states to keep without a store, snapshots
-            without `keep_parameters` or with `Engine.keep_state`, too large networks, or a store
-            that is in use, damaged or of another sweep (`StoreError`).
+            without `keep_parameters` or with `Engine.keep_state`, too large networks or results,
+            new runs without weights where all others have them, or a store that is in use, damaged
+            or of another sweep (`StoreError`).
         rnnjax.sweep.JobError: at the end, blocks that failed on workers in every attempt.
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
     mask = _check_mask(instance_of("sweep", sweep, Sweep), mask)
     _check_keeping(store, keep_parameters, engine.keep_state, sweep.recipe)
-    callback("after_block", after_block)
-    workers = _workers(engine.executor, store)
-    layout = _layout(sweep, engine, workers)
+    _check_callbacks(progress, after_block)
+    layout = _layout(sweep, engine, workers := _workers(engine.executor, store))
+    template, planned = results_template(sweep, *engine.recorded), plan(sweep, layout, engine, mask)
+    _require_memory(store, template, planned, layout)
     with contextlib.ExitStack() as stack:
-        template = empty_results(sweep, *engine.recorded)
         sink = _open(stack, store, sweep, engine, template, layout.processes > 1)
-        if keep_parameters:
-            sink.require_parameters()
         kept = Kept.of(template, keep_parameters)
-        _adopt_left(stack, sink, work_of(sweep_config(sweep, engine), engine, kept))
-        blocks, there = _blocks_to_train(plan(sweep, layout, engine, mask), layout, sink)
+        _adopt_left(stack, sink, sweep, engine, kept)
+        blocks, there = _blocks_to_train(planned, layout, sink, keep_parameters)
         if progress is not None:
             progress.begin(blocks, *there)
             stack.callback(progress.end)
@@ -222,26 +223,51 @@ def run_sweep(
             trained = _train_here(blocks, sink, layout, engine, kept, progress)
         else:
             trained = _train_there(workers, blocks, sink, sweep, engine, kept, progress)
-        stack.enter_context(contextlib.closing(trained))
-        for _ in trained:
+        for _ in stack.enter_context(contextlib.closing(trained)):
             if after_block is not None:
                 after_block(sink.view())
         return sink.read()
 
 
-def _adopt_left(stack: contextlib.ExitStack, sink: Sink, work: str) -> None:
-    """Takes over what workers of an earlier process have left in a folder."""
+def _require_memory(store: Any, template: xr.Dataset, planned: list[Block], layout: Lanes) -> None:
+    """Raises `ValueError` for too large results, or networks, before a new folder is made."""
+    if layout.processes > 1:  # one of them that is refused would leave the others waiting
+        return
+    require_room(template)
+    if isinstance(store, str | Path) and not (Path(store) / "manifest.json").exists():
+        for setup in dict.fromkeys(block.setup for block in planned):
+            cost.require_memory(setup, layout)
+
+
+def _adopt_left(
+    stack: contextlib.ExitStack, sink: Sink, sweep: Sweep, engine: Engine, kept: Kept
+) -> None:
+    """Takes over what workers of an earlier process have left in a folder.
+
+    Raises `StoreError` where weights are kept, and finished blocks have none.
+    """
+    if kept.parameters:
+        sink.require_parameters()
     if isinstance(sink, ResultStore):
+        work = work_of(sweep_config(sweep, engine), engine, kept)
         sink.adopt_left(work)
         stack.callback(sink.remove_left, work)
 
 
 def _blocks_to_train(
-    planned: list[Block], layout: Lanes, sink: Sink
+    planned: list[Block], layout: Lanes, sink: Sink, keep_parameters: bool
 ) -> tuple[list[Block], tuple[int, int]]:
-    """The blocks that a sink lacks, and how many runs and blocks it has."""
+    """The blocks that a sink lacks, and how many runs and blocks it has.
+
+    Raises `ValueError` where these would be the first ones without weights.
+    """
     finished = sink.finished()
     pending = list(unfinished(planned, finished, layout))
+    if pending and not keep_parameters and sink.keeps_parameters():
+        raise ValueError(
+            "keep_parameters: expected True, as all finished networks of the store have weights, "
+            "got False; for results alone choose another store"
+        )
     sink.prepare()
     return list(begun(pending, sink)), found(planned, finished)
 
@@ -288,13 +314,24 @@ def _train_here(
             yield block
 
 
+def _check_callbacks(progress: Any, after_block: Any) -> None:
+    callback("after_block", after_block)
+    methods = (getattr(progress, name, None) for name in ("begin", "advance", "end"))
+    if progress is None or (not isinstance(progress, type) and all(map(callable, methods))):
+        return
+    raise ValueError(
+        "progress: expected an object with the methods of rnnjax.sweep.Progress, such as "
+        f"rnnjax.ProgressBar(), got {shown(progress)}"
+    )
+
+
 def _check_keeping(store: Any, keep_parameters: bool, keep_state: bool, recipe: Recipe) -> None:
     flag("keep_parameters", keep_parameters)
     if store is not None and not isinstance(store, str | Path | MemoryStore):
         raise ValueError(f"store: expected a folder or a MemoryStore, got {shown(store)}")
     if recipe.snapshots and (keep_state or not keep_parameters):
         raise ValueError(
-            "snapshots: expected keep_parameters=True, and keep_state=False (runs that go on keep "
+            "snapshots: expected keep_parameters=True, and keep_state=False (runs that resume keep "
             f"no snapshots), got {keep_parameters} and {keep_state}"
         )
     if keep_parameters and store is None:

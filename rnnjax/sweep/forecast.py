@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax.devices import Layout
+from rnnjax.lanes import Lanes
 from rnnjax.sweep import cost
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.engine import Block
@@ -40,9 +40,16 @@ class Forecast:
     """The remaining time of the blocks of a sweep.
 
     The share of steps that runs skip, because they stop, is taken from the blocks that have ended.
+    `since` is when the work began, on the clock `time.perf_counter`; now by default.
     """
 
-    def __init__(self, blocks: list[Block], layout: Layout, machine: cost.Machine):
+    def __init__(
+        self,
+        blocks: list[Block],
+        layout: Lanes,
+        machine: cost.Machine,
+        since: float | None = None,
+    ):
         self._work = {block.name: _model(block, layout, machine) for block in blocks}
         self._left = {
             block.name: block.runs * block.setup.recipe.steps - _before(block) for block in blocks
@@ -53,7 +60,7 @@ class Forecast:
         self._taken: dict[str, int] = {}
         self._timed: dict[str, list[float]] = {}  # steps and their seconds, without the first
         self._pauses: list[float] = []
-        self._begin = self._last = time.perf_counter()
+        self._begin = self._last = time.perf_counter() if since is None else since
         self._block, self._remote = "", False
 
     def advance(self, block: Block, segment: Segment) -> None:
@@ -143,7 +150,7 @@ def _before(block: Block) -> int:
     return block.runs * block.begun * block.setup.recipe.steps_per_epoch
 
 
-def _model(block: Block, layout: Layout, machine: cost.Machine) -> _Work:
+def _model(block: Block, layout: Lanes, machine: cost.Machine) -> _Work:
     runs = block.runs
     seconds = cost.step_seconds(block.setup, runs, layout, machine) / runs
     arithmetic = cost.step_flops(block.setup) / (0.5 * machine.flops)

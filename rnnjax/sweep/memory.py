@@ -19,7 +19,7 @@ __all__ = ["MemoryStore"]
 
 
 class MemoryStore:
-    """Keeps the results and weights of a sweep in memory, in place of a folder.
+    """Keeps the results and weights of a sweep in memory instead of in a folder.
 
         memory = rnnjax.sweep.MemoryStore()
         results = rnnjax.run_sweep(sweep, memory, keep_parameters=True)
@@ -39,7 +39,7 @@ class MemoryStore:
         Raises `StoreError` if it holds another sweep's: one that differs in more than the values on
         its axes.
         """
-        if self._opened is None:
+        if self._opened is None or not self._blocks:  # a call that was refused leaves no trace
             self._opened = sweep, recorded
             self._dataset = empty_results(sweep, *recorded)
         config, kept = describe_sweep(sweep, recorded), describe_sweep(*self._opened)
@@ -47,41 +47,47 @@ class MemoryStore:
             field, old, new = difference
             raise StoreError(
                 "store: expected an empty MemoryStore, got one of another sweep: "
-                f"{field} is {old!r} there and {new!r} here"
+                f"{field} is {old!r} in the store but {new!r} in this call"
             )
         return _Window(self, sweep, recorded)
 
     @property
     def sweep(self) -> Sweep:
         """The sweep whose results are kept; raises `StoreError` before there are any."""
-        return self._require_opened()[0]
+        return self._require_kept()[0]
 
     @property
     def recorded(self) -> LossRecord:
         """The losses that are kept."""
-        return self._require_opened()[1]
+        return self._require_kept()[1]
 
-    def _require_opened(self) -> tuple[Sweep, LossRecord]:
+    def _require_kept(self) -> tuple[Sweep, LossRecord, xr.Dataset]:
+        if not self._blocks:
+            raise StoreError("store: expected a MemoryStore given to run_sweep, got an empty one")
+        return self.held()
+
+    def held(self) -> tuple[Sweep, LossRecord, xr.Dataset]:
+        """Sweep, recorded losses and the dataset that is filled, perhaps without a finished run."""
         if self._opened is None:
             raise StoreError("store: expected a MemoryStore given to run_sweep, got an empty one")
-        return self._opened
+        return *self._opened, self._dataset
 
     def finished(self) -> np.ndarray:
         """Boolean array over the run dimensions: which cells are computed."""
-        done = np.zeros(self.sweep.shape, bool)
+        done = np.zeros(self.held()[0].shape, bool)
         for cells, _ in self._blocks:
             done[tuple(cells.T)] = True
         return done
 
     def grow(self, sweep: Sweep) -> None:
         """Makes room for the values that `sweep` has besides those that are kept."""
-        old, recorded = self._require_opened()
+        old, recorded, dataset = self.held()
         kept, config = describe_sweep(old, recorded), describe_sweep(sweep, recorded)
         if not lacking(kept, config):
             return
         both = united(kept, config)
         here, there = grid_of(kept), grid_of(both)
-        self._dataset = spread(self._dataset, empty_results(sweep, *recorded), here, there)
+        self._dataset = spread(dataset, empty_results(sweep, *recorded), here, there)
         at = places(here, there)
         self._blocks = [(at.cells(cells), weights) for cells, weights in self._blocks]
         axes = [_joined(name, labels, sweep, old) for name, labels, _ in there.plain()]
@@ -91,6 +97,10 @@ class MemoryStore:
         """Raises `StoreError` if a finished block was written without weights."""
         if any(weights is None for _, weights in self._blocks):
             raise StoreError("store: this MemoryStore kept no weights; train with keep_parameters")
+
+    def keeps_parameters(self) -> bool:
+        """Whether there are finished blocks, all of them with weights."""
+        return bool(self._blocks) and all(weights is not None for _, weights in self._blocks)
 
     def keep(
         self, cells: np.ndarray, values: Mapping[str, np.ndarray], weights: Weights | None
@@ -102,24 +112,19 @@ class MemoryStore:
 
     def read(self) -> xr.Dataset:
         """The dataset that is filled, not a copy; raises `StoreError` before there is one."""
-        self._require_opened()
-        return self._dataset
+        return self._require_kept()[2]
 
     def load_weights(self, cells: Sequence[Sequence[int]]) -> Weights:
         """The weights of the finished runs `cells`, stacked in this order.
 
         All runs must belong to one program. Raises `StoreError` if they were not kept.
         """
-        self.require_parameters()
         blocks = (
-            (held.tolist(), lambda kept=kept: kept)
+            (held.tolist(), None if kept is None else lambda kept=kept: kept)
             for held, kept in self._blocks
-            if kept is not None
         )
-        try:
-            return gather_weights(blocks, cells)
-        except KeyError as missing:
-            raise StoreError(f"store: this MemoryStore holds no finished run {missing}") from None
+        grid = grid_of(describe_sweep(*self._require_kept()[:2]))
+        return gather_weights("this MemoryStore", grid, blocks, cells)
 
 
 def _joined(name: str, labels: Sequence[Any], *sweeps: Sweep) -> Axis:
@@ -142,7 +147,7 @@ class _Window:
         """Positions of the sweep's runs in the store; None where the axes are the same."""
         here, there = (
             grid_of(describe_sweep(sweep, self._recorded))
-            for sweep in (self._sweep, self._memory.sweep)
+            for sweep in (self._sweep, self._memory.held()[0])
         )
         return None if here == there else places(here, there)
 
@@ -152,7 +157,7 @@ class _Window:
         return done if at is None else at.take(done, False)
 
     def begun(self, cells: np.ndarray) -> np.ndarray:
-        """0: no run goes on from an earlier store."""
+        """0: no run resumes from an earlier store."""
         return np.zeros(len(cells), int)
 
     def load_states(self, cells: np.ndarray, epochs: int) -> Mapping[str, np.ndarray]:
@@ -160,7 +165,7 @@ class _Window:
         raise StoreError("store: a MemoryStore keeps no states of training")
 
     def running(self) -> None:
-        """None: states of blocks in training are kept in folders only."""
+        """None: states of blocks being trained are kept in folders only."""
 
     def prepare(self) -> None:
         """Makes room for the sweep's runs."""
@@ -169,6 +174,10 @@ class _Window:
     def require_parameters(self) -> None:
         """Raises `StoreError` if a finished block was written without weights."""
         self._memory.require_parameters()
+
+    def keeps_parameters(self) -> bool:
+        """Whether there are finished blocks, all of them with weights."""
+        return self._memory.keeps_parameters()
 
     def write(
         self,
@@ -185,11 +194,11 @@ class _Window:
 
     def read(self) -> xr.Dataset:
         """A copy of the dataset that is filled, or of its part where it has more runs."""
-        at, dataset = self._places(), self._memory.read()
+        at, dataset = self._places(), self._memory.held()[2]
         if at is None:
             return dataset.copy(deep=True)
         return part(dataset, empty_results(self._sweep, *self._recorded), at)
 
     def view(self) -> xr.Dataset:
         """As `read`, without a copy of arrays, which cannot be written to."""
-        return read_only(self._memory.read()) if self._places() is None else self.read()
+        return read_only(self._memory.held()[2]) if self._places() is None else self.read()

@@ -7,12 +7,17 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from rnnjax.devices import all_devices
+from rnnjax.lanes import RemoteLanes, Resources
 from rnnjax.sweep import cost
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.engine import Block
 from rnnjax.sweep.forecast import Forecast
 
 __all__ = ["ProgressBar"]
+
+
+_WORKER = RemoteLanes(Resources("cpu", 1, 1), 1)
+"""Stands for workers, whose speed shows in the whole alone."""
 
 
 class _Bar(tqdm):
@@ -38,6 +43,7 @@ class ProgressBar:
         self._bar: _Bar | None = None
         self._announced = False
         self._machine: cost.Machine | None = None
+        self._forecast: Forecast | None = None
 
     def begin(self, blocks: list[Block], finished: int, found: int) -> None:
         """Shows the empty bar, unless there are no blocks to compute.
@@ -54,9 +60,7 @@ class ProgressBar:
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{left}{postfix}",
         )  # fmt: skip
         self._numbers = {block.name: number for number, block in enumerate(blocks, start=1)}
-        layout = all_devices()
-        self._machine = self._machine or cost.measure_machine(layout)
-        self._forecast = Forecast(blocks, layout, self._machine)
+        self._blocks, self._forecast = blocks, None
         self._steps, self._since = 0, time.perf_counter()
 
     def announcement(self, blocks: list[Block], finished: int, found: int) -> str:
@@ -70,19 +74,33 @@ class ProgressBar:
     def compile(self, block: Block) -> None:
         """Shows which block is being compiled."""
         assert self._bar is not None
+        self._started(remote=False)
         number, count = self._numbers[block.name], len(self._numbers)
         self._bar.set_postfix_str(f"compiling block {number} of {count}: {_condition(block)}")
 
     def advance(self, block: Block, segment: Segment) -> None:
         """Advances the bar by a segment."""
         assert self._bar is not None
-        self._forecast.advance(block, segment)
+        forecast = self._started(segment.remote)
+        forecast.advance(block, segment)
         self._steps += segment.steps
         rate = self._steps / (time.perf_counter() - self._since)
         self._bar.set_postfix_str(f"{rate:,.0f} run-steps/s, {_condition(block)}", refresh=False)
-        self._bar.left = self._forecast.remaining()
-        self._bar.all_steps = self._forecast.assumes_all_steps()
-        self._bar.update(max(self._forecast.share_done() - self._bar.n, 0.0))
+        self._bar.left = forecast.remaining()
+        self._bar.all_steps = forecast.assumes_all_steps()
+        self._bar.update(max(forecast.share_done() - self._bar.n, 0.0))
+
+    def _started(self, remote: bool) -> Forecast:
+        """The forecast; where workers train, this process uses no device and measures none."""
+        if self._forecast is None and remote:
+            machine = cost.nominal_machine(_WORKER)
+            self._forecast = Forecast(self._blocks, _WORKER, machine, self._since)
+        elif self._forecast is None:
+            layout = all_devices()
+            self._machine = self._machine or cost.measure_machine(layout)
+            self._since = time.perf_counter()
+            self._forecast = Forecast(self._blocks, layout, self._machine)
+        return self._forecast
 
     def end(self) -> None:
         """Closes the bar."""

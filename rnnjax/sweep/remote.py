@@ -19,7 +19,7 @@ import numpy as np
 from rnnjax.devices import default_layout
 from rnnjax.jobs import Job, Workers, run_jobs
 from rnnjax.lanes import RemoteLanes, Resources, remote_lanes
-from rnnjax.processes import workers_here
+from rnnjax.processes import devices_here, workers_here
 from rnnjax.stopping import saving, until_due
 from rnnjax.store import ResultStore, digest, versions
 from rnnjax.store.attempts import (
@@ -58,7 +58,7 @@ def worker_lanes(workers: Workers, engine: "Engine") -> RemoteLanes:
 
 
 def worker_resources(devices: int | None = None) -> Resources:
-    """What the worker that calls this has: all of its devices, or the number that is given."""
+    """What the worker that calls this has; `devices` is the number that a block will use."""
     _use_devices(devices)
     layout = _local_layout(None)
     memory = layout.free_bytes
@@ -79,10 +79,14 @@ def _dask_memory() -> list[int]:
 
 
 def _use_devices(devices: int | None) -> None:
-    """Gives JAX this number of CPU devices, if it has not started yet."""
+    """Gives JAX a CPU device per core, if it has not started yet, where a number of them is given.
+
+    A worker is used again, with other numbers: each call uses some of its devices.
+    """
     if devices is not None:
+        most = max(devices_here(), jax.config.values["jax_num_cpu_devices"])
         with contextlib.suppress(RuntimeError):  # it has started, and keeps its devices
-            jax.config.update("jax_num_cpu_devices", devices)
+            jax.config.update("jax_num_cpu_devices", most)
 
 
 def _local_layout(devices: int | None, **how: Any) -> Any:

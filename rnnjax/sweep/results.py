@@ -5,10 +5,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from rnnjax.devices import free_memory
 from rnnjax.sweep.axes import Sweep
 from rnnjax.training import Evaluation, Status
 
-__all__ = ["FIELDS", "LossRecord", "empty_results", "recorded_steps", "scores", "thinned"]
+__all__ = [
+    "FIELDS",
+    "LossRecord",
+    "empty_results",
+    "recorded_steps",
+    "require_room",
+    "results_template",
+    "scores",
+    "thinned",
+]
+
+_AT_ONCE = 2**20
+"""Losses that are averaged at once: their copies take 16 MiB."""
 
 
 class LossRecord(NamedTuple):
@@ -81,20 +94,50 @@ def thinned(losses: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
     Non-finite losses are left out of a mean; a mean without finite losses is NaN.
     """
+    found = np.empty((len(losses), len(steps)), "f4")
+    rows = max(_AT_ONCE // max(losses.shape[1], 1), 1)
+    for begin in range(0, len(losses), rows):
+        part = slice(begin, begin + rows)
+        found[part] = _means(losses[part], np.concatenate([[0], steps[:-1]]))
+    return found
+
+
+def _means(losses: np.ndarray, edges: np.ndarray) -> np.ndarray:
     finite = np.isfinite(losses)
-    edges = np.concatenate([[0], steps[:-1]])
     sums = np.add.reduceat(np.where(finite, losses, 0.0).astype("f8"), edges, axis=1)
     counts = np.add.reduceat(finite, edges, axis=1, dtype=int)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype("f4")
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def empty_results(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.Dataset:
     """The dataset of `sweep` before any run: status PENDING, numbers NaN or 0."""
+    found = results_template(sweep, points, spacing)
+    for name, variable in found.data_vars.items():
+        found[name] = (variable.dims, variable.values.copy(), variable.attrs)
+    return found
+
+
+def require_room(template: xr.Dataset) -> None:
+    """Raises `ValueError` for a dataset that does not fit into half of the free memory.
+
+    Results are copied while they are checked.
+    """
+    needed, free = template.nbytes, free_memory() // 2
+    if needed > free:
+        runs, points = template["status"].size, template.sizes["step"]
+        raise ValueError(
+            f"axes: expected results that fit into half of the free memory, {free:,} bytes, got "
+            f"{runs:,} runs with {points:,} recorded losses each: {needed:,} bytes"
+        )
+
+
+def results_template(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.Dataset:
+    """The same dataset without memory of its own: its arrays repeat one number, read-only."""
     dims = [axis.name for axis in sweep.dimensions]
     setups = list(sweep.setups())
     steps = recorded_steps(setups[0][1].recipe.steps, points, spacing)
     variables: dict[str, tuple[list[str], np.ndarray, dict]] = {
-        name: (dims, np.full(sweep.shape, np.nan if kind.kind == "f" else 0, kind),
+        name: (dims, _repeated(np.nan if kind.kind == "f" else 0, kind, sweep.shape),
                {"long_name": meaning})
         for name, (kind, meaning) in FIELDS.items()
     }  # fmt: skip
@@ -103,14 +146,14 @@ def empty_results(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.
     )
     variables["loss"] = (
         [*dims, "step"],
-        np.full((*sweep.shape, len(steps)), np.nan, "f4"),
+        _repeated(np.nan, "f4", (*sweep.shape, len(steps))),
         {"long_name": "training loss, averaged over the steps since the previous recorded one"},
     )
     if any(setup.recipe.validates for _, setup in setups):
         epochs = setups[0][1].recipe.epochs
         variables["held_out_loss"] = (
             [*dims, "epoch"],
-            np.full((*sweep.shape, epochs), np.nan, "f4"),
+            _repeated(np.nan, "f4", (*sweep.shape, epochs)),
             {"long_name": "loss on the held-out trials of the stopping rule, at the epoch's end"},
         )
     coords: dict = {axis.name: np.array(axis.labels) for axis in sweep.dimensions}
@@ -125,3 +168,7 @@ def empty_results(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.
     else:
         coords["criterion"] = next(iter(criteria.values()))
     return xr.Dataset(variables, coords)
+
+
+def _repeated(number: float, kind: Any, shape: tuple[int, ...]) -> np.ndarray:
+    return np.broadcast_to(np.asarray(number, kind), shape)

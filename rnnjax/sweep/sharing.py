@@ -66,13 +66,13 @@ class SharedSink:
         return _everywhere(lambda: self._store.finished(), np.zeros(shape, bool))
 
     def begun(self, cells: np.ndarray) -> np.ndarray:
-        """0; raises `StoreError` where runs would go on from an earlier store."""
+        """0; raises `StoreError` where runs would resume from an earlier store."""
 
         def found() -> np.ndarray:
             epochs = self._store.begun(cells)
             if epochs.any():
                 raise StoreError(
-                    "store: expected a single process for runs that go on with more epochs, got "
+                    "store: expected a single process for runs that resume with more epochs, got "
                     f"{jax.process_count()}"
                 )
             return epochs
@@ -80,11 +80,11 @@ class SharedSink:
         return _everywhere(found, np.zeros(len(cells), int))
 
     def load_states(self, cells: np.ndarray, epochs: int) -> Mapping[str, np.ndarray]:
-        """Raises `StoreError`: no run goes on from an earlier store."""
+        """Raises `StoreError`: no run resumes from an earlier store."""
         raise StoreError("store: several processes keep no states of training")
 
     def running(self) -> None:
-        """None: several processes keep no block in training."""
+        """None: several processes keep no block being trained."""
 
     def prepare(self) -> None:
         """Makes room for the sweep's runs."""
@@ -93,6 +93,12 @@ class SharedSink:
     def require_parameters(self) -> None:
         """Raises `StoreError` if a finished block was written without weights."""
         _first(lambda: self._store.require_parameters())
+
+    def keeps_parameters(self) -> bool:
+        """Whether there are finished blocks, all of them with weights."""
+        return bool(
+            _everywhere(lambda: np.array([self._store.keeps_parameters()]), np.zeros(1, bool))
+        )
 
     def write(
         self,

@@ -64,8 +64,8 @@ def train_one(
             penalties that the recipe names.
 
     Raises:
-        ValueError: a setting that is unknown, missing, invalid, or not provided for by the width
-            rule or the recipe, an invalid seed, or a network that does not fit into memory.
+        ValueError: a setting that is unknown, missing, invalid, or that the width rule or the
+            recipe does not support, an invalid seed, or a network that does not fit into memory.
     """
     values = check_settings(settings, ("seed", "evaluation_trials"))
     hyper = Hyper(seed=validate.seed("seed", seed), **values)
@@ -82,7 +82,7 @@ def train_one(
     except jax.errors.JaxRuntimeError as error:
         if not cost.out_of_memory(error):
             raise
-        raise cost.too_large(setup, "memory ran out") from error
+        raise cost.too_large(setup, layout, "memory ran out") from error
     assert block.weights is not None
     snapshots = block.weights.snapshots
     return Trained(

@@ -12,6 +12,7 @@ from rnnjax.sweep.axes import Axis, Sweep
 from rnnjax.sweep.engine import Engine, sweep_config
 from rnnjax.tasks import Task
 from rnnjax.training import Recipe, Schedule
+from rnnjax.validate import path_of
 
 __all__ = ["load_sweep"]
 
@@ -19,10 +20,11 @@ __all__ = ["load_sweep"]
 def load_sweep(store: str | Path) -> Sweep:
     """The sweep whose results are in the store at `store`.
 
-    Classes are found by name among all imported ones: import the module of a spec of your own
-    first. Raises `StoreError` for a folder that is no store or is damaged, and for specs whose
-    class is not imported or has other fields.
+    Classes are found by name among all imported ones: if the sweep uses task or cell classes of
+    your own, import their module first. Raises `StoreError` for a folder that is no store or is
+    damaged, and for specs whose class is not imported or has other fields.
     """
+    path_of("store", store)
     config = read_manifest(store)["config"]
     try:
         fields: dict[str, Any] = {
@@ -36,13 +38,14 @@ def load_sweep(store: str | Path) -> Sweep:
         rebuilt = sweep_config(sweep, Engine(points=config["points"], spacing=config["spacing"]))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StoreError(
-            f"store: {store} holds a sweep that cannot be rebuilt: {error} (import the module of a "
-            "spec of your own first)"
+            f"store: {store} holds a sweep that cannot be rebuilt: {error} (if it uses task or "
+            "cell classes of your own, import their module first)"
         ) from None
     if difference := first_difference(config, rebuilt):
         field, there, here = difference
         raise StoreError(
-            f"store: {store} is from another version: {field} is {there!r} there and {here!r} here"
+            f"store: {store} is from another version: {field} is {there!r} in the store but "
+            f"{here!r} in this version"
         )
     return sweep
 

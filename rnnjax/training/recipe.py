@@ -29,8 +29,8 @@ class Recipe:
 
     `Recipe.until(threshold)` trains until a held-out loss is reached. Raises `ValueError` for a
     count below 1, a bound or epsilon that is not positive and finite, an unknown name, a threshold
-    without stop="threshold", or the reverse, and for snapshots that do not fall, lie below the
-    threshold, or have no validation.
+    without stop="threshold", or the reverse, and for snapshots that are not strictly decreasing,
+    lie below the threshold, or have no validation.
     """
 
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -69,8 +69,9 @@ class Recipe:
     matmul_precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
     """Precision of matrix products on accelerators; a CPU always computes in float32."""
     snapshots: tuple[float, ...] = dataclasses.field(default=(), metadata={"later": True})
-    """Held-out losses, falling, at which weights are kept too, at the end of the first epoch below
-    each (`Population.at_loss`). Needs validation, and `keep_parameters` of `run_sweep`."""
+    """Decreasing held-out losses. For each, the weights are also saved at the end of the first
+    epoch whose held-out loss falls below it (`Population.at_loss`). Needs validation, and
+    `keep_parameters` of `run_sweep`."""
 
     def __post_init__(self):
         one_of("optimizer", self.optimizer, OPTIMIZERS)
@@ -113,7 +114,7 @@ class Recipe:
                 f"got stop={self.stop!r} and schedule={self.schedule.name!r}"
             )
         if any(later >= earlier for earlier, later in itertools.pairwise(losses)):
-            raise ValueError(f"snapshots: expected losses that fall, got {losses}")
+            raise ValueError(f"snapshots: expected strictly decreasing losses, got {losses}")
         if losses and self.threshold is not None and losses[-1] < self.threshold:
             raise ValueError(
                 f"snapshots: expected losses of at least the threshold {self.threshold:g}, where "

@@ -106,7 +106,7 @@ class Setup:
             )
 
     def require_settings(self, hyper: Hyper) -> None:
-        """Raises `ValueError` for a setting that neither width rule nor recipe provides for."""
+        """Raises `ValueError` for a setting that the width rule or the recipe does not support."""
         require_settings(hyper, self.cell.parametrization, self.recipe)
 
     @property
@@ -172,7 +172,7 @@ class Evaluation(NamedTuple):
 
     loss: Scalar
     blind_loss: Scalar
-    """Loss of the best output that ignores the input, on the same trials."""
+    """Loss, on the same trials, of the best input-independent output."""
     decision: Scalar
     matching: Scalar
     pearson: Scalar

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 import tiny
-from rnnjax.store.attempts import Report, fits, pack_report, read_report
+from rnnjax.store import attempts
+from rnnjax.store.attempts import (
+    Report,
+    attempt_folder,
+    fits,
+    new_attempt,
+    pack_report,
+    read_report,
+)
 from rnnjax.sweep import empty_results
 
 
@@ -80,3 +88,19 @@ def test_reports_fit_by_shape_type_and_range():
         {"new": values["loss"]},
     ):
         assert not fits(good._replace(values={**values, **odd}), template)
+
+
+def test_an_attempt_that_is_removed_meanwhile_is_no_error(tmp_path, monkeypatch):
+    for block in ("gone", "kept"):
+        attempts.save_error(
+            attempt_folder(tmp_path, block, new_attempt("0a" * 32)), OSError("full")
+        )
+    read = attempts.read_file
+
+    def removes(file):
+        if "gone" in str(file):
+            file.unlink()
+        return read(file)
+
+    monkeypatch.setattr(attempts, "read_file", removes)
+    assert attempts.failed_attempts(tmp_path) == {"kept": "OSError: full"}

@@ -194,10 +194,10 @@ def test_results_open_in_xarray_without_a_warning(tmp_path):
         (tiny.sweep(axes={"task": {"delayed_cue": tiny.TASKS["delayed_match"]}, "hidden": (3,)}),
          "axes.task.delayed_cue"),
         (tiny.sweep(axes={"task": {"cue": tiny.TASKS["delayed_cue"]}, "hidden": (3,)}),
-         "labels.task is 'delayed_cue' there and 'cue'"),
+         "labels.task is 'delayed_cue' in the store but 'cue'"),
         (tiny.sweep(axes={"task": [tiny.TASKS["delayed_cue"]], "alpha": (0.3,)}), "axes is"),
         (tiny.sweep(batch=5, axes={"task": [tiny.TASKS["delayed_cue"]], "hidden": (3,)}),
-         "recipe.batch is 4 there and 5"),
+         "recipe.batch is 4 in the store but 5 in"),
     ],
 )  # fmt: skip
 def test_other_sweeps_are_refused(other, named, tmp_path):
@@ -470,7 +470,7 @@ def test_the_error_of_more_epochs_names_the_states_that_are_left(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["changed", "lost"])
-def test_runs_with_a_damaged_state_begin_anew_as_the_error_proposes(damage, tmp_path):
+def test_runs_with_a_damaged_state_start_over_as_the_error_proposes(damage, tmp_path):
     old = sweep(hidden=(3,), seed=(0, 1, 2))
     path = with_states(tmp_path / "store", old)
     assert not list(damages(path))
@@ -497,7 +497,7 @@ def test_another_difference_than_more_epochs_is_named(tmp_path):
     with pytest.raises(StoreError, match="another config: points is"):
         other.__enter__()
     batch = longer(tiny.sweep(batch=5, axes={"task": [tiny.TASKS["delayed_cue"]]}), 30)
-    with pytest.raises(StoreError, match="another config: recipe.batch is 4 there and 5"):
+    with pytest.raises(StoreError, match="another config: recipe.batch is 4 in the store but 5 in"):
         opened(path, batch).__enter__()
 
 

@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 
+import chex
 import numpy as np
 import pytest
 import zarr
@@ -12,7 +13,17 @@ import zarr
 import rnnjax
 import tiny
 from rnnjax import Engine, StoreError, load_parameters, load_population, load_results
-from rnnjax.store import ResultStore, Weights, digest, limits, read_json, write_checked
+from rnnjax.population import train
+from rnnjax.store import (
+    DamageError,
+    ResultStore,
+    Weights,
+    digest,
+    limits,
+    load_weights,
+    read_json,
+    write_checked,
+)
 from rnnjax.store.checkpoints import save_weights
 from rnnjax.sweep import empty_results, load_sweep, sweep_config
 
@@ -168,6 +179,86 @@ def test_chunks_declare_what_they_decode_to(size, tmp_path):
     group["x"][:] = 7
     (chunk,) = (tmp_path / "a/x/c").iterdir()
     assert limits._uncompressed(chunk) == size
+
+
+def test_a_whole_chunk_larger_than_the_memory_is_not_damaged(tmp_path, monkeypatch):
+    from zarr.codecs import ZstdCodec
+
+    group, size = zarr.open_group(tmp_path / "a", mode="w", zarr_format=3), 2**22
+    group.create_array("x", shape=(size,), dtype="u1", chunks=(size,), compressors=ZstdCodec())
+    group["x"][:] = 7
+    limits.require_arrays(tmp_path / "a")
+    monkeypatch.setattr(limits, "free_memory", lambda: 2 * size - 2)
+    with pytest.raises(StoreError, match=r"^store: \S*a takes 4,194,304 bytes") as error:
+        limits.require_arrays(tmp_path / "a")
+    assert not isinstance(error.value, DamageError)
+    monkeypatch.undo()  # with any memory: a chunk that declares more than the array has
+    (chunk,) = (tmp_path / "a/x/c").iterdir()
+    frame = chunk.read_bytes()
+    chunk.write_bytes(frame[:4] + b"\xe0" + (size + 1).to_bytes(8, "little") + frame[9:])
+    assert limits._uncompressed(chunk) == size + 1
+    with pytest.raises(DamageError, match=r"^store: .*is damaged"):
+        limits.require_arrays(tmp_path / "a")
+
+
+def test_hidden_files_of_a_file_manager_are_no_damage(store):
+    weights = load_parameters(store, seed=1)
+    (store / "parameters/all/.DS_Store").write_bytes(b"icons")
+    (store / "parameters/all/d/.DS_Store").write_bytes(b"icons")
+    chex.assert_trees_all_equal(load_parameters(store, seed=1), weights)
+    (store / "parameters/all/extra").write_bytes(b"data")
+    with pytest.raises(DamageError, match="not what was written"):
+        load_parameters(store, seed=1)
+
+
+def test_a_store_that_grows_while_it_is_loaded_gives_the_same_networks(store, monkeypatch):
+    """The new seed comes first, so that all others change their places."""
+    whole, load, calls = load_population(store, seeds=(1, 2)), train.load_weights, []
+    more = SWEEP.with_axes(seed=(9, 0, 1, 2))
+    config = sweep_config(more, Engine())
+
+    def grows(path, cells):
+        if not calls:
+            with ResultStore(path, empty_results(more), config) as opened:
+                opened.prepare()
+        calls.append(cells)
+        return load(path, cells)
+
+    monkeypatch.setattr(train, "load_weights", grows)
+    found = load_population(store, seeds=(1, 2))
+    assert [[cell[-1] for cell in cells] for cells in calls] == [[1, 2], [2, 3]]
+    assert found.seeds.tolist() == [1, 2]
+    chex.assert_trees_all_equal(found.params, whole.params)
+
+
+def test_weights_of_repeated_and_of_no_runs(store):
+    cells = [[0, 0, 2], [0, 0, 0], [0, 0, 2]]
+    found = load_weights(store, cells).trained["recurrent"]
+    alone = [load_parameters(store, seed=seed)["recurrent"] for seed in (2, 0, 2)]
+    np.testing.assert_array_equal(found, alone)
+    with pytest.raises(ValueError, match="^cells: expected at least one run"):
+        load_weights(store, [])
+    with pytest.raises(StoreError, match=r"no finished run \(0, 0, 5\)"):
+        load_weights(store, [[0, 0, 1], [0, 0, 5]])
+
+
+def test_networks_without_weights_are_named(store):
+    """A folder to which an earlier version added results without weights."""
+    more = SWEEP.with_axes(seed=(0, 1, 2, 7))
+    template, cells = empty_results(more), np.array([[0, 0, 3]])
+    values = {n: np.ones((1, *v.shape[3:]), v.dtype) for n, v in template.data_vars.items()}
+    before = snapshot(store)
+    with pytest.raises(ValueError, match="^keep_parameters: expected True"):
+        rnnjax.run_sweep(more, store)
+    assert snapshot(store).items() >= before.items()
+    with ResultStore(store, template, sweep_config(more, Engine())) as opened:
+        assert opened.keeps_parameters()
+        opened.write("bare", cells, values)
+        assert not opened.keeps_parameters()
+    assert load_population(store, seeds=(1, 2)).seeds.tolist() == [1, 2]
+    for load in (load_population, lambda path: load_parameters(path, seed=7)):
+        with pytest.raises(StoreError, match=r"no weights of 1 network, such as .*seed=7"):
+            load(store)
 
 
 @pytest.mark.slow

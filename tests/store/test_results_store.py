@@ -277,9 +277,12 @@ def test_damage_is_named_and_healed_or_left_as_it_is(damage, copy, finished):
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        (tiny.sweep("flip_flop", {"hidden": (3, 4)}), "task.type is .DelayedCue. there"),
-        (tiny.sweep(axes={"hidden": (3, 4)}, batch=9), r"recipe.batch is 4 there and 9 here"),
-        (tiny.sweep(axes={"alpha": (0.3, 0.4)}), "axes is .*hidden.* there and .*alpha"),
+        (tiny.sweep("flip_flop", {"hidden": (3, 4)}), "task.type is .DelayedCue. in the store"),
+        (
+            tiny.sweep(axes={"hidden": (3, 4)}, batch=9),
+            r"recipe.batch is 4 in the store but 9 in this call",
+        ),
+        (tiny.sweep(axes={"alpha": (0.3, 0.4)}), "axes is .*hidden.* in the store but .*alpha"),
     ],
 )
 def test_another_config_is_named_by_its_first_difference(copy, other, named):
@@ -292,7 +295,7 @@ def test_another_config_is_named_by_its_first_difference(copy, other, named):
 
 
 def test_other_recorded_steps_are_another_config(copy):
-    with pytest.raises(StoreError, match="points is 500 there and 7 here"):
+    with pytest.raises(StoreError, match="points is 500 in the store but 7 in this call"):
         run_sweep(SWEEP, copy, engine=Engine(points=7))
 
 

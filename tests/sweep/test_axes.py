@@ -12,9 +12,15 @@ import rnnjax
 import tiny
 from rnnjax import Recipe, Sweep, cells, log_rates, log_widths, tasks
 from rnnjax.store import describe
+from rnnjax.sweep import Axis
 
 RUNS = {"learning_rate": (0.1,), "seed": (0,)}
 TASK = tiny.TASKS["delayed_cue"]
+
+
+def made(**values):
+    """Axes as a store gives them."""
+    return tuple(Axis(name, given, given) for name, given in {**RUNS, **values}.items())
 
 
 def test_axes_given_as_arrays_are_those_of_plain_numbers():
@@ -79,6 +85,24 @@ def test_setups_combine_every_static_value():
         assert setup.task == task
         assert setup.cell == cells.fitted(expected, task)
         assert setup.recipe == Recipe("sgd", batch=(2, 3)[b])
+
+
+@pytest.mark.parametrize(
+    ("cell", "axes"),
+    [
+        (cells.rate(), {"stop": ("threshold",), "threshold": (0.1, 0.01)}),
+        (cells.rate(), {"threshold": (0.1, 0.01), "stop": ("threshold",)}),
+        (cells.low_rank(64, rank=8), {"hidden": (4, 8), "rank": (1, 2)}),
+    ],
+    ids=["stop first", "threshold first", "widths below the rank"],
+)
+def test_fields_that_go_together_are_set_together(cell, axes):
+    """Each of them alone is invalid with the other fields of the recipe or cell."""
+    names = tuple(axes)
+    for place, setup in Sweep(TASK, cell, axes={**axes, **RUNS}).setups():
+        owner = setup.recipe if "stop" in axes else setup.cell
+        found = tuple(getattr(owner, name) for name in names)
+        assert found == tuple(axes[name][i] for name, i in zip(names, place, strict=True))
 
 
 def test_a_mapping_gives_the_labels():
@@ -156,6 +180,17 @@ def test_axes_are_replaced_or_added():
         ({**RUNS, "inputs": (1, 2)}, "axis: 'inputs' cannot vary"),
         ({**RUNS, "task": (TASK, tasks.delayed_cue())}, "task: expected distinct labels"),
         ({**RUNS, "clip": (1.0, None)}, "clip: expected numbers, strings or named specs"),
+        ({**RUNS, "clip": {"none": None, 1.0: 1.0}}, "clip: expected labels .* all text or all"),
+        ({**RUNS, "learning_rate": {"low": 1e-3}}, "learning_rate: expected a sequence of numbers"),
+        ({**RUNS, "seed": {"first": 3}}, "seed: expected a sequence of numbers"),
+        ({}, "axes: expected an axis 'learning_rate', got none"),
+        (made(learning_rate=(-1.0,)), "learning_rate: expected a finite number above 0, got -1.0"),
+        (made(seed=(0, 0)), "seed: expected distinct labels, got 0, 0"),
+        (made(seed=()), "seed: expected at least one value"),
+        (made(epochs=(3,)), "axis: 'epochs' cannot vary"),
+        ((*made(), Axis("hidden", ("a", "a"), (3, 4))), "hidden: expected distinct labels, got a"),
+        ((*made(), Axis("hidden", ("a",), (3, 4))), "hidden: expected 2 labels, got 1"),
+        ((*made(), *made(seed=(1,))[1:]), "axes: expected each axis once, got 'seed' 2 times"),
     ],
 )
 def test_invalid_axes_are_named(axes, message):

@@ -1,11 +1,13 @@
 """The state of a block in training, on disk: the resumed block equals the undisturbed one."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import threading
 import time
+import types
 import zipfile
 
 import chex
@@ -16,7 +18,7 @@ import xarray as xr
 import tiny
 from rnnjax import Engine, Sweep, cells, run_sweep, stopping
 from rnnjax.store import StoreError, load_weights
-from rnnjax.store.running import underway
+from rnnjax.store.running import RunningBlock, saved_checkpoints, underway
 from rnnjax.studies.status import damages
 from rnnjax.sweep import OutOfTime, checkpoints, time_limit
 
@@ -104,7 +106,7 @@ def engine_of(**options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_a_block_that_goes_on_equals_the_undisturbed_one(case, at_once, tmp_path):
+def test_a_block_that_resumes_equals_the_undisturbed_one(case, at_once, tmp_path):
     recipe, settings, options = CASES[case]
     sweep = tiny.sweep("delayed_match", {"seed": range(4)}, **recipe)
     engine, path = engine_of(**settings), tmp_path / "store"
@@ -160,7 +162,7 @@ def test_runs_that_go_on_from_fewer_epochs(at_once, tmp_path):
 
 
 @pytest.mark.slow
-def test_damaged_checkpoints_are_passed_over(at_once, tmp_path, recwarn):
+def test_damaged_checkpoints_are_skipped(at_once, tmp_path, recwarn):
     path, sweep = tmp_path / "store", tiny.sweep("delayed_match")
     whole = run_sweep(sweep, engine=OFTEN)
     interrupted(sweep, path, OFTEN, 3)
@@ -182,7 +184,7 @@ def test_damaged_checkpoints_are_passed_over(at_once, tmp_path, recwarn):
 
 
 @pytest.mark.slow
-def test_a_block_of_other_settings_begins_anew(at_once, tmp_path):
+def test_a_block_of_other_settings_starts_over(at_once, tmp_path):
     path, sweep = tmp_path / "store", tiny.sweep("delayed_match")
     interrupted(sweep, path, OFTEN, 2)
     kept = saved(path)
@@ -327,3 +329,40 @@ def test_a_time_limit_stops_between_segments_and_the_same_call_goes_on(at_once, 
         same(run_sweep(sweep, engine=engine), whole)
     with pytest.raises(ValueError, match="^seconds: expected"), time_limit(0):
         pass
+
+
+@pytest.mark.parametrize(("limit", "segments"), [(35.0, 3), (41.0, 4)])
+def test_a_segment_that_would_exceed_the_limit_is_not_begun(limit, segments, monkeypatch):
+    """Without a folder too; each of four segments takes ten seconds."""
+    now = [0.0]
+    monkeypatch.setattr(stopping, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    progress = DiesAfter(99)
+
+    def advance(block, segment):
+        now[0] += 10.0
+        progress.steps.append(segment.step)
+
+    progress.advance = advance
+    sweep, engine = tiny.sweep("delayed_match"), Engine(segment=5)
+    outcome = pytest.raises(OutOfTime) if segments < 4 else contextlib.nullcontext()
+    with outcome, time_limit(limit):
+        run_sweep(sweep, engine=engine, progress=progress)
+    assert progress.steps == [5, 10, 15, 20][:segments]
+
+
+def test_a_copy_of_the_losses_must_fit_into_the_memory(monkeypatch):
+    written, losses = [], np.zeros((3, 1000), "f4")
+    state = checkpoints.BlockState((), np.arange(3), 100, losses, {}, None, None)
+    monkeypatch.setattr(checkpoints, "free_memory", lambda: 2 * 3 * 100 * 4 - 1)
+    one = checkpoints.BlockCheckpoints(None, 1.0)
+    monkeypatch.setattr(one, "_write", lambda step, arrays: written.append(step))
+    one._save(state)
+    assert written == [100]
+    assert one._writer is None
+
+
+def test_checkpoints_of_more_than_eight_digits_are_found(tmp_path):
+    block = RunningBlock(tmp_path, "", {})
+    for step in (5, 10**8 + 7):
+        (tmp_path / f"{step:08d}-{'0' * 8}-{'a' * 64}.npz").touch()
+    assert [one.step for one in saved_checkpoints(block)] == [10**8 + 7, 5]

@@ -9,7 +9,7 @@ import rnnjax
 import tiny
 from rnnjax.cells import fitted
 from rnnjax.devices import Layout, default_layout
-from rnnjax.sweep import compute, cost, plan, solo
+from rnnjax.sweep import LossRecord, MemoryStore, compute, cost, plan, solo
 from rnnjax.sweep.ahead import ProgramKey, trace_programs
 from rnnjax.sweep.engine import Engine
 from rnnjax.training import Setup
@@ -68,6 +68,7 @@ def test_the_memory_model_is_right_within_a_factor(case):
 
 
 HUGE = rnnjax.cells.rate(10**7)  # 400 TB of weights
+WIDE = tiny.sweep("delayed_match", {"hidden": (4, 10**7), "learning_rate": (0.1,)})
 
 
 @pytest.mark.parametrize(
@@ -75,9 +76,7 @@ HUGE = rnnjax.cells.rate(10**7)  # 400 TB of weights
     [
         lambda: rnnjax.train_one(TASK, HUGE, learning_rate=0.1),
         lambda: rnnjax.train_population(TASK, HUGE, rnnjax.Recipe(), seeds=2, learning_rate=0.1),
-        lambda: rnnjax.run_sweep(
-            tiny.sweep("delayed_match", {"hidden": (4, 10**7), "learning_rate": (0.1,)})
-        ),
+        lambda: rnnjax.run_sweep(WIDE),
     ],
     ids=["train_one", "train_population", "run_sweep"],
 )
@@ -101,8 +100,34 @@ def test_the_limit_is_the_free_memory(monkeypatch):
     monkeypatch.setattr(cost, "memory_budget", lambda *_: needed)
     cost.require_memory(what, where)
     monkeypatch.setattr(cost, "memory_budget", lambda *_: needed - 1)
-    with pytest.raises(ValueError, match="^hidden: expected"):
+    with pytest.raises(ValueError, match="^batch: expected"):
         cost.require_memory(what, where)
+
+
+def test_the_error_names_the_setting_that_takes_most(monkeypatch):
+    monkeypatch.setattr(cost, "memory_budget", lambda *_: 0)
+    sizes = {"batch": 49, "evaluation_trials": 48, "validation_trials": 47, "epochs": 3}
+    for name, many in (("hidden", 3000), *((name, 10**6) for name in sizes)):
+        given = {**sizes, name: many}
+        evaluated = given.pop("evaluation_trials")
+        cell = fitted(rnnjax.cells.rate(given.pop("hidden", 8)), TASK)
+        recipe = rnnjax.Recipe.until(0.1, steps_per_epoch=2, **given)
+        with pytest.raises(ValueError, match=f"^{name}: expected networks that fit") as error:
+            cost.require_memory(Setup(TASK, cell, recipe, evaluated), layout(1))
+        numbers = {int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", str(error.value))}
+        assert {cell.hidden, TASK.steps, recipe.batch, recipe.validation_trials, evaluated,
+                recipe.steps} <= numbers  # fmt: skip
+
+
+def test_a_refused_call_claims_no_store(tmp_path):
+    memory = MemoryStore()
+    for store in (tmp_path / "new", memory):
+        with pytest.raises(ValueError, match="^hidden: "):
+            rnnjax.run_sweep(WIDE, store)
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(rnnjax.StoreError, match="got an empty one"):
+        memory.read()
+    memory.open(tiny.sweep("flip_flop"), LossRecord())  # another sweep
 
 
 def test_flops_equal_the_formula():
@@ -115,7 +140,8 @@ def test_best_weights_and_validation_are_counted():
     more = cost.block_bytes(validated, 8, wide) - cost.block_bytes(plain, 8, wide)
     judging = dataclasses.replace(plain, evaluation_trials=256)
     extra = cost.block_bytes(judging, 8, wide) - cost.block_bytes(plain, 8, wide)
-    assert more == extra + 8 * 4 * 64 * (64 + 2 + 2)
+    losses = 8 * 4 * (validated.recipe.steps - plain.recipe.steps)
+    assert more == extra + 8 * 4 * 64 * (64 + 2 + 2) + losses
 
 
 def test_memory_grows_with_sizes():

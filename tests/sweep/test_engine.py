@@ -271,14 +271,32 @@ def test_a_block_is_halved_when_memory_runs_out(code, monkeypatch):
     identical(dataset, whole)
 
 
+def test_a_single_run_left_of_a_large_block_gets_a_smaller_program(monkeypatch):
+    sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
+    store, mask, sizes = MemoryStore(), np.ones(sweep.shape, bool), []
+    mask[1, 2] = False
+    run_sweep(sweep, store, mask=mask)
+
+    def train(setup, hyper, layout, *, size, **options):
+        sizes.append((len(hyper.seed), size))
+        if size > layout.padded(1):
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return block.train_block(setup, hyper, layout, size=size, **options)
+
+    monkeypatch.setattr(compute, "train_block", train)
+    with pytest.warns(UserWarning, match="out of memory with 12 runs"):
+        identical(run_sweep(sweep, store), results())
+    assert sizes == [(1, 12), (1, 4)]
+
+
 def test_a_single_run_that_does_not_fit_is_an_error(monkeypatch):
     for module in ("compute", "solo"):
         monkeypatch.setattr(f"rnnjax.sweep.{module}.train_block", out_of_memory_above(0))
-    with pytest.raises(ValueError, match="^hidden: expected networks that fit into memory"):
+    with pytest.raises(ValueError, match="^[a-z_]+: expected networks that fit into memory"):
         train_one(tiny.TASKS["delayed_match"], tiny.CELL, tiny.recipe(), learning_rate=0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(ValueError, match="^hidden: expected networks that fit into memory"):
+        with pytest.raises(ValueError, match="^[a-z_]+: expected networks that fit into memory"):
             run_sweep(tiny.sweep("delayed_match"))
 
     def broken(*_, **__):
@@ -328,6 +346,9 @@ def test_invalid_arguments_of_run_sweep_are_named():
         run_sweep(sweep, 5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="after_block: expected a function"):
         run_sweep(sweep, after_block=3)  # pyright: ignore[reportArgumentType]
+    for progress in (True, False, rnnjax.ProgressBar, print):
+        with pytest.raises(ValueError, match="^progress: expected an object with the methods"):
+            run_sweep(sweep, progress=progress)  # pyright: ignore[reportArgumentType]
 
 
 def test_results_so_far_are_read_only_and_those_at_the_end_are_not(tmp_path):

@@ -103,7 +103,9 @@ def test_a_population_with_more_seeds_equals_the_whole(tmp_path):
     assert times(path) == after
     with pytest.raises(StoreError, match=r"with the seeds \[12, 13\]"):
         load_population(path, seeds=14)
-    with pytest.raises(StoreError, match="another config: learning_rate is .0.3. there and .0.1."):
+    with pytest.raises(
+        StoreError, match="another config: learning_rate is .0.3. in the store but .0.1. in"
+    ):
         rnnjax.train_population(*PARTS, seeds=2, store=path, **{**CONDITION, "learning_rate": 0.1})
 
 
@@ -166,7 +168,7 @@ def test_more_epochs_equal_the_whole(recipe, tmp_path):
     assert 0 < sum(taken) < int(whole["steps_taken"].sum())
     if recipe == "threshold":
         assert set(np.unique(whole["status"])) == {2, 4}
-    with pytest.raises(StoreError, match=r"epochs is 12 there and 3 here.*earlier/epochs-3\)"):
+    with pytest.raises(StoreError, match=r"epochs is 12 in the store but 3 in.*earlier/epochs-3\)"):
         run_sweep(epochs(3, recipe), path, engine=STATES)
 
 
@@ -195,15 +197,15 @@ def test_more_epochs_need_the_states(tmp_path):
     run_sweep(epochs(3), path, engine=dataclasses.replace(STATES, keep_state=False))
     before = times(path)
     for sweep in (epochs(9), epochs(9, seed=(0, 1, 2))):
-        with pytest.raises(StoreError, match=r"3 there and 9 here.*keep_state=True"):
+        with pytest.raises(StoreError, match=r"3 in the store but 9 in.*keep_state=True"):
             run_sweep(sweep, path, engine=STATES)
-    with pytest.raises(StoreError, match=r"epochs is 3 there and 2 here"):
+    with pytest.raises(StoreError, match=r"epochs is 3 in the store but 2 in"):
         run_sweep(epochs(2), path, engine=STATES)
     assert times(path) == before
     assert not (path / "earlier").exists()
     memory = MemoryStore()
     run_sweep(epochs(3), memory, engine=PAIRS)
-    with pytest.raises(StoreError, match=r"another sweep: recipe.epochs is 3 there and 9"):
+    with pytest.raises(StoreError, match=r"another sweep: recipe.epochs is 3 in the store but 9"):
         run_sweep(epochs(9), memory, engine=PAIRS)
     for store, got in ((None, "none"), (memory, "a MemoryStore")):
         with pytest.raises(ValueError, match=f"^keep_state: expected a folder .*got {got}"):

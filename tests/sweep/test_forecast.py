@@ -1,13 +1,14 @@
 """The forecast of a sweep against sweeps whose times are known."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 
 import rnnjax
 from rnnjax.devices import Layout, default_layout
-from rnnjax.sweep import Engine, cost, forecast, plan
+from rnnjax.sweep import Engine, cost, forecast, plan, progress
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.forecast import Forecast
 
@@ -191,3 +192,25 @@ def test_the_time_of_workers_is_that_of_the_whole(monkeypatch):
         steps = block.runs * block.setup.recipe.steps
         watched.advance(block, Segment(block.setup, steps, steps, remote=True))
     assert watched.remaining() == pytest.approx(sum(each[8:]) / 8, rel=0.05)
+
+
+def test_the_bar_of_workers_uses_no_device(monkeypatch):
+    """The process that collects the blocks leaves the devices to workers on its machine."""
+
+    def used(*_):
+        pytest.fail("a device is used")
+
+    clock = Clock()
+    monkeypatch.setattr(forecast, "time", clock)
+    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(progress, "all_devices", used)
+    monkeypatch.setattr(cost, "measure_machine", used)
+    blocks = planned((64, 65))
+    bar = rnnjax.ProgressBar(file=io.StringIO())
+    bar.begin(blocks, 0, 0)
+    clock.now += 10.0
+    steps = blocks[0].runs * blocks[0].setup.recipe.steps
+    bar.advance(blocks[0], Segment(blocks[0].setup, steps, steps, remote=True))
+    assert bar._bar.n == pytest.approx(0.5, rel=0.05)
+    assert bar._bar.left == pytest.approx(10.0, rel=0.1)
+    bar.end()

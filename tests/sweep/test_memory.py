@@ -45,6 +45,8 @@ def test_a_second_call_computes_the_rest_only():
     mask[0, :2] = True
     run_sweep(SWEEP, store, engine=ENGINE, mask=mask, keep_parameters=True)
     np.testing.assert_array_equal(store.finished(), mask)
+    with pytest.raises(ValueError, match="^keep_parameters: expected True"):
+        run_sweep(SWEEP, store, engine=ENGINE)
     results = run_sweep(
         SWEEP, store, engine=ENGINE, keep_parameters=True, after_block=blocks.append
     )
@@ -53,6 +55,9 @@ def test_a_second_call_computes_the_rest_only():
     assert bool((results["status"] > 0).all())
     run_sweep(SWEEP, store, engine=ENGINE, after_block=blocks.append)
     assert len(blocks) == 2
+    store.keep(np.array([[0, 0]]), {}, None)  # as without the weights of one network
+    cells = [(1, 2), (0, 1), (1, 1)]
+    assert len(store.load_weights(cells).trained["recurrent"]) == 3
 
 
 @pytest.mark.slow

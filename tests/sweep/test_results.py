@@ -5,8 +5,8 @@ import pytest
 
 import tiny
 from rnnjax import Status
-from rnnjax.sweep import FIELDS, empty_results
-from rnnjax.sweep.results import recorded_steps, thinned
+from rnnjax.sweep import FIELDS, empty_results, results, run_sweep
+from rnnjax.sweep.results import recorded_steps, results_template, thinned
 
 
 def test_the_empty_dataset():
@@ -35,6 +35,18 @@ def test_the_empty_dataset():
     assert float(empty_results(tiny.sweep("flip_flop"))["criterion"]) == 0.9
 
 
+def test_the_template_takes_no_memory_and_too_large_results_are_refused(tmp_path, monkeypatch):
+    sweep = tiny.sweep("delayed_match", {"seed": range(1000)})
+    template = results_template(sweep)
+    assert template.identical(empty_results(sweep))
+    assert all(not any(v.values.strides) for v in template.data_vars.values())
+    monkeypatch.setattr(results, "free_memory", lambda: 2 * template.nbytes - 2)
+    for store in (None, tmp_path / "new"):
+        with pytest.raises(ValueError, match=r"^axes: expected results that fit.* 2,000 runs"):
+            run_sweep(sweep, store)
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("spacing", ["even", "log"])
 @pytest.mark.parametrize(("total", "points"), [(7, 500), (500, 500), (501, 500), (5000, 37)])
 def test_recorded_steps(total, points, spacing):
@@ -55,7 +67,7 @@ def test_log_spacing_keeps_early_steps_and_even_spacing_is_even():
 
 
 @pytest.mark.parametrize("spacing", ["even", "log"])
-def test_thinning_averages_the_finite_losses_since_the_last_recorded_step(spacing):
+def test_thinning_averages_the_finite_losses_since_the_last_recorded_step(spacing, monkeypatch):
     rng = np.random.default_rng(0)
     losses = rng.exponential(size=(4, 60)).astype("f4")
     losses[1, 20:] = np.nan
@@ -64,6 +76,8 @@ def test_thinning_averages_the_finite_losses_since_the_last_recorded_step(spacin
     steps = recorded_steps(60, 9, spacing)
     got = thinned(losses, steps)
     assert got.dtype == np.float32
+    monkeypatch.setattr(results, "_AT_ONCE", 2 * 60)  # two rows at once
+    assert thinned(losses, steps).tobytes() == got.tobytes()
     for s in range(4):
         before = 0
         for k, step in enumerate(steps):

@@ -7,7 +7,7 @@ import pytest
 import rnnjax
 import tiny
 from rnnjax import StoreError, cells, parametrization, tasks
-from rnnjax.store import ResultStore
+from rnnjax.store import ResultStore, load_weights, merge, read_manifest
 from rnnjax.sweep import Engine, empty_results, load_sweep, sweep_config
 from rnnjax.training import SCHEDULES
 
@@ -91,3 +91,20 @@ def test_a_custom_class_does_not_replace_one_of_rnnjax(tmp_path):
 def test_a_folder_without_a_store_is_an_error(tmp_path):
     with pytest.raises(StoreError, match="^store: expected a results store, found no"):
         load_sweep(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("store", lambda: load_sweep(None)),
+        ("store", lambda: rnnjax.load_parameters(5)),
+        ("store", lambda: load_weights(5, [[0]])),
+        ("path", lambda: read_manifest(5)),
+        ("into", lambda: merge("one", into=2)),
+        ("first", lambda: merge(1, into="new")),
+        ("others", lambda: merge("one", None, into="new")),
+    ],
+)
+def test_what_is_no_path_is_named(name, call):
+    with pytest.raises(ValueError, match=f"^{name}: expected the path of a folder, got"):
+        call()

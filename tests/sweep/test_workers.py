@@ -16,7 +16,7 @@ import rnnjax
 import tiny
 from rnnjax import Engine, Sweep, load_results, run_sweep
 from rnnjax.commands import main
-from rnnjax.devices import default_layout
+from rnnjax.devices import available_cores, default_layout
 from rnnjax.jobs import JobError, Workers
 from rnnjax.lanes import Resources
 from rnnjax.processes import LocalExecutor
@@ -279,7 +279,9 @@ def test_wrong_uses_are_named(tmp_path):
         with pytest.raises(ValueError, match=f"^executor: expected a folder as store.*got {got}"):
             run_sweep(grid(), store, engine=Engine(executor=threads))
     small = Workers(threads, resources=Resources("cpu", 1, 1000))
-    with pytest.raises(ValueError, match=r"^hidden: expected networks that fit.* 1,000 bytes free"):
+    with pytest.raises(
+        ValueError, match=r"^[a-z_]+: expected networks that fit.* 1,000 bytes free"
+    ):
         run_sweep(grid(), tmp_path / "small", engine=Engine(executor=small))
     with pytest.raises(ValueError, match="^devices: expected at most 1 on a worker, got 2"):
         run_sweep(grid(), tmp_path / "few", engine=Engine(executor=small, devices=2))
@@ -311,3 +313,31 @@ def test_the_progress_of_a_block_has_its_last_losses():
     found = remote._whole(block, Report(block.cells, values, {}, ""))
     assert (found.step, found.steps, found.loss) == (1000, 1400, 1.5)
     assert found.done == block.runs * block.setup.recipe.steps
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_used_again_keeps_all_of_its_devices(tmp_path):
+    cores = available_cores()
+    with LocalExecutor(1) as executor:
+        for devices in (1, None, cores):
+            assert executor.submit(remote.worker_resources, devices).result().devices == cores
+            assert executor.submit(_lanes, devices).result() == (devices or cores)
+        with pytest.raises(ValueError, match=f"^devices: expected at most {cores} on a worker"):
+            run_sweep(grid(), tmp_path / "new", engine=Engine(executor=executor, devices=cores + 1))
+
+
+def _lanes(devices):
+    return remote._local_layout(devices).count
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["pinned", "not pinned"])
+def test_seven_cores_are_shared_by_two_workers(known, monkeypatch):
+    if known:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(7), raising=False)
+    else:  # as on macOS
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+        monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    with LocalExecutor(2) as executor:  # starts no process before a job
+        cores, devices = zip(*(slot._arguments[:2] for slot in executor._slots), strict=True)
+    assert devices == (3, 3)
+    assert cores == (([0, 1, 2], [3, 4, 5, 6]) if known else ([], []))

@@ -52,7 +52,7 @@ def test_names_of_schedules_and_penalties_become_specs():
         ({"matmul_precision": "float16"}, "did you mean 'bfloat16'"),
         ({"snapshots": (0.1,)}, "a recipe that validates"),
         ({"snapshots": (0.1,), "stop": "criterion", "schedule": "plateau"}, "got stop='criterion'"),
-        ({"snapshots": (0.1, 0.3), "schedule": "plateau"}, "losses that fall"),
+        ({"snapshots": (0.1, 0.3), "schedule": "plateau"}, "strictly decreasing"),
         ({"snapshots": (0.0,), "schedule": "plateau"}, "above 0, got 0.0"),
         ({"snapshots": 0.1, "schedule": "plateau"}, "got 0.1"),
         (

@@ -140,7 +140,7 @@ def test_another_config_is_refused_and_named(finished, capsys):
     before = fingerprint(finished)
     assert call("--config=smoke", "--config.alpha=0.25", f"--workdir={finished}") == FAILED
     error = capsys.readouterr().err
-    assert "cell.alpha is 0.5 there and 0.25 here" in error
+    assert "cell.alpha is 0.5 in the store but 0.25 in this call" in error
     assert len(error.strip().splitlines()) == 1
     assert fingerprint(finished) == before
 
