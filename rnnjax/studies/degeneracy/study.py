@@ -67,7 +67,8 @@ def run_study(
         condition.sweep(config)  # raises now, not after the conditions before it
     if dry_run:
         missing = [c for c in conditions if not is_measured(config, workdir, c)]
-        print(costs(config, missing) if missing else "Nothing to train: the folder has all.")
+        nothing = "Nothing to train: the folder has all measures."
+        print(costs(config, workdir, missing) if missing else nothing)
         return None
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / "store").mkdir(exist_ok=True)  # marks the folder as the workdir of a study
@@ -77,14 +78,22 @@ def run_study(
             missing = [c for c in conditions if not is_measured(config, workdir, c)]
             there = len(conditions) - len(missing)
             stages = any(condition.loss is not None for condition in conditions)
-            things = "conditions at a loss" if stages else "conditions"
-            print_found(study, there, len(conditions), things)
+            things = "measurements" if stages else "conditions"
+            each = " (condition x loss)" if stages else ""
+            print_found(study, there, len(conditions), things + each)
             if executor is not None:
                 measure_on_workers(study, config, workdir, missing, executor)
             measured = {}
-            for together in until_due("conditions", list(by_folder(conditions).values())):
-                progress = StudyProgress(together[0].folder)
-                found = measure_at_losses(config, workdir, together, progress)
+            folders = by_folder(conditions)
+            # Those that are there first, so that all after them are left.
+            ordered = sorted(conditions, key=lambda c: any(d in missing for d in folders[c.folder]))
+            for condition in until_due(things, ordered):
+                if condition.name in measured:
+                    continue
+                together = folders[condition.folder]
+                found = measure_at_losses(
+                    config, workdir, together, StudyProgress(condition.folder)
+                )
                 measured |= dict(zip([c.name for c in together], found, strict=True))
             print("Writing the report", flush=True)
             _report(study, factors, config, workdir, command, measured, search)
