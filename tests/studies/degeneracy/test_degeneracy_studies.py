@@ -3,14 +3,17 @@
 import concurrent.futures
 import dataclasses
 import shutil
+from pathlib import Path
+from unittest import mock
 
+import numpy as np
 import pytest
 import xarray as xr
 
 from commands import call, refused, rnnjax, settings
 from commands import study as module_of
 from rnnjax.store import load_results, read_checked, write_checked
-from rnnjax.studies.degeneracy import conditions
+from rnnjax.studies.degeneracy import conditions, reporting
 from rnnjax.studies.degeneracy.measuring import measures_file
 from rnnjax.studies.measures_file import read_measures, remove_measures
 from rnnjax.studies.papers import DEGENERACY_ARROWS
@@ -257,6 +260,11 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     page = (tmp_path / "summary" / "report.md").read_text()
     assert "of 12 arrows" in page
     assert " nan" not in page.lower()
+    assert call("summary", *flags) == 0
+    assert rnnjax("status", tmp_path / "summary") == 0
+    capsys.readouterr()
+    assert rnnjax("report", tmp_path / "summary") == 2
+    assert "error: study: summary" in capsys.readouterr().err
     config = settings("task_complexity", "smoke")
     config.dsa.update(components=(2,), delays=(1,), order=4)
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
@@ -283,6 +291,53 @@ def test_dry_run_counts_training_and_measuring(study, tmp_path, capsys):
     assert all(row.split()[place] == "6" for row in rows)  # as many as smoke allows
     assert "measuring" in printed
     assert not workdir.exists()
+
+
+def test_a_dry_run_of_trained_conditions_counts_their_measuring_alone(tmp_path, monkeypatch):
+    config = settings("feature_learning", "smoke")
+    tried = conditions.all_conditions(module_of("feature_learning").factors(config))
+    monkeypatch.setattr(
+        conditions, "unfinished_runs",
+        lambda store, sweep: np.full(sweep.shape, store.name == tried[1].folder),
+    )  # fmt: skip
+    header, *rows = conditions.costs(config, tmp_path, tried).splitlines()[:-1]
+    names = header.split()
+    found = [dict(zip(names[::-1], row.split()[::-1], strict=False)) for row in rows]
+    assert [row["networks"] for row in found] == ["0", "3"]
+    assert found[0]["minutes"] == "0.0" != found[1]["minutes"]
+    assert all(float(row["measuring"]) > 0 for row in found)
+
+
+@pytest.mark.parametrize(("study", "left"), [("training_stages", "2 measurements left"),
+                                             ("task_complexity", "2 conditions left")])  # fmt: skip
+def test_a_stop_counts_what_is_left_as_the_start_does(study, left, tmp_path, monkeypatch, capsys):
+    from rnnjax.studies.degeneracy import study as module
+
+    monkeypatch.setattr(module, "measure_at_losses", mock.Mock(side_effect=KeyboardInterrupt))
+    assert call(study, "--config=smoke", f"--workdir={tmp_path / 'run'}") == 130
+    assert f", {left}." in capsys.readouterr().err
+
+
+def test_levels_of_a_partial_report_follow_each_other(monkeypatch):
+    config = settings("task_complexity", "laptop")
+    config.tasks = (FF,)
+    factors = module_of("task_complexity").factors(config)
+    monkeypatch.setattr(reporting, "read_measures", lambda file: file)
+
+    def levels(*measured):
+        files = dict(zip(factors[0].conditions, measured, strict=True))
+        monkeypatch.setattr(reporting, "_measured", lambda *given: files[given[-1]])
+        return [one.levels for one in reporting._measured_comparisons(factors, config, None)]
+
+    assert levels("a", None, "c") == [("2",)]
+    assert levels(None, "b", "c") == [("3", "4")]
+    assert levels("a", "b", None) == [("2", "3")]
+    assert levels(None, None, None) == []
+
+
+def test_the_summary_finds_folders_in_the_home_folder(tmp_path, capsys):
+    error = refused("summary", ["--config.feature_learning=~/none"], tmp_path / "new", capsys)
+    assert str(Path.home() / "none") in error
 
 
 def test_time_is_that_of_the_epochs_of_earlier_runs():
@@ -313,6 +368,12 @@ def test_measuring_is_counted_by_pairs():
         ("training_stages", ["--config.stages=1,3"], ["stages", "losses that fall", "1.0, 3.0"]),
         ("training_stages", ["--config.arrows=network_sizes"], ["arrows", "'network_size'"]),
         ("training_stages", ["--config.arrows=regularization,regularization"], ["arrows", "once"]),
+        ("training_stages", ["--config.flip_flop.bits=2"], ["flip_flop.bits", "arrows", "got 2"]),
+        ("task_complexity", ["--config.tasks=flip_flop,flip_flop"], ["tasks", "once"]),
+        ("feature_learning", ["--config.trick_tasks=flipflop"], ["trick_tasks", "'flip_flop'"]),
+        ("network_size", ["--config.standard_tasks=flipflop"], ["standard_tasks", "'flip_flop'"]),
+        ("regularization", ["--config.training.flip_flop.tau=0.5"], ["tau"]),
+        ("task_complexity", ["--config.training.flip_flop.mup_rate=0.5"], ["mup_rate"]),
         ("training_stages", ["--config.stages=1.0004,1.0"], ["stages", "losses that fall"]),
         ("training_stages", ["--config.stages=()"], ["stages", "at least one loss"]),
         ("task_complexity", ["--config.tasks=flipflop"], ["tasks", "did you mean 'flip_flop'"]),

@@ -178,6 +178,7 @@ def test_the_papers_arm_alone_makes_a_page(data):
     assert {row[-1] for row in exponents.rows} == {"slower", "unfitted"}
     assert all(len(row) == len(exponents.columns) == 7 for row in exponents.rows)
     assert "eps scaled" not in text.split("## How this page was made")[0]
+    assert "both arms" not in text
     assert " nan" not in text.lower()
 
 
