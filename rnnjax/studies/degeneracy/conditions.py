@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import rnnjax
-from rnnjax.cells import Cell, current, rate
+from rnnjax.cells import Cell, current, fitted, rate
 from rnnjax.metrics.conjugation import rounds
 from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
@@ -72,10 +72,11 @@ class Condition:
         return self.folder if self.loss is None else f"{self.folder}-until_{_plain(self.loss)}"
 
     def sweep(self, config: Config) -> rnnjax.Sweep:
-        """The condition as a sweep over its seeds."""
+        """The condition as a sweep over its seeds, that of its store."""
         axes: dict[str, Any] = {name: [value] for name, value in self.settings}
         axes["seed"] = range(config.seeds)
-        return rnnjax.Sweep(self.task, self.cell, self.recipe, axes, config.evaluation_trials)
+        cell = fitted(self.cell, self.task)
+        return rnnjax.Sweep(self.task, cell, self.recipe, axes, config.evaluation_trials)
 
 
 class Factor(NamedTuple):

@@ -12,11 +12,13 @@ import xarray as xr
 
 from commands import call, refused, rnnjax, settings
 from commands import study as module_of
-from rnnjax.store import load_results, read_checked, write_checked
+from rnnjax import Engine
+from rnnjax.store import lacking, load_results, read_checked, same_runs, write_checked
 from rnnjax.studies.degeneracy import conditions, reporting
 from rnnjax.studies.degeneracy.measuring import measures_file
 from rnnjax.studies.measures_file import read_measures, remove_measures
 from rnnjax.studies.papers import DEGENERACY_ARROWS
+from rnnjax.sweep import sweep_config
 
 STUDIES = tuple(DEGENERACY_ARROWS)
 ALL = (*STUDIES, "training_stages")
@@ -198,6 +200,13 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     # As after an interruption: one condition's measures are gone, a half-written copy is there.
     (lost,) = (workdir / "measures").glob("flip_flop-standard-bits_2*.nc")
     lost.rename(lost.with_name("." + lost.name))
+    capsys.readouterr()
+    assert call("task_complexity", *flags, "--dry_run") == 0
+    (row,) = [line.split() for line in capsys.readouterr().out.splitlines() if "bits_2" in line]
+    assert row[1] == "0"  # networks to train, and only measures that are missing
+    wrong = "--config.training.flip_flop.learning_rate=0.02"
+    assert call("task_complexity", *flags, "--dry_run", wrong, "--config.samples=2") == 2
+    assert "another config: learning_rate" in capsys.readouterr().err
     # And a manifest is damaged, which the same command restores.
     manifest = next((workdir / "store").glob("*bits_1*/manifest.json"))
     whole = manifest.read_text()
@@ -306,6 +315,19 @@ def test_a_dry_run_of_trained_conditions_counts_their_measuring_alone(tmp_path, 
     assert [row["networks"] for row in found] == ["0", "3"]
     assert found[0]["minutes"] == "0.0" != found[1]["minutes"]
     assert all(float(row["measuring"]) > 0 for row in found)
+
+
+@pytest.mark.parametrize("study", ALL)
+def test_the_sweep_of_a_condition_is_that_of_its_store(study, tmp_path, monkeypatch):
+    config, stored = settings(study, "smoke"), []
+    monkeypatch.setattr("rnnjax.population.train.run_sweep", lambda sweep, *_, **__: stored.append(
+        sweep))  # fmt: skip
+    monkeypatch.setattr("rnnjax.population.train.load_population", mock.Mock())
+    for one in conditions.all_conditions(module_of(study).factors(config)):
+        conditions.train(config, tmp_path, one, None)
+        here, there = (sweep_config(s, Engine()) for s in (one.sweep(config), stored[-1]))
+        assert same_runs(there, here) is None
+        assert lacking(there, here) == {}
 
 
 @pytest.mark.parametrize(("study", "left"), [("training_stages", "2 measurements left"),
