@@ -12,7 +12,7 @@ import xarray as xr
 
 from commands import call, refused, rnnjax, settings
 from commands import study as module_of
-from rnnjax import Engine
+from rnnjax import Engine, stopping
 from rnnjax.store import lacking, load_results, read_checked, same_runs, write_checked
 from rnnjax.studies.degeneracy import conditions, reporting
 from rnnjax.studies.degeneracy.measuring import measures_file
@@ -338,6 +338,26 @@ def test_a_stop_counts_what_is_left_as_the_start_does(study, left, tmp_path, mon
     monkeypatch.setattr(module, "measure_at_losses", mock.Mock(side_effect=KeyboardInterrupt))
     assert call(study, "--config=smoke", f"--workdir={tmp_path / 'run'}") == 130
     assert f", {left}." in capsys.readouterr().err
+
+
+def test_conditions_that_are_there_come_first_and_are_not_left(monkeypatch):
+    from rnnjax.studies.degeneracy import study as module
+
+    config = settings("training_stages", "arrows")
+    tried = conditions.all_conditions(module_of("training_stages").factors(config))
+    folders = [*dict.fromkeys(one.folder for one in tried)]
+    lost = [one for one in tried if one.folder == folders[0]]
+
+    def measure(config, workdir, together, progress):
+        if together[0].folder == folders[0]:
+            raise KeyboardInterrupt
+        return together
+
+    monkeypatch.setattr(module, "measure_at_losses", measure)
+    with pytest.raises(KeyboardInterrupt):
+        module._measured(config, None, tried, lost, "measurements")
+    assert stopping.left()["measurements"] == 4  # of its losses
+    stopping.withdraw()
 
 
 def test_levels_of_a_partial_report_follow_each_other(monkeypatch):
