@@ -41,7 +41,7 @@ def execute(given: argparse.Namespace) -> int:
         )
     run_in_parallel_on_cpu()
     about = Provenance(
-        index.get("command", ""), study.settings.known(index["settings"]),
+        index.get("command", ""), index["settings"],
         {**index.get("versions", {}), "report": "written again from the results"},
         index.get("seconds"),
     )  # fmt: skip

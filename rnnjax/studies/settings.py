@@ -61,16 +61,6 @@ class Settings(NamedTuple):
         config = _config(self.table, self.values(preset))
         return config.lock()  # a misspelled name is an error
 
-    def known(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the stored settings that the study has; others had no effect.
-
-        Raises `ValueError` for a value in place of a group of settings.
-        """
-        try:
-            return _known(stored, self.table)
-        except AttributeError as error:
-            raise ValueError(f"settings: expected those of the study, got {error}") from None
-
     def restored(self, stored: Mapping[str, Any]) -> Any:
         """The config whose values were written as JSON; missing ones are those of `laptop`.
 
@@ -79,7 +69,7 @@ class Settings(NamedTuple):
         """
         config = self.config()
         try:
-            config.update(self.known(_with_tuples(stored)))
+            config.update(_known(_with_tuples(stored), self.table))
         except (TypeError, AttributeError) as error:
             raise ValueError(f"settings: expected those of the study, got {error}") from None
         return config

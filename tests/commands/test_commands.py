@@ -149,12 +149,6 @@ def test_a_preset_changes_known_settings_only():
         settings.values()
 
 
-def test_a_report_lists_the_settings_that_its_study_has():
-    stored = {"training": {"flip_flop": {"tau": 1.0, "batch": 3}}, "seeds": 8, "old": 1}
-    kept = STUDIES["regularization"].settings.known(stored)
-    assert kept == {"training": {"flip_flop": {"batch": 3}}, "seeds": 8}
-
-
 def test_help_needs_no_extra_and_a_study_names_the_one_that_is_missing(tmp_path):
     lines = ["--help"], ["studies"], ["run", "--help"], ["run", "latent", "--help"]
     done = without_extras(*lines)
