@@ -59,7 +59,7 @@ def test_lead_answers_with_numbers(page, data):
     [
         ((0.4, 0.4), "structural in part", "structural, at least in part"),
         ((0.6, 0.3), "both", "partly structural"),
-        ((0.0, 0.0), "none", "counted as none"),
+        ((0.0, 0.0), "none", "below N^{0.05}"),
     ],
 )
 def test_lead_follows_the_data(slopes, verdict, words):
