@@ -38,6 +38,9 @@ _INDEX = "comparison.json"
 
 _DISTANCES = "distances.nc"
 
+_WIDTH = 0.1
+"""Of the bins of NWB files, seconds."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
@@ -47,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--metrics", default="dsa", help="dsa, svcca, cka, procrustes, separated by commas (dsa)")
     add("--key", default="0", help="seed of the solver's starts, an integer (0)")
     dsa = parser.add_argument_group("dsa")
-    dsa.add_argument("--delays", default="1", help="delays of the embedding; of several, as 1,2,5, "
+    dsa.add_argument("--delays", help="delays of the embedding; of several, as 1,2,5, "
                      "the best on held-out ones of 2 or more trials is taken (1)")  # fmt: skip
     dsa.add_argument("--components", help="principal components of every recording (as many as "
                      "the share of the variance needs)")  # fmt: skip
@@ -56,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--variance", help="share of the variance that components keep (0.99)"
     )
     nwb = parser.add_argument_group("NWB files")
-    nwb.add_argument("--bin_width", default="0.1", help="width of the bins, seconds (0.1)")
+    nwb.add_argument("--bin_width", help="width of the bins, seconds (0.1)")
     nwb.add_argument("--smoothing", help="standard deviation of a Gaussian kernel, seconds (none)")
     nwb.add_argument("--trials", help="intervals of the file that are trials, such as epochs "
                      "(trials, where the file has them)")  # fmt: skip
@@ -70,9 +73,10 @@ def execute(given: argparse.Namespace) -> int:
     metrics = [one_of("metrics", word, METRICS) for word in _words("metrics", given.metrics)]
     options = _options(given, metrics)
     key = seed("key", _number("key", given.key, int))
-    width = finite_positive("bin_width", _number("bin_width", given.bin_width, float))
+    width = _optional("bin_width", given.bin_width, float, finite_positive)
     smoothing = _optional("smoothing", given.smoothing, float, finite_positive)
     _require_files(given.files)
+    _require_nwb(given)
     from rnnjax.studies.launch import run_in_parallel_on_cpu
 
     run_in_parallel_on_cpu()
@@ -80,6 +84,7 @@ def execute(given: argparse.Namespace) -> int:
     from rnnjax import recordings
 
     try:
+        width = _WIDTH if width is None else width
         binning = recordings.Binning(width, smoothing, given.trials)
         named = recordings.read(given.files, binning=binning)
     except ModuleNotFoundError:
@@ -121,8 +126,15 @@ def _optional(name: str, text: str | None, kind: type, check: Callable[..., Any]
 
 
 def _options(given: argparse.Namespace, metrics: list[str]) -> dict[str, dict[str, Any]]:
-    """Options of the metrics that are compared."""
-    words = _words("delays", given.delays, "number")
+    """Options of the metrics that are compared; raises `ValueError` for those of others."""
+    takes = {"dsa": ("delays", "components", "score", "variance"), "svcca": ("variance",)}
+    for name in ("delays", "components", "score", "variance"):
+        users = [metric for metric, names in takes.items() if name in names]
+        if getattr(given, name) is not None and not set(users) & set(metrics):
+            raise ValueError(
+                f"{name}: expected {' or '.join(users)} among the metrics, got {', '.join(metrics)}"
+            )
+    words = ["1"] if given.delays is None else _words("delays", given.delays, "number")
     delays = [positive_integer("delays", _number("delays", word, int)) for word in words]
     share = functools.partial(fraction, open_below=True)
     score = None if given.score is None else one_of("score", given.score, SCORES)
@@ -132,7 +144,6 @@ def _options(given: argparse.Namespace, metrics: list[str]) -> dict[str, dict[st
         "score": score,
         "variance": _optional("variance", given.variance, float, share),
     }
-    takes = {"dsa": ("delays", "components", "score", "variance"), "svcca": ("variance",)}
     options = {
         metric: {name: values[name] for name in takes[metric] if values[name] is not None}
         for metric in metrics
@@ -146,6 +157,15 @@ def _require_files(files: list[str]) -> None:
         one_of(f"files, suffix of {Path(file).name}", Path(file).suffix.lower(), SUFFIXES)
         if not Path(file).is_file():
             raise ValueError(f"files: expected an existing file, got {file}")
+
+
+def _require_nwb(given: argparse.Namespace) -> None:
+    """Raises `ValueError` for options of NWB files without such a file."""
+    if any(Path(file).suffix.lower() == ".nwb" for file in given.files):
+        return
+    for name in ("bin_width", "smoothing", "trials"):
+        if getattr(given, name) is not None:
+            raise ValueError(f"{name}: expected some .nwb file, got {', '.join(given.files)}")
 
 
 def _described(files: list[str], metrics: list[str], settings: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ same command resumes it.
 """
 
 import argparse
+import itertools
 from collections.abc import Sequence
 
 from rnnjax.commands import require
@@ -50,6 +51,10 @@ def execute(given: argparse.Namespace) -> int:
 
 
 def _preset(flags: Sequence[str]) -> str | None:
-    """The preset of `--config=PRESET`; None without one, and for a config file."""
-    named = [flag.partition("=")[2] for flag in flags if flag.startswith("--config=")]
-    return named[-1] if named and named[-1].isidentifier() else None
+    """The preset of `--config=PRESET` or `--config PRESET`; None for a config file or without."""
+    named = [""]
+    for flag, following in itertools.zip_longest(flags, flags[1:], fillvalue=""):
+        name, equals, value = flag.partition("=")
+        if name in ("--config", "-config"):
+            named.append(value if equals else following)
+    return named[-1] if named[-1].isidentifier() else None

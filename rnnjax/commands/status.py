@@ -68,7 +68,7 @@ def _print_study(folder: Path) -> list[str]:
 
 def _print_store(store: Path, has: Progress) -> None:
     left = has.runs - has.finished
-    state = "complete" if not left else f"{left} not run (a study may need only some of them)"
+    state = "complete" if not left else f"{left} not run (the study may not need all of them)"
     blocks = f"{has.blocks} block{'' if has.blocks == 1 else 's'}"
     print(
         f"{store}: {has.finished} of {has.runs} networks, {state}; {blocks}, trained in "

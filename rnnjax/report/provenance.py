@@ -75,8 +75,17 @@ def status_table(dataset: xr.Dataset) -> Table:
         (name_condition(labels) or "all runs", *(str(counts.get(kind, 0)) for kind in kinds))
         for labels, counts in parts
     )
-    caption = "PENDING: not run (or, in a bisection, not needed). EXHAUSTED: all steps done."
+    caption = " ".join(f"{kind.capitalize()}: {_KINDS[kind]}." for kind in kinds if kind in _KINDS)
     return Table(("condition", *(kind.lower() for kind in kinds)), rows, caption)
+
+
+_KINDS = {
+    "PENDING": "not run; some may not be needed (in a bisection, or at rates and sizes at which a "
+    "condition is not tried)",
+    "CONVERGED": "stopped by the stopping rule",
+    "DIVERGED": "stopped, as the loss was no longer finite",
+    "EXHAUSTED": "all steps done",
+}
 
 
 def runs_section(dataset: xr.Dataset) -> Section:

@@ -87,4 +87,4 @@ def listed_sizes(sizes: np.ndarray) -> str:
 def listed_tasks(dataset: xr.Dataset) -> str:
     """Names of the tasks of a sweep, or a reference to the settings for a sweep of one task."""
     tasks = dataset["task"].values.flat if "task" in dataset.coords else []
-    return ", ".join(task_name(task) for task in tasks) or "among the settings"
+    return ", ".join(task_name(task) for task in tasks) or "see Settings"

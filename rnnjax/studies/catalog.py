@@ -24,6 +24,8 @@ class Study(NamedTuple):
     run: Callable[..., object] | str
     """Called as `run(config, workdir, dry_run=..., command=...)`; or the name of a module with such
     a function, which is imported once the command line has been checked."""
+    alone: bool = False
+    """Whether it runs in this process alone, and takes no executor."""
 
     @property
     def settings(self) -> Settings:
@@ -32,8 +34,10 @@ class Study(NamedTuple):
         return getattr(importlib.import_module(f"rnnjax.studies.{module}"), name)
 
 
-def _study(name: str, asks: str, source: str, place: str, module: str) -> Study:
-    return Study(name, asks, source, place, f"rnnjax.studies.{module}")
+def _study(
+    name: str, asks: str, source: str, place: str, module: str, *, alone: bool = False
+) -> Study:
+    return Study(name, asks, source, place, f"rnnjax.studies.{module}", alone)
 
 
 _ALL = (
@@ -77,7 +81,7 @@ _ALL = (
         "memory_demand",
         "How long a history does each task require?",
         "degeneracy paper, Fig. 9",
-        "memory_demand.config:SETTINGS", "memory_demand.study",
+        "memory_demand.config:SETTINGS", "memory_demand.study", alone=True,
     ),
     _study(
         "task_complexity",
@@ -113,13 +117,13 @@ _ALL = (
         "solutions",
         "Which kinds of solutions do networks find, and does feature learning move their shares?",
         "beyond the degeneracy paper, whose limitations name it",
-        "degeneracy.solutions_config:SOLUTIONS", "degeneracy.solutions",
+        "degeneracy.solutions_config:SOLUTIONS", "degeneracy.solutions", alone=True,
     ),
     _study(
         "summary",
         "Which arrows of Table 1 are found here? Reads the folders of the four factors' studies.",
         "degeneracy paper, Table 1",
-        "degeneracy.config:SUMMARY", "degeneracy.table1",
+        "degeneracy.config:SUMMARY", "degeneracy.table1", alone=True,
     ),
 )  # fmt: skip
 

@@ -37,10 +37,11 @@ class CostModel(NamedTuple):
 
     @property
     def devices(self) -> str:
-        """`2 cpu device(s) of 400 GFLOP/s together (accurate to a factor of 2)`."""
+        """`2 cpu device(s) of 400 GFLOP/s together; estimated times are accurate to ...`."""
         return (
             f"{len(self.layout.devices)} {self.layout.devices[0].platform} device(s) of "
-            f"{self.machine.flops / 1e9:,.0f} GFLOP/s together (accurate to a factor of 2)"
+            f"{self.machine.flops / 1e9:,.0f} GFLOP/s together; estimated times are "
+            "accurate to a factor of 2"
         )
 
 

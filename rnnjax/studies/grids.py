@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 import rnnjax
 from rnnjax.report import Page, Provenance, write_report
 from rnnjax.store import (
+    DamageError,
     StoreError,
     digest,
     read_json,
@@ -23,6 +24,7 @@ from rnnjax.store import (
     write_checked,
 )
 from rnnjax.store.grid import grid_of, places
+from rnnjax.store.opening import existing_manifest
 from rnnjax.studies.costs import cost_text
 from rnnjax.studies.launch import Config
 from rnnjax.studies.progress import StudyProgress
@@ -46,6 +48,7 @@ __all__ = [
     "device_name",
     "provenance",
     "report_sweep",
+    "runs_of",
     "split_names",
     "task_options",
     "train_and_report",
@@ -65,10 +68,14 @@ ARMS = {
 def split_names(setting: str, values: Iterable[str], *, least: int = 0) -> list[str]:
     """Splits the names of a setting at commas: the flag `--config.tasks=a,b` gives one string.
 
-    Raises `ValueError` for other values than strings, or for fewer names than `least`.
+    Raises `ValueError` for other values than strings, a name that comes twice, or for fewer names
+    than `least`.
     """
     given = [instance_of(setting, value, str) for value in sequence(setting, values)]
     names = [name.strip() for value in given for name in value.split(",")]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{setting}: expected each name once, got {twice!r} twice")
     if len(names) < least:
         raise ValueError(f"{setting}: expected at least {least} name, got none")
     return names
@@ -109,17 +116,31 @@ def cached(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]
 
 
 def cached_value(file: Path, name: str, of: dict[str, Any]) -> Any:
-    """The value of `name` for the inputs `of`, on whatever devices; None if there is none."""
+    """The value of `name` for the inputs `of`; None if there is none.
+
+    That of the same devices and version of JAX, of the same devices, or else the last one.
+    """
     known = read_values(file, MEASURED_AGAIN) if file.exists() else {}
     wanted = _inputs(of)
-    for key, entry in known.items():
-        if key.rpartition(" ")[0] == name and _inputs(entry["of"]) == wanted:
-            return entry["value"]
-    return None
+    found = [
+        entry
+        for key, entry in known.items()
+        if key.rpartition(" ")[0] == name and _inputs(entry["of"]) == wanted
+    ]
+
+    def nearness(entry: dict[str, Any]) -> tuple[bool, bool]:
+        return tuple(entry["of"].get(field) == of.get(field) for field in _MACHINE)
+
+    best = max(reversed(found), key=nearness, default=None)
+    return None if best is None else best["value"]
+
+
+_MACHINE = ("devices", "jax")
+"""Inputs of measured times, by which no other value is told apart."""
 
 
 def _inputs(of: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in of.items() if name not in ("devices", "jax")}
+    return {name: value for name, value in of.items() if name not in _MACHINE}
 
 
 def provenance(config: Config, command: str, seconds: float | None) -> Provenance:
@@ -218,7 +239,7 @@ def report_sweep(
     Raises `ValueError` for a store that is missing, damaged, or without the sweep's runs.
     """
     store = workdir / "store"
-    results = _only(_runs_of(sweep, store), sweep, wanted)
+    results = _only(runs_of(sweep, store), sweep, wanted)
     write_results(results, workdir)
     about = dataclasses.replace(about, seconds=training_seconds(store))
     missing = (results["status"] == rnnjax.Status.PENDING).values
@@ -232,13 +253,20 @@ def report_sweep(
 def unfinished_runs(
     store: Path, sweep: rnnjax.Sweep, wanted: np.ndarray | None = None
 ) -> np.ndarray:
-    """Mask `sweep.shape` of the `wanted` runs, by default all, that a store lacks."""
+    """Mask `sweep.shape` of the `wanted` runs, by default all, that a store lacks.
+
+    Raises `StoreError` for a store of another config, which training refuses.
+    """
     wanted = np.ones(sweep.shape, bool) if wanted is None else wanted
     try:
-        if same_runs(read_manifest(store)["config"], _described(sweep)) is not None:
-            return wanted  # training refuses this folder
-        status = _runs_of(sweep, store)["status"]
-    except (StoreError, OSError):  # no store yet, none with a finished block, or a damaged one
+        held = existing_manifest(store, _described(sweep))
+    except DamageError:
+        return wanted
+    if held is None or same_runs(held["config"], _described(sweep)) is not None:
+        return wanted  # no store yet, or runs that all go on to more epochs
+    try:
+        status = runs_of(sweep, store)["status"]
+    except (StoreError, OSError):  # none with a finished block, or a damaged one
         return wanted
     return wanted & (status == rnnjax.Status.PENDING).values
 
@@ -247,7 +275,7 @@ def _described(sweep: rnnjax.Sweep) -> dict[str, Any]:
     return sweep_config(sweep, rnnjax.Engine())
 
 
-def _runs_of(sweep: rnnjax.Sweep, store: Path) -> xr.Dataset:
+def runs_of(sweep: rnnjax.Sweep, store: Path) -> xr.Dataset:
     """The results of a sweep's runs in its order; those that the store lacks are pending."""
     results, here = rnnjax.load_results(store), grid_of(_described(sweep))
     there = grid_of(read_manifest(store)["config"])

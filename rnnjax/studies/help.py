@@ -19,15 +19,17 @@ _FLAGS = """Flags:
   --dry_run               prints what would be computed and its cost, and computes nothing
   --time_limit=TIME       stops in order after a time such as 90s, 55m, 2h or 1h30m, with exit code
                           75; the block in training is kept too, and the same command goes on
-  --executor=local:N|dask:FILE
-                          trains in N processes of this machine, or on the workers of a Dask
-                          scheduler with this scheduler file (default: in this process)
-  --compilation_cache=FOLDER|off
+{executor}  --compilation_cache=FOLDER|off
                           where compiled programs are kept, so that the next command starts sooner
                           (default: the user's cache folder, or RNNJAX_COMPILATION_CACHE)
   --help, -h              prints this text; with --config=PRESET, the values of that preset
 
 RNNJAX_TRACEBACK=1 in the environment shows where an error was raised."""
+
+_EXECUTOR = """  --executor=local:N|dask:FILE
+                          trains in N processes of this machine, or on the workers of a Dask
+                          scheduler with this scheduler file (default: in this process)
+"""
 
 
 def study_help(study: Study, preset: str | None = None) -> str:
@@ -41,9 +43,10 @@ def study_help(study: Study, preset: str | None = None) -> str:
         )
         presets += "\n\n"
     of = f" of preset {chosen}" if len(settings.presets) > 1 else ""
+    flags = _FLAGS.format(name=study.name, executor="" if study.alone else _EXECUTOR)
     return (
         f"rnnjax run {study.name} [FLAG ...]\n\n{study.asks}\n({study.source})\n\n{presets}"
-        f"{_FLAGS.format(name=study.name)}\n\nSettings, with their values{of}:\n"
+        f"{flags}\n\nSettings, with their values{of}:\n"
         f"{_listed(settings, values)}"
     )
 

@@ -43,11 +43,11 @@ def start(study: Study, arguments: Sequence[str]) -> None:
     """
     arguments = without_limit(arguments)
     given = _parse(study, arguments)
+    if given.executor is not None and study.alone:
+        raise ValueError(f"executor: expected none, as {study.name} runs in this process alone")
     run = study.run
     if isinstance(run, str):
         run = importlib.import_module(run).run
-    if given.executor is not None and "executor" not in inspect.signature(run).parameters:
-        raise ValueError(f"executor: expected none, as {study.name} runs in this process alone")
     run_in_parallel_on_cpu()
     use_compilation_cache(given.compilation_cache)
     warnings.showwarning = _warn_in_one_line

@@ -1,5 +1,6 @@
 """Parts that the pages of several studies share."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import xarray as xr
@@ -8,10 +9,19 @@ from rnnjax.report.page import Page, Section, Table
 from rnnjax.report.provenance import Provenance, runs_section, settings_section
 from rnnjax.report.wording import bullets
 
-__all__ = ["PARTIAL", "setup_table", "sweep_page"]
+__all__ = ["mark_partial", "setup_table", "sweep_page"]
 
-PARTIAL = "Partial results, the sweep is not complete. "
 NOTHING_YET = "No run has finished yet."
+
+
+def mark_partial(page: Page, missing: Sequence[str] = ()) -> Page:
+    """The page marked as partial in subtitle and lead, which lists what is `missing`."""
+    named = f"Missing: {', '.join(missing)}. " if missing else ""
+    return dataclasses.replace(
+        page,
+        lead=f"Partial results, the study is not complete. {named}{page.lead}",
+        subtitle=f"{page.subtitle} (partial results)".strip(),
+    )
 
 
 def sweep_page(
@@ -37,18 +47,19 @@ def sweep_page(
         caveats: limits of the numbers, one line each.
         partial: whether runs are missing; subtitle and lead then state it.
     """
-    return Page(
+    page = Page(
         title,
-        (PARTIAL if partial else "") + (lead or NOTHING_YET),
+        lead or NOTHING_YET,
         (
             *sections,
             Section("Limitations", bullets(caveats)),
             runs_section(dataset),
             settings_section(provenance.settings),
         ),
-        subtitle=subtitle + (" (partial results)" if partial else ""),
+        subtitle=subtitle,
         provenance=provenance.rows(),
     )
+    return mark_partial(page) if partial else page
 
 
 def setup_table(paper: Mapping[str, str], ours: Mapping[str, str], heading: str = "setup") -> Table:

@@ -10,7 +10,7 @@ __all__ = ["StudyProgress", "print_found"]
 def print_found(study: str, there: int, total: int, things: str) -> None:
     """Prints how many of the things that a study computes are found, if any are."""
     if there == total:
-        print(f"{study}: all there, {there} {things}", file=sys.stderr)
+        print(f"{study}: all {there} {things} found", file=sys.stderr)
     elif there:
         print(f"{study}: {there} of {total} {things} found, {total - there} to do", file=sys.stderr)
 

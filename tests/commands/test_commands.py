@@ -1,5 +1,7 @@
 """The command `rnnjax`: its help, its refusals, and what it needs to be installed."""
 
+import importlib
+import inspect
 import json
 import re
 import subprocess
@@ -121,6 +123,22 @@ def test_the_values_in_help_can_be_given_as_flags(capsys, tmp_path):
     networks = [re.findall(r"([\d,]+ networks x [\d,]+ steps)", text) for text in
                 (given, capsys.readouterr().out)]  # fmt: skip
     assert networks[0] == networks[1] != []
+
+
+def test_help_takes_a_preset_after_a_space_too(capsys):
+    texts = []
+    for flags in (["--config=smoke"], ["--config", "smoke"], []):
+        assert command("run", "lr_collapse", *flags, "--help") == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.parametrize("name", sorted(STUDIES))
+def test_help_offers_an_executor_where_there_can_be_one(name, capsys, tmp_path):
+    offered = "--executor" in study_help(STUDIES[name])
+    module = importlib.import_module(STUDIES[name].run)
+    takes = "executor" in inspect.signature(module.run).parameters and name != "solutions"
+    assert offered == takes == (not STUDIES[name].alone)
 
 
 def test_a_preset_changes_known_settings_only():

@@ -1,5 +1,7 @@
 """Origin of a page and the closing sections of reports of sweeps."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,8 @@ def test_statuses_are_counted_by_condition(data):
     half = without(data, data["seed"] == 0)
     table = status_table(half)
     assert table.columns == ("condition", "pending", "diverged", "exhausted")
+    explained = re.findall(r"(\w+):", table.caption)
+    assert [kind.lower() for kind in explained] == ["pending", "diverged", "exhausted"]
     rows = {row[0]: tuple(int(cell) for cell in row[1:]) for row in table.rows}
     assert set(rows) == {
         f"{task}, {optimizer}"

@@ -72,4 +72,4 @@ def test_listed_tasks():
     two = xr.Dataset(coords={"task": ["delayed_cue", "sine_wave"]})
     assert listed_tasks(two) == "delayed cue discrimination, sine-wave generation"
     assert listed_tasks(two.isel(task=0)) == "delayed cue discrimination"
-    assert listed_tasks(xr.Dataset()) == "among the settings"
+    assert listed_tasks(xr.Dataset()) == "see Settings"

@@ -1,12 +1,16 @@
 """Reports of sweeps: the runs that belong to a study, and whether it lacks some."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import tiny
 from rnnjax import Engine, Status, run_sweep
 from rnnjax.report import Page, Provenance
-from rnnjax.studies.grids import report_sweep, unfinished_runs
+from rnnjax.store import StoreError
+from rnnjax.studies.degeneracy import conditions
+from rnnjax.studies.grids import cached, cached_value, report_sweep, unfinished_runs
 
 SWEEP = tiny.sweep("delayed_match", {"seed": (0, 1, 2)})
 
@@ -42,3 +46,30 @@ def test_a_report_has_the_runs_that_are_wanted(kept, left, runs, partial, workdi
     report_sweep(workdir, page, Provenance("python"), SWEEP, mask if kept else None, missing)
     assert seen == [(runs, partial)]
     assert unfinished_runs(workdir / "store", SWEEP, mask).sum() == (0 if kept else 1)
+
+
+def test_a_dry_run_refuses_the_folder_of_another_config_as_training_does(workdir):
+    other = dataclasses.replace(SWEEP.recipe, batch=SWEEP.recipe.batch + 1)
+    with pytest.raises(StoreError, match="recipe.batch"):
+        unfinished_runs(workdir / "store", dataclasses.replace(SWEEP, recipe=other))
+    # A sweep may grow; a condition of the degeneracy studies has one learning rate.
+    grown = SWEEP.with_axes(learning_rate=[*SWEEP.axis("learning_rate").values, 0.77])
+    assert unfinished_runs(workdir / "store", grown).sum() == 1 + 3
+    assert conditions._left_to_train(workdir / "store", SWEEP).sum() == 1
+    with pytest.raises(StoreError, match="learning_rate"):
+        conditions._left_to_train(workdir / "store", grown)
+
+
+def test_a_report_has_the_timings_of_its_own_machine_or_the_last(tmp_path):
+    file = tmp_path / "cost.json"
+    for devices, jax in (("a", 1), ("b", 1), ("b", 2), ("c", 1)):
+        of = {"size": 8, "devices": devices, "jax": jax}
+        cached(file, "N=8", of, lambda value=f"{devices}{jax}": value)
+
+    def found(devices, jax):
+        return cached_value(file, "N=8", {"size": 8, "devices": devices, "jax": jax})
+
+    assert [found(*machine) for machine in (("a", 1), ("a", 9), ("b", 1), ("b", 9), ("z", 9))] == [
+        "a1", "a1", "b1", "b2", "c1"
+    ]  # fmt: skip
+    assert found("z", 1) == "c1"

@@ -1,11 +1,14 @@
 """The studies of populations and of memory demand as users run them."""
 
 import json
+from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from commands import call, refused, reports_again, settings, study
 from rnnjax import Status, load_population
+from rnnjax.report import Page, Provenance
 from rnnjax.studies.workdir import read_index
 
 SIZES = {
@@ -23,6 +26,46 @@ SIZES = {
 def test_every_preset_describes_its_populations(preset):
     sweeps = study("population").build_sweeps(settings("population", preset))
     assert {name: sweep.size for name, sweep in sweeps.items()} == SIZES[preset]
+
+
+def unfinished_page(name, there, monkeypatch):
+    """The page that `report` of a study writes where only the task `there` is complete."""
+    module, config = study(name), settings(name, "laptop")
+    config.tasks = ("flip_flop", "sine_wave")
+    about, pages = Provenance("python", config.to_dict()), []
+    parts = {
+        "population": {"_every_size": lambda store, sweep: store.name == there,
+                       "_complete": lambda store, sweep: store.name == there},
+        "solutions": {"_is_examined": lambda config, workdir, one: one.task.name == there},
+        "memory_demand": {
+            "_missing": lambda tasks, *_: [(task, "as printed") for task in tasks if task != there],
+            "measure_demands": lambda *_: (None, 1.0),
+        },
+    }  # fmt: skip
+    for function, replacement in parts[name].items():
+        monkeypatch.setattr(module, function, replacement)
+    page = Page("Some", "Flip.", (), subtitle="After")
+    monkeypatch.setattr(
+        module, "_page", lambda *_: page if name == "memory_demand" else (page, {}, about)
+    )
+    monkeypatch.setattr(module, "write_report", lambda page, workdir: pages.append(page))
+    module.report(Path("none"), about)
+    return pages[0]
+
+
+@pytest.mark.parametrize("name", ["population", "solutions", "memory_demand"])
+def test_reports_of_some_tasks_are_partial_and_name_the_others(name, monkeypatch):
+    page = unfinished_page(name, "flip_flop", monkeypatch)
+    assert page.lead.startswith("Partial results")
+    assert "sine-wave" in page.lead and "flip-flop" not in page.lead
+    assert page.lead.endswith("Flip.")
+    assert page.subtitle == "After (partial results)"
+
+
+def test_a_stopped_population_counts_tasks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rnnjax.run_sweep", mock.Mock(side_effect=KeyboardInterrupt))
+    assert call("population", "--config=smoke", f"--workdir={tmp_path / 'run'}") == 130
+    assert ", 2 tasks left." in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -48,7 +91,7 @@ def test_populations_train_report_and_resume(tmp_path):
 
 
 @pytest.mark.slow
-def test_memory_demand_reports_and_resumes(tmp_path):
+def test_memory_demand_reports_and_resumes(tmp_path, capsys):
     workdir = tmp_path / "run"
     small = ("--config=smoke", "--config.tasks=sine_wave", f"--workdir={workdir}")
     assert call("memory_demand", *small) == 0
@@ -60,6 +103,10 @@ def test_memory_demand_reports_and_resumes(tmp_path):
     assert (workdir / "figures" / "memory_demand.png").exists()
     assert call("memory_demand", *small) == 0
     assert cache.read_text() == before
+    capsys.readouterr()
+    for flags, found in ((small, "Nothing to train"), ((*small, "--config.units=8"), "4 programs")):
+        assert call("memory_demand", *flags, "--dry_run") == 0
+        assert capsys.readouterr().out.startswith(found)
     assert reports_again(workdir)
 
 

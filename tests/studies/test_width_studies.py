@@ -7,6 +7,7 @@ import rnnjax
 from commands import call, refused, reports_again, settings, study
 from rnnjax.cells import STRUCTURES
 from rnnjax.parametrization import MuPAdam, Standard
+from rnnjax.report import Provenance
 from rnnjax.store import load_results, read_checked
 from rnnjax.studies.workdir import read_index
 
@@ -109,6 +110,28 @@ def test_bad_input_is_one_line_and_touches_nothing(name, flags, words, tmp_path,
     error = refused(name, flags, tmp_path / "new", capsys)
     for word in words:
         assert word in error
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "replaced"),
+    [
+        ("width_transfer", "transfer_page", {"check_coordinates": None}),
+        ("latent", "latent_page", {}),
+        ("sharpness", "sharpness_page", {"predictions": 0, "followed": None, "wanted_runs": None}),
+    ],
+)
+def test_a_report_without_the_last_measurements_is_partial(
+    name, page, replaced, tmp_path, monkeypatch
+):
+    module, seen = study(name), []
+    for function, value in replaced.items():
+        monkeypatch.setattr(module, function, lambda *_, value=value, **__: value)
+    monkeypatch.setattr(module, page, lambda *_, pending, **__: seen.append(pending))
+    monkeypatch.setattr(
+        module, "report_sweep", lambda workdir, made, about, *_: made(None, about, False)
+    )
+    module.report(tmp_path, Provenance("python", settings(name, "smoke").to_dict()))
+    assert seen == [True]
 
 
 def test_dry_run_counts_only_the_rates_and_widths_that_a_rule_is_tried_at(tmp_path, capsys):

@@ -44,7 +44,7 @@ _TABLE = {
         "steps": Setting(None, "length of a trial in steps, in place of the delay", int),
     },
     "flip_flop": task_options(bits=3, p=0.05, steps=100),
-    "keep_parameters": Setting(False, "whether trained weights are written too"),
+    "keep_parameters": Setting(False, "whether to save the trained weights as well"),
 }
 
 SETTINGS = Settings(

@@ -8,6 +8,7 @@ import xarray as xr
 from rnnjax.plots.style import plain_number
 from rnnjax.report.wording import number, size_text
 from rnnjax.studies.fits import Finding, condition_text
+from rnnjax.validate import counted
 
 __all__ = ["describe", "lead", "speed_text"]
 
@@ -26,9 +27,9 @@ def _unfitted_text(finding: Finding) -> str:
     used, place = int(finding.fit["points_used"]), condition_text(finding.labels)
     reasons = []
     if above := finding.censored("above"):
-        reasons.append(f"{above} still trained at the largest rate tried")
+        reasons.append(f"{above} could still be trained at the largest rate tried")
     if below := finding.censored("below"):
-        reasons.append(f"{below} trained at no rate tried")
+        reasons.append(f"{below} could not be trained at any rate tried")
     because = f": {', '.join(reasons)}" if reasons else ""
     total = used + int(finding.fit["points_censored"])
     return (
@@ -89,9 +90,9 @@ def speed_text(speed: xr.Dataset) -> str:
     if not lines:
         return "At no learning rate did three sizes reach the criterion, so there is no exponent."
     slower, faster = int((low > 0).sum()), int((high < 0).sum())
-    counted = "all with an interval" if fits == lines else f"{fits} of them with an interval"
+    with_interval = "all with an interval" if fits == lines else f"{fits} with an interval"
     return (
-        f"At a fixed learning rate, {lines} lines could be fitted, {counted}. Larger networks "
-        f"needed more steps in {slower} and fewer in {faster} (whole 95% interval above or below "
-        f"zero); undecided: {lines - slower - faster}."
+        f"A power law could be fitted at {counted(lines, 'learning rate')}, {with_interval}: "
+        f"larger networks needed more steps at {slower} and fewer at {faster} of them (whole 95% "
+        f"interval above or below zero); undecided: {lines - slower - faster}."
     )

@@ -10,6 +10,7 @@ import rnnjax
 from rnnjax.analysis import bisect_critical_rates
 from rnnjax.analysis.bisection import next_runs
 from rnnjax.report import Page, Provenance, write_report
+from rnnjax.stopping import until_due
 from rnnjax.studies.collapse.config import SETTINGS
 from rnnjax.studies.collapse.page import collapse_page
 from rnnjax.studies.costs import cost_text
@@ -18,6 +19,7 @@ from rnnjax.studies.grids import (
     MakePage,
     provenance,
     report_sweep,
+    runs_of,
     split_names,
     task_options,
     training_seconds,
@@ -76,8 +78,7 @@ def run(
         raise ValueError("keep_parameters: expected False with bisect, which keeps no weights")
     workdir = checked_workdir(workdir, "lr_collapse")
     if dry_run:
-        wanted = None if config.bisect else unfinished_runs(workdir / "store", sweep)
-        print(cost_text(sweep, wanted=wanted, bisect=config.bisect))
+        print(_cost(config, sweep, workdir / "store"))
         return None
     claim_workdir(workdir, "lr_collapse", provenance(config, command, None))
     store = workdir / "store"
@@ -99,8 +100,10 @@ def run(
         reported = done
 
     if config.bisect:
-        results = bisect_critical_rates(
-            sweep, store, level=config.level, progress=progress, engine=engine
+        # How many blocks a bisection still needs is not known before its end.
+        (results,) = (
+            bisect_critical_rates(one, store, level=config.level, progress=progress, engine=engine)
+            for one in until_due("bisections", [sweep])
         )
     else:
         results = rnnjax.run_sweep(
@@ -112,6 +115,18 @@ def run(
     write_results(results, workdir)
     write_study_report("lr_collapse", workdir, _page(config)(results, about, False), about)
     return results
+
+
+def _cost(config: Config, sweep: rnnjax.Sweep, store: Path) -> str:
+    """What the store lacks of the sweep, and its cost; raises `StoreError` for another config."""
+    left = unfinished_runs(store, sweep)
+    if not config.bisect:
+        return cost_text(sweep, wanted=left)
+    found = left.size - int(left.sum())
+    if found and not next_runs(sweep, runs_of(sweep, store), level=config.level).any():
+        return "Nothing to train: the folder has all networks that the bisection needs."
+    text = cost_text(sweep, bisect=True)
+    return f"{text}\nThe folder has {found:,} of these networks already." if found else text
 
 
 def report(workdir: Path, about: Provenance) -> Path:

@@ -37,8 +37,8 @@ ARROWS = {"rises": "↑", "falls": "↓", "no arrow": "no arrow", "too few netwo
 
 
 ARROW_TEXT = (
-    f"A measure has an arrow, ↑ rises or ↓ falls, where the {1 - ALPHA:.0%} interval of its slope "
-    f"over the levels excludes 0, that is where p is at most {ALPHA:g}. Otherwise it is "
+    f"An arrow (↑ rise, ↓ fall) is drawn where the {1 - ALPHA:.0%} interval of a measure's slope "
+    f"over the levels excludes 0, that is, where p is at most {ALPHA:g}. Otherwise the trend is "
     "undecided: “no arrow”."
 )
 """What an arrow is."""
@@ -173,10 +173,13 @@ def matched_table(study: str, comparisons: Sequence[Comparison]) -> Table:
     """The arrows among networks at matched losses."""
     alike = [c._replace(data=tuple(matched(c.data))) for c in comparisons if len(c.data) > 1]
     caption = (
-        "The same for networks at matched losses on the task: between the largest of the levels' "
-        "lowest losses and the smallest of their highest; the row of that loss shows what remains "
-        "of the difference. Levels with fewer than three networks are left out."
+        "The same for networks at matched losses on the task, within the range of losses that all "
+        "levels share; the row “mean loss” shows the difference that remains. Levels with fewer "
+        "than three networks are left out."
     )
+    apart = [series_title(c) for c in alike if not any(data.sizes["seed"] for data in c.data)]
+    if apart:
+        caption += f" Without losses that all levels share: {'; '.join(apart)}."
     return trend_table(study, alike, (*arrow_measures(study).values(), "loss"), caption)
 
 

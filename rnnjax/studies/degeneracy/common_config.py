@@ -6,10 +6,13 @@ from typing import Any
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.settings import Setting, Table, task_options
 
-__all__ = ["GAMMAS", "LAPTOP", "NAMES", "SHARED", "TINY", "without"]
+__all__ = ["GAMMAS", "LAPTOP", "MUP", "NAMES", "SHARED", "TINY", "without"]
 
 NAMES = tuple(TASKS)
 GAMMAS = (0.5, 1.0, 2.0, 4.0)
+
+MUP = tuple(f"training.{name}.{key}" for name in NAMES for key in ("mup_rate", "tau"))
+"""Settings of networks under muP, which studies of the standard rule alone do not take."""
 
 _TRAINING = {
     "learning_rate": "learning rate of the standard parametrization",
@@ -17,8 +20,9 @@ _TRAINING = {
     "batch": "trials per step",
     "epochs": "largest number of epochs",
     "threshold": "held-out loss that ends the training",
-    "schedule": "of the learning rate: none, cosine_restarts or plateau; its epochs have 128 steps",
-    "tau": "time constant of networks under muP, in steps",
+    "schedule": "schedule of the learning rate: none, cosine_restarts or plateau; in epochs of 128 "
+    "steps",
+    "tau": "dt / tau of networks under muP, in (0, 1]",
 }
 
 SHARED: Table = {

@@ -11,17 +11,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import rnnjax
-from rnnjax.cells import Cell, current, rate
+from rnnjax.cells import Cell, current, fitted, rate
 from rnnjax.metrics.conjugation import rounds
 from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
-from rnnjax.store import read_manifest
+from rnnjax.store import StoreError, lacking, read_manifest
 from rnnjax.studies.costs import SECONDS_TO_COMPILE, CostModel, text_table
 from rnnjax.studies.degeneracy.tasks import TASKS
-from rnnjax.studies.grids import task_options
+from rnnjax.studies.grids import task_options, unfinished_runs
 from rnnjax.studies.launch import Config
-from rnnjax.sweep import Progress, plan
+from rnnjax.sweep import Progress, plan, sweep_config
 from rnnjax.tasks import Task
 from rnnjax.training.schedules import CosineRestarts, Plateau, Schedule, schedule
 from rnnjax.validate import (
@@ -70,10 +72,11 @@ class Condition:
         return self.folder if self.loss is None else f"{self.folder}-until_{_plain(self.loss)}"
 
     def sweep(self, config: Config) -> rnnjax.Sweep:
-        """The condition as a sweep over its seeds."""
+        """The condition as a sweep over its seeds, that of its store."""
         axes: dict[str, Any] = {name: [value] for name, value in self.settings}
         axes["seed"] = range(config.seeds)
-        return rnnjax.Sweep(self.task, self.cell, self.recipe, axes, config.evaluation_trials)
+        cell = fitted(self.cell, self.task)
+        return rnnjax.Sweep(self.task, cell, self.recipe, axes, config.evaluation_trials)
 
 
 class Factor(NamedTuple):
@@ -222,8 +225,13 @@ def networks_of(config: Config, workdir: Path, condition: Condition) -> dict[str
     return {"store": manifest["hash"], **({} if same else {"seeds": config.seeds})}
 
 
-def costs(config: Config, conditions: Sequence[Condition], *, measured: bool = True) -> str:
-    """Estimated time to train every condition, and to measure it, as `--dry_run` prints it."""
+def costs(
+    config: Config, workdir: Path, conditions: Sequence[Condition], *, measured: bool = True
+) -> str:
+    """Estimated time to train the networks that the workdir lacks, and to measure every condition.
+
+    As `--dry_run` prints it. Raises `StoreError` for a folder of another config.
+    """
     model = CostModel.measure()
     extra = ["measuring"] if measured else []
     rows = [("", "networks", "s/epoch", "epochs", "minutes", *extra, "MB")]
@@ -231,24 +239,48 @@ def costs(config: Config, conditions: Sequence[Condition], *, measured: bool = T
     per_epoch = _PAPER_STEPS / config.steps_per_epoch
     stages = collections.Counter(c.folder for c in conditions)
     for one in {c.folder: c for c in conditions}.values():
-        blocks = plan(one.sweep(config), model.layout, rnnjax.Engine())
+        left = _left_to_train(workdir / "store" / one.folder, one.sweep(config))
+        blocks = plan(one.sweep(config), model.layout, rnnjax.Engine(), left)
+        compiling = SECONDS_TO_COMPILE if blocks else 0
         epoch = config.steps_per_epoch * sum(model.step_seconds(b.setup, b.runs) for b in blocks)
         epochs = min(round(_usual_epochs(one) * per_epoch), one.recipe.epochs)
-        minutes = (SECONDS_TO_COMPILE + epoch * epochs) / 60
-        longest += (SECONDS_TO_COMPILE + epoch * one.recipe.epochs) / 60
+        minutes = (compiling + epoch * epochs) / 60
+        longest += (compiling + epoch * one.recipe.epochs) / 60
         took = measuring_seconds(config, one, model.machine.flops) / 60 if measured else 0.0
         took *= stages[one.folder]
         usual, measuring = usual + minutes, measuring + took
-        memory = max(model.block_bytes(block.setup, block.size) for block in blocks) / 1e6
+        memory = max((model.block_bytes(b.setup, b.size) for b in blocks), default=0) / 1e6
         numbers = f"{epoch:.2f}", f"{epochs}", f"{minutes:.1f}"
         shown = [f"{took:.1f}"] if measured else []
-        rows.append((one.folder, f"{config.seeds}", *numbers, *shown, f"{memory:.0f}"))
+        rows.append((one.folder, f"{left.sum()}", *numbers, *shown, f"{memory:.0f}"))
     return (
         f"{text_table(rows)}\n{_counted(conditions)}: training {usual:.0f} minutes if "
         f"networks take as many epochs as those of earlier runs, {longest:.0f} at most; "
         + (f"measuring {measuring:.0f} minutes; " if measured else "")
         + f"on {model.devices}"
     )
+
+
+def _left_to_train(store: Path, sweep: rnnjax.Sweep) -> np.ndarray:
+    """Mask of the networks of a condition that a store lacks.
+
+    Raises `StoreError` as training does, also for a store of other learning rates or penalties.
+    """
+    left = unfinished_runs(store, sweep)
+    try:
+        held = read_manifest(store)["config"]
+    except (StoreError, OSError):
+        return left
+    others = [
+        name for name in lacking(held, sweep_config(sweep, rnnjax.Engine())) if name != "seed"
+    ]
+    if others:
+        raise StoreError(
+            f"store: {store} was made with another config: {others[0]} is "
+            f"{held['axes'][others[0]]} there and {list(sweep.axis(others[0]).values)} here; "
+            "choose another folder, or the same config"
+        )
+    return left
 
 
 def _counted(conditions: Sequence[Condition]) -> str:

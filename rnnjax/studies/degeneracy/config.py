@@ -3,11 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnnjax.studies.degeneracy.common_config import GAMMAS, LAPTOP, NAMES, SHARED, TINY, without
+from rnnjax.studies.degeneracy.common_config import (
+    GAMMAS,
+    LAPTOP,
+    MUP,
+    NAMES,
+    SHARED,
+    TINY,
+    without,
+)
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.settings import Preset, Setting, Settings, Table
 
 __all__ = [
+    "ARROW_SETTINGS",
     "FEATURE_LEARNING",
     "NETWORK_SIZE",
     "REGULARIZATION",
@@ -24,9 +33,11 @@ _COMPARED: Table = {
     "dsa": {
         "trials": Setting(256, "trials of the dynamical distances"),
         "variance": Setting(0.99, "share of the variance that principal components keep"),
-        "longest_delay": Setting(30, "longest of the delays among which an error chooses"),
+        "longest_delay": Setting(30, "largest number of delays tried"),
         "lag": Setting(
-            "reconstruction", "that error: held_out, or reconstruction, of the fit itself"
+            "reconstruction",
+            "error that selects the number of delays: held_out, or reconstruction (on the fitted "
+            "trials)",
         ),
         "activity": Setting("states", "what is compared: rates, or states, before tanh under muP"),
         "order": Setting(300, "largest number of components times delays"),
@@ -118,10 +129,10 @@ _SIZES: Table = {
 
 _PENALTIES: Table = {
     "l1": Setting(
-        (0.0, 1e-6, 1e-5, 1e-4, 3e-4), "strengths on the sum of |w| of the recurrent weights"
+        (0.0, 1e-6, 1e-5, 1e-4, 3e-4), "strengths of the L1 penalty on the recurrent weights"
     ),
     "nuclear": Setting(
-        (0.0, 1e-5, 1e-4, 1e-3, 3e-3), "strengths on the sum of their singular values"
+        (0.0, 1e-5, 1e-4, 1e-3, 3e-3), "strengths of the penalty on their nuclear norm"
     ),
 }
 
@@ -130,7 +141,7 @@ _CHANNELS = tuple(f"{name}.{task.channels}" for name, task in TASKS.items())
 
 TASK_COMPLEXITY = Settings(
     {
-        **without(_COMPARED, _CHANNELS),
+        **without(_COMPARED, (*_CHANNELS, *MUP)),
         **_channels(
             flip_flop=(2, 3, 4), delayed_discrimination=(1, 2, 3), sine_wave=(1, 2, 3),
             path_integration=(2, 3),
@@ -152,14 +163,14 @@ TASK_COMPLEXITY = Settings(
                 "fixed_points.networks": 1, "fixed_points.starts": 16,
             },
             shared=True,
-            unused=_CHANNELS,
+            unused=(*_CHANNELS, *MUP),
         ),
         "pair": Preset(
             "fifty networks of 2 and of 4 bits, N = 64",
             "55 min",
             {
-                **LAPTOP, **_FEW_CHANNELS, "tasks": ("flip_flop",), "seeds": 50, "delays": (),
-                "auxiliary": False, "channels.flip_flop": (2, 4),
+                **without(LAPTOP, MUP), **_FEW_CHANNELS, "tasks": ("flip_flop",), "seeds": 50,
+                "delays": (), "auxiliary": False, "channels.flip_flop": (2, 4),
                 "dsa.components": (2, 4, 8, 16), "dsa.delays": (1, 3),  # of 1,225 pairs each
             },
             shared=True,
@@ -203,7 +214,7 @@ NETWORK_SIZE = Settings(
 
 REGULARIZATION = Settings(
     {
-        **_COMPARED,
+        **without(_COMPARED, MUP),
         **_PENALTIES,
     },
     _presets(
@@ -212,21 +223,30 @@ REGULARIZATION = Settings(
         {"l1": (0.0, 1e-5, 1e-4), "nuclear": (0.0, 1e-4, 1e-3)},
         {"l1": (0.0, 1e-4), "nuclear": ()},
         shared=True,
+        unused=MUP,
     ),
 )
 
 
-def _with_arrows(table: Table) -> Table:
-    """Settings of other studies, which only those of `arrows` use."""
-    return {
-        name: entry._replace(meaning=f"for arrows: {entry.meaning}")
-        for name, entry in table.items()
-        if isinstance(entry, Setting)
-    }
+ARROW_SETTINGS = (*_CHANNELS, *MUP, *_COMPLEXITY, *_LEARNING, *_SIZES, *_PENALTIES)
+"""Settings of `training_stages` that only the studies of `arrows` use."""
+
+
+def _with_arrows(table: Table, prefix: str = "") -> dict[str, Any]:
+    """The table with the meanings of `ARROW_SETTINGS` marked."""
+    marked = {}
+    for name, entry in table.items():
+        if not isinstance(entry, Setting):
+            marked[name] = _with_arrows(entry, f"{prefix}{name}.")
+        elif f"{prefix}{name}" in ARROW_SETTINGS:
+            marked[name] = entry._replace(meaning=f"for arrows: {entry.meaning}")
+        else:
+            marked[name] = entry
+    return marked
 
 
 TRAINING_STAGES = Settings(
-    {
+    _with_arrows({
         # A stage ends with the first epoch below its loss.
         **without(_COMPARED, ["patience"]),
         "stages": Setting(
@@ -240,8 +260,8 @@ TRAINING_STAGES = Settings(
         **_channels(
             flip_flop=(2, 4), delayed_discrimination=(1,), sine_wave=(1,), path_integration=(2,)
         ),
-        **_with_arrows({**_COMPLEXITY, **_LEARNING, **_SIZES, **_PENALTIES}),
-    },
+        **_COMPLEXITY, **_LEARNING, **_SIZES, **_PENALTIES,
+    }),
     {
         **_presets(
             "degeneracy along training at four losses, two tasks, N = 64",
@@ -252,6 +272,7 @@ TRAINING_STAGES = Settings(
             },
             {"stages": (1.0, 0.7), "channels.flip_flop": (1,), "dsa.components": (2, 4)},
             shared=True,
+            unused=_CHANNELS,
         ),
         "arrows": Preset(
             "arrows of four factors at four losses along training, two tasks, N = 64",

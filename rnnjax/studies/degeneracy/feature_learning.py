@@ -11,8 +11,10 @@ from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
 from rnnjax.studies.degeneracy.config import FEATURE_LEARNING
 from rnnjax.studies.degeneracy.reporting import report_study
 from rnnjax.studies.degeneracy.study import run_study
+from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import split_names
 from rnnjax.studies.launch import Config
+from rnnjax.validate import one_of
 
 
 def factors(config: Config) -> list[Factor]:
@@ -25,7 +27,7 @@ def factors(config: Config) -> list[Factor]:
         *(
             _factor(config, task, "gamma_trick", tricks)
             for task in split_names("trick_tasks", config.trick_tasks)
-            if task in tasks and tricks
+            if one_of("trick_tasks", task, TASKS) in tasks and tricks
         ),
     ]
 

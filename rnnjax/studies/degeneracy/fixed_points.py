@@ -106,8 +106,13 @@ def fixed_point_section(summary: FixedPointSummary) -> Section:
             "Networks whose stable points hold fewer memories than the task has must keep the "
             "others in another way:\n\n" + bullets([_shortfall(row) for row in short])
         )
-    elif any(row.expected is not None for row in summary.rows):
+    elif all(row.expected is not None for row in summary.rows):
         text = "Every network shown holds each memory of its task by a stable point."
+    elif any(row.expected is not None for row in summary.rows):
+        text = (
+            "Every network shown whose task has a fixed number of memories holds each of them by a "
+            "stable point."
+        )
     columns = ("population", "seed", "stable", "memories", "unstable", "slow", "largest |λ|")
     table = Table(columns, tuple(_cells(row) for row in summary.rows), "", "lrrrrrr")
     return Section("Fixed points", text, (table,), (summary.picture,))

@@ -11,8 +11,10 @@ from rnnjax.studies.degeneracy.conditions import Factor, ascending, condition
 from rnnjax.studies.degeneracy.config import NETWORK_SIZE
 from rnnjax.studies.degeneracy.reporting import report_study
 from rnnjax.studies.degeneracy.study import run_study
+from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import split_names
 from rnnjax.studies.launch import Config
+from rnnjax.validate import one_of
 
 
 def factors(config: Config) -> list[Factor]:
@@ -27,7 +29,7 @@ def factors(config: Config) -> list[Factor]:
         *(
             _factor(config, task, "standard")
             for task in split_names("standard_tasks", config.standard_tasks)
-            if task in tasks
+            if one_of("standard_tasks", task, TASKS) in tasks
         ),
     ]
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnnjax.analysis import MEASURES, Comparison, measure_estimate, measure_trend
+from rnnjax.analysis import Comparison, measure_estimate, measure_trend
 from rnnjax.analysis.measures import measures_at
+from rnnjax.analysis.trends import ALPHA
 from rnnjax.metrics.base import Level
 from rnnjax.plots import (
     degeneracy_levels,
@@ -26,8 +27,10 @@ from rnnjax.studies.degeneracy.arrows import (
     shown_measures,
     trend_table,
 )
+from rnnjax.studies.degeneracy.common_config import without
+from rnnjax.studies.degeneracy.config import ARROW_SETTINGS
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, fixed_point_section
-from rnnjax.studies.pages import PARTIAL
+from rnnjax.studies.pages import mark_partial
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
 from rnnjax.validate import one_of
@@ -36,13 +39,13 @@ __all__ = ["caveats", "degeneracy_page"]
 
 _STUDIES = (*DEGENERACY_ARROWS, "training_stages")
 
-_LEVELS: tuple[Level, ...] = ("dynamics", "weights", "behavior", "representation")
+_ASPECTS: tuple[Level, ...] = ("dynamics", "weights", "behavior", "representation")
 
 
 def _behind(study: str) -> list[str]:
     """The measures of all aspects that the first table does not show."""
     shown = (*shown_measures(study), "loss")  # the loss is in the table of matched networks
-    return [name for level in _LEVELS for name in measures_at(level) if name not in shown]
+    return [name for aspect in _ASPECTS for name in measures_at(aspect) if name not in shown]
 
 
 def _condition_table(comparisons: Sequence[Comparison]) -> Table:
@@ -73,10 +76,10 @@ def _condition_table(comparisons: Sequence[Comparison]) -> Table:
     )  # fmt: skip
     caption = (
         "Networks that met the stopping rule, of those trained; their epochs, median and range; "
-        "mean of their lowest held-out losses; principal components and delays of the dynamical "
-        "distances, with the most delays tried, within the bound on their product; mean distance "
-        "of DSA and PIF above their proven lower bounds, in percent, and the share of pairs whose "
-        "solver stopped before a stationary point."
+        "mean of their lowest held-out losses; principal components k and delays L of the "
+        "dynamical distances, with the largest number of delays tried, within the bound on their "
+        "product; mean distance of DSA and PIF above their proven lower bounds, in percent, and "
+        "the share of pairs whose solver stopped before a stationary point."
     )
     return Table(columns, tuple(rows), caption, align="llrrrrrrr")
 
@@ -148,13 +151,16 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
         if len(comparison.data) < 2:
             continue
         here = []
-        for level, measure in arrow_measures(study).items():
+        for aspect, measure in arrow_measures(study).items():
             trend = measure_trend(comparison.data, measure)
-            paper = DEGENERACY_ARROWS.get(study, {}).get(level, trend.verdict)
+            paper = DEGENERACY_ARROWS.get(study, {}).get(aspect, trend.verdict)
             said = "" if trend.verdict == paper else f" (paper: {_shown(paper)})"
-            here.append(f"{level} {_shown(trend.verdict)}{said}")
-        parts.append(f"{series_title(comparison)}: {', '.join(here)}.")
-    return " ".join(parts) or "One condition, no comparison."
+            here.append(f"{aspect} {_shown(trend.verdict)}{said}")
+        falling = study == "training_stages"  # its levels are losses
+        title = f"{comparison.title}, as the loss falls" if falling else series_title(comparison)
+        parts.append(f"{title}: {', '.join(here)}.")
+    alone = "One condition" if len(comparisons) == 1 else "One condition in each series"
+    return " ".join(parts) or f"{alone}, no comparison."
 
 
 def caveats(comparisons: Sequence[Comparison]) -> str:
@@ -174,17 +180,18 @@ def caveats(comparisons: Sequence[Comparison]) -> str:
             "The paper does not state how components and delays of different conditions are "
             "compared, the trials of the distances, or how epochs are validated; gradient clipping "
             "is an addition. The choices made here are among the settings.",
-            "PIF grows with the norm of the weights and with N; read it beside its value over the "
-            "norm and that of untrained networks.",
+            "PIF grows with the norm of the weights and with N; compare it with the distance "
+            "divided by the norm, and with that of untrained networks.",
             "A stretched trial can be easier per step than the trained one, where only the first "
             "steps are hard; the spread of its loss then reflects the moment at which training "
             "stopped. The spread of the difference is listed too.",
             "A loss averages over outputs: with more channels its spread falls for that reason "
             "alone, and an auxiliary output changes its scale.",
-            "The standard deviation of a few skewed losses is decided by the farthest of them, and "
-            "no interval covers it. Trends of a spread, their intervals and arrows, are those of a "
-            "robust standard deviation: the geometric mean of the differences between networks.",
-            "Arrows are drawn at p < 0.05 each, without correction for their number.",
+            "The standard deviation of a few skewed losses is dominated by outliers, so no "
+            "interval for it is reliable. Trends of a spread, their intervals and arrows, are "
+            "those of a robust standard deviation: the geometric mean of the differences between "
+            "networks.",
+            f"Arrows are drawn at p ≤ {ALPHA:g} each, without correction for their number.",
         ]
     )
 
@@ -222,31 +229,36 @@ def degeneracy_page(
         *([fixed_point_section(fixed_points)] if fixed_points and fixed_points.rows else []),
         Section("Networks", _left_out_text(comparisons), (_condition_table(comparisons),)),
         Section("Limitations", caveats(comparisons)),
-        settings_section(provenance.settings),
+        settings_section(_used_settings(study, provenance.settings)),
     )
-    return Page(
+    page = Page(
         f"Degeneracy: {study.replace('_', ' ')}",
-        (PARTIAL if partial else "") + _lead(study, comparisons),
+        _lead(study, comparisons),
         sections,
-        subtitle=f"{'After' if study in DEGENERACY_ARROWS else 'Beyond'} “{DEGENERACY_PAPER}”"
-        + (" (partial results)" if partial else ""),
+        subtitle=f"{'After' if study in DEGENERACY_ARROWS else 'Beyond'} “{DEGENERACY_PAPER}”",
         provenance=provenance.rows("training and measuring"),
     )
+    return mark_partial(page) if partial else page
+
+
+def _used_settings(study: str, settings: Mapping[str, object]) -> Mapping[str, object]:
+    """The settings but those that only arrows along training use, whose page is another one."""
+    return without(settings, ARROW_SETTINGS) if study == "training_stages" else settings
 
 
 def _arrow_section(study: str, comparisons: Sequence[Comparison]) -> Section:
     table = trend_table(
         study, comparisons, shown_measures(study),
-        "Values with jackknife errors over networks, by level (of an sd, the robust one beside it, "
-        "with its 95% interval); slope per level in percent of the mean (of an sd, growth per "
-        "level of the robust one), with its interval and p value; networks by level, or the number "
-        "of seeds paired across all levels; arrows.",
+        "Values with jackknife errors over networks, by level (for a standard deviation, sd, the "
+        "robust estimate is given as well, with its 95% interval); slope per level in percent of "
+        "the mean (for an sd, growth per level of the robust one), with its interval and p value; "
+        "networks by level, or the number of seeds paired across all levels; arrows.",
     )  # fmt: skip
     picture = Picture(
         degeneracy_levels(comparisons, tuple(arrow_measures(study).values())),
         "levels",
-        "The measure that decides the arrow of each level, with jackknife errors over networks; of "
-        "an sd, the robust one with its 95% interval.",
+        "The measure that decides the arrow of each aspect, with jackknife errors over networks; "
+        "for a standard deviation, the robust one with its 95% interval.",
     )
     if study not in DEGENERACY_ARROWS:  # levels are losses: no networks match across them
         return Section("Arrows", ARROW_TEXT, (table,), (picture,))
@@ -259,7 +271,7 @@ def _chart_section(comparisons: Sequence[Comparison], several: Sequence[Comparis
         dynamics_charts(several),
         "dynamics_charts",
         "Slope of the mean distance per level, over its mean, at every number of components and "
-        "delays. Triangles: p < 0.05; dots: no arrow; grey: left out, since components x delays "
+        "delays. Triangles: p ≤ 0.05; dots: no arrow; grey: left out, since components x delays "
         "exceed the bound or components the units, or since too few networks converged.",
     )
     text = _chart_text(comparisons)
@@ -293,12 +305,10 @@ def _behavior_section(comparisons: Sequence[Comparison]) -> Section:
 
 def _feature_section(study: str, comparisons: Sequence[Comparison]) -> Section:
     names = measures_at("features")
-    up = [MEASURES[name].title for name in names if MEASURES[name].direction > 0]
-    down = [MEASURES[name].title for name in names if MEASURES[name].direction < 0]
     table = trend_table(
         study, comparisons, names,
-        f"Mean over converged networks. Stronger feature learning: larger {', '.join(up)}; lower "
-        f"{', '.join(down)}.",
+        "Mean over converged networks. Stronger feature learning: larger weight change; lower "
+        "kernel alignment (all weights; recurrent weights) and representation alignment.",
     )  # fmt: skip
     picture = Picture(
         degeneracy_levels(comparisons, ("weight_change", "kernel_alignment")),

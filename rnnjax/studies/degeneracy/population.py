@@ -12,6 +12,8 @@ import rnnjax
 from rnnjax.analysis import measure_population
 from rnnjax.plots.style import name_value
 from rnnjax.report import Page, Picture, Provenance, write_report
+from rnnjax.report.wording import task_name
+from rnnjax.stopping import until_due
 from rnnjax.studies.costs import cost_text
 from rnnjax.studies.degeneracy.conditions import threshold_recipe
 from rnnjax.studies.degeneracy.population_config import POPULATION
@@ -27,6 +29,7 @@ from rnnjax.studies.grids import (
     write_study_report,
 )
 from rnnjax.studies.launch import Config
+from rnnjax.studies.pages import mark_partial
 from rnnjax.studies.progress import StudyProgress
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.validate import one_of, positive_integer
@@ -107,7 +110,7 @@ def run(
             print(f"{name}:\n{cost_text(sweep, wanted=wanted)}")
         return None
     claim_workdir(workdir, "population", provenance(config, command, None))
-    for name, sweep in sweeps.items():
+    for name, sweep in until_due("tasks", list(sweeps.items())):
         store = workdir / "store" / name
         progress = StudyProgress(name)
         rnnjax.run_sweep(
@@ -127,26 +130,46 @@ def report(workdir: Path, about: Provenance) -> Path:
     Returns the HTML file. Raises `ValueError` if no task has a trained network of every size.
     """
     config = POPULATION.restored(about.settings)
+    sweeps = build_sweeps(config)
     trained = {
         name: sweep
-        for name, sweep in build_sweeps(config).items()
+        for name, sweep in sweeps.items()
         if _every_size(workdir / "store" / name, sweep)
     }
     if not trained:
         raise ValueError(f"workdir: no task has a trained network of every size in {workdir} yet")
-    return write_report(_page(config, workdir, trained, about)[0], workdir)
+    page = _page(config, workdir, trained, about)[0]
+    lacking = [
+        name for name, sweep in sweeps.items() if not _complete(workdir / "store" / name, sweep)
+    ]
+    if lacking:
+        page = mark_partial(page, [f"networks of {task_name(name)}" for name in lacking])
+    return write_report(page, workdir)
+
+
+def _finished(store: Path, sweep: rnnjax.Sweep) -> xr.DataArray | None:
+    """Which of the networks of a sweep that a store has are finished; None without a store."""
+    if not (store / "manifest.json").exists():
+        return None
+    status = rnnjax.load_results(store)["status"]
+    for axis in sweep.dimensions:
+        status = status.sel({axis.name: status[axis.name].isin(axis.labels)})
+    return status != rnnjax.Status.PENDING
 
 
 def _every_size(store: Path, sweep: rnnjax.Sweep) -> bool:
     """Whether a store has a finished network of every size of a sweep."""
-    if not (store / "manifest.json").exists():
+    done = _finished(store, sweep)
+    if done is None:
         return False
-    status = rnnjax.load_results(store)["status"]
-    for axis in sweep.dimensions:
-        status = status.sel({axis.name: status[axis.name].isin(axis.labels)})
-    others = [name for name in status.dims if name != "hidden"]
-    done = (status != rnnjax.Status.PENDING).any(others)
+    done = done.any([name for name in done.dims if name != "hidden"])
     return done.size == len(sweep.axis("hidden").labels) and bool(done.all())
+
+
+def _complete(store: Path, sweep: rnnjax.Sweep) -> bool:
+    """Whether a store has all networks of a sweep."""
+    done = _finished(store, sweep)
+    return done is not None and int(done.sum()) == sweep.size
 
 
 def _page(

@@ -1,13 +1,13 @@
 """Settings of the populations trained to their thresholds, and their presets."""
 
-from rnnjax.studies.degeneracy.common_config import NAMES, SHARED, TINY
+from rnnjax.studies.degeneracy.common_config import MUP, NAMES, SHARED, TINY, without
 from rnnjax.studies.settings import Preset, Setting, Settings
 
 __all__ = ["POPULATION"]
 
 POPULATION = Settings(
     {
-        **SHARED,
+        **without(SHARED, MUP),
         "tasks": Setting(NAMES, f"tasks: {', '.join(NAMES)}"),
         "hidden": Setting((64, 128), "network sizes"),
         "seeds": Setting(4, "networks per condition, seeds 0 .. seeds-1"),

@@ -70,8 +70,8 @@ def _condition_table(dataset: xr.Dataset) -> Table:
     )  # fmt: skip
     patience = dataset["patience"].values
     caption = (
-        f"Networks below the threshold at the end of {patience.min()} epochs in a row, of those "
-        "trained; the epochs that these took, median and range; the median of their lowest "
+        f"Networks (of those trained) whose loss was below the threshold after {patience.min()} "
+        "consecutive epochs; epochs they needed, median and range; the median of their lowest "
         "held-out losses; mean and standard deviation of their losses on the stretched task."
     )
     return Table(columns, tuple(rows), caption)

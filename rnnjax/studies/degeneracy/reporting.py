@@ -1,5 +1,6 @@
 """The report of a degeneracy study from its measures, without its networks."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -51,14 +52,21 @@ def report_study(
 def _measured_comparisons(
     factors: Sequence[Factor], config: Config, workdir: Path
 ) -> list[Comparison]:
-    """The factors with those of their levels that are measured."""
+    """The factors with their levels that are measured: the longest run without a gap.
+
+    A slope per level needs levels that follow each other.
+    """
     found = []
     for factor in factors:
-        levels = [
-            (level, file)
+        files = [
+            (level, _measured(config, workdir, one))
             for level, one in zip(factor.levels, factor.conditions, strict=True)
-            if (file := _measured(config, workdir, one)) is not None
         ]
+        runs = [
+            [(level, file) for level, file in run if file is not None]
+            for _, run in itertools.groupby(files, lambda entry: entry[1] is not None)
+        ]
+        levels = max(runs, key=len, default=[])
         if levels:
             data = tuple(read_measures(file) for _, file in levels)
             labels = tuple(level for level, _ in levels)

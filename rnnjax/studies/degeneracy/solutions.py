@@ -24,6 +24,7 @@ from rnnjax.plots import Representative
 from rnnjax.plots.style import name_value
 from rnnjax.report import Provenance, write_report
 from rnnjax.report.page import Page
+from rnnjax.report.wording import task_name
 from rnnjax.stopping import stop_if_due, until_due
 from rnnjax.store import digest
 from rnnjax.studies.degeneracy.conditions import (
@@ -42,6 +43,7 @@ from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import provenance, split_names, training_seconds, write_study_report
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures, remove_measures, write_measures
+from rnnjax.studies.pages import mark_partial
 from rnnjax.studies.progress import StudyProgress
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.training import Status
@@ -158,8 +160,12 @@ def run(
     for one in all_conditions(tried):
         one.sweep(config)  # raises now, not after the conditions before it
     if dry_run:
-        print(costs(config, all_conditions(tried), measured=False))
-        print(_search_costs(config, all_conditions(tried)))
+        left = [c for c in all_conditions(tried) if not _is_examined(config, workdir, c)]
+        if not left:
+            print("Nothing to train: the folder has all examined networks.")
+            return None
+        print(costs(config, workdir, left, measured=False))
+        print(_search_costs(config, left))
         return None
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / "store").mkdir(exist_ok=True)
@@ -178,14 +184,16 @@ def run(
 def report(workdir: Path, about: Provenance) -> Path:
     """Writes the report of the tasks of which every condition is examined; trains nothing."""
     config = SOLUTIONS.restored(about.settings)
-    tried = [
-        factor
-        for factor in factors(config)
-        if all(_is_examined(config, workdir, one) for one in factor.conditions)
-    ]
+    tried, missing = [], []
+    for factor in factors(config):
+        examined = all(_is_examined(config, workdir, one) for one in factor.conditions)
+        (tried if examined else missing).append(factor)
     if not tried:
         raise ValueError(f"workdir: no task is examined yet in {workdir}")
-    return write_report(_page(config, workdir, tried, about)[0], workdir)
+    page = _page(config, workdir, tried, about)[0]
+    if missing:
+        page = mark_partial(page, [task_name(factor.name) for factor in missing])
+    return write_report(page, workdir)
 
 
 def _wanted(results: xr.DataArray, config: Config) -> xr.DataArray:

@@ -25,7 +25,9 @@ SOLUTIONS = Settings(
             "steps": Setting(200, "largest number of steps of a search"),
             "slow": Setting(1e-8, "largest speed of a slow point"),
             "runs": Setting(16, "runs under the constant input per network"),
-            "settle": Setting(1000, "steps after which a run is settled or moving"),
+            "settle": Setting(
+                1000, "steps after which a run is classed as settled or still moving"
+            ),
             "watch": Setting(1024, "steps over which what moves is watched"),
             "still": Setting(1e-6, "mean square of a step, relative, of a run that has settled"),
             "probes": Setting(32, "stretched trials on which answers are compared"),
@@ -35,7 +37,11 @@ SOLUTIONS = Settings(
             "most": Setting(8, "largest number of kinds"),
             "stability": Setting(0.75, "least Jaccard similarity of a kind over resamples"),
             "separation": Setting(0.5, "least mean silhouette"),
-            "apart": Setting(0.0, "least mean distance between two kinds, beyond one feature's"),
+            "apart": Setting(
+                0.0,
+                "least mean distance between two kinds; always at least that of one differing "
+                "feature",
+            ),
             "resamples": Setting(100, "resamples of networks"),
         },
         "seed": Setting(0, "seed of the trials and of the searches"),

@@ -1,6 +1,7 @@
 """The report on kinds of solutions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -81,6 +82,16 @@ def _median_range(values: np.ndarray) -> str:
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
+def _constant_input(settings: Mapping[str, Any]) -> str:
+    """One sentence on the input under which networks are examined."""
+    if settings.get("fingerprint", {}).get("inputs") == "zero":
+        return "The constant input is zero; under another one networks can behave differently."
+    return (
+        "The constant input is the median over the task's trials, one of many where trials differ "
+        "in it."
+    )
+
+
 def solutions_page(
     found: Mapping[str, xr.Dataset],
     galleries: Mapping[str, Mapping[str, Representative]],
@@ -119,17 +130,16 @@ def solutions_page(
             Section("Limitations", bullets([
                 "A kind is what these features tell apart. Networks of one kind can differ in "
                 "others, such as their weights.",
-                "Kinds are found where they are stable, apart, and differ by at least one feature. "
-                "Networks that vary gradually can be divided too, and kinds that differ in few of "
-                "the features can be missed: compare the features.",
-                "Intervals of shares take kinds as known. They allow for networks of one seed, "
-                "which begin alike at every level. Numbers of points depend on the number of "
+                "Kinds are found where they are stable, well separated, and differ in at least one "
+                "feature. Networks that vary gradually can be divided too, and kinds that differ "
+                "in few of the features can be missed: compare the features.",
+                "Intervals of shares take kinds as known. They account for networks that share a "
+                "seed and hence similar initial weights. Numbers of points depend on the number of "
                 "searches.",
                 f"Searches for points can end without one: up to {unfinished:.0%} of those of a "
                 "network, which are left out.",
-                "The constant input is the median over the task's trials, one of many where "
-                "trials differ in it. Moving runs whose period does not fit twice into the time "
-                "watched count as moving and not as cycles.",
+                f"{_constant_input(about.settings)} Moving runs whose period does not fit twice "
+                "into the time watched count as moving and not as cycles.",
             ])),
             settings_section(about.settings),
         ),

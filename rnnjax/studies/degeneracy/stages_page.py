@@ -22,7 +22,7 @@ from rnnjax.studies.degeneracy.arrows import (
 )
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary
 from rnnjax.studies.degeneracy.page import caveats, degeneracy_page
-from rnnjax.studies.pages import PARTIAL
+from rnnjax.studies.pages import mark_partial
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.training import Status
 
@@ -44,7 +44,7 @@ class _Series(NamedTuple):
 
     @property
     def measures(self) -> dict[str, str]:
-        """The measure of every level of comparison."""
+        """The measure of every aspect."""
         return {**arrow_measures(self.study), "representation": _REPRESENTATION}
 
     @property
@@ -84,9 +84,9 @@ def study_page(
         )
     series = _series(comparisons)
     losses = tuple(sorted({c.stage for c in comparisons if c.stage is not None}, reverse=True))
-    return Page(
+    page = Page(
         "Degeneracy: arrows along training",
-        (PARTIAL if partial else "") + _lead(series, losses),
+        _lead(series, losses),
         (
             _arrow_section(series, losses),
             _level_section(series),
@@ -95,9 +95,10 @@ def study_page(
             Section("Limitations", _limitations(comparisons)),
             settings_section(provenance.settings),
         ),
-        subtitle=f"Beyond “{DEGENERACY_PAPER}”" + (" (partial results)" if partial else ""),
+        subtitle=f"Beyond “{DEGENERACY_PAPER}”",
         provenance=provenance.rows("training and measuring"),
     )
+    return mark_partial(page) if partial else page
 
 
 def _series(comparisons: Sequence[Comparison]) -> list[_Series]:
@@ -182,9 +183,9 @@ def _change_cells(change: Trend, one: _Series, losses: Sequence[float]) -> tuple
 def _arrow_section(series: Sequence[_Series], losses: Sequence[float]) -> Section:
     rows, curves = [], []
     for one in series:
-        for level, measure in one.measures.items():
+        for aspect, measure in one.measures.items():
             trends = one.trends(measure)
-            paper = DEGENERACY_ARROWS[one.study].get(level, "")
+            paper = DEGENERACY_ARROWS[one.study].get(aspect, "")
             rows.append(
                 (
                     one.title, MEASURES[measure].title, ARROWS.get(paper, "-"),
@@ -194,13 +195,13 @@ def _arrow_section(series: Sequence[_Series], losses: Sequence[float]) -> Sectio
             )  # fmt: skip
             first = one.stages[0]
             note = f"paper: {ARROWS[paper]}" if paper else ""
-            curves.append(ArrowCurve(level, first.setting, first.title, one.losses, trends, note))
+            curves.append(ArrowCurve(aspect, first.setting, first.title, one.losses, trends, note))
     caption = (
-        "Slope per level of the factor in percent of the levels' mean, with its 95% interval (of "
-        "an sd, growth per level of the robust one), where losses first fall below so many times "
-        "the threshold. Then the slope at the last loss minus that at the first (of an sd, the "
-        "ratio of growths, minus 1), its p value, and the networks compared: earlier and later "
-        "with each other where they are paired."
+        "Slope per level of the factor in percent of the levels' mean, with its 95% interval (for "
+        "a standard deviation, sd, growth per level of the robust one), where losses first fall "
+        "below so many times the threshold. Then the slope at the last loss minus that at the "
+        "first (for an sd, the ratio of growths, minus 1), its p value, and the networks compared: "
+        "earlier and later with each other where they are paired."
     )
     columns = tuple(f"{loss:g} x" for loss in losses)
     heads = ("series", "measure", "paper", *columns, "last minus first", "p", "networks")

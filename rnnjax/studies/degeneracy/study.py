@@ -1,5 +1,6 @@
 """The degeneracy studies: train every condition, measure it, report the factor."""
 
+import itertools
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from rnnjax.analysis import Comparison
 from rnnjax.report import write_report
 from rnnjax.stopping import until_due
 from rnnjax.studies.degeneracy.conditions import (
+    Condition,
     Factor,
     all_conditions,
     costs,
@@ -67,7 +69,8 @@ def run_study(
         condition.sweep(config)  # raises now, not after the conditions before it
     if dry_run:
         missing = [c for c in conditions if not is_measured(config, workdir, c)]
-        print(costs(config, missing) if missing else "Nothing to train: the folder has all.")
+        nothing = "Nothing to train: the folder has all measures."
+        print(costs(config, workdir, missing) if missing else nothing)
         return None
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / "store").mkdir(exist_ok=True)  # marks the folder as the workdir of a study
@@ -75,22 +78,40 @@ def run_study(
         with filelock.FileLock(workdir / "store" / "lock", timeout=0):
             claim_workdir(workdir, study, provenance(config, command, None))
             missing = [c for c in conditions if not is_measured(config, workdir, c)]
-            there = len(conditions) - len(missing)
             stages = any(condition.loss is not None for condition in conditions)
-            things = "conditions at a loss" if stages else "conditions"
-            print_found(study, there, len(conditions), things)
+            things = "measurements" if stages else "conditions"
+            each = " (condition x loss)" if stages else ""
+            there = len(conditions) - len(missing)
+            print_found(study, there, len(conditions), things + each)
             if executor is not None:
                 measure_on_workers(study, config, workdir, missing, executor)
-            measured = {}
-            for together in until_due("conditions", list(by_folder(conditions).values())):
-                progress = StudyProgress(together[0].folder)
-                found = measure_at_losses(config, workdir, together, progress)
-                measured |= dict(zip([c.name for c in together], found, strict=True))
+            measured = _measured(config, workdir, conditions, missing, things)
             print("Writing the report", flush=True)
             _report(study, factors, config, workdir, command, measured, search)
     except filelock.Timeout:
         raise ValueError(f"workdir: {workdir} is in use by another process") from None
     return {name: one.data for name, one in measured.items()}
+
+
+def _measured(
+    config: Config,
+    workdir: Path,
+    conditions: Sequence[Condition],
+    missing: Sequence[Condition],
+    things: str,
+) -> dict[str, Measured]:
+    """Trains and measures all conditions, those of a folder together; by name.
+
+    Those that are there come first, so that all after the one under way are left.
+    """
+    folders, measured = by_folder(conditions), {}
+    ordered = sorted(folders.values(), key=lambda group: any(one in missing for one in group))
+    for condition in until_due(things, list(itertools.chain(*ordered))):
+        if condition.name not in measured:
+            together = folders[condition.folder]
+            found = measure_at_losses(config, workdir, together, StudyProgress(condition.folder))
+            measured |= dict(zip([one.name for one in together], found, strict=True))
+    return measured
 
 
 def _report(

@@ -31,6 +31,7 @@ from rnnjax.studies.degeneracy.study import read_study
 from rnnjax.studies.grids import provenance
 from rnnjax.studies.launch import Config
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
+from rnnjax.studies.workdir import read_index, record_run
 
 __all__ = ["find_arrows", "run", "table1_page"]
 
@@ -46,14 +47,15 @@ def run(
     workdir = Path(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"workdir: expected a folder, got the file {workdir}")
-    if (workdir / "store").exists() or (workdir / "study.json").exists():
+    index = read_index(workdir)
+    if (workdir / "store").exists() or (index is not None and index["study"] != "summary"):
         raise ValueError(
             f"workdir: expected a folder for the summary alone, got a study's: {workdir}"
         )
     studies, sources, missing = {}, {}, []
     for study in DEGENERACY_ARROWS:
         try:
-            sources[study], studies[study] = read_study(study, Path(config[study]))
+            sources[study], studies[study] = read_study(study, Path(config[study]).expanduser())
         except ValueError as error:
             missing.append(str(error))
     if missing:
@@ -61,23 +63,24 @@ def run(
     if dry_run:
         print("Nothing to train: the four studies are complete.")
         return
-    page = table1_page(studies, provenance(config, command, None), sources=sources)
-    write_report(page, workdir)
+    about = provenance(config, command, None)
+    write_report(table1_page(studies, about, sources=sources), workdir)
+    record_run(workdir, "summary", about)
     print(f"Report: {workdir / 'report.html'}")
 
 
 class _Arrow(NamedTuple):
-    """One cell of the table: a factor at a level, over all of its series."""
+    """One cell of the table: a factor and an aspect, over all of its series."""
 
     study: str
-    level: str
+    aspect: str
     measure: str
     trends: list[Trend]
     pooled: Pooled
 
     @property
     def paper(self) -> str:
-        return DEGENERACY_ARROWS[self.study][self.level]
+        return DEGENERACY_ARROWS[self.study][self.aspect]
 
     @property
     def verdict(self) -> str:
@@ -94,11 +97,11 @@ def find_arrows(
     """The twelve arrows by the measures that `measures(study)` gives for each aspect."""
     return [
         _Arrow(
-            study, level, measure, [measure_trend(c.data, measure) for c in series],
+            study, aspect, measure, [measure_trend(c.data, measure) for c in series],
             measure_pooled([c.data for c in series], measure),
         )
         for study, series in compared.items()
-        for level, measure in measures(study).items()
+        for aspect, measure in measures(study).items()
     ]  # fmt: skip
 
 
@@ -165,7 +168,7 @@ def _difference(arrow: _Arrow) -> str:
     words = {"no arrow": "it is undecided", "too few networks": "there are too few networks"}
     here = words.get(arrow.verdict, f"it {arrow.verdict}")
     return (
-        f"{_readable(arrow.study)}, {arrow.level}: in the paper degeneracy {arrow.paper}, here "
+        f"{_readable(arrow.study)}, {arrow.aspect}: in the paper degeneracy {arrow.paper}, here "
         f"{here} ({_count_verdicts(arrow.trends)})"
     )
 
@@ -206,8 +209,8 @@ def _pooled_table(arrows: Sequence[_Arrow]) -> Table:
         "paper", "here",
     )  # fmt: skip
     caption = (
-        "Mean over the series of their slopes per level, in percent of each one's mean (behavior: "
-        "growth), with its interval and p value, which are those of one Student's test and decide "
+        "Slopes per level, as a percentage of each series' mean (behavior: growth), averaged over "
+        "series. One Student's t-test of this average gives the interval and p value, and decides "
         "the arrow. A condition that several series share enters once. Mean and errors are those "
         "over the seeds that all conditions share, if these are most of each; a single series may "
         "rest on more. tau, in percent, is the standard deviation between series beyond their "
@@ -240,7 +243,7 @@ def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comp
             networks_text(trend),
             ARROWS[arrow.paper],
             ARROWS[trend.verdict],
-            _chart_share(comparison) if arrow.level == "dynamics" else "",
+            _chart_share(comparison) if arrow.aspect == "dynamics" else "",
             _settled(comparison, arrow.measure),
         )
         for arrow in arrows
@@ -251,7 +254,8 @@ def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comp
         "here", "chart", "settled",
     )  # fmt: skip
     caption = (
-        "Slope per level in percent of the mean (of an sd, growth per level of the robust one), "
+        "Slope per level in percent of the mean (for a standard deviation, sd, growth per level of "
+        "the robust one), "
         "with its interval and p value, and networks by level, or the number of seeds paired "
         "across all levels; for dynamics, places of the chart over components and delays at which "
         "DSA falls, rises, of all; smallest share over the levels of pairs whose solver reached a "

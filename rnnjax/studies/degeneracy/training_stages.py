@@ -53,8 +53,6 @@ def factors(config: Config) -> list[Factor]:
         raise ValueError(f"stages: expected losses that fall, got {', '.join(map(str, stages))}")
     studies = split_names("arrows", config.arrows)
     if studies:
-        if len(set(studies)) < len(studies):
-            raise ValueError(f"arrows: expected each study once, got {', '.join(studies)}")
         return [
             stage
             for study in studies
@@ -99,6 +97,19 @@ def _factor(config: Config, task: str, count: int, stages: list[float], *, sever
     return Factor(f"{task}_{count}", title, "loss", tuple(f"{c.loss:g}" for c in tried), tried)
 
 
+def _require_used(config: Config) -> None:
+    """Raises `ValueError` for a number of channels that is set where `channels` decides on it."""
+    if split_names("arrows", config.arrows):
+        return
+    for name, task in TASKS.items():
+        default, value = task.options[task.channels], config[name][task.channels]
+        if value != default:
+            raise ValueError(
+                f"{name}.{task.channels}: expected {default}, as it is used for arrows only and "
+                f"channels.{name} decides here, got {value}"
+            )
+
+
 def run(
     config: Config,
     workdir: Path,
@@ -108,6 +119,7 @@ def run(
     executor: Any = None,
 ) -> dict[str, xr.Dataset] | None:
     """Trains the conditions that the workdir lacks and writes the report; see `run_study`."""
+    _require_used(config)
     return run_study(
         "training_stages",
         factors(config),

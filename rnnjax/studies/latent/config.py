@@ -31,7 +31,7 @@ _TABLE = {
     "flip_flop": task_options(bits=1, p=0.15, steps=30),
     "delayed_cue": task_options(cue=4, delay=10, response=6),
     "delayed_match": task_options(cue=4, delay=10, response=6),
-    "keep_parameters": Setting(False, "whether trained weights are written too"),
+    "keep_parameters": Setting(False, "whether to save the trained weights as well"),
 }
 
 _PAPER_SIZES = (1000, 3000, 5000, 10_000, 30_000, 100_000)

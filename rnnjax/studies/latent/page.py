@@ -68,7 +68,11 @@ def _curves_sentence(dataset: xr.Dataset, distance: xr.Dataset) -> str:
     sizes = dataset["hidden"].values[done.values]
     steps = ", ".join(f"{step:.0f}" for step in np.unique(distance["step"]))
     chance = float(part["chance"])
-    beside = "" if np.isnan(chance) else f", where seeds alone would give up to {chance:.2f}"
+    beside = (
+        ""
+        if np.isnan(chance)
+        else (f", where seed-to-seed variation alone would give a factor of up to {chance:.2f}")
+    )
     return (
         f"From {size_text(sizes[0])} to {sizes[-1]} learning curves stay within a factor "
         f"{float(part['factor']):.2f} of that of the smallest network (compared at steps {steps}); "
@@ -192,8 +196,8 @@ def _cost_table(cost: xr.Dataset) -> Table:
             )
         )
     caption = (
-        "Measured in a process that trains one network; the memory includes that of Python and its "
-        "libraries."
+        "Measured in a process that trains one network. On CPUs the memory is that of the process, "
+        "with Python and its libraries; on an accelerator, that of the device."
     )
     return Table(("N", "per epoch", f"{LATENT_EPOCHS} epochs", "peak memory"), tuple(rows), caption)
 
@@ -241,7 +245,7 @@ def _claims_table(distance: xr.Dataset, scaling: xr.Dataset, cost: xr.Dataset) -
 
 
 def _ours(dataset: xr.Dataset, settings: Mapping[str, object]) -> dict[str, str]:
-    rank, readout = settings.get("rank", "K"), settings.get("readout", "among the settings")
+    rank, readout = settings.get("rank", "K"), settings.get("readout", "see Settings")
     return {
         "network": f"rank {rank} (Eqs. 7 to 9); readout: {readout}",
         "task": listed_tasks(dataset),

@@ -138,8 +138,9 @@ def report(workdir: Path, about: Provenance) -> Path:
     config = SETTINGS.restored(about.settings)
     sweep = build_sweep(config)
     costs = measure_costs(_sized_setups(config, sweep), config, workdir, measures=False)
+    untimed = bool(costs["seconds_per_epoch"].isnull().any())
 
     def page(results: xr.Dataset, made: Provenance, pending: bool) -> Page:
-        return latent_page(results, costs, made, pending=pending)
+        return latent_page(results, costs, made, pending=pending or untimed)
 
     return report_sweep(workdir, page, about, sweep)

@@ -23,21 +23,27 @@ def _demand(part: xr.Dataset) -> str:
 
 
 def _lead(dataset: xr.Dataset) -> str:
-    agree, differ, alone = [], [], []
+    agree, differ, undecided, alone = [], [], [], []
     for task in dataset["task"].values.tolist():
         part = dataset.sel(task=task, variant=PRINTED)
         name, demand, paper = task_name(task), _demand(part), float(part["paper"])
         if np.isnan(paper):
             alone.append(f"{name} ({demand})")
         else:
-            same = int(part["demand"]) == paper and not part["censored"]
-            text = f"{name} ({demand})" if same else f"{name} ({demand}, paper {paper:.0f})"
-            (agree if same else differ).append(text)
+            steps, censored = int(part["demand"]), bool(part["censored"])
+            if steps == paper and not censored:
+                agree.append(f"{name} ({demand})")
+                continue
+            # At least 20 may be the paper's 25; at least 30 is not.
+            group = undecided if censored and steps <= paper else differ
+            group.append(f"{name} ({demand}, paper {paper:.0f})")
     parts = []
     if agree:
         parts.append(f"is as in the paper for {', '.join(agree)}")
     if differ:
         parts.append(f"differs from the paper's for {', '.join(differ)}")
+    if undecided:
+        parts.append(f"is not decided for {', '.join(undecided)}")
     if alone:
         parts.append(f"has no number in the paper for {', '.join(alone)}")
     return f"With the paper's features, the memory demand, in steps, {'; it '.join(parts)}."

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 import rnnjax
 from rnnjax.report import Page, Provenance, write_report
+from rnnjax.report.wording import task_name
 from rnnjax.store import describe
 from rnnjax.studies.grids import (
     cached,
@@ -30,6 +31,7 @@ from rnnjax.studies.memory_demand.analysis import (
 )
 from rnnjax.studies.memory_demand.config import SETTINGS
 from rnnjax.studies.memory_demand.page import memory_page
+from rnnjax.studies.pages import mark_partial
 from rnnjax.studies.papers import MEMORY_DEMAND
 from rnnjax.studies.progress import print_found
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
@@ -67,9 +69,10 @@ def run(
     for task in tasks.values():
         checked_histories(task, config.histories)
     if dry_run:
-        count = len(tasks) * len(VARIANTS)
+        count = len(_missing(tasks, config.histories, options, workdir))
         each = len(config.histories) * options.initializations
-        print(f"{count} programs of {each} predictors x {options.steps:,} steps each")
+        text = f"{count} programs of {each} predictors x {options.steps:,} steps each"
+        print(text if count else "Nothing to train: the folder has all predictors.")
         return None
     claim_workdir(workdir, "memory_demand", provenance(config, command, None))
     dataset, seconds = measure_demands(tasks, config.histories, options, workdir)
@@ -85,22 +88,30 @@ def report(workdir: Path, about: Provenance) -> Path:
     """
     config = SETTINGS.restored(about.settings)
     tasks, options = _tasks(config), _options(config)
-    cache, histories = workdir / CACHE, config.histories
-    there = {
-        name: task
-        for name, task in tasks.items()
-        if all(
-            cached_value(
-                cache, f"{name} {variant}", cache_inputs(task, histories, options, variant)
-            )
-            for variant in VARIANTS
-        )
-    }
+    lacking = {name for name, _ in _missing(tasks, config.histories, options, workdir)}
+    there = {name: task for name, task in tasks.items() if name not in lacking}
     if not there:
         raise ValueError(f"workdir: no task is measured yet in {workdir}")
-    dataset, seconds = measure_demands(there, histories, options, workdir)
-    about = dataclasses.replace(about, seconds=seconds)
-    return write_report(_page(config, dataset, about), workdir)
+    dataset, seconds = measure_demands(there, config.histories, options, workdir)
+    page = _page(config, dataset, dataclasses.replace(about, seconds=seconds))
+    if lacking:
+        page = mark_partial(page, [task_name(name) for name in tasks if name in lacking])
+    return write_report(page, workdir)
+
+
+def _missing(
+    tasks: Mapping[str, Task], histories: Sequence[int], options: PredictorOptions, workdir: Path
+) -> list[tuple[str, str]]:
+    """Tasks and kinds of window whose errors the workdir lacks."""
+    return [
+        (name, kind)
+        for name, task in tasks.items()
+        for kind in VARIANTS
+        if cached_value(
+            workdir / CACHE, f"{name} {kind}", cache_inputs(task, histories, options, kind)
+        )
+        is None
+    ]
 
 
 def _tasks(config: Config) -> dict[str, Task]:
@@ -135,11 +146,8 @@ def measure_demands(
     cache = workdir / CACHE
     cases = [(name, variant) for name in tasks for variant in VARIANTS]
     found: dict[tuple[str, str], Any] = {}
-    there = [
-        cached_value(cache, f"{name} {kind}", cache_inputs(tasks[name], histories, options, kind))
-        for name, kind in cases
-    ]
-    print_found("memory_demand", sum(v is not None for v in there), len(cases), "kinds of window")
+    there = len(cases) - len(_missing(tasks, histories, options, workdir))
+    print_found("memory_demand", there, len(cases), "kinds of window")
     for name, variant in tqdm(cases, "predictors", mininterval=0.5, delay=1):
         inputs = cache_inputs(tasks[name], histories, options, variant)
 

@@ -25,7 +25,7 @@ _TABLE = {
     "eps": Setting(1e-8, "Adam's epsilon"),
     "evaluation_trials": Setting(50, "held-out trials on which networks are evaluated"),
     "flip_flop": task_options(bits=3, p=0.05, steps=40),
-    "keep_parameters": Setting(False, "whether trained weights are written too"),
+    "keep_parameters": Setting(False, "whether to save the trained weights as well"),
 }
 
 _PAPER = {

@@ -45,7 +45,7 @@ _SENTENCES = {
     "structural in part": "the slow-down of larger networks is structural, at least in part",
     "structural": "the slow-down of larger networks is structural, not due to Adam's eps",
     "both": "the slow-down of larger networks is partly due to Adam's eps and partly structural",
-    "none": "larger networks do not learn more slowly, or by less than N^{0.05}, counted as none",
+    "none": "larger networks do not learn detectably more slowly (any slow-down is below N^{0.05})",
     "slower": "larger networks learn more slowly",
     "undecided": "the data do not decide whether and why larger networks learn more slowly",
 }
@@ -295,13 +295,14 @@ def _loss_caveat(settings: Mapping[str, object]) -> str:
     )
 
 
-def _caveats(window: int, settings: Mapping[str, object]) -> list[str]:
+def _caveats(window: int, settings: Mapping[str, object], *, both: bool) -> list[str]:
     return [
         "The exponents hold for the sizes they were fitted to. Eps matters once gradients fall "
         "below it, which happens abruptly at some size: beyond the sizes tried, its effect may be "
         "larger.",
-        "Sizes that did not reach a loss within the training steps are left out in both arms, and "
-        "counted. Where they are the largest ones, the exponent understates the slow-down.",
+        f"Sizes that did not reach a loss within the training steps are left out"
+        f"{' in both arms' if both else ''}, and counted. Where they are the largest ones, the "
+        "exponent understates the slow-down.",
         _loss_caveat(settings),
         "The intervals cover seeds. They do not cover the initialization, the task's timing or "
         "the batch size.",
@@ -328,7 +329,8 @@ def _slowdown_section(dataset: xr.Dataset, fit: xr.Dataset, arms: str) -> Sectio
         "near N = 1000, fall to the eps (PyTorch's: 10⁻⁸) that Adam adds to its denominator: its "
         "steps then shrink, whatever the network could learn. "
     )
-    if len(present_arms(fit, arms)) > 1:
+    both = len(present_arms(fit, arms)) > 1
+    if both:
         text += (
             "The two arms differ in eps alone: it is fixed in the first and shrinks with the "
             "gradients in the second; a structural slow-down must appear there too."
@@ -339,7 +341,8 @@ def _slowdown_section(dataset: xr.Dataset, fit: xr.Dataset, arms: str) -> Sectio
         slowdown_figure(dataset, arms=arms, fit=fit),
         "slowdown",
         "Steps to a training loss against size. Open marks: half of the seeds reached it; dots: "
-        "every run that did. Lines: power laws over the sizes that reached it in both arms.",
+        "every run that did. Lines: power laws over the sizes that reached it"
+        + (" in both arms." if both else "."),
     )
     table = _slowdown_table(fit, arms)
     return Section("Steps to a loss", f"{text}\n\n{_agreement(fit, arms)}", (table,), (picture,))
@@ -390,6 +393,6 @@ def rescaling_page(
     return sweep_page(
         "Weights divided by N", lead, sections, dataset, provenance,
         subtitle=f"After “{COLLAPSE_PAPER}”, section 3.3",
-        caveats=_caveats(window, provenance.settings),
+        caveats=_caveats(window, provenance.settings, both=len(present_arms(dataset, arms)) > 1),
         partial=pending or incomplete(dataset),
     )  # fmt: skip

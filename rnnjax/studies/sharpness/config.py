@@ -27,7 +27,7 @@ _TABLE: Table = {
     "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
     "trials": Setting(100, "held-out trials whose loss has the curvature"),
     "evaluation_trials": Setting(200, "held-out trials on which networks are evaluated"),
-    "keep_parameters": Setting(False, "whether trained weights are written too"),
+    "keep_parameters": Setting(False, "whether to save the trained weights as well"),
     "training": {
         "hidden": Setting(64, "size of the networks whose sharpness is followed"),
         "factors": Setting(

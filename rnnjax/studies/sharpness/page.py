@@ -102,16 +102,19 @@ def _table(found: Sequence[Prediction]) -> Table:
 
 
 def _start_text(results: xr.Dataset, below: float, above: float) -> str:
+    rates = results["learning_rate"]
     return (
         "Gradient descent at rate eta is locally stable while eta times the largest curvature of "
         "the loss, the sharpness, is below 2; networks may survive larger rates where a step takes "
-        "them to a flatter place. Rates of single leaves under a width rule are counted in. The "
+        "them to a flatter place. Learning-rate factors that a width rule applies to single weight "
+        "matrices are included. The "
         "prediction is 2 over the sharpness of the initial network. Training is stable if the loss "
         "stays finite and ends below that of the initial network; it learns with "
         f"{criterion_text(results)} and a loss below "
-        "that of the best output that ignores the input. Both count up to the first failure. Rates "
-        f"were tried from {number(below)} decades below to {number(above)} decades above the "
-        "median prediction of each size."
+        "that of the best output that ignores the input. For both, only rates below the first "
+        f"failure count. Rates were tried from {number(below)} decades below to {number(above)} "
+        "decades above the median prediction of each size, as far as the grid reaches, which goes "
+        f"from {plain_number(float(rates.min()), 2)} to {plain_number(float(rates.max()), 2)}."
     )
 
 
@@ -128,10 +131,10 @@ def _edge_text(curves: xr.Dataset) -> str:
             lines.append(f"{activation}: none of {begun} runs stayed finite.")
             continue
         lines.append(
-            f"{activation}: {many} of {begun} runs stayed finite. Rate times sharpness was above 2 "
-            f"in {int((start > 2).sum())} at the start and in {int((known > 2).sum())} at the end, "
-            f"where its median is {number(float(np.median(known)))} and its largest "
-            f"{number(float(known.max()))}."
+            f"{activation}: rate times sharpness was above 2 in {int((start > 2).sum())} of "
+            f"{begun} runs at the start, and in {int((known > 2).sum())} of the {many} that stayed "
+            f"finite at the end, where its median is {number(float(np.median(known)))} and its "
+            f"largest {number(float(known.max()))}."
         )
     return (
         f"Networks of {int(curves.attrs['hidden'])} units in training at multiples of the "
@@ -202,8 +205,8 @@ def sharpness_page(
         drawn = Picture(
             sharpness_curves(curves),
             "sharpness_curves",
-            "Learning rate times sharpness along training, two seeds per color where there are "
-            "two. Dashed: 2, above which a parabola is unstable. Curves end where a run diverged, "
+            "Learning rate times sharpness along training: one curve per seed; color: learning "
+            "rate. Dashed: 2, above which a parabola is unstable. Curves end where a run diverged, "
             "and leave the panel where sharpness explodes.",
         )
         sections.append(Section("Sharpness along training", _edge_text(curves), (), (drawn,)))

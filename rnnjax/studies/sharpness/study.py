@@ -179,7 +179,8 @@ def followed(
 def wanted_runs(sweep: rnnjax.Sweep, config: Config, start: xr.Dataset | None) -> np.ndarray:
     """Mask of the runs that are trained: rates near the median prediction of their size.
 
-    Without predictions, as in a dry run, as many rates in the middle of the grid.
+    Without predictions, as in a dry run before they are measured, as many rates in the middle of
+    the grid.
     """
     rates = np.log10(np.array(sweep.axis("learning_rate").values))
     names = ("cell", "activation", "hidden")
@@ -194,6 +195,17 @@ def wanted_runs(sweep: rnnjax.Sweep, config: Config, start: xr.Dataset | None) -
             rates <= expected + config.above + slack
         )
         wanted[place] = near[:, None]
+    return wanted
+
+
+def _require_rates(wanted: np.ndarray, sweep: rnnjax.Sweep) -> np.ndarray:
+    """The mask, unless a rule has no rate at any size, which raises `ValueError`."""
+    rules, activations = sweep.axis("cell").labels, sweep.axis("activation").labels
+    for i, j in np.argwhere(~wanted.any(axis=(2, 3, 4))):
+        raise ValueError(
+            "learning_rates: expected a rate near the predicted one of some size (below, above), "
+            f"got none for {rules[i]}, {activations[j]}"
+        )
     return wanted
 
 
@@ -214,20 +226,23 @@ def run(
     sweep = build_sweep(config)
     _check(config)
     call = Call(dry_run, command, executor)
-    start = None
+    workdir = checked_workdir(workdir, "sharpness")
     if not dry_run:
-        workdir = checked_workdir(workdir, "sharpness")
         claim_workdir(workdir, "sharpness", provenance(config, command, None))
-        start = predictions(config, sweep, workdir)
+    start = predictions(config, sweep, workdir, measures=not dry_run)
+    if start is None:
+        print(
+            "The sharpness before training is not measured yet; as many rates of each size are "
+            "counted, in the middle of the grid."
+        )
 
     def page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:
         assert start is not None
         curves = followed(config, sweep, start, Path(workdir))
         return _page(results, about, pending, config, start, curves)
 
-    return train_and_report(
-        "sharpness", sweep, workdir, page, config, call, wanted_runs(sweep, config, start)
-    )
+    wanted = _require_rates(wanted_runs(sweep, config, start), sweep)
+    return train_and_report("sharpness", sweep, workdir, page, config, call, wanted)
 
 
 def _page(
@@ -254,6 +269,6 @@ def report(workdir: Path, about: Provenance) -> Path:
     curves = followed(config, sweep, start, workdir, measures=False)
 
     def page(results: xr.Dataset, made: Provenance, pending: bool) -> Page:
-        return _page(results, made, pending, config, start, curves)
+        return _page(results, made, pending or curves is None, config, start, curves)
 
     return report_sweep(workdir, page, about, sweep, wanted_runs(sweep, config, start))

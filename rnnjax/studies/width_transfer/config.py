@@ -68,7 +68,7 @@ _TABLE: Table = {
     "eps": Setting(1e-8, "Adam's epsilon"),
     "evaluation_trials": Setting(200, "held-out trials on which networks are evaluated"),
     "level": Setting(0.5, "share of seeds that must learn at a trainable rate"),
-    "keep_parameters": Setting(False, "whether trained weights are written too"),
+    "keep_parameters": Setting(False, "whether to save the trained weights as well"),
     "coordinates": {
         "widths": Setting((256, 512, 1024, 2048), "widths of the coordinate check"),
         "seeds": Setting(8, "networks of the coordinate check"),

@@ -22,6 +22,7 @@ from rnnjax.studies.width_transfer.tables import (
     sizes_used,
     slope_table,
 )
+from rnnjax.validate import counted
 
 __all__ = ["transfer_page"]
 
@@ -42,7 +43,11 @@ _PLACES = {
     "low_rank_plus_random": "with low-rank plus random weights",
 }
 
-_PLURAL = {"falls": "both rates fall", "rises": "both rates rise", "stays": "neither rate moves"}
+_PLURAL = {
+    "falls": "both rates fall",
+    "rises": "both rates rise",
+    "stays": "neither rate changes with size",
+}
 
 
 def _place(labels: Mapping[str, object]) -> str:
@@ -62,7 +67,7 @@ def _unfitted_text(transfer: Transfer) -> str:
     beyond = finding.censored("above") + finding.censored("below")
     reasons = [f"{beyond} beyond the rates tried"] if beyond else []
     if transfer.untrained:
-        reasons.append(f"{transfer.untrained} not trained")
+        reasons.append(f"at {counted(transfer.untrained, 'size')} too few seeds learned")
     because = f": {', '.join(reasons)}" if reasons else ""
     return f"no fit, {sizes_used(finding.fit)} sizes usable{because}"
 
@@ -80,8 +85,9 @@ def _numbers(transfer: Transfer) -> str:
 
 def _clause(name: str, transfer: Transfer) -> str:
     if transfer.verdict == "undecided":
-        return f"it is undecided whether the {name} rate moves ({_numbers(transfer)})"
-    return f"the {name} rate {transfer.verdict} ({_numbers(transfer)})"
+        return f"it is undecided whether the {name} rate changes with size ({_numbers(transfer)})"
+    verb = "does not change with size" if transfer.verdict == "stays" else transfer.verdict
+    return f"the {name} rate {verb} ({_numbers(transfer)})"
 
 
 def _verdict(rule: Rule) -> str:
@@ -105,7 +111,7 @@ def _lead(rules: Sequence[Rule], margin: float) -> str:
     sentences = [_verdict(rule) for rule in rules]
     if any(rate.verdict == "stays" for rule in rules for rate in rule):
         sentences.append(
-            f"A rate counts as staying if a change of {margin:g} decades per decade of N is "
+            f"A rate counts as unchanged if a change of {margin:g} decades per decade of N is "
             "excluded."
         )
     return " ".join(sentences)

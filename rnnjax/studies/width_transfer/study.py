@@ -208,8 +208,12 @@ def report(workdir: Path, about: Provenance) -> Path:
     config = SETTINGS.restored(about.settings)
     sweep = build_sweep(config)
     checks = check_coordinates(config, sweep, workdir, measures=False)
+    checked = 0 if checks is None else checks.sizes["cell"]
+    unchecked = checked < len(sweep.axis("cell").labels)
 
     def page(results: xr.Dataset, made: Provenance, pending: bool) -> Page:
-        return transfer_page(results, made, pending=pending, coordinates=checks, level=config.level)
+        return transfer_page(
+            results, made, pending=pending or unchecked, coordinates=checks, level=config.level
+        )
 
     return report_sweep(workdir, page, about, sweep, wanted_runs(sweep, config))

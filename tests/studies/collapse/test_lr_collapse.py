@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -47,6 +48,27 @@ def finished(tmp_path_factory):
 def test_every_preset_describes_a_sweep(preset):
     config = commands.settings("lr_collapse", preset)
     assert study.build_sweep(config).size == NETWORKS[preset]
+
+
+def test_a_dry_run_of_a_bisection_counts_what_the_folder_has(tmp_path, monkeypatch):
+    config = commands.settings("lr_collapse", "bisect")
+    sweep = study.build_sweep(config)
+    left = np.ones(sweep.shape, bool)
+    left.flat[:1234] = False
+    monkeypatch.setattr(study, "unfinished_runs", lambda *_: left)
+    monkeypatch.setattr(study, "runs_of", lambda *_: None)
+    texts = []
+    for more in (True, False):
+        monkeypatch.setattr(study, "next_runs", lambda *_, more=more, **__: left & more)
+        texts.append(study._cost(config, sweep, tmp_path))
+    assert "1,234" in texts[0].splitlines()[-1]
+    assert "networks x" in texts[0] and "networks x" not in texts[1]
+
+
+def test_a_stopped_bisection_does_not_count_the_blocks_of_its_round(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "bisect_critical_rates", mock.Mock(side_effect=KeyboardInterrupt))
+    assert call("--config=smoke", "--config.bisect=True", f"--workdir={tmp_path / 'run'}") == 130
+    assert ", 1 bisection left." in capsys.readouterr().err
 
 
 @pytest.mark.slow

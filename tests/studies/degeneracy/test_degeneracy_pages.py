@@ -11,8 +11,15 @@ from rnnjax.analysis.attractors import Attractors
 from rnnjax.dynamics import FixedPoints
 from rnnjax.plots import degeneracy_levels
 from rnnjax.report import Provenance, render_html, render_markdown
-from rnnjax.studies.degeneracy.fixed_points import summarize
-from rnnjax.studies.degeneracy.page import degeneracy_page
+from rnnjax.studies.degeneracy.arrows import matched_table
+from rnnjax.studies.degeneracy.fixed_points import (
+    FixedPointRow,
+    FixedPointSummary,
+    fixed_point_section,
+    summarize,
+)
+from rnnjax.studies.degeneracy.page import _lead, degeneracy_page
+from rnnjax.studies.degeneracy.solutions_page import _constant_input
 from rnnjax.studies.degeneracy.stages_page import study_page
 from rnnjax.studies.degeneracy.table1 import table1_page
 from rnnjax.studies.papers import DEGENERACY_ARROWS
@@ -243,5 +250,46 @@ def test_arrows_along_training_and_their_change():
 
 
 def test_comparisons_without_stages_have_the_page_of_their_factor():
-    page = study_page("training_stages", [comparison()], MADE)
+    given = {"seeds": 10, "flip_flop": {"bits": 3, "steps": 5}, "gammas": (1.0,), "stages": (3.0,)}
+    page = study_page("training_stages", [comparison()], Provenance("python", given))
     assert page.title == "Degeneracy: training stages"
+    assert page.lead.startswith("Flip flop, as the loss falls: dynamics")
+    # Without those that only arrows use.
+    shown = [row[0] for row in part(page, "Settings").tables[0].rows]
+    assert shown == ["seeds", "flip_flop.steps", "stages"]
+
+
+def test_a_lead_without_comparisons_counts_conditions():
+    one = comparison((1.0,))
+    alone, several = (_lead("regularization", series) for series in ([one], [one, one]))
+    assert alone.startswith("One condition,")
+    assert several.startswith("One condition in each")
+
+
+def test_series_without_shared_losses_are_named():
+    together = comparison()
+    apart = together._replace(
+        title="Sine", data=tuple(d.assign(loss=d["loss"] * 0 + k) for k, d in enumerate(
+            together.data)),
+    )  # fmt: skip
+    table = matched_table("task_complexity", [together, apart])
+    assert {row[0] for row in table.rows} == {"Flip flop, bits"}
+    assert table.caption.endswith("Sine, bits.")
+    assert "Flip flop" not in table.caption
+
+
+def test_memories_are_claimed_for_tasks_with_a_fixed_number_of_them():
+    full = FixedPointRow("2 bits", 0, 4, 0, 0, 4, 4, 0.0, ())
+    other = full._replace(population="discrimination", held=None, expected=None)
+    picture = summarize({"2 bits": attractors(4)}, {"2 bits": 4}).picture
+    texts = [fixed_point_section(FixedPointSummary(rows, picture)).text
+             for rows in ([full], [full, other], [other])]  # fmt: skip
+    assert "fixed number" not in texts[0] != ""
+    assert "fixed number" in texts[1]
+    assert texts[2] == ""
+
+
+def test_the_input_of_the_examined_networks_is_that_of_the_settings():
+    texts = [_constant_input({"fingerprint": {"inputs": kind}}) for kind in ("zero", "median")]
+    assert ["median" in text for text in texts] == [False, True]
+    assert ["zero" in text for text in texts] == [True, False]

@@ -3,17 +3,22 @@
 import concurrent.futures
 import dataclasses
 import shutil
+from pathlib import Path
+from unittest import mock
 
+import numpy as np
 import pytest
 import xarray as xr
 
 from commands import call, refused, rnnjax, settings
 from commands import study as module_of
-from rnnjax.store import load_results, read_checked, write_checked
-from rnnjax.studies.degeneracy import conditions
+from rnnjax import Engine, stopping
+from rnnjax.store import lacking, load_results, read_checked, same_runs, write_checked
+from rnnjax.studies.degeneracy import conditions, reporting
 from rnnjax.studies.degeneracy.measuring import measures_file
 from rnnjax.studies.measures_file import read_measures, remove_measures
 from rnnjax.studies.papers import DEGENERACY_ARROWS
+from rnnjax.sweep import sweep_config
 
 STUDIES = tuple(DEGENERACY_ARROWS)
 ALL = (*STUDIES, "training_stages")
@@ -195,6 +200,13 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     # As after an interruption: one condition's measures are gone, a half-written copy is there.
     (lost,) = (workdir / "measures").glob("flip_flop-standard-bits_2*.nc")
     lost.rename(lost.with_name("." + lost.name))
+    capsys.readouterr()
+    assert call("task_complexity", *flags, "--dry_run") == 0
+    (row,) = [line.split() for line in capsys.readouterr().out.splitlines() if "bits_2" in line]
+    assert row[1] == "0"  # networks to train, and only measures that are missing
+    wrong = "--config.training.flip_flop.learning_rate=0.02"
+    assert call("task_complexity", *flags, "--dry_run", wrong, "--config.samples=2") == 2
+    assert "another config: learning_rate" in capsys.readouterr().err
     # And a manifest is damaged, which the same command restores.
     manifest = next((workdir / "store").glob("*bits_1*/manifest.json"))
     whole = manifest.read_text()
@@ -257,6 +269,11 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     page = (tmp_path / "summary" / "report.md").read_text()
     assert "of 12 arrows" in page
     assert " nan" not in page.lower()
+    assert call("summary", *flags) == 0
+    assert rnnjax("status", tmp_path / "summary") == 0
+    capsys.readouterr()
+    assert rnnjax("report", tmp_path / "summary") == 2
+    assert "error: study: summary" in capsys.readouterr().err
     config = settings("task_complexity", "smoke")
     config.dsa.update(components=(2,), delays=(1,), order=4)
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
@@ -283,6 +300,86 @@ def test_dry_run_counts_training_and_measuring(study, tmp_path, capsys):
     assert all(row.split()[place] == "6" for row in rows)  # as many as smoke allows
     assert "measuring" in printed
     assert not workdir.exists()
+
+
+def test_a_dry_run_of_trained_conditions_counts_their_measuring_alone(tmp_path, monkeypatch):
+    config = settings("feature_learning", "smoke")
+    tried = conditions.all_conditions(module_of("feature_learning").factors(config))
+    monkeypatch.setattr(
+        conditions, "unfinished_runs",
+        lambda store, sweep: np.full(sweep.shape, store.name == tried[1].folder),
+    )  # fmt: skip
+    header, *rows = conditions.costs(config, tmp_path, tried).splitlines()[:-1]
+    names = header.split()
+    found = [dict(zip(names[::-1], row.split()[::-1], strict=False)) for row in rows]
+    assert [row["networks"] for row in found] == ["0", "3"]
+    assert found[0]["minutes"] == "0.0" != found[1]["minutes"]
+    assert all(float(row["measuring"]) > 0 for row in found)
+
+
+@pytest.mark.parametrize("study", ALL)
+def test_the_sweep_of_a_condition_is_that_of_its_store(study, tmp_path, monkeypatch):
+    config, stored = settings(study, "smoke"), []
+    monkeypatch.setattr("rnnjax.population.train.run_sweep", lambda sweep, *_, **__: stored.append(
+        sweep))  # fmt: skip
+    monkeypatch.setattr("rnnjax.population.train.load_population", mock.Mock())
+    for one in conditions.all_conditions(module_of(study).factors(config)):
+        conditions.train(config, tmp_path, one, None)
+        here, there = (sweep_config(s, Engine()) for s in (one.sweep(config), stored[-1]))
+        assert same_runs(there, here) is None
+        assert lacking(there, here) == {}
+
+
+@pytest.mark.parametrize(("study", "left"), [("training_stages", "2 measurements left"),
+                                             ("task_complexity", "2 conditions left")])  # fmt: skip
+def test_a_stop_counts_what_is_left_as_the_start_does(study, left, tmp_path, monkeypatch, capsys):
+    from rnnjax.studies.degeneracy import study as module
+
+    monkeypatch.setattr(module, "measure_at_losses", mock.Mock(side_effect=KeyboardInterrupt))
+    assert call(study, "--config=smoke", f"--workdir={tmp_path / 'run'}") == 130
+    assert f", {left}." in capsys.readouterr().err
+
+
+def test_conditions_that_are_there_come_first_and_are_not_left(monkeypatch):
+    from rnnjax.studies.degeneracy import study as module
+
+    config = settings("training_stages", "arrows")
+    tried = conditions.all_conditions(module_of("training_stages").factors(config))
+    folders = [*dict.fromkeys(one.folder for one in tried)]
+    lost = [one for one in tried if one.folder == folders[0]]
+
+    def measure(config, workdir, together, progress):
+        if together[0].folder == folders[0]:
+            raise KeyboardInterrupt
+        return together
+
+    monkeypatch.setattr(module, "measure_at_losses", measure)
+    with pytest.raises(KeyboardInterrupt):
+        module._measured(config, None, tried, lost, "measurements")
+    assert stopping.left()["measurements"] == 4  # of its losses
+    stopping.withdraw()
+
+
+def test_levels_of_a_partial_report_follow_each_other(monkeypatch):
+    config = settings("task_complexity", "laptop")
+    config.tasks = (FF,)
+    factors = module_of("task_complexity").factors(config)
+    monkeypatch.setattr(reporting, "read_measures", lambda file: file)
+
+    def levels(*measured):
+        files = dict(zip(factors[0].conditions, measured, strict=True))
+        monkeypatch.setattr(reporting, "_measured", lambda *given: files[given[-1]])
+        return [one.levels for one in reporting._measured_comparisons(factors, config, None)]
+
+    assert levels("a", None, "c") == [("2",)]
+    assert levels(None, "b", "c") == [("3", "4")]
+    assert levels("a", "b", None) == [("2", "3")]
+    assert levels(None, None, None) == []
+
+
+def test_the_summary_finds_folders_in_the_home_folder(tmp_path, capsys):
+    error = refused("summary", ["--config.feature_learning=~/none"], tmp_path / "new", capsys)
+    assert str(Path.home() / "none") in error
 
 
 def test_time_is_that_of_the_epochs_of_earlier_runs():
@@ -313,6 +410,12 @@ def test_measuring_is_counted_by_pairs():
         ("training_stages", ["--config.stages=1,3"], ["stages", "losses that fall", "1.0, 3.0"]),
         ("training_stages", ["--config.arrows=network_sizes"], ["arrows", "'network_size'"]),
         ("training_stages", ["--config.arrows=regularization,regularization"], ["arrows", "once"]),
+        ("training_stages", ["--config.flip_flop.bits=2"], ["flip_flop.bits", "arrows", "got 2"]),
+        ("task_complexity", ["--config.tasks=flip_flop,flip_flop"], ["tasks", "once"]),
+        ("feature_learning", ["--config.trick_tasks=flipflop"], ["trick_tasks", "'flip_flop'"]),
+        ("network_size", ["--config.standard_tasks=flipflop"], ["standard_tasks", "'flip_flop'"]),
+        ("regularization", ["--config.training.flip_flop.tau=0.5"], ["tau"]),
+        ("task_complexity", ["--config.training.flip_flop.mup_rate=0.5"], ["mup_rate"]),
         ("training_stages", ["--config.stages=1.0004,1.0"], ["stages", "losses that fall"]),
         ("training_stages", ["--config.stages=()"], ["stages", "at least one loss"]),
         ("task_complexity", ["--config.tasks=flipflop"], ["tasks", "did you mean 'flip_flop'"]),

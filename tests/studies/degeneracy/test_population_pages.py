@@ -27,7 +27,7 @@ def test_networks_that_missed_their_threshold_are_named_and_left_out():
     assert "seed 0: EXHAUSTED" in line
     assert line.endswith("loss 6")
     rows = table(page, "To the threshold").rows
-    assert "at the end of 5 epochs in a row" in table(page, "To the threshold").caption
+    assert " 5 consecutive epochs" in table(page, "To the threshold").caption
     assert [row[2] for row in rows] == ["4 of 4", "4 of 4", "3 of 4"]
     assert rows[0][5] == "5"  # held-out loss
     assert rows[1][6].startswith("3.5, sd 0.0")  # stretched loss

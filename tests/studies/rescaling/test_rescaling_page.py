@@ -59,7 +59,7 @@ def test_lead_answers_with_numbers(page, data):
     [
         ((0.4, 0.4), "structural in part", "structural, at least in part"),
         ((0.6, 0.3), "both", "partly structural"),
-        ((0.0, 0.0), "none", "counted as none"),
+        ((0.0, 0.0), "none", "below N^{0.05}"),
     ],
 )
 def test_lead_follows_the_data(slopes, verdict, words):
@@ -178,6 +178,7 @@ def test_the_papers_arm_alone_makes_a_page(data):
     assert {row[-1] for row in exponents.rows} == {"slower", "unfitted"}
     assert all(len(row) == len(exponents.columns) == 7 for row in exponents.rows)
     assert "eps scaled" not in text.split("## How this page was made")[0]
+    assert "both arms" not in text
     assert " nan" not in text.lower()
 
 

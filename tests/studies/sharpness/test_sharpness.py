@@ -111,6 +111,36 @@ def test_the_page_has_the_numbers(simulated):
     assert text.index("Xavier, linear") < text.index("muP, linear")
 
 
+def test_the_rates_tried_are_stated_as_far_as_the_grid_reaches(simulated):
+    results, sharpness = simulated
+    about = Provenance("python experiments/sharpness.py")
+    page = sharpness_page(results, about, sharpness=sharpness, curves=None, below=0.5, above=2.0)
+    assert page.sections[0].text.endswith("from 10⁻⁴ to 10.")
+
+
+def test_a_dry_run_takes_the_predictions_that_are_there(monkeypatch, tmp_path):
+    module, config = study("sharpness"), settings("sharpness", "smoke")
+    sweep, masks = module.build_sweep(config), []
+    at = {name: list(sweep.axis(name).labels) for name in ("cell", "activation", "hidden")}
+    rates = xr.DataArray(np.full([*map(len, at.values()), 2], 0.01), {**at, "seed": [0, 1]},
+                         (*at, "seed"))  # fmt: skip
+    monkeypatch.setattr(module, "train_and_report", lambda *given: masks.append(given[-1]))
+
+    def dry_run(found):
+        monkeypatch.setattr(module, "predictions", lambda *_, measures: measures or found)
+        module.run(config, tmp_path / "new", dry_run=True)
+
+    dry_run(xr.Dataset({"largest_rate": rates}))
+    near = np.array(sweep.axis("learning_rate").values)
+    near = (near > 0.01 / 10**0.51) & (near < 0.01 * 10**1.01)
+    np.testing.assert_array_equal(masks[0], np.broadcast_to(near[:, None], sweep.shape))
+    dry_run(None)
+    assert masks[1].sum() == masks[0].sum() > 0
+    far = rates.where(rates["cell"] == "mup", 1e9)
+    with pytest.raises(ValueError, match=r"^learning_rates: .*none for xavier, linear"):
+        dry_run(xr.Dataset({"largest_rate": far}))
+
+
 @pytest.mark.slow
 def test_smoke_measures_trains_reports_and_resumes(tmp_path):
     workdir = tmp_path / "run"

@@ -125,7 +125,7 @@ def test_an_undecided_rate_is_reported_as_undecided():
     (table,) = section(page, CARRY).tables  # no rule to compare with
     assert [row[-1] for row in table.rows[:2]] == ["undecided", "stays"]
     assert "undecided" in page.lead
-    assert "critical rate stays (slope 0.00, " in page.lead
+    assert "critical rate does not change with size (slope 0.00, " in page.lead
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_a_slope_that_cannot_be_fitted_has_its_reasons(data):
     page = transfer_page(failed, **MADE)
     row = section(page, CARRY).tables[0].rows[0]
     assert (row[2], row[5:8]) == ("no fit", ("0 of 5", "0 / 0", "5"))
-    assert "5 not trained" in page.lead
+    assert "at 5 sizes too few seeds" in page.lead
     marked = section(page, "Loss against learning rate").tables[0]
     assert all(row[1].endswith("†") for row in marked.rows)
 
