@@ -228,9 +228,8 @@ class _Flight:
             if futures and _is_dask(self._executor):
                 begun = {key for keys in self._executor.processing().values() for key in keys}
                 waiting = [future for future in futures if future.key not in begun]
-                self._executor.cancel(
-                    waiting, force=True
-                )  # also what continues without this process
+                # by force: also what would continue without this process
+                self._executor.cancel(waiting, force=True)
                 futures = []
         for future in futures:
             with contextlib.suppress(Exception):

@@ -30,7 +30,7 @@ T = TypeVar("T")
 class OutOfTime(KeyboardInterrupt):
     """The time limit is reached.
 
-    Finished blocks and the state of the block being trained are kept.
+    In a folder, finished blocks and the state of the block being trained are kept.
     """
 
 

@@ -61,7 +61,8 @@ def pool_trends(
         kind: the statistic.
         series: of every series its levels, each with values as in `pseudo_values`. Levels of
             different series with equal values and seeds are one condition. Levels with fewer than
-            three networks, and series with fewer than two others, are left out.
+            three networks, and series with fewer than two others, are left out. Infinite values,
+            or a spread of fewer than three different ones, leave the mean without an interval.
         seeds: of every series, per level, the seed of every network of its values.
         confidence: coverage of the interval, above 0 and below 1.
 

@@ -141,14 +141,15 @@ def _checked(distances: object) -> np.ndarray:
     given = symmetric("distances", array("distances", distances, "S S", least=1))
     own = np.diag(given)
     found = given - np.diag(own)
-    if (found < 0).any():
+    rounding = 1e-5 * found.max()
+    if (found < -rounding).any():
         raise ValueError(f"distances: expected numbers of at least 0, got {found.min():g}")
-    odd = np.flatnonzero(np.abs(own) > 1e-5 * found.max())
+    odd = np.flatnonzero(np.abs(own) > rounding)
     if len(odd):
         raise ValueError(
             f"distances: expected 0 on the diagonal, got {own[odd[0]]:g} for network {odd[0]}"
         )
-    return found
+    return np.maximum(found, 0)  # of nearly equal networks rounding can leave less
 
 
 def _ordered(

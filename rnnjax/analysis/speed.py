@@ -120,8 +120,8 @@ def fit_steps(
 ) -> xr.Dataset:
     """`steps_scaling` of the steps of runs over `hidden` (rising), `seed` and other dimensions.
 
-    The seeds of a width have the same weights in every condition in which they finished, so that
-    `exponent_samples`, along `resample`, can be subtracted between conditions whose seeds are
+    The seeds of a width have the same weights in every condition in which all of them finished, so
+    that `exponent_samples`, along `resample`, can be subtracted between conditions whose seeds are
     paired.
     """
     fraction("level", level, open_below=True)

@@ -208,8 +208,8 @@ def interval(kind: Statistic, values: object, *, confidence: float = 1 - ALPHA) 
 
 def check_confidence(confidence: float) -> None:
     """Raises `ValueError` unless the confidence is above 0 and below 1."""
-    if validate.fraction("confidence", confidence, open_below=True) == 1:
-        raise ValueError("confidence: expected a number above 0 and below 1, got 1")
+    if not 0 < validate.fraction("confidence", confidence) < 1:
+        raise ValueError(f"confidence: expected a number above 0 and below 1, got {confidence:g}")
 
 
 def _several(values: np.ndarray) -> bool:

@@ -97,9 +97,10 @@ def unnamed(name: str, value: Any) -> tuple[Any, tuple[str, ...] | None]:
 
 
 def _refuse_one(name: str, value: xr.DataArray) -> None:
-    """Raises `ValueError` if the first dimension is one of a recording."""
+    """Raises `ValueError` if the dimensions are those of one recording."""
     dims = tuple(map(str, value.dims))
-    if dims and any(dims[0] in group for group in _DIMENSIONS):
+    known = [group for group in _DIMENSIONS if not set(group).isdisjoint(dims)]
+    if len(dims) <= 3 and len(known) > 1 and any(dims[0] in group for group in known):
         raise ValueError(
             f"{name}: expected several networks, along a dimension {NETWORK!r}, got one "
             f"recording with the dimensions {', '.join(dims)}; give a mapping from names to "

@@ -65,7 +65,7 @@ def _draw_curve(axes: Axes, curve: ArrowCurve, color: str, marker: str, shift: f
     known = np.isfinite(y)
     if not known.any():
         return False
-    bars = np.nan_to_num(np.stack([y - low, high - y])[:, known], posinf=1e9)
+    bars = np.nan_to_num(np.stack([y - low, high - y])[:, known], nan=np.nan, posinf=1e9)
     axes.errorbar(
         x[known], y[known], bars, color=color, lw=1.2,
         elinewidth=0.9, capsize=2.0, label=curve.task,
@@ -171,7 +171,7 @@ def stage_levels(
             for place, color in enumerate(ordered_colors(len(levels))):
                 found = [measure_interval(c.data[place], name) for c in stages]
                 y, low, high = np.array(found).T
-                bars = np.nan_to_num(np.stack([y - low, high - y]))
+                bars = np.nan_to_num(np.stack([y - low, high - y]), nan=np.nan)
                 shift = 1.06 ** (place - (len(levels) - 1) / 2)
                 axes.errorbar(
                     x * shift, y, bars, fmt="o-", ms=3.0, lw=1.1, color=color, capsize=2.0,

@@ -157,12 +157,13 @@ def gather_weights(
     if not len(cells):
         raise ValueError("cells: expected at least one run, got none")
     wanted = [tuple(int(i) for i in cell) for cell in cells]
+    distinct = set(wanted)
     found: dict[tuple[int, ...], tuple[Weights, int]] = {}
     bare, kept_any = set(), False
     for held, load in blocks:
         kept_any = kept_any or load is not None
         rows = {tuple(c): row for row, c in enumerate(held) if c is not None}
-        here = rows.keys() & set(wanted)
+        here = rows.keys() & distinct
         if here and load is None:
             bare |= here
         elif here and load is not None:

@@ -122,7 +122,7 @@ def read_results(
     listed = metadata_file(path, manifest) if below is None else below / METADATA
     if not markers and not folder.exists():
         raise StoreError(
-            f"store: {path} has no finished block yet; the command that made it continues"
+            f"store: {path} has no finished block yet; repeat the call or command that made it"
         )
     require_plain_files(folder)
     _check_metadata(folder, listed, markers)

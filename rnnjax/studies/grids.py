@@ -197,7 +197,7 @@ def train_and_report(
         store,
         progress=progress,
         mask=wanted,
-        keep_parameters=config.keep_parameters,
+        keep_parameters=config.keep_parameters or None,
         engine=rnnjax.Engine(executor=call.executor),
     )
     progress.close()

@@ -174,15 +174,14 @@ def run_sweep(
     progress: Progress | None = None,
     engine: Engine | None = None,
     mask: np.ndarray | None = None,
-    keep_parameters: bool = False,
+    keep_parameters: bool | None = None,
     after_block: Callable[[xr.Dataset], None] | None = None,
 ) -> xr.Dataset:
     """Trains every network of a sweep; returns their results with one dimension per axis.
 
     A store keeps finished blocks, which are not computed again. After an interruption the same call
     continues; with more axis values it trains only the missing runs; with fewer it returns just
-    those. Given more epochs, runs resume from the training states saved in the folder, where
-    `Engine.keep_state` saves them. A store keeps the weights of all of its runs or of none.
+    those. Given more epochs, runs resume from the training states that `Engine.keep_state` saves.
 
     Args:
         sweep: the runs.
@@ -190,7 +189,8 @@ def run_sweep(
         progress: called after every segment of steps.
         engine: settings of the computation; the defaults fit the machine.
         mask: boolean over the sweep's axes, `sweep.shape`; runs outside it stay pending.
-        keep_parameters: whether weights are kept too: initial, trained, `Recipe.snapshots`.
+        keep_parameters: whether weights are kept too: initial, trained, `Recipe.snapshots`; by
+            default where the store has those of all finished runs.
         after_block: called after every block with the results so far, which are read-only. Later
             blocks fill the same arrays; `.copy(deep=True)` keeps them as they are.
 
@@ -200,8 +200,8 @@ def run_sweep(
     Raises:
         ValueError: a mask of another shape, weights or states to keep without a store, snapshots
             without `keep_parameters` or with `Engine.keep_state`, too large networks or results,
-            new runs without weights where all others have them, or a store that is in use, damaged
-            or of another sweep (`StoreError`).
+            `keep_parameters=False` where all finished runs have weights, or a store that is in use,
+            damaged or of another sweep (`StoreError`).
         rnnjax.sweep.JobError: at the end, blocks that failed on workers in every attempt.
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
@@ -213,7 +213,7 @@ def run_sweep(
     _require_memory(store, template, planned, layout)
     with contextlib.ExitStack() as stack:
         sink = _open(stack, store, sweep, engine, template, layout.processes > 1)
-        kept = Kept.of(template, keep_parameters)
+        kept = Kept.of(template, bool(keep_parameters or sink.keeps_parameters()))
         _adopt_left(stack, sink, sweep, engine, kept)
         blocks, there = _blocks_to_train(planned, layout, sink, keep_parameters)
         if progress is not None:
@@ -234,7 +234,7 @@ def _require_memory(store: Any, template: xr.Dataset, planned: list[Block], layo
     if layout.processes > 1:  # one of them that is refused would leave the others waiting
         return
     require_room(template)
-    if isinstance(store, str | Path) and not (Path(store) / "manifest.json").exists():
+    if isinstance(store, str | Path) and not any(Path(store).glob("blocks/*.json")):
         for setup in dict.fromkeys(block.setup for block in planned):
             cost.require_memory(setup, layout)
 
@@ -255,7 +255,7 @@ def _adopt_left(
 
 
 def _blocks_to_train(
-    planned: list[Block], layout: Lanes, sink: Sink, keep_parameters: bool
+    planned: list[Block], layout: Lanes, sink: Sink, keep_parameters: bool | None
 ) -> tuple[list[Block], tuple[int, int]]:
     """The blocks that a sink lacks, and how many runs and blocks it has.
 
@@ -263,7 +263,7 @@ def _blocks_to_train(
     """
     finished = sink.finished()
     pending = list(unfinished(planned, finished, layout))
-    if pending and not keep_parameters and sink.keeps_parameters():
+    if pending and keep_parameters is False and sink.keeps_parameters():
         raise ValueError(
             "keep_parameters: expected True, as all finished networks of the store have weights, "
             "got False; for results alone choose another store"
@@ -316,7 +316,7 @@ def _train_here(
 
 def _check_callbacks(progress: Any, after_block: Any) -> None:
     callback("after_block", after_block)
-    methods = (getattr(progress, name, None) for name in ("begin", "advance", "end"))
+    methods = (getattr(progress, name, None) for name in ("begin", "compile", "advance", "end"))
     if progress is None or (not isinstance(progress, type) and all(map(callable, methods))):
         return
     raise ValueError(
@@ -325,8 +325,11 @@ def _check_callbacks(progress: Any, after_block: Any) -> None:
     )
 
 
-def _check_keeping(store: Any, keep_parameters: bool, keep_state: bool, recipe: Recipe) -> None:
-    flag("keep_parameters", keep_parameters)
+def _check_keeping(
+    store: Any, keep_parameters: bool | None, keep_state: bool, recipe: Recipe
+) -> None:
+    if keep_parameters is not None:
+        flag("keep_parameters", keep_parameters)
     if store is not None and not isinstance(store, str | Path | MemoryStore):
         raise ValueError(f"store: expected a folder or a MemoryStore, got {shown(store)}")
     if recipe.snapshots and (keep_state or not keep_parameters):

@@ -60,7 +60,7 @@ def worker_lanes(workers: Workers, engine: "Engine") -> RemoteLanes:
 def worker_resources(devices: int | None = None) -> Resources:
     """What the worker that calls this has; `devices` is the number that a block will use."""
     _use_devices(devices)
-    layout = _local_layout(None)
+    layout = _local_layout(None if devices is None else len(jax.local_devices()))
     memory = layout.free_bytes
     if layout.on_cpu:
         memory = min([memory // workers_here(), *_dask_memory()])
@@ -78,20 +78,28 @@ def _dask_memory() -> list[int]:
     return [limit] if limit else []
 
 
+_own_devices: int | None = None
+"""CPU devices of this worker where no number is given, once more exist for calls that give one."""
+
+
 def _use_devices(devices: int | None) -> None:
     """Gives JAX a CPU device per core, if it has not started yet, where a number of them is given.
 
-    A worker is used again, with other numbers: each call uses some of its devices.
+    A worker is used again, with other numbers or none: each call uses some of its devices.
     """
-    if devices is not None:
-        most = max(devices_here(), jax.config.values["jax_num_cpu_devices"])
+    global _own_devices
+    configured = jax.config.values["jax_num_cpu_devices"]
+    if devices is not None and _own_devices is None:
         with contextlib.suppress(RuntimeError):  # it has started, and keeps its devices
-            jax.config.update("jax_num_cpu_devices", most)
+            jax.config.update("jax_num_cpu_devices", max(devices_here(), configured))
+            _own_devices = max(configured, 1)
 
 
 def _local_layout(devices: int | None, **how: Any) -> Any:
     """The default layout of a worker, without the warning about a single CPU device."""
-    return default_layout(devices or len(jax.local_devices()), **how)
+    here = jax.local_devices()
+    own = _own_devices if here[0].platform == "cpu" else None
+    return default_layout(devices or own or len(here), **how)
 
 
 def _left_by_another(sweep: "RemoteSweep", block: Block) -> tuple[str, bytes] | None:

@@ -132,7 +132,7 @@ def require_room(template: xr.Dataset) -> None:
 
 
 def results_template(sweep: Sweep, points: int = 500, spacing: str = "even") -> xr.Dataset:
-    """The same dataset without memory of its own: its arrays repeat one number, read-only."""
+    """The dataset of `empty_results` without memory of its own: read-only arrays of one number."""
     dims = [axis.name for axis in sweep.dimensions]
     setups = list(sweep.setups())
     steps = recorded_steps(setups[0][1].recipe.steps, points, spacing)

@@ -264,6 +264,12 @@ def test_one_recording_is_no_population(function):
             function(one.rename(dict(zip(one.dims, dims, strict=True))))
 
 
+def test_networks_may_lie_along_training():
+    states = np.random.default_rng(0).normal(size=(3, 4, 9, 3))
+    labelled = xr.DataArray(states, dims=("step", "trial", "time", "unit"))
+    np.testing.assert_array_equal(cka_distances(labelled), cka_distances(states))
+
+
 @pytest.mark.parametrize("function", [*SAMPLED.values(), dsa])
 def test_masked_populations_are_refused_with_a_way_out(function):
     with pytest.raises(ValueError, match=r"(states|activities): .* masked array; .*filled"):

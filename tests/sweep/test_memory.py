@@ -46,11 +46,10 @@ def test_a_second_call_computes_the_rest_only():
     run_sweep(SWEEP, store, engine=ENGINE, mask=mask, keep_parameters=True)
     np.testing.assert_array_equal(store.finished(), mask)
     with pytest.raises(ValueError, match="^keep_parameters: expected True"):
-        run_sweep(SWEEP, store, engine=ENGINE)
-    results = run_sweep(
-        SWEEP, store, engine=ENGINE, keep_parameters=True, after_block=blocks.append
-    )
+        run_sweep(SWEEP, store, engine=ENGINE, keep_parameters=False)
+    results = run_sweep(SWEEP, store, engine=ENGINE, after_block=blocks.append)
     assert len(blocks) == 2
+    assert store.keeps_parameters()
     assert store.finished().all()
     assert bool((results["status"] > 0).all())
     run_sweep(SWEEP, store, engine=ENGINE, after_block=blocks.append)

@@ -84,6 +84,9 @@ def test_threads_give_the_same_store(whole, tmp_path):
         def begin(self, blocks, finished, found):
             pass
 
+        def compile(self, block):
+            raise AssertionError("nothing is compiled here")
+
         def advance(self, block, segment):
             steps.append((segment.steps, segment.done))
 
@@ -280,7 +283,7 @@ def test_wrong_uses_are_named(tmp_path):
             run_sweep(grid(), store, engine=Engine(executor=threads))
     small = Workers(threads, resources=Resources("cpu", 1, 1000))
     with pytest.raises(
-        ValueError, match=r"^[a-z_]+: expected networks that fit.* 1,000 bytes free"
+        ValueError, match=r"^evaluation_trials: expected networks that fit.* 1,000 bytes free"
     ):
         run_sweep(grid(), tmp_path / "small", engine=Engine(executor=small))
     with pytest.raises(ValueError, match="^devices: expected at most 1 on a worker, got 2"):
@@ -324,6 +327,11 @@ def test_a_worker_that_is_used_again_keeps_all_of_its_devices(tmp_path):
             assert executor.submit(_lanes, devices).result() == (devices or cores)
         with pytest.raises(ValueError, match=f"^devices: expected at most {cores} on a worker"):
             run_sweep(grid(), tmp_path / "new", engine=Engine(executor=executor, devices=cores + 1))
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as executor:  # one device by default
+        for devices in (cores, None):
+            found = executor.submit(remote.worker_resources, devices).result()
+            assert found.devices == executor.submit(_lanes, devices).result() == (devices or 1)
 
 
 def _lanes(devices):

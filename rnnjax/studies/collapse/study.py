@@ -75,7 +75,7 @@ def run(
     sweep = build_sweep(config)
     fraction("level", config.level, open_below=True)
     if config.bisect and config.keep_parameters:
-        raise ValueError("keep_parameters: expected False with bisect, which keeps no weights")
+        raise ValueError("keep_parameters: expected False with bisect, got True")
     workdir = checked_workdir(workdir, "lr_collapse")
     if dry_run:
         print(_cost(config, sweep, workdir / "store"))
@@ -107,7 +107,7 @@ def run(
         )
     else:
         results = rnnjax.run_sweep(
-            sweep, store, progress=progress, keep_parameters=config.keep_parameters,
+            sweep, store, progress=progress, keep_parameters=config.keep_parameters or None,
             after_block=report_finished_tasks, engine=engine,
         )  # fmt: skip
     progress.close()

@@ -96,6 +96,8 @@ def level_text(data: xr.Dataset, measure: str) -> str:
     if MEASURES[measure].statistic != "spread" or np.isnan(found.error):
         return estimate_text(found)
     value, low, high = measure_interval(data, measure)
+    if np.isnan(low):
+        return f"{found.value:.3g}"
     return f"{found.value:.3g}, robust {value:.3g} ({low:.3g} to {high:.3g})"
 
 
@@ -103,6 +105,8 @@ def effect_text(trend: Trend) -> tuple[str, str, str]:
     """Slope per level in percent of the mean (of a spread, growth), its interval, the p value."""
     if np.isnan(trend.slope) or np.isnan(trend.relative) or not trend.slope:
         return "none", "none", "none"
+    if np.isnan(trend.p):
+        return _percent(trend.relative), "none", "none"
     limits = (trend.relative, trend.relative_low, trend.relative_high)
     slope, low, high = map(_percent, limits)
     return slope, f"{low} to {high}", f"{trend.p:.2g}"

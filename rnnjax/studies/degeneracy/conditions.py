@@ -277,7 +277,8 @@ def _left_to_train(store: Path, sweep: rnnjax.Sweep) -> np.ndarray:
     if others:
         raise StoreError(
             f"store: {store} was made with another config: {others[0]} is "
-            f"{held['axes'][others[0]]} there and {list(sweep.axis(others[0]).values)} here; "
+            f"{held['axes'][others[0]]} in the store but {list(sweep.axis(others[0]).values)} in "
+            "this call; "
             "choose another folder, or the same config"
         )
     return left

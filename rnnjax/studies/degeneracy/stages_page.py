@@ -166,6 +166,8 @@ def _cell(trend: Trend) -> str:
     """`↑ +5.3 (4.1 to 6.5)`; without an arrow the sign is missing."""
     if np.isnan(trend.relative):
         return ARROWS.get(trend.verdict, "none")
+    if np.isnan(trend.p):
+        return f"{_percent(trend.relative)} (no interval)"
     low, high = _percent(trend.relative_low), _percent(trend.relative_high)
     sign = _SIGNS.get(trend.verdict, "")
     return f"{sign} {_percent(trend.relative)} ({low} to {high})".strip()

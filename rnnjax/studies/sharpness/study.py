@@ -198,15 +198,14 @@ def wanted_runs(sweep: rnnjax.Sweep, config: Config, start: xr.Dataset | None) -
     return wanted
 
 
-def _require_rates(wanted: np.ndarray, sweep: rnnjax.Sweep) -> np.ndarray:
-    """The mask, unless a rule has no rate at any size, which raises `ValueError`."""
+def _require_rates(wanted: np.ndarray, sweep: rnnjax.Sweep) -> None:
+    """Raises `ValueError` for a rule without a rate at any size."""
     rules, activations = sweep.axis("cell").labels, sweep.axis("activation").labels
     for i, j in np.argwhere(~wanted.any(axis=(2, 3, 4))):
         raise ValueError(
             "learning_rates: expected a rate near the predicted one of some size (below, above), "
             f"got none for {rules[i]}, {activations[j]}"
         )
-    return wanted
 
 
 def run(
@@ -241,7 +240,9 @@ def run(
         curves = followed(config, sweep, start, Path(workdir))
         return _page(results, about, pending, config, start, curves)
 
-    wanted = _require_rates(wanted_runs(sweep, config, start), sweep)
+    wanted = wanted_runs(sweep, config, start)
+    if start is not None:
+        _require_rates(wanted, sweep)
     return train_and_report("sharpness", sweep, workdir, page, config, call, wanted)
 
 

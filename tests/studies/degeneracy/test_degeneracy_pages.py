@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from compared_levels import comparison
-from rnnjax.analysis import measure_estimate, measure_interval
+from rnnjax.analysis import factor_trend, measure_estimate, measure_interval
 from rnnjax.analysis.attractors import Attractors
 from rnnjax.dynamics import FixedPoints
 from rnnjax.plots import degeneracy_levels
 from rnnjax.report import Provenance, render_html, render_markdown
-from rnnjax.studies.degeneracy.arrows import matched_table
+from rnnjax.studies.degeneracy.arrows import effect_text, matched_table
 from rnnjax.studies.degeneracy.fixed_points import (
     FixedPointRow,
     FixedPointSummary,
@@ -20,7 +20,7 @@ from rnnjax.studies.degeneracy.fixed_points import (
 )
 from rnnjax.studies.degeneracy.page import _lead, degeneracy_page
 from rnnjax.studies.degeneracy.solutions_page import _constant_input
-from rnnjax.studies.degeneracy.stages_page import study_page
+from rnnjax.studies.degeneracy.stages_page import _cell, study_page
 from rnnjax.studies.degeneracy.table1 import table1_page
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
@@ -37,6 +37,14 @@ def verdicts(lead):
     """Level -> verdict, of the first series of a lead."""
     clauses = lead.split(": ", 1)[1].split(", ")
     return {c.split(" ", 1)[0]: c.split(" ", 1)[1].split(" (")[0].rstrip(".") for c in clauses}
+
+
+def test_a_slope_without_an_interval_has_none_in_tables():
+    ties = factor_trend("spread", [[1.0, 1.0, 1.0, 0.98], [2.0, 3.0, 5.0, 9.0]])
+    assert np.isfinite(ties.relative) and np.isnan(ties.p)
+    slope, interval, p = effect_text(ties)
+    assert (interval, p) == ("none", "none") and float(slope) > 0
+    assert "nan" not in _cell(ties)
 
 
 @pytest.mark.slow
