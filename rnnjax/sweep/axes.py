@@ -242,7 +242,8 @@ def _axis(name: str, values: Any) -> Axis:
     else:
         values = validate.sequence(name, values)
         labels = tuple(getattr(value, "name", value) for value in values)
-    if 0 < sum(isinstance(label, str) for label in labels) < len(labels):
+    text = sum(isinstance(label, str) for label in labels)
+    if name not in TRACED and 0 < text < len(labels):
         raise ValueError(
             f"{name}: expected labels that are all text or all numbers, got {shown(labels)}; "
             "a mapping from label to value gives them"
