@@ -219,9 +219,9 @@ FIGURES = (
     Figure("Fig. 27", "feature learning against gamma, standard", "feature_learning",
            ".*_gamma_trick", {**_LEARNING, "representation_alignment": "falls"}, "gamma_trick"),
     Figure("Fig. 28", "degeneracy against N, standard", "network_size", ".*_standard",
-           _levels("network_size", "dynamics", "weights")),
+           _levels("network_size", "dynamics", "weights"), "network_size_standard"),
     Figure("Fig. 29", "feature learning against N, standard", "network_size",
-           "(?!flip_flop).*_standard", _STABLE),
+           "(?!flip_flop).*_standard", _STABLE, "network_size_standard"),
 )  # fmt: skip
 
 
