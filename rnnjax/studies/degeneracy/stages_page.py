@@ -296,7 +296,7 @@ def _limitations(comparisons: Sequence[Comparison]) -> str:
     return (
         bullets(
             [
-                "The networks of a stage are those of the next one, earlier: its trends are not "
+                "The same networks are measured at every loss: trends at different losses are not "
                 "independent of each other. The change from first to last allows for that where "
                 "networks are paired.",
                 "A slope in percent is divided by the mean over levels. Intervals of slopes take "

@@ -155,8 +155,8 @@ def _caveats(results: xr.Dataset) -> list[str]:
         "later.",
         "Batches are fresh trials: the curvature of a batch differs from that of the held-out "
         "trials, little on tasks with few distinct trials.",
-        f"Exponents that differ by less than {MARGIN:g} are not told apart, a margin chosen, not "
-        "measured.",
+        f"Exponents count as equal where the interval of their difference lies within ±{MARGIN:g}, "
+        "a margin that was chosen, not measured.",
         "Predictions and trained networks share their first seeds, so that the interval of the "
         "difference is rather too wide than too narrow.",
         "A power law is fitted to sizes whose initial networks may differ in kind: in small ones "
