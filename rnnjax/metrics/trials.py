@@ -98,9 +98,9 @@ def unnamed(name: str, value: Any) -> tuple[Any, tuple[str, ...] | None]:
 
 def _refuse_one(name: str, value: xr.DataArray) -> None:
     """Raises `ValueError` if the dimensions are those of one recording."""
-    dims = tuple(map(str, value.dims))
+    dims = [str(dim) for dim in value.dims]
     known = [group for group in _DIMENSIONS if not set(group).isdisjoint(dims)]
-    if len(dims) <= 3 and len(known) > 1 and any(dims[0] in group for group in known):
+    if value.ndim <= 3 and len(known) > 1 and any(dims[0] in group for group in known):
         raise ValueError(
             f"{name}: expected several networks, along a dimension {NETWORK!r}, got one "
             f"recording with the dimensions {', '.join(dims)}; give a mapping from names to "
