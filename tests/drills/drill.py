@@ -77,7 +77,7 @@ def content(workdir: Path) -> str:
         for _, marker in sorted(read_markers(store).items()):
             if "weights" in marker:
                 weights = load_weights(store, marker["cells"])
-                for params in weights:
+                for params in filter(None, weights):
                     for name in sorted(params):
                         found.update(name.encode() + params[name].tobytes())
     for file in sorted(workdir.glob("measures/*.nc")):
