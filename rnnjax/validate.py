@@ -110,6 +110,13 @@ def fraction(name: str, value: Any, *, open_below: bool = False) -> float:
     return float(value)
 
 
+def confidence(name: str, value: Any) -> float:
+    """Returns `value` if it is a coverage of an interval, above 0 and below 1."""
+    if not _is_number(value) or not 0 < value < 1:
+        raise _fail(name, "a number above 0 and below 1", value)
+    return float(value)
+
+
 def positive_single(name: str, value: Any) -> float:
     """Returns `value` if it is a positive number within the range of single precision."""
     number = finite_positive(name, value)
@@ -126,7 +133,8 @@ def seed(name: str, value: Any) -> int:
 def instance_of(name: str, value: Any, kind: type[T]) -> T:
     """Returns `value` if it is an instance of `kind`."""
     if not isinstance(value, kind):
-        raise _fail(name, f"a {kind.__name__}", value)
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise _fail(name, f"{article} {kind.__name__}", value)
     return value
 
 

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnjax import validate
 from rnnjax.analysis.trends import (
     ALPHA,
     Compared,
     Statistic,
     Trend,
     assess_contrast,
-    check_confidence,
     compare_conditions,
     describe_slope,
     drop_left_out,
@@ -69,7 +69,7 @@ def pool_trends(
     Raises:
         ValueError: no series, or as `factor_trend`.
     """
-    check_confidence(confidence)
+    validate.confidence("confidence", confidence)
     found = _collect(kind, series, seeds)
     if not found.slopes:
         return Pooled(_unknown(0), np.nan, np.nan)
@@ -116,7 +116,7 @@ def trend_difference(
     Raises:
         ValueError: another number of series, or as `pool_trends`.
     """
-    check_confidence(confidence)
+    validate.confidence("confidence", confidence)
     series = members("series", series)
     if len(series) != 2:
         raise ValueError(f"series: expected 2, got {len(series)}")

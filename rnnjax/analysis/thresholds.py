@@ -5,12 +5,11 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import xarray as xr
 
+from rnnjax import validate
 from rnnjax.analysis.regression import LEAST_POINTS, fit_conditions
 from rnnjax.analysis.schema import require
 from rnnjax.analysis.success import ROUNDING, Edge, critical_bracket, succeeded
-from rnnjax.analysis.trends import check_confidence
 from rnnjax.numerics.blas import one_blas_thread
-from rnnjax.validate import one_of
 
 __all__ = ["threshold_model"]
 
@@ -380,9 +379,9 @@ def threshold_model(
     unknown `edge` or `untrained`, or a confidence that is not above 0 and below 1.
     """
     require(dataset, dims=_DIMS)
-    one_of("edge", edge, get_args(Edge))
-    one_of("untrained", untrained, get_args(Untrained))
-    check_confidence(confidence)
+    validate.one_of("edge", edge, get_args(Edge))
+    validate.one_of("untrained", untrained, get_args(Untrained))
+    validate.confidence("confidence", confidence)
     ordered = dataset.sortby(["hidden", "learning_rate"])
     log_rates = np.log10(ordered["learning_rate"].values.astype(float))
     sizes = ordered["hidden"].values.astype(float)

@@ -191,7 +191,7 @@ def interval(kind: Statistic, values: object, *, confidence: float = 1 - ALPHA) 
     """
     from scipy import special  # slow to import
 
-    check_confidence(confidence)
+    validate.confidence("confidence", confidence)
     known = drop_left_out(kind, values)
     if kind != "spread":
         value, error, count = _estimate(kind, known)
@@ -204,12 +204,6 @@ def interval(kind: Statistic, values: object, *, confidence: float = 1 - ALPHA) 
     half = error * special.stdtrit(count - 1, (1 + confidence) / 2) if count > 2 else np.nan
     limits = np.array([value, value - half, value + half])
     return Interval(*map(float, np.exp(limits) if kind == "spread" else limits))
-
-
-def check_confidence(confidence: float) -> None:
-    """Raises `ValueError` unless the confidence is above 0 and below 1."""
-    if not 0 < validate.fraction("confidence", confidence) < 1:
-        raise ValueError(f"confidence: expected a number above 0 and below 1, got {confidence:g}")
 
 
 def _several(values: np.ndarray) -> bool:
@@ -262,7 +256,7 @@ def factor_trend(
         ValueError: fewer than two levels, another confidence, seeds that do not fit the levels or
             repeat within one, or values that `pseudo_values` rejects.
     """
-    check_confidence(confidence)
+    validate.confidence("confidence", confidence)
     levels = members("levels", levels)
     seeds = None if seeds is None else members("seeds", seeds)
     if len(levels) < 2:

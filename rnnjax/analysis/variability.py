@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax import arrays, validate
-from rnnjax.analysis.trends import ALPHA, check_confidence, estimate
+from rnnjax.analysis.trends import ALPHA, estimate
 from rnnjax.metrics import METRICS, trials
 from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.typing import Float, KeyLike
@@ -109,7 +109,7 @@ class MatchOptions:
             validate.positive_integer(name, getattr(self, name))
         if validate.finite_positive("margin", self.margin) <= 1:
             raise ValueError(f"margin: expected a factor above 1, got {self.margin}")
-        check_confidence(self.confidence)
+        validate.confidence("confidence", self.confidence)
 
 
 class _Group(NamedTuple):

@@ -37,7 +37,7 @@ from rnnjax.tasks import Task
 from rnnjax.training import SETTINGS, Hyper, Recipe, Setup, Status, check_settings
 from rnnjax.validate import instance_of, one_of, path_of, positive_integer
 
-__all__ = ["load_population", "train_population"]
+__all__ = ["load_population", "require_condition", "train_population"]
 
 
 def train_population(
@@ -96,13 +96,13 @@ def train_population(
     kept = MemoryStore() if store is None else store
     if store is not None:
         path_of("store", store)
-        _require_condition(store, sweep_config(sweep, engine))
+        require_condition(store, sweep_config(sweep, engine))
     run_sweep(sweep, kept, keep_parameters=True, progress=progress, engine=engine)
     labels = {axis.name: axis.values[0] for axis in sweep.dimensions if axis.name != "seed"}
     return load_population(kept, seeds=hyper.seed.tolist(), **labels)
 
 
-def _require_condition(store: str | Path, config: Mapping[str, Any]) -> None:
+def require_condition(store: str | Path, config: Mapping[str, Any]) -> None:
     """Raises `StoreError` for a folder that lacks the condition: only its seeds grow here."""
     try:
         held = read_manifest(store)["config"]

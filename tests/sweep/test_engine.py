@@ -350,7 +350,8 @@ def test_invalid_arguments_of_run_sweep_are_named():
         run_sweep(sweep, 5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="after_block: expected a function"):
         run_sweep(sweep, after_block=3)  # pyright: ignore[reportArgumentType]
-    for progress in (True, False, rnnjax.ProgressBar, print):
+    some = types.SimpleNamespace(begin=print, advance=print, end=print)
+    for progress in (True, False, rnnjax.ProgressBar, print, some):
         with pytest.raises(ValueError, match="^progress: expected an object with the methods"):
             run_sweep(sweep, progress=progress)  # pyright: ignore[reportArgumentType]
 

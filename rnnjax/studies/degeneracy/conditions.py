@@ -11,14 +11,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 import rnnjax
 from rnnjax.cells import Cell, current, fitted, rate
 from rnnjax.metrics.conjugation import rounds
 from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
-from rnnjax.store import StoreError, lacking, read_manifest
+from rnnjax.population.train import require_condition
+from rnnjax.store import read_manifest
 from rnnjax.studies.costs import SECONDS_TO_COMPILE, CostModel, text_table
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import task_options, unfinished_runs
@@ -239,8 +238,10 @@ def costs(
     per_epoch = _PAPER_STEPS / config.steps_per_epoch
     stages = collections.Counter(c.folder for c in conditions)
     for one in {c.folder: c for c in conditions}.values():
-        left = _left_to_train(workdir / "store" / one.folder, one.sweep(config))
-        blocks = plan(one.sweep(config), model.layout, rnnjax.Engine(), left)
+        store, sweep = workdir / "store" / one.folder, one.sweep(config)
+        left = unfinished_runs(store, sweep)
+        require_condition(store, sweep_config(sweep, rnnjax.Engine()))
+        blocks = plan(sweep, model.layout, rnnjax.Engine(), left)
         compiling = SECONDS_TO_COMPILE if blocks else 0
         epoch = config.steps_per_epoch * sum(model.step_seconds(b.setup, b.runs) for b in blocks)
         epochs = min(round(_usual_epochs(one) * per_epoch), one.recipe.epochs)
@@ -259,29 +260,6 @@ def costs(
         + (f"measuring {measuring:.0f} minutes; " if measured else "")
         + f"on {model.devices}"
     )
-
-
-def _left_to_train(store: Path, sweep: rnnjax.Sweep) -> np.ndarray:
-    """Mask of the networks of a condition that a store lacks.
-
-    Raises `StoreError` as training does, also for a store of other learning rates or penalties.
-    """
-    left = unfinished_runs(store, sweep)
-    try:
-        held = read_manifest(store)["config"]
-    except (StoreError, OSError):
-        return left
-    others = [
-        name for name in lacking(held, sweep_config(sweep, rnnjax.Engine())) if name != "seed"
-    ]
-    if others:
-        raise StoreError(
-            f"store: {store} was made with another config: {others[0]} is "
-            f"{held['axes'][others[0]]} in the store but {list(sweep.axis(others[0]).values)} in "
-            "this call; "
-            "choose another folder, or the same config"
-        )
-    return left
 
 
 def _counted(conditions: Sequence[Condition]) -> str:

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from compared_levels import comparison
-from rnnjax.analysis import factor_trend, measure_estimate, measure_interval
+from rnnjax.analysis import factor_trend, measure_estimate, measure_interval, measure_trend
 from rnnjax.analysis.attractors import Attractors
 from rnnjax.dynamics import FixedPoints
 from rnnjax.plots import degeneracy_levels
+from rnnjax.plots.stages import ArrowCurve, arrow_curves, stage_levels
 from rnnjax.report import Provenance, render_html, render_markdown
-from rnnjax.studies.degeneracy.arrows import effect_text, matched_table
+from rnnjax.studies.degeneracy.arrows import effect_text, level_text, matched_table
 from rnnjax.studies.degeneracy.fixed_points import (
     FixedPointRow,
     FixedPointSummary,
@@ -45,6 +46,28 @@ def test_a_slope_without_an_interval_has_none_in_tables():
     slope, interval, p = effect_text(ties)
     assert (interval, p) == ("none", "none") and float(slope) > 0
     assert "nan" not in _cell(ties)
+    tied = tied_level()
+    assert level_text(tied, "ood_spread") == f"{np.std([1.0] * 9 + [0.98]):.3g}"
+
+
+def tied_level():
+    """A condition whose stretched losses have two values only."""
+    (data, *_) = comparison().data
+    return data.assign(ood_loss=("seed", [1.0] * 9 + [0.98]))
+
+
+def test_unknown_intervals_are_not_drawn():
+    tied, *known = (tied_level(), *comparison().data[1:])
+    trends = [measure_trend(levels, "ood_spread") for levels in ((tied, *known), tuple(known))]
+    curve = ArrowCurve("behavior", "bits", "Flip flop", (3.0, 1.0), tuple(trends))
+    stages = [
+        comparison()._replace(stage=stage, data=(data, *known))
+        for stage, data in ((3.0, tied), (1.0, comparison().data[0]))
+    ]
+    for figure in (arrow_curves([curve]), stage_levels([stages], [["ood_spread"]])):
+        bars = figure.axes[0].containers[0].lines[2][0].get_paths()
+        heights = [np.ptp(bar.vertices[:, 1]) if len(bar.vertices) else np.nan for bar in bars]
+        assert np.isnan(heights[0]) and heights[1] > 0
 
 
 @pytest.mark.slow
