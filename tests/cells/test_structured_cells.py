@@ -291,7 +291,7 @@ WRONG = {
     "structure: expected a Structure": {"structure": Dale},
     "structure: expected leaves": {"structure": Clashing()},
     "cell: .*did you mean 'rate'": {"cell": "rates"},
-    "cell: expected a AdditiveCell": {"cell": cells.gru()},
+    "cell: expected an AdditiveCell": {"cell": cells.gru()},
     "cell: .*'low_rank_dense'": {"cell": cells.DenseLowRank()},
     "cell: .*'structured'": {"cell": structured()},
     "init: expected none": {"init": "xavier", "parametrization": MuPAdam()},

@@ -7,10 +7,11 @@ import pytest
 
 import tiny
 from rnnjax import Engine, Status, run_sweep
+from rnnjax.population.train import require_condition
 from rnnjax.report import Page, Provenance
 from rnnjax.store import StoreError
-from rnnjax.studies.degeneracy import conditions
 from rnnjax.studies.grids import cached, cached_value, report_sweep, unfinished_runs
+from rnnjax.sweep import sweep_config
 
 SWEEP = tiny.sweep("delayed_match", {"seed": (0, 1, 2)})
 
@@ -55,9 +56,9 @@ def test_a_dry_run_refuses_the_folder_of_another_config_as_training_does(workdir
     # A sweep may grow; a condition of the degeneracy studies has one learning rate.
     grown = SWEEP.with_axes(learning_rate=[*SWEEP.axis("learning_rate").values, 0.77])
     assert unfinished_runs(workdir / "store", grown).sum() == 1 + 3
-    assert conditions._left_to_train(workdir / "store", SWEEP).sum() == 1
+    require_condition(workdir / "store", sweep_config(SWEEP, Engine()))
     with pytest.raises(StoreError, match="learning_rate"):
-        conditions._left_to_train(workdir / "store", grown)
+        require_condition(workdir / "store", sweep_config(grown, Engine()))
 
 
 def test_a_report_has_the_timings_of_its_own_machine_or_the_last(tmp_path):
