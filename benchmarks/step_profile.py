@@ -1,6 +1,6 @@
 """Where the time of a training step of a small network goes, on one CPU device.
 
-    python benchmarks/step_profile.py                  # N = 16, 64, under a minute
+    python benchmarks/step_profile.py                  # N = 16, 64, two minutes
 
 Parts of the step, and variants of its recursion, are programs of their own. See
 benchmarks/README.md.
@@ -22,6 +22,7 @@ from machine import best_seconds, describe, package_versions
 
 from rnnjax import cells, tasks
 from rnnjax.devices import Layout, all_devices
+from rnnjax.tasks import Task
 from rnnjax.training import (
     Hyper,
     Recipe,
@@ -33,6 +34,16 @@ from rnnjax.training import (
     start,
 )
 from rnnjax.trajectory import rollout
+from rnnjax.validate import one_of
+
+TASKS = {
+    "delayed_cue": tasks.delayed_cue,
+    "delayed_match": tasks.delayed_match,
+    "flip_flop": tasks.flip_flop,
+    "delayed_discrimination": tasks.delayed_discrimination,
+    "sine_wave": tasks.sine_wave,
+    "path_integration": tasks.path_integration,
+}
 
 _INSIDE = 50
 """Repetitions inside one call of a program."""
@@ -125,20 +136,20 @@ def timed(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Any]:
     }
 
 
-def profile(units: int, rounds: int, peak: float) -> dict[str, Any]:
-    """The times of one size, microseconds per training step."""
-    task = tasks.delayed_cue()
+def profile(task: Task, units: int, rounds: int, peak: float, whole: bool) -> dict[str, Any]:
+    """The times of a task and size, microseconds per training step; `whole`: the recursion too."""
     setup = Setup(task, cells.fitted(cells.rate(units), task), Recipe())
     operations = 6 * setup.recipe.batch * task.steps * setup.cell.products
     row = {
-        "hidden": units, "steps": task.steps, "batch": setup.recipe.batch,
+        "task": task.name, "hidden": units, "steps": task.steps, "batch": setup.recipe.batch,
         "operations": operations, "floor": 1e6 * operations / peak,
         "parts": timed(step_parts(setup), rounds),
-        "recursion": timed(recursions(units, task.steps, setup.recipe.batch), rounds),
     }  # fmt: skip
-    for kind in ("parts", "recursion"):
+    if whole:
+        row["recursion"] = timed(recursions(units, task.steps, setup.recipe.batch), rounds)
+    for kind in ("parts", "recursion")[: 1 + whole]:
         shown = ", ".join(f"{name} {t['median']:.1f}" for name, t in row[kind].items())
-        print(f"N = {units}, us per step: {shown}", flush=True)
+        print(f"{task.name}, N = {units}, us per step: {shown}", flush=True)
     return row
 
 
@@ -146,13 +157,21 @@ def main() -> None:
     """Profiles every size and writes results/step_profile-cpu.json."""
     parser = script.Parser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--widths", default="16,64", help="network sizes, with commas between")
+    parser.add_argument(
+        "--tasks", default=",".join(TASKS), help="tasks; recursions are timed for the first"
+    )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--out", type=Path, default=script.RESULTS)
     given = parser.parse_args()
+    names = [one_of("tasks", name, tuple(TASKS)) for name in given.tasks.split(",")]
     script.writable_folder(given.out)
     ones = jnp.ones((1024, 1024))
     peak = 2 * 1024**3 / best_seconds(jax.jit(lambda x: x @ x), ones, 10)
-    rows = [profile(units, given.rounds, peak) for units in script.sizes("widths", given.widths)]
+    rows = [
+        profile(TASKS[name](), units, given.rounds, peak, whole=name == names[0])
+        for name in names
+        for units in script.sizes("widths", given.widths)
+    ]
     record = {
         "benchmark": "step_profile",
         "command": " ".join(["python", "benchmarks/step_profile.py", *sys.argv[1:]]),

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.numerics.threefry import unrolled
 from rnnjax.tasks.base import Task, Trial, checked_options, stretched_steps
 from rnnjax.typing import Array, Float, Key
 from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer, whole
@@ -22,6 +23,17 @@ class _Walk(NamedTuple):
     speed: Float[Array, ""]
     moving: Array
     """Whether the walker is in a bout of motion, not at rest."""
+
+
+class _Draws(NamedTuple):
+    """Random numbers of one step; those of all steps are drawn at once, which is faster."""
+
+    turn: Float[Array, " A"]
+    """Change of each angle, in standard deviations."""
+    change: Float[Array, ""]
+    """Change of speed, in standard deviations."""
+    switch: Float[Array, ""]
+    """Uniform; the bout ends where it lies below the probability."""
 
 
 def _direction(angles: Float[Array, " A"]) -> Float[Array, " D"]:
@@ -134,16 +146,23 @@ class PathIntegration(Task):
             jax.random.bernoulli(moving, self.mean_go / (self.mean_go + self.mean_stop)),
         )
 
-    def _move(self, walk: _Walk, key: Key) -> tuple[_Walk, tuple[Array, Array]]:
-        """One step: change heading and speed unless at rest, reflect at walls, then move."""
+    def _draw(self, key: Key) -> _Draws:
+        """The random numbers of one step."""
         turn, change, switch = jax.random.split(key, 3)
-        angles = walk.angles + self.direction_std * jax.random.normal(turn, walk.angles.shape)
+        return _Draws(
+            jax.random.normal(turn, (self.dimensions - 1,)),
+            jax.random.normal(change),
+            jax.random.uniform(switch),
+        )
+
+    def _move(self, walk: _Walk, draws: _Draws) -> tuple[_Walk, tuple[Array, Array]]:
+        """One step: change heading and speed unless at rest, reflect at walls, then move."""
+        angles = _wrap(walk.angles + self.direction_std * draws.turn)
         if self.dimensions == 3:  # reflected at the poles
-            tilt = _wrap(angles[1])
+            azimuth, tilt = angles
             tilt = jnp.where(jnp.abs(tilt) > jnp.pi / 2, jnp.sign(tilt) * jnp.pi - tilt, tilt)
-            angles = angles.at[1].set(tilt)
-        angles = angles.at[0].set(_wrap(angles[0]))
-        speed = walk.speed + self.speed_std * jax.random.normal(change)
+            angles = jnp.stack([azimuth, tilt])
+        speed = walk.speed + self.speed_std * draws.change
         speed = jnp.clip(speed, 0.0, self.v_max)
         angles = jnp.where(walk.moving, angles, walk.angles)
         speed = jnp.where(walk.moving, speed, walk.speed)
@@ -155,20 +174,17 @@ class PathIntegration(Task):
         velocity = pace * _direction(angles)
         position = walk.position + velocity
         # Bouts are geometric: each step ends one with the same probability.
-        ends = jax.random.bernoulli(
-            switch, jnp.where(walk.moving, 1 / self.mean_go, 1 / self.mean_stop)
-        )
+        ends = draws.switch < jnp.where(walk.moving, 1 / self.mean_go, 1 / self.mean_stop)
         after = _Walk(position, angles, speed, walk.moving ^ ends)
         motion = velocity if self.encoding == "velocity" else jnp.append(angles, pace)
         return after, (motion, position)
 
     def sample(self, key: Key) -> Trial:
         """Draws one trial; the whole of it is response period."""
-        begin, steps, noise = jax.random.split(key, 3)
+        begin, steps, noise = jax.random.split(unrolled(key), 3)
         first = self._begin(begin)
-        _, (motion, position) = jax.lax.scan(
-            self._move, first, jax.random.split(steps, self.length)
-        )
+        draws = jax.vmap(self._draw)(jax.random.split(steps, self.length))
+        _, (motion, position) = jax.lax.scan(self._move, first, draws)
         unit = self.arena / 2 if self.units == "half_side" else 1.0
         motion += self.noise_std * jax.random.normal(noise, motion.shape)
         inputs, targets = motion, position / unit

@@ -1,5 +1,7 @@
 """Targets and masks against NumPy, statistics of the inputs, and invalid parameters."""
 
+import importlib
+
 import jax
 import numpy as np
 import pytest
@@ -35,6 +37,14 @@ def test_flip_flop(bits, p, steps):
     for pulses in (first, later[later != 0]):  # their sign is fair
         if pulses.size:
             assert abs(np.mean(pulses > 0) - 0.5) < 4 * 0.5 / np.sqrt(pulses.size)
+
+
+def test_accelerators_hold_the_same_pulses(monkeypatch):
+    task = tasks.flip_flop(2, 0.1, 37)
+    loop = task.batch(KEY, 16).targets
+    monkeypatch.setattr(importlib.import_module("rnnjax.tasks.flip_flop"), "on_cpu", lambda: False)
+    assert "scan[" not in str(jax.make_jaxpr(lambda key: task.batch(key, 16))(KEY))
+    np.testing.assert_array_equal(task.batch(KEY, 16).targets, loop)
 
 
 @pytest.mark.parametrize("periods", [(1, 0, 1), (3, 5, 2)])

@@ -1,0 +1,53 @@
+"""Unrolled keys give what JAX's keys give, bit for bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnjax.numerics import threefry
+from rnnjax.numerics.threefry import unrolled
+
+DRAWS = {
+    "split": lambda key: jax.random.key_data(jax.random.split(key, (3, 2))),
+    "fold_in": lambda key: jax.random.key_data(jax.random.fold_in(key, 5)),
+    "clone": lambda key: jax.random.key_data(jax.random.split(jax.random.clone(key))),
+    "uniform": lambda key: jax.random.uniform(key, (7, 3)),
+    "normal": lambda key: jax.random.normal(key, (5,)),
+    "scalar": jax.random.normal,
+    "none": lambda key: jax.random.normal(key, (0, 3)),
+    "randint": lambda key: jax.random.randint(key, (40,), 0, 17),
+    "permutation": lambda key: jax.random.permutation(key, 23),
+    "categorical": lambda key: jax.random.categorical(key, jnp.zeros(4), shape=(9,)),
+    "gamma": lambda key: jax.random.gamma(key, 2.0, (4,)),
+    "nested": lambda key: jax.vmap(jax.random.uniform)(jax.random.split(key, 6)),
+    **{
+        f"{width} bits": lambda key, width=width: jax.random.bits(key, (9,), f"uint{width}")
+        for width in (8, 16, 32)
+    },
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_the_numbers_are_those_of_jax(name):
+    keys = jax.random.split(jax.random.key(3), 4)
+    expected = jax.vmap(DRAWS[name])(keys)
+    np.testing.assert_array_equal(jax.vmap(DRAWS[name])(unrolled(keys)), expected)
+    alone = jax.jit(lambda key: DRAWS[name](unrolled(key)))(keys[1])
+    np.testing.assert_array_equal(alone, expected[1])
+
+
+def test_the_numbers_are_those_of_jax_in_double_precision(float64):
+    key = jax.random.key(2**40 + 1)
+    for draw in (jax.random.uniform, lambda key: jax.random.bits(key, (9,), "uint64")):
+        np.testing.assert_array_equal(draw(unrolled(key)), draw(key))
+
+
+def test_other_keys_stay(monkeypatch):
+    old, other = jax.random.PRNGKey(4), jax.random.key(4, impl="rbg")
+    np.testing.assert_array_equal(jax.random.uniform(unrolled(old)), jax.random.uniform(old))
+    assert unrolled(other) is other
+    key = jax.random.key(4)
+    assert unrolled(unrolled(key)).dtype == unrolled(key).dtype != key.dtype
+    monkeypatch.setattr(threefry, "on_cpu", lambda: False)
+    assert unrolled(key) is key
