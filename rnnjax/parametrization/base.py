@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.devices import fixed_draws
+from rnnjax.numerics.threefry import fast
 from rnnjax.typing import Array, Key, Params
 
 __all__ = ["FIXED", "Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
@@ -98,7 +99,7 @@ def initialize(
     key: Key, leaves: dict[str, Leaf], parametrization: Parametrization, hidden: int
 ) -> Params:
     """Draws every leaf with its own key, folded in by its position."""
-    optimizer = parametrization.optimizers[0]
+    key, optimizer = fast(key), parametrization.optimizers[0]
     return {
         name: parametrization.rule(leaf, hidden=hidden, optimizer=optimizer).sample(
             jax.random.fold_in(key, index), leaf.shape

@@ -8,6 +8,7 @@ import jax
 
 from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
+from rnnjax.numerics.threefry import split
 from rnnjax.typing import Array, Float, Key, KeyLike
 from rnnjax.validate import finite_positive, one_of
 
@@ -66,7 +67,7 @@ class Task(abc.ABC):
     @fixed_draws()
     def batch(self, key: KeyLike, trials: int) -> Trial:
         """Draws `trials` independent trials: inputs [B, T, I], and so on."""
-        return jax.vmap(self.sample)(jax.random.split(random_key("key", key), trials))
+        return jax.vmap(self.sample)(split(random_key("key", key), trials))
 
     def metadata(self) -> dict[str, Any]:
         """Name and parameters, for manifests."""

@@ -6,6 +6,7 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
+from rnnjax.numerics.threefry import fast
 from rnnjax.tasks.base import Task, Trial, stretched_steps
 from rnnjax.typing import Array, Key
 from rnnjax.validate import positive_integer, whole
@@ -74,7 +75,7 @@ class DelayedCue(Delayed):
 
     def sample(self, key: Key) -> Trial:
         """Draws one trial with either cue, equally likely."""
-        cue = jax.nn.one_hot(jax.random.bernoulli(key).astype(int), 2)
+        cue = jax.nn.one_hot(jax.random.bernoulli(fast(key)).astype(int), 2)
         start = self.cue + self.delay
         return Trial(
             inputs=shown(cue, 0, self.cue, self.steps),

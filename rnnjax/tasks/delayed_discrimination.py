@@ -6,7 +6,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
-from rnnjax.numerics.threefry import unrolled
+from rnnjax.numerics.threefry import fast
 from rnnjax.tasks.base import Task, Trial, checked_options, stretched_steps
 from rnnjax.typing import Array, Key
 from rnnjax.validate import flag, one_of, positive_integer, whole
@@ -100,7 +100,7 @@ class DelayedDiscrimination(Task):
 
     def sample(self, key: Key) -> Trial:
         """Draws one trial; the response begins where the second pulse ends."""
-        which, when = jax.random.split(unrolled(key))
+        which, when = jax.random.split(fast(key))
         first, second = (amplitude[None, :] for amplitude in self._amplitudes(which))
         drawn = self.channels if self.delays == "independent" else 1
         delay = jax.random.randint(when, (drawn,), self.min_delay, self.max_delay + 1)

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from rnnjax.numerics.threefry import fast
 from rnnjax.tasks.base import Trial
 from rnnjax.tasks.delayed_cue import Delayed, delay_that_fits, shown
 from rnnjax.typing import Key
@@ -32,7 +33,7 @@ class DelayedMatch(Delayed):
 
     def sample(self, key: Key) -> Trial:
         """Draws one trial with two independent, fair cues."""
-        first, second = jax.random.bernoulli(key, shape=(2,)).astype(int)
+        first, second = jax.random.bernoulli(fast(key), shape=(2,)).astype(int)
         again = self.cue + self.delay
         start = again + self.cue
         answer = jnp.where(first == second, 1.0, -1.0).astype(float)[None]

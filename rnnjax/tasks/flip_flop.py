@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.devices import on_cpu
-from rnnjax.numerics.threefry import unrolled
+from rnnjax.numerics.threefry import fast
 from rnnjax.tasks.base import Task, Trial, stretched_steps
 from rnnjax.typing import Array, Float, Key
 from rnnjax.validate import fraction, positive_integer
@@ -61,7 +61,7 @@ class FlipFlop(Task):
 
     def sample(self, key: Key) -> Trial:
         """Draws one trial; the whole of it is response period."""
-        draw = jax.random.uniform(unrolled(key), (self.length, self.bits))
+        draw = jax.random.uniform(fast(key), (self.length, self.bits))
         # One draw decides both: [0, p/2) is a pulse of -1, [p/2, p) a pulse of +1. At t = 0, where
         # there is always a pulse, the same draw gives its sign, by a cut at 1/2.
         edge = jnp.where(jnp.arange(self.length) == 0, 1.0, self.p)[:, None]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.numerics.threefry import unrolled
+from rnnjax.numerics.threefry import fast
 from rnnjax.tasks.base import Task, Trial, checked_options, stretched_steps
 from rnnjax.typing import Array, Float, Key
 from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer, whole
@@ -181,7 +181,7 @@ class PathIntegration(Task):
 
     def sample(self, key: Key) -> Trial:
         """Draws one trial; the whole of it is response period."""
-        begin, steps, noise = jax.random.split(unrolled(key), 3)
+        begin, steps, noise = jax.random.split(fast(key), 3)
         first = self._begin(begin)
         draws = jax.vmap(self._draw)(jax.random.split(steps, self.length))
         _, (motion, position) = jax.lax.scan(self._move, first, draws)

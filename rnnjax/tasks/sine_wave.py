@@ -6,6 +6,7 @@ from typing import Self
 import jax
 import jax.numpy as jnp
 
+from rnnjax.numerics.threefry import fast
 from rnnjax.tasks.base import Task, Trial, stretched_steps
 from rnnjax.typing import Key
 from rnnjax.validate import finite_positive, one_of, positive_integer, whole
@@ -69,7 +70,7 @@ class SineWave(Task):
     def sample(self, key: Key) -> Trial:
         """Draws one trial; the response period is all but the first step, where every sine is 0."""
         grid = jnp.linspace(self.lowest, self.highest, self.frequencies)
-        frequency = grid[jax.random.randint(key, (self.channels,), 0, self.frequencies)]
+        frequency = grid[jax.random.randint(fast(key), (self.channels,), 0, self.frequencies)]
         if self.scale == "raw":
             shown = frequency
         elif self.scale == "highest":

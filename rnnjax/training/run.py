@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from rnnjax.cells import Cell
+from rnnjax.numerics.threefry import fold_in
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import accuracy
 from rnnjax.training.optimizers import descend, make_optimizer
@@ -179,7 +180,7 @@ class Evaluation(NamedTuple):
 
 
 def _stream(seed: Int[Array, ""] | int, purpose: int) -> Key:
-    return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), purpose)
+    return fold_in(jax.random.key(seed, impl="threefry2x32"), purpose)
 
 
 def initial_params(cell: Cell, seed: Int[Array, ""] | int) -> Params:
@@ -211,7 +212,7 @@ def start(setup: Setup, hyper: Hyper, params: Params) -> Run:
 
 def _training_batch(setup: Setup, run: Run) -> Trial:
     batch = run.step if setup.recipe.data == "fresh" else 0
-    key = jax.random.fold_in(_stream(run.hyper.seed, _TRAINING), batch)
+    key = fold_in(_stream(run.hyper.seed, _TRAINING), batch)
     return setup.task.batch(key, setup.recipe.batch)
 
 
