@@ -8,7 +8,7 @@ import numpy as np
 from rnnjax.devices import on_cpu
 from rnnjax.typing import Array, Key
 
-__all__ = ["fold_in", "split", "fast"]
+__all__ = ["fast", "fold_in", "split"]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 

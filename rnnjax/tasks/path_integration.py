@@ -133,27 +133,28 @@ class PathIntegration(Task):
 
     def _begin(self, key: Key) -> _Walk:
         """Draws a position in the box, a heading, a speed, and whether the walker moves."""
-        where, azimuth, tilt, speed, moving = jax.random.split(key, 5)
-        angles = jax.random.uniform(azimuth, (1,), minval=-jnp.pi, maxval=jnp.pi)
+        # Columns past the first serve the position alone.
+        drawn = jax.vmap(lambda key: jax.random.uniform(key, (self.dimensions,)))(
+            jax.random.split(key, 5)
+        )
+        where, (azimuth, tilt, speed, moving) = drawn[0], drawn[1:, 0]
+        angles = jnp.pi * (2 * azimuth - 1)[None]
         if self.dimensions == 3:  # uniform on the sphere
-            height = jax.random.uniform(tilt, (1,), minval=-1.0, maxval=1.0)
-            angles = jnp.concatenate([angles, jnp.arcsin(height)])
-        half = self.arena / 2
+            angles = jnp.append(angles, jnp.arcsin(2 * tilt - 1))
         return _Walk(
-            jax.random.uniform(where, (self.dimensions,), minval=-half, maxval=half),
+            self.arena * (where - 0.5),
             angles,
-            jax.random.uniform(speed, maxval=self.v_max),
-            jax.random.bernoulli(moving, self.mean_go / (self.mean_go + self.mean_stop)),
+            self.v_max * speed,
+            moving < self.mean_go / (self.mean_go + self.mean_stop),
         )
 
     def _draw(self, key: Key) -> _Draws:
         """The random numbers of one step."""
         turn, change, switch = jax.random.split(key, 3)
-        return _Draws(
-            jax.random.normal(turn, (self.dimensions - 1,)),
-            jax.random.normal(change),
-            jax.random.uniform(switch),
+        normal = jax.vmap(lambda key: jax.random.normal(key, (self.dimensions - 1,)))(
+            jnp.stack([turn, change])
         )
+        return _Draws(normal[0], normal[1, 0], jax.random.uniform(switch))
 
     def _move(self, walk: _Walk, draws: _Draws) -> tuple[_Walk, tuple[Array, Array]]:
         """One step: change heading and speed unless at rest, reflect at walls, then move."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnjax.numerics import threefry
-from rnnjax.numerics.threefry import fold_in, split, fast
+from rnnjax.numerics.threefry import fast, fold_in, split
 
 DRAWS = {
     "split": lambda key: jax.random.key_data(jax.random.split(key, (3, 2))),
