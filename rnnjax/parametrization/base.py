@@ -99,10 +99,12 @@ def initialize(
     key: Key, leaves: dict[str, Leaf], parametrization: Parametrization, hidden: int
 ) -> Params:
     """Draws every leaf with its own key, folded in by its position."""
-    key, optimizer = fast(key), parametrization.optimizers[0]
+    optimizer = parametrization.optimizers[0]
+    # All at once: XLA compiles each hash on its own.
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(fast(key), jnp.arange(len(leaves)))
     return {
         name: parametrization.rule(leaf, hidden=hidden, optimizer=optimizer).sample(
-            jax.random.fold_in(key, index), leaf.shape
+            key, leaf.shape
         )
-        for index, (name, leaf) in enumerate(leaves.items())
+        for (name, leaf), key in zip(leaves.items(), keys, strict=True)
     }
