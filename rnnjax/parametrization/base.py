@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.devices import fixed_draws
-from rnnjax.numerics.threefry import fast
+from rnnjax.numerics.threefry import fast, fold_in
 from rnnjax.typing import Array, Key, Params
 
 __all__ = ["FIXED", "Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
@@ -67,8 +67,8 @@ class LeafRule(NamedTuple):
         if self.distribution == "zeros":
             return jnp.zeros(shape)
         if self.distribution == "normal":
-            return self.scale * jax.random.normal(key, shape)
-        return jax.random.uniform(key, shape, minval=-self.scale, maxval=self.scale)
+            return self.scale * jax.random.normal(fast(key), shape)
+        return jax.random.uniform(fast(key), shape, minval=-self.scale, maxval=self.scale)
 
 
 FIXED = LeafRule("normal", 1.0, learning_rate=0.0)
@@ -100,11 +100,11 @@ def initialize(
 ) -> Params:
     """Draws every leaf with its own key, folded in by its position."""
     optimizer = parametrization.optimizers[0]
-    # All at once: XLA compiles each hash on its own.
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(fast(key), jnp.arange(len(leaves)))
+    # At once, since XLA compiles each hash separately.
+    keys = jax.vmap(fold_in, (None, 0))(key, jnp.arange(len(leaves)))
     return {
         name: parametrization.rule(leaf, hidden=hidden, optimizer=optimizer).sample(
-            key, leaf.shape
+            keys[index], leaf.shape
         )
-        for (name, leaf), key in zip(leaves.items(), keys, strict=True)
+        for index, (name, leaf) in enumerate(leaves.items())
     }

@@ -15,16 +15,21 @@ from rnnjax.validate import fraction, positive_integer
 __all__ = ["FlipFlop", "flip_flop"]
 
 
+def _later(held: Array, new: Array) -> Array:
+    return jnp.where(new != 0, new, held)
+
+
+def _step(held: Array, new: Array) -> tuple[Array, Array]:
+    held = _later(held, new)
+    return held, held
+
+
 def _hold(pulses: Float[Array, "T I"]) -> Float[Array, "T I"]:
-    """The last pulse of each channel at every step."""
-
-    def last(held: Array, new: Array) -> Array:
-        return jnp.where(new != 0, new, held)
-
+    """The most recent pulse of each channel at every step."""
     if not on_cpu():
-        return jax.lax.associative_scan(last, pulses)
+        return jax.lax.associative_scan(_later, pulses)
     # Both give the same numbers; on CPUs the loop takes, and compiles in, a fraction of the time.
-    return jax.lax.scan(lambda held, new: (last(held, new),) * 2, pulses[0], pulses)[1]
+    return jax.lax.scan(_step, pulses[0], pulses)[1]
 
 
 @dataclasses.dataclass(frozen=True)

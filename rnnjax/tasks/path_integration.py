@@ -1,6 +1,7 @@
 """Path integration: report the position, from the start position, heading and speed."""
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -133,7 +134,7 @@ class PathIntegration(Task):
 
     def _begin(self, key: Key) -> _Walk:
         """Draws a position in the box, a heading, a speed, and whether the walker moves."""
-        # Columns past the first serve the position alone.
+        # Only the position uses more than the first column.
         drawn = jax.vmap(lambda key: jax.random.uniform(key, (self.dimensions,)))(
             jax.random.split(key, 5)
         )
@@ -180,12 +181,17 @@ class PathIntegration(Task):
         motion = velocity if self.encoding == "velocity" else jnp.append(angles, pace)
         return after, (motion, position)
 
+    @functools.partial(jax.jit, static_argnums=0, inline=True)  # one program, outside of others too
+    def _walk(self, first: _Walk, draws: _Draws) -> tuple[Array, Array]:
+        """Motion inputs and positions of all steps."""
+        return jax.lax.scan(self._move, first, draws)[1]
+
     def sample(self, key: Key) -> Trial:
         """Draws one trial; the whole of it is response period."""
         begin, steps, noise = jax.random.split(fast(key), 3)
         first = self._begin(begin)
         draws = jax.vmap(self._draw)(jax.random.split(steps, self.length))
-        _, (motion, position) = jax.lax.scan(self._move, first, draws)
+        motion, position = self._walk(first, draws)
         unit = self.arena / 2 if self.units == "half_side" else 1.0
         motion += self.noise_std * jax.random.normal(noise, motion.shape)
         inputs, targets = motion, position / unit

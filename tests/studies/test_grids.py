@@ -56,6 +56,7 @@ def test_a_dry_run_refuses_the_folder_of_another_config_as_training_does(workdir
     # A sweep may grow; a condition of the degeneracy studies has one learning rate.
     grown = SWEEP.with_axes(learning_rate=[*SWEEP.axis("learning_rate").values, 0.77])
     assert unfinished_runs(workdir / "store", grown).sum() == 1 + 3
+    assert unfinished_runs(workdir / "store", SWEEP).sum() == 1
     require_condition(workdir / "store", sweep_config(SWEEP, Engine()))
     with pytest.raises(StoreError, match="learning_rate"):
         require_condition(workdir / "store", sweep_config(grown, Engine()))
