@@ -12,7 +12,7 @@ stacks the delta_t, and forms  dW = sum_{b,t} delta_t emit(s_{t-1})^T  as one pr
 """
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +77,14 @@ def rollout(
             hint = " (see cell.project)" if isinstance(cell, Latent) else ""
             raise ValueError(f"initial: expected shape {expected}{hint}, got {initial.shape}")
 
+    traced = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((params, inputs, initial)))
+    run = _rollout if traced else _rollout_program
+    return run(cell, kernel, params, inputs, initial, output_scale)
+
+
+def _rollout(
+    cell: Cell, kernel: Kernel, params: Params, inputs: Array, initial: Array, output_scale: Any
+) -> Trajectory:
     seen = None
     if isinstance(cell, UnrolledCell) and kernel == "auto":
         states: Array = cell.unroll(params, inputs, initial)
@@ -92,6 +100,10 @@ def rollout(
     readout = functools.partial(cell.readout, params, scale=output_scale)
     outputs = jax.vmap(jax.vmap(readout))(states if seen is None else seen)
     return Trajectory(jnp.swapaxes(outputs, 0, 1), jnp.swapaxes(states, 0, 1))
+
+
+# Outside of any program each scan would compile anew at every call.
+_rollout_program = jax.jit(_rollout, static_argnums=(0, 1))
 
 
 def _states(cell: Cell, params: Params, drive: Array, initial: Array) -> Array:

@@ -14,6 +14,7 @@ anything else in it, or with another comparison, is refused.
 
 import argparse
 import functools
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -77,8 +78,10 @@ def execute(given: argparse.Namespace) -> int:
     smoothing = _optional("smoothing", given.smoothing, float, finite_positive)
     _require_files(given.files)
     _require_nwb(given)
+    from rnnjax.commands import require
     from rnnjax.studies.launch import run_in_parallel_on_cpu
 
+    require(("jinja2", "matplotlib"))  # of the page
     run_in_parallel_on_cpu()
     warnings.showwarning = _warn_in_one_line
     from rnnjax import recordings
@@ -185,6 +188,9 @@ def _checked_output(folder: Path, described: dict[str, Any]) -> Path:
 
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"output: expected a folder, got the file {folder}")
+    place = next(part for part in (folder, *folder.absolute().parents) if part.exists())
+    if not os.access(place, os.W_OK):
+        raise ValueError(f"output: expected a folder that can be written, got {folder}")
     index = folder / _INDEX
     if not index.exists():
         if folder.is_dir() and any(folder.iterdir()):
@@ -218,13 +224,13 @@ def _write(found: "xr.Dataset", output: Path, described: dict[str, Any]) -> Path
     from rnnjax.report import Provenance, comparison_page, write_report
     from rnnjax.store import remove_leftovers, versions, write_atomically, write_checked
 
-    page = comparison_page(found, Provenance(_command(), versions=versions()))
     content = bytes(found.to_netcdf(engine="scipy"))
     output.mkdir(parents=True, exist_ok=True)
     for folder in (output, output / "figures"):
         remove_leftovers(folder)
     write_checked(output / _INDEX, described)
     write_atomically(output / _DISTANCES, content)
+    page = comparison_page(found, Provenance(_command(), versions=versions()))
     return write_report(page, output)
 
 

@@ -25,8 +25,9 @@ class LoggedProgress:
 
     The values are `loss`, the median of the training losses of the block's running networks,
     `running`, the number of these, `steps_per_second`, run-steps per second of the segment, and at
-    the end of an epoch with validation `held_out_loss`, their median. Values that are not finite
-    are left out. Nothing is computed on the device for them.
+    the end of an epoch with validation `held_out_loss`, their median. The rate of a block's first
+    segment includes the time to compile it; blocks of workers, which train side by side, have none.
+    Values that are not finite are left out. Nothing is computed on the device for them.
     """
 
     def __init__(self, logger: Logger, progress: Progress | None = None):
@@ -47,12 +48,13 @@ class LoggedProgress:
 
     def advance(self, block: Block, segment: Segment) -> None:
         """Logs the values of a segment."""
-        now = time.perf_counter()
+        elapsed = max(time.perf_counter() - self._since, 1e-9)
         values = {
             "loss": segment.loss,
             "held_out_loss": segment.held_out_loss,
             "running": float(segment.running),
-            "steps_per_second": segment.steps / max(now - self._since, 1e-9),
+            # Blocks of workers are trained side by side, and known when they end.
+            "steps_per_second": math.nan if segment.remote else segment.steps / elapsed,
         }
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         self._logger.log(block.name or "block", segment.step, finite)

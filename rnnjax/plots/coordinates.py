@@ -36,7 +36,7 @@ _TITLES = {
 def _label(labels: dict[str, object], part: xr.Dataset, name: str) -> str:
     title, slope = name_condition(labels), float(part[f"{name}_slope"])
     if np.isnan(slope):
-        return title or "no slope"
+        return f"{title}: no slope".lstrip(": ")
     error = float(part[f"{name}_slope_error"])
     spread = "" if np.isnan(error) else f" ± {error:.2f}"
     left_out = seeds_left_out(part, name)
@@ -47,19 +47,24 @@ def _label(labels: dict[str, object], part: xr.Dataset, name: str) -> str:
 def _draw_rule(axes: Axes, values: xr.DataArray, color: str, label: str) -> bool:
     """Draws the geometric mean over seeds: thin before the last step, thick with the range at it.
 
-    Values that are not positive and finite are left out: a change at step 0, or a diverged run.
-    Returns whether any values remain.
+    Values that are not positive and finite are left out: a change at step 0, or a diverged run. No
+    thick line where all seeds have diverged by the last step. Returns whether any values remain.
     """
+    end = values["step"].values[-1]
     values = values.where(np.isfinite(values) & (values > 0)).dropna("step", how="all")
     values = values.dropna("hidden", how="all")
     if not values.size:
         return False
     sizes, means = values["hidden"].values, 10 ** xr.apply_ufunc(np.log10, values).mean("seed")
-    means = means.transpose("step", "hidden").values
-    for mean in means[:-1]:
-        axes.plot(sizes, mean, color=color, lw=0.6, alpha=0.4)
-    axes.plot(sizes, means[-1], color=color, lw=1.6, marker="o", ms=3.5, label=label)
-    last = values.isel(step=-1)
+    for step in values["step"].values:
+        if step != end:
+            axes.plot(sizes, means.sel(step=step), color=color, lw=0.6, alpha=0.4)
+    thick = {"color": color, "lw": 1.6, "marker": "o", "ms": 3.5, "label": label}
+    if values["step"].values[-1] != end:
+        axes.plot([], [], **thick)
+        return True
+    axes.plot(sizes, means.sel(step=end), **thick)
+    last = values.sel(step=end)
     axes.fill_between(
         sizes, last.min("seed").values, last.max("seed").values, color=color, alpha=0.15, lw=0
     )
@@ -77,10 +82,10 @@ def coordinate_check(dataset: xr.Dataset) -> Figure:
 
     `dataset` is that of `rnnjax.training.coordinate_check`, over `hidden`, `seed`, `step` and any
     conditions (a width rule, ...), which have a color each. One panel per variable, on log-log
-    axes. Thick: last training step, geometric mean over seeds with their range; thin: earlier
-    steps. The legend states the slope over N at the last step, 0 where coordinates keep their size,
-    its standard error, and how many seeds it leaves out because a network diverged. Raises
-    `ValueError` for missing variables.
+    axes. Thick: last training step, geometric mean, with the range, over the seeds that have not
+    diverged at that size; thin: earlier steps. The legend states the slope over N at the last step,
+    0 where coordinates keep their size, its standard error, and how many seeds it leaves out at all
+    sizes because a network diverged. Raises `ValueError` for missing variables.
     """
     names = [f"{name}{end}" for name in _TITLES for end in ("", "_slope", "_slope_error")]
     require(dataset, variables=names, dims=_WITHIN)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -38,6 +39,9 @@ LONGEST = 20_000
 
 _LATE = 8.0
 """Seconds after the time limit at which a process that still compiles is ended."""
+
+_SAVING = 30.0
+"""Seconds that it has to finish a save that is under way."""
 
 _OWN = ("rnnjax", "rnnjax.exe", "__main__.py")
 """File names of the command `rnnjax`."""
@@ -99,6 +103,8 @@ def orderly_end(study: str, flags: Sequence[str], limit: float | None = None) ->
         for name in ("asyncio", "absl"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         sys.exit(_print_stop(stop, study, flags, lines))
+    except BrokenPipeError:  # the reader of the output has gone, which the command line answers
+        raise
     except (ValueError, OSError, JobError) as error:
         sys.exit(print_error(error))
     finally:
@@ -139,6 +145,9 @@ def _print_stop(
 def _end_late(study: str, flags: Sequence[str], lines: threading.Lock) -> None:
     """Ends the process where it does not stop: all that a killed process keeps is kept."""
     code = _print_stop(OutOfTime(), study, flags, lines)
+    until = time.monotonic() + _SAVING
+    while stopping.saves() and time.monotonic() < until:
+        time.sleep(0.1)
     os._exit(code)
 
 

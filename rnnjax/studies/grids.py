@@ -1,5 +1,6 @@
 """Parts of the studies that train a grid: settings, cached values, and the run itself."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable
@@ -48,6 +49,7 @@ __all__ = [
     "device_name",
     "provenance",
     "report_sweep",
+    "require_config",
     "runs_of",
     "split_names",
     "task_options",
@@ -110,7 +112,9 @@ def cached(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]
     known = read_values(file, MEASURED_AGAIN) if file.exists() else {}
     key = f"{name} {digest(of)[:12]}"
     if key not in known:
-        known[key] = {"of": of, "value": compute()}
+        found = {"of": of, "value": compute()}
+        # Another command may have added values meanwhile.
+        known = {**(read_values(file, MEASURED_AGAIN) if file.exists() else {}), key: found}
         write_checked(file, known)
     return known[key]["value"]
 
@@ -189,8 +193,9 @@ def train_and_report(
     if call.dry_run:
         print(cost_text(sweep, wanted=unfinished_runs(workdir / "store", sweep, wanted)))
         return None
-    claim_workdir(workdir, study, provenance(config, call.command, None))
     store = workdir / "store"
+    require_config(store, sweep)
+    claim_workdir(workdir, study, provenance(config, call.command, None))
     progress = StudyProgress(study)
     results = rnnjax.run_sweep(
         sweep,
@@ -269,6 +274,15 @@ def unfinished_runs(
     except (StoreError, OSError):  # none with a finished block, or a damaged one
         return wanted
     return wanted & (status == rnnjax.Status.PENDING).values
+
+
+def require_config(store: Path, sweep: rnnjax.Sweep) -> None:
+    """Raises `StoreError` for a store of another config, which training refuses.
+
+    Before a study claims its folder, whose index would else name the refused command.
+    """
+    with contextlib.suppress(DamageError):
+        existing_manifest(store, _described(sweep))
 
 
 def _described(sweep: rnnjax.Sweep) -> dict[str, Any]:

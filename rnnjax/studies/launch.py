@@ -146,9 +146,13 @@ def _without_nones(study: Study, config: Config, arguments: Sequence[str]) -> li
     others = []
     for argument in arguments:
         flag, _, value = argument.partition("=")
-        name = flag.lstrip("-").removeprefix("config.")
-        if value.lower() == "none" and flag.startswith("-") and name in optional:
-            config.update_from_flattened_dict({name: None})
+        name = flag.lstrip("-")
+        if not (flag.startswith("-") and name.removeprefix("config.") in optional):
+            others.append(argument)
+        elif name.startswith("config.") and value.lower() == "none":
+            config.update_from_flattened_dict({name.removeprefix("config."): None})
+            # The last of several values of a setting counts.
+            others = [other for other in others if other.partition("=")[0] != flag]
         else:
             others.append(argument)
     return others

@@ -3,6 +3,7 @@
 import sys
 
 from rnnjax.sweep import Block, ProgressBar
+from rnnjax.validate import counted
 
 __all__ = ["StudyProgress", "print_found"]
 
@@ -31,10 +32,10 @@ class StudyProgress(ProgressBar):
     def announcement(self, blocks: list[Block], finished: int, found: int) -> str:
         """How much of the work the store has."""
         if self._rounds:
-            return f"{self._label}: {found} blocks found"
+            return f"{self._label}: {counted(found, 'block')} found"
         return super().announcement(blocks, finished, found)
 
     def close(self) -> None:
         """States that there was nothing to compute, if that is so."""
         if self._found and not self._computed:
-            print(f"{self._label}: all there, {self._found} blocks", file=self._file)
+            print(f"{self._label}: all there, {counted(self._found, 'block')}", file=self._file)

@@ -10,7 +10,7 @@ from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
 from rnnjax.numerics.threefry import split
 from rnnjax.typing import Array, Float, Key, KeyLike
-from rnnjax.validate import finite_positive, one_of
+from rnnjax.validate import finite_positive, one_of, positive_integer
 
 __all__ = ["Task", "Trial", "checked_options", "stretched_steps"]
 
@@ -66,8 +66,12 @@ class Task(abc.ABC):
 
     @fixed_draws()
     def batch(self, key: KeyLike, trials: int) -> Trial:
-        """Draws `trials` independent trials: inputs [B, T, I], and so on."""
-        return jax.vmap(self.sample)(split(random_key("key", key), trials))
+        """Draws `trials` independent trials: inputs [B, T, I], and so on.
+
+        Raises `ValueError` for a number of trials below 1.
+        """
+        count = positive_integer("trials", trials)
+        return jax.vmap(self.sample)(split(random_key("key", key), count))
 
     def metadata(self) -> dict[str, Any]:
         """Name and parameters, for manifests."""

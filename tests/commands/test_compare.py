@@ -2,6 +2,8 @@
 
 import argparse
 import hashlib
+import importlib.util
+import os
 import subprocess
 import sys
 
@@ -141,6 +143,24 @@ except ValueError:
 def test_help_and_typos_do_not_wait_for_jax():
     ended = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == ""
+
+
+def test_what_the_page_needs_is_looked_for_before_anything_is_computed(
+    files, tmp_path, monkeypatch
+):
+    def compared(*given, **options):
+        raise AssertionError("compared all the same")
+
+    find, access = importlib.util.find_spec, os.access
+    monkeypatch.setattr(rnnjax.recordings, "compare", compared)
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.util, "find_spec", lambda n: None if n == "jinja2" else find(n))
+        with pytest.raises(ValueError, match="^jinja2 is not installed"):
+            call(*files, f"--output={tmp_path / 'x'}")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path and access(path, mode))
+    with pytest.raises(ValueError, match="^output: expected a folder that can be written"):
+        call(*files, f"--output={tmp_path / 'x' / 'y'}")
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_missing_package_is_an_error_of_one_line(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import struct
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import tiny
 from rnnjax.loggers import LoggedProgress
 from rnnjax.loggers.tensorboard import TensorBoard
 from rnnjax.loggers.wandb import WeightsAndBiases
+from rnnjax.sweep import Segment
 
 SWEEP = tiny.sweep("delayed_match")
 ENGINE = rnnjax.Engine(block_runs=4, segment=5, map_width=1)
@@ -43,6 +45,15 @@ def test_every_segment_is_logged_with_the_median_loss():
     assert len({name for name, _, _ in kept.rows}) == 1 and kept.flushed == 1
     again = rnnjax.run_sweep(SWEEP, engine=ENGINE)
     np.testing.assert_array_equal(again["loss"].values, results["loss"].values)
+
+
+def test_blocks_of_workers_have_no_rate():
+    kept = Kept()
+    progress = LoggedProgress(kept)
+    for remote in (False, True):
+        segment = Segment(None, 20, 20, step=20, loss=0.5, remote=remote)
+        progress.advance(SimpleNamespace(name="b"), segment)
+    assert ["steps_per_second" in values for _, _, values in kept.rows] == [True, False]
 
 
 def test_the_other_progress_is_called_too_and_ends_after_an_error():

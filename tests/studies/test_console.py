@@ -9,6 +9,11 @@ from rnnjax.studies import console
 FLAGS = ["--config=smoke", "--workdir=a b"]
 
 
+def test_a_closed_pipe_is_left_to_the_command_line():
+    with pytest.raises(BrokenPipeError), console.orderly_end("latent", FLAGS):
+        raise BrokenPipeError
+
+
 @pytest.mark.parametrize(
     ("original", "argv", "typed", "listed"),
     [

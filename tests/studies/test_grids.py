@@ -4,13 +4,22 @@ import dataclasses
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 import tiny
 from rnnjax import Engine, Status, run_sweep
 from rnnjax.population.train import require_condition
 from rnnjax.report import Page, Provenance
 from rnnjax.store import StoreError
-from rnnjax.studies.grids import cached, cached_value, report_sweep, unfinished_runs
+from rnnjax.studies.grids import (
+    Call,
+    cached,
+    cached_value,
+    report_sweep,
+    train_and_report,
+    unfinished_runs,
+)
+from rnnjax.studies.workdir import INDEX
 from rnnjax.sweep import sweep_config
 
 SWEEP = tiny.sweep("delayed_match", {"seed": (0, 1, 2)})
@@ -60,6 +69,26 @@ def test_a_dry_run_refuses_the_folder_of_another_config_as_training_does(workdir
     require_condition(workdir / "store", sweep_config(SWEEP, Engine()))
     with pytest.raises(StoreError, match="learning_rate"):
         require_condition(workdir / "store", sweep_config(grown, Engine()))
+
+
+def test_values_that_another_command_adds_meanwhile_stay(tmp_path):
+    file = tmp_path / "cost.json"
+
+    def compute():
+        cached(file, "theirs", {"n": 1}, lambda: 1)
+        return 2
+
+    assert cached(file, "ours", {"n": 1}, compute) == 2
+    assert cached_value(file, "theirs", {"n": 1}) == 1
+    assert cached_value(file, "ours", {"n": 1}) == 2
+
+
+def test_a_refused_command_does_not_claim_the_folder(workdir):
+    other = dataclasses.replace(SWEEP.recipe, batch=SWEEP.recipe.batch + 1)
+    sweep, config = dataclasses.replace(SWEEP, recipe=other), ConfigDict()
+    with pytest.raises(StoreError, match="recipe.batch"):
+        train_and_report("latent", sweep, workdir, None, config, Call(False, "none", None))
+    assert not (workdir / INDEX).exists()
 
 
 def test_a_report_has_the_timings_of_its_own_machine_or_the_last(tmp_path):

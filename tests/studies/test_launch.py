@@ -32,6 +32,7 @@ def test_every_script_is_of_a_study():
         (["--wrkdir=x"], "flag: expected one of config, workdir, dry_run"),
         (["--config="], "config: expected a preset or a config file, got no value"),
         (["--config"], "config: expected a preset or a config file, got no value"),
+        (["--clip=None"], "flag: expected one of config, workdir, dry_run"),
         (["--config.seedz=1"], "config: expected the name of a setting, got 'seedz'"),
         (["--config.optimisers.x=1"], "config: expected the name of a setting, got 'optimisers'"),
         (["--config.seeds=two"], "config.seeds: expected an integer, got 'two'"),
@@ -135,6 +136,9 @@ def test_a_config_file_of_ones_own(tmp_path, capsys):
 def test_a_number_can_be_switched_off(value):
     given = _parse(STUDIES["population"], ["--config=smoke", f"--config.clip={value}"]).config
     assert given.clip == (None if value.lower() == "none" else 0.5)
+    last = ["--config=smoke", "--config.clip=2", f"--config.clip={value}"]
+    assert _parse(STUDIES["population"], last).config.clip == given.clip
+    assert _parse(STUDIES["population"], [*last[::-1]]).config.clip == 2
     with pytest.raises(SystemExit):
         _parse(STUDIES["population"], ["--config.seeds=None"])
 

@@ -19,6 +19,7 @@ from rnnjax.studies.grids import (
     MakePage,
     provenance,
     report_sweep,
+    require_config,
     runs_of,
     split_names,
     task_options,
@@ -80,8 +81,9 @@ def run(
     if dry_run:
         print(_cost(config, sweep, workdir / "store"))
         return None
-    claim_workdir(workdir, "lr_collapse", provenance(config, command, None))
     store = workdir / "store"
+    require_config(store, sweep)
+    claim_workdir(workdir, "lr_collapse", provenance(config, command, None))
     engine = rnnjax.Engine(executor=executor)
     progress = StudyProgress("lr_collapse", rounds=config.bisect)
     reported = 0

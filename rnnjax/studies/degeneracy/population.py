@@ -22,6 +22,7 @@ from rnnjax.studies.degeneracy.population_page import population_page
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import (
     provenance,
+    require_config,
     split_names,
     task_options,
     training_seconds,
@@ -109,6 +110,8 @@ def run(
             wanted = unfinished_runs(workdir / "store" / name, sweep)
             print(f"{name}:\n{cost_text(sweep, wanted=wanted)}")
         return None
+    for name, sweep in sweeps.items():
+        require_config(workdir / "store" / name, sweep)
     claim_workdir(workdir, "population", provenance(config, command, None))
     for name, sweep in until_due("tasks", list(sweeps.items())):
         store = workdir / "store" / name

@@ -31,7 +31,7 @@ from rnnjax.studies.degeneracy.study import read_study
 from rnnjax.studies.grids import provenance
 from rnnjax.studies.launch import Config
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
-from rnnjax.studies.workdir import read_index, record_run
+from rnnjax.studies.workdir import checked_workdir, record_run
 
 __all__ = ["find_arrows", "run", "table1_page"]
 
@@ -44,11 +44,8 @@ def run(
     command: str = "rnnjax.studies.degeneracy.table1.run(config, workdir)",
 ) -> None:
     """Writes the table; raises a `ValueError` that names every missing study."""
-    workdir = Path(workdir)
-    if workdir.exists() and not workdir.is_dir():
-        raise ValueError(f"workdir: expected a folder, got the file {workdir}")
-    index = read_index(workdir)
-    if (workdir / "store").exists() or (index is not None and index["study"] != "summary"):
+    workdir = checked_workdir(workdir, "summary")
+    if (workdir / "store").exists():
         raise ValueError(
             f"workdir: expected a folder for the summary alone, got a study's: {workdir}"
         )

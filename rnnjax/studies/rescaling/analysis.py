@@ -111,7 +111,7 @@ def slowdown(
     """
     require(dataset, dims=[arms, "hidden", "learning_rate"])
     ordered = dataset.sel({arms: present_arms(dataset, arms)}).sortby(["hidden", "learning_rate"])
-    reached = target_steps(ordered, targets or TARGETS, window, of_blind=False)
+    reached = target_steps(ordered, TARGETS if targets is None else targets, window, of_blind=False)
     steps = quantile_steps(reached, level)
     fit = fit_steps(reached.where(steps.notnull().all(arms)), level, resampling=resampling)
     run = reached.notnull().any("seed")

@@ -20,6 +20,7 @@ from rnnjax.studies.grids import (
     cached_value,
     provenance,
     report_sweep,
+    require_config,
     split_names,
     task_options,
     train_and_report,
@@ -227,6 +228,7 @@ def run(
     call = Call(dry_run, command, executor)
     workdir = checked_workdir(workdir, "sharpness")
     if not dry_run:
+        require_config(workdir / "store", sweep)
         claim_workdir(workdir, "sharpness", provenance(config, command, None))
     start = predictions(config, sweep, workdir, measures=not dry_run)
     if start is None:

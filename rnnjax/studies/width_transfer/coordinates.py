@@ -32,8 +32,8 @@ def coordinate_section(checks: xr.Dataset) -> Section:
     picture = Picture(
         coordinate_check(checks),
         "coordinate_check",
-        "Coordinate check. Thick: after the last step, geometric mean over seeds with their range; "
-        "thin: after the earlier ones.",
+        "Coordinate check. Thick: after the last step, geometric mean over the seeds that have not "
+        "diverged, with their range; thin: after the earlier ones.",
     )
     title = "What the first steps change"
     return Section(title, text, (Table(columns, rows, caption),), (picture,))

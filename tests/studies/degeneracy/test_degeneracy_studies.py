@@ -382,6 +382,13 @@ def test_the_summary_finds_folders_in_the_home_folder(tmp_path, capsys):
     assert str(Path.home() / "none") in error
 
 
+def test_the_summary_refuses_folders_of_others(tmp_path, capsys):
+    (tmp_path / "report.md").write_text("mine")
+    assert call("summary", f"--workdir={tmp_path}") == 2
+    assert "workdir: expected a new or empty folder" in capsys.readouterr().err
+    assert (tmp_path / "report.md").read_text() == "mine"
+
+
 def test_time_is_that_of_the_epochs_of_earlier_runs():
     config = settings("network_size", "laptop")
     usual = {c.name: conditions._usual_epochs(c) for factor in module_of("network_size").factors(

@@ -256,6 +256,13 @@ def test_coordinate_check_leaves_out_what_is_not_finite(check):
     seeds = check.sizes["seed"]
     standard, mup = legends(drawn(coordinate_check(one)).axes[2])
     assert f"1 of {seeds}" in mup and "without" not in standard
+    diverged = check.copy(deep=True)
+    diverged["output_change"][{"cell": 0, "step": -1}] = np.inf
+    diverged["output_change_slope"][0] = np.nan
+    axes = drawn(coordinate_check(diverged)).axes[2]
+    thick, _ = (line for line in axes.lines if line.get_linewidth() == 1.6)
+    assert (len(thick.get_xdata()), len(axes.lines)) == (0, 2 * 5)
+    assert legends(axes)[0] == "Standard: no slope"
     nothing = check.copy(deep=True)
     for name in ("activation", "activation_change", "output_change"):
         nothing[name][:] = np.nan
