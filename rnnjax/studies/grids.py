@@ -51,6 +51,7 @@ __all__ = [
     "report_sweep",
     "require_config",
     "runs_of",
+    "seconds_of",
     "split_names",
     "task_options",
     "train_and_report",
@@ -92,6 +93,14 @@ def task_options(config: Config, task: str) -> dict[str, Any]:
 def training_seconds(store: Path) -> float:
     """Seconds of training of a store's results, over all calls that computed them."""
     return sum(read_json(file)["seconds"] for file in store.glob("blocks/*.json"))
+
+
+def seconds_of(results: xr.Dataset) -> float:
+    """Seconds of training of these runs; the store may hold others.
+
+    Of runs that went on with more epochs, those of the last call.
+    """
+    return float(results["seconds"].sum())
 
 
 def device_name() -> str:
@@ -207,7 +216,7 @@ def train_and_report(
     )
     progress.close()
     results = _only(results, sweep, wanted)
-    about = provenance(config, call.command, training_seconds(store))
+    about = provenance(config, call.command, seconds_of(results))
     write_results(results, workdir)
     write_study_report(study, workdir, make_page(results, about, False), about)
     return results
@@ -246,7 +255,7 @@ def report_sweep(
     store = workdir / "store"
     results = _only(runs_of(sweep, store), sweep, wanted)
     write_results(results, workdir)
-    about = dataclasses.replace(about, seconds=training_seconds(store))
+    about = dataclasses.replace(about, seconds=seconds_of(results))
     missing = (results["status"] == rnnjax.Status.PENDING).values
     if wanted is not None:
         missing = missing & wanted

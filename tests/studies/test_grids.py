@@ -48,6 +48,7 @@ def test_a_report_has_the_runs_that_are_wanted(kept, left, runs, partial, workdi
 
     def page(results, about, pending):
         seen.append((int((results["status"] != Status.PENDING).sum()), pending))
+        assert about.seconds == pytest.approx(float(np.nansum(results["seconds"])))
         return Page("a sweep", "", ())
 
     mask = np.zeros(SWEEP.shape, bool)

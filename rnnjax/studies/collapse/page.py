@@ -44,11 +44,14 @@ def _findings(dataset: xr.Dataset, fit: xr.Dataset, critical: xr.Dataset) -> lis
 def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
     """Our setup, under the row names of the paper's."""
     sizes, rates = dataset["hidden"].values, np.sort(dataset["learning_rate"].values)
-    spacing = np.diff(np.log10(rates)).min() if len(rates) > 1 else np.nan
-    span = f"from {plain_number(float(rates[0]))} to {plain_number(float(rates[-1]))}"
+    grid = plain_number(float(rates[0]))
+    if len(rates) > 1:
+        spacing = np.diff(np.log10(rates)).min()
+        apart = "one decade" if np.isclose(spacing, 1) else f"{spacing:.2g} decades"
+        grid = f"{apart} apart, from {grid} to {plain_number(float(rates[-1]))}"
     return {
         "network sizes": f"{len(sizes)}, from {sizes.min()} to {sizes.max()}",
-        "learning rates": f"{len(rates)}, {spacing:.2g} decades apart, {span}",
+        "learning rates": f"{len(rates)}, {grid}",
         "seeds": str(dataset.sizes["seed"]),
         "training steps": steps,
         "success": f"finite, {criterion_text(dataset)}, and"

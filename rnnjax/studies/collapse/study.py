@@ -21,9 +21,9 @@ from rnnjax.studies.grids import (
     report_sweep,
     require_config,
     runs_of,
+    seconds_of,
     split_names,
     task_options,
-    training_seconds,
     unfinished_runs,
     write_study_report,
 )
@@ -96,7 +96,7 @@ def run(
         )
         done = int((~pending).sum())
         if reported < done < pending.size:
-            about = provenance(config, command, training_seconds(store))
+            about = provenance(config, command, seconds_of(results))
             write_report(_page(config)(results, about, True), workdir)
             print(f"\n{done} of {pending.size} tasks done: {workdir / 'report.html'}")
         reported = done
@@ -113,7 +113,7 @@ def run(
             after_block=report_finished_tasks, engine=engine,
         )  # fmt: skip
     progress.close()
-    about = provenance(config, command, training_seconds(store))
+    about = provenance(config, command, seconds_of(results))
     write_results(results, workdir)
     write_study_report("lr_collapse", workdir, _page(config)(results, about, False), about)
     return results

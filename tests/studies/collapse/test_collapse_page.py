@@ -5,7 +5,7 @@ from populations import HALF_DECADES, sweep, without
 from rnnjax.analysis import Resampling, best_learning_rates, power_law, threshold_model
 from rnnjax.report import Provenance, render_html, render_markdown
 from rnnjax.report.wording import exponent_text, size_text
-from rnnjax.studies.collapse.page import collapse_page
+from rnnjax.studies.collapse.page import _ours, collapse_page
 from rnnjax.studies.collapse.tables import best_rate_table
 from rnnjax.studies.papers import (
     COLLAPSE_BEST_RATES,
@@ -91,6 +91,15 @@ def test_paper_versus_here(page):
     assert cells["learning rates"] == "9, 0.5 decades apart, from 10⁻⁴ to 1"
     assert (cells["seeds"], cells["training steps"]) == ("4", "400")
     assert "0.75" in cells["success"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "text"),
+    [([1e-3, 1e-2, 1e-1], "3, one decade apart, from 0.001 to 0.1"), ([1e-2], "1, 0.01")],
+)
+def test_rates_of_other_grids(data, rates, text):
+    other = data.isel(learning_rate=slice(len(rates))).assign_coords(learning_rate=rates)
+    assert _ours(other, "400")["learning rates"] == text
 
 
 def test_literal_criterion_has_every_definition(page):
