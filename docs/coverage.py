@@ -78,7 +78,7 @@ _THREE_TASKS = (
 SWEEPS = (
     Sweep("Fig. 1B, Table 1", "best rate against N", "lr_collapse", 3900,
           ("laptop", "paper_small"),
-          "falls with N as there in 400 steps, not up to N = 56 in 5,000; single rates differ",
+          "falls with N as there in 400 steps, single rates differ; too few sizes in 5,000",
           _ADAM_SGD),
     Sweep("Fig. 2, Table 2", "which rates train which sizes", "lr_collapse", 3900,
           ("laptop", "paper_small"),

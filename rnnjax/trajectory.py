@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from rnnjax import units
 from rnnjax.cells import AdditiveCell, Cell, Latent, ParallelCell, UnrolledCell
@@ -77,7 +78,7 @@ def rollout(
             hint = " (see cell.project)" if isinstance(cell, Latent) else ""
             raise ValueError(f"initial: expected shape {expected}{hint}, got {initial.shape}")
 
-    traced = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((params, inputs, initial)))
+    traced = any(isinstance(x, Tracer) for x in jax.tree.leaves((params, inputs, initial)))
     run = _rollout if traced else _rollout_program
     return run(cell, kernel, params, inputs, initial, output_scale)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 
 import jax
 import jax.numpy as jnp
@@ -113,6 +114,19 @@ def both_kernels(cell, *given):
 def largest_difference(one, two):
     differences = jax.tree.map(lambda a, b: jnp.max(jnp.abs(a - b) / (1 + jnp.abs(b))), one, two)
     return max(float(d) for d in jax.tree.leaves(differences))
+
+
+def test_rollouts_outside_of_programs_compile_once(caplog):
+    cell = cells.rate(5, inputs=2, outputs=1)
+    params, inputs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (3, 4, 2))
+    others = np.asarray(inputs + 1)
+    rollout(cell, params, inputs)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        rollout(cell, params, others, output_scale=2.0)
+        again = sum("Finished XLA compilation" in line for line in caplog.messages)
+        rollout(cell, params, others[:2])
+    other = sum("Finished XLA compilation" in line for line in caplog.messages)
+    assert other > again == 0
 
 
 @pytest.mark.slow

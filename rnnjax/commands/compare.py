@@ -186,10 +186,10 @@ def _checked_output(folder: Path, described: dict[str, Any]) -> Path:
     """`folder`, if it is new, empty, or of the same comparison; nothing is created here."""
     from rnnjax.store import first_difference, read_checked
 
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"output: expected a folder, got the file {folder}")
-    place = next(part for part in (folder, *folder.absolute().parents) if part.exists())
-    if not os.access(place, os.W_OK):
+    place = next(part for part in (folder, *folder.absolute().parents) if os.path.lexists(part))
+    if not place.is_dir():
+        raise ValueError(f"output: expected a folder, got the file {place}")
+    if not os.access(place, os.W_OK | os.X_OK):
         raise ValueError(f"output: expected a folder that can be written, got {folder}")
     index = folder / _INDEX
     if not index.exists():

@@ -19,7 +19,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
 _MOST = 2**32
-"""Entries that 32 bits count; JAX draws larger arrays."""
+"""Fewer entries are counted in 32 bits; JAX draws larger arrays."""
 
 
 def _four_rounds(counts: _Pair, odd: int, added: tuple[Array, Array, Array]) -> _Pair:
@@ -49,7 +49,7 @@ def _hash(key: Array, high: Array, low: Array) -> _Pair:
 
 
 def _hash_counts(key: Array, shape: tuple[int, ...]) -> _Pair:
-    """The hash of every entry's place in an array of at most `_MOST` entries."""
+    """The hash of every entry's place in an array of fewer than `_MOST` entries."""
     # By dimension, so that devices can share the entries.
     counts = jnp.zeros(shape, jnp.uint32)
     for axis in range(len(shape)):
@@ -67,14 +67,14 @@ def _plain(key: Array) -> Key:
 
 @functools.partial(jax.jit, static_argnums=1, inline=True)
 def _split(key: Array, shape: tuple[int, ...]) -> Array:
-    if math.prod(shape) > _MOST:
+    if math.prod(shape) >= _MOST:
         return jax.random.key_data(jax.random.split(_plain(key), shape))
     return jnp.stack(_hash_counts(key, shape), axis=-1)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2), inline=True)
 def _random_bits(key: Array, width: int, shape: tuple[int, ...]) -> Array:
-    if math.prod(shape) > _MOST:
+    if math.prod(shape) >= _MOST:
         return jax.random.bits(_plain(key), shape, f"uint{width}")
     high, low = _hash_counts(key, shape)
     if width == 64:

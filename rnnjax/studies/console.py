@@ -103,14 +103,23 @@ def orderly_end(study: str, flags: Sequence[str], limit: float | None = None) ->
         for name in ("asyncio", "absl"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         sys.exit(_print_stop(stop, study, flags, lines))
-    except BrokenPipeError:  # the reader of the output has gone, which the command line answers
-        raise
     except (ValueError, OSError, JobError) as error:
+        if isinstance(error, BrokenPipeError) and _output_is_closed():
+            raise  # the command line answers that
         sys.exit(print_error(error))
     finally:
         stopping.withdraw()
         if late is not None:
             late.cancel()
+
+
+def _output_is_closed() -> bool:
+    """Whether the reader of the output, such as `head`, has gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _limited(seconds: float | None) -> contextlib.AbstractContextManager:

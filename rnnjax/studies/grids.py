@@ -50,8 +50,8 @@ __all__ = [
     "provenance",
     "report_sweep",
     "require_config",
+    "run_seconds",
     "runs_of",
-    "seconds_of",
     "split_names",
     "task_options",
     "train_and_report",
@@ -95,7 +95,7 @@ def training_seconds(store: Path) -> float:
     return sum(read_json(file)["seconds"] for file in store.glob("blocks/*.json"))
 
 
-def seconds_of(results: xr.Dataset) -> float:
+def run_seconds(results: xr.Dataset) -> float:
     """Seconds of training of these runs; the store may hold others.
 
     Of runs that went on with more epochs, those of the last call.
@@ -216,7 +216,7 @@ def train_and_report(
     )
     progress.close()
     results = _only(results, sweep, wanted)
-    about = provenance(config, call.command, seconds_of(results))
+    about = provenance(config, call.command, run_seconds(results))
     write_results(results, workdir)
     write_study_report(study, workdir, make_page(results, about, False), about)
     return results
@@ -255,7 +255,7 @@ def report_sweep(
     store = workdir / "store"
     results = _only(runs_of(sweep, store), sweep, wanted)
     write_results(results, workdir)
-    about = dataclasses.replace(about, seconds=seconds_of(results))
+    about = dataclasses.replace(about, seconds=run_seconds(results))
     missing = (results["status"] == rnnjax.Status.PENDING).values
     if wanted is not None:
         missing = missing & wanted

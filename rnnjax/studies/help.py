@@ -18,8 +18,8 @@ _FLAGS = """Flags:
                           the same command resumes
   --dry_run               prints what would be computed and its cost, and computes nothing
   --time_limit=TIME       stops in order after a time such as 90s, 55m, 2h or 1h30m, with exit code
-                          75; the block in training is kept too (of workers, all but its last ten
-                          minutes at most), and the same command goes on
+                          75; the block in training is kept too (with workers, up to its last ten
+                          minutes may be lost), and the same command goes on
 {executor}  --compilation_cache=FOLDER|off
                           where compiled programs are kept, so that the next command starts sooner
                           (default: the user's cache folder, or RNNJAX_COMPILATION_CACHE)

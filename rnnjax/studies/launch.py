@@ -151,11 +151,24 @@ def _without_nones(study: Study, config: Config, arguments: Sequence[str]) -> li
             others.append(argument)
         elif name.startswith("config.") and value.lower() == "none":
             config.update_from_flattened_dict({name.removeprefix("config."): None})
-            # The last of several values of a setting counts.
-            others = [other for other in others if other.partition("=")[0] != flag]
+            others = _without_flag(others, name)  # the last of several values counts
         else:
             others.append(argument)
     return others
+
+
+def _without_flag(arguments: Sequence[str], name: str) -> list[str]:
+    """The arguments but for a flag's and its values, as `--NAME=VALUE` or `--NAME VALUE`."""
+    kept, is_value = [], False
+    for argument in arguments:
+        flag, equals, _ = argument.partition("=")
+        if is_value:
+            is_value = False
+        elif flag.startswith("-") and flag.lstrip("-") == name:
+            is_value = not equals
+        else:
+            kept.append(argument)
+    return kept
 
 
 def _load_config(study: Study, name: str | None) -> Config:

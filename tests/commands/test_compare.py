@@ -117,7 +117,7 @@ def test_what_is_refused_leaves_no_trace(files, tmp_path, flags, message):
 
 def test_folders_of_others_are_refused(files, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    for output in (tmp_path, tmp_path / "notes.txt"):
+    for output in (tmp_path, tmp_path / "notes.txt", tmp_path / "notes.txt" / "x"):
         with pytest.raises(ValueError, match="output: expected a (new or empty )?folder"):
             call(*files, f"--output={output}")
     assert contents(tmp_path).keys() == {"notes.txt"}

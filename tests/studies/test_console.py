@@ -1,17 +1,51 @@
 """The line that is printed to be given again."""
 
+import os
 import sys
+import threading
+import time
 
 import pytest
 
+from rnnjax import stopping
 from rnnjax.studies import console
 
 FLAGS = ["--config=smoke", "--workdir=a b"]
 
 
-def test_a_closed_pipe_is_left_to_the_command_line():
-    with pytest.raises(BrokenPipeError), console.orderly_end("latent", FLAGS):
+def test_a_closed_pipe_is_left_to_the_command_line(monkeypatch, capsys):
+    with pytest.raises(SystemExit, match="2"), console.orderly_end("latent", FLAGS):
+        raise BrokenPipeError  # of something else
+    assert capsys.readouterr().err.startswith("error: ")
+
+    def flush():
         raise BrokenPipeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stdout, "flush", flush)
+        with pytest.raises(BrokenPipeError), console.orderly_end("latent", FLAGS):
+            raise BrokenPipeError
+
+
+def test_a_late_process_ends_after_its_save(monkeypatch):
+    order, started = [], threading.Event()
+
+    def save():
+        with stopping.saving():
+            started.set()
+            time.sleep(0.5)
+            order.append("saved")
+
+    monkeypatch.setattr(os, "_exit", order.append)
+    thread = threading.Thread(target=save)
+    thread.start()
+    started.wait()
+    console._end_late("latent", FLAGS, threading.Lock())
+    thread.join()
+    monkeypatch.setattr(console, "_SAVING", 0.0)
+    with stopping.saving():
+        console._end_late("latent", FLAGS, threading.Lock())
+    assert order == ["saved", 75, 75]
 
 
 @pytest.mark.parametrize(

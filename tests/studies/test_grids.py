@@ -17,6 +17,7 @@ from rnnjax.studies.grids import (
     cached_value,
     report_sweep,
     train_and_report,
+    training_seconds,
     unfinished_runs,
 )
 from rnnjax.studies.workdir import INDEX
@@ -49,6 +50,10 @@ def test_a_report_has_the_runs_that_are_wanted(kept, left, runs, partial, workdi
     def page(results, about, pending):
         seen.append((int((results["status"] != Status.PENDING).sum()), pending))
         assert about.seconds == pytest.approx(float(np.nansum(results["seconds"])))
+        whole = training_seconds(workdir / "store")
+        assert (
+            about.seconds < 0.9 * whole if kept else about.seconds == pytest.approx(whole, rel=0.02)
+        )
         return Page("a sweep", "", ())
 
     mask = np.zeros(SWEEP.shape, bool)

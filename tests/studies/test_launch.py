@@ -139,6 +139,9 @@ def test_a_number_can_be_switched_off(value):
     last = ["--config=smoke", "--config.clip=2", f"--config.clip={value}"]
     assert _parse(STUDIES["population"], last).config.clip == given.clip
     assert _parse(STUDIES["population"], [*last[::-1]]).config.clip == 2
+    for earlier in (["-config.clip=2"], ["--config.clip", "2"]):
+        given = _parse(STUDIES["population"], [*earlier, "--config.clip=None"])
+        assert given.config.clip is None
     with pytest.raises(SystemExit):
         _parse(STUDIES["population"], ["--config.seeds=None"])
 

@@ -20,8 +20,8 @@ from rnnjax.studies.grids import (
     provenance,
     report_sweep,
     require_config,
+    run_seconds,
     runs_of,
-    seconds_of,
     split_names,
     task_options,
     unfinished_runs,
@@ -96,7 +96,7 @@ def run(
         )
         done = int((~pending).sum())
         if reported < done < pending.size:
-            about = provenance(config, command, seconds_of(results))
+            about = provenance(config, command, run_seconds(results))
             write_report(_page(config)(results, about, True), workdir)
             print(f"\n{done} of {pending.size} tasks done: {workdir / 'report.html'}")
         reported = done
@@ -113,7 +113,7 @@ def run(
             after_block=report_finished_tasks, engine=engine,
         )  # fmt: skip
     progress.close()
-    about = provenance(config, command, seconds_of(results))
+    about = provenance(config, command, run_seconds(results))
     write_results(results, workdir)
     write_study_report("lr_collapse", workdir, _page(config)(results, about, False), about)
     return results

@@ -85,7 +85,8 @@ def paper_table(findings: Sequence[Finding]) -> Table:
         if reported is None or np.isnan(low):
             inside = ""
         else:
-            inside = "yes" if low <= -reported <= high else "no"
+            # At the precision that is printed.
+            inside = "yes" if round(low, 2) <= round(-reported, 2) <= round(high, 2) else "no"
         rows.append(
             (
                 row_name(finding.labels),
