@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import gc
 import logging
 import os
 import shlex
@@ -102,6 +103,7 @@ def orderly_end(study: str, flags: Sequence[str], limit: float | None = None) ->
         # Writes in progress are abandoned; asyncio and orbax would report that after our last line.
         for name in ("asyncio", "absl"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        gc.freeze()  # the interpreter can crash where it collects them at its end
         sys.exit(_print_stop(stop, study, flags, lines))
     except (ValueError, OSError, JobError) as error:
         if isinstance(error, BrokenPipeError) and _output_is_closed():
