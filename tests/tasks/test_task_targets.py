@@ -339,3 +339,9 @@ def test_invalid_parameters_are_named(task, options, named):
     with pytest.raises(ValueError, match=rf"^{named}: expected .* got ") as error:
         tasks.make(task, **options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("trials", [0, -1, 2.5])
+def test_a_number_of_trials_below_one_is_named(trials):
+    with pytest.raises(ValueError, match="^trials: expected"):
+        tasks.delayed_cue().batch(KEY, trials)

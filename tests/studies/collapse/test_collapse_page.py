@@ -1,12 +1,15 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import xarray as xr
 
 from populations import HALF_DECADES, sweep, without
 from rnnjax.analysis import Resampling, best_learning_rates, power_law, threshold_model
 from rnnjax.report import Provenance, render_html, render_markdown
 from rnnjax.report.wording import exponent_text, size_text
 from rnnjax.studies.collapse.page import _ours, collapse_page
-from rnnjax.studies.collapse.tables import best_rate_table
+from rnnjax.studies.collapse.tables import best_rate_table, paper_table
 from rnnjax.studies.papers import (
     COLLAPSE_BEST_RATES,
     COLLAPSE_EXPONENTS,
@@ -211,3 +214,15 @@ def test_reference_numbers():
     assert paper_best_rate({"task": "flip_flop", "optimizer": "sgd"}, 10) is None
     assert all(len(rates) == 9 for rates in COLLAPSE_BEST_RATES.values())
     assert np.isclose(HALF_DECADES[-1], 1)
+
+
+@pytest.mark.parametrize(("low", "inside"), [(-1.336, "yes"), (-1.334, "no")])
+def test_the_papers_value_is_compared_as_it_is_printed(low, inside):
+    fit = xr.Dataset({"exponent": 0.0, "exponent_low": low, "exponent_high": 1.0})
+    finding = SimpleNamespace(
+        labels={"task": "delayed_cue", "optimizer": "adam"},
+        interval=(low, 1.0),
+        fit=fit,
+        started=True,
+    )
+    assert paper_table([finding]).rows[0][-1] == inside
