@@ -1,8 +1,9 @@
 """Checks of specs that users write: frozen, traceable by JAX, without draws from global state."""
 
 import dataclasses
+import enum
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -21,7 +22,10 @@ _TRACING = (
 
 
 def require_frozen(name: str, spec: Any) -> None:
-    """Raises `ValueError` unless `spec` is a frozen dataclass that can be hashed."""
+    """Raises `ValueError` unless `spec` is a frozen dataclass of plain data.
+
+    It is an argument of compiled programs, which hash it, and stores describe it.
+    """
     kind = type(spec)
     settings: Any = vars(kind).get("__dataclass_params__")
     if settings is None or not settings.frozen or not settings.eq:
@@ -30,15 +34,32 @@ def require_frozen(name: str, spec: Any) -> None:
             f"{kind.__name__}"
         )
     for field in dataclasses.fields(spec):
+        value, expected = getattr(spec, field.name), ""
         try:
-            hash(getattr(spec, field.name))
+            hash(value)
         except TypeError:
+            expected = "that can be hashed"
+        if not expected and not _is_plain(value):
+            expected = "that a store can describe"
+        if expected:
             raise ValueError(
-                f"{name}: expected fields that can be hashed, such as numbers, strings and tuples, "
-                f"got a {type(getattr(spec, field.name)).__name__} in {field.name}"
-            ) from None
+                f"{name}: expected fields {expected}, such as numbers, strings and tuples, got a "
+                f"{type(value).__name__} in {field.name}"
+            )
     if dataclasses.replace(spec) != spec:
         raise ValueError(f"{name}: expected a copy to equal it; leave __eq__ to the dataclass")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a store can describe `value`: functions and objects of other kinds it cannot."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return all(_is_plain(getattr(value, field.name)) for field in dataclasses.fields(value))
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, tuple | range):
+        return all(map(_is_plain, value))
+    kinds = bool | int | float | str | enum.Enum | np.integer | np.floating
+    return value is None or isinstance(value, kinds)
 
 
 def reproduced(name: str, function: Callable[[Any], Any], key: Any) -> Any:

@@ -16,10 +16,12 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from rnnjax import units
 from rnnjax.cells import AdditiveCell, Cell, Latent, ParallelCell, UnrolledCell
+from rnnjax.cells.checking import require_weights
 from rnnjax.typing import Array, Float, Params, Scalar
 from rnnjax.validate import one_of
 
@@ -51,7 +53,7 @@ def rollout(
 
     Args:
         cell: the network.
-        params: its raw weights.
+        params: its raw weights, of one network.
         inputs: the inputs of every trial.
         initial: states before the first step; the cell's own by default.
         output_scale: factor on the readout, before its bias.
@@ -61,10 +63,13 @@ def rollout(
             for others.
 
     Raises:
-        ValueError: inputs of another shape, an unknown kernel, or `hoisted` for another cell.
+        ValueError: weights, inputs or initial states of other shapes, an unknown kernel, or
+            `hoisted` for another cell.
     """
-    if inputs.ndim != 3 or inputs.shape[-1] != cell.inputs:
-        raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {inputs.shape}")
+    require_weights(cell, params)
+    shape = _shape("inputs", inputs)
+    if len(shape) != 3 or shape[-1] != cell.inputs:
+        raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {shape}")
     one_of("kernel", kernel, ("auto", "hoisted", "autodiff"))
     additive = isinstance(cell, AdditiveCell)
     if kernel == "hoisted" and not additive:
@@ -74,13 +79,19 @@ def rollout(
         initial = jnp.broadcast_to(rest, (inputs.shape[0], *rest.shape))
     else:
         expected = (inputs.shape[0], *jax.eval_shape(cell.initial_state, params).shape)
-        if initial.shape != expected:
+        if _shape("initial", initial) != expected:
             hint = " (see cell.project)" if isinstance(cell, Latent) else ""
             raise ValueError(f"initial: expected shape {expected}{hint}, got {initial.shape}")
 
     traced = any(isinstance(x, Tracer) for x in jax.tree.leaves((params, inputs, initial)))
     run = _rollout if traced else _rollout_program
     return run(cell, kernel, params, inputs, initial, output_scale)
+
+
+def _shape(name: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, jax.Array | np.ndarray):
+        raise ValueError(f"{name}: expected an array, got a {type(value).__name__}")
+    return value.shape
 
 
 def _rollout(

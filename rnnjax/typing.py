@@ -1,20 +1,28 @@
-"""Aliases for annotations, and the letters of all axes.
+"""Aliases for annotations, and the main letters of axes.
 
-| letter | axis                                         |
-|--------|----------------------------------------------|
-| `S`    | runs (any product of sweep axes, flattened)  |
-| `L`    | learning rates                               |
-| `B`    | trials of a batch                            |
-| `T`    | time steps of a trial                        |
-| `N`    | hidden units                                 |
-| `K`    | rank                                         |
-| `I`    | inputs                                       |
-| `O`    | outputs                                      |
-| `P`    | parameters                                   |
-| `M`    | pairs                                        |
-| `R`    | operator order                               |
+| letter | axis                                                                      |
+|--------|---------------------------------------------------------------------------|
+| `S`    | runs (any product of sweep axes, flattened), or networks                  |
+| `B`    | trials of a batch                                                         |
+| `T`    | time steps of a trial                                                     |
+| `N`    | hidden units                                                              |
+| `I`    | inputs                                                                    |
+| `O`    | outputs                                                                   |
+| `D`    | entries of a state or drive, where they are not one per unit              |
+| `K`    | rank, or losses at which weights are kept                                 |
+| `P`    | parameters, or points of a network's dynamics                             |
+| `M`    | pairs of networks, or states from which searches start                    |
+| `R`    | operator order, or rows of a tangent kernel                               |
+| `C`    | a batch of pairs or other items, or choices                               |
+| `Q`    | starts of the search of one pair                                          |
+| `L`    | searches of a batch of pairs                                              |
+| `F`    | finalists of the search of one pair, or features                          |
+| `E`    | epochs, or further states                                                 |
+| `H`    | widths of a sweep, or starts that all pairs share                         |
 
-Batch axes lead; time is axis -2 of a trial (`[B, T, N]`) in every public array.
+A letter has one meaning within a function; those of single files are explained there. Batch axes
+lead; time is axis -2 of a trial (`[B, T, N]`), but axis 0 in `UnrolledCell.unroll` and
+`ParallelCell.read` (`[T, B, ...]`), whose scans run over it.
 """
 
 from typing import Any, TypeAlias

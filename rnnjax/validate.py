@@ -8,9 +8,12 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 __all__ = [
     "MOST",
     "callback",
+    "confidence",
     "counted",
     "finite_positive",
     "flag",
@@ -18,6 +21,7 @@ __all__ = [
     "instance_of",
     "known_options",
     "nonnegative",
+    "nonnegative_single",
     "one_of",
     "path_of",
     "plain",
@@ -35,6 +39,9 @@ T = TypeVar("T")
 
 MOST = 2**31 - 1
 """2^31 - 1, the largest integer that programs, with their 32-bit integers, can hold."""
+
+_SINGLE = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+"""The smallest normal and the largest number of float32."""
 
 _SHOWN = 500
 """Most characters of a value in an error."""
@@ -120,9 +127,14 @@ def confidence(name: str, value: Any) -> float:
 def positive_single(name: str, value: Any) -> float:
     """Returns `value` if it is a positive number within the range of single precision."""
     number = finite_positive(name, value)
-    if not 2.0**-126 <= number < 2.0**128:
+    if not _SINGLE[0] <= number <= _SINGLE[1]:
         raise _fail(name, "a number within the range of float32", value)
     return number
+
+
+def nonnegative_single(name: str, value: Any) -> float:
+    """Returns `value` if it is 0 or a positive number within the range of single precision."""
+    return positive_single(name, value) if nonnegative(name, value) else 0.0
 
 
 def seed(name: str, value: Any) -> int:
@@ -164,7 +176,7 @@ def sequence(name: str, value: Any) -> tuple[Any, ...]:
     axes = getattr(value, "ndim", 1)
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable) or axes != 1:
         raise _fail(name, "a sequence", value)
-    if hasattr(value, "mask"):
+    if isinstance(value, np.ma.MaskedArray):
         raise _fail(name, "a sequence without a mask", value)
     return tuple(plain(entry) for entry in value)
 

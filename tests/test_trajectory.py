@@ -223,3 +223,38 @@ def test_invalid_arguments_are_named():
         rollout(cell, params, jnp.zeros((1, 5, 2)), kernel="hoisted")
     with pytest.raises(ValueError, match=r"kernel: .*did you mean 'hoisted'"):
         rollout(cell, params, jnp.zeros((1, 5, 2)), kernel="hoist")
+
+
+ONE = {"gain": np.ones(2)}
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("params", "inputs", "initial", "message"),
+    [
+        (
+            {"gain": np.ones((3, 2))},
+            0,
+            None,
+            r"params: .* gain .* \(2,\) \(of one network.* \(3, 2\)",
+        ),
+        ({"gain": np.ones(3)}, 0, None, r"params: expected gain of shape \(2,\), got \(3,\)"),
+        ({"gain": [1.0, 1.0]}, 0, None, r"params: expected gain of shape \(2,\), got a list"),
+        ({**ONE, "bias": 0.0}, 0, None, "params: expected the leaves gain .* got gain, bias"),
+        (None, 0, None, "params: expected a dictionary, .* a NoneType"),
+        (ONE, [[[0.0, 0.0]]], None, "inputs: expected an array, got a list"),
+        (ONE, 0, [[0.0, 0.0]], "initial: expected an array, got a list"),
+    ],
+)
+def test_weights_and_arrays_of_another_form_are_named(params, inputs, initial, message):
+    inputs = np.zeros((1, 5, 2), "f4") if inputs == 0 else inputs
+    with pytest.raises(ValueError, match=message):
+        rollout(Plain(), params, inputs, initial=initial)
+
+
+def test_weights_are_checked_one_network_at_a_time(float64):
+    cell = CELLS["rate-0.5"]
+    params, inputs, _, _ = arguments(cell)
+    stacked = {name: jnp.stack([leaf, -leaf]) for name, leaf in params.items()}
+    found = jax.eval_shape(jax.vmap(lambda one: rollout(cell, one, inputs).outputs), stacked)
+    assert (found.shape, found.dtype) == ((2, B, T, O), jnp.float64)

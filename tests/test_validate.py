@@ -1,9 +1,11 @@
 """Every check returns the value as plain data, or raises an error with name and value."""
 
+import inspect
 import math
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rnnjax import validate
@@ -21,6 +23,9 @@ from rnnjax import validate
         (validate.fraction, 0, 0.0),
         (validate.fraction, 1, 1.0),
         (validate.nonnegative, 0, 0.0),
+        (validate.nonnegative_single, 0, 0.0),
+        (validate.nonnegative_single, np.float32(3e-5), float(np.float32(3e-5))),
+        (validate.positive_single, np.finfo(np.float32).max, float(np.finfo(np.float32).max)),
         (validate.flag, False, False),
     ],
 )
@@ -37,7 +42,8 @@ def test_valid_values(check, value, expected):
         (validate.positive_integer, (0, -2, 2.0, False)),
         (validate.finite_positive, (0, -1.0, math.nan, math.inf, True, "1", None)),
         (validate.finite_positive, (10**400,)),
-        (validate.positive_single, (0.0, -1.0, math.nan, 1e39, 1e-39, "1")),
+        (validate.positive_single, (0.0, -1.0, math.nan, 1e39, 3.4028236e38, 1e-39, "1")),
+        (validate.nonnegative_single, (-1.0, math.nan, 1e39, 1e-39, True)),
         (validate.seed, (-1, 2**31, 0.5, True)),
         (validate.fraction, (-0.1, 1.1, math.nan, None)),
         (validate.nonnegative, (-0.1, math.nan, math.inf, True, "0")),
@@ -49,6 +55,18 @@ def test_invalid_values(check, values):
         with pytest.raises(ValueError, match=re.escape(f"got {value!r}")) as error:
             check("size", value)
         assert str(error.value).startswith("size: expected ")
+
+
+def test_every_check_is_public():
+    functions = inspect.getmembers(validate, inspect.isfunction)
+    assert {name for name, _ in functions if name[0] != "_"} == {*validate.__all__} - {"MOST"}
+
+
+def test_a_sequence_of_pandas_has_no_mask():
+    assert validate.sequence("seeds", pd.Series([3, 4])) == (3, 4)
+    for masked in (np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2])):
+        with pytest.raises(ValueError, match="seeds: expected a sequence without a mask"):
+            validate.sequence("seeds", masked)
 
 
 def test_an_instance_of_another_class_is_an_error():

@@ -23,6 +23,7 @@ from rnnjax.cells.structures import (
     Sparse,
     Structure,
 )
+from rnnjax.contract import require_frozen
 from rnnjax.tasks import Task
 from rnnjax.validate import instance_of, known_options, one_of
 
@@ -96,8 +97,8 @@ def make(name: str, **options: Any) -> Cell:
 def fitted(cell: Cell, task: Task) -> Cell:
     """The same cell with as many inputs and outputs as `task` has channels.
 
-    Raises `ValueError` for arguments of other types.
+    Raises `ValueError` for arguments of other types, and for a cell that is no frozen dataclass.
     """
     instance_of("task", task, Task)
-    instance_of("cell", cell, Cell)
+    require_frozen("cell", instance_of("cell", cell, Cell))
     return cell.replace(inputs=task.inputs, outputs=task.outputs)

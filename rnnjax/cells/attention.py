@@ -188,7 +188,7 @@ def linear_attention(
         head: size of a head, D.
         decay: factor on the memory at every step, in (0, 1]; 1 is linear attention; with less it
             fades, as in retention (Sun et al. 2023).
-        init: arm of the standard rule: `xavier` (default), `gaussian` or `uniform`.
+        init: initialization of the standard rule: `xavier` (default), `gaussian` or `uniform`.
         parametrization: another width rule, in place of the standard one.
 
     Raises:

@@ -1,5 +1,6 @@
-"""A check of a cell that a user has written."""
+"""Checks of a cell that a user has written, and of its weights."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -10,9 +11,9 @@ from rnnjax.arrays import random_key
 from rnnjax.cells.base import AdditiveCell, Cell, ParallelCell, UnrolledCell
 from rnnjax.contract import agree, reproduced, require_frozen, traced
 from rnnjax.typing import KeyLike, Params
-from rnnjax.validate import instance_of, positive_integer
+from rnnjax.validate import instance_of, positive_integer, shown
 
-__all__ = ["check"]
+__all__ = ["check", "require_cell", "require_weights"]
 
 _TRIALS, _STEPS = 3, 6
 
@@ -36,10 +37,7 @@ def check(cell: Cell, *, key: KeyLike = 0) -> str:
     if isinstance(cell, type):
         raise ValueError(f"cell: expected an instance, such as {cell.__name__}(), got the class")
     instance_of("cell", cell, Cell)
-    require_frozen("cell", cell)
-    if not isinstance(getattr(cell, "name", None), str):
-        raise ValueError("name: expected a string in the class, as name = 'my_cell', got none")
-    positive_integer("hidden", cell.hidden)
+    require_cell(cell)
     some = cell.replace(inputs=3, outputs=2)
     drawn, other, driven = jax.random.split(random_key("key", key), 3)
     params = reproduced("init", some.init, drawn)
@@ -56,6 +54,46 @@ def check(cell: Cell, *, key: KeyLike = 0) -> str:
         f"({', '.join(params)}), {'a' if matrix else 'no'} connectivity matrix; every weight has a "
         f"gradient{f', but for {untrained}' if untrained else ''}"
     )
+
+
+def require_cell(cell: Cell) -> None:
+    """Raises `ValueError` unless a cell is a frozen dataclass whose weights a store can keep."""
+    require_frozen("cell", cell)
+    if not isinstance(getattr(cell, "name", None), str):
+        raise ValueError("name: expected a string in the class, as name = 'my_cell', got none")
+    positive_integer("hidden", cell.hidden)
+    for name in cell.leaves():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ValueError(
+                f"leaves: expected names that are identifiers, such as w_in, got {shown(name)}"
+            )
+
+
+def require_weights(cell: Cell, params: Params) -> None:
+    """Raises `ValueError` unless `params` are the weights of one network, traced or not."""
+    if not isinstance(params, Mapping):
+        raise ValueError(
+            f"params: expected a dictionary, leaf name -> array, got a {type(params).__name__}"
+        )
+    expected = {name: tuple(leaf.shape) for name, leaf in cell.leaves().items()}
+    if params.keys() != expected.keys():
+        raise ValueError(
+            f"params: expected the leaves {', '.join(expected)} of {cell.name!r}, got "
+            f"{', '.join(map(str, params)) or 'none'}"
+        )
+    arrays = jax.Array | np.ndarray | np.generic
+    got = {
+        name: leaf.shape if isinstance(leaf, arrays) else f"a {type(leaf).__name__}"
+        for name, leaf in params.items()
+    }
+    for name, shape in expected.items():
+        if got[name] != shape:
+            stacked = all(got[name][1:] == shape for name, shape in expected.items())
+            hint = " (of one network: {name: leaf[i] for name, leaf in params.items()})"
+            raise ValueError(
+                f"params: expected {name} of shape {shape}{hint if stacked else ''}, got "
+                f"{got[name]}"
+            )
 
 
 def _check_weights(cell: Cell, params: Params, others: Params) -> None:

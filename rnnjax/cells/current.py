@@ -65,7 +65,7 @@ def current(
         outputs: number of output channels, O.
         tau: step size over time constant, in (0, 1].
         bias: whether the units and the readout have biases.
-        init: arm of the standard rule: `gaussian` (default), `xavier` or `uniform`.
+        init: initialization of the standard rule: `gaussian` (default), `xavier` or `uniform`.
         parametrization: another width rule, in place of the standard one.
 
     Raises:

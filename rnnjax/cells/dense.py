@@ -58,7 +58,7 @@ class DenseCell(UnitCell, AdditiveCell):
 def chosen_rule(
     init: str | None, parametrization: Parametrization | None, default: str = "gaussian"
 ) -> Parametrization:
-    """The rule of a factory's arguments: a given one, or an arm of the standard rule.
+    """The rule of a factory's arguments: a given one, or the standard rule with `init`.
 
     Raises `ValueError` where both are given.
     """

@@ -168,7 +168,7 @@ def gru(
         hidden: number of units, N.
         inputs: number of input channels, I.
         outputs: number of output channels, O.
-        init: arm of the standard rule: `xavier` (default), `gaussian` or `uniform`.
+        init: initialization of the standard rule: `xavier` (default), `gaussian` or `uniform`.
         parametrization: another width rule, in place of the standard one.
 
     Raises:

@@ -39,7 +39,7 @@ class Latent(LowRankWeights, UnrolledCell):
     name = "latent"
 
     def __post_init__(self):
-        one_of("readout", self.readout_from, get_args(Readout))
+        one_of("readout_from", self.readout_from, get_args(Readout))
         super().__post_init__()
 
     @property
@@ -154,7 +154,7 @@ class Latent(LowRankWeights, UnrolledCell):
         """
         if rates_before is None:
             rows = self.rank if self.readout_from == "activation" else len(self._keep)
-            rates_before = jnp.linalg.lstsq(self._leaving(params)[:rows], initial[:rows])[0]
+            rates_before = _smallest_rates(initial[:rows], self._leaving(params)[:rows])
         kappa = self.kappa(jnp.concatenate([initial[None], states[:-1]]))
         current = kappa @ self.effective(params, "embedding").T + super().drive(params, inputs)
 
@@ -163,6 +163,24 @@ class Latent(LowRankWeights, UnrolledCell):
             return rates, rates
 
         return jax.lax.scan(leak, rates_before, current)[1]
+
+
+def _solved(projection: Float[Array, " D"], rows: Float[Array, "D N"]) -> Float[Array, " N"]:
+    return jnp.linalg.lstsq(rows, projection)[0]
+
+
+@jax.custom_jvp
+def _smallest_rates(
+    projection: Float[Array, " D"], rows: Float[Array, "D N"]
+) -> Float[Array, " N"]:
+    """The smallest rates with this projection; of 0 without a factorization, for `Layout.map`."""
+    rest = jnp.zeros(rows.shape[1], jnp.result_type(projection, rows))
+    return jax.lax.cond(jnp.any(projection != 0), _solved, lambda *_: rest, projection, rows)
+
+
+@_smallest_rates.defjvp
+def _smallest_rates_jvp(primals, tangents):
+    return jax.jvp(_solved, primals, tangents)
 
 
 def latent(
@@ -198,5 +216,6 @@ def latent(
         ValueError: sizes below 1, a rank above `hidden`, `alpha` outside (0, 1], an unknown
             `readout`.
     """
+    one_of("readout", readout, get_args(Readout))
     rule = InverseWidth() if parametrization is None else parametrization
     return Latent(hidden, inputs, outputs, rank, alpha, bias, rule, readout)

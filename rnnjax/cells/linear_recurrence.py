@@ -213,7 +213,7 @@ def linear_recurrence(
         outputs: number of output channels, O.
         radius: smallest and largest modulus of lambda at the start, in [0, 1].
         phase: largest angle of lambda at the start, radians, at most 2 pi.
-        init: arm of the standard rule: `xavier` (default), `gaussian` or `uniform`.
+        init: initialization of the standard rule: `xavier` (default), `gaussian` or `uniform`.
         parametrization: another width rule, in place of the standard one.
 
     Raises:

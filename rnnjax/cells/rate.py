@@ -60,7 +60,7 @@ def rate(
         outputs: number of output channels, O.
         alpha: dt / tau, in (0, 1]; 1 is the vanilla tanh network.
         bias: whether the units and the readout have biases.
-        init: arm of the standard rule: `gaussian` (default), `xavier` or `uniform`.
+        init: initialization of the standard rule: `gaussian` (default), `xavier` or `uniform`.
         parametrization: another width rule, in place of the standard one.
         activation: phi: `tanh` (default), `relu`, or `linear` for a linear network.
 

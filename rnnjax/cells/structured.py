@@ -166,7 +166,7 @@ def structured(
             `recurrent`, such as `rate(alpha=0.2, bias=True)`.
         inputs: number of input channels, I; that of `cell` by default.
         outputs: number of output channels, O; that of `cell` by default.
-        init: arm of the standard rule: `gaussian`, `xavier` or `uniform`.
+        init: initialization of the standard rule: `gaussian`, `xavier` or `uniform`.
         parametrization: another width rule; without `init` and this, the rule of `cell`.
 
     Raises:

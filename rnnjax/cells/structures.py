@@ -229,8 +229,8 @@ class LowRankPlusRandom(Structure):
 
     The leaf `random` is X [N, N], standard normal under every width rule, drawn once per network
     and never trained. `embedding` m [N, K], scaled as input weights, and `encoding` n^T [K, N],
-    scaled as a readout, are trained. Where entries of W have the variance 1/N, as under the normal
-    arm of the standard rule, the gain 1 is the unconstrained network's; under `InverseWidth` the
+    scaled as a readout, are trained. Where entries of W have the variance 1/N, as under
+    `Standard("gaussian")`, the gain 1 is the unconstrained network's; under `InverseWidth` the
     random part is larger than that, of order 1/sqrt(N). Entries of m n^T are of order 1/N at the
     start, but under `InverseWidth("uniform")`: the standard rule draws m and n with variance of
     order 1/N, where the others divide by N. Raises `ValueError` for a rank below 1 or above N, or a

@@ -111,7 +111,7 @@ def fast(key: Key) -> Key:
     so are all keys on accelerators, for which JAX has a kernel of its own, and where
     `jax_threefry_partitionable` is off.
 
-    Give user code no such key: `jax.random.poisson` refuses it.
+    Do not pass such a key to user code: `jax.random.poisson` refuses it.
     """
     usable = _FAST is not None and on_cpu() and jax.config.values["jax_threefry_partitionable"]
     if not usable or jax.random.key_impl(key) != _NAME:

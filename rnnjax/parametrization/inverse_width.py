@@ -27,11 +27,11 @@ class InverseWidth(Parametrization):
     """W / N and W_out / N, with raw weights of order one and one learning rate.
 
     The recurrent weights and the readout are divided by N in the forward pass; input weights and
-    biases are not. Initial raw weights are N(0, 1) in the arm `gaussian`, and uniform in
-    +-1/sqrt(fan_in), as in PyTorch's linear layers, in the arm `uniform`; the readout's bias starts
+    biases are not. Initial raw weights are N(0, 1) with `init="gaussian"`; with `init="uniform"`
+    they are uniform in +-1/sqrt(fan_in), as in PyTorch's linear layers. The readout's bias starts
     at 0. Adam's epsilon is the recipe's for every weight (`eps_scaling="torch"`), or divided by N^2
     for recurrent and by N for other hidden weights, as their gradients are (`"scaled"`). Raises
-    `ValueError` for another arm or scaling.
+    `ValueError` for another initialization or scaling.
     """
 
     init: Literal["gaussian", "uniform"] = "gaussian"

@@ -39,22 +39,23 @@ def _xavier(leaf: Leaf, hidden: int) -> LeafRule:
 
 
 INITIALIZATIONS = {"gaussian": _gaussian, "uniform": _uniform, "xavier": _xavier}
-"""Arms of the standard rule, by name: what they draw a leaf from."""
+"""Initializations of the standard rule, by name: what they draw a leaf from."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Standard(Parametrization):
-    """Weights of order 1/sqrt(N), in three arms that differ in the initial weights only.
+    """Weights of order 1/sqrt(N), with one of three initializations.
 
     * `gaussian`: every weight N(0, 1/N), the input weights too; biases, if any, start at 0.
     * `xavier`: uniform with half-width sqrt(6 / (fan_in + fan_out)); biases uniform in
       +-1/sqrt(fan_in), the hidden bias with the fan-in of the inputs, hence of order one.
     * `uniform`: everything uniform in +-1/sqrt(N), as in PyTorch's `nn.RNN`.
 
-    Leaves of the roles `unit` and `fixed` are N(0, 1) in every arm.
+    Leaves of the roles `unit` and `fixed` are N(0, 1) in each of them.
 
     The squared norm of the activity is of order 1 in `gaussian` and of order N in `xavier` with
-    biases; SGD's largest stable rate depends on N accordingly. Raises `ValueError` for another arm.
+    biases; SGD's largest stable rate depends on N accordingly. Raises `ValueError` for another
+    initialization.
     """
 
     init: str = "gaussian"
@@ -65,7 +66,7 @@ class Standard(Parametrization):
         one_of("init", self.init, INITIALIZATIONS)
 
     def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:
-        """Scale from the arm; multiplier and learning-rate factor 1."""
+        """Scale of the initialization; multiplier and learning-rate factor 1."""
         if leaf.role == "unit":
             return LeafRule("normal", 1.0)
         if leaf.role == "fixed":

@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 import jax
 
@@ -12,7 +12,11 @@ from rnnjax.numerics.threefry import split
 from rnnjax.typing import Array, Float, Key, KeyLike
 from rnnjax.validate import finite_positive, one_of, positive_integer
 
-__all__ = ["Task", "Trial", "checked_options", "stretched_steps"]
+__all__ = ["Task", "Trial", "VariantError", "checked_options", "lengthened", "stretched_steps"]
+
+
+class VariantError(ValueError):
+    """A task has no stretched variant, or none of this factor that differs from itself."""
 
 
 class Trial(NamedTuple):
@@ -61,8 +65,11 @@ class Task(abc.ABC):
         """Draws one trial: inputs [T, I], targets [T, O], mask [T, O]."""
 
     def stretched(self, factor: float) -> Self:
-        """The out-of-distribution variant, with memory periods longer by `factor`."""
-        raise ValueError(f"task {self.name!r}: it defines no stretched variant")
+        """The out-of-distribution variant, with memory periods longer by `factor`.
+
+        Raises `ValueError` where there is none, or where no period changes by as much as a step.
+        """
+        raise VariantError(f"task {self.name!r}: it defines no stretched variant")
 
     @fixed_draws()
     def batch(self, key: KeyLike, trials: int) -> Trial:
@@ -85,6 +92,23 @@ def checked_options(spec: Any, options: dict[str, Any], *taken: str) -> dict[str
     for name in options:
         one_of("options", name, names)
     return options
+
+
+T = TypeVar("T", bound=Task)
+
+
+def lengthened(task: T, factor: float, **durations: int) -> T:
+    """`task` with `durations`, those of its stretched variant.
+
+    Raises `VariantError` where all of them are as before, unless `factor` is 1.
+    """
+    found = dataclasses.replace(task, **durations)  # pyright: ignore[reportArgumentType]
+    if found == task and factor != 1:
+        raise VariantError(
+            f"factor: expected one that changes task {task.name!r} by at least a step, got "
+            f"{factor:g}"
+        )
+    return found
 
 
 def stretched_steps(steps: int, factor: float) -> int:

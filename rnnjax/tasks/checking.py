@@ -1,4 +1,4 @@
-"""A check of a task that a user has written."""
+"""Checks of a task that a user has written."""
 
 import json
 from typing import Any
@@ -9,11 +9,19 @@ import numpy as np
 
 from rnnjax.arrays import random_key
 from rnnjax.contract import agree, reproduced, require_frozen, traced
-from rnnjax.tasks.base import Task, Trial
+from rnnjax.tasks.base import Task, Trial, VariantError
 from rnnjax.typing import KeyLike
-from rnnjax.validate import counted, fraction, instance_of, one_of, positive_integer, whole
+from rnnjax.validate import (
+    counted,
+    finite_positive,
+    fraction,
+    instance_of,
+    one_of,
+    positive_integer,
+    whole,
+)
 
-__all__ = ["check"]
+__all__ = ["check", "require_task", "require_trial"]
 
 _REAL = (jnp.floating, jnp.integer, jnp.bool_)
 
@@ -24,7 +32,7 @@ def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.
     A task is a frozen dataclass. Its `sample` draws from the key alone, the same eagerly and
     compiled, and another trial for another key. Inputs [T, I], targets [T, O] and mask [T, O] are
     finite; the mask is 0 or 1, with a response in every trial. The stretched variant, where there
-    is one, is a task of the same channels that is at least as long.
+    is one, is a task of the same channels that is at least as long (of a factor of at least 1).
 
     Args:
         task: the task, such as `Evidence()`.
@@ -39,8 +47,8 @@ def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.
         raise ValueError(f"task: expected an instance, such as {task.__name__}(), got the class")
     instance_of("task", task, Task)
     key, trials = random_key("key", key), whole("trials", trials, least=2)
-    require_frozen("task", task)
-    _check_description(task)
+    require_task(task)
+    _check_metadata(task)
     _check_sampling(task, key)
     batch = traced("batch", lambda k: task.batch(k, trials), key)
     _check_values(batch, trials)
@@ -54,15 +62,23 @@ def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.
     )
 
 
-def _check_description(task: Task) -> None:
+def require_task(task: Task) -> None:
+    """Raises `ValueError` unless a task is a frozen dataclass with valid attributes.
+
+    No trial is drawn, since that would start JAX's backend.
+    """
+    require_frozen("task", task)
     if not isinstance(getattr(task, "name", None), str):
         raise ValueError("name: expected a string in the class, as name = 'my_task', got none")
     for name in ("inputs", "outputs", "steps"):
         positive_integer(name, getattr(task, name))
     one_of("decision", task.decision, ("argmax", "sign"))
     if task.decision == "argmax" and task.outputs < 2:
-        raise ValueError(f"decision: 'argmax' needs at least 2 outputs, got {task.outputs}")
+        raise ValueError(f"decision: expected at least 2 outputs for 'argmax', got {task.outputs}")
     fraction("criterion", task.criterion)
+
+
+def _check_metadata(task: Task) -> None:
     try:
         json.dumps(task.metadata())
     except TypeError as error:
@@ -74,17 +90,7 @@ def _check_description(task: Task) -> None:
 
 def _check_sampling(task: Task, key: Any) -> None:
     """The eager trial, its shapes, and the same trial compiled."""
-    trial = reproduced("sample", lambda k: _numeric(task.sample(k)), key)
-    if not isinstance(trial, Trial):
-        raise ValueError(
-            f"sample: expected a rnnjax.tasks.Trial(inputs, targets, mask), got a "
-            f"{type(trial).__name__}"
-        )
-    channels = {"inputs": task.inputs, "targets": task.outputs, "mask": task.outputs}
-    for name, count in channels.items():
-        shape, expected = jnp.shape(getattr(trial, name)), (task.steps, count)
-        if shape != expected:
-            raise ValueError(f"{name}: expected shape [T, channels] = {expected}, got {shape}")
+    trial = reproduced("sample", lambda k: require_trial(task, task.sample(k)), key)
     if not agree(trial, traced("sample", task.sample, key)):
         raise ValueError(
             "sample: expected the same trial eagerly and compiled, got others; values that Python "
@@ -92,14 +98,28 @@ def _check_sampling(task: Task, key: Any) -> None:
         )
 
 
-def _numeric(trial: Any) -> Any:
-    """`trial`, if it has arrays of real numbers."""
-    for name, values in trial._asdict().items() if isinstance(trial, Trial) else ():
-        got = f"a {type(values).__name__}"
-        if isinstance(values, jax.Array | np.ndarray):
-            if any(jnp.issubdtype(values.dtype, kind) for kind in _REAL):
-                continue
+def require_trial(task: Task, trial: Any, *batch: int) -> Trial:
+    """Returns a trial, or a batch of them, if its arrays have the shapes that the task states.
+
+    Others would be broadcast, which gives wrong losses and accuracies. Arrays may be traced.
+    """
+    if not isinstance(trial, Trial):
+        raise ValueError(
+            f"sample: expected a rnnjax.tasks.Trial(inputs, targets, mask), got a "
+            f"{type(trial).__name__}"
+        )
+    channels = {"inputs": task.inputs, "targets": task.outputs, "mask": task.outputs}
+    for name, count in channels.items():
+        values, expected = getattr(trial, name), (*batch, task.steps, count)
+        if not isinstance(values, jax.Array | np.ndarray):
+            got = f"a {type(values).__name__}"
+        elif not any(jnp.issubdtype(values.dtype, kind) for kind in _REAL):
             got = f"numbers of type {values.dtype}"
+        elif values.shape != expected:
+            axes = "[B, T, channels]" if batch else "[T, channels]"
+            raise ValueError(f"{name}: expected shape {axes} = {expected}, got {values.shape}")
+        else:
+            continue
         raise ValueError(f"{name}: expected an array of real numbers, as of jax.numpy, got {got}")
     return trial
 
@@ -133,9 +153,10 @@ def _check_values(batch: Trial, trials: int) -> None:
 
 def _check_stretched(task: Task, factor: float, key: Any) -> str:
     """Checks the stretched variant, if there is one; returns what there is to say about it."""
-    if type(task).stretched is Task.stretched:
+    try:
+        longer = task.stretched(finite_positive("stretch", factor))
+    except VariantError:
         return "no stretched variant"
-    longer = task.stretched(factor)
     instance_of("stretched", longer, Task)
     require_frozen("stretched", longer)
     if (longer.inputs, longer.outputs) != (task.inputs, task.outputs):
@@ -144,9 +165,10 @@ def _check_stretched(task: Task, factor: float, key: Any) -> str:
             f"{longer.inputs} and {longer.outputs}"
         )
     shape = jax.eval_shape(longer.sample, key).targets.shape
-    if shape != (longer.steps, longer.outputs) or longer.steps < task.steps:
+    least = task.steps if factor >= 1 else 1
+    if shape != (longer.steps, longer.outputs) or longer.steps < least:
         raise ValueError(
             f"stretched: expected targets of shape (T, {task.outputs}) with T = steps of at least "
-            f"{task.steps}, got {shape} and {longer.steps} steps"
+            f"{least}, got {shape} and {longer.steps} steps"
         )
     return f"stretched by {factor:g}: {longer.steps} steps"

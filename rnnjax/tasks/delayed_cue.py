@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.numerics.threefry import fast
-from rnnjax.tasks.base import Task, Trial, stretched_steps
+from rnnjax.tasks.base import Task, Trial, lengthened, stretched_steps
 from rnnjax.typing import Array, Key
 from rnnjax.validate import positive_integer, whole
 
@@ -53,7 +53,7 @@ class Delayed(Task):
 
     def stretched(self, factor: float) -> Self:
         """The same task with a delay longer by `factor`."""
-        return dataclasses.replace(self, delay=stretched_steps(self.delay, factor))
+        return lengthened(self, factor, delay=stretched_steps(self.delay, factor))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.numerics.threefry import fast
-from rnnjax.tasks.base import Task, Trial, checked_options, stretched_steps
+from rnnjax.tasks.base import Task, Trial, checked_options, lengthened, stretched_steps
 from rnnjax.typing import Array, Key
 from rnnjax.validate import flag, one_of, positive_integer, whole
 
@@ -62,8 +62,14 @@ class DelayedDiscrimination(Task):
         one_of("stretches", self.stretches, ("both", "longest"))
         flag("auxiliary", self.auxiliary)
         whole("highest", self.highest, least=self.lowest + 1)
-        whole("max_delay", self.max_delay, least=self.min_delay)
         longest = self.length - 2 * self.pulse - 1
+        if longest < self.min_delay:
+            raise ValueError(
+                f"steps: expected at least {self.length + self.min_delay - longest} (two pulses of "
+                f"{self.pulse}, the shortest delay of {self.min_delay} and one step of response), "
+                f"got {self.length}"
+            )
+        whole("max_delay", self.max_delay, least=self.min_delay)
         if self.max_delay > longest:
             raise ValueError(
                 f"max_delay: expected at most {longest} (a trial of {self.length} steps less two "
@@ -126,7 +132,7 @@ class DelayedDiscrimination(Task):
         if self.stretches == "longest":
             shortest = self.min_delay
         length = self.length + longest - self.max_delay
-        return dataclasses.replace(self, min_delay=shortest, max_delay=longest, length=length)
+        return lengthened(self, factor, min_delay=shortest, max_delay=longest, length=length)
 
 
 def delayed_discrimination(

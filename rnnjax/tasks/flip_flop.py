@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from rnnjax.devices import on_cpu
 from rnnjax.numerics.threefry import fast
-from rnnjax.tasks.base import Task, Trial, stretched_steps
+from rnnjax.tasks.base import Task, Trial, lengthened, stretched_steps
 from rnnjax.typing import Array, Float, Key
 from rnnjax.validate import fraction, positive_integer
 
@@ -76,7 +76,7 @@ class FlipFlop(Task):
 
     def stretched(self, factor: float) -> Self:
         """The same task with trials longer by `factor`."""
-        return dataclasses.replace(self, length=stretched_steps(self.length, factor))
+        return lengthened(self, factor, length=stretched_steps(self.length, factor))
 
 
 def flip_flop(bits: int = 3, p: float = 0.05, steps: int = 100) -> FlipFlop:

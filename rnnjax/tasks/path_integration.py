@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.numerics.threefry import fast
-from rnnjax.tasks.base import Task, Trial, checked_options, stretched_steps
+from rnnjax.tasks.base import Task, Trial, checked_options, lengthened, stretched_steps
 from rnnjax.typing import Array, Float, Key
 from rnnjax.validate import finite_positive, nonnegative, one_of, positive_integer, whole
 
@@ -73,21 +73,21 @@ class PathIntegration(Task):
     length: int = 100
     """Length of a trial, in steps."""
     v_max: float = 0.4
-    """Largest speed, in lengths per step; the speed is clipped to [0, v_max]."""
+    """Largest speed, in arena units per step; the speed is clipped to [0, v_max]."""
     direction_std: float = np.pi / 10
     """Standard deviation of the change of each angle per step, in radians."""
     speed_std: float = 0.1
-    """Standard deviation of the change of speed per step."""
+    """Standard deviation of the change of speed per step, in arena units per step."""
     noise_std: float = 1e-4
     """Standard deviation of the noise on the motion inputs; the walk has none of it."""
     mean_stop: float = 30.0
-    """Mean length of a rest, in steps; lengths are geometric."""
+    """Mean duration of a rest, in steps; durations are geometric."""
     mean_go: float = 50.0
-    """Mean length of a bout of motion, in steps."""
+    """Mean duration of a bout of motion, in steps."""
     arena: float = 10.0
-    """Side of the box, in lengths; its center is at 0."""
+    """Side of the box, in arena units (any unit of distance); its center is at 0."""
     units: str = "half_side"
-    """Positions over half a side (`"half_side"`) or in lengths (`"arena"`)."""
+    """Positions over half a side (`"half_side"`) or in arena units (`"arena"`)."""
     encoding: str = "angle"
     """Motion inputs: angles in [-pi, pi) and speed (`"angle"`), or velocity (`"velocity"`)."""
     start: str = "pulse"
@@ -204,7 +204,7 @@ class PathIntegration(Task):
 
     def stretched(self, factor: float) -> Self:
         """The same walk over trials longer by `factor`."""
-        return dataclasses.replace(self, length=stretched_steps(self.length, factor))
+        return lengthened(self, factor, length=stretched_steps(self.length, factor))
 
 
 def path_integration(dimensions: int = 2, steps: int = 100, **options: Any) -> PathIntegration:

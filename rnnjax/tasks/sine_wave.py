@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.numerics.threefry import fast
-from rnnjax.tasks.base import Task, Trial, stretched_steps
+from rnnjax.tasks.base import Task, Trial, lengthened, stretched_steps
 from rnnjax.typing import Key
 from rnnjax.validate import finite_positive, one_of, positive_integer, whole
 
@@ -87,7 +87,7 @@ class SineWave(Task):
 
     def stretched(self, factor: float) -> Self:
         """The same sines over trials longer by `factor`."""
-        return dataclasses.replace(self, length=stretched_steps(self.length, factor))
+        return lengthened(self, factor, length=stretched_steps(self.length, factor))
 
 
 def sine_wave(

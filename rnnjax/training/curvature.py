@@ -23,6 +23,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
+from rnnjax.cells.checking import require_weights
 from rnnjax.devices import fixed_draws, single_precision
 from rnnjax.tasks import Task, Trial
 from rnnjax.training.accuracy import mean_squared_error
@@ -86,7 +87,7 @@ def sharpness(
         RuntimeError: the iterations did not reach the tolerance.
     """
     setup = _setup(task, cell, recipe)
-    _check_params(setup.cell, params)
+    require_weights(setup.cell, params)
     validate.positive_integer("trials", trials)
     validate.finite_positive("tolerance", tolerance)
     hyper = _hyper(setup, validate.seed("seed", seed), gamma)
@@ -225,13 +226,6 @@ def _setup(task: Task, cell: Cell, recipe: Recipe | None) -> Setup:
             f"recipe: expected a recipe without penalties, got {', '.join(recipe.penalties)}"
         )
     return Setup(task, fitted(cell, task), recipe)
-
-
-def _check_params(cell: Cell, params: Params) -> None:
-    expected = {name: leaf.shape for name, leaf in cell.leaves().items()}
-    got = {name: np.shape(leaf) for name, leaf in params.items()}
-    if got != expected:
-        raise ValueError(f"params: expected leaves of shapes {expected}, got {got}")
 
 
 def _hyper(setup: Setup, seed: int, gamma: float, rate: float = 1.0) -> Hyper:

@@ -40,7 +40,8 @@ class Recipe:
     steps_per_epoch: int = 1
     """Optimizer steps per epoch."""
     batch: int = 50
-    """Trials per step."""
+    """Trials per step. With one, `steps_to_criterion` is NaN for every run: the loss of the best
+    output that ignores the input, which a network must fall below, is 0 on a single trial."""
     data: Literal["fresh", "fixed"] = "fresh"
     """New trials at every step, or one batch for all steps."""
     reduction: Literal["mean", "sum"] = "mean"

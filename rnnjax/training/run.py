@@ -14,8 +14,10 @@ import jax.numpy as jnp
 import optax
 
 from rnnjax.cells import Cell
+from rnnjax.cells.checking import require_cell
 from rnnjax.numerics.threefry import fold_in
 from rnnjax.tasks import Task, Trial
+from rnnjax.tasks.checking import require_task, require_trial
 from rnnjax.training import accuracy
 from rnnjax.training.optimizers import descend, make_optimizer
 from rnnjax.training.penalties import penalty_gradient
@@ -23,7 +25,7 @@ from rnnjax.training.recipe import Recipe
 from rnnjax.training.settings import Hyper, require_settings
 from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Float, Int, Key, Params, Scalar
-from rnnjax.validate import fraction, instance_of, one_of, whole
+from rnnjax.validate import instance_of, whole
 
 __all__ = [
     "Evaluation",
@@ -61,15 +63,15 @@ class Status(enum.IntEnum):
     DIVERGED = 3
     """Stopped because its loss was not finite."""
     EXHAUSTED = 4
-    """All steps taken."""
+    """Ended normally, after all its steps."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
     """The static half of a run: everything that one compiled program depends on.
 
-    Raises `ValueError` where cell and task differ in channels, or the width rule does not support
-    the recipe's optimizer.
+    Raises `ValueError` where cell or task is no frozen dataclass of plain data, they differ in
+    channels, or the width rule does not support the recipe's optimizer.
     """
 
     task: Task
@@ -83,10 +85,8 @@ class Setup:
         instance_of("recipe", self.recipe, Recipe)
         # The blind loss is 0 on a single trial.
         whole("evaluation_trials", self.evaluation_trials, least=2)
-        one_of("decision", self.task.decision, ("argmax", "sign"))
-        fraction("criterion", self.task.criterion)
-        if self.task.decision == "argmax" and self.task.outputs < 2:
-            raise ValueError(f"decision: 'argmax' needs 2 outputs, got {self.task.outputs}")
+        require_task(self.task)
+        require_cell(self.cell)
         if self.recipe.stop == "criterion" and self.recipe.batch < 2:
             raise ValueError("batch: expected at least 2 trials with stop='criterion', got 1")
         expected = (self.task.inputs, self.task.outputs)
@@ -161,7 +161,7 @@ class Run(NamedTuple):
     """First step at which the network met the task's criterion; 0 if it has not.
 
     The criterion is met when the mean accuracy exceeds the task's `criterion` and the mean excess
-    loss is below 0."""
+    loss is below 0, which it never is in batches of one trial."""
     schedule: Any = ()
     """State of the recipe's schedule."""
     validation: Validation | None = None
@@ -210,10 +210,14 @@ def start(setup: Setup, hyper: Hyper, params: Params) -> Run:
     )
 
 
+def _trials(task: Task, key: Key, count: int) -> Trial:
+    return require_trial(task, task.batch(key, count), count)
+
+
 def _training_batch(setup: Setup, run: Run) -> Trial:
     batch = run.step if setup.recipe.data == "fresh" else 0
     key = fold_in(_stream(run.hyper.seed, _TRAINING), batch)
-    return setup.task.batch(key, setup.recipe.batch)
+    return _trials(setup.task, key, setup.recipe.batch)
 
 
 def output_scale(cell: Cell, gamma: Scalar | float) -> Scalar | float:
@@ -312,7 +316,7 @@ def _end_epoch(setup: Setup, run: Run) -> Run:
     recipe, old = setup.recipe, run.validation
     assert old is not None
     key = _stream(run.hyper.seed, _VALIDATION)
-    trial = setup.task.batch(key, recipe.validation_trials)
+    trial = _trials(setup.task, key, recipe.validation_trials)
     with jax.default_matmul_precision(recipe.matmul_precision):
         loss, _ = _objective(run.params, setup, trial, run.hyper.gamma)
     status = jnp.where(run.step >= recipe.steps, Status.EXHAUSTED, Status.RUNNING)
@@ -334,8 +338,11 @@ def _end_epoch(setup: Setup, run: Run) -> Run:
 
 
 def held_out_trials(task: Task, seed: Int[Array, ""] | int, trials: int) -> Trial:
-    """Draws the held-out trials of a seed."""
-    return task.batch(_stream(seed, _EVALUATION), trials)
+    """Draws the held-out trials of a seed.
+
+    Raises `ValueError` where they do not have the shapes that the task states.
+    """
+    return _trials(task, _stream(seed, _EVALUATION), trials)
 
 
 def evaluate(

@@ -96,7 +96,7 @@ SETTINGS: dict[str, Setting] = {
     for setting in (
         Setting("gamma", validate.positive_single, _require_gamma),
         *(
-            Setting(name, validate.nonnegative, _require_penalty(name))
+            Setting(name, validate.nonnegative_single, _require_penalty(name))
             for name in sorted(PENALTIES)
         ),
         Setting("learning_rate", validate.positive_single),

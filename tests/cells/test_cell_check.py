@@ -55,6 +55,10 @@ BROKEN = {
         broken(update=lambda s, r, c: jnp.tanh(c) / jnp.sqrt(1 + jnp.sum(r**2))),
         r"update: expected the same for a batch \[B, N\]",
     ),
+    "name": (
+        broken(leaves=lambda s: {f"{n}-0": leaf for n, leaf in Rate.leaves(s).items()}),
+        "leaves: expected names that are identifiers, .* got 'recurrent-0'",
+    ),
     "class": (Rate, r"an instance, such as Rate\(\)"),
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import sys
 
 import chex
 import jax
@@ -11,7 +12,7 @@ import pytest
 from jax.sharding import AxisType
 
 from rnnjax.cells import latent_kernel
-from rnnjax.cells.latent import latent
+from rnnjax.cells.latent import Latent, latent
 from rnnjax.cells.low_rank import DenseLowRank, LowRank, low_rank
 from rnnjax.cells.rate import Rate
 from rnnjax.parametrization import LeafRule, Parametrization
@@ -246,6 +247,28 @@ def test_rates_start_at_rest(float64):
     states = run(cell, params, inputs).states[0]
     found = jax.jit(cell.rates)(params, states, inputs[0], cell.initial_state(params))
     np.testing.assert_allclose(found, run(full, params, inputs).states[0], atol=1e-12)
+
+
+def test_rates_from_rest_need_no_factorization(monkeypatch, float64):
+    """Nor does that change their derivative."""
+    cell = made(latent)
+    params, inputs, _ = arguments(cell)
+    states, rest = run(cell, params, inputs).states[0], cell.initial_state(params)
+    rates = functools.partial(cell.rates, params, states[:1], inputs[0, :1])
+    slope = jax.jacrev(rates)(rest)[0, :, K:]
+    known = np.concatenate([0.2 * params["encoding"], 0.2 * params["readout"]])
+    np.testing.assert_allclose(slope, (1 - cell.alpha) * np.linalg.pinv(known)[:, K:], atol=1e-12)
+    module = sys.modules[Latent.__module__]
+    monkeypatch.setattr(module, "_solved", lambda _, rows: jnp.full(rows.shape[1], jnp.nan))
+    assert np.isfinite(rates(rest)).all()
+    assert np.isnan(rates(rest + 1)).all()
+
+
+def test_readout_is_named_as_it_was_given():
+    with pytest.raises(ValueError, match=r"^readout: .*did you mean 'rates'"):
+        latent(4, readout="rate")
+    with pytest.raises(ValueError, match=r"^readout_from: .*did you mean 'rates'"):
+        Latent(4, readout_from="rate")
 
 
 def test_activations_are_not_rates_unless_alpha_is_one(float64):

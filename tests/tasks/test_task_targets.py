@@ -285,6 +285,22 @@ def test_stretching_lengthens_memory_periods():
 
 
 @pytest.mark.parametrize(
+    ("task", "factor"),
+    [
+        (tasks.delayed_cue(delay=0), 2.0),
+        (tasks.delayed_match(delay=0), 2.0),
+        (tasks.delayed_discrimination(max_delay=0, min_delay=0), 2.0),
+        (tasks.flip_flop(steps=10), 1.01),
+    ],
+)
+def test_a_factor_that_changes_nothing_is_refused(task, factor):
+    """Losses on the stretched task would be those of the training distribution."""
+    assert task.stretched(1.0) == task
+    with pytest.raises(ValueError, match=f"^factor: .*'{task.name}'"):
+        task.stretched(factor)
+
+
+@pytest.mark.parametrize(
     ("task", "options", "named"),
     [
         ("flip_flop", {"bits": 0}, "bits"),
@@ -297,6 +313,8 @@ def test_stretching_lengthens_memory_periods():
         ("delayed_discrimination", {"pulse": 0}, "pulse"),
         ("delayed_discrimination", {"max_delay": 4}, "max_delay"),
         ("delayed_discrimination", {"max_delay": 50, "steps": 60}, "max_delay"),
+        ("delayed_discrimination", {"steps": 5}, "steps"),
+        ("delayed_discrimination", {"steps": 15, "max_delay": 4}, "steps"),
         ("delayed_discrimination", {"lowest": 10}, "highest"),
         ("delayed_discrimination", {"amplitudes": "integer"}, "amplitudes"),
         ("delayed_discrimination", {"delays": "none"}, "delays"),

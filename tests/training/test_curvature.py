@@ -200,5 +200,7 @@ def test_invalid_arguments_are_named(function, options, named):
 
 def test_weights_of_another_size_are_refused():
     params = LINEAR.replace(hidden=4).init(jax.random.key(0))
-    with pytest.raises(ValueError, match="params: expected leaves of shapes"):
+    with pytest.raises(ValueError, match="params: expected recurrent of shape"):
         sharpness(TASK, LINEAR, params)
+    with pytest.raises(ValueError, match="params: expected a dictionary, .* a NoneType"):
+        sharpness(TASK, LINEAR, None)

@@ -2,8 +2,10 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import pytest
 
+import rnnjax
 import tiny
 from rnnjax import Recipe, cells
 from rnnjax.parametrization import LeafRule, Parametrization
@@ -71,6 +73,55 @@ def test_a_setup_requires_a_cell_that_fits_the_task():
     task = tiny.TASKS["flip_flop"]
     with pytest.raises(ValueError, match=r"^cell: expected 2 inputs .* got 1 and 1 .*fitted"):
         Setup(task, cells.rate(4))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain(rnnjax.tasks.Task):
+    """Two inputs and outputs, and a field that may hold anything."""
+
+    field: object = 0
+
+    name = "plain"
+    inputs = outputs = 2
+    steps = 4
+
+    def sample(self, key):
+        return rnnjax.tasks.Trial(*(jnp.ones((4, 2)) for _ in range(3)))
+
+
+def test_a_setup_draws_no_trial(monkeypatch):
+    """That would start JAX's backend, after which the number of devices is fixed."""
+    monkeypatch.setattr(Plain, "sample", None)
+    Setup(Plain(), cells.rate(4, inputs=2, outputs=2))
+
+
+class Loose(Plain):
+    """Without a decorator of its own."""
+
+
+def test_a_setup_requires_frozen_specs_of_plain_data():
+    cell = cells.rate(4, inputs=2, outputs=2)
+    for task, message in (
+        (Loose(), "task: expected a frozen dataclass, .* Loose"),
+        (dataclasses.replace(Plain(), field=[4, 2]), "task: .* a list in field"),
+        (dataclasses.replace(Plain(), field=lambda: 0), "task: .* a function in field"),
+        (dataclasses.replace(Plain(), field=(4, (abs,))), "task: .* a tuple in field"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            Setup(task, cell)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dashed(cells.Rate):
+    """With a weight that no store could read again."""
+
+    def leaves(self):
+        return {f"w-{name}": leaf for name, leaf in super().leaves().items()}
+
+
+def test_a_setup_requires_names_of_weights_that_a_store_can_keep():
+    with pytest.raises(ValueError, match="^leaves: expected names .* 'w-recurrent'"):
+        Setup(Plain(), Dashed(4, 2, 2))
 
 
 def test_a_setup_requires_an_optimizer_that_its_rule_supports():

@@ -11,9 +11,9 @@ import pytest
 
 import tiny
 from oracles import network, scores
-from rnnjax import Status, cells
+from rnnjax import Status, cells, tasks
 from rnnjax.parametrization import LeafRule, Standard
-from rnnjax.training import Hyper, Setup, advance, evaluate, initial_params, start
+from rnnjax.training import Hyper, Setup, advance, end_epoch, evaluate, initial_params, start
 
 ADVANCE = jax.jit(advance, static_argnums=(0, 2))
 BATCH = jax.jit(lambda task, key, trials: task.batch(key, trials), static_argnums=(0, 2))
@@ -184,6 +184,39 @@ def test_a_run_stops_at_the_criterion_with_that_stopping_rule():
     assert int(run.step) == int(run.reached) == int(full.reached) > 1
     assert np.isfinite(losses).sum() == int(run.step)
     assert Status(int(full.status)) == Status.EXHAUSTED
+
+
+@dataclasses.dataclass(frozen=True)
+class Shaped(tasks.Task):
+    """Two inputs and outputs, and targets and masks of any shape."""
+
+    targets: tuple[int, ...] = (4, 2)
+    mask: tuple[int, ...] = (4, 2)
+    decision: str = "argmax"
+
+    name = "shaped"
+    inputs = outputs = 2
+    steps = 4
+
+    def sample(self, key):
+        ones = (jnp.ones(shape) for shape in (self.targets, self.mask))
+        return tasks.Trial(jax.random.normal(key, (4, 2)), *ones)
+
+
+@pytest.mark.parametrize("decision", ["argmax", "sign"])
+@pytest.mark.parametrize("part", ["targets", "mask"])
+@pytest.mark.parametrize("shape", [(4, 1), (1, 2), (2,), ()])
+def test_trials_have_the_shapes_that_the_task_states(shape, part, decision):
+    """Others would be broadcast, and the accuracy of any network be 1 or more."""
+    what = setup(task=Shaped(**{part: shape}, decision=decision), schedule="plateau")
+    run = jax.eval_shape(lambda: start(what, Hyper(0.1, 3), what.cell.init(0)))
+    for program in (
+        functools.partial(advance, what, length=1),
+        functools.partial(end_epoch, what),
+        lambda run: evaluate(what.evaluation, run.hyper, run.params, run.status),
+    ):
+        with pytest.raises(ValueError, match=rf"^{part}: expected shape .*, 4, 2\), got \("):
+            jax.eval_shape(program, run)
 
 
 @functools.cache

@@ -67,6 +67,8 @@ TRAIN = {
             "nuclear: expected a finite number of at least 0",
         ),
         ({"learning_rate": 0.1, "l1": 0.1}, "l1: expected 0, or a recipe with penalties"),
+        ({"learning_rate": 0.1, "l1": 1e39}, "l1: expected a number within the range of float32"),
+        ({"learning_rate": 0.1, "nuclear": 1e-50}, "nuclear: .* of float32, got 1e-50"),
     ],
 )
 def test_wrong_settings_are_named(train, settings, message):
