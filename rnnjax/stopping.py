@@ -11,6 +11,7 @@ from rnnjax.validate import finite_positive
 __all__ = [
     "OutOfTime",
     "Pace",
+    "has_limit",
     "is_due",
     "keeps",
     "left",
@@ -56,7 +57,8 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     A folder also keeps the state of the block being trained (`Engine.checkpoint_minutes`), so that
     the same call resumes from there. A segment is not started if, judging by the previous one, it
-    would run past the limit. A program that is being compiled delays the stop.
+    would run past the limit. A program that is being compiled delays the stop. Sweeps that several
+    processes train together (`jax.distributed`) refuse it.
 
     Raises `ValueError` for a time that is not positive.
     """
@@ -78,6 +80,11 @@ def withdraw() -> None:
     """Takes back a request, and what was left to do."""
     _request.error = None
     _left.clear()
+
+
+def has_limit() -> bool:
+    """Whether training has a time limit."""
+    return _request.deadline < math.inf
 
 
 def is_due(seconds: float = 0.0) -> bool:

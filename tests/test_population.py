@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import chex
 import jax
@@ -259,6 +260,36 @@ def test_trials_drawn_in_one_program_are_those_of_the_task():
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+@pytest.mark.slow
+def test_activity_of_other_recipes_needs_no_other_program(population):
+    names = ("activity", "outputs", "states", "losses")
+    compiled = [getattr(population_programs, name) for name in names]
+    stops = dataclasses.replace(RECIPE, threshold=0.1, penalties=(), snapshots=())
+    summed = dataclasses.replace(RECIPE, reduction="sum")
+    counts, losses = [], []
+    for recipe in (RECIPE, stops, summed):
+        setup = dataclasses.replace(population.setup, recipe=recipe)
+        one = dataclasses.replace(population, setup=setup)
+        for measure in (one.trajectories, one.outputs, one.states):
+            measure(KEY, 7)
+        losses.append(one.losses(KEY, 7))
+        counts.append([program._cache_size() for program in compiled])
+    first, same, other = np.array(counts)
+    np.testing.assert_array_equal(same, first)
+    np.testing.assert_array_equal(other - first, [0, 0, 0, 1])  # losses are sums over channels
+    np.testing.assert_array_equal(losses[1], losses[0])
+
+
+def test_populations_of_a_sweep_and_alone_join(population):
+    """Results of a sweep have its other axes as coordinates."""
+    widths = population.results.assign_coords(hidden=6)
+    swept = dataclasses.replace(population, results=widths)
+    for one, *others in ((swept[:1], swept[1:3], population[3:]), (population[:3], swept[3:])):
+        joined = one.join(*others)
+        xr.testing.assert_identical(joined.results, population.results)
+    assert swept[:2].join(swept[2:]).results["hidden"].item() == 6
+
+
 def test_other_settings_need_no_other_program(population):
     """Traced settings share the compiled program of a block size."""
     size = programs.advance_block._cache_size()
@@ -286,6 +317,8 @@ def test_other_settings_need_no_other_program(population):
         ({"cell": cells.rate(6)}, "gamma: expected a rule that defines it"),
         ({"cell": cells.gru(6), "gamma": 1.0}, "cell 'gru': it has no connectivity"),
         ({"recipe": 3}, "recipe: expected a Recipe"),
+        ({"engine": rnnjax.Engine(keep_state=True)}, "store: .* keep_state, got none"),
+        ({"engine": rnnjax.Engine(executor=ThreadPoolExecutor(1))}, "store: .* executor, got none"),
         ({"task": "flip_flop"}, "task: expected a Task"),
     ],
 )

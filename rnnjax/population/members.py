@@ -1,6 +1,7 @@
 """Populations: networks of one condition before and after training, and their activity."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,15 @@ When = Literal["trained", "initial"]
 def _draw(task: Task, key: Any, count: int) -> Trial:
     with single_precision():
         return programs.draw_trials(task, random_key("key", key), count)
+
+
+def _joined(results: list[xr.Dataset]) -> xr.Dataset:
+    """Results along `seed`, with the coordinates that all have: a sweep also has its other axes."""
+    shared = set.intersection(*(set(dataset.coords) for dataset in results))
+    return xr.concat(
+        [dataset.drop_vars(set(dataset.coords) - shared) for dataset in results],
+        "seed", join="exact",
+    )  # fmt: skip
 
 
 class Activity(NamedTuple):
@@ -217,7 +227,7 @@ class Population:
             hyper=self.hyper._replace(seed=seeds),
             initial=joined([part.initial for part in parts]),
             params=joined([part.params for part in parts]),
-            results=xr.concat([part.results for part in parts], "seed", join="exact"),
+            results=_joined([part.results for part in parts]),
             snapshots=joined(kept) if len(kept) == len(parts) else None,
         )
 
@@ -299,7 +309,8 @@ class Population:
         """
         trial = self._trials(key, trials, task, 0)
         found = np.empty(len(self), np.float32)
-        for rows, some in self._each(programs.losses, trial, when):
+        program = functools.partial(programs.losses, reduction=self.recipe.reduction)
+        for rows, some in self._each(program, trial, when):
             found[rows] = some
         return found
 
@@ -333,7 +344,7 @@ class Population:
             some = {name: leaf[index] for name, leaf in weights.items()}
             with layout.context():
                 some = jax.device_put(some, layout.sharding())
-                found = program(self.setup, layout, some, trial, scale)
+                found = program(self.cell, layout, some, trial, scale)
             yield rows, jax.tree.map(lambda x, n=rows.stop - begin: np.asarray(x)[:n], found)
 
     def ntk_gram(

@@ -1,4 +1,7 @@
-"""Compiled programs that evaluate a population, and their memory."""
+"""Compiled programs that evaluate a population, and their memory.
+
+They depend on the cell, and not on the recipe: populations of other recipes share them.
+"""
 
 import functools
 from collections.abc import Callable
@@ -11,6 +14,7 @@ from rnnjax.cells import Cell
 from rnnjax.devices import Layout, free_memory, memory_budget
 from rnnjax.sweep import cost
 from rnnjax.tasks import Task, Trial
+from rnnjax.tasks.checking import require_trial
 from rnnjax.training import Setup, accuracy
 from rnnjax.trajectory import Trajectory, rollout
 from rnnjax.typing import Array, Key, Params, Scalar
@@ -59,21 +63,20 @@ def require_memory(
 @functools.partial(jax.jit, static_argnames=("task", "count"))
 def draw_trials(task: Task, key: Key, count: int) -> Trial:
     """`task.batch` as one program: otherwise an accelerator compiles every operation."""
-    return task.batch(key, count)
+    return require_trial(task, task.batch(key, count), count)
 
 
-def _run(setup: Setup, params: Params, trial: Trial, scale: Scalar) -> Trajectory:
+def _run(cell: Cell, params: Params, trial: Trial, scale: Scalar) -> Trajectory:
     with jax.default_matmul_precision("float32"):
-        return rollout(setup.cell, params, trial.inputs, output_scale=scale)
+        return rollout(cell, params, trial.inputs, output_scale=scale)
 
 
-@functools.partial(jax.jit, static_argnames=("setup", "layout"))
-def activity(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Scalar):
+@functools.partial(jax.jit, static_argnames=("cell", "layout"))
+def activity(cell: Cell, layout: Layout, params: Params, trial: Trial, scale: Scalar):
     """Rates [S, B, T, N] and outputs [S, B, T, O]."""
 
     def one(params: Params) -> tuple[Array, Array]:
-        cell = setup.cell
-        run, rest = _run(setup, params, trial, scale), cell.initial_state(params)
+        run, rest = _run(cell, params, trial, scale), cell.initial_state(params)
         rates = jax.vmap(cell.rates, (None, 0, 0, None))
         with jax.default_matmul_precision("float32"):
             return rates(params, run.states, trial.inputs, rest), run.outputs
@@ -81,25 +84,27 @@ def activity(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: 
     return layout.map(one, params)
 
 
-@functools.partial(jax.jit, static_argnames=("setup", "layout"))
-def outputs(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Scalar):
+@functools.partial(jax.jit, static_argnames=("cell", "layout"))
+def outputs(cell: Cell, layout: Layout, params: Params, trial: Trial, scale: Scalar):
     """Outputs [S, B, T, O]."""
-    return layout.map(lambda one: _run(setup, one, trial, scale).outputs, params)
+    return layout.map(lambda one: _run(cell, one, trial, scale).outputs, params)
 
 
-@functools.partial(jax.jit, static_argnames=("setup", "layout"))
-def states(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Scalar):
+@functools.partial(jax.jit, static_argnames=("cell", "layout"))
+def states(cell: Cell, layout: Layout, params: Params, trial: Trial, scale: Scalar):
     """States [S, B, T, ...]."""
-    return layout.map(lambda one: _run(setup, one, trial, scale).states, params)
+    return layout.map(lambda one: _run(cell, one, trial, scale).states, params)
 
 
-@functools.partial(jax.jit, static_argnames=("setup", "layout"))
-def losses(setup: Setup, layout: Layout, params: Params, trial: Trial, scale: Scalar):
+@functools.partial(jax.jit, static_argnames=("cell", "layout", "reduction"))
+def losses(
+    cell: Cell, layout: Layout, params: Params, trial: Trial, scale: Scalar, *, reduction: str
+):
     """Losses [S]."""
 
     def one(params: Params) -> Array:
-        outputs = _run(setup, params, trial, scale).outputs
-        return accuracy.mean_squared_error(outputs, trial.targets, setup.recipe.reduction)
+        outputs = _run(cell, params, trial, scale).outputs
+        return accuracy.mean_squared_error(outputs, trial.targets, reduction)
 
     return layout.map(one, params)
 

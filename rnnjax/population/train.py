@@ -93,13 +93,23 @@ def train_population(
     setup = Setup(task, fitted(cell, task), recipe, evaluation_trials)
     setup.require_settings(hyper)
     sweep = condition_sweep(setup, hyper)
+    _check_store(store, engine)
     kept = MemoryStore() if store is None else store
     if store is not None:
-        path_of("store", store)
         require_condition(store, sweep_config(sweep, engine))
     run_sweep(sweep, kept, keep_parameters=True, progress=progress, engine=engine)
     labels = {axis.name: axis.values[0] for axis in sweep.dimensions if axis.name != "seed"}
     return load_population(kept, seeds=hyper.seed.tolist(), **labels)
+
+
+def _check_store(store: Any, engine: Engine) -> None:
+    """Raises `ValueError` for what is no folder, or for none where the engine needs one."""
+    if store is not None:
+        path_of("store", store)
+    needs = {"executor": engine.executor is not None, "keep_state": engine.keep_state}
+    if store is None and any(needs.values()):
+        given = " and ".join(name for name, is_set in needs.items() if is_set)
+        raise ValueError(f"store: expected a folder for the engine's {given}, got none")
 
 
 def require_condition(store: str | Path, config: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from rnnjax.store.states import load_state, require_whole_states, state_file
 
 __all__ = [
     "States",
-    "begun",
+    "earlier_stores",
     "epochs_of",
     "keep_earlier",
     "more_epochs",
@@ -128,7 +128,7 @@ def require_states(path: Path, manifest: Mapping[str, Any], config: Mapping[str,
 def _left_states(path: Path, config: Mapping[str, Any]) -> str:
     """What to do where an earlier store has states from which runs of `config` can resume."""
     with contextlib.suppress(StoreError):  # damaged ones are no help
-        for states in begun(path, config):
+        for states in earlier_stores(path, config):
             if states.cells:
                 return (
                     f"; the states after {states.epochs} epochs are in {states.path}: a copy of "
@@ -169,7 +169,7 @@ class States(NamedTuple):
         return {leaf: np.stack([loaded[name][leaf][row] for name, row in at]) for leaf in names}
 
 
-def begun(path: Path, config: Mapping[str, Any]) -> Iterator[States]:
+def earlier_stores(path: Path, config: Mapping[str, Any]) -> Iterator[States]:
     """The earlier stores of the one at `path`, with the runs of `config` that they hold.
 
     Those with most epochs come first.

@@ -137,7 +137,10 @@ def _besides_axes(config: Mapping[str, Any], shared: Iterable[str]) -> dict[str,
             kept[axis] = None
             continue
         for path in (("recipe",), ("cell",), ("cell", "parametrization")):  # as a sweep sets them
-            if axis in _at(kept, path):
+            if axis in (owner := _at(kept, path)):
+                copy = ("cell", *path)  # in a cell that wraps another, such as `structured`
+                if path[0] == "cell" and (axis, owner[axis]) in _at(kept, copy).items():
+                    kept = _without(kept, (*copy, axis))
                 kept = _without(kept, (*path, axis))
                 break
     return kept

@@ -133,12 +133,12 @@ def _joined(
     shape = tuple(len(axes[str(d)][1]) if d in axes else like.sizes[d] for d in like.dims)
     fill = np.nan if like.dtype.kind == "f" else 0
     values = np.full(shape, fill, like.dtype)
-    for part in (old, template):
+    for source in (old, template):
         rows = []
-        for d in part[name].dims:
+        for d in source[name].dims:
             position = {label: i for i, label in enumerate(axes[str(d)][1].tolist())}
-            rows.append([position[label] for label in part[d].values.tolist()])
-        given = part[name].values
+            rows.append([position[label] for label in source[d].values.tolist()])
+        given = source[name].values
         known = ~np.isnan(given) if like.dtype.kind == "f" else np.ones(given.shape, bool)
         values[np.ix_(*rows)] = np.where(known, given, values[np.ix_(*rows)])
     return like.dims, values, like.attrs

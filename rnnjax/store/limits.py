@@ -21,6 +21,7 @@ from rnnjax.store.damage import DamageError
 from rnnjax.store.manifest import StoreError
 
 __all__ = [
+    "MOST_RUNS",
     "read_file",
     "read_json",
     "require_arrays",

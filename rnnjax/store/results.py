@@ -41,7 +41,7 @@ from rnnjax.store.attempts import (
 from rnnjax.store.checked import write_checked
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
 from rnnjax.store.damage import DamageError
-from rnnjax.store.earlier import begun, keep_earlier, more_epochs, with_epochs
+from rnnjax.store.earlier import earlier_stores, keep_earlier, more_epochs, with_epochs
 from rnnjax.store.grid import Places, config_grid, grid_of, lacking, places, united
 from rnnjax.store.growing import (
     grow,
@@ -248,7 +248,7 @@ class ResultStore:
         blocks = () if self._more else self._blocks()
         return bool(blocks) and all(has_weights(self.path, name) for name in blocks)
 
-    def begun(self, cells: np.ndarray) -> np.ndarray:
+    def epochs_before(self, cells: np.ndarray) -> np.ndarray:
         """The epochs that each of the runs `cells`, [S, axes], has taken in an earlier store."""
         found = np.zeros(len(cells), int)
         for states in self._earlier():
@@ -263,7 +263,7 @@ class ResultStore:
     def _earlier(self) -> list[Any]:
         """The states of the runs in stores of fewer epochs; their markers are read once."""
         if self._states is None:
-            self._states = list(begun(self.path, self._config))
+            self._states = list(earlier_stores(self.path, self._config))
         return self._states
 
     def running(self) -> Running | None:
@@ -355,7 +355,7 @@ class ResultStore:
             raise StoreError(f"store: block {name!r} is finished already")
         try:
             self._write(file, cells, values, {**keep(name), **facts})
-            remove_running(self.path, block)
+            remove_running(self.path, block, self._manifest["config"], cells)
         except OSError as error:
             raise _without_access(self.path, error) from None
 

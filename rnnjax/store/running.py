@@ -211,10 +211,19 @@ def _verify(one: Checkpoint) -> int:
     return facts.st_size
 
 
-def remove_running(store: Path, block: str) -> None:
-    """Removes all states of a finished block, and of the parts into which it was split."""
-    for folder in (store / _FOLDER).glob(f"{block}-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+def remove_running(store: Path, block: str, config: Mapping[str, Any], cells: np.ndarray) -> None:
+    """Removes all states of a finished block, and of the parts into which it was split.
+
+    `config` is the store's, `cells` are the block's runs on its axes. A block of another call, with
+    other labels on its axes, may have the same name: without any of these runs its states stay.
+    """
+    finished, grid = None, config_grid(config)
+    if grid is not None:
+        finished = np.zeros(grid.shape, bool)
+        finished[tuple(cells.T)] = True
+    for folder, about in _folders(store, f"{block}-*"):
+        if about is None or not _is_pending(about, config, finished):
+            shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):  # there are others
         (store / _FOLDER).rmdir()
 
@@ -239,9 +248,9 @@ def remove_finished(
         (store / _FOLDER).rmdir()
 
 
-def _folders(store: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+def _folders(store: Path, pattern: str = "[!.]*") -> Iterator[tuple[Path, dict[str, Any] | None]]:
     """The folders of blocks, with what they are; None where that is lost or damaged."""
-    for folder in sorted((store / _FOLDER).glob("[!.]*")):
+    for folder in sorted((store / _FOLDER).glob(pattern)):
         try:
             yield folder, read_checked(folder / _ABOUT)
         except (ValueError, FileNotFoundError, NotADirectoryError):

@@ -27,7 +27,7 @@ class Sink(Protocol):
         """Whether there are finished blocks, all of them with weights."""
         ...
 
-    def begun(self, cells: np.ndarray) -> np.ndarray:
+    def epochs_before(self, cells: np.ndarray) -> np.ndarray:
         """The epochs that each of the runs `cells`, [S, dimensions], can resume from; 0 if none."""
         ...
 
@@ -40,7 +40,10 @@ class Sink(Protocol):
         ...
 
     def prepare(self) -> None:
-        """Makes room for the sweep's runs, once it is certain that they are computed."""
+        """Makes room for the sweep's runs, once it is certain that they are computed.
+
+        The results of a folder without room for some of them are written again to the disk.
+        """
         ...
 
     def write(

@@ -4,13 +4,16 @@ import dataclasses
 import difflib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
+from rnnjax.contract import require_frozen
+from rnnjax.store.limits import MOST_RUNS
 from rnnjax.tasks import Task
 from rnnjax.training import SETTINGS, TRACED, Recipe, Setup
 from rnnjax.validate import instance_of, one_of, shown
@@ -184,6 +187,7 @@ class Sweep:
         recipe = self.recipe
         instance_of("task", task, Task)
         instance_of("cell", cell, Cell)
+        require_frozen("cell", cell)
         if "parametrization" in values:  # the whole spec first, then its single fields
             cell = cell.replace(parametrization=values.pop("parametrization"))
         rule: Any = cell.parametrization
@@ -240,6 +244,7 @@ def _axis(name: str, values: Any) -> Axis:
         labels = tuple(values)
         values = tuple(validate.plain(value) for value in values.values())
     else:
+        _require_few(name, values)
         values = validate.sequence(name, values)
         labels = tuple(getattr(value, "name", value) for value in values)
     text = sum(isinstance(label, str) for label in labels)
@@ -251,11 +256,26 @@ def _axis(name: str, values: Any) -> Axis:
     return _checked(Axis(name, labels, values))
 
 
+def _require_few(name: str, values: Any) -> None:
+    """Raises `ValueError` for more values than a store has runs, before they are listed."""
+    if not isinstance(values, Sized) or getattr(values, "ndim", 1) != 1:
+        return
+    try:
+        count, got = len(values), f"{len(values):,}"
+    except OverflowError:  # a range that is longer than the largest index
+        count, got = math.inf, f"more than {sys.maxsize:,}"
+    if count > MOST_RUNS:
+        raise ValueError(f"{name}: expected at most {MOST_RUNS:,} values, got {got}")
+
+
 def _checked(axis: Axis) -> Axis:
     """The axis with plain numbers; raises `ValueError` for one that no sweep can have."""
     name, labels, values = axis
     if name in _FIXED:
-        raise ValueError(f"axis: {name!r} cannot vary within one sweep; run one sweep per value")
+        raise ValueError(
+            f"{name}: expected no axis, as it cannot vary within one sweep, got "
+            f"{validate.counted(len(values), 'value')}; run one sweep per value"
+        )
     if not values:
         raise ValueError(f"{name}: expected at least one value, got none")
     if name in SETTINGS:

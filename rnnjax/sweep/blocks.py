@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,9 +10,13 @@ from rnnjax.lanes import Lanes
 from rnnjax.store import Sink
 from rnnjax.sweep import cost
 from rnnjax.sweep.axes import Sweep
+from rnnjax.sweep.sizing import runs_per_save
 from rnnjax.training import Hyper, Setup
 
-__all__ = ["Block", "begun", "block_name", "found", "unfinished"]
+if TYPE_CHECKING:
+    from rnnjax.sweep.engine import Engine
+
+__all__ = ["Block", "found", "plan", "split_by_epochs", "unfinished"]
 
 
 class Block(NamedTuple):
@@ -26,7 +30,7 @@ class Block(NamedTuple):
     size: int
     """Runs in the program, padding included."""
     name: str
-    begun: int = 0
+    epochs_before: int = 0
     """Epochs that the runs have taken in an earlier store."""
     states: Mapping[str, np.ndarray] | None = None
     """Their states of training after these, while the block trains."""
@@ -43,7 +47,46 @@ class Block(NamedTuple):
         return self._replace(cells=self.cells[chosen], hyper=hyper, states=states, **changes)
 
 
-def block_name(sweep: Sweep, place: tuple[int, ...], cells: np.ndarray) -> str:
+def plan(
+    sweep: Sweep,
+    layout: Lanes,
+    engine: "Engine",
+    mask: np.ndarray | None = None,
+    keep_parameters: bool = False,
+) -> list[Block]:
+    """The blocks of a sweep in order, or of its runs in `mask`, boolean over its axes.
+
+    The seed is the slowest index inside a block: devices take contiguous shares of runs, and then
+    each share has the same learning rates. Blocks leave memory for the weights that a store may
+    keep (`keep_parameters`).
+    """
+    mask = np.ones(sweep.shape, bool) if mask is None else mask
+    traced = {axis.name: np.array(axis.values) for axis in sweep.traced_axes}
+    budget = cost.memory_budget(layout, engine.memory_share)
+    blocks = []
+    for place, setup in sweep.setups():
+        index = np.array(np.nonzero(mask[place].T)[::-1])  # [traced axes, S]
+        count = index.shape[1]
+        if not count:
+            continue
+        copies = cost.kept_copies(setup.recipe, keep_parameters, engine.keep_state)
+        fits = engine.block_runs or min(
+            cost.runs_that_fit(setup, count, layout, budget, copies),
+            runs_per_save(setup, count, layout),
+        )
+        for begin in range(0, count, fits):
+            at = index[:, begin : begin + fits]
+            runs = at.shape[1]
+            cells = np.column_stack([np.tile(place, (runs, 1)).astype(int), at.T])
+            values = {name: value[i] for (name, value), i in zip(traced.items(), at, strict=True)}
+            neutral = {name: np.full(runs, n) for name, n in Hyper._field_defaults.items()}
+            hyper = Hyper(**{**neutral, **values})
+            name = _name(sweep, place, cells)
+            blocks.append(Block(setup, cells, hyper, min(fits, count), name))
+    return blocks
+
+
+def _name(sweep: Sweep, place: tuple[int, ...], cells: np.ndarray) -> str:
     """Name of the block with these cells: labels of its program, and a fingerprint."""
     labels = [str(axis.labels[i]) for axis, i in zip(sweep.static_axes, place, strict=True)]
     readable = "-".join("".join(c if c.isalnum() else "_" for c in label) for label in labels)
@@ -82,13 +125,13 @@ def _renamed(block: Block, chosen: np.ndarray, **changes: Any) -> Block:
     return block.part(chosen, name=name, **changes)
 
 
-def begun(blocks: list[Block], sink: Sink) -> Iterator[Block]:
+def split_by_epochs(blocks: list[Block], sink: Sink) -> Iterator[Block]:
     """The blocks, each of runs that have taken equally many epochs in an earlier store."""
     for block in blocks:
-        epochs = sink.begun(block.cells)
+        epochs = sink.epochs_before(block.cells)
         counts = sorted(set(epochs.tolist()), reverse=True)
         if len(counts) == 1:
-            yield block._replace(begun=counts[0])
+            yield block._replace(epochs_before=counts[0])
             continue
         for count in counts:
-            yield _renamed(block, epochs == count, begun=count)
+            yield _renamed(block, epochs == count, epochs_before=count)

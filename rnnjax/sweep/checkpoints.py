@@ -66,7 +66,7 @@ def identity(
     facts: dict[str, Any] = {
         "setup": describe(block.setup),
         "hyper": {name: describe(values) for name, values in block.hyper._asdict().items()},
-        "begun": block.begun,
+        "begun": block.epochs_before,
         "states": _digests(block.states or {}),
         "keeps": list(keeps),
         "device": layout.devices[0].device_kind,

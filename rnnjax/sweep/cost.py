@@ -11,16 +11,16 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
-from rnnjax.devices import Layout, free_memory, memory_budget
+from rnnjax.devices import Layout, memory_budget
 from rnnjax.lanes import Lanes
 from rnnjax.tasks import Task
-from rnnjax.training import Setup
+from rnnjax.training import Recipe, Setup
 
 __all__ = [
     "Machine",
     "block_bytes",
     "evaluation_bytes",
-    "free_memory",
+    "kept_copies",
     "measure_machine",
     "memory_budget",
     "nominal_machine",
@@ -75,22 +75,35 @@ def _channels(cell: Cell) -> int:
     return 2 * cell.inputs + 6 * cell.outputs
 
 
-def block_bytes(setup: Setup, runs: int, layout: Lanes) -> int:
+def block_bytes(setup: Setup, runs: int, layout: Lanes, kept: int = 0) -> int:
     """Memory of a block, within a factor of 1.5 on CPU: its weights and moments, and its trials.
 
     A program that maps runs one after another writes their new states beside the old ones. The
-    losses of all steps and the snapshots are in the host's memory.
+    losses of all steps, the snapshots, and what is `kept` for a store are in the host's memory:
+    so many copies of the weights (`kept_copies`).
     """
-    return sum(_parts(setup, runs, layout).values())
+    return sum(_parts(setup, runs, layout, kept).values())
 
 
-def _parts(setup: Setup, runs: int, layout: Lanes) -> dict[str, int]:
+def kept_copies(recipe: Recipe, keep_parameters: bool, keep_state: bool) -> int:
+    """Copies of the weights that a trained block holds for its store, besides snapshots.
+
+    Those of before and after training, and a whole state of training.
+    """
+    return 2 * keep_parameters + _state_copies(recipe) * keep_state
+
+
+def _state_copies(recipe: Recipe) -> int:
+    """Numbers per weight in a state of training: the weight, its moments, its best value."""
+    return 1 + 2 * (recipe.optimizer == "adam") + (recipe.stop == "threshold")
+
+
+def _parts(setup: Setup, runs: int, layout: Lanes, kept: int = 0) -> dict[str, int]:
     """The memory of a block, by the setting that it grows with."""
     recipe, size = setup.recipe, layout.padded(runs)
     active = min(layout.side_by_side or size, size)
-    weights = _parameter_bytes(setup, layout)
-    copies = 1 + 2 * (recipe.optimizer == "adam") + (recipe.stop == "threshold")
-    kept = len(recipe.snapshots) * runs * weights if layout.on_cpu else 0
+    weights, copies = _parameter_bytes(setup, layout), _state_copies(recipe)
+    held = (len(recipe.snapshots) + kept) * runs * weights if layout.on_cpu else 0
     losses = _WORD * runs * recipe.steps if layout.on_cpu else 0
     training = weights  # the gradient is as large as the weights
     if recipe.penalties:  # W, its slope, and the powers of the nuclear norm
@@ -105,7 +118,7 @@ def _parts(setup: Setup, runs: int, layout: Lanes) -> dict[str, int]:
     evaluation = active * evaluation_bytes(setup.cell, setup.task, setup.evaluation_trials)
     if evaluation > sum(found.values()) + beside:
         found, beside = {"evaluation_trials": evaluation}, 0
-    found["hidden"] = found.get("hidden", 0) + beside + size * copies * weights + kept
+    found["hidden"] = found.get("hidden", 0) + beside + size * copies * weights + held
     return {**found, "epochs": losses}
 
 
@@ -137,13 +150,14 @@ def out_of_memory(error: Exception) -> bool:
     return "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
 
 
-def runs_that_fit(setup: Setup, runs: int, layout: Lanes, budget: int) -> int:
+def runs_that_fit(setup: Setup, runs: int, layout: Lanes, budget: int, kept: int = 0) -> int:
     """Size of the largest block within `budget` bytes, for blocks of about equal size.
 
-    It is at most `runs`, and at least one run per lane even if the budget is smaller.
+    It is at most `runs`, and at least one run per lane even if the budget is smaller. `kept` is
+    that of `block_bytes`.
     """
     most = runs
-    while most > layout.lanes and block_bytes(setup, most, layout) > budget:
+    while most > layout.lanes and block_bytes(setup, most, layout, kept) > budget:
         most = max(layout.lanes, most // 2)
     blocks = -(-runs // most)
     return -(-runs // blocks)

@@ -12,21 +12,20 @@ import xarray as xr
 from rnnjax.devices import Layout, default_layout
 from rnnjax.jobs import Workers, as_workers
 from rnnjax.lanes import Lanes
-from rnnjax.stopping import saving, until_due
+from rnnjax.stopping import has_limit, saving, until_due
 from rnnjax.store import ResultStore, Sink
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import Ahead, blocks_ahead
 from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import Segment
-from rnnjax.sweep.blocks import Block, begun, block_name, found, unfinished
+from rnnjax.sweep.blocks import Block, found, plan, split_by_epochs, unfinished
 from rnnjax.sweep.compute import Kept, block_programs, compute_block, work_of
 from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.remote import RemoteSweep, train_on_workers, worker_lanes
 from rnnjax.sweep.results import LossRecord, require_room, results_template
 from rnnjax.sweep.sharing import SharedSink, require_shared_units
-from rnnjax.sweep.sizing import runs_per_save
-from rnnjax.training import Hyper, Recipe
+from rnnjax.training import Recipe
 from rnnjax.validate import (
     callback,
     finite_positive,
@@ -93,9 +92,14 @@ class Engine:
     def __post_init__(self):
         if self.ahead is not None:
             object.__setattr__(self, "ahead", whole("ahead", self.ahead))
+        if isinstance(self.map_width, str) and self.map_width != "all":
+            raise ValueError(
+                "map_width: expected an integer of at least 1, or 'all', got "
+                f"{shown(self.map_width)}"
+            )
         for name in ("devices", "map_width", "block_runs", "segment", "points"):
             value = getattr(self, name)
-            whole_block = name == "map_width" and isinstance(value, str) and value == "all"
+            whole_block = name == "map_width" and isinstance(value, str)
             if (value is not None or name == "points") and not whole_block:
                 object.__setattr__(self, name, positive_integer(name, value))
         if self.compact is not None:
@@ -128,38 +132,6 @@ class Progress(Protocol):
 
     def end(self) -> None:
         """Called at the end of the sweep, also after an error."""
-
-
-def plan(
-    sweep: Sweep, layout: Lanes, engine: Engine, mask: np.ndarray | None = None
-) -> list[Block]:
-    """The blocks of a sweep in order, or of its runs in `mask`, boolean over its axes.
-
-    The seed is the slowest index inside a block: devices take contiguous shares of runs, and then
-    each share has the same learning rates.
-    """
-    mask = np.ones(sweep.shape, bool) if mask is None else mask
-    traced = {axis.name: np.array(axis.values) for axis in sweep.traced_axes}
-    budget = cost.memory_budget(layout, engine.memory_share)
-    blocks = []
-    for place, setup in sweep.setups():
-        index = np.array(np.nonzero(mask[place].T)[::-1])  # [traced axes, S]
-        count = index.shape[1]
-        if not count:
-            continue
-        fits = engine.block_runs or min(
-            cost.runs_that_fit(setup, count, layout, budget), runs_per_save(setup, count, layout)
-        )
-        for begin in range(0, count, fits):
-            at = index[:, begin : begin + fits]
-            runs = at.shape[1]
-            cells = np.column_stack([np.tile(place, (runs, 1)).astype(int), at.T])
-            values = {name: value[i] for (name, value), i in zip(traced.items(), at, strict=True)}
-            neutral = {name: np.full(runs, n) for name, n in Hyper._field_defaults.items()}
-            hyper = Hyper(**{**neutral, **values})
-            name = block_name(sweep, place, cells)
-            blocks.append(Block(setup, cells, hyper, min(fits, count), name))
-    return blocks
 
 
 def sweep_config(sweep: Sweep, engine: Engine) -> dict[str, Any]:
@@ -199,9 +171,9 @@ def run_sweep(
 
     Raises:
         ValueError: a mask of another shape, weights or states to keep without a store, snapshots
-            without `keep_parameters` or with `Engine.keep_state`, too large networks or results,
-            `keep_parameters=False` where all finished runs have weights, or a store that is in use,
-            damaged or of another sweep (`StoreError`).
+            without `keep_parameters` or with `Engine.keep_state`, too large networks or results, a
+            time limit in several processes, `keep_parameters=False` where all finished runs have
+            weights, or a store that is in use, damaged or of another sweep (`StoreError`).
         rnnjax.sweep.JobError: at the end, blocks that failed on workers in every attempt.
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
@@ -209,8 +181,8 @@ def run_sweep(
     _check_keeping(store, keep_parameters, engine.keep_state, sweep.recipe)
     _check_callbacks(progress, after_block)
     layout = _layout(sweep, engine, workers := _workers(engine.executor, store))
-    template, planned = results_template(sweep, *engine.recorded), plan(sweep, layout, engine, mask)
-    _require_memory(store, template, planned, layout)
+    template = results_template(sweep, *engine.recorded)
+    planned = _plan_within_memory(store, template, sweep, layout, engine, mask, keep_parameters)
     with contextlib.ExitStack() as stack:
         sink = _open(stack, store, sweep, engine, template, layout.processes > 1)
         kept = Kept.of(template, bool(keep_parameters or sink.keeps_parameters()))
@@ -229,14 +201,28 @@ def run_sweep(
         return sink.read()
 
 
-def _require_memory(store: Any, template: xr.Dataset, planned: list[Block], layout: Lanes) -> None:
-    """Raises `ValueError` for too large results, or networks, before a new folder is made."""
+def _plan_within_memory(
+    store: Any,
+    template: xr.Dataset,
+    sweep: Sweep,
+    layout: Lanes,
+    engine: Engine,
+    mask: np.ndarray | None,
+    keep_parameters: bool | None,
+) -> list[Block]:
+    """The blocks of a sweep, each with room for the weights if the store may keep them.
+
+    Raises `ValueError` for too large results, or networks, before a new folder is made.
+    """
+    may_keep = store is not None and keep_parameters is not False
+    planned = plan(sweep, layout, engine, mask, may_keep)
     if layout.processes > 1:  # one of them that is refused would leave the others waiting
-        return
+        return planned
     require_room(template)
     if isinstance(store, str | Path) and not any(Path(store).glob("blocks/*.json")):
         for setup in dict.fromkeys(block.setup for block in planned):
             cost.require_memory(setup, layout)
+    return planned
 
 
 def _adopt_left(
@@ -269,7 +255,7 @@ def _blocks_to_train(
             "got False; for results alone choose another store"
         )
     sink.prepare()
-    return list(begun(pending, sink)), found(planned, finished)
+    return list(split_by_epochs(pending, sink)), found(planned, finished)
 
 
 def _train_there(
@@ -304,14 +290,26 @@ def _train_here(
             if progress is not None and not ahead.ready(programs[number]):
                 progress.compile(block)
             ahead.prepare(programs[number:])
-            if block.begun:
-                block = block._replace(states=sink.load_states(block.cells, block.begun))
-            done = compute_block(block, layout, engine, kept, sink.running(), on_segment)
-            with saving():  # a signal of a batch system does not cost the block now
-                sink.write(block.name, block.cells, done.values, done.weights, done.states,
-                           **done.facts)  # fmt: skip
+            _train_and_write(block, sink, layout, engine, kept, on_segment)
             ahead.free()
             yield block
+
+
+def _train_and_write(
+    block: Block,
+    sink: Sink,
+    layout: Layout,
+    engine: Engine,
+    kept: Kept,
+    on_segment: Callable[[Block, Segment], None] | None,
+) -> None:
+    """Trains a block and writes it; none of its weights and states stay in memory afterwards."""
+    if block.epochs_before:
+        block = block._replace(states=sink.load_states(block.cells, block.epochs_before))
+    done = compute_block(block, layout, engine, kept, sink.running(), on_segment)
+    with saving():  # a signal of a batch system does not cost the block now
+        sink.write(block.name, block.cells, done.values, done.weights, done.states,
+                   **done.facts)  # fmt: skip
 
 
 def _check_callbacks(progress: Any, after_block: Any) -> None:
@@ -332,10 +330,14 @@ def _check_keeping(
         flag("keep_parameters", keep_parameters)
     if store is not None and not isinstance(store, str | Path | MemoryStore):
         raise ValueError(f"store: expected a folder or a MemoryStore, got {shown(store)}")
-    if recipe.snapshots and (keep_state or not keep_parameters):
+    if recipe.snapshots and not keep_parameters:
         raise ValueError(
-            "snapshots: expected keep_parameters=True, and keep_state=False (runs that resume keep "
-            f"no snapshots), got {keep_parameters} and {keep_state}"
+            f"keep_parameters: expected True with Recipe.snapshots, got {keep_parameters}"
+        )
+    if recipe.snapshots and keep_state:
+        raise ValueError(
+            "keep_state: expected False with Recipe.snapshots, as runs that resume keep none, got "
+            "True"
         )
     if keep_parameters and store is None:
         raise ValueError("keep_parameters: expected a store for the weights, got none")
@@ -390,7 +392,8 @@ def _open(
 def _layout(sweep: Sweep, engine: Engine, workers: Workers | None) -> Lanes:
     """The layout of a sweep, here or on a worker.
 
-    Raises `ValueError` where the cells cannot share their units.
+    Raises `ValueError` where the cells cannot share their units, or where several processes keep
+    states or have a time limit.
     """
     if workers is None:
         layout = default_layout(engine.devices, engine.map_width, engine.share)
@@ -398,6 +401,11 @@ def _layout(sweep: Sweep, engine: Engine, workers: Workers | None) -> Lanes:
         layout = worker_lanes(workers, engine)
     if engine.keep_state and layout.processes > 1:
         raise ValueError(f"keep_state: expected False in {layout.processes} processes, got True")
+    if layout.processes > 1 and has_limit():
+        raise ValueError(
+            f"time_limit: expected none in {layout.processes} processes, whose clocks differ, so "
+            "that one would stop while the others wait for it, got one"
+        )
     if engine.share == "units":
         for _, setup in sweep.setups():
             require_shared_units(setup, layout.count)

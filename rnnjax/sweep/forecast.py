@@ -147,7 +147,7 @@ class Forecast:
 
 def _before(block: Block) -> int:
     """Run-steps that a block has from a training of fewer epochs."""
-    return block.runs * block.begun * block.setup.recipe.steps_per_epoch
+    return block.runs * block.epochs_before * block.setup.recipe.steps_per_epoch
 
 
 def _model(block: Block, layout: Lanes, machine: cost.Machine) -> _Work:

@@ -156,7 +156,7 @@ class _Window:
         at, done = self._places(), self._memory.finished()
         return done if at is None else at.take(done, False)
 
-    def begun(self, cells: np.ndarray) -> np.ndarray:
+    def epochs_before(self, cells: np.ndarray) -> np.ndarray:
         """0: no run resumes from an earlier store."""
         return np.zeros(len(cells), int)
 

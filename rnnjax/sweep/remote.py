@@ -34,7 +34,7 @@ from rnnjax.store.attempts import (
     save_attempt,
     save_error,
 )
-from rnnjax.store.earlier import begun
+from rnnjax.store.earlier import earlier_stores
 from rnnjax.store.running import running_of
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.blocks import Block
@@ -147,9 +147,9 @@ def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
         try:
             _use_devices(engine.devices)
             layout = _local_layout(engine.devices, map_width=engine.map_width, share=engine.share)
-            if block.begun:
-                stores = begun(store, sweep.config)
-                states = next(one for one in stores if one.epochs == block.begun)
+            if block.epochs_before:
+                stores = earlier_stores(store, sweep.config)
+                states = next(one for one in stores if one.epochs == block.epochs_before)
                 block = block._replace(states=states.load(block.cells))
             running = running_of(store, sweep.config)
             done = compute_block(block, layout, engine, sweep.kept, running)

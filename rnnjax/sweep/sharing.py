@@ -65,11 +65,11 @@ class SharedSink:
         shape = self._template["status"].shape
         return _everywhere(lambda: self._store.finished(), np.zeros(shape, bool))
 
-    def begun(self, cells: np.ndarray) -> np.ndarray:
+    def epochs_before(self, cells: np.ndarray) -> np.ndarray:
         """0; raises `StoreError` where runs would resume from an earlier store."""
 
         def found() -> np.ndarray:
-            epochs = self._store.begun(cells)
+            epochs = self._store.epochs_before(cells)
             if epochs.any():
                 raise StoreError(
                     "store: expected a single process for runs that resume with more epochs, got "
@@ -87,7 +87,7 @@ class SharedSink:
         """None: several processes keep no block being trained."""
 
     def prepare(self) -> None:
-        """Makes room for the sweep's runs."""
+        """Makes room for the sweep's runs; the first process may write the results again."""
         _first(lambda: self._store.prepare())
 
     def require_parameters(self) -> None:

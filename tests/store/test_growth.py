@@ -15,6 +15,7 @@ import xarray as xr
 
 import tiny
 from rnnjax import StoreError, load_results
+from rnnjax.cells import rate, structured
 from rnnjax.store import DamageError, ResultStore, Weights, growing, merge
 from rnnjax.store.layout import BACKUP
 from rnnjax.studies.status import damages
@@ -418,7 +419,10 @@ def test_every_state_of_a_move_to_more_epochs_is_the_old_or_the_new_store(tmp_pa
             with opened(state, new) as store:
                 store.prepare()
                 cells = np.array([[0, 0, 0, 0], [0, 0, 0, 2]])
-                assert store.begun(np.array([[0, 0, 0, 0], [0, 0, 0, 1]])).tolist() == [20, 0]
+                assert store.epochs_before(np.array([[0, 0, 0, 0], [0, 0, 0, 1]])).tolist() == [
+                    20,
+                    0,
+                ]
                 taken = store.load_states(cells, 20)["losses"]
             assert taken[:, -1].tolist() == [2.5, 0.5]
             xr.testing.assert_identical(load_results(state / "earlier" / "epochs-20"), before)
@@ -436,7 +440,7 @@ def test_more_epochs_of_fewer_runs_keep_the_place_of_the_others(tmp_path):
         store.prepare()
         assert dict(store.read().sizes) == dict(empty_results(few).sizes)
         cells = np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]])
-        assert store.begun(cells).tolist() == [20, 0, 0]
+        assert store.epochs_before(cells).tolist() == [20, 0, 0]
         assert store.load_states(cells[:1], 20)["losses"][:, -1].tolist() == [2.5]
     whole = load_results(path)
     assert whole["seed"].values.tolist() == [0, 1, 2, 5]
@@ -445,7 +449,7 @@ def test_more_epochs_of_fewer_runs_keep_the_place_of_the_others(tmp_path):
     every = longer(sweep(hidden=(3,), learning_rate=(0.1, 0.3), seed=(0, 1, 2, 5)), 30)
     xr.testing.assert_identical(whole, empty_results(every))
     with opened(path, longer(old, 30)) as store:  # the others go on later
-        assert store.begun(np.array([[0, 0, 0, 0], [0, 0, 0, 2]])).tolist() == [20, 20]
+        assert store.epochs_before(np.array([[0, 0, 0, 0], [0, 0, 0, 2]])).tolist() == [20, 20]
     xr.testing.assert_identical(load_results(path / "earlier" / "epochs-20"), before)
 
 
@@ -462,7 +466,7 @@ def test_the_error_of_more_epochs_names_the_states_that_are_left(tmp_path):
     shutil.copytree(path / "earlier" / "epochs-20", apart)
     with opened(apart, longer(old, 40)) as store:
         store.prepare()
-        assert store.begun(np.array([[0, 0, 0, 1]])).tolist() == [20]
+        assert store.epochs_before(np.array([[0, 0, 0, 1]])).tolist() == [20]
     (path / "earlier" / "epochs-20" / "manifest.json").write_text("{")
     with pytest.raises(StoreError, match="kept no state") as error:
         opened(path, longer(old, 40)).__enter__()
@@ -514,7 +518,7 @@ def test_damaged_states_are_named(tmp_path):
         assert error.value.files == (file,)
         file.unlink()
     with opened(path, new) as store:
-        assert store.begun(cells).tolist() == [0]
+        assert store.epochs_before(cells).tolist() == [0]
 
 
 def test_a_field_that_an_axis_sets_is_no_difference(tmp_path):
@@ -522,3 +526,21 @@ def test_a_field_that_an_axis_sets_is_no_difference(tmp_path):
     other = dataclasses.replace(sweep(hidden=(3,)), cell=tiny.CELL.replace(hidden=7))
     with opened(path, other) as store:
         assert store.finished().all()
+
+
+def test_axes_of_a_cell_that_wraps_another_grow(tmp_path):
+    """Its config has their fields twice: the wrapped cell gets copies."""
+
+    def wrapped(hidden, init, widths, inits, alpha=0.5):
+        cell = structured(hidden, init=init, cell=rate(alpha=alpha))
+        axes = {"hidden": widths, "init": inits}
+        return dataclasses.replace(tiny.sweep(axes=axes), cell=cell)
+
+    path = filled(tmp_path / "store", wrapped(4, "gaussian", (4, 6), ("gaussian", "xavier")))
+    more = wrapped(8, "uniform", (4, 6, 8), ("gaussian", "uniform"))
+    with opened(path, more) as store:
+        assert store.finished().sum() == 2 * 4
+        fill(store, more)
+    assert load_results(path).sizes["hidden"] == load_results(path).sizes["init"] == 3
+    with pytest.raises(StoreError, match=r"cell.cell.alpha is 0.5 in the store but 0.25"):
+        opened(path, wrapped(8, "uniform", (4,), ("uniform",), alpha=0.25)).__enter__()

@@ -17,10 +17,11 @@ import xarray as xr
 
 import tiny
 from rnnjax import Engine, Sweep, cells, run_sweep, stopping
-from rnnjax.store import StoreError, load_weights
-from rnnjax.store.running import RunningBlock, saved_checkpoints, underway
+from rnnjax.devices import Layout, default_layout
+from rnnjax.store import ResultStore, StoreError, load_weights
+from rnnjax.store.running import RunningBlock, saved_checkpoints, underway, write_checkpoint
 from rnnjax.studies.status import damages
-from rnnjax.sweep import OutOfTime, checkpoints, time_limit
+from rnnjax.sweep import OutOfTime, checkpoints, empty_results, plan, sweep_config, time_limit
 
 OFTEN = Engine(checkpoint_minutes=1e-9, segment=5)
 
@@ -350,6 +351,12 @@ def test_a_segment_that_would_exceed_the_limit_is_not_begun(limit, segments, mon
     assert progress.steps == [5, 10, 15, 20][:segments]
 
 
+def test_several_processes_refuse_a_time_limit(monkeypatch):
+    monkeypatch.setattr(Layout, "processes", property(lambda _: 2))
+    with pytest.raises(ValueError, match="^time_limit: expected none in 2"), time_limit(60):
+        run_sweep(tiny.sweep())
+
+
 def test_a_copy_of_the_losses_must_fit_into_the_memory(monkeypatch):
     written, losses = [], np.zeros((3, 1000), "f4")
     state = checkpoints.BlockState((), np.arange(3), 100, losses, {}, None, None)
@@ -359,6 +366,37 @@ def test_a_copy_of_the_losses_must_fit_into_the_memory(monkeypatch):
     one._save(state)
     assert written == [100]
     assert one._writer is None
+
+
+def test_a_finished_block_leaves_the_state_of_another_with_its_name(tmp_path):
+    """Names tell the places of runs on the axes of a call, which other calls give other labels."""
+
+    def opened(seeds):
+        sweep, engine = tiny.sweep("delayed_match", {"seed": seeds}), Engine()
+        (block,) = plan(sweep, default_layout(), engine)
+        template = empty_results(sweep)
+        shapes = {name: v.shape[len(sweep.shape) :] for name, v in template.data_vars.items()}
+        values = {name: np.ones((block.runs, *shape)) for name, shape in shapes.items()}
+        store = ResultStore(tmp_path, template, sweep_config(sweep, engine))
+        return store, block, values
+
+    def under_way(store, block):
+        for identity in ("a" * 64, "b" * 64):  # of other settings, which are of no use either
+            at = store.running().block(block.name, identity, block.cells, tiny.STEPS)
+            write_checkpoint(at, 5, "0" * 8, [("state", np.zeros(3))])
+
+    first, one, results = opened(range(4))
+    with first:
+        first.prepare()
+        under_way(first, one)
+    second, other, values = opened(range(4, 8))
+    with second:
+        assert other.name == one.name
+        second.write(other.name, other.cells, values)
+    assert len(saved(tmp_path)) == 2
+    with first:
+        first.write(one.name, one.cells, results)
+    assert not (tmp_path / "running").exists()
 
 
 def test_checkpoints_of_more_than_eight_digits_are_found(tmp_path):

@@ -144,6 +144,19 @@ def test_best_weights_and_validation_are_counted():
     assert more == extra + 8 * 4 * 64 * (64 + 2 + 2) + losses
 
 
+def test_weights_and_states_that_a_store_keeps_are_counted(monkeypatch):
+    wide, what = layout(None), setup(64)
+    plain, recipe = cost.block_bytes(what, 8, wide), what.recipe
+    for keeps, copies in (((True, False), 2), ((False, True), 3), ((True, True), 5)):
+        kept = cost.kept_copies(recipe, *keeps)
+        assert cost.block_bytes(what, 8, wide, kept) - plain == copies * 8 * 4 * 64 * (64 + 2 + 2)
+    sweep = tiny.sweep(axes={"hidden": (300,), "seed": range(50)})
+    budget = cost.block_bytes(next(sweep.setups())[1], 100, wide)
+    monkeypatch.setattr(cost, "memory_budget", lambda *_: budget)
+    blocks = [len(plan(sweep, wide, Engine(), None, keep)) for keep in (False, True)]
+    assert blocks[0] == 1 < blocks[1]
+
+
 def test_memory_grows_with_sizes():
     wide = layout(None)
     small, more = cost.block_bytes(setup(64), 4, wide), cost.block_bytes(setup(64), 8, wide)

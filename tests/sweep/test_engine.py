@@ -4,6 +4,7 @@ import functools
 import re
 import types
 import warnings
+import weakref
 
 import jax
 import numpy as np
@@ -14,12 +15,14 @@ import tiny
 from alike import CHECKED, close, identical
 from rnnjax import Engine, Status, run_sweep, train_one
 from rnnjax.sweep import (
+    FIELDS,
     Layout,
     MemoryStore,
     block,
     compute,
     cost,
     default_layout,
+    engine,
     programs,
     sizing,
 )
@@ -348,6 +351,11 @@ def test_invalid_arguments_of_run_sweep_are_named():
         run_sweep(sweep, engine=Engine(devices=3))
     with pytest.raises(ValueError, match="store: expected a folder or a MemoryStore, got 5"):
         run_sweep(sweep, 5)  # pyright: ignore[reportArgumentType]
+    snapshots = tiny.sweep(validation_trials=4, stop="threshold", threshold=0.1, snapshots=(0.2,))
+    with pytest.raises(ValueError, match="^keep_parameters: expected True with Recipe.snapshots"):
+        run_sweep(snapshots, "unused")
+    with pytest.raises(ValueError, match="^keep_state: expected False with Recipe.snapshots"):
+        run_sweep(snapshots, "unused", keep_parameters=True, engine=Engine(keep_state=True))
     with pytest.raises(ValueError, match="after_block: expected a function"):
         run_sweep(sweep, after_block=3)  # pyright: ignore[reportArgumentType]
     some = types.SimpleNamespace(begin=print, advance=print, end=print)
@@ -371,6 +379,22 @@ def test_results_so_far_are_read_only_and_those_at_the_end_are_not(tmp_path):
     np.testing.assert_array_equal(kept.read()["loss"], results()["loss"])
 
 
+def test_a_trained_block_is_gone_when_the_next_one_trains(monkeypatch):
+    left = []
+
+    def computed(block, layout, how, kept, *_):
+        assert all(done() is None for done in left)
+        shapes = {"loss": (len(kept.steps),), **dict.fromkeys(FIELDS, ())}
+        values = {name: np.ones((block.runs, *shape)) for name, shape in shapes.items()}
+        states = {"run0": np.zeros((block.runs, 5, 5))}
+        left.extend(map(weakref.ref, (values["loss"], states["run0"])))
+        return compute.Computed(values, {}, None, states)
+
+    monkeypatch.setattr(engine, "compute_block", computed)
+    run_sweep(tiny.sweep(), engine=Engine(block_runs=2, ahead=0))
+    assert len(left) == 4
+
+
 def test_integers_of_numpy_are_integers():
     how = Engine(points=np.int64(4), map_width=np.int64(1))
     assert (type(how.points), type(how.map_width)) == (int, int)
@@ -392,6 +416,11 @@ def test_integers_of_numpy_are_integers():
 def test_invalid_engines_are_named(options, named):
     with pytest.raises(ValueError, match=f"^{named}: expected "):
         Engine(**options)
+
+
+def test_all_is_the_only_word_for_a_map_width():
+    with pytest.raises(ValueError, match="^map_width: expected .*'all', got 'al'$"):
+        Engine(map_width="al")  # pyright: ignore[reportArgumentType]
 
 
 def test_gamma_requires_a_rule_that_defines_it():

@@ -174,7 +174,7 @@ def test_epochs_that_networks_have_are_not_forecast(monkeypatch):
     blocks = planned((64, 65))
     all_steps = Forecast(blocks, layout(), MACHINE).remaining()
     epochs = blocks[0].setup.recipe.epochs
-    few = [block._replace(begun=epochs * 3 // 4) for block in blocks]
+    few = [block._replace(epochs_before=epochs * 3 // 4) for block in blocks]
     pauses = len(blocks) * forecast._FIRST_PAUSE
     fewer = Forecast(few, layout(), MACHINE).remaining()
     assert fewer - pauses == pytest.approx((all_steps - pauses) / 4, rel=0.02)
