@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from einops import rearrange
 
-from rnnjax.arrays import random_key
+from rnnjax.arrays import floating, random_key
 from rnnjax.devices import fixed_draws, single_precision
 from rnnjax.dynamics import FixedPoints, fixed_points, visited_states
 from rnnjax.dynamics.search import RADIUS, state_sizes
@@ -56,10 +56,13 @@ def choices(answers: Float[np.ndarray, "S P O"], decision: str) -> Int[np.ndarra
 
 def _ends(ends: object, visited: np.ndarray) -> np.ndarray:
     """Further states [S, E, N] of the networks whose visited states are [S, M, N]."""
-    given = np.asarray(ends)
+    given = floating("ends", ends)
     if given.ndim != 3 or given.shape[::2] != visited.shape[::2]:
         networks, _, size = visited.shape
         raise ValueError(f"ends: expected shape [{networks}, E, {size}], got {given.shape}")
+    odd = np.flatnonzero(~np.isfinite(given).all((1, 2)))
+    if len(odd):
+        raise ValueError(f"ends: expected finite states, got NaN or infinity in network {odd[0]}")
     return given
 
 

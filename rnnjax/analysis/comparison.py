@@ -162,6 +162,8 @@ def chart_trends(
     """
     one_of("variable", variable, ("dsa_chart", "eigenvalue_chart"))
     datasets = _conditions(datasets)
+    if any(variable not in dataset for dataset in datasets):
+        raise ValueError(f"datasets: expected those of degeneracy, got one without {variable!r}")
     first = datasets[0]
     axes = ("component", "delay")
     for other in datasets[1:]:
@@ -172,13 +174,16 @@ def chart_trends(
     verdict = np.full(shape, "left out", dtype="<U16")
     value = np.full((*shape, len(datasets)), np.nan)
     seeds = [d["seed"].values for d in datasets]
-    there = np.array([bool(np.isfinite(d[variable]).any()) for d in datasets])
+    charts = [d[variable].values for d in datasets]
     for place in np.ndindex(*shape):
-        here = [d[variable].values[place] for d in datasets]
         value[place] = [
-            estimate("pairs", x).value if np.isfinite(x).any() else np.nan for x in here
+            estimate("pairs", x[place]).value if np.isfinite(x[place]).any() else np.nan
+            for x in charts
         ]
+    there = np.isfinite(value).any((0, 1))  # has two networks; of one there is no distance
+    for place in np.ndindex(*shape):
         if there.sum() > 1 and np.isfinite(value[place][there]).all():
+            here = [x[place] for x in charts]
             trend = factor_trend("pairs", here, seeds=seeds, confidence=confidence)
             relative[place], p[place], verdict[place] = trend.relative, trend.p, trend.verdict
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
@@ -241,5 +246,6 @@ def matched(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     kept = []
     for dataset, loss in zip(datasets, converged, strict=True):
         rows = np.flatnonzero(((loss >= low) & (loss <= high)).values)
-        kept.append(dataset.isel(seed=rows, other=rows))
+        # Of `measure_population` a dataset has no distances, and no `other`.
+        kept.append(dataset.isel(seed=rows, other=rows, missing_dims="ignore"))
     return kept

@@ -102,7 +102,8 @@ _SOLVING = threading.Lock()
 def _compare_untrained(untrained: np.ndarray, given: Compared) -> weights.PIFResult:
     """`compare_weights` of initial weights, solved once for conditions that share them."""
     key, solver = np.asarray(jax.random.key_data(given.key)), given.solver
-    parts = untrained.dtype.str, untrained.shape, key.tolist(), solver.workers is None
+    settings = solver.starts, solver.steps, solver.workers is None
+    parts = untrained.dtype.str, untrained.shape, key.tolist(), settings
     name = hashlib.sha256(repr(parts).encode() + untrained.tobytes()).hexdigest()
     with _SOLVING:
         if name not in _UNTRAINED:

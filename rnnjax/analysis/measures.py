@@ -27,12 +27,21 @@ class Measure(NamedTuple):
     direction: int = 1
     """1 where larger values mean more degeneracy, or stronger feature learning; -1 where smaller
     values do; 0 where neither do."""
+    unit: str = ""
+    """Unit of the values; empty for a pure number."""
+
+    @property
+    def label(self) -> str:
+        """The title with the unit, for an axis."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
 _DERIVED = {
     "dsa_raw": Measure("dynamics", "pairs", "dsa_raw", "DSA, raw"),
     "dsa_chord": Measure("dynamics", "pairs", "dsa_chord", "DSA, chord"),
-    "dsa_lower_bound": Measure("dynamics", "pairs", "dsa_lower_bound", "DSA, lower bound"),
+    "dsa_lower_bound": Measure(
+        "dynamics", "pairs", "dsa_lower_bound", "DSA, lower bound", unit="radians"
+    ),
     "eigenvalues": Measure("dynamics", "pairs", "eigenvalues", "eigenvalue distance"),
     "pif_per_parameter": Measure("weights", "pairs", "pif_per_parameter", "PIF per parameter"),
     "pif_relative": Measure("weights", "pairs", "pif_relative", "PIF over mean norm"),
@@ -60,7 +69,7 @@ _DERIVED = {
 }
 
 MEASURES: dict[str, Measure] = {
-    **{m.name: Measure(m.level, "pairs", m.name, m.title) for m in METRICS.values()},
+    **{m.name: Measure(m.level, "pairs", m.name, m.title, unit=m.unit) for m in METRICS.values()},
     **_DERIVED,
 }
 """Every measure by name."""

@@ -18,7 +18,7 @@ from rnnjax.analysis.regression import (
 )
 from rnnjax.analysis.schema import require
 from rnnjax.analysis.success import Edge, critical_bracket, succeeded
-from rnnjax.validate import fraction, one_of
+from rnnjax.validate import fraction, instance_of, one_of
 
 __all__ = ["power_law"]
 
@@ -117,6 +117,7 @@ def power_law(
     fraction("level", level, open_below=True)
     one_of("edge", edge, get_args(Edge))
     one_of("point", point, ["middle", "lower"])
+    instance_of("resampling", resampling, Resampling)
     ordered = dataset.sortby(["hidden", "learning_rate"])
     log_rates = np.log10(ordered["learning_rate"].values.astype(float))
     sizes = ordered["hidden"].values

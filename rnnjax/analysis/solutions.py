@@ -114,7 +114,8 @@ def find_kinds(
         ValueError: not a square symmetric matrix, NaN, negative distances, another diagonal, or
             options out of range.
     """
-    options = (options or KindOptions()).checked()
+    options = KindOptions() if options is None else instance_of("options", options, KindOptions)
+    options.checked()
     from sklearn.metrics import silhouette_score  # takes as long to import as JAX
 
     distances = _checked(distances)
@@ -323,10 +324,11 @@ def solutions(
         kinds: when networks count as different kinds.
 
     Returns:
-        A dataset over `network` (with `level` and `seed`): the fingerprints, `kind`, and
+        A dataset over `network` (with `level` and `seed`): the fingerprints, `kind` (from 0;
+        figures and reports count from 1: their kind k is `kind == k - 1`), and
         `representative`, true for the network of each kind with the smallest mean distance to the
-        others; `distance` over `network` and `other`; over `solution` (the kinds) `stability`,
-        `share` of all networks with its 95% interval (`share_low`, `share_high`,
+        others; `distance` over `network` and `other`; over `solution` (the kinds, from 0)
+        `stability`, `share` of all networks with its 95% interval (`share_low`, `share_high`,
         `share_intervals`), as if the kinds were known, and, over `levels` too, `count`.
         Attributes: `separation`, the mean silhouette (NaN for one kind), and `p` and `association`
         of the test whether shares differ between levels (`shares_moved`).

@@ -23,7 +23,7 @@ from rnnjax.analysis.regression import (
 )
 from rnnjax.analysis.schema import finished, require
 from rnnjax.analysis.success import ROUNDING
-from rnnjax.validate import finite_positive, fraction
+from rnnjax.validate import finite_positive, fraction, instance_of
 
 __all__ = [
     "finite_steps",
@@ -125,6 +125,7 @@ def fit_steps(
     paired.
     """
     fraction("level", level, open_below=True)
+    instance_of("resampling", resampling, Resampling)
     sizes = run_steps["hidden"].values.astype(float)
     log_sizes = np.log10(sizes)
 

@@ -45,17 +45,19 @@ def noise_share(recording: Any, conditions: Sequence[Any]) -> float:
         A number from 0 to 1.
 
     Raises:
-        ValueError: another number of conditions than trials, a single condition, none with two
-            trials, missing steps, or activity that does not vary.
+        ValueError: another number of conditions than trials, a missing one (NaN or None), a single
+            condition, none with two trials, missing steps, or activity that does not vary.
     """
     x = _complete("recording", trials.recording("recording", recording)).astype(np.float64)
-    labels = np.asarray(list(conditions))
+    given = list(conditions)
+    # One by one: among strings, NumPy turns a missing label into the condition "nan".
+    if xr.DataArray(np.array(given, object)).isnull().any():
+        raise ValueError("conditions: expected one for every trial, got NaN or None")
+    labels = np.asarray(given)
     if labels.shape != (len(x),):
         raise ValueError(
             f"conditions: expected one for each of the {len(x)} trials, got shape {labels.shape}"
         )
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise ValueError("conditions: expected one for every trial, got NaN")
     kinds, counts = np.unique(labels, return_counts=True)
     if len(kinds) < 2:
         raise ValueError("conditions: expected at least two different ones, got one")
@@ -149,25 +151,26 @@ def match_variability(
     Returns:
         A dataset. Over `group`, the ensembles and `recordings`: `distance`, the mean over pairs,
         with `distance_low` and `distance_high` (jackknife over networks or animals, on a log
-        scale), and `count`.
-        Over `ensemble`: `ratio`, its distance over that of the recordings, with `ratio_low`,
-        `ratio_high` and `p` (Welch's test on a log scale); `verdict`: `as the recordings` if the
-        whole interval lies within the margin and the floor is at most half of the ensemble's
-        distance, `less` or `more` if it excludes 1, else `undecided`; `nearest`, the
-        share of draws of all distances from their errors in which it is the nearest to that of
-        the recordings on a log scale; and `to_recordings`, the mean distance of its networks from
-        the recordings, which equals that within the recordings if both are from one population.
-        `floor` is the mean distance between two draws of the same network of the ensemble, which
-        differ in units, noise and, with `dsa`, trials alone: where it is most of the distance, that
-        says little about the networks. Over (`network`, `other`): `distances`, averaged over
-        resamples, with the `group_of` every network. No interval has the error of `noise`.
+        scale), and `count`. Over `ensemble`: `ratio`, its distance over that of the recordings,
+        with `ratio_low`, `ratio_high` and `p` (Welch's test on a log scale); `verdict`: `as the
+        recordings` if the whole interval lies within the margin and the floor is at most half of
+        the ensemble's distance, `less` or `more` if it excludes 1, else `undecided`; `nearest`, the
+        probability, drawing every mean distance from its error, that this ensemble's is closest to
+        the recordings' (on a log scale); and `to_recordings`, the mean distance of its networks
+        from the recordings, which equals that within the recordings if both are from one
+        population. `floor` is the mean distance between two draws of the same network of the
+        ensemble, which differ in units, noise and, with `dsa`, trials alone: where it is most of
+        the distance, that says little about the networks. Over (`network`, `other`): `distances`,
+        the mean over resamples, with the metric's settings as attributes. Over `network`:
+        `group_of`. No interval has the error of `noise`.
 
     Raises:
         ValueError: no ensemble, groups of fewer than three, missing steps, trials of different
             lengths, more units or trials than there are, an invalid share of noise, or whatever
             the metric refuses.
     """
-    options = validate.instance_of("options", options or MatchOptions(), MatchOptions)
+    options = MatchOptions() if options is None else options
+    validate.instance_of("options", options, MatchOptions)
     groups = _groups(ensembles, recordings, _shares(noise))
     size = _size(groups, options)
     level = float(groups[_RECORDINGS].noise.max())
@@ -179,6 +182,13 @@ def match_variability(
         metric=options.metric, units=size[0], trials=size[1], noise=level,
         resamples=options.resamples, margin=options.margin, confidence=options.confidence,
     )  # fmt: skip
+
+
+def _attributes(options: MatchOptions) -> dict[str, Any]:
+    """Title, unit and settings of the distances."""
+    metric, fit = METRICS[options.metric], options.settings.get("regression")
+    fitted = {} if fit is None else vars(fit)
+    return metric.attributes({**metric.settings(options.settings), **fitted})
 
 
 def _resampled(
@@ -356,7 +366,7 @@ def _summary(
             "floor": ("ensemble", floors),
             "nearest": ("ensemble", nearest),
             "to_recordings": ("ensemble", across),
-            "distances": (("network", "other"), distances),
+            "distances": (("network", "other"), distances, _attributes(options)),
             "group_of": ("network", np.array(list(groups))[owner]),
         },
         {"group": list(groups), "ensemble": ensembles, "network": names, "other": names},

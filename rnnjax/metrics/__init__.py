@@ -37,11 +37,19 @@ __all__ = [
 _SHAPE: frozenset[Invariance] = frozenset({"relabelling", "rotation", "scaling"})
 _LABELS: frozenset[Invariance] = frozenset({"relabelling"})
 _VARIANCE = ("variance",)
+_SCORES = {
+    "angular": ("DSA, angular", "radians"), "chord": ("DSA, chord", ""), "raw": ("DSA, raw", ""),
+    "wasserstein": ("DSA, Wasserstein", ""),
+}  # fmt: skip
+"""Title and unit of dynamical distances by their score."""
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("dsa", "dynamics", "DSA, angular", "trajectories", dsa_distances, _SHAPE, _VARIANCE),
+        Metric(
+            "dsa", "dynamics", "DSA, angular", "trajectories", dsa_distances, _SHAPE, _VARIANCE,
+            "radians", _SCORES,
+        ),
         Metric("pif", "weights", "PIF", "weights", pif_distances, _LABELS),
         Metric(
             "svcca", "representation", "SVCCA distance", "activities", svcca_distances, _SHAPE,

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from rnnjax.jobs import as_workers
 from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.typing import KeyLike
-from rnnjax.validate import callback, finite_positive, instance_of, positive_integer
+from rnnjax.validate import callback, finite_positive, instance_of, plain, positive_integer
 
 __all__ = ["Invariance", "Level", "Metric", "Solved", "SolverOptions", "Takes", "checked_solver"]
 
@@ -24,6 +24,9 @@ Level = Literal["behavior", "dynamics", "weights", "representation", "features"]
 Invariance = Literal["relabelling", "rotation", "scaling"]
 """Changes of one network that leave its distances unchanged: a permutation of its units, an
 orthogonal map of its state, a positive factor."""
+
+_NOT_SETTINGS = ("key", "progress", "solver", "regression")
+"""Parameters of metrics that are no settings themselves."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +43,45 @@ class Metric:
     invariances: frozenset[Invariance]
     options: tuple[str, ...] = ()
     """Names of the options that the function has in common with other metrics."""
+    unit: str = ""
+    """Unit of the distances; empty for a pure number."""
+    scores: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict, hash=False)
+    """Title and unit by the option `score`, where the function has one."""
 
     def distances(self, population: Any, *, key: KeyLike, **options: Any) -> np.ndarray:
         """Distances of all pairs, [S, S]; `key` serves functions that draw random starts."""
         random = {"key": key} if "key" in inspect.signature(self.function).parameters else {}
         return self.function(population, **random, **options)
+
+    def label(self, settings: Mapping[str, Any]) -> tuple[str, str]:
+        """Title and unit of distances with these settings of the function."""
+        return self.scores.get(settings.get("score", ""), (self.title, self.unit))
+
+    def settings(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of the function, given in `options` or by default."""
+        _, *parameters = inspect.signature(self.function).parameters.values()
+        return {
+            p.name: options.get(p.name, p.default)
+            for p in parameters
+            if p.name not in _NOT_SETTINGS
+        }
+
+    def attributes(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Title, unit and settings of distances, as attributes of a labelled array."""
+        title, unit = self.label(settings)
+        return _plain_attributes({"long_name": title, "units": unit or None, **settings})
+
+
+def _plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes that netCDF can hold: numbers, strings and lists of numbers; none that is None."""
+    found = {name: plain(value) for name, value in attributes.items()}
+    return {
+        name: list(map(plain, value))
+        if isinstance(value, Iterable) and not isinstance(value, str)
+        else value
+        for name, value in found.items()
+        if value is not None
+    }
 
 
 @dataclasses.dataclass(frozen=True)

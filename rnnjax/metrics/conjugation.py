@@ -12,7 +12,8 @@ so far is kept.
 
 f has many local optima, and the order of the starts settles long before any of them does. The
 starts therefore run in rounds: all of them, the best quarter, and the best alone, which goes on
-until its point is stationary. How many steps tell good starts from others grows with R: at R = 60
+until its point is stationary. It and those next to it after the second round, at most four, are
+the finalists of a pair. How many steps tell good starts from others grows with R: at R = 60
 a dozen starts of 150 steps find better optima than twice as many of 30, at R = 14 the reverse.
 """
 

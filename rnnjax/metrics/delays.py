@@ -44,8 +44,8 @@ def _held_out_errors(
         crosses.append(before.T @ after)
         squares.append((after**2).sum())
     missed, total = np.zeros(len(candidates)), 0.0
-    for gram, cross, square in zip(grams, crosses, squares, strict=True):
-        train, target = sum(grams) - gram, sum(crosses) - cross
+    for fold, (gram, cross, square) in enumerate(zip(grams, crosses, squares, strict=True)):
+        train, target = _sum_others(grams, fold), _sum_others(crosses, fold)
         train = train + _JITTER * np.trace(train) / len(train) * np.eye(len(train))
         factor = np.linalg.cholesky(train)
         forward = solve_triangular(factor, target, lower=True)
@@ -56,6 +56,14 @@ def _held_out_errors(
             missed[number] += square + fit
         total += square
     return missed / total
+
+
+def _sum_others(parts: list[np.ndarray], fold: int) -> np.ndarray:
+    """The sum over all folds but one.
+
+    The sum over all less this one would have no correct digits where the fold has most of it.
+    """
+    return np.sum(parts[:fold] + parts[fold + 1 :], axis=0)
 
 
 def reconstruction_errors(
@@ -112,8 +120,8 @@ def delay_errors(
     """Held-out one-step error of the linear model with each number of delays, [candidates].
 
     The squared error of x_{t+1} predicted from h_t over the squares of x_{t+1}, by five-fold
-    cross-validation over trials, averaged over networks. The error in sample falls with every
-    delay, so its minimum is always the longest embedding.
+    cross-validation over trials, averaged over networks. The error in sample
+    (`reconstruction_errors`) would select the longest embedding, or one near it.
 
     Args:
         states: as in `fit_operators`.
@@ -198,7 +206,10 @@ def choose_delays(
     variance: float | None = 0.99,
     components: int | None = None,
 ) -> int:
-    """The candidate with the lowest `delay_errors`: one number for the whole population."""
+    """The candidate with the lowest `delay_errors`: one number for the whole population.
+
+    A single candidate is returned as it is; one trial is then enough.
+    """
     return best_delays("candidates", states, candidates, key, variance, components)
 
 
@@ -212,5 +223,9 @@ def best_delays(
 ) -> int:
     """`choose_delays`, whose errors call the candidates `name`."""
     candidates = validate.sequence(name, candidates)
+    if len(candidates) == 1:  # nothing to compare
+        given = trials.networks("states", *trials.unnamed("states", states), least=1)
+        arrays.random_key("key", key)
+        return int(_checked_candidates(name, candidates, given)[0])
     errors = _delay_errors(name, states, candidates, key, variance, components)
     return int(candidates[int(np.argmin(errors))])

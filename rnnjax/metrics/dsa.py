@@ -79,7 +79,8 @@ class DSAResult(NamedTuple):
     raw_lower_bound: np.ndarray
     """The same bound for `raw`."""
     spread: np.ndarray
-    """Largest less smallest angle among the finalists of the starts, radians."""
+    """Range of the angles, radians, at which the best few starts ended (the finalists, at most 4).
+    The best went on until it was stationary, the others ended with the second round."""
     status: np.ndarray
     """`Solved` codes."""
     rotation: np.ndarray

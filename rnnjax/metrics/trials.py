@@ -216,8 +216,18 @@ def plain(name: str, value: Any) -> Any:
     parts = value if listed else (value,)
     for part in parts:
         _refuse_mask(name, part)
-    differ = listed and len({np.shape(part) for part in parts if hasattr(part, "shape")}) > 1
+    differ = listed and len({_shape(part) for part in parts} - {None}) > 1
     return _padded(name, list(parts)) if differ else value
+
+
+def _shape(part: Any) -> tuple[int, ...] | None:
+    """The shape of an array or of nested lists of numbers; None of anything else."""
+    if not isinstance(part, list | tuple):
+        return np.shape(part) if hasattr(part, "shape") else None
+    try:
+        return np.shape(part)
+    except ValueError:  # ragged itself
+        return None
 
 
 def with_gaps(name: str, value: Any, axes: str) -> np.ndarray:

@@ -27,6 +27,7 @@ from rnnjax.plots.style import (
     tidy,
 )
 from rnnjax.training import Status
+from rnnjax.validate import one_of
 
 __all__ = ["degeneracy_levels", "dynamics_charts", "stretched_losses"]
 
@@ -38,10 +39,13 @@ def degeneracy_levels(
 ) -> Figure:
     """Measures (`rnnjax.analysis.MEASURES`) at every level with jackknife standard errors.
 
-    Of a standard deviation, the robust one with its 95% interval, which trends are made of.
-    A column per comparison, a row per measure. Raises `ValueError` without a comparison.
+    A measure that is a standard deviation (sd) is shown as the robust one, whose trends are tested,
+    with its 95% interval. A column per comparison, a row per measure. Raises `ValueError` without a
+    comparison, or for an unknown measure.
     """
     found = require_some(comparisons)
+    for measure in measures:
+        one_of("measures", measure, MEASURES)
     figure, grid = new_figure(len(measures), len(found), 2.6, 1.9)
     for column, comparison in zip(grid.T, found, strict=True):
         places = np.arange(len(comparison.levels))
@@ -56,7 +60,7 @@ def degeneracy_levels(
             axes.yaxis.get_offset_text().set_fontsize(SMALL)
         column[-1].set_xlabel(comparison.setting)
     for axes, measure in zip(grid[:, 0], measures, strict=True):
-        axes.set_ylabel(MEASURES[measure].title)
+        axes.set_ylabel(MEASURES[measure].label)
     return figure
 
 
@@ -122,7 +126,9 @@ def dynamics_charts(comparisons: Sequence[Comparison]) -> Figure:
 def stretched_losses(comparisons: Sequence[Comparison]) -> Figure:
     """Losses of converged networks on the stretched task; below, standard deviation against mean.
 
-    A column per comparison. Raises `ValueError` without a comparison.
+    An infinite loss is off scale: below its level stands how many are, and the level has no mean
+    and no standard deviation; nor has one with a single network. A column per comparison. Raises
+    `ValueError` without a comparison.
     """
     found = require_some(comparisons)
     figure, grid = new_figure(2, len(found), 2.7, 1.9)
@@ -130,32 +136,46 @@ def stretched_losses(comparisons: Sequence[Comparison]) -> Figure:
         tidy(above, stack_title(comparison.title))
         tidy(below, "")
         colors = ordered_colors(len(comparison.levels))
-        shown = False
+        names = list(comparison.levels)
         for place, (data, color) in enumerate(zip(comparison.data, colors, strict=True)):
             losses = data["ood_loss"].where(data["status"] == Status.CONVERGED).values
-            losses = losses[np.isfinite(losses)]
-            if len(losses) < 2:
-                continue
-            shown = True
-            spots = place + 0.5 * ((np.arange(len(losses)) + 0.5) / len(losses) - 0.5)
-            above.plot(spots, losses, ".", ms=4, color=color, alpha=0.7)
-            level = comparison.levels[place]
-            below.plot(losses.mean(), losses.std(), "o", ms=5, color=color, label=level)
-        if not shown:
-            note_empty(above)
-            note_empty(below)
-            continue
-        _fit_scale(above, "y")
-        _fit_scale(below, "y")
-        _fit_scale(below, "x")
-        above.set_xticks(range(len(comparison.levels)), comparison.levels)
-        above.set_xlabel(comparison.setting)
-        below.set_xlabel("mean")
-        below.margins(0.25)
-        below.legend(title=comparison.setting, fontsize=SMALL, title_fontsize=SMALL, frameon=False)
+            losses = losses[~np.isnan(losses)]
+            finite = losses[np.isfinite(losses)]
+            if len(finite) < len(losses):
+                names[place] += f"\n({len(losses) - len(finite)} off scale)"
+            if len(finite):
+                spots = place + 0.5 * ((np.arange(len(finite)) + 0.5) / len(finite) - 0.5)
+                above.plot(spots, finite, ".", ms=4, color=color, alpha=0.7)
+            if len(finite) == len(losses) > 1:
+                level = comparison.levels[place]
+                below.plot(losses.mean(), losses.std(), "o", ms=5, color=color, label=level)
+        _finish_losses(above, names, comparison)
+        _finish_moments(below, comparison.setting)
     grid[0, 0].set_ylabel("stretched loss")
     grid[1, 0].set_ylabel("standard deviation")
     return figure
+
+
+def _finish_losses(axes: Axes, names: list[str], comparison: Comparison) -> None:
+    """Scale and labels of the upper panel, unless it is empty."""
+    if not axes.lines and names == list(comparison.levels):
+        note_empty(axes)
+        return
+    _fit_scale(axes, "y")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlabel(comparison.setting)
+
+
+def _finish_moments(axes: Axes, setting: str) -> None:
+    """Scales, labels and legend of the lower panel, unless it is empty."""
+    if not axes.lines:
+        note_empty(axes)
+        return
+    _fit_scale(axes, "y")
+    _fit_scale(axes, "x")
+    axes.set_xlabel("mean")
+    axes.margins(0.25)
+    axes.legend(title=setting, fontsize=SMALL, title_fontsize=SMALL, frameon=False)
 
 
 def _fit_scale(axes: Axes, name: Literal["x", "y"]) -> None:

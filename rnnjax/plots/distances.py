@@ -7,12 +7,20 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnjax.analysis import embedding
+from rnnjax.analysis import MEASURES, embedding
 from rnnjax.arrays import symmetric
-from rnnjax.plots.style import CONDITION_COLORS, FONT, GREY, SMALL, new_figure, tidy
+from rnnjax.plots.style import (
+    CONDITION_COLORS,
+    FONT,
+    GREY,
+    SMALL,
+    new_figure,
+    plain_number,
+    tidy,
+)
 from rnnjax.validate import flag, one_of, shown
 
-__all__ = ["dendrogram", "distance_matrix", "embedding_map"]
+__all__ = ["dendrogram", "distance_matrix", "distance_title", "embedding_map"]
 
 _MOST_NUMBERS = 12
 """Most networks whose distances are written into the matrix."""
@@ -35,8 +43,9 @@ def _distances(comparison: xr.Dataset | xr.DataArray, metric: str) -> xr.DataArr
     found = comparison.isel({first: there, others[0]: there})
     if len(there) < 2:
         raise ValueError(f"comparison: expected at least 2 networks, got {len(there)}")
-    if not np.isfinite(found.values).all() or (found.values < 0).any():
-        raise ValueError(f"comparison: expected finite distances of at least 0, got {metric!r}")
+    odd = found.values[~(np.isfinite(found.values) & (found.values >= 0))]
+    if odd.size:
+        raise ValueError(f"comparison: expected finite distances of at least 0, got {odd[0]:g}")
     symmetric("comparison", found.values)
     return found
 
@@ -45,11 +54,16 @@ def _names(distances: xr.DataArray) -> list[str]:
     return [str(name) for name in distances[distances.dims[0]].values.tolist()]
 
 
-def _title(distances: xr.DataArray) -> str:
-    """`DSA, angular (radians)`."""
-    unit = distances.attrs.get("units")
-    name = distances.attrs.get("long_name") or distances.name or "distance"
-    return f"{name} ({unit})" if unit else str(name)
+def distance_title(distances: xr.DataArray, power: int = 0) -> str:
+    """`DSA, angular (radians)`; of multiples of 10^power, `PIF (×10⁻⁴)`."""
+    name, unit = distances.attrs.get("long_name"), distances.attrs.get("units")
+    known = MEASURES.get(str(distances.name))
+    if name is None and known is not None:  # of `rnnjax.analysis.degeneracy`
+        name, unit = known.title, known.unit
+    parts = [f"\N{MULTIPLICATION SIGN}{plain_number(10.0**power)}" if power else "", unit or ""]
+    shown_unit = " ".join(filter(None, parts))
+    title = str(name or distances.name or "distance")
+    return f"{title} ({shown_unit})" if shown_unit else title
 
 
 def _linkage(distances: np.ndarray, linkage: str) -> np.ndarray:
@@ -74,7 +88,8 @@ def distance_matrix(
 ) -> Figure:
     """The matrix of distances between named networks, 0 on the diagonal.
 
-    Up to 12 networks the numbers are written into the matrix.
+    Up to 12 networks the numbers are written into the matrix. Where all are below 0.01, they are
+    multiples of the power of ten in the title.
 
     Args:
         comparison: a dataset of `rnnjax.compare`, or labelled distances.
@@ -92,13 +107,14 @@ def distance_matrix(
 
         order = leaves_list(_linkage(found.values, "average"))
         found = found.isel(dict.fromkeys(found.dims, order))
-    names, values = _names(found), found.values
+    power = _common_power(found.values.max())
+    names, values = _names(found), found.values / 10.0**power
     count = len(names)
     side = max(2.4, min(0.42 * count, 5.2)) if count <= 12 else min(0.13 * count + 2.6, 9.0)
     figure, grid = new_figure(1, 1, side + 1.5, side + 0.6)
     axes: Axes = grid[0, 0]
     image = axes.imshow(values, cmap=_COLORS, vmin=0)
-    tidy(axes, _title(found))
+    tidy(axes, distance_title(found, power))
     size = _label_size(count)
     axes.set_xticks(range(count), names, rotation=90, fontsize=size)
     axes.set_yticks(range(count), names, fontsize=size)
@@ -112,17 +128,27 @@ def distance_matrix(
     return figure
 
 
+def _common_power(largest: float) -> int:
+    """The power of ten of distances that three decimals would not tell apart, else 0."""
+    return int(np.floor(np.log10(largest))) if 0 < largest < 0.01 else 0
+
+
 def _write_numbers(axes: Axes, values: np.ndarray) -> None:
-    """Writes each distance off the diagonal with as many digits, 2 or 3, as show the smallest."""
+    """Writes each distance off the diagonal with as many digits, 2 or 3, as show the smallest.
+
+    One that three digits do not show is written with its own power of ten.
+    """
     apart = values[~np.eye(len(values), dtype=bool)]
     smallest = apart[apart > 0].min(initial=1.0)
     digits = int(np.clip(np.ceil(-np.log10(smallest)) + 1, 2, 3))
     largest = values.max() or 1.0
     for row, column in zip(*np.nonzero(~np.eye(len(values), dtype=bool)), strict=True):
-        dark = values[row, column] > 0.5 * largest  # the map is light at 0
+        value = float(values[row, column])
+        dark = value > 0.5 * largest  # the map is light at 0
+        text = plain_number(value) if 0 < value < 1e-3 else f"{value:.{digits}f}"
         axes.text(
-            column, row, f"{values[row, column]:.{digits}f}", ha="center", va="center",
-            fontsize=SMALL - 0.5, color="white" if dark else "black",
+            column, row, text, ha="center", va="center", fontsize=SMALL - 0.5,
+            color="white" if dark else "black",
         )  # fmt: skip
 
 
@@ -151,7 +177,7 @@ def embedding_map(
     large = len(names) > 20
     figure, grid = new_figure(1, 1, *((7.2, 6.6) if large else (4.4, 3.9)))
     axes: Axes = grid[0, 0]
-    tidy(axes, _title(found))
+    tidy(axes, distance_title(found))
     axes.plot(*places.T, "o", ms=4 if large else 6, color=CONDITION_COLORS[0], alpha=0.85)
     reach = 1.2 * np.abs(places).max() or 1.0
     axes.set_xlim(-reach, reach)
@@ -242,7 +268,7 @@ def dendrogram(
     drawn = hierarchy.dendrogram(tree, no_plot=True)
     for heights, branches in zip(drawn["dcoord"], drawn["icoord"], strict=True):
         axes.plot(heights, branches, color=CONDITION_COLORS[0], lw=1.2, solid_joinstyle="miter")
-    tidy(axes, _title(found))
+    tidy(axes, distance_title(found))
     axes.set_xlim(1.05 * tree[:, 2].max() or 1.0, 0)
     axes.set_ylim(0, 10 * len(names))  # scipy's leaves are 10 apart
     axes.yaxis.tick_right()

@@ -28,6 +28,8 @@ class Representative(NamedTuple):
 def kind_shares(found: Mapping[str, xr.Dataset], setting: str = "") -> Figure:
     """Share of each kind of solution at every level, a panel per name.
 
+    Figures count kinds from 1, datasets from 0: kind k of the figure is `kind == k - 1`.
+
     Args:
         found: results of `rnnjax.analysis.solutions`, by name.
         setting: what the levels are levels of.

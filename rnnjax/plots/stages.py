@@ -48,11 +48,11 @@ class ArrowCurve(NamedTuple):
 def _stage_axis(axes: Axes, stages: Sequence[float]) -> None:
     """A logarithmic x axis from the largest loss to the smallest, with ticks at the stages."""
     axes.set_xscale("log")
-    reach = 1.25
-    axes.set_xlim(max(stages) * reach, min(stages) / reach)
-    axes.xaxis.set_major_locator(FixedLocator(sorted(stages)))
+    reach, places = 1.25, sorted(set(stages))
+    axes.set_xlim(places[-1] * reach, places[0] / reach)
+    axes.xaxis.set_major_locator(FixedLocator(places))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([plain_number(stage, 3) for stage in sorted(stages)])
+    axes.set_xticklabels([plain_number(stage, 3) for stage in places])
 
 
 def _draw_curve(axes: Axes, curve: ArrowCurve, color: str, marker: str, shift: float) -> bool:
@@ -80,8 +80,8 @@ def arrow_curves(curves: Sequence[ArrowCurve]) -> Figure:
     """Slopes per level of a factor against the loss at which networks are compared.
 
     A row per measure, a column per factor, a line per task; the loss falls from left to right, as
-    in training. Bars are 95% intervals; open marks: no arrow. Raises `ValueError` without a curve,
-    or for one whose stages and trends are not as many.
+    in training, over the stages of all lines of a panel. Bars are 95% intervals; open marks: no
+    arrow. Raises `ValueError` without a curve, or for one whose stages and trends are not as many.
     """
     found = list(curves)
     if not found:
@@ -112,8 +112,9 @@ def arrow_curves(curves: Sequence[ArrowCurve]) -> Figure:
         axes.axhline(0.0, color=GREY, lw=0.7, zorder=0)
         axes.set_yscale("symlog", linthresh=_LINEAR, linscale=1.0)
         _percent_ticks(axes)
-        _stage_axis(axes, here[0].stages)
-        axes.set_title(here[0].note, loc="right", fontsize=SMALL, color=GREY)
+        _stage_axis(axes, [stage for curve in here for stage in curve.stages])
+        notes = dict.fromkeys(curve.note for curve in here if curve.note)
+        axes.set_title("; ".join(notes), loc="right", fontsize=SMALL, color=GREY)
         if j == 0:
             axes.set_ylabel(f"{rows[i]},\n% per level")
         if i == len(rows) - 1:
@@ -178,7 +179,7 @@ def stage_levels(
                     label=levels[place],
                 )  # fmt: skip
             _stage_axis(axes, x.tolist())
-            axes.set_ylabel(MEASURES[name].title, fontsize=SMALL)
+            axes.set_ylabel(MEASURES[name].label, fontsize=SMALL)
             if MEASURES[name].statistic == "spread" and axes.dataLim.y0 > 0:
                 axes.set_yscale("log")  # falls by decades, as the loss does
                 log_ticks(axes, "y")

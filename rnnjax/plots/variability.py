@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from rnnjax.metrics import METRICS
+from rnnjax.plots.distances import distance_title
 from rnnjax.plots.style import CONDITION_COLORS, GREY, SMALL, new_figure, tidy
 from rnnjax.validate import instance_of
 
@@ -41,6 +41,6 @@ def matched_variability(found: xr.Dataset) -> Figure:
         )  # fmt: skip
     axes.set_yticks(np.arange(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlabel(f"{METRICS[found.attrs['metric']].title}, mean over pairs")
+    axes.set_xlabel(f"{distance_title(found['distances'])}, mean over pairs")
     axes.legend(fontsize=SMALL, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     return figure

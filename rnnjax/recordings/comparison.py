@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -19,11 +19,6 @@ from rnnjax.typing import Key, KeyLike
 __all__ = ["cautions", "compare"]
 
 _NETWORK, _OTHER = trials.NETWORK, trials.OTHER
-_UNITS = {"angular": "radians"}
-_NOT_OPTIONS = ("key", "progress", "solver", "regression")
-"""Parameters of metrics that are no settings themselves."""
-
-
 _LITTLE = 0.9
 """Share of the variance of a recording below which `compare` warns."""
 
@@ -57,11 +52,11 @@ def compare(
 
     Returns:
         A dataset with a matrix over `network` and `other` per metric, whose attributes are its
-        settings; with `dsa`, unless by `wasserstein`, also `dsa_lower_bound`, `dsa_spread` (of the
-        finalists' angles, in radians) and `dsa_status` (codes in its attributes); with `dsa`, over
-        `network`, `dsa_components_needed`, `dsa_variance` (share kept) and `dsa_error` (one-step
-        error of the linear model); and the number of `units`, `trials` and finite `steps` of every
-        recording. `to_netcdf` saves it.
+        settings; with `dsa`, unless by `wasserstein`, also `dsa_lower_bound`, `dsa_spread` (the
+        range, in radians, of the angles of the best few starts) and `dsa_status` (codes in its
+        attributes); with `dsa`, over `network`, `dsa_components_needed`, `dsa_variance` (share
+        kept) and `dsa_error` (one-step error of the linear model); and the number of `units`,
+        `trials` and finite `steps` of every recording. `to_netcdf` saves it.
 
     Raises:
         ValueError: fewer than two recordings, names that are not unique, an unknown metric or
@@ -82,7 +77,7 @@ def compare(
             raise _reworded(error, metric) from error
         for name, (dims, values) in result.variables.items():
             found[name] = (dims, values)
-        about = {"long_name": metric.title, **_plain(result.attributes), "key": _shown_key(key)}
+        about = {**metric.attributes(result.attributes), "key": _shown_key(key)}
         found[metric.name].attrs = about
     if "dsa_status" in found:
         codes = np.array([int(code) for code in Solved], np.int8)
@@ -119,11 +114,14 @@ def cautions(comparison: xr.Dataset, *, below: float = 1.0) -> list[str]:
             f"{validate.counted(kept, 'component')} of every recording: {share.min():.1%} of the "
             f"variance of {names[share.argmin()]}."
         )
-    order = settings.get("rank") or kept * int(settings["delays"])
-    if order == 1 and settings["score"] in ("angular", "chord"):
+    rank = settings.get("rank")
+    if (rank or kept * int(settings["delays"])) == 1 and settings["score"] in ("angular", "chord"):
+        cause, advice = (
+            ("rank 1", "a larger rank") if rank else ("one component and one delay", "more delays")
+        )
         found.append(
-            "Operators of one component and one delay are single numbers. DSA then compares only "
-            "their signs; use more delays."
+            f"Operators of {cause} are single numbers. DSA then compares only their signs; use "
+            f"{advice}."
         )
     return found
 
@@ -199,7 +197,7 @@ def _dynamics(
     if progress is not None:
         solver = dataclasses.replace(solver, progress=progress)
     found = dsa.compare_dynamics(named, key=key, **{**options, "solver": solver})
-    settings = _settings(metric.function, options)
+    settings = metric.settings(options)
     score, fitted = settings["score"], found.operators
     pairs, each = (_NETWORK, _OTHER), (_NETWORK,)
     variables = {
@@ -223,7 +221,6 @@ def _dynamics(
     chosen = {
         "delays": found.delays, "components": fitted.shared, "rank": regression.rank,
         "ridge": regression.ridge, "starts": solver.starts, "solver_steps": solver.steps,
-        "units": _UNITS.get(score),
     }  # fmt: skip
     return _Found(variables, {**settings, **chosen})
 
@@ -238,25 +235,7 @@ def _others(
     """Distances by a metric without a solver."""
     distances = metric.distances(named, key=key, progress=progress, **options)
     dims = (_NETWORK, _OTHER)
-    return _Found({metric.name: (dims, np.asarray(distances))}, _settings(metric.function, options))
-
-
-def _settings(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a metric, given or by default."""
-    _, *parameters = inspect.signature(function).parameters.values()
-    return {
-        p.name: options.get(p.name, p.default) for p in parameters if p.name not in _NOT_OPTIONS
-    }
-
-
-def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes that netCDF can hold: numbers, strings and lists of numbers; none that is None."""
-    found = {name: validate.plain(value) for name, value in attributes.items()}
-    return {
-        name: [validate.plain(entry) for entry in value] if isinstance(value, tuple) else value
-        for name, value in found.items()
-        if value is not None
-    }
+    return _Found({metric.name: (dims, np.asarray(distances))}, metric.settings(options))
 
 
 def _reworded(error: ValueError, metric: Metric) -> ValueError:

@@ -88,7 +88,7 @@ def _pairs(distances: xr.DataArray) -> list[tuple[float, int, int]]:
 
 def _finding(distances: xr.DataArray) -> str:
     names, pairs = distances["network"].values, _pairs(distances)
-    title = METRICS[str(distances.name)].title
+    title = distances.attrs["long_name"]
     (low, *close), (high, *far) = pairs[0], pairs[-1]
     if len(pairs) == 1:
         return f"{title}: {low:.3g}."
@@ -123,7 +123,7 @@ def _recordings(comparison: xr.Dataset) -> Section:
 
 def _metric(comparison: xr.Dataset, name: str) -> Section:
     """Figures and numbers of one metric."""
-    title = METRICS[name].title
+    title = comparison[name].attrs["long_name"]
     captions = {
         "matrix": f"{title}: distances of all pairs; 0 means alike.",
         "map": "Recordings in a plane, at distances as close to these as a plane allows.",

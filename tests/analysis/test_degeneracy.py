@@ -269,6 +269,10 @@ def test_trends_follow_planted_scales():
         chart_trends([*rising.data, lost])[["relative", "p", "verdict"]],
         charts[["relative", "p", "verdict"]],
     )
+    # So is a level with one network, which has no distance.
+    chart = rising.data[-1]["dsa_chart"]
+    lost["dsa_chart"] = chart.where((chart["seed"] == 0) & (chart["other"] == 0))
+    xr.testing.assert_equal(chart_trends([*rising.data, lost])["verdict"], charts["verdict"])
     want = [measure_trend([d.assign(dsa=d["dsa_chart"][0, 1]) for d in rising.data], "dsa").slope]
     value = charts["value"].values[0, 1]
     np.testing.assert_allclose((value[2] - value[0]) / 2, want)
@@ -290,6 +294,32 @@ def test_matched_conditions_share_an_interval_of_losses():
     assert measure_estimate(one, "dsa").networks == 4
     np.testing.assert_array_equal(one["dsa"].values, first["dsa"].values[2:, 2:])
     assert measure_estimate(two, "ood_spread").networks == 3
+
+
+def test_conditions_without_distances_are_matched_and_have_no_chart():
+    """As `measure_population` describes them."""
+    whole = comparison().data
+    plain = [one[["loss", "status"]] for one in whole]
+    for some, other in zip(matched(plain), matched(whole), strict=True):
+        assert some["seed"].values.tolist() == other["seed"].values.tolist()
+    with pytest.raises(ValueError, match="^datasets: .*'dsa_chart'"):
+        chart_trends(plain)
+
+
+def test_initial_weights_are_compared_again_with_other_settings(monkeypatch):
+    module, solved = sys.modules[degeneracy.__module__], []
+    monkeypatch.setattr(module, "_UNTRAINED", {})
+    monkeypatch.setattr(
+        weights, "compare_weights", lambda _, key, solver: solved.append(solver) or len(solved)
+    )
+    settings = [SolverOptions(**given) for given in ({}, {"starts": 1}, {"steps": 2}, {})]
+    found = [
+        module._compare_untrained(
+            np.zeros((2, 3, 3)), Compared(None, None, None, KEY, None, solver)
+        )
+        for solver in settings
+    ]
+    assert found == [1, 2, 3, 1]
 
 
 def test_networks_that_are_all_alike_are_at_one_place():

@@ -190,3 +190,5 @@ def test_errors_name_what_is_wrong():
         power_law(data.isel(hidden=0))
     with pytest.raises(ValueError, match="point"):
         power_law(data, point="upper")
+    with pytest.raises(ValueError, match="^resampling: expected a Resampling"):
+        power_law(data, resampling=500)

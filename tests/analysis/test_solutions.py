@@ -22,6 +22,7 @@ from rnnjax.analysis import (
     shares_moved,
     solutions,
 )
+from rnnjax.analysis.attractors import _ends
 from rnnjax.analysis.fingerprints import _period
 from rnnjax.training import Hyper, Recipe, Setup
 
@@ -374,6 +375,12 @@ def test_errors_name_what_is_wrong():
         shares_moved(np.zeros(0, int), np.zeros(0), np.zeros(0), 0)
     with pytest.raises(ValueError, match="^most: "):
         find_kinds(np.zeros((3, 3)), 0, KindOptions(most=0))
+    for options in ({"most": 3}, {}):
+        with pytest.raises(ValueError, match="^options: expected a KindOptions"):
+            find_kinds(np.zeros((3, 3)), 0, options)
+    for ends, message in ((np.full((2, 1, 3), np.nan), "network 0"), (np.ones((2, 3)), "shape")):
+        with pytest.raises(ValueError, match=f"^ends: expected .*{message}"):
+            _ends(ends, np.zeros((2, 4, 3)))
     with pytest.raises(ValueError, match="^levels: "):
         shares_moved(np.zeros(3, int), np.zeros(2), np.zeros(3), 0)
     with pytest.raises(ValueError, match="^seeds: "):

@@ -85,3 +85,5 @@ def test_errors_name_what_is_wrong():
         steps_scaling(sweep().isel(hidden=0))
     with pytest.raises(ValueError, match="level"):
         steps_to_learn(sweep(), level=2)
+    with pytest.raises(ValueError, match="^resampling: expected a Resampling"):
+        steps_scaling(sweep(), resampling=500)

@@ -107,6 +107,18 @@ def test_dynamics_are_compared_too():
     assert found["count"].values.tolist() == [3, 3]
 
 
+def test_the_settings_of_the_metric_are_kept_and_shown():
+    rng = np.random.default_rng(0)
+    walks = rng.normal(size=(6, 8, 12, 4)).cumsum(2)
+    settings = {"score": "wasserstein", "components": 2, "delays": (1, 2)}
+    options = MatchOptions("dsa", settings, resamples=1)
+    found = match_variability({"walks": walks[:3]}, list(walks[3:]), options, noise=0)
+    kept = found["distances"].attrs
+    assert (kept["score"], kept["components"], kept["delays"]) == ("wasserstein", 2, [1, 2])
+    assert "Wasserstein" in matched_variability(found).axes[0].get_xlabel()
+    assert found.to_netcdf(engine="scipy")
+
+
 def test_numbers_by_hand():
     """Distances of clouds on a line: the same trials of all, whole recordings, no noise."""
     rng = np.random.default_rng(0)
@@ -178,6 +190,7 @@ def test_shares_of_noise_are_found():
         ({"noise": 1.0}, "noise: expected shares below 1"),
         ({"noise": (0.1, 0.2)}, "noise: .*3 recordings, got 2"),
         ({"options": MatchOptions(units=6)}, "units: expected at most 5, .* got 6"),
+        ({"options": {}}, "options: expected a MatchOptions"),
         ({"options": MatchOptions("cka")}, "a: expected members that differ|varies"),
         ({"options": MatchOptions("dsa")}, "network a/0 "),
         (
@@ -219,7 +232,9 @@ def test_invalid_options_are_named(options, named):
         ([0, 1, 2], "two trials of some condition"),
         ([0, 0, 0], "two different"),
         ([0, 0], "one for each of the 3 trials"),
-        ([0.0, 0.0, np.nan], "got NaN"),
+        ([0.0, 0.0, np.nan], "^conditions: .*got NaN"),
+        (["left", "left", np.nan], "^conditions: .*got NaN"),
+        (["left", "left", None], "^conditions: .*got NaN"),
     ],
 )
 def test_conditions_without_repeats_are_refused(conditions, message):

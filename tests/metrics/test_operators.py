@@ -165,6 +165,26 @@ def test_delays_are_chosen_by_held_out_error():
     assert choose_delays(noise, candidates=(1, 2, 4, 8), key=KEY) == 1
 
 
+def test_a_trial_of_another_scale_leaves_the_others_their_digits():
+    """Held out, it is predicted from them, and has nearly all of the error."""
+    states = np.random.default_rng(0).normal(size=(1, 5, 30, 3)).cumsum(2)
+    states[0, 2] *= 1e6
+    candidates = (1, 2, 4)
+    found = delay_errors(states, candidates=candidates, key=KEY, variance=None)
+    missed, rest = np.zeros(3), np.delete(states[0], 2, axis=0)
+    for number, delays in enumerate(candidates):
+
+        def rows(trials, delays=delays):
+            now = [np.concatenate([trial[t - d] for d in range(delays)])
+                   for trial in trials for t in range(3, 29)]  # fmt: skip
+            return np.array(now), trials[:, 4:].reshape(-1, 3)
+
+        weights = np.linalg.lstsq(*rows(rest), rcond=None)[0]
+        before, after = rows(states[0, 2:3])
+        missed[number] = ((after - before @ weights) ** 2).sum() / (after**2).sum()
+    np.testing.assert_allclose(found, missed, rtol=1e-5)
+
+
 def test_held_out_error_is_that_of_plain_regressions():
     """By least squares in every fold, on the rows of the longest embedding."""
     states, candidates = X[:1], (1, 3)
@@ -224,7 +244,10 @@ def test_bad_states_are_named():
     with pytest.raises(ValueError, match="more than 16 transitions"):
         fit_operators(X[:, :1, :10], variance=None)
     with pytest.raises(ValueError, match="at least 2 trials"):
-        choose_delays(X[:, :1], candidates=(1,), key=KEY)
+        choose_delays(X[:, :1], candidates=(1, 2), key=KEY)
+    with pytest.raises(ValueError, match="candidates: expected at most 39"):
+        choose_delays(X[:, :1], candidates=(40,), key=KEY)
+    assert choose_delays(X[:, :1], candidates=(3,), key=KEY) == 3  # nothing to compare
     with pytest.raises(ValueError, match="candidates: 30 delays"):
         choose_delays(X, candidates=(1, 30), key=KEY)
 

@@ -111,7 +111,9 @@ def test_lists_and_padded_arrays_are_the_same():
     expected = dsa(MICE, delays=2)
     wide = {name: padded(trials, 70) for name, trials in MICE.items()}
     extra = {name: np.concatenate([x, np.full_like(x[:1], np.nan)]) for name, x in wide.items()}
-    for form in (list(MICE.values()), wide, extra, [wide["Ada"], MICE["Bo"], extra["Cy"]]):
+    nested = {name: [trial.tolist() for trial in trials] for name, trials in MICE.items()}
+    mixed = [wide["Ada"], MICE["Bo"], extra["Cy"]]
+    for form in (list(MICE.values()), wide, extra, mixed, nested, list(nested.values())):
         np.testing.assert_array_equal(dsa(form, delays=2), expected)
     boxed = np.empty(3, object)
     boxed[:] = list(MICE.values())
@@ -227,6 +229,8 @@ NAN_UNIT[2, 5, 1] = np.nan
         ({**MICE, "Dee": np.full((2, 9, 3), np.nan)}, {}, "network Dee: .* in every step"),
         ({**MICE, "Dee": np.ma.ones((2, 9, 3))}, {}, "network Dee: .* masked .* NaN"),
         ({**MICE, "Dee": [np.ones((5, 3)), np.ones((4, 2))]}, {}, "network Dee, trial 1: "),
+        ({**MICE, "Dee": [[[1.0, 2.0], [1.0]], [[1.0, 2.0]]]}, {}, "states, network Dee: "),
+        ({**MICE, "Dee": [[1.0, 2.0], [1.0]]}, {}, "states, network Dee"),
         ({**MICE, "Dee": np.ones(5)}, {}, r"network Dee: expected shape \[B, T, N\] or \[T, N\]"),
         ({**MICE, "Dee": np.ones((2, 9, 3))}, {}, "activity of network Dee is constant"),
         ({**MICE, "Dee": MICE["Ada"][1][:3]}, {}, "transitions .* in network Dee"),

@@ -5,8 +5,15 @@ import pytest
 
 from compared_levels import comparison
 from drawings import EMPTY, drawn, labels, panels, texts, titles
-from rnnjax.analysis import chart_trends, measure_estimate
-from rnnjax.plots import degeneracy_levels, dynamics_charts, network_maps, stretched_losses
+from rnnjax.analysis import chart_trends, measure_estimate, measure_trend
+from rnnjax.plots import (
+    ArrowCurve,
+    arrow_curves,
+    degeneracy_levels,
+    dynamics_charts,
+    network_maps,
+    stretched_losses,
+)
 
 
 def test_levels_are_estimates_with_their_errors():
@@ -19,6 +26,9 @@ def test_levels_are_estimates_with_their_errors():
     np.testing.assert_allclose(np.ptp(ends, axis=1) / 2, [w.error for w in wanted])
     assert labels(figure.axes[0]) == list(found.levels)
     assert figure.axes[1].get_xlabel() == "bits"
+    assert "radians" in figure.axes[0].get_ylabel()
+    with pytest.raises(ValueError, match="^measures: .*did you mean 'dsa'"):
+        degeneracy_levels([found], ("dsaa",))
 
 
 def test_titles_fit_their_panels():
@@ -49,6 +59,29 @@ def test_stretched_losses_are_of_converged_networks():
     assert below.lines[2].get_xdata() == pytest.approx(losses.mean())
     assert below.lines[2].get_ydata() == pytest.approx(losses.std())
     assert above.lines[2].get_color() == below.lines[2].get_color()
+
+
+def test_losses_that_overflow_are_counted_and_a_single_one_is_drawn():
+    found = comparison(missed=9)  # of the last level one network is left
+    found.data[1]["ood_loss"][:2] = np.inf
+    above, below = drawn(stretched_losses([found])).axes
+    assert [len(line.get_ydata()) for line in above.lines] == [10, 8, 1]
+    assert ["off scale" in label for label in labels(above)] == [False, True, False]
+    assert "2 off" in labels(above)[1]
+    assert [line.get_label() for line in below.lines] == ["2"]
+
+
+def test_a_panel_of_arrows_covers_the_stages_of_all_its_curves():
+    trend = measure_trend(comparison().data, "dsa")
+    curves = [
+        ArrowCurve("dynamics", "bits", name, stages, (trend,) * len(stages), f"note {name}")
+        for name, stages in (("one", (2.0, 1.0)), ("other", (8.0, 1.0, 0.5)))
+    ]
+    (axes,) = panels(drawn(arrow_curves(curves)))
+    high, low = axes.get_xlim()
+    assert low < 0.5 < 8 < high
+    assert labels(axes, "x") == ["0.5", "1", "2", "8"]
+    assert axes.get_title("right") == "note one; note other"
 
 
 def test_a_task_without_converged_networks_is_an_empty_panel():

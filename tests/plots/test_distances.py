@@ -43,6 +43,25 @@ def test_the_matrix_shows_every_distance_under_its_names():
     assert len(bar.get_yticks()) > 1
 
 
+def test_small_distances_have_digits():
+    """As those per parameter: three decimals would all be 0.001."""
+    small = 1e-2 * FIVE.drop_attrs()
+    assert 1e-3 < small.values.max() < 1e-2
+    axes = plots.distance_matrix(small.rename("pif_per_parameter")).axes[0]
+    wanted = 1e3 * small.values[~np.eye(5, dtype=bool)]
+    assert sorted(map(float, texts(axes))) == pytest.approx(sorted(wanted), abs=5e-3)
+    assert axes.get_title("left") == "PIF per parameter (\N{MULTIPLICATION SIGN}0.001)"
+    assert "10⁻⁵ radians)" in plots.distance_matrix(1e-4 * FIVE).axes[0].get_title("left")
+    close = FIVE.copy()
+    close[0, 1] = close[1, 0] = 8.8e-6
+    assert texts(plots.distance_matrix(close).axes[0]).count("9\N{MULTIPLICATION SIGN}10⁻⁶") == 2
+
+
+def test_a_dataset_of_degeneracy_has_titles():
+    plain = FIVE.drop_attrs().rename("dsa_lower_bound")
+    assert plots.dendrogram(plain).axes[0].get_title("left") == "DSA, lower bound (radians)"
+
+
 def test_a_sorted_matrix_puts_like_beside_like():
     clusters = np.array([0.0, 5.0, 0.1, 5.1, 0.2])
     values = np.abs(clusters[:, None] - clusters[None])
@@ -127,7 +146,8 @@ def test_networks_left_out_are_not_drawn():
         (FIVE.values, "comparison: expected a dataset"),
         (FIVE[:3], "comparison: expected a square matrix"),
         (FIVE[:1, :1], "comparison: expected at least 2"),
-        (FIVE - 1, "comparison: expected finite distances of at least 0"),
+        (FIVE - 1, "comparison: expected finite distances of at least 0, got -1"),
+        (FIVE.where(np.eye(5, dtype=bool)), "comparison: expected finite distances .* got nan"),
         (FIVE + np.arange(5.0)[:, None], "comparison: expected a symmetric"),
     ],
 )

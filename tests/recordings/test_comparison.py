@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import rnnjax
+from rnnjax import plots
 from rnnjax.commands import compare as command
 from rnnjax.metrics import METRICS, Solved, SolverOptions, dsa, dsa_distances, svcca_distances
 from rnnjax.recordings.comparison import cautions
@@ -103,6 +104,39 @@ def test_bounds_are_those_of_the_score(score, bound):
 
 
 X = np.random.default_rng(0).normal(size=(2, 5, 12, 3))
+
+
+@pytest.mark.parametrize(
+    ("score", "title", "unit"),
+    [("angular", "DSA, angular", "radians"), ("wasserstein", "DSA, Wasserstein", None)],
+)
+def test_page_and_figures_are_titled_by_the_score(score, title, unit):
+    found = rnnjax.compare(X, options={"dsa": {**FEW, "components": 2, "score": score}})
+    assert (found["dsa"].attrs["long_name"], found["dsa"].attrs.get("units")) == (title, unit)
+    (axes, _) = plots.distance_matrix(found).axes
+    assert axes.get_title("left") == (f"{title} ({unit})" if unit else title)
+    page = comparison_page(found)
+    assert page.lead.startswith(f"{title}: ")
+    assert title in [section.heading for section in page.sections]
+
+
+def test_scores_have_titles():
+    known = {METRICS["dsa"].label({"score": score}) for score in command.SCORES}
+    assert len(known) == len(command.SCORES)
+    assert METRICS["dsa"].label({}) == METRICS["dsa"].label({"score": "angular"})
+
+
+def test_operators_of_one_number_are_explained_by_their_cause():
+    found = rnnjax.compare(X, options={"dsa": {**FEW, "components": 2}})
+    assert cautions(found) == []
+    found["dsa"].attrs["rank"] = 1
+    (sentence,) = cautions(found)
+    assert "rank" in sentence and "delay" not in sentence
+
+
+def test_one_candidate_needs_one_trial():
+    options = {"dsa": {**FEW, "components": 2, "delays": [2]}}
+    assert rnnjax.compare(X[:, :1], options=options)["dsa"].attrs["delays"] == 2
 
 
 @pytest.mark.parametrize(
