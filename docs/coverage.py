@@ -202,7 +202,12 @@ FIGURES = (
            _levels("network_size", *_THREE)),
     Figure("Fig. 8", "degeneracy against penalties", "regularization", "delayed_discrimination_.*",
            _levels("regularization", *_THREE)),
-    Figure("Figs 10 to 15", "representation and stretched losses", "task_complexity", ".*", {}),
+    Figure("Fig. 11", "stretched losses against complexity", "task_complexity", ".*", {}),
+    Figure("Fig. 12", "stretched losses against gamma, muP", "feature_learning", ".*_mup", {}),
+    Figure("Fig. 13", "stretched losses against N, muP", "network_size", ".*_mup", {}),
+    Figure("Fig. 14", "stretched losses against the nuclear norm", "regularization", ".*_nuclear",
+           {}),
+    Figure("Fig. 15", "stretched losses against L1", "regularization", ".*_l1", {}),
     *(
         Figure(f"Fig. {number}", "feature learning against gamma, muP", "feature_learning",
                f"{task}_mup", _LEARNING)
@@ -248,8 +253,8 @@ def _asked(study: str, pattern: str) -> int:
 
 def _trained(series: Sequence[Comparison]) -> int:
     """Networks of the series; those of conditions that series share once."""
-    distinct = {tuple(data["weight_change"].values): data for c in series for data in c.data}
-    return sum(int((data["status"] == Status.CONVERGED).sum()) for data in distinct.values())
+    distinct = {data["weight_change"].values.tobytes(): data for c in series for data in c.data}
+    return sum(int((data["status"] != Status.PENDING).sum()) for data in distinct.values())
 
 
 def figure_row(one: Figure) -> Row:
@@ -268,7 +273,7 @@ def figure_row(one: Figure) -> Row:
     for name in dict.fromkeys(name for name, _ in found):
         alike = [agrees for one_name, agrees in found if one_name == name]
         parts.append(f"{name} {sum(alike)} of {len(alike)}")
-    verdict = "as there in " + ", ".join(parts) if parts else "shown; no direction is claimed"
+    verdict = "as there in " + ", ".join(parts) if parts else _SHOWN
     tasks = list(dict.fromkeys(_task(c) for c in chosen))
     sizes = sorted({int(data["hidden"]) for c in chosen for data in c.data if "hidden" in data})
     settings = _settings(folder)
@@ -282,6 +287,7 @@ def figure_row(one: Figure) -> Row:
     )  # fmt: skip
 
 
+_SHOWN = "shown; no direction is claimed"
 _WHY = {"network_size": "N = 32 to 128 for 64 to 256"}
 _WIDTHS = {"network_size": "widths"}
 _MEASURES = {
@@ -315,16 +321,20 @@ def table1_counts() -> tuple[int, int]:
 
 
 def table1_row() -> Row:
-    """The row of Table 1 of the degeneracy paper, over all series of all studies."""
-    series = {study: _series(study) for study in DEGENERACY_ARROWS}
+    """The row of Table 1 of the degeneracy paper."""
     ours, theirs = table1_counts()
+    verdict = f"{ours} of 12 as there, {theirs} by its own formulas"
+    return _overall_row("Table 1", "twelve arrows", verdict, "summary")
+
+
+def _overall_row(item: str, shows: str, verdict: str, *reports: str) -> Row:
+    """A row over all series of all studies."""
+    series = {study: _series(study) for study in DEGENERACY_ARROWS}
     tasks = list(dict.fromkeys(_task(c) for every in series.values() for c in every))
     return Row(
-        "Table 1", "twelve arrows", _named(tasks), "32 to 128",
-        sum(_trained(every) for every in series.values()), 3400, "to threshold",
-        f"{ours} of 12 as there, {theirs} by its own formulas",
-        "8 networks per condition, N = 64, fewer levels",
-        ("summary", *series),
+        item, shows, _named(tasks), "32 to 128",
+        sum(_trained(every) for every in series.values()), 3400, "to threshold", verdict,
+        "8 networks per condition, N = 64, fewer levels", (*reports, *series),
     )  # fmt: skip
 
 
@@ -341,11 +351,12 @@ def memory_row() -> Row:
 def rows() -> dict[str, list[Row]]:
     """All rows, by paper."""
     figures = [figure_row(one) for one in FIGURES]
-    place = next(i for i, row in enumerate(figures) if row.item == "Figs 10 to 15")
+    place = next(i for i, row in enumerate(figures) if row.item == "Fig. 11")
+    fig10 = _overall_row("Fig. 10", "representation (SVCCA) against all four", _SHOWN)
     return {
         "Learning-rate collapse": [sweep_row(one) for one in SWEEPS],
         "Solution degeneracy": [
-            *figures[:place], memory_row(), table1_row(), *figures[place:],
+            *figures[:place], memory_row(), table1_row(), fig10, *figures[place:],
         ],
     }  # fmt: skip
 
@@ -357,8 +368,8 @@ def summary(found: dict[str, list[Row]]) -> str:
     return (
         f"Of the {len(scales)} figures and tables (or groups of them) with results in both papers, "
         f"{len(scales) - none} have a run here: {smaller} at a smaller scale than the paper's, "
-        f"{full} at its own, and the memory demand, whose scale it does not state; {none} have "
-        "none."
+        f"{full} at the paper's scale, and one, the memory demand, whose scale the paper does not "
+        f"state; {none} have not been run."
     )
 
 

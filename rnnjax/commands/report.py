@@ -57,5 +57,8 @@ def _module(study: Study) -> Any:
     """The module of a study; raises `ValueError` for one that has no results of its own."""
     module = importlib.import_module(str(study.run))
     if not hasattr(module, "report"):
-        raise ValueError(f"study: {study.name} has no results of its own; its command is quick")
+        raise ValueError(
+            f"study: {study.name} has no results of its own; give its command again, which takes "
+            "seconds"
+        )
     return module

@@ -111,5 +111,5 @@ def _flat(settings: Mapping[str, object], prefix: str = "") -> list[tuple[str, s
 
 def _setting(value: object) -> str:
     if isinstance(value, (list, tuple)):
-        return ", ".join(_setting(entry) for entry in value)
+        return ", ".join(_setting(entry) for entry in value) or "()"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

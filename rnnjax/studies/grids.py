@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+import filelock
 import jax
 import numpy as np
 import xarray as xr
@@ -17,8 +18,8 @@ from rnnjax.report import Page, Provenance, write_report
 from rnnjax.store import (
     DamageError,
     StoreError,
+    StoreInUse,
     digest,
-    read_json,
     read_manifest,
     same_runs,
     versions,
@@ -49,13 +50,12 @@ __all__ = [
     "device_name",
     "provenance",
     "report_sweep",
-    "require_config",
+    "require_usable",
     "run_seconds",
     "runs_of",
     "split_names",
     "task_options",
     "train_and_report",
-    "training_seconds",
     "unfinished_runs",
     "write_study_report",
 ]
@@ -88,11 +88,6 @@ def task_options(config: Config, task: str) -> dict[str, Any]:
     """Options of a task in the config."""
     options = config.get(task, {})
     return options.to_dict() if isinstance(options, ConfigDict) else {}
-
-
-def training_seconds(store: Path) -> float:
-    """Seconds of training of a store's results, over all calls that computed them."""
-    return sum(read_json(file)["seconds"] for file in store.glob("blocks/*.json"))
 
 
 def run_seconds(results: xr.Dataset) -> float:
@@ -203,7 +198,7 @@ def train_and_report(
         print(cost_text(sweep, wanted=unfinished_runs(workdir / "store", sweep, wanted)))
         return None
     store = workdir / "store"
-    require_config(store, sweep)
+    require_usable(store, sweep)
     claim_workdir(workdir, study, provenance(config, call.command, None))
     progress = StudyProgress(study)
     results = rnnjax.run_sweep(
@@ -285,13 +280,19 @@ def unfinished_runs(
     return wanted & (status == rnnjax.Status.PENDING).values
 
 
-def require_config(store: Path, sweep: rnnjax.Sweep) -> None:
-    """Raises `StoreError` for a store of another config, which training refuses.
+def require_usable(store: Path, sweep: rnnjax.Sweep) -> None:
+    """Raises `StoreError` for a store that training refuses: of another config, or in use.
 
     Before a study claims its folder, whose index would else name the refused command.
     """
     with contextlib.suppress(DamageError):
         existing_manifest(store, _described(sweep))
+    if not (store / "lock").exists():
+        return
+    try:
+        filelock.FileLock(store / "lock").acquire(timeout=0).lock.release()
+    except filelock.Timeout:
+        raise StoreInUse(f"store: {store} is in use by another process") from None
 
 
 def _described(sweep: rnnjax.Sweep) -> dict[str, Any]:

@@ -86,5 +86,5 @@ def _row(name: str, setting: Setting, value: Any) -> tuple[str, str]:
 def _text(value: Any) -> str:
     """A value as it can be given on a command line."""
     if isinstance(value, tuple):
-        return ",".join(map(_text, value)) or "()"
+        return ",".join(map(_text, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)

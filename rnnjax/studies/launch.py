@@ -81,7 +81,7 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     flags.DEFINE_string("executor", None, "", flag_values=values)
     try:
         config = _load_config(study, name)
-        arguments = _without_nones(study, config, arguments)
+        arguments = _without_nones(study, config, _with_last_sequences(study, arguments))
         known = _settings(config)
         config_flags.DEFINE_config_dict(
             "config", config, flag_values=values, lock_config=True, sys_argv=arguments
@@ -90,7 +90,7 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     except flags.UnrecognizedFlagError as error:
         _fail(ValueError(_unknown_flag(study, error.flagname)))
     except flags.IllegalFlagValueError as error:
-        _fail(ValueError(_illegal_value(str(error))))
+        _fail(ValueError(_illegal_value(study, str(error))))
     except (AttributeError, KeyError) as error:
         _fail(ValueError(_unknown_setting(study, str(error), arguments)))
     except TypeError as error:
@@ -104,6 +104,8 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
     if len(rest) > 1:
         _fail(ValueError(_not_a_flag(study, rest[1:])))
     try:
+        if not _is_file(name):  # which may register a task of its own
+            study.settings.check_names(given["config"])
         check_executor(given["executor"])
     except ValueError as error:
         _fail(error)
@@ -135,6 +137,28 @@ def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         if not found:
             _fail(ValueError("config: expected a preset or a config file, got no value"))
     return found, others
+
+
+def _with_last_sequences(study: Study, arguments: Sequence[str]) -> list[str]:
+    """The arguments with one flag, the last, of every setting of several values.
+
+    The parser of flags would join them. No value stands for `()`.
+    """
+    several = [f"config.{name}" for name in _sequences(study)]
+    kept: list[str] = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if flag.startswith("-") and flag.lstrip("-") in several:
+            kept = _without_flag(kept, flag.lstrip("-"))
+            argument = f"{flag}=()" if equals and not value else argument
+        kept.append(argument)
+    return kept
+
+
+def _sequences(study: Study) -> list[str]:
+    """Settings of several values."""
+    settings = study.settings.flat().items()
+    return [name for name, setting in settings if isinstance(setting.default, tuple)]
 
 
 def _without_nones(study: Study, config: Config, arguments: Sequence[str]) -> list[str]:
@@ -171,9 +195,14 @@ def _without_flag(arguments: Sequence[str], name: str) -> list[str]:
     return kept
 
 
+def _is_file(config: str | None) -> bool:
+    """Whether the value of `--config` names a file, rather than a preset."""
+    return config is not None and (".py" in config or os.sep in config)
+
+
 def _load_config(study: Study, name: str | None) -> Config:
     """The config of a preset, or of a file, as `FILE` or `FILE:preset`."""
-    if name is None or not (".py" in name or os.sep in name):
+    if name is None or not _is_file(name):
         return study.settings.config() if name is None else study.settings.config(name)
     file, _, preset = name.partition(":")
     try:
@@ -239,7 +268,7 @@ def _did_you_mean(names: Sequence[str]) -> str:
     return f" (did you mean {' or '.join(names)}?)" if names else ""
 
 
-def _illegal_value(message: str) -> str:
+def _illegal_value(study: Study, message: str) -> str:
     """`config.seeds: expected an integer, got 'two'` from the message of absl."""
     found = re.match(r"flag --([\w.]+)=(.*?): (.*)", message, re.DOTALL)
     if found is None:
@@ -247,6 +276,8 @@ def _illegal_value(message: str) -> str:
     name, value, reason = found.groups()
     kinds = {"int()": "an integer", "float": "a number", "oolean": "true or false"}
     kind = next((kind for sign, kind in kinds.items() if sign in reason), "a value of its type")
+    if name.removeprefix("config.") in _sequences(study):
+        kind = "values with commas between"
     return f"{name}: expected {kind}, got {value!r}"
 
 

@@ -3,15 +3,32 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import xarray as xr
 
 from rnnjax.report.page import Page, Section, Table
 from rnnjax.report.provenance import Provenance, runs_section, settings_section
 from rnnjax.report.wording import bullets
 
-__all__ = ["mark_partial", "setup_table", "sweep_page"]
+__all__ = ["mark_partial", "rates_tried", "setup_table", "spacing_of", "sweep_page"]
 
 NOTHING_YET = "No run has finished yet."
+
+
+def spacing_of(rates: np.ndarray) -> str:
+    """`0.25 decades`, `one decade` or, of an uneven grid, `0.3 to 2 decades`."""
+    steps = np.diff(np.log10(np.sort(rates)))
+    least, most = f"{steps.min():.2g}", f"{steps.max():.2g}"
+    if least == most:
+        return "one decade" if most == "1" else f"{most} decades"
+    return f"{least} to {most} decades"
+
+
+def rates_tried(rates: np.ndarray) -> str:
+    """The start of a sentence on the grid of learning rates."""
+    if len(rates) < 2:
+        return "One rate was tried"
+    return f"Rates were tried in steps of {spacing_of(rates)}"
 
 
 def mark_partial(page: Page, missing: Sequence[str] = ()) -> Page:

@@ -4,12 +4,21 @@ Nothing here needs more than Python, so that help works without the packages tha
 """
 
 import difflib
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from rnnjax.validate import one_of
 
-__all__ = ["Preset", "Setting", "Settings", "Table", "nearest_names", "task_options"]
+__all__ = [
+    "REDUCTIONS",
+    "Preset",
+    "Setting",
+    "Settings",
+    "Table",
+    "nearest_names",
+    "task_options",
+]
 
 
 class Setting(NamedTuple):
@@ -19,6 +28,8 @@ class Setting(NamedTuple):
     meaning: str
     kind: type | None = None
     """Type of the values of a setting that is None by default."""
+    choices: tuple[str, ...] = ()
+    """The names that it takes, if these are the only ones that the study knows."""
 
 
 Table: TypeAlias = Mapping[str, "Setting | Table"]
@@ -60,6 +71,15 @@ class Settings(NamedTuple):
         """The values of a preset as an `ml_collections.ConfigDict`."""
         config = _config(self.table, self.values(preset))
         return config.lock()  # a misspelled name is an error
+
+    def check_names(self, config: Any) -> None:
+        """Raises `ValueError` for a name in the config that is not one of the setting's choices."""
+        for name, setting in self.flat().items():
+            value = operator.attrgetter(name)(config) if setting.choices else ()
+            for given in (value,) if isinstance(value, str) else value:
+                # The flag of `a,b` gives one string.
+                for one in given.split(",") if isinstance(given, str) else [given]:
+                    one_of(name, one.strip() if isinstance(one, str) else one, setting.choices)
 
     def restored(self, stored: Mapping[str, Any]) -> Any:
         """The config whose values were written as JSON; missing ones are those of `laptop`.
@@ -158,11 +178,17 @@ _OPTIONS = {
 }
 """Meaning of the options of tasks."""
 
+REDUCTIONS = ("mean", "sum")
+"""How squared errors of outputs are combined."""
+
+_CHOICES = {"amplitudes": ("integers", "continuous"), "stretches": ("both", "longest")}
+"""Names that options of tasks take."""
+
 
 def task_options(**defaults: Any) -> dict[str, Setting]:
     """Settings of the options of a task; a number whose default is None follows from the others."""
     return {
-        name: Setting(value, _OPTIONS[name])
+        name: Setting(value, _OPTIONS[name], choices=_CHOICES.get(name, ()))
         if value is not None
         else Setting(None, f"{_OPTIONS[name]}; by default it follows from the others", int)
         for name, value in defaults.items()

@@ -90,7 +90,8 @@ def _recorded(about: "Provenance | None") -> dict[str, Any]:
 
 def _has_blocks(workdir: Path) -> bool:
     store = workdir / "store"
-    return any(store.glob("blocks/*.json")) or any(store.glob("*/blocks/*.json"))
+    measured = (store / "memory_demand.json").exists()  # the study that trains no networks
+    return measured or any(store.glob("blocks/*.json")) or any(store.glob("*/blocks/*.json"))
 
 
 def read_index(workdir: str | Path) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import filelock
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -10,14 +11,13 @@ import tiny
 from rnnjax import Engine, Status, run_sweep
 from rnnjax.population.train import require_condition
 from rnnjax.report import Page, Provenance
-from rnnjax.store import StoreError
+from rnnjax.store import StoreError, StoreInUse, read_json
 from rnnjax.studies.grids import (
     Call,
     cached,
     cached_value,
     report_sweep,
     train_and_report,
-    training_seconds,
     unfinished_runs,
 )
 from rnnjax.studies.workdir import INDEX
@@ -50,7 +50,8 @@ def test_a_report_has_the_runs_that_are_wanted(kept, left, runs, partial, workdi
     def page(results, about, pending):
         seen.append((int((results["status"] != Status.PENDING).sum()), pending))
         assert about.seconds == pytest.approx(float(np.nansum(results["seconds"])))
-        whole = training_seconds(workdir / "store")
+        blocks = (workdir / "store").glob("blocks/*.json")
+        whole = sum(read_json(file)["seconds"] for file in blocks)
         assert (
             about.seconds < 0.9 * whole if kept else about.seconds == pytest.approx(whole, rel=0.02)
         )
@@ -94,6 +95,8 @@ def test_a_refused_command_does_not_claim_the_folder(workdir):
     sweep, config = dataclasses.replace(SWEEP, recipe=other), ConfigDict()
     with pytest.raises(StoreError, match="recipe.batch"):
         train_and_report("latent", sweep, workdir, None, config, Call(False, "none", None))
+    with filelock.FileLock(workdir / "store" / "lock"), pytest.raises(StoreInUse):
+        train_and_report("latent", SWEEP, workdir, None, config, Call(False, "none", None))
     assert not (workdir / INDEX).exists()
 
 

@@ -2,15 +2,27 @@
 
 import importlib
 import importlib.util
+from typing import get_args
 
 import pytest
 
 from commands import EXPERIMENTS, call, refused
+from rnnjax.cells.latent import Readout
+from rnnjax.cells.rate import ACTIVATIONS
+from rnnjax.parametrization.inverse_width import EPS_SCALINGS
 from rnnjax.studies.catalog import STUDIES
 from rnnjax.studies.console import FAILED
 from rnnjax.studies.costs import _cost_rows, _Part, text_table
+from rnnjax.studies.degeneracy import training_stages
+from rnnjax.studies.degeneracy.tasks import TASKS
+from rnnjax.studies.grids import ARMS
+from rnnjax.studies.help import study_help
 from rnnjax.studies.launch import _parse
 from rnnjax.studies.settings import nearest_names
+from rnnjax.studies.sharpness.study import RULES as SHARPNESS_RULES
+from rnnjax.studies.width_transfer.study import RULES as TRANSFER_RULES
+from rnnjax.training.recipe import OPTIMIZERS
+from rnnjax.training.schedules import SCHEDULES
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
@@ -38,6 +50,10 @@ def test_every_script_is_of_a_study():
         (["--config.seeds=two"], "config.seeds: expected an integer, got 'two'"),
         (["--config.alpha=two"], "config.alpha: expected a number, got 'two'"),
         (["--config.bisect=maybe"], "config.bisect: expected true or false, got 'maybe'"),
+        (["--config.hidden=16,,32"], "config.hidden: expected values with commas between"),
+        (["--config.optimizers=sgd,adm"], "optimizers: expected one of adam, sgd, got 'adm'"),
+        (["--config.optimizers=1,2"], "optimizers: expected one of adam, sgd, got 1"),
+        (["--config.reduction=total"], "reduction: expected one of mean, sum, got 'total'"),
     ],
 )
 def test_wrong_flags_end_in_one_line_of_the_usual_form(flags, error, capsys):
@@ -144,6 +160,48 @@ def test_a_number_can_be_switched_off(value):
         assert given.config.clip is None
     with pytest.raises(SystemExit):
         _parse(STUDIES["population"], ["--config.seeds=None"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "hidden"),
+    [
+        (["--config.hidden=16,32", "--config.hidden=64"], (64,)),
+        (["--config.hidden", "16,32", "-config.hidden", "64"], (64,)),
+        (["--config.hidden=16,32", "--config.seeds=3", "--config.hidden="], ()),
+    ],
+)
+def test_the_last_of_several_flags_counts_and_no_value_is_none(flags, hidden):
+    assert _parse(STUDIES["lr_collapse"], flags).config.hidden == hidden
+
+
+def test_help_shows_values_that_a_shell_takes():
+    values = STUDIES["training_stages"].settings.values()
+    assert values["arrows"] == () and "--config.arrows= " in study_help(STUDIES["training_stages"])
+
+
+CHOICES = {
+    "optimizers": OPTIMIZERS, "optimizer": OPTIMIZERS, "arm": ARMS, "schedule": SCHEDULES,
+    "inits": ("gaussian", "uniform"), "eps_scalings": EPS_SCALINGS, "eps_scaling": EPS_SCALINGS,
+    "activations": ACTIVATIONS, "readout": get_args(Readout),
+    "amplitudes": ("integers", "continuous"),
+    "stretches": ("both", "longest"), "data": ("fresh", "fixed"), "reduction": ("mean", "sum"),
+    "lag": ("held_out", "reconstruction"), "activity": ("states", "rates"),
+    "inputs": ("median", "zero"), "arrows": training_stages._STUDIES,
+    "tasks": TASKS, "trick_tasks": TASKS, "standard_tasks": TASKS,
+}  # fmt: skip
+
+
+RULES = {"sharpness": SHARPNESS_RULES, "width_transfer": TRANSFER_RULES}
+
+
+@pytest.mark.parametrize("name", sorted(STUDIES))
+def test_names_that_settings_take_are_those_of_the_code(name):
+    for full, setting in STUDIES[name].settings.flat().items():
+        last = full.rpartition(".")[2]
+        if last == "rules" and name in RULES:
+            assert set(setting.choices) == set(RULES[name])
+        elif setting.choices:
+            assert set(setting.choices) == set(CHOICES[last]), full
 
 
 def test_tables_of_text_are_aligned():

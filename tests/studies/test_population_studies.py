@@ -9,6 +9,7 @@ import pytest
 from commands import call, refused, reports_again, settings, study
 from rnnjax import Status, load_population
 from rnnjax.report import Page, Provenance
+from rnnjax.studies.signals import Stopped
 from rnnjax.studies.workdir import read_index
 
 SIZES = {
@@ -108,6 +109,11 @@ def test_memory_demand_reports_and_resumes(tmp_path, capsys):
         assert call("memory_demand", *flags, "--dry_run") == 0
         assert capsys.readouterr().out.startswith(found)
     assert reports_again(workdir)
+    other = [*small, "--config.units=8"]
+    with mock.patch("rnnjax.studies.memory_demand.study.measure_demands", side_effect=Stopped(2)):
+        assert call("memory_demand", *other) == 130
+    assert read_index(workdir)["settings"]["units"] == 16  # of the last command that finished
+    assert reports_again(workdir)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +125,10 @@ def test_memory_demand_reports_and_resumes(tmp_path, capsys):
         ("population", ["--config.training.sine_wave.threshold=nan"], ["threshold", "above 0"]),
         ("population", ["--config.training.sine_wave.schedule=plato"], ["schedule", "'plateau'"]),
         ("population", ["--config.sine_wave.channels=0"], ["channels", "at least 1"]),
-        ("population", ["--config.stretch=0"], ["factor", "above 0"]),
+        ("population", ["--config.stretch=0"], ["stretch", "above 0"]),
+        ("population", ["--config.probe_times=200"], ["probe_times", "at most 15"]),
         ("memory_demand", ["--config.tasks=sine"], ["task", "'sine_wave'"]),
+        ("memory_demand", ["--config.tasks="], ["tasks", "at least 1"]),
         ("memory_demand", ["--config.histories=5,1"], ["histories", "ascending"]),
         ("memory_demand", ["--config.initializations=0"], ["initializations", "at least 1"]),
     ],

@@ -2,7 +2,7 @@
 
 from rnnjax.spacing import log_rates, log_widths
 from rnnjax.studies.papers import COLLAPSE_WIDTHS
-from rnnjax.studies.settings import Preset, Setting, Settings, task_options
+from rnnjax.studies.settings import REDUCTIONS, Preset, Setting, Settings, task_options
 
 __all__ = ["SETTINGS"]
 
@@ -10,7 +10,7 @@ _TABLE = {
     "tasks": Setting(
         ("delayed_cue", "delayed_match"), "tasks: delayed_cue, delayed_match, flip_flop"
     ),
-    "optimizers": Setting(("adam", "sgd"), "optimizers: adam, sgd"),
+    "optimizers": Setting(("adam", "sgd"), "optimizers: adam, sgd", choices=("adam", "sgd")),
     "hidden": Setting(log_widths(10, 178), "network sizes"),
     "learning_rates": Setting(log_rates(1e-4, 1), "learning rates"),
     "seeds": Setting(4, "networks per condition, seeds 0 .. seeds-1"),
@@ -18,14 +18,22 @@ _TABLE = {
     # for the delayed tasks, and gaussian without for the flip-flop. The choice decides the result,
     # and xavier became the default after gaussian had shown no collapse: see docs/collapse.md.
     "arm": Setting(
-        "xavier", "initial weights: xavier or uniform, with biases, or gaussian, without"
+        "xavier",
+        "initial weights: xavier or uniform, with biases, or gaussian, without",
+        choices=("xavier", "uniform", "gaussian"),
     ),
     "alpha": Setting(0.5, "time step over time constant, dt / tau"),
     "epochs": Setting(400, "training steps"),
     "batch": Setting(50, "trials per step"),
-    "data": Setting("fresh", "new trials at every step, or fixed: one batch for all steps"),
+    "data": Setting(
+        "fresh",
+        "new trials at every step, or fixed: one batch for all steps",
+        choices=("fresh", "fixed"),
+    ),
     "reduction": Setting(
-        "mean", "mean or sum of squared errors over outputs; sum is Eq. 3 of the paper as written"
+        "mean",
+        "mean or sum of squared errors over outputs; sum is Eq. 3 of the paper as written",
+        choices=REDUCTIONS,
     ),
     "eps": Setting(1e-8, "Adam's epsilon"),
     "clip": Setting(None, "largest norm of the gradient", float),

@@ -29,7 +29,7 @@ from rnnjax.studies.collapse.tables import (
     speed_table,
 )
 from rnnjax.studies.fits import Finding
-from rnnjax.studies.pages import setup_table, sweep_page
+from rnnjax.studies.pages import setup_table, spacing_of, sweep_page
 from rnnjax.studies.papers import COLLAPSE_PAPER, COLLAPSE_SETUP
 
 __all__ = ["collapse_page"]
@@ -46,9 +46,8 @@ def _ours(dataset: xr.Dataset, steps: str) -> dict[str, str]:
     sizes, rates = dataset["hidden"].values, np.sort(dataset["learning_rate"].values)
     grid = plain_number(float(rates[0]))
     if len(rates) > 1:
-        spacing = np.diff(np.log10(rates)).min()
-        apart = "one decade" if np.isclose(spacing, 1) else f"{spacing:.2g} decades"
-        grid = f"{apart} apart, from {grid} to {plain_number(float(rates[-1]))}"
+        highest = plain_number(float(rates[-1]))
+        grid = f"{spacing_of(rates)} apart, from {grid} to {highest}"
     return {
         "network sizes": f"{len(sizes)}, from {sizes.min()} to {sizes.max()}",
         "learning rates": f"{len(rates)}, {grid}",
@@ -63,8 +62,8 @@ def _collapse_section(
     findings: list[Finding], model: xr.Dataset, figure: Picture, level: float
 ) -> Section:
     text = (
-        f"The critical learning rate is the largest at which enough seeds learn, {level:.0%}. A "
-        "power law, rate = 10^{a} · N^{β}, is fitted to it (Eq. 6 of the paper).\n\n"
+        f"The critical learning rate is the largest at which at least {level:.0%} of the seeds "
+        "learn. A power law, rate = 10^{a} · N^{β}, is fitted to it (Eq. 6 of the paper).\n\n"
     )
     text += bullets([describe(finding) for finding in findings])
     table = exponent_table(findings, [part for _, part in iterate_conditions(model, ())])

@@ -19,7 +19,7 @@ from rnnjax.studies.grids import (
     MakePage,
     provenance,
     report_sweep,
-    require_config,
+    require_usable,
     run_seconds,
     runs_of,
     split_names,
@@ -59,6 +59,15 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
     )  # fmt: skip
 
 
+def _require_bisection(config: Config, sweep: rnnjax.Sweep) -> None:
+    """Raises `ValueError` for settings with which rates cannot be bisected."""
+    rates = sweep.axis("learning_rate").values
+    if list(rates) != sorted(rates):
+        raise ValueError(f"learning_rates: expected values that rise with bisect, got {rates}")
+    if config.keep_parameters:
+        raise ValueError("keep_parameters: expected False with bisect, got True")
+
+
 def run(
     config: Config,
     workdir: Path,
@@ -75,14 +84,14 @@ def run(
     """
     sweep = build_sweep(config)
     fraction("level", config.level, open_below=True)
-    if config.bisect and config.keep_parameters:
-        raise ValueError("keep_parameters: expected False with bisect, got True")
+    if config.bisect:
+        _require_bisection(config, sweep)
     workdir = checked_workdir(workdir, "lr_collapse")
     if dry_run:
         print(_cost(config, sweep, workdir / "store"))
         return None
     store = workdir / "store"
-    require_config(store, sweep)
+    require_usable(store, sweep)
     claim_workdir(workdir, "lr_collapse", provenance(config, command, None))
     engine = rnnjax.Engine(executor=executor)
     progress = StudyProgress("lr_collapse", rounds=config.bisect)

@@ -14,6 +14,8 @@ GAMMAS = (0.5, 1.0, 2.0, 4.0)
 MUP = tuple(f"training.{name}.{key}" for name in NAMES for key in ("mup_rate", "tau"))
 """Settings of networks under muP, which studies of the standard rule alone do not take."""
 
+_SCHEDULES = ("none", "cosine_restarts", "plateau")
+
 _TRAINING = {
     "learning_rate": "learning rate of the standard parametrization",
     "mup_rate": "learning rate under muP",
@@ -28,7 +30,10 @@ _TRAINING = {
 SHARED: Table = {
     **{name: task_options(**task.options) for name, task in TASKS.items()},
     "training": {
-        name: {key: Setting(value, _TRAINING[key]) for key, value in task.training.items()}
+        name: {
+            key: Setting(value, _TRAINING[key], choices=_SCHEDULES if key == "schedule" else ())
+            for key, value in task.training.items()
+        }
         for name, task in TASKS.items()
     },
     "steps_per_epoch": Setting(128, "training steps per epoch"),

@@ -20,7 +20,7 @@ from rnnjax.population.train import require_condition
 from rnnjax.store import read_manifest
 from rnnjax.studies.costs import SECONDS_TO_COMPILE, CostModel, text_table
 from rnnjax.studies.degeneracy.tasks import TASKS
-from rnnjax.studies.grids import task_options, unfinished_runs
+from rnnjax.studies.grids import require_usable, task_options, unfinished_runs
 from rnnjax.studies.launch import Config
 from rnnjax.sweep import Progress, plan, sweep_config
 from rnnjax.tasks import Task
@@ -43,6 +43,8 @@ __all__ = [
     "at_losses",
     "condition",
     "costs",
+    "measurable",
+    "require_conditions",
     "threshold_recipe",
     "train",
 ]
@@ -156,8 +158,7 @@ def condition(
     given = {**({} if rule == "standard" else {"gamma": 1.0}), **(settings or {})}
     penalties = [name for name in given if name != "gamma"]
     recipe = threshold_recipe(config, training, penalties)
-    spec = rnnjax.tasks.make(task, **{**task_options(config, task), **options})
-    spec.stretched(config.get("stretch", 2.0))  # raises now, not after the training
+    spec = measurable(config, rnnjax.tasks.make(task, **{**task_options(config, task), **options}))
     shown = {name: value for name, value in given.items() if name == "gamma" or value}
     parts = {**options, "N": hidden, **shown}
     folder = "-".join([task, rule, *(f"{key}_{_plain(value)}" for key, value in parts.items())])
@@ -165,6 +166,20 @@ def condition(
     learning_rate = finite_positive(f"training.{task}.{rate_name}", training[rate_name])
     traced = {"learning_rate": learning_rate, **given}
     return Condition(folder, spec, cells[rule](), recipe, tuple(traced.items()))
+
+
+def measurable(config: Config, task: Task) -> Task:
+    """The task, if networks that solve it can be measured; else raises `ValueError`.
+
+    Before the training, which may take hours.
+    """
+    task.stretched(finite_positive("stretch", config.get("stretch", 2.0)))
+    times = config.get("probe_times", 1)
+    if positive_integer("probe_times", times) > task.steps:
+        raise ValueError(
+            f"probe_times: expected at most {task.steps}, the steps of {task.name}, got {times}"
+        )
+    return task
 
 
 def at_losses(condition: Condition, losses: Sequence[float]) -> list[Condition]:
@@ -200,6 +215,14 @@ def all_conditions(factors: Iterable[Factor]) -> list[Condition]:
     return list({c.name: c for factor in factors for c in factor.conditions}.values())
 
 
+def require_conditions(config: Config, workdir: Path, conditions: Iterable[Condition]) -> None:
+    """Raises `StoreError` where the folder of a condition's networks is of another config."""
+    for one in {c.folder: c for c in conditions}.values():
+        store, sweep = workdir / "store" / one.folder, one.sweep(config)
+        require_usable(store, sweep)
+        require_condition(store, sweep_config(sweep, rnnjax.Engine()))
+
+
 def train(
     config: Config, workdir: Path, condition: Condition, progress: Progress | None
 ) -> rnnjax.Population:
@@ -229,7 +252,7 @@ def costs(
 ) -> str:
     """Estimated time to train the networks that the workdir lacks, and to measure every condition.
 
-    As `--dry_run` prints it. Raises `StoreError` for a folder of another config.
+    As `--dry_run` prints it.
     """
     model = CostModel.measure()
     extra = ["measuring"] if measured else []
@@ -240,7 +263,6 @@ def costs(
     for one in {c.folder: c for c in conditions}.values():
         store, sweep = workdir / "store" / one.folder, one.sweep(config)
         left = unfinished_runs(store, sweep)
-        require_condition(store, sweep_config(sweep, rnnjax.Engine()))
         blocks = plan(sweep, model.layout, rnnjax.Engine(), left)
         compiling = SECONDS_TO_COMPILE if blocks else 0
         epoch = config.steps_per_epoch * sum(model.step_seconds(b.setup, b.runs) for b in blocks)

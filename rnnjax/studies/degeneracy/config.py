@@ -27,7 +27,7 @@ __all__ = [
 
 _COMPARED: Table = {
     **SHARED,
-    "tasks": Setting(NAMES, f"tasks: {', '.join(NAMES)}"),
+    "tasks": Setting(NAMES, f"tasks: {', '.join(NAMES)}", choices=NAMES),
     "hidden": Setting(128, "network size, N"),
     "seeds": Setting(50, "networks per condition, seeds 0 .. seeds-1"),
     "dsa": {
@@ -38,8 +38,13 @@ _COMPARED: Table = {
             "reconstruction",
             "error that selects the number of delays: held_out, or reconstruction (on the fitted "
             "trials)",
+            choices=("held_out", "reconstruction"),
         ),
-        "activity": Setting("states", "what is compared: rates, or states, before tanh under muP"),
+        "activity": Setting(
+            "states",
+            "what is compared: rates, or states, before tanh under muP",
+            choices=("states", "rates"),
+        ),
         "order": Setting(300, "largest number of components times delays"),
         "components": Setting((2, 3, 4, 6, 8, 12, 16, 20, 30), "numbers of components in charts"),
         "delays": Setting((1, 2, 3, 5, 10), "numbers of delays in charts"),
@@ -113,7 +118,9 @@ _LEARNING: Table = {
     "gammas": Setting(
         GAMMAS, "strengths of feature learning under muP; larger is richer; (): none under muP"
     ),
-    "trick_tasks": Setting(NAMES, "those of the tasks also compared with the gamma-trick"),
+    "trick_tasks": Setting(
+        NAMES, "those of the tasks also compared with the gamma-trick; (): none", choices=NAMES
+    ),
     "trick_gammas": Setting(GAMMAS, "strengths of the gamma-trick, standard parametrization"),
 }
 
@@ -123,7 +130,9 @@ _SIZES: Table = {
         1.0, "strength of feature learning of the muP networks; None: none under muP", float
     ),
     "standard_tasks": Setting(
-        NAMES, "those of the tasks also compared in the standard parametrization"
+        NAMES,
+        "those of the tasks also compared in the standard parametrization; (): none",
+        choices=NAMES,
     ),
 }
 
@@ -256,6 +265,7 @@ TRAINING_STAGES = Settings(
             (),
             "studies whose arrows are followed along training: task_complexity, feature_learning, "
             "network_size, regularization; (): the networks of each task alone",
+            choices=("task_complexity", "feature_learning", "network_size", "regularization"),
         ),
         **_channels(
             flip_flop=(2, 4), delayed_discrimination=(1,), sine_wave=(1,), path_integration=(2,)

@@ -25,6 +25,7 @@ from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures, write_measures
 from rnnjax.sweep import Progress
+from rnnjax.validate import positive_integer, seed
 
 __all__ = [
     "Measured",
@@ -50,22 +51,29 @@ class Measured(NamedTuple):
 
 def checked_options(config: Config) -> DegeneracyOptions:
     """The options of `rnnjax.analysis.degeneracy` that a config holds; raises `ValueError`."""
+    seed("seed", config.seed)
+    positive_integer("measured_trials", config.measured_trials)
     dsa = config.dsa
-    return DegeneracyOptions(
-        stretch=config.stretch,
-        trials=config.measured_trials,
-        probe_trials=config.probe_trials,
-        probe_times=config.probe_times,
-        samples=config.samples,
-        dsa_trials=dsa.trials,
-        variance=dsa.variance,
-        longest_delay=dsa.longest_delay,
-        order=dsa.order,
-        components=tuple(dsa.components),
-        delays=tuple(dsa.delays),
-        lag=dsa.lag,
-        activity=dsa.activity,
-    )
+    try:
+        return DegeneracyOptions(
+            stretch=config.stretch,
+            trials=config.measured_trials,
+            probe_trials=config.probe_trials,
+            probe_times=config.probe_times,
+            samples=config.samples,
+            dsa_trials=dsa.trials,
+            variance=dsa.variance,
+            longest_delay=dsa.longest_delay,
+            order=dsa.order,
+            components=tuple(dsa.components),
+            delays=tuple(dsa.delays),
+            lag=dsa.lag,
+            activity=dsa.activity,
+        )
+    except ValueError as error:
+        name, colon, reason = str(error).partition(":")
+        name = name.removeprefix("dsa_")
+        raise ValueError(f"{'dsa.' if name in dsa else ''}{name}{colon}{reason}") from None
 
 
 _SOLVER = 2

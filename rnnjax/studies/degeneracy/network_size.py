@@ -14,7 +14,7 @@ from rnnjax.studies.degeneracy.study import run_study
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import split_names
 from rnnjax.studies.launch import Config
-from rnnjax.validate import one_of
+from rnnjax.validate import one_of, positive_integer
 
 
 def factors(config: Config) -> list[Factor]:
@@ -36,6 +36,8 @@ def factors(config: Config) -> list[Factor]:
 
 def _factor(config: Config, task: str, rule: str, **settings: float) -> Factor:
     widths = ascending("widths", config.widths)
+    for width in widths:
+        positive_integer("widths", width)
     tried = tuple(
         condition(config, task, rule=rule, hidden=width, settings=settings) for width in widths
     )

@@ -15,17 +15,17 @@ from rnnjax.report import Page, Picture, Provenance, write_report
 from rnnjax.report.wording import task_name
 from rnnjax.stopping import until_due
 from rnnjax.studies.costs import cost_text
-from rnnjax.studies.degeneracy.conditions import threshold_recipe
+from rnnjax.studies.degeneracy.conditions import measurable, threshold_recipe
 from rnnjax.studies.degeneracy.population_config import POPULATION
 from rnnjax.studies.degeneracy.population_figures import answers
 from rnnjax.studies.degeneracy.population_page import population_page
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import (
     provenance,
-    require_config,
+    require_usable,
+    run_seconds,
     split_names,
     task_options,
-    training_seconds,
     unfinished_runs,
     write_study_report,
 )
@@ -50,8 +50,7 @@ def build_sweeps(config: Config) -> dict[str, rnnjax.Sweep]:
 
 def _sweep(config: Config, name: str) -> rnnjax.Sweep:
     training = config.training[name]
-    task = rnnjax.tasks.make(name, **task_options(config, name))
-    task.stretched(config.stretch)  # raises now, not after the training
+    task = measurable(config, rnnjax.tasks.make(name, **task_options(config, name)))
     return rnnjax.Sweep(
         task,
         rnnjax.cells.rate(alpha=1.0, bias=True, init="uniform"),
@@ -111,7 +110,7 @@ def run(
             print(f"{name}:\n{cost_text(sweep, wanted=wanted)}")
         return None
     for name, sweep in sweeps.items():
-        require_config(workdir / "store" / name, sweep)
+        require_usable(workdir / "store" / name, sweep)
     claim_workdir(workdir, "population", provenance(config, command, None))
     for name, sweep in until_due("tasks", list(sweeps.items())):
         store = workdir / "store" / name
@@ -179,17 +178,18 @@ def _page(
     config: Config, workdir: Path, sweeps: Mapping[str, rnnjax.Sweep], about: Provenance
 ) -> tuple[Page, xr.Dataset, Provenance]:
     """The page of the trained networks, their measures, and how they were made."""
-    parts, pictures = [], []
+    parts, pictures, used = [], [], []
     for name in sweeps:
         store = workdir / "store" / name
         chosen = {"learning_rate": config.training[name].learning_rate}
         loaded = [rnnjax.load_population(store, hidden=width, **chosen) for width in config.hidden]
         populations = [one.where(one.seeds < config.seeds) for one in loaded]
         parts += [_measure(config, name, population) for population in populations]
+        used += populations
         pictures.append(_answers(name, populations[0]))
     dataset: xr.Dataset = xr.concat(  # pyright: ignore[reportAssignmentType]
         parts, "condition", join="outer", fill_value={"status": 0}
     )
-    seconds = sum(training_seconds(workdir / "store" / name) for name in sweeps)
+    seconds = sum(run_seconds(population.results) for population in used)
     about = dataclasses.replace(about, seconds=seconds)
     return population_page(dataset, about, pictures=tuple(pictures)), dataset, about

@@ -8,7 +8,7 @@ __all__ = ["POPULATION"]
 POPULATION = Settings(
     {
         **without(SHARED, MUP),
-        "tasks": Setting(NAMES, f"tasks: {', '.join(NAMES)}"),
+        "tasks": Setting(NAMES, f"tasks: {', '.join(NAMES)}", choices=NAMES),
         "hidden": Setting((64, 128), "network sizes"),
         "seeds": Setting(4, "networks per condition, seeds 0 .. seeds-1"),
     },

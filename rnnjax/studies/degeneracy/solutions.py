@@ -35,19 +35,20 @@ from rnnjax.studies.degeneracy.conditions import (
     condition,
     costs,
     networks_of,
+    require_conditions,
     train,
 )
 from rnnjax.studies.degeneracy.solutions_config import SOLUTIONS
 from rnnjax.studies.degeneracy.solutions_page import solutions_page
 from rnnjax.studies.degeneracy.tasks import TASKS
-from rnnjax.studies.grids import provenance, split_names, training_seconds, write_study_report
+from rnnjax.studies.grids import provenance, split_names, write_study_report
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures, remove_measures, write_measures
 from rnnjax.studies.pages import mark_partial
 from rnnjax.studies.progress import StudyProgress
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
 from rnnjax.training import Status
-from rnnjax.validate import counted, positive_integer
+from rnnjax.validate import counted, positive_integer, seed
 
 __all__ = ["factors", "report", "run"]
 
@@ -66,6 +67,7 @@ def factors(config: Config) -> list[Factor]:
 
 
 def _options(config: Config) -> tuple[FingerprintOptions, KindOptions]:
+    seed("seed", config.seed)
     prints = FingerprintOptions(**config.fingerprint.to_dict()).checked()
     return prints, KindOptions(**config.kinds.to_dict()).checked()
 
@@ -157,8 +159,7 @@ def run(
     positive_integer("seeds", config.seeds)
     _options(config)
     tried = factors(config)
-    for one in all_conditions(tried):
-        one.sweep(config)  # raises now, not after the conditions before it
+    require_conditions(config, workdir, all_conditions(tried))  # now, not after those before it
     if dry_run:
         left = [c for c in all_conditions(tried) if not _is_examined(config, workdir, c)]
         if not left:
@@ -196,17 +197,31 @@ def report(workdir: Path, about: Provenance) -> Path:
     return write_report(page, workdir)
 
 
-def _wanted(results: xr.DataArray, config: Config) -> xr.DataArray:
+def _results(config: Config, workdir: Path, one: Condition) -> xr.Dataset:
     """The results of the seeds of a config, of a store that may have more."""
+    results = rnnjax.load_results(workdir / "store" / one.folder)
     return results.sel(seed=results["seed"] < config.seeds)
+
+
+def _left_out(config: Config, workdir: Path, factor: Factor) -> list[str]:
+    """The levels at which networks missed their threshold, with the number of these."""
+    found = []
+    for level, one in zip(factor.levels, factor.conditions, strict=True):
+        status = _results(config, workdir, one)["status"].values
+        missed = int((status != Status.CONVERGED).sum())
+        if missed:
+            found.append(
+                f"{factor.title}, {factor.setting} {level}: {missed} of {status.size} networks did "
+                "not reach their threshold and are left out"
+            )
+    return found
 
 
 def _is_examined(config: Config, workdir: Path, one: Condition) -> bool:
     """Whether a condition is trained, and its converged networks, if there are any, examined."""
-    store = workdir / "store" / one.name
-    if not (store / "manifest.json").exists():
+    if not (workdir / "store" / one.folder / "manifest.json").exists():
         return False
-    status = _wanted(rnnjax.load_results(store)["status"], config).values
+    status = _results(config, workdir, one)["status"].values
     done = bool((status != Status.PENDING).all()) and Status.CONVERGED not in status
     return done or _file(config, workdir, one).exists()
 
@@ -222,18 +237,20 @@ def _page(
             for level, one in zip(factor.levels, factor.conditions, strict=True)
         }
         prints = {level: read_measures(file) for level, file in files.items() if file.exists()}
-        missing = [f"{factor.setting} {level}" for level in factor.levels if level not in prints]
-        if missing:
-            lost.append(f"{factor.title}, {', '.join(missing)}: no network reached its threshold")
+        lost += _left_out(config, workdir, factor)
         if not prints:
             continue
         kinds = solutions(prints, _key(config, factor.name), kinds=_options(config)[1])
         found[factor.title] = kinds
         galleries[factor.title] = _representatives(config, workdir, factor, kinds)
-    seconds = sum(training_seconds(workdir / "store" / c.folder) for c in all_conditions(tried))
+    seconds = sum(
+        float(_results(config, workdir, one)["seconds"].sum()) for one in all_conditions(tried)
+    )
     about = dataclasses.replace(about, seconds=seconds)
     if not found:
-        raise ValueError(f"tasks: expected some network that reached its threshold, got {lost}")
+        raise ValueError(
+            f"tasks: expected some network that reached its threshold, got none ({'; '.join(lost)})"
+        )
     return solutions_page(found, galleries, about, lost), found, about
 
 

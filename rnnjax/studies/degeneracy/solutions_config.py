@@ -15,7 +15,7 @@ _OTHERS = (
 SOLUTIONS = Settings(
     {
         **without(SHARED, _OTHERS),
-        "tasks": Setting(NAMES, f"tasks: {', '.join(NAMES)}"),
+        "tasks": Setting(NAMES, f"tasks: {', '.join(NAMES)}", choices=NAMES),
         "hidden": Setting(128, "network size, N"),
         "seeds": Setting(50, "networks per condition, seeds 0 .. seeds-1"),
         "gammas": Setting(GAMMAS, "strengths of feature learning under muP; larger is richer"),
@@ -31,7 +31,11 @@ SOLUTIONS = Settings(
             "watch": Setting(1024, "steps over which what moves is watched"),
             "still": Setting(1e-6, "mean square of a step, relative, of a run that has settled"),
             "probes": Setting(32, "stretched trials on which answers are compared"),
-            "inputs": Setting("median", "the constant input: median of the task's, or zero"),
+            "inputs": Setting(
+                "median",
+                "the constant input: median of the task's, or zero",
+                choices=("median", "zero"),
+            ),
         },
         "kinds": {
             "most": Setting(8, "largest number of kinds"),

@@ -23,7 +23,8 @@ def _verdict(title: str, found: xr.Dataset) -> str:
     """One sentence on a task."""
     kinds, total = found.sizes["solution"], found.sizes["network"]
     if kinds == 1:
-        return f"{title}: all {total} networks are of one kind."
+        networks = f"all {total} networks are" if total > 1 else "the network is"
+        return f"{title}: {networks} of one kind."
     sizes = ", ".join(str(int(n)) for n in found["count"].sum("levels").values)
     p, moved = found.attrs["p"], ""
     if not np.isnan(p):

@@ -149,11 +149,16 @@ def _lead(series: Sequence[_Series], losses: Sequence[float]) -> str:
             kept += arrow and trends[0].verdict == trends[-1].verdict
             changed += len(trends) > 1 and one.change(measure).verdict in _SIGNS
             count += 1
-    return (
+    text = (
         "Networks are compared where their loss first falls below "
         f"{', '.join(f'{loss:g}' for loss in losses)} times the threshold. Arrows at the "
-        f"last loss: {there} of {count} trends; there at the first loss already, with the same "
-        f"sign: {kept}. Slopes that change detectably in between: {changed}."
+        f"last loss: {there} of {count} trends"
+    )
+    if len(losses) < 2:
+        return f"{text}."
+    return (
+        f"{text}. Of these with the same sign at the first loss already: {kept}. Slopes that "
+        f"change detectably in between: {changed}."
     )
 
 
@@ -175,7 +180,9 @@ def _cell(trend: Trend) -> str:
 
 def _change_cells(change: Trend, one: _Series, losses: Sequence[float]) -> tuple[str, str, str]:
     """The change from the first to the last loss, its p value, and the networks compared."""
-    if len(losses) < 2 or one.losses != tuple(losses):
+    if len(losses) < 2:
+        return "-", "", ""
+    if one.losses != tuple(losses):
         return "not yet", "", ""
     if not np.isfinite(change.p):
         return ARROWS.get(change.verdict, "none"), "", ""
@@ -300,8 +307,8 @@ def _limitations(comparisons: Sequence[Comparison]) -> str:
                 "independent of each other. The change from first to last allows for that where "
                 "networks are paired.",
                 "A slope in percent is divided by the mean over levels. Intervals of slopes take "
-                "this mean for known, those of changes do not: a change can be surer than its two "
-                "parts.",
+                "this mean for known, those of changes do not: a change can be more significant "
+                "than either slope.",
                 "Networks are below the loss of a stage by up to what one epoch brings; the table "
                 "of networks lists the losses reached.",
             ]

@@ -18,6 +18,7 @@ from rnnjax.studies.degeneracy.conditions import (
     Factor,
     all_conditions,
     costs,
+    require_conditions,
 )
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary
 from rnnjax.studies.degeneracy.measuring import (
@@ -29,7 +30,7 @@ from rnnjax.studies.degeneracy.measuring import (
     measure_on_workers,
 )
 from rnnjax.studies.degeneracy.stages_page import study_page
-from rnnjax.studies.grids import provenance, training_seconds
+from rnnjax.studies.grids import provenance, run_seconds
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.progress import StudyProgress, print_found
@@ -63,10 +64,9 @@ def run_study(
     checked_options(config)
     factors = [factor for factor in factors if factor.conditions]
     if not factors:
-        raise ValueError("tasks: expected something to compare, got none")
+        raise ValueError(f"{study}: expected a task with levels to compare, got none")
     conditions = all_conditions(factors)
-    for condition in conditions:
-        condition.sweep(config)  # raises now, not after the conditions before it
+    require_conditions(config, workdir, conditions)  # now, not after those before it
     if dry_run:
         missing = [c for c in conditions if not is_measured(config, workdir, c)]
         nothing = "Nothing to train: the folder has all measures."
@@ -138,8 +138,8 @@ def _report(
     fixed_points = None
     if search is not None:
         fixed_points = search({name: one.population for name, one in measured.items()})
-    folders = {c.folder for f in factors for c in f.conditions}
-    seconds = sum(training_seconds(workdir / "store" / folder) for folder in folders)
+    folders = {c.folder: measured[c.name] for f in factors for c in f.conditions}
+    seconds = sum(run_seconds(one.population.results) for one in folders.values())
     seconds += sum(float(one.data.attrs["seconds"]) for one in measured.values())
     about = provenance(config, command, seconds)
     page = study_page(study, comparisons, about, fixed_points=fixed_points)

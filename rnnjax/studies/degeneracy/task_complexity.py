@@ -28,6 +28,8 @@ def factors(config: Config) -> list[Factor]:
     for task in split_names("tasks", config.tasks):
         setting = TASKS[one_of("tasks", task, TASKS)].channels
         counts = ascending(f"channels.{task}", config.channels[task])
+        for count in counts:
+            positive_integer(f"channels.{task}", count)
         tried = tuple(condition(config, task, **{setting: count}) for count in counts)
         title = name_value(task)
         found.append(Factor(f"{task}_{setting}", title, setting, tuple(map(str, counts)), tried))

@@ -1,6 +1,6 @@
 """Settings of training in the latent space: does size matter, and what does it cost?"""
 
-from rnnjax.studies.settings import Preset, Setting, Settings, task_options
+from rnnjax.studies.settings import REDUCTIONS, Preset, Setting, Settings, task_options
 
 __all__ = ["SETTINGS"]
 
@@ -10,15 +10,21 @@ _TABLE = {
     "learning_rates": Setting((0.01, 0.1), "learning rates"),
     "seeds": Setting(3, "networks per condition, seeds 0 .. seeds-1"),
     "rank": Setting(1, "latent variables, K; at least one per bit of the flip-flop"),
-    "readout": Setting("rates", "what is read out: rates (W_out r, exactly), latent or activation"),
+    "readout": Setting(
+        "rates",
+        "what is read out: rates (W_out r, exactly), latent or activation",
+        choices=("rates", "latent", "activation"),
+    ),
     "eps_scaling": Setting(
-        "torch", "Adam's epsilon: torch, the same for every weight, or scaled by N"
+        "torch",
+        "Adam's epsilon: torch, the same for every weight, or scaled by N",
+        choices=("torch", "scaled"),
     ),
     "alpha": Setting(0.5, "time step over time constant, dt / tau"),
     "bias": Setting(False, "whether networks have biases"),
     "epochs": Setting(200, "training steps"),
     "batch": Setting(50, "trials per step"),
-    "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
+    "reduction": Setting("mean", "mean or sum of squared errors over outputs", choices=REDUCTIONS),
     "eps": Setting(1e-8, "Adam's epsilon"),
     "evaluation_trials": Setting(50, "held-out trials on which networks are evaluated"),
     # The cost of one epoch of one network, measured in a separate process that has all devices.

@@ -128,9 +128,17 @@ def run(
         costs = measure_costs(setups, config, Path(workdir))
         return latent_page(results, costs, about, pending=pending)
 
-    return train_and_report(
-        "latent", sweep, workdir, page, config, Call(dry_run, command, executor)
-    )
+    call = Call(dry_run, command, executor)
+    results = train_and_report("latent", sweep, workdir, page, config, call)
+    if dry_run:
+        timed = measure_costs(setups, config, Path(workdir), measures=False)["seconds_per_epoch"]
+        sizes = [f"{size:,}" for size in timed["hidden"].values[timed.isnull().values]]
+        print(
+            f"Then epochs of one network are timed at N = {'; '.join(sizes)}."
+            if sizes
+            else "The folder has the times of epochs at all sizes."
+        )
+    return results
 
 
 def report(workdir: Path, about: Provenance) -> Path:

@@ -45,7 +45,7 @@ def _lead(dataset: xr.Dataset) -> str:
     if undecided:
         parts.append(f"is not decided for {', '.join(undecided)}")
     if alone:
-        parts.append(f"has no number in the paper for {', '.join(alone)}")
+        parts.append(f"has no counterpart in the paper for the options of {', '.join(alone)}")
     return f"With the paper's features, the memory demand, in steps, {'; it '.join(parts)}."
 
 

@@ -115,7 +115,7 @@ def _missing(
 
 
 def _tasks(config: Config) -> dict[str, Task]:
-    names = split_names("tasks", config.tasks)
+    names = split_names("tasks", config.tasks, least=1)
     return {name: rnnjax.tasks.make(name, **task_options(config, name)) for name in names}
 
 

@@ -1,6 +1,6 @@
 """Settings of networks with weights divided by N: are larger networks slower, and why?"""
 
-from rnnjax.studies.settings import Preset, Setting, Settings, task_options
+from rnnjax.studies.settings import REDUCTIONS, Preset, Setting, Settings, task_options
 
 __all__ = ["SETTINGS"]
 
@@ -12,16 +12,18 @@ _TABLE = {
         ("torch", "scaled"),
         "Adam's epsilon: torch (the same for every weight) and scaled (by N, as the gradients "
         "are), or torch alone",
+        choices=("torch", "scaled"),
     ),
     "inits": Setting(
         ("gaussian",),
         "weights before the division by N: gaussian, N(0, 1), or uniform, as PyTorch's nn.Linear",
+        choices=("gaussian", "uniform"),
     ),
     "alpha": Setting(0.5, "time step over time constant, dt / tau"),
     "bias": Setting(False, "whether networks have biases"),
     "epochs": Setting(250, "training steps"),
     "batch": Setting(16, "trials per step"),
-    "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
+    "reduction": Setting("mean", "mean or sum of squared errors over outputs", choices=REDUCTIONS),
     "eps": Setting(1e-8, "Adam's epsilon"),
     "evaluation_trials": Setting(50, "held-out trials on which networks are evaluated"),
     "flip_flop": task_options(bits=3, p=0.05, steps=40),

@@ -1,14 +1,29 @@
 """Settings of sharpness: does curvature before training predict the largest learning rate?"""
 
 from rnnjax.spacing import log_rates
-from rnnjax.studies.settings import Preset, Setting, Settings, Table, task_options
+from rnnjax.studies.settings import (
+    REDUCTIONS,
+    Preset,
+    Setting,
+    Settings,
+    Table,
+    task_options,
+)
 
 __all__ = ["SETTINGS"]
 
 _TABLE: Table = {
     "task": Setting("delayed_cue", "task: flip_flop, delayed_cue or delayed_match"),
-    "rules": Setting(("xavier", "gaussian", "inverse_width", "mup"), "width rules"),
-    "activations": Setting(("linear", "tanh"), "activations of the units: linear, tanh, relu"),
+    "rules": Setting(
+        ("xavier", "gaussian", "inverse_width", "mup"),
+        "width rules",
+        choices=("xavier", "uniform", "gaussian", "inverse_width", "mup"),
+    ),
+    "activations": Setting(
+        ("linear", "tanh"),
+        "activations of the units: linear, tanh, relu",
+        choices=("linear", "tanh", "relu"),
+    ),
     "hidden": Setting((16, 32, 64, 128, 256), "network sizes"),
     "learning_rates": Setting(
         log_rates(1e-4, 1e5, 4), "learning rates, of which those near the predicted one are tried"
@@ -24,7 +39,7 @@ _TABLE: Table = {
     "alpha": Setting(0.5, "time step over time constant, dt / tau"),
     "epochs": Setting(300, "training steps"),
     "batch": Setting(50, "trials per step"),
-    "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
+    "reduction": Setting("mean", "mean or sum of squared errors over outputs", choices=REDUCTIONS),
     "trials": Setting(100, "held-out trials whose loss has the curvature"),
     "evaluation_trials": Setting(200, "held-out trials on which networks are evaluated"),
     "keep_parameters": Setting(False, "whether to save the trained weights as well"),

@@ -9,7 +9,7 @@ from rnnjax.plots.style import name_value, plain_number
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, criterion_text, steps_taken
 from rnnjax.report.wording import bullets, exponent_text, number, with_interval
-from rnnjax.studies.pages import sweep_page
+from rnnjax.studies.pages import rates_tried, sweep_page
 from rnnjax.studies.sharpness.analysis import Prediction, compare_rates
 from rnnjax.studies.sharpness.figures import predicted_rates, sharpness_curves
 
@@ -145,13 +145,11 @@ def _edge_text(curves: xr.Dataset) -> str:
 
 
 def _caveats(results: xr.Dataset) -> list[str]:
-    rates = np.sort(results["learning_rate"].values)
-    spacing = np.diff(np.log10(rates)).max() if len(rates) > 1 else np.nan
     return [
         "The prediction holds for gradient descent without momentum and clipping, near the start; "
         "it says nothing about Adam.",
-        f"Rates were tried in steps of {spacing:.2g} decades, with {results.sizes['seed']} seeds "
-        f"and {steps_taken(results)} steps. A rate that is stable for these steps may not be so "
+        f"{rates_tried(results['learning_rate'].values)}, with {results.sizes['seed']} seeds and "
+        f"{steps_taken(results)} steps. A rate that is stable for these steps may not be so "
         "later.",
         "Batches are fresh trials: the curvature of a batch differs from that of the held-out "
         "trials, little on tasks with few distinct trials.",

@@ -20,7 +20,7 @@ from rnnjax.studies.grids import (
     cached_value,
     provenance,
     report_sweep,
-    require_config,
+    require_usable,
     split_names,
     task_options,
     train_and_report,
@@ -228,7 +228,7 @@ def run(
     call = Call(dry_run, command, executor)
     workdir = checked_workdir(workdir, "sharpness")
     if not dry_run:
-        require_config(workdir / "store", sweep)
+        require_usable(workdir / "store", sweep)
         claim_workdir(workdir, "sharpness", provenance(config, command, None))
     start = predictions(config, sweep, workdir, measures=not dry_run)
     if start is None:
@@ -245,7 +245,12 @@ def run(
     wanted = wanted_runs(sweep, config, start)
     if start is not None:
         _require_rates(wanted, sweep)
-    return train_and_report("sharpness", sweep, workdir, page, config, call, wanted)
+    results = train_and_report("sharpness", sweep, workdir, page, config, call, wanted)
+    if dry_run and (
+        start is None or followed(config, sweep, start, workdir, measures=False) is None
+    ):
+        print(f"Then the sharpness along training is measured, N = {config.training.hidden}.")
+    return results
 
 
 def _page(

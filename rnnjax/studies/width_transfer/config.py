@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnnjax.spacing import log_rates
-from rnnjax.studies.settings import Preset, Setting, Settings, Table, task_options
+from rnnjax.studies.settings import (
+    REDUCTIONS,
+    Preset,
+    Setting,
+    Settings,
+    Table,
+    task_options,
+)
 
 __all__ = ["SETTINGS"]
 
@@ -42,9 +49,13 @@ def _by_rule(meaning: str, values: Mapping[str, Any]) -> dict[str, Setting]:
 
 
 _TABLE: Table = {
-    "task": Setting("delayed_cue", "task: flip_flop, delayed_cue or delayed_match"),
-    "optimizer": Setting("adam", "adam or sgd"),
-    "rules": Setting(("standard", "inverse_width", "mup", "latent", "gru"), "width rules"),
+    "task": Setting(
+        "delayed_cue", "task: flip_flop, delayed_cue or delayed_match"
+    ),
+    "optimizer": Setting("adam", "adam or sgd", choices=("adam", "sgd")),
+    "rules": Setting(
+        ("standard", "inverse_width", "mup", "latent", "gru"), "width rules", choices=tuple(_RATES)
+    ),
     "hidden": Setting((32, 64, 128, 256, 512), "network sizes"),
     "learning_rates": Setting(log_rates(1e-4, 10, 4), "learning rates"),
     "seeds": Setting(6, "networks per condition, seeds 0 .. seeds-1"),
@@ -55,16 +66,20 @@ _TABLE: Table = {
         "xavier",
         "initial weights of rate networks and structures under the standard rule: xavier, uniform "
         "or gaussian; other cells have xavier",
+        choices=("xavier", "uniform", "gaussian"),
     ),
     "bias": Setting(True, "whether rate networks have biases; other recurrences always have"),
     "rank": Setting(1, "latent variables of the latent network, K"),
     "eps_scaling": Setting(
-        "scaled", "Adam's epsilon under the 1/N rules: scaled, as the gradients are, or torch"
+        "scaled", "Adam's epsilon under the 1/N rules: scaled, as the gradients are, or torch",
+        choices=("torch", "scaled"),
     ),
     "alpha": Setting(0.5, "time step over time constant of rate networks, dt / tau"),
     "epochs": Setting(300, "training steps"),
     "batch": Setting(50, "trials per step"),
-    "reduction": Setting("mean", "mean or sum of squared errors over outputs"),
+    "reduction": Setting(
+        "mean", "mean or sum of squared errors over outputs", choices=REDUCTIONS
+    ),
     "eps": Setting(1e-8, "Adam's epsilon"),
     "evaluation_trials": Setting(200, "held-out trials on which networks are evaluated"),
     "level": Setting(0.5, "share of seeds that must learn at a trainable rate"),

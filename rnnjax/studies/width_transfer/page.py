@@ -11,7 +11,7 @@ from rnnjax.report.page import Page, Picture, Section
 from rnnjax.report.provenance import Provenance, criterion_text, steps_taken
 from rnnjax.report.wording import bullets, number
 from rnnjax.studies.fits import condition_text
-from rnnjax.studies.pages import sweep_page
+from rnnjax.studies.pages import rates_tried, sweep_page
 from rnnjax.studies.width_transfer.analysis import Fits, Rule, Transfer, find_rules, fit_rates
 from rnnjax.studies.width_transfer.coordinates import coordinate_section
 from rnnjax.studies.width_transfer.figures import rates_against_width, transfer_curves
@@ -179,14 +179,12 @@ def _loss_text(rules: Sequence[Rule]) -> str:
 
 
 def _caveats(dataset: xr.Dataset, margin: float) -> list[str]:
-    rates = np.sort(dataset["learning_rate"].values)
-    spacing = np.diff(np.log10(rates)).max() if len(rates) > 1 else np.nan
     return [
         f"Best and critical rates depend on the number of steps ({steps_taken(dataset)} here): a "
         "network that learns slowly at a low rate may succeed later, and one that fails at a high "
         "rate may recover.",
-        f"Rates were tried in steps of {spacing:.2g} decades, with {dataset.sizes['seed']} "
-        "seeds each. The intervals cover both under a power law, which the true dependence "
+        f"{rates_tried(dataset['learning_rate'].values)}, with {dataset.sizes['seed']} seeds each. "
+        "The intervals cover both under a power law, which the true dependence "
         "need not follow.",
         "One task, one initialization and one optimizer per condition; the sizes are those "
         "fitted, and a slope may change beyond them.",

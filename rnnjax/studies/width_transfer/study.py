@@ -74,9 +74,8 @@ def rule_cells(config: Config) -> dict[str, Cell]:
     for name, factory in RECURRENCES.items():
         cells |= {name: factory(), f"{name}_mup": factory(parametrization=mup)}
     cells |= {name: structured(structure=name, cell=cells["standard"]) for name in STRUCTURES}
-    return {
-        name: cells[one_of("rules", name, RULES)] for name in split_names("rules", config.rules)
-    }
+    names = split_names("rules", config.rules, least=1)
+    return {name: cells[one_of("rules", name, RULES)] for name in names}
 
 
 def build_sweep(config: Config) -> rnnjax.Sweep:
@@ -197,10 +196,18 @@ def run(
         checks = check_coordinates(config, sweep, Path(workdir))
         return transfer_page(results, about, pending=pending, coordinates=checks, level=level)
 
-    return train_and_report(
+    results = train_and_report(
         "width_transfer", sweep, workdir, page, config,
         Call(dry_run, command, executor), wanted_runs(sweep, config),
     )  # fmt: skip
+    if dry_run:
+        checks = check_coordinates(config, sweep, Path(workdir), measures=False)
+        known = [] if checks is None else checks["cell"].values.tolist()
+        left = [rule for rule in sweep.axis("cell").labels if rule not in known]
+        if left:
+            widths = ", ".join(map(str, config.coordinates.widths))
+            print(f"Then coordinate checks at N = {widths} of {', '.join(map(str, left))}.")
+    return results
 
 
 def report(workdir: Path, about: Provenance) -> Path:

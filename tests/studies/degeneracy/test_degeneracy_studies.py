@@ -205,8 +205,11 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
     (row,) = [line.split() for line in capsys.readouterr().out.splitlines() if "bits_2" in line]
     assert row[1] == "0"  # networks to train, and only measures that are missing
     wrong = "--config.training.flip_flop.learning_rate=0.02"
-    assert call("task_complexity", *flags, "--dry_run", wrong, "--config.samples=2") == 2
-    assert "another config: learning_rate" in capsys.readouterr().err
+    index = (workdir / "study.json").read_bytes()
+    for run in (["--dry_run"], ["--dry_run", "--config.samples=2"], []):
+        assert call("task_complexity", *flags, *run, wrong) == 2
+        assert "another config: learning_rate" in capsys.readouterr().err
+    assert (workdir / "study.json").read_bytes() == index
     # And a manifest is damaged, which the same command restores.
     manifest = next((workdir / "store").glob("*bits_1*/manifest.json"))
     whole = manifest.read_text()
