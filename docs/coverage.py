@@ -90,7 +90,8 @@ SWEEPS = (
           "established on delayed cue, and on the flip-flop under Adam, with `xavier` weights; not "
           "with `gaussian` ones", _THREE_TASKS),
     Sweep("Fig. 4, Table 3", "weights W/N", "rescaling", 60, ("rescaling",),
-          "differs: the slow-down is small and partly Adam's epsilon; rate 1 trains",
+          "differs: larger networks are slower only at some rates and losses, and Adam's epsilon "
+          "accounts for part or all of it; rate 1 trains",
           "N = 125 to 2000, 250 steps, batch 16, trials of 40 steps"),
     Sweep("Fig. 5, Table 4", "latent training", "latent", 60, ("latent",),
           "as there: curves of all sizes coincide", "3 seeds, 200 steps, five sizes"),

@@ -2,14 +2,15 @@
 
 import dataclasses
 import enum
+import inspect
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
-__all__ = ["agree", "reproduced", "require_frozen", "traced"]
+__all__ = ["agree", "reproduced", "require_copies", "require_frozen", "traced"]
 
 _TRACING = (
     jax.errors.ConcretizationTypeError,
@@ -27,39 +28,50 @@ def require_frozen(name: str, spec: Any) -> None:
     It is an argument of compiled programs, which hash it, and stores describe it.
     """
     kind = type(spec)
-    settings: Any = vars(kind).get("__dataclass_params__")
-    if settings is None or not settings.frozen or not settings.eq:
+    settings: Any = getattr(kind, "__dataclass_params__", None)
+    if settings is None or not settings.frozen or not settings.eq or _has_lost_fields(kind):
         raise ValueError(
             f"{name}: expected a frozen dataclass, as @dataclasses.dataclass(frozen=True) makes of "
             f"{kind.__name__}"
         )
     for field in dataclasses.fields(spec):
-        value, expected = getattr(spec, field.name), ""
-        try:
-            hash(value)
-        except TypeError:
-            expected = "that can be hashed"
-        if not expected and not _is_plain(value):
-            expected = "that a store can describe"
-        if expected:
+        for odd in _not_plain(getattr(spec, field.name)):
             raise ValueError(
-                f"{name}: expected fields {expected}, such as numbers, strings and tuples, got a "
-                f"{type(value).__name__} in {field.name}"
+                f"{name}: expected numbers, strings, tuples and specs in {field.name}, got a "
+                f"{type(odd).__name__}"
             )
+
+
+def _has_lost_fields(kind: type) -> bool:
+    """Whether a class without the decorator declares fields, which its base does not have."""
+    own = vars(kind)
+    declared = inspect.get_annotations(kind).values()
+    return "__dataclass_params__" not in own and any("ClassVar" not in str(one) for one in declared)
+
+
+_PLAIN = (bool, int, float, str, enum.Enum, np.integer, np.floating, type(None))
+
+
+def _not_plain(value: Any) -> Iterator[Any]:
+    """The parts of `value` that cannot be hashed, or that no store describes, such as functions."""
+    if isinstance(value, _PLAIN):
+        return
+    is_spec = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    if is_spec and type(value).__hash__ is not None:
+        parts: Iterable[Any] = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    elif isinstance(value, tuple | range):
+        parts = value
+    else:
+        yield value
+        return
+    for part in parts:
+        yield from _not_plain(part)
+
+
+def require_copies(name: str, spec: Any) -> None:
+    """Raises `ValueError` unless a copy of `spec`, as axes and widths make of it, equals it."""
     if dataclasses.replace(spec) != spec:
         raise ValueError(f"{name}: expected a copy to equal it; leave __eq__ to the dataclass")
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a store can describe `value`: functions and objects of other kinds it cannot."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return all(_is_plain(getattr(value, field.name)) for field in dataclasses.fields(value))
-    if isinstance(value, Mapping):
-        return all(map(_is_plain, value.values()))
-    if isinstance(value, tuple | range):
-        return all(map(_is_plain, value))
-    kinds = bool | int | float | str | enum.Enum | np.integer | np.floating
-    return value is None or isinstance(value, kinds)
 
 
 def reproduced(name: str, function: Callable[[Any], Any], key: Any) -> Any:

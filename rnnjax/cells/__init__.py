@@ -97,7 +97,7 @@ def make(name: str, **options: Any) -> Cell:
 def fitted(cell: Cell, task: Task) -> Cell:
     """The same cell with as many inputs and outputs as `task` has channels.
 
-    Raises `ValueError` for arguments of other types, and for a cell that is no frozen dataclass.
+    Raises `ValueError` for arguments of other types, and for a cell that is not a frozen dataclass.
     """
     instance_of("task", task, Task)
     require_frozen("cell", instance_of("cell", cell, Cell))

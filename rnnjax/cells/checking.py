@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnjax.arrays import random_key
 from rnnjax.cells.base import AdditiveCell, Cell, ParallelCell, UnrolledCell
-from rnnjax.contract import agree, reproduced, require_frozen, traced
+from rnnjax.contract import agree, reproduced, require_copies, require_frozen, traced
 from rnnjax.typing import KeyLike, Params
 from rnnjax.validate import instance_of, positive_integer, shown
 
@@ -38,6 +38,7 @@ def check(cell: Cell, *, key: KeyLike = 0) -> str:
         raise ValueError(f"cell: expected an instance, such as {cell.__name__}(), got the class")
     instance_of("cell", cell, Cell)
     require_cell(cell)
+    require_copies("cell", cell)
     some = cell.replace(inputs=3, outputs=2)
     drawn, other, driven = jax.random.split(random_key("key", key), 3)
     params = reproduced("init", some.init, drawn)

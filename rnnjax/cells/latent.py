@@ -173,7 +173,10 @@ def _solved(projection: Float[Array, " D"], rows: Float[Array, "D N"]) -> Float[
 def _smallest_rates(
     projection: Float[Array, " D"], rows: Float[Array, "D N"]
 ) -> Float[Array, " N"]:
-    """The smallest rates with this projection; of 0 without a factorization, for `Layout.map`."""
+    """The smallest rates with this projection.
+
+    Zero needs no factorization, which `Layout.map` must not run on several devices.
+    """
     rest = jnp.zeros(rows.shape[1], jnp.result_type(projection, rows))
     return jax.lax.cond(jnp.any(projection != 0), _solved, lambda *_: rest, projection, rows)
 

@@ -3,6 +3,7 @@
 On trials held out, by cross-validation, or on the trials of the fit themselves.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ def _sum_others(parts: list[np.ndarray], fold: int) -> np.ndarray:
 
     The sum over all less this one would have no correct digits where the fold has most of it.
     """
-    return np.sum(parts[:fold] + parts[fold + 1 :], axis=0)
+    return functools.reduce(np.add, parts[:fold] + parts[fold + 1 :])
 
 
 def reconstruction_errors(
@@ -226,6 +227,9 @@ def best_delays(
     if len(candidates) == 1:  # nothing to compare
         given = trials.networks("states", *trials.unnamed("states", states), least=1)
         arrays.random_key("key", key)
-        return int(_checked_candidates(name, candidates, given)[0])
+        (only,) = _checked_candidates(name, candidates, given)
+        for scores in reduce_states(given, variance, components).scores.values():
+            _check_transitions(name, scores, only, trials.transitions(scores, only))
+        return int(only)
     errors = _delay_errors(name, states, candidates, key, variance, components)
     return int(candidates[int(np.argmin(errors))])

@@ -79,6 +79,11 @@ def _without_names(settings: Mapping[str, Mapping[str, object]]) -> dict[str, di
     }
 
 
+def _title(distances: xr.DataArray) -> str:
+    """That of the metric, where arithmetic has dropped the attributes."""
+    return distances.attrs.get("long_name", METRICS[str(distances.name)].title)
+
+
 def _pairs(distances: xr.DataArray) -> list[tuple[float, int, int]]:
     """Distance and members of every pair, closest first."""
     values = distances.values
@@ -88,7 +93,7 @@ def _pairs(distances: xr.DataArray) -> list[tuple[float, int, int]]:
 
 def _finding(distances: xr.DataArray) -> str:
     names, pairs = distances["network"].values, _pairs(distances)
-    title = distances.attrs["long_name"]
+    title = _title(distances)
     (low, *close), (high, *far) = pairs[0], pairs[-1]
     if len(pairs) == 1:
         return f"{title}: {low:.3g}."
@@ -123,7 +128,7 @@ def _recordings(comparison: xr.Dataset) -> Section:
 
 def _metric(comparison: xr.Dataset, name: str) -> Section:
     """Figures and numbers of one metric."""
-    title = comparison[name].attrs["long_name"]
+    title = _title(comparison[name])
     captions = {
         "matrix": f"{title}: distances of all pairs; 0 means alike.",
         "map": "Recordings in a plane, at distances as close to these as a plane allows.",

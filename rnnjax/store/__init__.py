@@ -1,7 +1,7 @@
 """Results and weights on disk."""
 
 from rnnjax.store.checked import read_checked, write_checked
-from rnnjax.store.checkpoints import Weights, gather_weights
+from rnnjax.store.checkpoints import Weights, gather_weights, has_some_weights
 from rnnjax.store.damage import DamageError
 from rnnjax.store.grid import lacking, same_runs
 from rnnjax.store.layout import read_settled
@@ -36,6 +36,7 @@ __all__ = [
     "digest",
     "first_difference",
     "gather_weights",
+    "has_some_weights",
     "lacking",
     "leftovers",
     "load_parameters",

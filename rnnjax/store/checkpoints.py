@@ -22,12 +22,16 @@ __all__ = [
     "Weights",
     "gather_weights",
     "has_digest",
+    "has_some_weights",
     "has_weights",
     "restore_weights",
     "save_weights",
     "weights_digest",
     "weights_folder",
 ]
+
+
+_FOLDER = "parameters"
 
 
 class Weights(NamedTuple):
@@ -41,12 +45,17 @@ class Weights(NamedTuple):
 
 def weights_folder(store: Path, block: str) -> Path:
     """Where the weights of a block are."""
-    return (store / "parameters" / block).absolute()
+    return (store / _FOLDER / block).absolute()
 
 
 def has_weights(store: Path, block: str) -> bool:
     """Whether the weights of a block are in the store."""
     return weights_folder(store, block).is_dir()
+
+
+def has_some_weights(store: Path) -> bool:
+    """Whether the weights of any block are in the store."""
+    return any((store / _FOLDER).glob("*"))
 
 
 def weights_digest(folder: Path) -> str:

@@ -221,11 +221,11 @@ def remove_running(store: Path, block: str, config: Mapping[str, Any], cells: np
     if grid is not None:
         finished = np.zeros(grid.shape, bool)
         finished[tuple(cells.T)] = True
-    for folder, about in _folders(store, f"{block}-*"):
-        if about is None or not _is_pending(about, config, finished):
-            shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):  # there are others
-        (store / _FOLDER).rmdir()
+    with contextlib.suppress(OSError):  # the block is safe; opening the store tries again
+        for folder, about in _folders(store, f"{block}-*"):
+            if about is None or not _is_pending(about, config, finished):
+                shutil.rmtree(folder, ignore_errors=True)
+        (store / _FOLDER).rmdir()  # unless there are others
 
 
 def remove_finished(

@@ -42,7 +42,7 @@ class Sink(Protocol):
     def prepare(self) -> None:
         """Makes room for the sweep's runs, once it is certain that they are computed.
 
-        The results of a folder without room for some of them are written again to the disk.
+        The results of a folder without room for some of them are rewritten.
         """
         ...
 

@@ -31,9 +31,10 @@ class CostModel(NamedTuple):
         """Estimated seconds of one training step of each of `runs` runs."""
         return cost.step_seconds(setup, runs, self.layout, self.machine)
 
-    def block_bytes(self, setup: Setup, runs: int) -> int:
-        """Estimated memory of a block of `runs` runs."""
-        return cost.block_bytes(setup, runs, self.layout)
+    def block_bytes(self, setup: Setup, runs: int, keep_parameters: bool) -> int:
+        """Estimated memory of a block of `runs` runs, whose weights may be kept."""
+        kept = cost.kept_copies(setup.recipe, keep_parameters, keep_state=False)
+        return cost.block_bytes(setup, runs, self.layout, kept)
 
     @property
     def devices(self) -> str:
@@ -107,13 +108,17 @@ def _added_up(parts: Iterable[_Part]) -> list[_Part]:
 
 
 def cost_text(
-    sweep: rnnjax.Sweep, *, wanted: np.ndarray | None = None, bisect: bool = False
+    sweep: rnnjax.Sweep,
+    *,
+    wanted: np.ndarray | None = None,
+    bisect: bool = False,
+    keep_parameters: bool = False,
 ) -> str:
     """Networks, programs, and estimated time and memory of a sweep, as `--dry_run` prints them."""
     if wanted is not None and not wanted.any():
         return "Nothing to train: the folder has all networks."
     model = CostModel.measure()
-    blocks = plan(sweep, model.layout, rnnjax.Engine(), wanted)
+    blocks = plan(sweep, model.layout, rnnjax.Engine(), wanted, keep_parameters)
     # A bisection trains about eight of the rates on its grid.
     share = min(1.0, 8 / len(sweep.axis("learning_rate").values)) if bisect else 1.0
     parts, minutes, networks = [], 0.0, 0
@@ -122,7 +127,7 @@ def cost_text(
         took = model.step_seconds(setup, runs) * setup.recipe.steps / 60
         minutes, networks = minutes + took, networks + runs
         label = _label(sweep, block.cells[0]) or setup.task.name
-        memory = model.block_bytes(setup, block.size) / 1e6
+        memory = model.block_bytes(setup, block.size, keep_parameters) / 1e6
         parts.append(_Part(label, setup.cell.hidden, runs, 1, took, memory))
     programs = {(block.setup, block.size) for block in blocks}
     compiling = len(programs) * SECONDS_TO_COMPILE / 60

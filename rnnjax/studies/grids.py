@@ -48,8 +48,10 @@ __all__ = [
     "cached",
     "cached_value",
     "device_name",
+    "is_cached",
     "provenance",
     "report_sweep",
+    "require_config",
     "require_usable",
     "run_seconds",
     "runs_of",
@@ -121,6 +123,11 @@ def cached(file: Path, name: str, of: dict[str, Any], compute: Callable[[], Any]
         known = {**(read_values(file, MEASURED_AGAIN) if file.exists() else {}), key: found}
         write_checked(file, known)
     return known[key]["value"]
+
+
+def is_cached(file: Path, name: str, of: dict[str, Any]) -> bool:
+    """Whether `cached` would read the value of `name` for the inputs `of`."""
+    return file.exists() and f"{name} {digest(of)[:12]}" in read_values(file, MEASURED_AGAIN)
 
 
 def cached_value(file: Path, name: str, of: dict[str, Any]) -> Any:
@@ -195,7 +202,8 @@ def train_and_report(
     """
     workdir = checked_workdir(workdir, study)
     if call.dry_run:
-        print(cost_text(sweep, wanted=unfinished_runs(workdir / "store", sweep, wanted)))
+        left = unfinished_runs(workdir / "store", sweep, wanted)
+        print(cost_text(sweep, wanted=left, keep_parameters=config.keep_parameters))
         return None
     store = workdir / "store"
     require_usable(store, sweep)
@@ -280,19 +288,26 @@ def unfinished_runs(
     return wanted & (status == rnnjax.Status.PENDING).values
 
 
+def require_config(store: Path, sweep: rnnjax.Sweep) -> None:
+    """Raises `StoreError` for a store of another config, which training refuses."""
+    with contextlib.suppress(DamageError):
+        existing_manifest(store, _described(sweep))
+
+
 def require_usable(store: Path, sweep: rnnjax.Sweep) -> None:
     """Raises `StoreError` for a store that training refuses: of another config, or in use.
 
     Before a study claims its folder, whose index would else name the refused command.
     """
-    with contextlib.suppress(DamageError):
-        existing_manifest(store, _described(sweep))
+    require_config(store, sweep)
     if not (store / "lock").exists():
         return
     try:
         filelock.FileLock(store / "lock").acquire(timeout=0).lock.release()
     except filelock.Timeout:
         raise StoreInUse(f"store: {store} is in use by another process") from None
+    except (OSError, NotImplementedError):  # the reason is in the error of training
+        return
 
 
 def _described(sweep: rnnjax.Sweep) -> dict[str, Any]:

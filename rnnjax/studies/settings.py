@@ -75,8 +75,13 @@ class Settings(NamedTuple):
     def check_names(self, config: Any) -> None:
         """Raises `ValueError` for a name in the config that is not one of the setting's choices."""
         for name, setting in self.flat().items():
-            value = operator.attrgetter(name)(config) if setting.choices else ()
-            for given in (value,) if isinstance(value, str) else value:
+            if not setting.choices:
+                continue
+            value = operator.attrgetter(name)(config)
+            if not isinstance(setting.default, tuple):
+                one_of(name, value, setting.choices)
+                continue
+            for given in value:
                 # The flag of `a,b` gives one string.
                 for one in given.split(",") if isinstance(given, str) else [given]:
                     one_of(name, one.strip() if isinstance(one, str) else one, setting.choices)

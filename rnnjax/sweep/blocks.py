@@ -57,8 +57,8 @@ def plan(
     """The blocks of a sweep in order, or of its runs in `mask`, boolean over its axes.
 
     The seed is the slowest index inside a block: devices take contiguous shares of runs, and then
-    each share has the same learning rates. Blocks leave memory for the weights that a store may
-    keep (`keep_parameters`).
+    each share has the same learning rates. Blocks leave memory for the weights that a store
+    keeps (`keep_parameters`).
     """
     mask = np.ones(sweep.shape, bool) if mask is None else mask
     traced = {axis.name: np.array(axis.values) for axis in sweep.traced_axes}

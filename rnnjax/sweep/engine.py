@@ -13,7 +13,7 @@ from rnnjax.devices import Layout, default_layout
 from rnnjax.jobs import Workers, as_workers
 from rnnjax.lanes import Lanes
 from rnnjax.stopping import has_limit, saving, until_due
-from rnnjax.store import ResultStore, Sink
+from rnnjax.store import ResultStore, Sink, has_some_weights
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import Ahead, blocks_ahead
 from rnnjax.sweep.axes import Sweep
@@ -210,12 +210,15 @@ def _plan_within_memory(
     mask: np.ndarray | None,
     keep_parameters: bool | None,
 ) -> list[Block]:
-    """The blocks of a sweep, each with room for the weights if the store may keep them.
+    """The blocks of a sweep, each with room for the weights if the store keeps them.
 
     Raises `ValueError` for too large results, or networks, before a new folder is made.
     """
-    may_keep = store is not None and keep_parameters is not False
-    planned = plan(sweep, layout, engine, mask, may_keep)
+    keeps = bool(keep_parameters)
+    if keep_parameters is None and store is not None:
+        in_memory = isinstance(store, MemoryStore)
+        keeps = store.keeps_parameters() if in_memory else has_some_weights(Path(store))
+    planned = plan(sweep, layout, engine, mask, keeps)
     if layout.processes > 1:  # one of them that is refused would leave the others waiting
         return planned
     require_room(template)
@@ -403,8 +406,8 @@ def _layout(sweep: Sweep, engine: Engine, workers: Workers | None) -> Lanes:
         raise ValueError(f"keep_state: expected False in {layout.processes} processes, got True")
     if layout.processes > 1 and has_limit():
         raise ValueError(
-            f"time_limit: expected none in {layout.processes} processes, whose clocks differ, so "
-            "that one would stop while the others wait for it, got one"
+            f"time_limit: expected no limit in {layout.processes} processes (the first to stop "
+            "would leave the others waiting), got one"
         )
     if engine.share == "units":
         for _, setup in sweep.setups():

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rnnjax.tasks.base import Task, Trial
+from rnnjax.tasks.base import Task, Trial, VariantError
 from rnnjax.tasks.checking import check
 from rnnjax.tasks.delayed_cue import DelayedCue, delayed_cue
 from rnnjax.tasks.delayed_discrimination import DelayedDiscrimination, delayed_discrimination
@@ -23,6 +23,7 @@ __all__ = [
     "SineWave",
     "Task",
     "Trial",
+    "VariantError",
     "check",
     "delayed_cue",
     "delayed_discrimination",

@@ -94,10 +94,10 @@ def checked_options(spec: Any, options: dict[str, Any], *taken: str) -> dict[str
     return options
 
 
-T = TypeVar("T", bound=Task)
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 
-def lengthened(task: T, factor: float, **durations: int) -> T:
+def lengthened(task: AnyTask, factor: float, **durations: int) -> AnyTask:
     """`task` with `durations`, those of its stretched variant.
 
     Raises `VariantError` where all of them are as before, unless `factor` is 1.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.arrays import random_key
-from rnnjax.contract import agree, reproduced, require_frozen, traced
+from rnnjax.contract import agree, reproduced, require_copies, require_frozen, traced
 from rnnjax.tasks.base import Task, Trial, VariantError
 from rnnjax.typing import KeyLike
 from rnnjax.validate import (
@@ -48,6 +48,7 @@ def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.
     instance_of("task", task, Task)
     key, trials = random_key("key", key), whole("trials", trials, least=2)
     require_task(task)
+    require_copies("task", task)
     _check_metadata(task)
     _check_sampling(task, key)
     batch = traced("batch", lambda k: task.batch(k, trials), key)
@@ -155,9 +156,14 @@ def _check_stretched(task: Task, factor: float, key: Any) -> str:
     """Checks the stretched variant, if there is one; returns what there is to say about it."""
     try:
         longer = task.stretched(finite_positive("stretch", factor))
-    except VariantError:
-        return "no stretched variant"
+    except VariantError as error:
+        return f"not stretched by {factor:g} ({error})"
     instance_of("stretched", longer, Task)
+    if longer == task and factor != 1:
+        raise ValueError(
+            f"stretched: expected another task for a factor of {factor:g}, got the same; raise "
+            "rnnjax.tasks.VariantError where there is none"
+        )
     require_frozen("stretched", longer)
     if (longer.inputs, longer.outputs) != (task.inputs, task.outputs):
         raise ValueError(

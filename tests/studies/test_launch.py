@@ -2,11 +2,12 @@
 
 import importlib
 import importlib.util
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
 from commands import EXPERIMENTS, call, refused
+from rnnjax.analysis.options import Lag, Moving
 from rnnjax.cells.latent import Readout
 from rnnjax.cells.rate import ACTIVATIONS
 from rnnjax.parametrization.inverse_width import EPS_SCALINGS
@@ -21,7 +22,7 @@ from rnnjax.studies.launch import _parse
 from rnnjax.studies.settings import nearest_names
 from rnnjax.studies.sharpness.study import RULES as SHARPNESS_RULES
 from rnnjax.studies.width_transfer.study import RULES as TRANSFER_RULES
-from rnnjax.training.recipe import OPTIMIZERS
+from rnnjax.training.recipe import OPTIMIZERS, Recipe
 from rnnjax.training.schedules import SCHEDULES
 
 
@@ -179,13 +180,19 @@ def test_help_shows_values_that_a_shell_takes():
     assert values["arrows"] == () and "--config.arrows= " in study_help(STUDIES["training_stages"])
 
 
+def of_recipe(field):
+    """The names that a field of a recipe takes."""
+    return get_args(get_type_hints(Recipe)[field])
+
+
 CHOICES = {
     "optimizers": OPTIMIZERS, "optimizer": OPTIMIZERS, "arm": ARMS, "schedule": SCHEDULES,
     "inits": ("gaussian", "uniform"), "eps_scalings": EPS_SCALINGS, "eps_scaling": EPS_SCALINGS,
     "activations": ACTIVATIONS, "readout": get_args(Readout),
     "amplitudes": ("integers", "continuous"),
-    "stretches": ("both", "longest"), "data": ("fresh", "fixed"), "reduction": ("mean", "sum"),
-    "lag": ("held_out", "reconstruction"), "activity": ("states", "rates"),
+    "stretches": ("both", "longest"), "data": of_recipe("data"),
+    "reduction": of_recipe("reduction"),
+    "lag": get_args(Lag), "activity": get_args(Moving),
     "inputs": ("median", "zero"), "arrows": training_stages._STUDIES,
     "tasks": TASKS, "trick_tasks": TASKS, "standard_tasks": TASKS,
 }  # fmt: skip

@@ -10,8 +10,9 @@ import xarray as xr
 import tiny
 from rnnjax import Engine, load_results, run_sweep
 from rnnjax.report import Page, Section, write_report
+from rnnjax.store import read_json
 from rnnjax.studies import status
-from rnnjax.studies.grids import cached, training_seconds
+from rnnjax.studies.grids import cached
 from rnnjax.studies.measures_file import write_measures
 from rnnjax.studies.results_file import read_results, write_results
 from rnnjax.studies.workdir import claim_workdir
@@ -36,7 +37,8 @@ def workdir(tmp_path_factory):
 def test_finished_and_missing_runs_are_counted_by_condition(workdir, tmp_path):
     found = status.progress(workdir / "store")
     assert (found.finished, found.runs, found.blocks, found.missing) == (4, 4, 1, ())
-    assert found.seconds == pytest.approx(training_seconds(workdir / "store"))
+    blocks = (workdir / "store").glob("blocks/*.json")
+    assert found.seconds == pytest.approx(sum(read_json(file)["seconds"] for file in blocks))
     sweep = tiny.sweep("delayed_match", {"optimizer": ("sgd", "adam"), "alpha": (0.5,)})
     mask = np.zeros(sweep.shape, bool)
     place = [axis.name for axis in sweep.dimensions].index("optimizer")

@@ -94,8 +94,8 @@ BROKEN = {
     "nameless": (broken(name=3), "name: expected a string"),
     "class": (Good, r"an instance, such as Good\(\)"),
     "mutable": (dataclasses.dataclass(type("Loose", (Task,), dict(vars(Good))))(), "frozen"),
-    "an array": (dataclasses.replace(Good(), noise=[1.0]), "a list in noise"),
-    "a function": (dataclasses.replace(Good(), noise=lambda x: x), "a function in noise"),
+    "an array": (dataclasses.replace(Good(), noise=[1.0]), "in noise, got a list"),
+    "a function": (dataclasses.replace(Good(), noise=lambda x: x), "in noise, got a function"),
 }  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def test_a_good_task_is_summed_up():
     assert "good: 4 steps, 1 input, 1 output;" in summary and "25%" in summary
     assert "stretched by 2: 8 steps" in summary
     assert "no stretched variant" in tasks.check(broken(stretched=Task.stretched))
-    assert "no stretched variant" in tasks.check(tasks.delayed_cue(delay=0), trials=16)
+    assert "not stretched by 2" in tasks.check(tasks.delayed_cue(delay=0), trials=16)
     assert "stretched by 0.5: 2 steps" in tasks.check(Good(), trials=16, stretch=0.5)
     with pytest.raises(ValueError, match="^stretch: expected a finite number above 0"):
         tasks.check(Good(), trials=16, stretch=0)

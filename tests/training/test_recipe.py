@@ -95,20 +95,29 @@ def test_a_setup_draws_no_trial(monkeypatch):
     Setup(Plain(), cells.rate(4, inputs=2, outputs=2))
 
 
+class Easier(Plain):
+    """Without a decorator of its own, and without further fields."""
+
+    criterion = 0.5
+
+
 class Loose(Plain):
-    """Without a decorator of its own."""
+    """With a field that only a decorator of its own would give it."""
+
+    other: int = 3
 
 
 def test_a_setup_requires_frozen_specs_of_plain_data():
     cell = cells.rate(4, inputs=2, outputs=2)
     for task, message in (
         (Loose(), "task: expected a frozen dataclass, .* Loose"),
-        (dataclasses.replace(Plain(), field=[4, 2]), "task: .* a list in field"),
-        (dataclasses.replace(Plain(), field=lambda: 0), "task: .* a function in field"),
-        (dataclasses.replace(Plain(), field=(4, (abs,))), "task: .* a tuple in field"),
+        (dataclasses.replace(Plain(), field=[4, 2]), "task: .* in field, got a list"),
+        (dataclasses.replace(Plain(), field=lambda: 0), "task: .* in field, got a function"),
+        (dataclasses.replace(Plain(), field=(4, (abs,))), "task: .* got a builtin_function"),
     ):
         with pytest.raises(ValueError, match=f"^{message}"):
             Setup(task, cell)
+    assert Setup(Easier(), cell).task.criterion == 0.5
 
 
 @dataclasses.dataclass(frozen=True)

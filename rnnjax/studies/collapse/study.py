@@ -132,7 +132,7 @@ def _cost(config: Config, sweep: rnnjax.Sweep, store: Path) -> str:
     """What the store lacks of the sweep, and its cost; raises `StoreError` for another config."""
     left = unfinished_runs(store, sweep)
     if not config.bisect:
-        return cost_text(sweep, wanted=left)
+        return cost_text(sweep, wanted=left, keep_parameters=config.keep_parameters)
     found = left.size - int(left.sum())
     if found and not next_runs(sweep, runs_of(sweep, store), level=config.level).any():
         return "Nothing to train: the folder has all networks that the bisection needs."

@@ -20,7 +20,7 @@ from rnnjax.population.train import require_condition
 from rnnjax.store import read_manifest
 from rnnjax.studies.costs import SECONDS_TO_COMPILE, CostModel, text_table
 from rnnjax.studies.degeneracy.tasks import TASKS
-from rnnjax.studies.grids import require_usable, task_options, unfinished_runs
+from rnnjax.studies.grids import require_config, task_options, unfinished_runs
 from rnnjax.studies.launch import Config
 from rnnjax.sweep import Progress, plan, sweep_config
 from rnnjax.tasks import Task
@@ -219,7 +219,7 @@ def require_conditions(config: Config, workdir: Path, conditions: Iterable[Condi
     """Raises `StoreError` where the folder of a condition's networks is of another config."""
     for one in {c.folder: c for c in conditions}.values():
         store, sweep = workdir / "store" / one.folder, one.sweep(config)
-        require_usable(store, sweep)
+        require_config(store, sweep)
         require_condition(store, sweep_config(sweep, rnnjax.Engine()))
 
 
@@ -263,7 +263,7 @@ def costs(
     for one in {c.folder: c for c in conditions}.values():
         store, sweep = workdir / "store" / one.folder, one.sweep(config)
         left = unfinished_runs(store, sweep)
-        blocks = plan(sweep, model.layout, rnnjax.Engine(), left)
+        blocks = plan(sweep, model.layout, rnnjax.Engine(), left, keep_parameters=True)
         compiling = SECONDS_TO_COMPILE if blocks else 0
         epoch = config.steps_per_epoch * sum(model.step_seconds(b.setup, b.runs) for b in blocks)
         epochs = min(round(_usual_epochs(one) * per_epoch), one.recipe.epochs)
@@ -272,7 +272,13 @@ def costs(
         took = measuring_seconds(config, one, model.machine.flops) / 60 if measured else 0.0
         took *= stages[one.folder]
         usual, measuring = usual + minutes, measuring + took
-        memory = max((model.block_bytes(b.setup, b.size) for b in blocks), default=0) / 1e6
+        memory = (
+            max(
+                (model.block_bytes(b.setup, b.size, keep_parameters=True) for b in blocks),
+                default=0,
+            )
+            / 1e6
+        )
         numbers = f"{epoch:.2f}", f"{epochs}", f"{minutes:.1f}"
         shown = [f"{took:.1f}"] if measured else []
         rows.append((one.folder, f"{left.sum()}", *numbers, *shown, f"{memory:.0f}"))

@@ -107,7 +107,7 @@ def run(
     if dry_run:
         for name, sweep in sweeps.items():
             wanted = unfinished_runs(workdir / "store" / name, sweep)
-            print(f"{name}:\n{cost_text(sweep, wanted=wanted)}")
+            print(f"{name}:\n{cost_text(sweep, wanted=wanted, keep_parameters=True)}")
         return None
     for name, sweep in sweeps.items():
         require_usable(workdir / "store" / name, sweep)

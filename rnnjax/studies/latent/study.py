@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rnnjax.studies.grids import (
     cached,
     cached_value,
     device_name,
+    is_cached,
     report_sweep,
     task_options,
     train_and_report,
@@ -61,6 +63,27 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
     )  # fmt: skip
 
 
+_COSTS = "cost.json"
+
+
+def _cost_inputs(config: Config, setup: Setup) -> dict[str, Any]:
+    """What the time of an epoch depends on."""
+    how = {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
+    return {**how, "setup": describe(setup), "devices": device_name(), "jax": versions()["jax"]}
+
+
+def _cost_text(setups: Mapping[int, Setup], config: Config, workdir: Path) -> str:
+    """Which sizes the workdir lacks times of, on this machine."""
+    sizes = [
+        f"{size:,}"
+        for size, setup in setups.items()
+        if not is_cached(workdir / _COSTS, f"N={size}", _cost_inputs(config, setup))
+    ]
+    if not sizes:
+        return "The folder has the times of epochs at all sizes."
+    return f"Then epochs of one network are timed at N = {'; '.join(sizes)}."
+
+
 def measure_costs(
     setups: dict[int, Setup], config: Config, workdir: Path, *, measures: bool = True
 ) -> xr.Dataset:
@@ -74,9 +97,9 @@ def measure_costs(
         print(f"timing an epoch at N = {size:,}", file=sys.stderr)
         return epoch_cost(setups[size], **how)
 
-    file, found = workdir / "cost.json", []
+    file, found = workdir / _COSTS, []
     for size, setup in setups.items():
-        of = {**how, "setup": describe(setup), "devices": device_name(), "jax": versions()["jax"]}
+        of = _cost_inputs(config, setup)
         if measures:
             found.append(cached(file, f"N={size}", of, functools.partial(measure, size)))
         else:
@@ -131,13 +154,7 @@ def run(
     call = Call(dry_run, command, executor)
     results = train_and_report("latent", sweep, workdir, page, config, call)
     if dry_run:
-        timed = measure_costs(setups, config, Path(workdir), measures=False)["seconds_per_epoch"]
-        sizes = [f"{size:,}" for size in timed["hidden"].values[timed.isnull().values]]
-        print(
-            f"Then epochs of one network are timed at N = {'; '.join(sizes)}."
-            if sizes
-            else "The folder has the times of epochs at all sizes."
-        )
+        print(_cost_text(setups, config, Path(workdir)))
     return results
 
 

@@ -8,7 +8,6 @@ _TABLE = {
     "tasks": Setting(
         ("flip_flop", "sine_wave", "path_integration", "delayed_discrimination"),
         "tasks: flip_flop, sine_wave, path_integration, delayed_discrimination",
-        choices=("flip_flop", "sine_wave", "path_integration", "delayed_discrimination"),
     ),
     "histories": Setting(
         (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30),
