@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import inspect
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -29,7 +30,8 @@ def require_frozen(name: str, spec: Any) -> None:
     """
     kind = type(spec)
     settings: Any = getattr(kind, "__dataclass_params__", None)
-    if settings is None or not settings.frozen or not settings.eq or _has_lost_fields(kind):
+    is_frozen = settings is not None and settings.frozen and settings.eq
+    if not is_frozen or kind.__hash__ is None or _has_lost_fields(kind):
         raise ValueError(
             f"{name}: expected a frozen dataclass, as @dataclasses.dataclass(frozen=True) makes of "
             f"{kind.__name__}"
@@ -43,10 +45,12 @@ def require_frozen(name: str, spec: Any) -> None:
 
 
 def _has_lost_fields(kind: type) -> bool:
-    """Whether a class without the decorator declares fields, which its base does not have."""
-    own = vars(kind)
-    declared = inspect.get_annotations(kind).values()
-    return "__dataclass_params__" not in own and any("ClassVar" not in str(one) for one in declared)
+    """Whether a class, or a base of it, declares fields without the decorator that makes them."""
+    undecorated = itertools.takewhile(
+        lambda one: "__dataclass_params__" not in vars(one), kind.__mro__
+    )
+    declared = [one for each in undecorated for one in inspect.get_annotations(each).values()]
+    return any("ClassVar" not in str(one) for one in declared)
 
 
 _PLAIN = (bool, int, float, str, enum.Enum, np.integer, np.floating, type(None))

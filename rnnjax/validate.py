@@ -8,8 +8,6 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 __all__ = [
     "MOST",
     "callback",
@@ -176,7 +174,7 @@ def sequence(name: str, value: Any) -> tuple[Any, ...]:
     axes = getattr(value, "ndim", 1)
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable) or axes != 1:
         raise _fail(name, "a sequence", value)
-    if isinstance(value, np.ma.MaskedArray):
+    if hasattr(value, "mask") and not callable(value.mask):  # that of a pandas Series is a function
         raise _fail(name, "a sequence without a mask", value)
     return tuple(plain(entry) for entry in value)
 

@@ -209,7 +209,8 @@ def choose_delays(
 ) -> int:
     """The candidate with the lowest `delay_errors`: one number for the whole population.
 
-    A single candidate is returned as it is; one trial is then enough.
+    A single candidate that the trials allow is returned as it is, without a fit; one trial is then
+    enough.
     """
     return best_delays("candidates", states, candidates, key, variance, components)
 
@@ -227,9 +228,6 @@ def best_delays(
     if len(candidates) == 1:  # nothing to compare
         given = trials.networks("states", *trials.unnamed("states", states), least=1)
         arrays.random_key("key", key)
-        (only,) = _checked_candidates(name, candidates, given)
-        for scores in reduce_states(given, variance, components).scores.values():
-            _check_transitions(name, scores, only, trials.transitions(scores, only))
-        return int(only)
+        return int(_checked_candidates(name, candidates, given)[0])
     errors = _delay_errors(name, states, candidates, key, variance, components)
     return int(candidates[int(np.argmin(errors))])

@@ -61,6 +61,12 @@ def comparison_page(comparison: xr.Dataset, provenance: Provenance | None = None
     if not metrics or any(name not in comparison for name in metrics):
         raise ValueError("comparison: expected a dataset of rnnjax.compare, got another")
     settings = {name: dict(comparison[name].attrs) for name in metrics}
+    bare = [name for name in metrics if "long_name" not in settings[name]]
+    if bare:
+        raise ValueError(
+            f"comparison: expected the settings of {bare[0]} in its attributes, got none; "
+            "arithmetic keeps them in `with xarray.set_options(keep_attrs=True)`"
+        )
     sections = [_recordings(comparison), *(_metric(comparison, name) for name in metrics)]
     return Page(
         "Distances between recordings",
@@ -79,11 +85,6 @@ def _without_names(settings: Mapping[str, Mapping[str, object]]) -> dict[str, di
     }
 
 
-def _title(distances: xr.DataArray) -> str:
-    """That of the metric, where arithmetic has dropped the attributes."""
-    return distances.attrs.get("long_name", METRICS[str(distances.name)].title)
-
-
 def _pairs(distances: xr.DataArray) -> list[tuple[float, int, int]]:
     """Distance and members of every pair, closest first."""
     values = distances.values
@@ -93,7 +94,7 @@ def _pairs(distances: xr.DataArray) -> list[tuple[float, int, int]]:
 
 def _finding(distances: xr.DataArray) -> str:
     names, pairs = distances["network"].values, _pairs(distances)
-    title = _title(distances)
+    title = distances.attrs["long_name"]
     (low, *close), (high, *far) = pairs[0], pairs[-1]
     if len(pairs) == 1:
         return f"{title}: {low:.3g}."
@@ -128,7 +129,7 @@ def _recordings(comparison: xr.Dataset) -> Section:
 
 def _metric(comparison: xr.Dataset, name: str) -> Section:
     """Figures and numbers of one metric."""
-    title = _title(comparison[name])
+    title = comparison[name].attrs["long_name"]
     captions = {
         "matrix": f"{title}: distances of all pairs; 0 means alike.",
         "map": "Recordings in a plane, at distances as close to these as a plane allows.",

@@ -13,8 +13,8 @@ _WIDTH = 100
 _FLAGS = """Flags:
   --config=PRESET         a preset, or a config file of your own, as FILE.py or FILE.py:PRESET,
                           with a function get_config(preset) that returns the settings
-  --config.SETTING=VALUE  changes one setting; --config.SETTING= gives one of several values none,
-                          as () does
+  --config.SETTING=VALUE  changes one setting; with nothing after =, a list of values becomes
+                          empty, as with ()
   --workdir=FOLDER        results and report (default: runs/{name});
                           the same command resumes
   --dry_run               prints what would be computed and its cost, and computes nothing

@@ -12,6 +12,7 @@ import numpy as np
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
+from rnnjax.contract import require_frozen
 from rnnjax.store.limits import MOST_RUNS
 from rnnjax.tasks import Task
 from rnnjax.training import SETTINGS, TRACED, Recipe, Setup
@@ -186,6 +187,7 @@ class Sweep:
         recipe = self.recipe
         instance_of("task", task, Task)
         instance_of("cell", cell, Cell)
+        require_frozen("cell", cell)
         if "parametrization" in values:  # the whole spec first, then its single fields
             cell = cell.replace(parametrization=values.pop("parametrization"))
         rule: Any = cell.parametrization

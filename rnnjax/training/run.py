@@ -70,7 +70,7 @@ class Status(enum.IntEnum):
 class Setup:
     """The static half of a run: everything that one compiled program depends on.
 
-    Raises `ValueError` where cell or task is no frozen dataclass of plain data, they differ in
+    Raises `ValueError` where cell or task is not a frozen dataclass of plain data, they differ in
     channels, or the width rule does not support the recipe's optimizer.
     """
 

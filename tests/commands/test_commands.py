@@ -98,7 +98,7 @@ def test_every_setting_has_a_meaning_and_is_listed_with_the_value_of_its_preset(
     for preset in settings.presets:
         text = study_help(STUDIES[name], preset)
         for key, value in settings.values(preset).items():
-            listed = re.search(rf"^  --config\.{re.escape(key)}=(\S+)", text, re.M)
+            listed = re.search(rf"^  --config\.{re.escape(key)}=(\S*)", text, re.M)
             assert listed is not None
             if value is not None and not isinstance(value, tuple):
                 shown = f"{value:.6g}" if isinstance(value, float) else str(value)

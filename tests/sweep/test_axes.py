@@ -114,6 +114,13 @@ def test_a_mapping_gives_the_labels():
     assert alphas == {(0, 0): 0.5, (0, 1): 1.0, (1, 0): 0.5, (1, 1): 1.0}
 
 
+def test_a_cell_that_is_no_dataclass_is_named():
+    kind = type("Mine", (cells.AdditiveCell,), {"__abstractmethods__": frozenset(), "name": "mine"})
+    kind.__abstractmethods__ = frozenset()
+    with pytest.raises(ValueError, match="^cell: expected a frozen dataclass, .* Mine"):
+        Sweep(TASK, kind(), axes=RUNS)
+
+
 def test_sweeps_are_specs():
     one, two = tiny.sweep(), tiny.sweep()
     assert one == two

@@ -353,7 +353,7 @@ def test_a_segment_that_would_exceed_the_limit_is_not_begun(limit, segments, mon
 
 def test_several_processes_refuse_a_time_limit(monkeypatch):
     monkeypatch.setattr(Layout, "processes", property(lambda _: 2))
-    with pytest.raises(ValueError, match="^time_limit: expected none in 2"), time_limit(60):
+    with pytest.raises(ValueError, match="^time_limit: expected no limit in 2"), time_limit(60):
         run_sweep(tiny.sweep())
 
 

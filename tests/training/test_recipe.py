@@ -107,10 +107,23 @@ class Loose(Plain):
     other: int = 3
 
 
+class Looser(Loose):
+    """Without the decorator too."""
+
+
+class Unhashable(Plain):
+    """With an equality of its own, which makes Python drop the hash."""
+
+    def __eq__(self, other):
+        return self is other
+
+
 def test_a_setup_requires_frozen_specs_of_plain_data():
     cell = cells.rate(4, inputs=2, outputs=2)
     for task, message in (
         (Loose(), "task: expected a frozen dataclass, .* Loose"),
+        (Looser(), "task: expected a frozen dataclass, .* Looser"),
+        (Unhashable(), "task: expected a frozen dataclass, .* Unhashable"),
         (dataclasses.replace(Plain(), field=[4, 2]), "task: .* in field, got a list"),
         (dataclasses.replace(Plain(), field=lambda: 0), "task: .* in field, got a function"),
         (dataclasses.replace(Plain(), field=(4, (abs,))), "task: .* got a builtin_function"),

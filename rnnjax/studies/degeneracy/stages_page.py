@@ -157,8 +157,8 @@ def _lead(series: Sequence[_Series], losses: Sequence[float]) -> str:
     if len(losses) < 2:
         return f"{text}."
     return (
-        f"{text}; {kept} of these are there at the first loss already, with the same sign. Slopes "
-        f"that change detectably in between: {changed}."
+        f"{text}; at the first loss already, with the same sign: {kept} of these. Slopes that "
+        f"change detectably in between: {changed}."
     )
 
 
