@@ -119,7 +119,6 @@ def test_runs_that_grow_change_nothing_else(gain):
     linear = cells.fitted(cells.rate(N, alpha=0.5, activation="linear"), TASK)
     networks = population([built(bistable(5, gain=gain), (0, 1))])
     networks = dataclasses.replace(networks, setup=dataclasses.replace(networks.setup, cell=linear))
-    networks.params["bias"] = np.zeros((1, N), "f4")
     networks.params["input"] = np.full_like(networks.params["input"], 0.1)
     found = fingerprints(networks, KEY, OPTIONS._replace(settle=900, watch=600))
     assert (found["stable"].item(), found["saddles"].item()) == (0, 1)

@@ -64,7 +64,7 @@ def run_study(
     checked_options(config)
     factors = [factor for factor in factors if factor.conditions]
     if not factors:
-        raise ValueError(f"{study}: expected a task with levels to compare, got none")
+        raise ValueError("tasks: expected one with levels to compare, got none")
     conditions = all_conditions(factors)
     require_conditions(config, workdir, conditions)  # now, not after those before it
     if dry_run:
