@@ -174,7 +174,8 @@ def sequence(name: str, value: Any) -> tuple[Any, ...]:
     axes = getattr(value, "ndim", 1)
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable) or axes != 1:
         raise _fail(name, "a sequence", value)
-    if hasattr(value, "mask") and not callable(value.mask):  # that of a pandas Series is a function
+    mask = getattr(value, "mask", None)
+    if mask is not None and not callable(mask):  # that of a pandas Series is a function
         raise _fail(name, "a sequence without a mask", value)
     return tuple(plain(entry) for entry in value)
 
