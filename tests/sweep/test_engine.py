@@ -430,3 +430,24 @@ def test_gamma_requires_a_rule_that_defines_it():
         train_one(tiny.TASKS["delayed_cue"], tiny.CELL, learning_rate=0.1, gamma=2.0)
     with pytest.raises(ValueError, match="gamma: expected a finite number above 0, got 0"):
         tiny.sweep(axes={"gamma": (0, 1.0)})
+
+
+@pytest.mark.parametrize(
+    ("there", "keep", "planned"),
+    [(False, None, False), (False, True, True), (True, None, True), (True, False, False)],
+)
+def test_blocks_are_planned_with_room_for_the_weights_that_are_kept(
+    there, keep, planned, tmp_path, monkeypatch
+):
+    seen = []
+
+    def stop(*arguments):
+        seen.append(arguments[-1])
+        raise InterruptedError
+
+    monkeypatch.setattr("rnnjax.sweep.engine.plan", stop)
+    if there:
+        (tmp_path / "parameters" / "a block").mkdir(parents=True)
+    with pytest.raises(InterruptedError):
+        run_sweep(tiny.sweep(), tmp_path, keep_parameters=keep)
+    assert seen == [planned]

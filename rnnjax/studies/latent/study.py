@@ -66,10 +66,19 @@ def build_sweep(config: Config) -> rnnjax.Sweep:
 _COSTS = "cost.json"
 
 
+def _timing(config: Config) -> dict[str, int]:
+    """How often an epoch is timed."""
+    return {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
+
+
 def _cost_inputs(config: Config, setup: Setup) -> dict[str, Any]:
     """What the time of an epoch depends on."""
-    how = {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
-    return {**how, "setup": describe(setup), "devices": device_name(), "jax": versions()["jax"]}
+    return {
+        **_timing(config),
+        "setup": describe(setup),
+        "devices": device_name(),
+        "jax": versions()["jax"],
+    }
 
 
 def _cost_text(setups: Mapping[int, Setup], config: Config, workdir: Path) -> str:
@@ -91,11 +100,10 @@ def measure_costs(
 
     Without `measures`, sizes that the workdir lacks are NaN.
     """
-    how = {"repeats": config.cost_repeats, "epochs": config.cost_epochs}
 
     def measure(size: int) -> EpochCost:
         print(f"timing an epoch at N = {size:,}", file=sys.stderr)
-        return epoch_cost(setups[size], **how)
+        return epoch_cost(setups[size], **_timing(config))
 
     file, found = workdir / _COSTS, []
     for size, setup in setups.items():

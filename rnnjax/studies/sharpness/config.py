@@ -1,14 +1,7 @@
 """Settings of sharpness: does curvature before training predict the largest learning rate?"""
 
 from rnnjax.spacing import log_rates
-from rnnjax.studies.settings import (
-    REDUCTIONS,
-    Preset,
-    Setting,
-    Settings,
-    Table,
-    task_options,
-)
+from rnnjax.studies.settings import REDUCTIONS, Preset, Setting, Settings, Table, task_options
 
 __all__ = ["SETTINGS"]
 

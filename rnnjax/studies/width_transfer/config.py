@@ -4,14 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnnjax.spacing import log_rates
-from rnnjax.studies.settings import (
-    REDUCTIONS,
-    Preset,
-    Setting,
-    Settings,
-    Table,
-    task_options,
-)
+from rnnjax.studies.settings import REDUCTIONS, Preset, Setting, Settings, Table, task_options
 
 __all__ = ["SETTINGS"]
 
