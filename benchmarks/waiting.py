@@ -32,7 +32,7 @@ USE = (
 )
 """An import after which the main parts are loaded."""
 
-BAR = re.compile(r"(\d+)%\|.*?\| ((?:\d+:)?\d+:\d+)<((?:\d+:)?\d+:\d+)")
+BAR = re.compile(r"(\d+)%(?:\|.*?\||,) ((?:\d+:)?\d+:\d+)<((?:\d+:)?\d+:\d+)")
 """Share, elapsed and remaining time of a progress bar."""
 
 
@@ -77,7 +77,7 @@ def run_process(tree: Tree, arguments: list[str], folder: Path, cache: str, code
     if process.returncode != code:
         raise RuntimeError(f"{arguments} ended with {process.returncode}:\n{lines[-5:]}")
     bars = [(t, found) for t, text in lines if (found := BAR.search(text))]
-    first = next((t for t, text in lines if "%|" in text), None)
+    first = next((t for t, text in lines if "%|" in text or "%," in text), None)
     return Measured(seconds, first, figure, _forecast_error(bars, seconds))
 
 

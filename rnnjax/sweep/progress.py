@@ -1,7 +1,9 @@
 """A progress bar of a sweep, with the forecast of its remaining time."""
 
+import functools
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -20,12 +22,28 @@ _WORKER = RemoteLanes(Resources("cpu", 1, 1), 1)
 """Stands for workers, whose speed shows in the whole alone."""
 
 
+_LOG_INTERVAL = 10.0
+"""Seconds between lines in a log."""
+
+
+def _redraws(file: TextIO) -> bool:
+    """Whether a file is a screen, on which a line can be overwritten: a terminal or a notebook."""
+    return file.isatty() or type(file).__module__.startswith("ipykernel.")
+
+
 class _Bar(tqdm):
     """A bar that shows `left`, the seconds that remain, in place of its own estimate."""
 
     left: float | None = None
     all_steps = False
     """Whether `left` assumes that no run stops early."""
+
+    @staticmethod
+    def status_printer(file: TextIO) -> Callable[[str], None]:
+        """Redraws the bar in place on a screen; in a log, writes it as a line of its own."""
+        if _redraws(file):
+            return tqdm.status_printer(file)
+        return functools.partial(print, file=file, flush=True)
 
     @property
     def format_dict(self) -> dict[str, Any]:
@@ -36,7 +54,10 @@ class _Bar(tqdm):
 
 
 class ProgressBar:
-    """A tqdm bar of a sweep: share of the work done, remaining time, run-steps per second."""
+    """A tqdm bar of a sweep: share of the work done, remaining time, run-steps per second.
+
+    In a file that is no terminal, such as the log of a batch job, it is a line every ten seconds.
+    """
 
     def __init__(self, label: str = "training", file: TextIO | None = None):
         self._label, self._file = label, file or sys.stderr
@@ -55,9 +76,12 @@ class ProgressBar:
         if finished and self._bar is None and not self._announced:
             print(self.announcement(blocks, finished, found), file=self._file)
         self._announced = True
+        screen = _redraws(self._file)
         self._bar = _Bar(
-            total=1.0, desc=self._label, file=self._file, mininterval=0.5,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{left}{postfix}",
+            total=1.0, desc=self._label, file=self._file, miniters=0,
+            mininterval=0.5 if screen else _LOG_INTERVAL,
+            bar_format=f"{{desc}} {{percentage:3.0f}}%{'|{bar}|' if screen else ','} "
+            "{elapsed}<{left}{postfix}",
         )  # fmt: skip
         self._numbers = {block.name: number for number, block in enumerate(blocks, start=1)}
         self._blocks, self._forecast = blocks, None
@@ -76,7 +100,8 @@ class ProgressBar:
         assert self._bar is not None
         self._started(remote=False)
         number, count = self._numbers[block.name], len(self._numbers)
-        self._bar.set_postfix_str(f"compiling block {number} of {count}: {_condition(block)}")
+        text = f"compiling block {number} of {count}: {_condition(block)}"
+        self._bar.set_postfix_str(text, refresh=number == 1 or _redraws(self._file))
 
     def advance(self, block: Block, segment: Segment) -> None:
         """Advances the bar by a segment."""

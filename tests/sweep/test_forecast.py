@@ -214,3 +214,34 @@ def test_the_bar_of_workers_uses_no_device(monkeypatch):
     assert bar._bar.n == pytest.approx(0.5, rel=0.05)
     assert bar._bar.left == pytest.approx(10.0, rel=0.1)
     bar.end()
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("file", [io.StringIO, Screen])
+def test_a_log_has_a_line_now_and_then_and_a_terminal_one_that_is_redrawn(monkeypatch, file):
+    clock = Clock()
+    monkeypatch.setattr(forecast, "time", clock)
+    blocks = planned((64, 65))
+    shown = file()
+    bar = rnnjax.ProgressBar("some", shown)
+    bar.begin(blocks, 0, 0)
+    for block in blocks:
+        bar.compile(block)
+        steps = block.runs * block.setup.recipe.steps
+        for done in range(steps // 100, steps + 1, steps // 100):
+            clock.now += 0.01
+            bar.advance(block, Segment(block.setup, steps // 100, done))
+    bar.end()
+    lines = [line for line in shown.getvalue().split("\n") if line]
+    assert "100%" in lines[-1]
+    if file is Screen:
+        assert len(lines) == 1 and lines[0].count("\r") > 2 and "100%|" in lines[0]
+    else:
+        assert len(lines) == 3 and "\r" not in shown.getvalue()
+        assert "compiling block 1 of 2" in lines[1]
