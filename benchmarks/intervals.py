@@ -43,6 +43,16 @@ LAYOUTS = {
 }
 """Conditions of each series: several series begin with the same."""
 
+SIZES = (1.0, 3.0, 9.0, 1.0, 0.5, 2.0, 4.0, 0.7, 1.0, 2.0, 1.0, 0.3)
+"""Of the conditions of the layout of task complexity, where trends are steep."""
+
+POSITIVE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "normal": lambda x: 1 + 0.3 * x,
+    "exponential": lambda x: x,
+    "log-normal": lambda x: x / np.exp(0.5),
+}
+"""Values of mean 1."""
+
 GROUPS = {
     "one kind": (0.0, 0.0, 1.0),
     "80% and 20%, 30 sd apart": (0.2, 3.0, 0.1),
@@ -176,6 +186,44 @@ def pooled(draws: int) -> Rows:
     return rows
 
 
+def relatives(draws: int) -> Rows:
+    """How often 95% intervals of steep relative slopes, alone and pooled, hold them.
+
+    Also how many slopes have no interval, as the mean of their levels does not differ from 0.
+    """
+    sizes, series = np.array(SIZES), LAYOUTS["task complexity"]
+    slopes = np.array([_relative_slope(sizes[list(places)]) for places in series])
+    rows = []
+    for kind in ("pairs", "mean"):
+        for shape, positive in POSITIVE.items():
+            for networks in NETWORKS:
+                cells = []
+                for rho in (0.0, 0.9):
+                    rng, found = np.random.default_rng(6), np.zeros(3)
+                    labels = [[range(networks)] * len(p) for p in series] if rho else None
+                    for _ in range(draws):
+                        made = conditions(rng, "spread", shape, networks, rho, np.ones(len(sizes)))
+                        made = [size * positive(x) for size, x in zip(sizes, made, strict=True)]
+                        if kind == "pairs":
+                            made = conditions(rng, kind, shape, networks, rho, sizes)
+                        levels = [[made[place] for place in places] for places in series]
+                        one = factor_trend(kind, levels[0], seeds=labels[0] if labels else None)
+                        all_of_them = pool_trends(kind, levels, seeds=labels).trend
+                        found += (
+                            one.relative_low <= slopes[0] <= one.relative_high,
+                            np.isnan(one.relative_low),
+                            all_of_them.relative_low <= slopes.mean() <= all_of_them.relative_high,
+                        )
+                    held, none, pooled_held = found / draws
+                    cells += [f"{held / (1 - none):.1%}", f"{none:.1%}", f"{pooled_held:.1%}"]
+                rows.append((kind, shape, str(networks), *cells))
+    return rows
+
+
+def _relative_slope(values: np.ndarray) -> float:
+    return float(np.polyfit(range(len(values)), values, 1)[0] / values.mean())
+
+
 def differences(draws: int) -> Rows:
     """False positives of differences between two trends over two levels, paired by seed.
 
@@ -240,7 +288,7 @@ def table(head: tuple[str, ...], rows: Rows) -> str:
 
 
 def main() -> None:
-    """Prints the six tables."""
+    """Prints the seven tables."""
     parser = Parser(description=__doc__)
     parser.add_argument("--draws", type=int, default=2000, help="planted data sets per cell")
     given = parser.parse_args()
@@ -259,12 +307,16 @@ def main() -> None:
         f"{which}, {rho:g}" for rho in (*CORRELATIONS, 1.0) for which in ("by seed", "independent")
     ]
     plain = [f"correlation {rho:g}" for rho in CORRELATIONS]
+    by_slope = [
+        f"{which}, {rho:g}" for rho in (0.0, 0.9) for which in ("slope", "no interval", "pooled")
+    ]
     by_trend = [f"{trend}, {rho:g}" for trend in ("flat", "steep") for rho in CORRELATIONS]
     parts = [
         table(("values", *by_networks), coverage(given.draws)),
         table(("kinds", *by_width), pairs(given.draws)),
         table(("statistic", "values", "S", *by_rho), trends(given.draws)),
         table(("layout", "statistic", "S", *plain), pooled(given.draws)),
+        table(("statistic", "values", "S", *by_slope), relatives(given.draws)),
         table(("statistic", "S", *by_trend), differences(given.draws)),
         table(("shares", "S", *by_agreement), shares(given.draws)),
     ]

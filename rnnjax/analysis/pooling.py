@@ -6,16 +6,18 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnjax import validate
+from rnnjax.analysis.contrasts import assess_contrast, ratio_limits
 from rnnjax.analysis.trends import (
     ALPHA,
     Compared,
     Statistic,
     Trend,
-    assess_contrast,
     compare_conditions,
     describe_slope,
     drop_left_out,
+    growth,
     match_seeds,
+    mean_size,
 )
 from rnnjax.arrays import members
 
@@ -51,7 +53,8 @@ def pool_trends(
     standard error contains the covariance that it brings. As in `factor_trend`, it is that over
     seeds where all conditions share most of them, which covers every other correlation of networks
     of one seed too; otherwise conditions are independent. The mean of each series' levels, over
-    which slopes are taken, counts as known.
+    which slopes are taken, has an error too, which enters to first order (the delta method). Of one
+    series the result is that of `factor_trend`.
 
     The mean is that of these series. How far they differ is `tau` by the method of moments
     (Hedges 1983): the variance between their slopes, less the mean variance of their differences
@@ -61,8 +64,9 @@ def pool_trends(
         kind: the statistic.
         series: of every series its levels, each with values as in `pseudo_values`. Levels of
             different series with equal values and seeds are one condition. Levels with fewer than
-            three networks, and series with fewer than two others, are left out. Infinite values,
-            or a spread of fewer than three different ones, leave the mean without an interval.
+            three networks, and series with fewer than two others, are left out, and so are series
+            whose levels' values differ in sign, which have no relative slope. An infinite value
+            leaves no mean, and a spread of fewer than three different ones no interval.
         seeds: of every series, per level, the seed of every network of its values.
         confidence: coverage of the interval, above 0 and below 1.
 
@@ -82,7 +86,7 @@ def pool_trends(
     count = len(slopes.weights)
     if not count:
         return Pooled(_unknown(0, "no arrow", paired=slopes.paired), np.nan, np.nan)
-    trend = slopes.combine(np.full(count, 1 / count), (count,), confidence)
+    trend = slopes.mean(confidence)
     tau, share = slopes.difference()
     shared = len(slopes.compared.pseudo[0]) if slopes.paired else 0
     tau = float(np.expm1(tau)) if slopes.compared.logarithmic else tau
@@ -127,7 +131,7 @@ def trend_difference(
     if not np.isfinite(slopes.weights).all():
         return _unknown(2, "no arrow", paired=slopes.paired)
     networks = tuple(map(len, slopes.compared.pseudo))
-    return slopes.combine(parts, networks, confidence, parts @ slopes.gradients())
+    return slopes.combine(parts, networks, confidence)
 
 
 def _collect(
@@ -211,7 +215,7 @@ class _Slopes(NamedTuple):
             row[list(slope)] = list(slope.values())
             at[list(slope)] = 1.0
             if not compared.logarithmic:
-                row /= abs(compared.statistics[list(slope)].mean()) or np.nan
+                row /= mean_size(compared.statistics[list(slope)])
         return cls(weights, levels, compared, shared is not None)
 
     def gradients(self) -> np.ndarray:
@@ -223,27 +227,35 @@ class _Slopes(NamedTuple):
         means = shares @ statistics
         return self.weights - (self.weights @ statistics / means)[:, None] * shares
 
-    def combine(
-        self,
-        parts: np.ndarray,
-        networks: tuple[int, ...],
-        confidence: float,
-        gradient: np.ndarray | None = None,
-    ) -> Trend:
-        """The sum of `parts` times the slopes, with the error that its `gradient` gives."""
-        weights, compared = parts @ self.weights, self.compared
-        slope = float(weights @ compared.statistics)
+    def mean(self, confidence: float) -> Trend:
+        """The mean of the slopes; of a single one, that of `factor_trend`."""
+        count = len(self.weights)
+        if count > 1 or self.compared.logarithmic:
+            return self.combine(np.full(count, 1 / count), (count,), confidence)
+        (weights,), statistics = self.weights, self.compared.statistics
+        options = {"paired": self.paired, "confidence": confidence}
+        slope, pseudo = float(weights @ statistics), self.compared.pseudo
+        tested = assess_contrast(slope, pseudo, weights, **options)
+        over = self.levels[0] / (self.levels[0] @ statistics)
+        limits = ratio_limits(slope, pseudo, np.stack([weights, over]), **options)
+        return describe_slope(slope, tested, (slope, *limits), (1,), paired=self.paired)
+
+    def combine(self, parts: np.ndarray, networks: tuple[int, ...], confidence: float) -> Trend:
+        """The sum of `parts` times the slopes, with the error that its gradient gives."""
+        compared = self.compared
+        slope = float(parts @ self.weights @ compared.statistics)
         tested = assess_contrast(
-            slope, compared.pseudo, weights if gradient is None else gradient, paired=self.paired,
+            slope, compared.pseudo, parts @ self.gradients(), paired=self.paired,
             confidence=confidence,
         )  # fmt: skip
-        unit = 0.0 if compared.logarithmic else 1.0
-        return describe_slope(slope, tested, unit, networks, paired=self.paired)
+        same = (slope, slope - tested.half, slope + tested.half)
+        relative = growth(slope, tested.half) if compared.logarithmic else same
+        return describe_slope(slope, tested, relative, networks, paired=self.paired)
 
     def difference(self) -> tuple[float, float]:
         """Standard deviation between series beyond their errors, and its share of the variance."""
-        weights, pseudo = self.weights, self.compared.pseudo
-        slopes = weights @ self.compared.statistics
+        weights, pseudo = self.gradients(), self.compared.pseudo
+        slopes = self.weights @ self.compared.statistics
         if len(slopes) < 2:
             return np.nan, np.nan
         if self.paired:

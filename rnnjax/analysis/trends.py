@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 
 from rnnjax import validate
+from rnnjax.analysis.contrasts import Tested, assess_contrast, ratio_limits
 from rnnjax.arrays import array, members, symmetric
 
 __all__ = [
@@ -75,15 +76,16 @@ class Trend(NamedTuple):
     networks: tuple[int, ...]
     """Networks that entered, by level; of a level that was left out, those that it has."""
     relative: float
-    """The slope over the mean of the levels' values; of a spread, the growth per level, that is
-    exp(slope) - 1."""
+    """The slope over the absolute mean of the levels' values, NaN where these differ in sign; of a
+    spread, the growth per level, that is exp(slope) - 1."""
     verdict: str
     """`rises`, `falls`, `no arrow` (the interval contains 0 or is NaN) or `too few networks` (fewer
     than two levels with three)."""
     paired: bool = False
     """Whether networks of one seed were compared with each other across levels."""
     relative_low: float = np.nan
-    """`low` and `high` in the unit of `relative`."""
+    """Limits of `relative`: Fieller's, as the mean has an error too. They are NaN where the mean
+    does not differ from 0, and contain 0 exactly where `low` and `high` do."""
     relative_high: float = np.nan
 
 
@@ -278,8 +280,35 @@ def factor_trend(
     compared = compare_conditions(kind, chosen)
     slope, paired = float(weights @ compared.statistics), shared is not None
     tested = assess_contrast(slope, compared.pseudo, weights, paired=paired, confidence=confidence)
-    unit = 0.0 if compared.logarithmic else abs(float(compared.statistics.mean())) or np.nan
-    return describe_slope(slope, tested, unit, counts, paired=paired)
+    if compared.logarithmic:
+        relative = growth(slope, tested.half)
+    else:
+        relative = _over_mean(slope, tested, compared, weights, paired, confidence)
+    return describe_slope(slope, tested, relative, counts, paired=paired)
+
+
+def _over_mean(
+    slope: float,
+    tested: Tested,
+    compared: "Compared",
+    weights: np.ndarray,
+    paired: bool,
+    confidence: float,
+) -> tuple[float, float, float]:
+    """A slope over the absolute mean of the levels' statistics, with Fieller's limits."""
+    unit = mean_size(compared.statistics)
+    if np.isnan([unit, tested.half]).any():
+        return slope / unit, np.nan, np.nan
+    mean = np.full_like(weights, np.sign(compared.statistics.sum()) / len(weights))
+    sums = np.stack([weights, mean]) / unit
+    limits = ratio_limits(slope / unit, compared.pseudo, sums, paired=paired, confidence=confidence)
+    return slope / unit, *limits
+
+
+def mean_size(statistics: np.ndarray) -> float:
+    """The absolute mean of statistics of one sign; NaN where signs differ or all are 0."""
+    mean, same = abs(float(statistics.mean())), (statistics >= 0).all() or (statistics <= 0).all()
+    return mean if same and mean else np.nan
 
 
 def match_seeds(
@@ -330,68 +359,24 @@ def compare_conditions(kind: Statistic, known: Sequence[np.ndarray]) -> Compared
     return Compared(statistics, pseudo, logarithmic)
 
 
-class Tested(NamedTuple):
-    """Student's interval and test of a sum of weighted means."""
-
-    half: float
-    """Half the width of the interval."""
-    p: float
-    significant: bool
-    """Whether the interval excludes 0."""
-
-
-def assess_contrast(
-    value: float,
-    pseudo: Sequence[np.ndarray],
-    weights: np.ndarray,
+def describe_slope(
+    slope: float,
+    tested: Tested,
+    relative: tuple[float, float, float],
+    networks: tuple[int, ...],
     *,
     paired: bool,
-    confidence: float,
-) -> Tested:
-    """Tests the sum `value` of weighted statistics of conditions from their pseudo-values."""
-    from scipy import special  # slow to import
-
-    error, freedom = (_paired_error if paired else _error)(pseudo, weights)
-    if np.isnan(error):
-        return Tested(np.nan, np.nan, False)
-    # Rounding of pseudo-values, which are S times their statistics less about as much.
-    size = float(np.abs(weights) @ [np.abs(p).mean() for p in pseudo])
-    noise = 16 * max(map(len, pseudo)) * np.finfo(float).eps * size
-    if not error > noise:  # all networks alike at every level
-        same = abs(value) <= noise
-        return Tested(0.0, float(same), not same)
-    p = float(2 * special.stdtr(freedom, -abs(value) / error))
-    half = error * float(special.stdtrit(freedom, (1 + confidence) / 2))
-    return Tested(half, p, p <= 1 - confidence)
-
-
-def _error(pseudo: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, float]:
-    """Standard error of the contrast of independent conditions, and its degrees of freedom."""
-    parts = weights**2 * np.array([p.var(ddof=1) / len(p) for p in pseudo])
-    sizes = np.array([len(p) for p in pseudo])
-    total = parts.sum()
-    shares = np.ldexp(parts, -np.frexp(total)[1])  # exact, and their squares do not overflow
-    freedom = shares.sum() ** 2 / ((shares**2 / (sizes - 1)).sum() or 1.0)
-    return float(np.sqrt(total)), float(freedom)
-
-
-def _paired_error(pseudo: Sequence[np.ndarray], weights: np.ndarray) -> tuple[float, float]:
-    """The same for conditions whose networks share their seeds."""
-    own = np.stack(pseudo, axis=1) @ weights
-    return float(own.std(ddof=1) / np.sqrt(len(own))), float(len(own) - 1)
-
-
-def describe_slope(
-    slope: float, tested: Tested, unit: float, networks: tuple[int, ...], *, paired: bool
 ) -> Trend:
-    """The trend of a tested slope.
-
-    `unit` is that of relative slopes, 0 for slopes of a logarithm.
-    """
+    """The trend of a tested slope; `relative` is it with its limits in another unit."""
     if not tested.half and not tested.significant:
-        slope = 0.0  # without what rounding leaves
+        slope, relative = 0.0, (0.0, 0.0, 0.0)  # without what rounding leaves
     low, high = slope - tested.half, slope + tested.half
-    with np.errstate(over="ignore"):
-        relative = [float(np.expm1(x)) if unit == 0 else x / unit for x in (slope, low, high)]
     verdict = "no arrow" if not tested.significant else "rises" if slope > 0 else "falls"
-    return Trend(slope, low, high, tested.p, networks, relative[0], verdict, paired, *relative[1:])
+    value, *limits = relative
+    return Trend(slope, low, high, tested.p, networks, value, verdict, paired, *limits)
+
+
+def growth(slope: float, half: float) -> tuple[float, float, float]:
+    """The growth per level of a slope of logarithms, with its limits."""
+    with np.errstate(over="ignore"):
+        return tuple(float(np.expm1(x)) for x in (slope, slope - half, slope + half))

@@ -35,20 +35,38 @@ def test_one_series_pools_to_its_own_relative_slope():
     assert spread[:4] == pytest.approx(factor_trend("spread", levels)[:4])
 
 
-def test_paired_series_pool_to_the_mean_of_the_seeds_slopes():
+def linearized(function, means, table):
+    """The values [S] whose mean is `function(means)` to first order, of values [conditions, S]."""
+    step = 1e-5 * np.abs(means).max()
+    slopes = [
+        (function(means + shift) - function(means - shift)) / (2 * step)
+        for shift in step * np.eye(len(means))
+    ]
+    return function(means) + np.array(slopes) @ (table - means[:, None])
+
+
+def relative_slope(means):
+    return np.polyfit(range(len(means)), means, 1)[0] / np.mean(means)
+
+
+def test_paired_series_pool_to_the_mean_slope_with_its_linearized_error():
     rng = np.random.default_rng(1)
-    levels = [10 + place % 3 + rng.normal(size=8) for place in range(8)]
-    found = pool_trends("mean", series(levels), seeds=labels(8)).trend
-    slopes = []
-    for places in SHARED:
-        table = np.stack([levels[place] for place in places])
-        slopes.append(np.polyfit(range(len(places)), table, 1)[0] / table.mean())
-    wanted = stats.ttest_1samp(np.mean(slopes, axis=0), 0)
-    limits = wanted.confidence_interval()
-    assert found.relative == pytest.approx(np.mean(slopes))
-    assert (found.low, found.high, found.p) == pytest.approx(
-        (limits.low, limits.high, wanted.pvalue)
-    )
+    levels = [10 + 4 * (place % 3) + rng.normal(size=8) for place in range(8)]
+    found = pool_trends("mean", series(levels), seeds=labels(8))
+
+    def slopes(means):
+        return np.array([relative_slope(means[list(places)]) for places in SHARED])
+
+    table = np.stack(levels)
+    means = table.mean(1)
+    own = linearized(lambda means: slopes(means).mean(), means, table)
+    limits = stats.ttest_1samp(own, 0).confidence_interval()
+    assert found.trend.relative == pytest.approx(slopes(means).mean())
+    assert (found.trend.low, found.trend.high) == pytest.approx((limits.low, limits.high))
+    each = [linearized(lambda means, k=k: slopes(means)[k], means, table) for k in range(4)]
+    sampling = np.cov(each) / 8
+    excess = slopes(means).var(ddof=1) - (np.trace(sampling) - sampling.mean() * 4) / 3
+    assert found.tau == pytest.approx(np.sqrt(excess))
 
 
 def test_seeds_that_a_condition_lacks_leave_the_pooled_mean():
@@ -77,8 +95,8 @@ def test_a_shared_condition_brings_its_covariance():
     rng = np.random.default_rng(2)
     base, *others = (10 + rng.normal(size=50) for _ in range(5))
     found = pool_trends("mean", [[base, other] for other in others]).trend
-    unit = np.mean([1 / np.mean([base.mean(), other.mean()]) for other in others])
-    variance = unit**2 * (base.var(ddof=1) + np.mean([x.var(ddof=1) for x in others]) / 4) / 50
+    # Equal means: the derivative of a relative slope is 1 over the mean.
+    variance = (base.var(ddof=1) + np.mean([x.var(ddof=1) for x in others]) / 4) / 50 / 100
     error = (found.high - found.low) / 2 / stats.t.ppf(0.975, 60)
     assert error == pytest.approx(np.sqrt(variance), rel=0.05)
     copies = [[np.array(base), other] for other in others]  # equal values are one condition
@@ -120,24 +138,16 @@ def test_series_and_levels_that_cannot_be_used():
         pool_trends("mean", [good], confidence=1)
 
 
-def relative_slope(means):
-    return np.polyfit(range(len(means)), means, 1)[0] / np.mean(means)
-
-
 def test_the_difference_of_two_trends_is_tested_by_its_linearization():
     rng = np.random.default_rng(6)
     first, second = ([10 + s * x + rng.normal(size=8) for x in range(3)] for s in (0.5, 2.0))
-    table, step = np.stack([*first, *second]), 1e-5
+    table = np.stack([*first, *second])
     means = table.mean(1)
 
     def difference(means):
         return relative_slope(means[3:]) - relative_slope(means[:3])
 
-    slopes = [
-        (difference(means + shift) - difference(means - shift)) / (2 * step)
-        for shift in step * np.eye(6)
-    ]
-    own = difference(means) + np.array(slopes) @ (table - means[:, None])
+    own = linearized(difference, means, table)
     seeds = [[range(8)] * 3] * 2
     found = trend_difference("mean", [first, second], seeds=seeds)
     wanted = stats.ttest_1samp(own, 0)
@@ -179,6 +189,26 @@ def test_differences_of_trends_keep_their_level(kind, scales):
         trend = trend_difference(kind, [made[:2], made[2:]], seeds=[[range(12)] * 2] * 2)
         claims += trend.verdict != "no arrow"
     assert 0.01 * draws <= claims <= 0.075 * draws  # 50 expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pairs", "mean"])
+@pytest.mark.parametrize("paired", [False, True])
+def test_intervals_of_pooled_steep_trends_hold_their_mean(kind, paired):
+    rng, draws, held = np.random.default_rng(8), 500, 0
+    sizes = np.array([1.0, 3.0, 9.0, 1.0, 0.5, 2.0, 4.0, 0.7])
+    true = np.mean([relative_slope(sizes[places]) for places in SHARED])
+    seeds = labels(8) if paired else None
+    for _ in range(draws):
+        points = rng.normal(size=(8, 8, 3))
+        if kind == "pairs":
+            levels = [s * np.linalg.norm(x[:, None] - x[None], axis=-1)
+                      for s, x in zip(sizes, points, strict=True)]  # fmt: skip
+        else:
+            levels = list(sizes[:, None] * (1 + 0.3 * points[..., 0]))
+        trend = pool_trends(kind, series(levels), seeds=seeds).trend
+        held += trend.relative_low <= true <= trend.relative_high
+    assert 0.915 * draws <= held <= 0.98 * draws
 
 
 @pytest.mark.slow

@@ -248,6 +248,60 @@ def test_interval_test_and_verdict_agree(kind):
         assert apart == (not found.relative_low <= 0 <= found.relative_high)
 
 
+def test_relative_slopes_hold_what_a_test_of_the_slope_less_a_share_of_the_mean_does_not_reject():
+    """Fieller's interval, by its definition: limits are where Student's test changes sides."""
+    rng = np.random.default_rng(8)
+    base = rng.normal(size=9)
+    for sizes in ((1, 3, 9), (9, 8, 1), (-1, -2, -4)):
+        levels = [size * (1 + 0.2 * (base + rng.normal(size=9))) for size in sizes]
+        found = factor_trend("mean", levels, seeds=[range(9)] * 3)
+        slopes, means = np.polyfit(range(3), levels, 1)[0], abs(np.mean(levels, axis=0))
+        assert found.relative == pytest.approx(slopes.mean() / means.mean())
+        for limit in (found.relative_low, found.relative_high):
+            assert stats.ttest_1samp(slopes - limit * means, 0).pvalue == pytest.approx(0.05)
+        wide = (found.high - found.low) / means.mean()  # as if the mean were known
+        assert found.relative_high - found.relative_low < 0.8 * wide
+    # Equal slopes of all seeds: the mean alone is uncertain.
+    steady = factor_trend("mean", [3 + base, 4 + base, 5 + base], seeds=[range(9)] * 3)
+    limits = stats.ttest_1samp(4 + base, 0).confidence_interval()
+    assert (steady.low, steady.high) == pytest.approx((1, 1))
+    assert 1 / np.array(limits)[::-1] == pytest.approx((steady.relative_low, steady.relative_high))
+
+
+def test_what_has_no_relative_slope():
+    rng = np.random.default_rng(2)
+    around = [rng.normal(size=8) + x for x in (-1.0, 0.1, 1.0)]
+    found = factor_trend("mean", around, seeds=[range(8)] * 3)
+    assert found.verdict == "rises" and np.isfinite([found.slope, found.low]).all()
+    assert np.isnan([found.relative, found.relative_low, found.relative_high]).all()
+    # A mean that does not differ from 0: a slope over it may be anything.
+    small = [abs(rng.normal(size=3)) * (rng.random(3) < 0.5) + 1e-3 for _ in range(2)]
+    loose = factor_trend("mean", small)
+    assert np.isfinite(loose.relative) and np.isnan([loose.relative_low, loose.relative_high]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pairs", "mean"])
+@pytest.mark.parametrize("rho", [0.0, 0.9])
+def test_intervals_of_steep_relative_slopes_hold_them(kind, rho):
+    rng, draws, held = np.random.default_rng(14), 500, np.zeros(2)
+    sizes = np.array([1.0, 3.0, 9.0])
+    for _ in range(draws):
+        shared, own = rng.normal(size=(8, 3)), rng.normal(size=(3, 8, 3))
+        points = np.sqrt(rho) * shared + np.sqrt(1 - rho) * own
+        if kind == "pairs":
+            made = [s * np.linalg.norm(x[:, None] - x[None], axis=-1)
+                    for s, x in zip(sizes, points, strict=True)]  # fmt: skip
+        else:
+            made = list(sizes[:, None] * (1 + 0.3 * points[..., 0]))
+        found = factor_trend(kind, made, seeds=[range(8)] * 3 if rho else None)
+        unit = found.slope / found.relative
+        held[0] += found.relative_low <= 12 / 13 <= found.relative_high
+        held[1] += found.low / unit <= 12 / 13 <= found.high / unit
+    assert 0.9 * draws <= held[0] <= 0.98 * draws
+    assert held[1] > 0.98 * draws  # as if the mean were known: too wide
+
+
 def test_a_spread_is_the_geometric_mean_of_differences():
     values = np.array([1.0, 2.0, 4.0, 4.0])
     gaps = [1, 3, 3, 2, 2, 1]  # between equal values the least of the others
@@ -315,8 +369,7 @@ def test_seeds_are_matched_by_their_labels():
 
 
 def test_levels_are_paired_where_they_share_most_seeds():
-    rng = np.random.default_rng(5)
-    first, second = rng.normal(size=8), rng.normal(size=8)
+    first, second = 10 + np.random.default_rng(5).normal(size=(2, 8))
     holed = np.where(np.arange(8) < 2, np.nan, second)
     most = factor_trend("mean", [first, holed], seeds=[range(8)] * 2)
     assert (most.paired, most.networks) == (True, (6, 6))
