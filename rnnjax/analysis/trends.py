@@ -379,4 +379,5 @@ def describe_slope(
 def growth(slope: float, half: float) -> tuple[float, float, float]:
     """The growth per level of a slope of logarithms, with its limits."""
     with np.errstate(over="ignore"):
-        return tuple(float(np.expm1(x)) for x in (slope, slope - half, slope + half))
+        value, low, high = np.expm1([slope, slope - half, slope + half]).tolist()
+    return value, low, high
