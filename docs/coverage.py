@@ -175,8 +175,8 @@ class Figure(NamedTuple):
     """Pattern of the names of its series, such as `.*_mup`."""
     claims: dict[str, str]
     """Direction by measure."""
-    folder: str = ""
-    """That of its results, if not that of the study."""
+    folders: tuple[str, ...] = ()
+    """Those of its results, if not that of the study."""
 
 
 _COMPLEXITY = ".*_(bits|channels|dimensions)"
@@ -190,6 +190,15 @@ def _levels(study: str, *levels: str) -> dict[str, str]:
 _THREE = ("dynamics", "weights", "behavior")
 _LEARNING = {"weight_change": "rises", "kernel_alignment": "falls"}
 _STABLE = {"kernel_alignment": "no arrow"}
+MORE = {"feature_learning": ("feature_learning_sine",)}
+"""Folders with other tasks of a study."""
+
+
+def _folders(study: str) -> tuple[str, ...]:
+    """The folders of a study: its own, and those of other tasks."""
+    return (study, *MORE.get(study, ()))
+
+
 FIGURES = (
     Figure("Fig. 3", "degeneracy against channels", "task_complexity", _COMPLEXITY,
            _levels("task_complexity", *_THREE)),
@@ -230,18 +239,19 @@ FIGURES = (
     Figure("Fig. 25", "against L1, other tasks", "regularization", "(?!delayed).*_l1",
            _levels("regularization", *_THREE)),
     Figure("Fig. 26", "degeneracy against gamma, standard", "feature_learning", ".*_gamma_trick",
-           _levels("feature_learning", "dynamics", "weights"), "gamma_trick"),
+           _levels("feature_learning", "dynamics", "weights"), ("gamma_trick",)),
     Figure("Fig. 27", "feature learning against gamma, standard", "feature_learning",
-           ".*_gamma_trick", {**_LEARNING, "representation_alignment": "falls"}, "gamma_trick"),
+           ".*_gamma_trick", {**_LEARNING, "representation_alignment": "falls"}, ("gamma_trick",)),
     Figure("Fig. 28", "degeneracy against N, standard", "network_size", ".*_standard",
-           _levels("network_size", "dynamics", "weights"), "network_size_standard"),
+           _levels("network_size", "dynamics", "weights"), ("network_size_standard",)),
     Figure("Fig. 29", "feature learning against N, standard", "network_size",
-           "(?!flip_flop).*_standard", _STABLE, "network_size_standard"),
+           "(?!flip_flop).*_standard", _STABLE, ("network_size_standard",)),
 )  # fmt: skip
 
 
-def _series(study: str, folder: str = "") -> list[Comparison]:
-    return read_study(study, RESULTS / (folder or study))[1]
+def _series(study: str, *folders: str) -> list[Comparison]:
+    chosen = folders or _folders(study)
+    return [one for folder in chosen for one in read_study(study, RESULTS / folder)[1]]
 
 
 def _asked(study: str, pattern: str) -> int:
@@ -260,8 +270,12 @@ def _trained(series: Sequence[Comparison]) -> int:
 
 def figure_row(one: Figure) -> Row:
     """The row of a figure of the degeneracy paper."""
-    folder = one.folder or one.study
-    chosen = [c for c in _series(one.study, folder) if re.fullmatch(one.series, c.name)]
+    by_folder = {
+        folder: [c for c in _series(one.study, folder) if re.fullmatch(one.series, c.name)]
+        for folder in one.folders or _folders(one.study)
+    }
+    folders = tuple(folder for folder, series in by_folder.items() if series)
+    chosen = [comparison for series in by_folder.values() for comparison in series]
     asked = _asked(one.study, one.series)
     if not chosen:
         return Row(one.item, one.shows, "", "", 0, asked, "", "not run", "", ())
@@ -277,14 +291,14 @@ def figure_row(one: Figure) -> Row:
     verdict = "as there in " + ", ".join(parts) if parts else _SHOWN
     tasks = list(dict.fromkeys(_task(c) for c in chosen))
     sizes = sorted({int(data["hidden"]) for c in chosen for data in c.data if "hidden" in data})
-    settings = _settings(folder)
+    settings = _settings(folders[0])
     shown = sizes or [int(n) for n in _listed(settings, _WIDTHS.get(one.study, "hidden"))]
     text = f"{shown[0]}" if len(shown) == 1 else f"{shown[0]} to {shown[-1]}"
     networks = max(len(data["seed"]) for c in chosen for data in c.data)
     why = f"{networks} networks per condition, {_WHY.get(one.study, 'N = 64, fewer levels')}"
     return Row(
         one.item, one.shows, _named(tasks), text, _trained(chosen), asked, "to threshold", verdict,
-        why, (folder,),
+        why, folders,
     )  # fmt: skip
 
 
@@ -335,7 +349,8 @@ def _overall_row(item: str, shows: str, verdict: str, *reports: str) -> Row:
     return Row(
         item, shows, _named(tasks), "32 to 128",
         sum(_trained(every) for every in series.values()), 3400, "to threshold", verdict,
-        "8 networks per condition, N = 64, fewer levels", (*reports, *series),
+        "8 networks per condition, N = 64, fewer levels",
+        (*reports, *(folder for study in series for folder in _folders(study))),
     )  # fmt: skip
 
 

@@ -305,7 +305,7 @@ TRAINING_STAGES = Settings(
 
 SUMMARY = Settings(
     {
-        name: Setting(f"runs/{name}", f"folder of the finished study {name}")
+        name: Setting(f"runs/{name}", f"folders of finished runs of {name}, with commas between")
         for name in ("task_complexity", "feature_learning", "network_size", "regularization")
     },
     {

@@ -28,7 +28,7 @@ from rnnjax.studies.degeneracy.arrows import (
     series_title,
 )
 from rnnjax.studies.degeneracy.study import read_study
-from rnnjax.studies.grids import provenance
+from rnnjax.studies.grids import provenance, split_names
 from rnnjax.studies.launch import Config
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.studies.workdir import checked_workdir, record_run
@@ -52,7 +52,8 @@ def run(
     studies, sources, missing = {}, {}, []
     for study in DEGENERACY_ARROWS:
         try:
-            sources[study], studies[study] = read_study(study, Path(config[study]).expanduser())
+            folders = split_names(study, [config[study]])
+            sources[study], studies[study] = _read_folders(study, folders)
         except ValueError as error:
             missing.append(str(error))
     if missing:
@@ -64,6 +65,17 @@ def run(
     write_report(table1_page(studies, about, sources=sources), workdir)
     record_run(workdir, "summary", about)
     print(f"Report: {workdir / 'report.html'}")
+
+
+def _read_folders(study: str, folders: Sequence[str]) -> tuple[str, list[Comparison]]:
+    """The commands of the runs of one study, and the series of all of them."""
+    found = [read_study(study, Path(folder).expanduser()) for folder in folders]
+    series = [comparison for _, comparisons in found for comparison in comparisons]
+    names = [comparison.name for comparison in series]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{study}: expected each series in one folder, got {twice!r} twice")
+    return "; ".join(command for command, _ in found), series
 
 
 class _Arrow(NamedTuple):

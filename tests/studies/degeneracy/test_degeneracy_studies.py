@@ -267,6 +267,9 @@ def test_a_study_trains_measures_and_reports_once(tmp_path, capsys):
         (copy / "measures").symlink_to(workdir / "measures")
         write_checked(copy / "study.json", {**index, "study": study})
     flags = [f"--config.{study}={tmp_path / study}" for study in STUDIES[1:]]
+    twice = f"--config.task_complexity={workdir},{workdir}/../{workdir.name}"
+    error = refused("summary", [*flags, twice], tmp_path / "new", capsys)
+    assert "task_complexity: expected each series in one folder" in error
     flags += [f"--config.task_complexity={workdir}", f"--workdir={tmp_path / 'summary'}"]
     assert call("summary", *flags) == 0
     page = (tmp_path / "summary" / "report.md").read_text()
