@@ -225,9 +225,15 @@ def default_layout(
     one_of("share", share, ("runs", "units"))
     local = jax.local_devices()
     count = len(local) if devices is None else positive_integer("devices", devices)
-    if count > len(local):
-        raise ValueError(f"devices: expected at most {len(local)} on this machine, got {count}")
     cpu = local[0].platform == "cpu"
+    if count > len(local):
+        hint = (
+            f'; for more call jax.config.update("jax_num_cpu_devices", {count}) before JAX starts'
+        )
+        raise ValueError(
+            f"devices: expected at most {len(local)}, the JAX devices of this process, got {count}"
+            f"{hint if cpu else ''}"
+        )
     if cpu and devices is None and len(local) == 1 and (cores := available_cores()) > 1:
         warnings.warn(
             f"JAX has 1 CPU device on {cores} cores, so runs train one after another. For one "

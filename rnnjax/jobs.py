@@ -9,6 +9,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import pickle
 import queue
 import sys
@@ -134,10 +135,10 @@ def run_jobs(
     count = 0
     try:
         while True:
-            for job in waiting if flight.size < _IN_FLIGHT else ():
+            for job in waiting if flight.has_room() else ():
                 count += 1
                 flight.submit(job, 0)
-                if flight.size >= _IN_FLIGHT:
+                if not flight.has_room():
                     break
             if not flight.size:
                 break
@@ -154,6 +155,7 @@ def run_jobs(
     finally:
         flight.cancel()
     if failed:
+        count += sum(1 for _ in waiting)  # not tried, as the executor takes no more
         raise JobError(failed, count, note) from next(iter(failed.values()))
 
 
@@ -168,12 +170,18 @@ class _Flight:
     def __init__(self, executor: Any):
         self._executor = executor
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._jobs: dict[int, tuple[Job, int, Any]] = {}  # by id(future), which this keeps alive
+        self._jobs: dict[int, tuple[Job, int, Any]] = {}
+        self._numbers = itertools.count()
+        self._refuses = False
 
     @property
     def size(self) -> int:
         """Number of jobs that have not ended."""
         return len(self._jobs)
+
+    def has_room(self) -> bool:
+        """Whether the executor takes further jobs."""
+        return self.size < _IN_FLIGHT and not self._refuses
 
     def submit(self, job: Job, attempt: int) -> None:
         """Gives the executor an attempt at a job; one that it refuses counts as failed."""
@@ -183,7 +191,8 @@ class _Flight:
             future = self._submit(job, attempt, payload)
         except Exception as error:  # a pool that is broken or shut down, a scheduler that is gone
             future = _failed(f"executor: it takes no more jobs ({error})")
-        key = id(future)
+            self._refuses = True
+        key = next(self._numbers)
         self._jobs[key] = job, attempt, future
         if hasattr(future, "add_done_callback"):
             future.add_done_callback(lambda ended: self._ended.put(key))
@@ -215,11 +224,11 @@ class _Flight:
                 continue
             is_lost = getattr(self._executor, "status", None) == "closed"
             for key, (job, attempt, future) in self._jobs.items():
+                if not future.done() and is_lost:
+                    future = _failed("executor: its Dask client has lost the scheduler")
+                    self._jobs[key] = job, attempt, future
                 if future.done():
-                    return self._jobs.pop(key)
-                if is_lost:
-                    del self._jobs[key]
-                    return job, attempt, _failed("executor: its Dask client has lost the scheduler")
+                    self._ended.put(key)
 
     def cancel(self) -> None:
         """Cancels what has not begun."""

@@ -32,7 +32,7 @@ _KEPT = (
 """Settings of JAX that workers share with this process."""
 
 _STOPPING = ("SIGINT", "SIGHUP", "SIGUSR1")
-"""Signals that a terminal or a batch system sends to all processes; the first one ends the rest."""
+"""Signals that a terminal or a batch system sends to all; the main process ends the workers."""
 
 _siblings = 1
 _devices: int | None = None
@@ -110,33 +110,37 @@ class _Slot:
         self._pool: futures.ProcessPoolExecutor | None = None
         self._process = 0
         self._ended = False
+        self._lock = threading.Lock()
 
     def call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Calls a function in the process."""
         try:
             return self._running().submit(function, *args, **kwargs).result()
         except BrokenProcessPool:
-            self._pool, self._process = None, 0  # another process may get its number
+            with self._lock:
+                self._pool, self._process = None, 0  # another process may get its number
             raise
 
     def _running(self) -> futures.ProcessPoolExecutor:
-        if self._pool is None:
+        with self._lock:  # else `end` finds no pool just before there is one
             if self._ended:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            self._pool = futures.ProcessPoolExecutor(
-                1, multiprocessing.get_context("spawn"), _begin, self._arguments
-            )
-            self._process = self._pool.submit(os.getpid).result()
-        return self._pool
+            if self._pool is None:
+                self._pool = futures.ProcessPoolExecutor(
+                    1, multiprocessing.get_context("spawn"), _begin, self._arguments
+                )
+                self._process = self._pool.submit(os.getpid).result()
+            return self._pool
 
     def end(self, at_once: bool) -> None:
         """Ends the process."""
-        self._ended, pool = True, self._pool
+        with self._lock:
+            self._ended, pool, process = True, self._pool, self._process
         if pool is None:
             return
-        if at_once and self._process:
+        if at_once and process:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process, signal.SIGKILL)
+                os.kill(process, signal.SIGKILL)
         pool.shutdown(wait=True, cancel_futures=True)
 
 

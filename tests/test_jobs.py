@@ -3,6 +3,7 @@
 import concurrent.futures
 import multiprocessing
 import threading
+import time
 
 import pytest
 
@@ -94,8 +95,15 @@ def test_a_job_that_fails_stops_no_other(error, retries, calls):
 def test_a_pool_that_is_shut_down_takes_no_more():
     pool = concurrent.futures.ThreadPoolExecutor(1)
     pool.shutdown()
-    with pytest.raises(JobError, match="2 of 2 jobs failed.*it takes no more jobs"):
-        results(pool, [job("a"), job("b")])
+    with pytest.raises(JobError, match="1 of 3 jobs failed.*it takes no more jobs"):
+        results(pool, map(job, "abc"))  # the others are not even packed
+
+
+def test_futures_that_are_polled_end_together(monkeypatch):
+    monkeypatch.setattr("rnnjax.jobs._POLL", 0.1)
+    begun = time.monotonic()
+    assert len(results(Polled(), [job(f"job{i}") for i in range(40)])) == 40
+    assert time.monotonic() - begun < 2
 
 
 def test_closing_cancels_what_has_not_begun():

@@ -2,10 +2,13 @@
 
 import math
 import time
-from collections.abc import Mapping
-from typing import Protocol
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from rnnjax.sweep import Block, Progress, Segment
+from rnnjax.sweep.engine import require_progress
+from rnnjax.validate import shown
 
 __all__ = ["LoggedProgress", "Logger"]
 
@@ -27,12 +30,21 @@ class LoggedProgress:
     `running`, the number of these, `steps_per_second`, run-steps per second of the segment, and at
     the end of an epoch with validation `held_out_loss`, their median. The rate of a block's first
     segment includes the time to compile it; blocks of workers, which train side by side, have none.
-    Values that are not finite are left out. Nothing is computed on the device for them.
+    Values that are not finite are left out. Nothing is computed on the device for them. Training
+    goes on without a logger that fails, after a warning. Raises `ValueError` for other objects.
     """
 
     def __init__(self, logger: Logger, progress: Progress | None = None):
         """`progress`: called too, such as `rnnjax.ProgressBar()`."""
+        methods = (getattr(logger, name, None) for name in ("log", "flush"))
+        if isinstance(logger, type) or not all(map(callable, methods)):
+            raise ValueError(
+                "logger: expected an object with the methods log and flush, such as "
+                f"rnnjax.loggers.tensorboard.TensorBoard(folder), got {shown(logger)}"
+            )
+        require_progress(progress)
         self._logger, self._progress = logger, progress
+        self._fails = False
         self._since = time.perf_counter()
 
     def begin(self, blocks: list[Block], finished: int, found: int) -> None:
@@ -57,13 +69,28 @@ class LoggedProgress:
             "steps_per_second": math.nan if segment.remote else segment.steps / elapsed,
         }
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        self._logger.log(block.name or "block", segment.step, finite)
+        self._try(self._logger.log, block.name or "block", segment.step, finite)
         self._since = time.perf_counter()
         if self._progress is not None:
             self._progress.advance(block, segment)
 
     def end(self) -> None:
         """Flushes the logger and ends the other progress."""
-        self._logger.flush()
-        if self._progress is not None:
-            self._progress.end()
+        try:
+            self._try(self._logger.flush)
+        finally:
+            if self._progress is not None:
+                self._progress.end()
+
+    def _try(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Calls the logger, unless it has failed: hours of training are worth more than a log."""
+        if self._fails:
+            return
+        try:
+            call(*arguments)
+        except Exception as error:
+            self._fails = True
+            warnings.warn(
+                f"the logger failed and is not called again: {type(error).__name__}: {error}",
+                stacklevel=2,
+            )

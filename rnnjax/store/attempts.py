@@ -33,7 +33,7 @@ from rnnjax.store.archive import pack_arrays
 from rnnjax.store.checkpoints import Weights, has_digest, save_weights, weights_folder
 from rnnjax.store.limits import read_file, require_declared, require_plain_files
 from rnnjax.store.manifest import StoreError, write_atomically
-from rnnjax.store.states import load_state, save_state, state_file
+from rnnjax.store.states import require_whole_state, save_state, state_file
 
 __all__ = [
     "Report",
@@ -182,16 +182,36 @@ def failed_attempts(store: Path) -> dict[str, str]:
     return {block: text.decode(errors="replace").strip() for _, block, text in found}
 
 
-def finished_attempts(store: Path, work: str) -> Iterator[tuple[str, Path, Report]]:
-    """Blocks of this work that workers have left: name, folder and report."""
-    for block, folder in _attempts(store, work):
+def finished_attempts(
+    store: Path, work: str, blocks: set[str] | None = None
+) -> Iterator[tuple[str, Path, Report]]:
+    """Blocks of this work, or some of them, that workers have left: name, folder and report.
+
+    A block whose report is missing or damaged is left out, and trained again. Raises `OSError` or
+    `StoreError` for one that cannot be read for another reason.
+    """
+    for block, folder in _attempts(store, work, blocks):
+        if not _is_plain(folder):  # nothing is moved from elsewhere by a link
+            continue
         try:
-            require_plain_files(folder)  # nothing is moved from elsewhere by a link
-            report = read_report(read_file(folder / _REPORT))
-        except (ValueError, OSError):  # none yet, or damaged: the block is trained again
+            content = read_file(folder / _REPORT)
+        except FileNotFoundError:
+            continue
+        try:
+            report = read_report(content)
+        except ValueError:
             continue
         if report.work == work:
             yield block, folder, report
+
+
+def _is_plain(folder: Path) -> bool:
+    """Whether a folder has plain files and folders alone."""
+    try:
+        require_plain_files(folder)
+    except StoreError:
+        return False
+    return True
 
 
 def fits(report: Report, template: xr.Dataset) -> bool:
@@ -212,6 +232,7 @@ def has_parts(attempt: Path, block: str, report: Report, store: Path, name: str)
     """Whether the weights and states of a report are there, as they were written.
 
     Each is in the folder of the attempt at `block`, or moved to the block `name` of the store.
+    Raises `OSError` for one that is there but cannot be read.
     """
     return all(
         _is_whole(part, attempt, block, report) or _is_whole(part, store, name, report)
@@ -225,14 +246,14 @@ def _parts(report: Report) -> list[str]:
 
 
 def _is_whole(part: str, folder: Path, block: str, report: Report) -> bool:
+    expected = report.facts[part]
     try:
         if part == "state":
-            load_state(folder, block, report.facts[part])
+            require_whole_state(folder, block, expected)
             return True
         weights = weights_folder(folder, block)
-        require_plain_files(weights)
-        return weights.is_dir() and has_digest(weights, report.facts[part])
-    except (ValueError, OSError):
+        return _is_plain(weights) and weights.is_dir() and has_digest(weights, expected)
+    except (StoreError, FileNotFoundError):
         return False
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rnnjax.store.limits import read_file, read_json
+from rnnjax.store.limits import plain_size, read_json
 from rnnjax.store.manifest import digest, write_atomically
 
-__all__ = ["digest_files", "read_checked", "write_checked"]
+__all__ = ["digest_files", "file_digest", "read_checked", "write_checked"]
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -46,6 +46,12 @@ def digest_files(folder: Path, files: Iterable[Path]) -> str:
     """SHA-256 of the content of files below `folder`, with their names."""
     found = hashlib.sha256()
     for file in sorted(files):
-        content = hashlib.sha256(read_file(file)).hexdigest()
-        found.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
+        found.update(f"{file.relative_to(folder).as_posix()} {file_digest(file)}\n".encode())
     return found.hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file, which is read piece by piece; raises as `read_file` but for its size."""
+    plain_size(file)
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -16,7 +16,7 @@ from rnnjax.store.limits import require_memory, require_plain_files
 from rnnjax.store.manifest import StoreError
 from rnnjax.store.markers import marker_file
 from rnnjax.typing import Params
-from rnnjax.validate import counted
+from rnnjax.validate import counted, shown
 
 __all__ = [
     "Weights",
@@ -161,13 +161,12 @@ def gather_weights(
 
     Each block is a pair of its rows' cells (None for a row that is skipped) and a function that
     loads its weights, None where they were not kept. Raises `StoreError`, with the name `store` and
-    the labels of a run on its `grid`, for a run that is in no block or whose weights were not kept.
+    the labels of a run on its `grid`, for a run that is in no block or whose weights were not kept,
+    and `ValueError` for runs of several programs.
     """
-    if not len(cells):
-        raise ValueError("cells: expected at least one run, got none")
-    wanted = [tuple(int(i) for i in cell) for cell in cells]
+    wanted = _wanted(cells)
     distinct = set(wanted)
-    found: dict[tuple[int, ...], tuple[Weights, int]] = {}
+    found: dict[tuple[int, ...], Weights] = {}
     bare, kept_any = set(), False
     for held, load in blocks:
         kept_any = kept_any or load is not None
@@ -176,19 +175,43 @@ def gather_weights(
         if here and load is None:
             bare |= here
         elif here and load is not None:
-            weights = load()
-            found.update({cell: (weights, rows[cell]) for cell in here})
+            weights = load()  # of all its runs: those that are not wanted do not stay in memory
+            found.update({cell: _row(store, weights, rows[cell]) for cell in here})
     if bare := sorted(bare - set(found)):
         raise _without_weights(store, grid, bare, kept_any)
     if missing := [cell for cell in wanted if cell not in found]:
         raise StoreError(f"store: {store} holds no finished run {missing[0]}")
 
     def stack(when: str) -> Params:
-        leaves = [(getattr(found[cell][0], when), found[cell][1]) for cell in wanted]
-        return {name: np.stack([leaf[name][i] for leaf, i in leaves]) for name in leaves[0][0]}
+        leaves = [getattr(found[cell], when) for cell in wanted]
+        return {name: np.stack([leaf[name] for leaf in leaves]) for name in leaves[0]}
 
-    kept = all(one.snapshots is not None for one, _ in found.values())
+    shapes = {
+        cell: {n: leaf.shape for n, leaf in one.trained.items()} for cell, one in found.items()
+    }
+    if other := next((cell for cell in wanted if shapes[cell] != shapes[wanted[0]]), None):
+        raise ValueError(f"cells: expected runs of one program, got {wanted[0]} and {other}")
+    kept = all(one.snapshots is not None for one in found.values())
     return Weights(stack("initial"), stack("trained"), stack("snapshots") if kept else None)
+
+
+def _wanted(cells: Any) -> list[tuple[int, ...]]:
+    try:
+        found = np.array([list(cell) for cell in cells])
+        if found.ndim == 2 and found.dtype.kind in "iu":
+            return [tuple(cell) for cell in found.tolist()]
+    except (TypeError, ValueError):
+        pass
+    got = "none" if isinstance(cells, Sequence) and not cells else shown(cells)
+    raise ValueError(f"cells: expected indices of at least one run, [S, axes], got {got}")
+
+
+def _row(store: str, weights: Weights, row: int) -> Weights:
+    """The weights of one run of a block; raises `StoreError` where it has no such row."""
+    try:
+        return jax.tree.map(lambda leaf: leaf[row].copy(), weights)
+    except IndexError:
+        raise StoreError(f"store: the weights in {store} are damaged: no row {row}") from None
 
 
 def _without_weights(

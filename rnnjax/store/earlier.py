@@ -6,22 +6,24 @@ The earlier store moves to the folder `earlier`, where it can be read as any oth
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnjax.store.damage import DamageError
 from rnnjax.store.grid import config_grid, grid_of, places, same_runs
 from rnnjax.store.layout import BACKUP, DATA, METADATA
-from rnnjax.store.manifest import StoreError
+from rnnjax.store.limits import require_plain_entries
+from rnnjax.store.manifest import StoreError, new_folder
 from rnnjax.store.markers import marker_file, read_markers
 from rnnjax.store.reading import read_blocks, read_manifest
-from rnnjax.store.states import load_state, require_whole_states, state_file
+from rnnjax.store.states import load_state, state_file
 
 __all__ = [
     "States",
+    "earlier_folders",
     "earlier_stores",
     "epochs_of",
     "keep_earlier",
@@ -43,7 +45,7 @@ def epochs_of(config: Mapping[str, Any]) -> int | None:
 
 
 def more_epochs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether the sweep `new` has the runs of `old`, but for the values on axes and more epochs."""
+    """Whether the sweep `new` differs from `old` only in axis values and in having more epochs."""
     before, after = epochs_of(old), epochs_of(new)
     if before is None or after is None or before >= after or config_grid(new) is None:
         return False
@@ -72,9 +74,8 @@ def keep_earlier(path: Path, manifest: Mapping[str, Any]) -> None:
     Files of a store are replaced and never changed, so that a link keeps what they hold.
     """
     target = path / _EARLIER / f"epochs-{epochs_of(manifest['config'])}"
-    folder = Path(tempfile.mkdtemp(dir=path, prefix=f".{_EARLIER}-"))
+    folder = new_folder(path, f".{_EARLIER}-")
     try:
-        folder.chmod(0o755)
         for name in _PARTS:
             source = path / name
             if source.is_dir():
@@ -103,15 +104,11 @@ def remove_left(path: Path, manifest: Mapping[str, Any]) -> None:
         if marker.get("sweep") in left:
             shutil.rmtree(path / "parameters" / name, ignore_errors=True)
             state_file(path, name).unlink(missing_ok=True)
-            marker_file(path, name).unlink()
+            marker_file(path, name).unlink(missing_ok=True)
 
 
 def require_states(path: Path, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Raises `StoreError` unless all finished runs of the store can resume as those of `config`.
-
-    That is a `DamageError` where states are lost or damaged: without the markers that it lists, the
-    runs of these blocks start over.
-    """
+    """Raises `StoreError` unless all finished runs of the store have kept their states."""
     markers = read_markers(path)
     lacking = [name for name, marker in markers.items() if "state" not in marker]
     if lacking:
@@ -122,7 +119,6 @@ def require_states(path: Path, manifest: Mapping[str, Any], config: Mapping[str,
             "of training; choose another folder, and keep the state there with "
             f"Engine(keep_state=True){_left_states(path, config)}"
         )
-    require_whole_states(path, markers)
 
 
 def _left_states(path: Path, config: Mapping[str, Any]) -> str:
@@ -143,10 +139,26 @@ def _has_state(store: Path, block: str, marker: Mapping[str, Any]) -> bool:
 
 def kept_apart(path: Path, config: Mapping[str, Any]) -> Path | None:
     """The folder with an earlier store of this config, if there is one."""
-    for folder in path.glob(f"{_EARLIER}/epochs-{epochs_of(config)}"):
+    folder = path / _EARLIER / f"epochs-{epochs_of(config)}"
+    with contextlib.suppress(StoreError):  # missing, or damaged: no help
+        _require_plain(folder)
         if same_runs(read_manifest(folder)["config"], config) is None:
             return folder
     return None
+
+
+def earlier_folders(path: Path) -> list[Path]:
+    """The stores of fewer epochs in the one at `path`; raises `StoreError` for links."""
+    folders = [one for one in sorted(path.glob(f"{_EARLIER}/epochs-*")) if one.is_dir()]
+    for folder in folders:
+        _require_plain(folder)
+    return folders
+
+
+def _require_plain(folder: Path) -> None:
+    """Raises `StoreError` for an earlier store that is a link, or has one among its parts."""
+    require_plain_entries(folder.parent)
+    require_plain_entries(folder)
 
 
 class States(NamedTuple):
@@ -166,7 +178,13 @@ class States(NamedTuple):
             for name in dict.fromkeys(name for name, _ in at)
         }
         names = next(iter(loaded.values()))
-        return {leaf: np.stack([loaded[name][leaf][row] for name, row in at]) for leaf in names}
+        try:
+            return {leaf: np.stack([loaded[name][leaf][row] for name, row in at]) for leaf in names}
+        except (KeyError, IndexError, ValueError) as error:
+            raise DamageError(
+                f"store: the states in {self.path} are damaged: they are not those of one program "
+                f"({error})"
+            ) from None
 
 
 def earlier_stores(path: Path, config: Mapping[str, Any]) -> Iterator[States]:
@@ -174,8 +192,7 @@ def earlier_stores(path: Path, config: Mapping[str, Any]) -> Iterator[States]:
 
     Those with most epochs come first.
     """
-    folders = [folder for folder in path.glob(f"{_EARLIER}/epochs-*") if folder.is_dir()]
-    stores = [(folder, read_manifest(folder)["config"]) for folder in folders]
+    stores = [(folder, read_manifest(folder)["config"]) for folder in earlier_folders(path)]
     for folder, held in sorted(stores, key=lambda store: -(epochs_of(store[1]) or 0)):
         if not more_epochs(held, config):
             continue

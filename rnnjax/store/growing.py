@@ -9,7 +9,6 @@ writer puts in place (`settle`).
 import contextlib
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from rnnjax.store.earlier import remove_left
 from rnnjax.store.grid import Grid, Places, grid_of, places
 from rnnjax.store.layout import BACKUP, DATA, GROWING, METADATA, growing_folder
 from rnnjax.store.limits import require_size
-from rnnjax.store.manifest import StoreError, digest, versions, write_atomically
+from rnnjax.store.manifest import StoreError, digest, new_folder, versions, write_atomically
 from rnnjax.store.markers import located
 from rnnjax.store.reading import (
     FORMAT,
@@ -40,6 +39,7 @@ __all__ = [
     "grow",
     "new_manifest",
     "now",
+    "over",
     "part",
     "read_backup",
     "settle",
@@ -114,6 +114,18 @@ def spread(old: xr.Dataset, template: xr.Dataset, here: Grid, grid: Grid) -> xr.
     return xr.Dataset(variables, coordinates)
 
 
+def over(template: xr.Dataset, here: Grid, grid: Grid) -> xr.Dataset | None:
+    """A template of the runs of `here`, over all labels of `grid`; None where they share no run."""
+    found = places(here, grid)
+    known = [np.flatnonzero(at >= 0) for at in found.index]
+    if not all(map(len, known)):
+        return None
+    some = template.isel(dict(zip(grid.names, known, strict=True)))
+    axes = zip(found.order, known, strict=True)
+    labels = tuple(tuple(here.labels[axis][i] for i in at) for axis, at in axes)
+    return spread(some, some, Grid(grid.names, labels, grid.traced), grid)
+
+
 def part(dataset: xr.Dataset, template: xr.Dataset, at: Places) -> xr.Dataset:
     """The runs of `template` in a dataset of more of them."""
     found = template.copy()
@@ -167,9 +179,8 @@ def grow(
         grown |= {"format": GROWN, "grids": _grids(manifest, markers)}
     if left:
         grown |= {"format": GROWN, "left": left}
-    folder = Path(tempfile.mkdtemp(dir=path, prefix=f".{GROWING}"))
+    folder = new_folder(path, f".{GROWING}")
     try:
-        folder.chmod(0o755)
         write_group(folder / DATA, dataset, block_dims)
         write_atomically(folder / METADATA, metadata_digest(folder / DATA) + "\n")
         plain = {name: dict(marker) for name, marker in markers.items()}
@@ -182,6 +193,7 @@ def grow(
         raise
     _flush_folder(path)
     write_checked(path / "manifest.json", grown)
+    _flush_folder(path)  # before the old results are removed
     settle(path, grown)
     return grown
 
@@ -203,7 +215,7 @@ def settle(path: Path, manifest: Mapping[str, Any]) -> None:
     folder = growing_folder(path, manifest["hash"])
     if (folder / DATA).exists():
         if (path / DATA).exists():
-            away = Path(tempfile.mkdtemp(dir=path, prefix=f".{DATA}."))
+            away = new_folder(path, f".{DATA}.")
             (path / DATA).rename(away / DATA)
         (folder / DATA).rename(path / DATA)
     if (folder / METADATA).exists():

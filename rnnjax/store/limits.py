@@ -22,6 +22,7 @@ from rnnjax.store.manifest import StoreError
 
 __all__ = [
     "MOST_RUNS",
+    "plain_size",
     "read_file",
     "read_json",
     "require_arrays",
@@ -57,11 +58,19 @@ def read_file(file: Path) -> bytes:
 
     Raises `OSError` for a file that is missing or cannot be read.
     """
+    require_memory(str(file), plain_size(file))
+    return file.read_bytes()
+
+
+def plain_size(file: Path) -> int:
+    """Size of a file, bytes; raises `StoreError` for a link, a device or a pipe.
+
+    Raises `OSError` for a file that is missing.
+    """
     facts = os.lstat(file)
     if not stat.S_ISREG(facts.st_mode):
         raise StoreError(f"store: expected a plain file, got {file}")
-    require_memory(str(file), facts.st_size)
-    return file.read_bytes()
+    return facts.st_size
 
 
 def read_json(file: Path) -> Any:

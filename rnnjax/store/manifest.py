@@ -9,21 +9,24 @@ import importlib.metadata
 import json
 import os
 import platform
-import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 __all__ = [
     "StoreError",
     "StoreInUse",
+    "atomic_file",
     "describe",
     "digest",
     "first_difference",
     "leftovers",
+    "new_file",
+    "new_folder",
     "rebuild",
     "remove_leftovers",
     "versions",
@@ -120,26 +123,49 @@ _ABANDONED = 60.0
 """Age in seconds from which such a file is taken for that of a killed process."""
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file; a process that dies leaves it absent, as it was before, or complete.
+def new_file(folder: Path, name: str) -> tuple[int, Path]:
+    """Opens a new file that `leftovers` finds; returns its handle and path.
 
-    Raises `OSError`, with the file's name, where it cannot be written.
+    Its mode follows the umask and the folder, where that of a file of `tempfile` is private.
+    """
+    path = folder / f".{name}.{uuid.uuid4().hex[:8]}{_PARTIAL}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), path
+
+
+def new_folder(parent: Path, prefix: str) -> Path:
+    """Makes a folder whose name begins with `prefix`; its mode follows the umask."""
+    path = parent / f"{prefix}{uuid.uuid4().hex[:8]}"
+    path.mkdir()
+    return path
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which is on the disk when it takes the place of `path`, at the end.
+
+    A process that dies leaves `path` absent, as it was before, or complete. Raises `OSError`, with
+    the name of `path`, where it cannot be written.
     """
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(_PARTIAL, f".{path.name}.", path.parent)
+        handle, temporary = new_file(path.parent, path.name)
         with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # temporary files are private, results are not
         os.replace(temporary, path)
     except BaseException as error:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes a file by `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def leftovers(folder: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 from rnnjax.store.checked import read_checked
 from rnnjax.store.damage import DamageError
 from rnnjax.store.grid import Grid, grid_of, places
-from rnnjax.store.limits import require_block_name
+from rnnjax.store.limits import MOST_RUNS, require_block_name
 from rnnjax.store.manifest import StoreError
 
 __all__ = ["finished_cells", "located", "marker_file", "read_markers"]
@@ -29,17 +29,28 @@ def read_markers(path: Path) -> dict[str, dict[str, Any]]:
         require_block_name(file.stem)
         try:
             marker = read_checked(file)
-            cells = np.array(marker["cells"], int)
-            rows = np.array(marker.get("rows", range(len(cells))), int)
-            if rows.shape != cells.shape[:1] or np.any(rows < 0):
-                raise ValueError("its rows are not those of its cells")
-            marker["digests"].items()
+            _check(marker)
+        except FileNotFoundError:  # its block has just been left for more epochs
+            continue
         except StoreError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise DamageError(f"store: {file} is damaged ({error})", [file]) from None
         markers[file.stem] = marker
     return markers
+
+
+def _check(marker: dict[str, Any]) -> None:
+    """Raises an error unless a marker has fields of the types that are read."""
+    cells = np.array(marker["cells"], int)
+    rows = np.array(marker.get("rows", range(len(cells))), int)
+    if rows.shape != cells.shape[:1] or np.any(rows < 0) or np.any(rows >= MOST_RUNS):
+        raise ValueError("its rows are not those of its cells")
+    if not isinstance(marker.get("sweep"), str | None):
+        raise ValueError("it names no sweep")
+    if not isinstance(marker.get("seconds", 0.0), int | float):
+        raise ValueError("its time is no number")
+    marker["digests"].items()
 
 
 def located(
@@ -55,19 +66,20 @@ def located(
     if not manifest.get("grids"):
         return markers
     present = grid_of(manifest["config"])
-    grids = {manifest["hash"]: present}
+    grids = {manifest["hash"]: (present, places(present, present))}
     for earlier in manifest["grids"]:
-        grids |= dict.fromkeys(earlier["sweeps"], Grid.of(earlier["axes"]))
+        grid = Grid.of(earlier["axes"])
+        grids |= dict.fromkeys(earlier["sweeps"], (grid, places(grid, present)))
     found = {}
     for name, marker in markers.items():
-        grid = grids.get(marker.get("sweep"))
-        cells = np.array(marker["cells"], int)
         file = marker_file(path, name)
-        if grid is None:
+        if marker.get("sweep") not in grids:
             raise DamageError(f"store: {file} names another sweep than the manifest", [file])
+        grid, there = grids[marker.get("sweep")]
+        cells = np.array(marker["cells"], int)
         if not _exist(cells, grid.shape):
             raise DamageError(f"store: {file} names runs that do not exist", [file])
-        at = places(grid, present).cells(cells)
+        at = there.cells(cells)
         if np.any(at < 0):
             raise DamageError(f"store: {file} names runs that are no longer on the axes", [file])
         found[name] = {**marker, "cells": at.tolist()}

@@ -1,7 +1,6 @@
 """Joining stores whose sweeps differ in the labels on their axes alone."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,17 +9,18 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store.checked import write_checked
-from rnnjax.store.checkpoints import has_weights, weights_folder
+from rnnjax.store.checkpoints import has_digest, has_weights, weights_folder
+from rnnjax.store.damage import DamageError
 from rnnjax.store.grid import Grid, config_grid, grid_of, places, same_runs, united
 from rnnjax.store.growing import flush, new_manifest, spread, write_group
 from rnnjax.store.layout import DATA, read_settled
-from rnnjax.store.limits import read_file, require_plain_entries, require_plain_files, require_size
-from rnnjax.store.manifest import StoreError, digest
+from rnnjax.store.limits import require_plain_entries, require_plain_files, require_size
+from rnnjax.store.manifest import StoreError, digest, new_folder
 from rnnjax.store.markers import marker_file
 from rnnjax.store.parameters import held_weights
 from rnnjax.store.reading import load_results, read_blocks, read_results, value_digest
 from rnnjax.store.restoring import write_metadata_digest
-from rnnjax.store.states import state_file
+from rnnjax.store.states import require_whole_state, require_whole_states, state_file
 from rnnjax.validate import path_of
 
 __all__ = ["merge"]
@@ -77,9 +77,8 @@ def merge(first: str | Path, *others: str | Path, into: str | Path) -> xr.Datase
     parts = list(_parts(stores, grid_of(config)))
     results = _joined(stores, parts, grid_of(config))
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    folder = new_folder(target.parent, f".{target.name}.")
     try:
-        folder.chmod(0o755)
         _write(folder, stores, parts, config, results)
         load_results(folder)
         flush(folder)
@@ -149,10 +148,11 @@ def _require_equal_weights(one: _Store, other: _Store, grid: Grid, cells: np.nda
         for store in (one, other)
     )
     kept = {when: leaves for when, leaves in here._asdict().items() if leaves is not None}
-    for when, leaves in kept.items():
-        for name, leaf in leaves.items():
-            if leaf.tobytes() != getattr(there, when)[name].tobytes():
-                raise _differ(f"{when} weights {name!r}", grid, cells[0], (one, other))
+    for row, cell in enumerate(cells):
+        for when, leaves in kept.items():
+            for name, leaf in leaves.items():
+                if leaf[row].tobytes() != getattr(there, when)[name][row].tobytes():
+                    raise _differ(f"{when} weights {name!r}", grid, cell, (one, other))
 
 
 def _differ(what: str, grid: Grid, cell: Sequence[int], stores: Sequence[_Store]) -> StoreError:
@@ -222,20 +222,32 @@ def _write(
         }
         if part.rows is not None:
             marker["rows"] = part.rows
-        if has_weights(store.path, part.name):
-            source = weights_folder(store.path, part.name)
-            require_plain_files(source)
-            shutil.copytree(source, weights_folder(folder, name))
-        if "state" in marker and not _copy_state(store.path, part.name, folder, name):
-            del marker["state"]
+        _copy_weights(store.path, part.name, marker.get("weights"), folder, name)
+        if "state" in marker:
+            _copy_state(store.path, part.name, marker["state"], folder, name)
         write_checked(marker_file(folder, name), marker, indent=None)
 
 
-def _copy_state(store: Path, block: str, folder: Path, name: str) -> bool:
-    """Copies the states of a block to that of another name; returns whether there are any."""
-    source, target = state_file(store, block), state_file(folder, name)
-    if not source.exists():
-        return False
+def _copy_weights(store: Path, block: str, expected: str | None, folder: Path, name: str) -> None:
+    """Copies the weights of a block, if it has any, to the block `name` of the store `folder`.
+
+    Raises `DamageError` where they are not there as they were written.
+    """
+    source, target = weights_folder(store, block), weights_folder(folder, name)
+    if not source.is_dir():
+        if expected is not None:
+            raise DamageError(f"store: {source} is missing", [marker_file(store, block)])
+        return
+    require_plain_files(source)
+    shutil.copytree(source, target)
+    if expected is not None and not has_digest(target, expected):
+        raise DamageError(f"store: {source} is not what was written", [marker_file(store, block)])
+
+
+def _copy_state(store: Path, block: str, expected: str, folder: Path, name: str) -> None:
+    """Copies the states of a block in the same way."""
+    require_whole_states(store, {block: {"state": expected}})
+    target = state_file(folder, name)
     target.parent.mkdir(exist_ok=True)
-    target.write_bytes(read_file(source))
-    return True
+    shutil.copyfile(state_file(store, block), target)
+    require_whole_state(folder, name, expected)

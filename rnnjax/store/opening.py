@@ -12,14 +12,18 @@ from rnnjax.store.limits import require_plain_entries
 from rnnjax.store.manifest import StoreError, digest
 from rnnjax.store.markers import read_markers
 from rnnjax.store.reading import read_manifest
+from rnnjax.store.states import require_whole_states
 
 __all__ = ["existing_manifest", "has_lost_manifest"]
 
 
-def existing_manifest(path: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+def existing_manifest(
+    path: Path, config: Mapping[str, Any], *, states: bool = False
+) -> dict[str, Any] | None:
     """The manifest of the store that a folder holds already, or None; changes nothing.
 
-    Raises `StoreError` unless its runs and those of `config` differ in their axes alone.
+    With `states`, those from which runs of more epochs resume are read too. Raises `StoreError`
+    unless its runs and those of `config` differ in their axes alone.
     """
     if not path.exists():
         return None
@@ -44,6 +48,8 @@ def existing_manifest(path: Path, config: Mapping[str, Any]) -> dict[str, Any] |
     difference = obstacle(manifest["config"], config)
     if more_epochs(manifest["config"], config):
         require_states(path, manifest, config)
+        if states:
+            require_whole_states(path, read_markers(path))
     elif difference is not None:
         field, old, new = difference
         earlier = kept_apart(path, config)

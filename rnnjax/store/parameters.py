@@ -36,18 +36,29 @@ def load_parameters(store: str | Path, **labels: Any) -> Params:
     path = path_of("store", store)
 
     def read() -> Params:
-        status = load_results(path)["status"]
-        axes = {str(name): status[name].values for name in status.dims}
+        manifest, blocks = read_blocks(path)
+        axes = _axes(path, manifest["config"])
         if unknown := set(labels) - set(axes):
             raise ValueError(f"{unknown.pop()}: expected an axis among {', '.join(axes)}")
         cell = [axis_position(name, values, labels) for name, values in axes.items()]
-        manifest, blocks = read_blocks(path)
         if not any(cell in marker["cells"] for marker in blocks.values()):
             raise StoreError(f"store: {path} holds no finished network with these labels: {labels}")
         weights = held_weights(path, manifest["config"], blocks, [cell])
         return {name: leaf[0] for name, leaf in weights.trained.items()}
 
     return read_settled(path, read)
+
+
+def _axes(path: Path, config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The labels of every axis, from the config; from the results where it describes no axes."""
+    try:
+        grid = config_grid(config)
+        if grid is not None:
+            return {n: np.array(labels) for n, labels in zip(grid.names, grid.labels, strict=True)}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise StoreError(f"store: the manifest of {path} describes no axes") from None
+    status = load_results(path)["status"]
+    return {str(name): status[name].values for name in status.dims}
 
 
 def load_weights(store: str | Path, cells: Sequence[Sequence[int]]) -> Weights:

@@ -1,31 +1,36 @@
 """Results on disk: a zarr group that is filled block by block and survives a killed process.
 
-    STORE/manifest.json    description of the sweep, with its hash; versions; written first
-    STORE/results.zarr     every variable over all axes, one chunk per program and learning rate
-    STORE/metadata.sha256  digest of zarr's metadata in it
-    STORE/blocks/*.json    one marker per finished block, written after its data: cells, times, and
-                           a digest of every variable's values
-    STORE/parameters/      weights, one orbax checkpoint per block, on request
-    STORE/attempts/        blocks as workers leave them (`rnnjax.store.attempts`)
-    STORE/running/         states of blocks being trained, until their markers are written
-    STORE/lock             held, by the system's own file lock, while a process writes
+    STORE/manifest.json         description of the sweep, with its hash; versions; written first
+    STORE/manifest.backup.json  copy of the manifest of a store that has grown
+    STORE/results.zarr          every variable over all axes, one chunk per program and rate
+    STORE/metadata.sha256       digest of zarr's metadata in it
+    STORE/blocks/*.json         one marker per finished block, written after its data: cells, times,
+                                and a digest of every variable's values
+    STORE/parameters/           weights, one orbax checkpoint per block, on request
+    STORE/states/*.npz          states of training of finished blocks, on request
+    STORE/attempts/             blocks as workers leave them (`rnnjax.store.attempts`)
+    STORE/running/              states of blocks being trained, until their markers are written
+    STORE/earlier/              stores of fewer epochs from which the runs were resumed
+    STORE/growing-*/            results over more axis values, until they take their place
+    STORE/lock                  held, by the system's own file lock, while a process writes
 
 A cell is finished if and only if a marker names it: data that a process wrote before it died, but
 without the marker, are read as not run and are written again. Files are replaced as a whole, so a
-killed process loses only what it has computed since the last state of its current block. The system
-flushes data in its own time, so a power cut may damage the latest block; the digests detect that.
+killed process loses only what it has computed since the last state of its current block. Chunks,
+which hold results of earlier blocks too, are on the disk before they are replaced and before the
+marker is written. A power cut may still damage weights of the latest block; the digests detect it.
 
 Opening a store for writing restores a lost or damaged manifest, where all markers name the same
 config, and lost or damaged metadata of zarr. An error about anything else lists the files to
 delete, so that the same command computes their blocks again.
 """
 
+import contextlib
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import filelock
 import numpy as np
 import xarray as xr
 
@@ -47,6 +52,7 @@ from rnnjax.store.growing import (
     grow,
     new_manifest,
     now,
+    over,
     part,
     settle,
     spread,
@@ -54,7 +60,8 @@ from rnnjax.store.growing import (
 )
 from rnnjax.store.layout import DATA, METADATA
 from rnnjax.store.limits import require_plain_files
-from rnnjax.store.manifest import StoreError, StoreInUse, digest, versions
+from rnnjax.store.locking import acquire
+from rnnjax.store.manifest import StoreError, digest, versions
 from rnnjax.store.markers import finished_cells, located, marker_file, read_markers
 from rnnjax.store.opening import existing_manifest, has_lost_manifest
 from rnnjax.store.reading import read_results, value_digest
@@ -64,7 +71,7 @@ from rnnjax.store.restoring import (
     write_metadata_digest,
 )
 from rnnjax.store.running import Running, remove_finished, remove_running, running_of
-from rnnjax.store.scatter import canonical, read_only, scatter
+from rnnjax.store.scatter import canonical, open_group, read_only, scatter
 from rnnjax.store.states import save_state
 from rnnjax.validate import path_of
 
@@ -81,7 +88,7 @@ class ResultStore:
         block_dims: dimensions along which a chunk spans the whole axis.
 
     Raises:
-        StoreError: the folder cannot be written, is in use by another process, holds other files,
+        StoreError: the folder cannot be written, is open for writing already, holds other files,
             is damaged, or was made with another config (the error names the first difference).
     """
 
@@ -96,20 +103,22 @@ class ResultStore:
         self._template = template
         self._config = dict(config)
         self._block_dims = block_dims
-        self._lock = filelock.FileLock(self.path / "lock")
 
     def __enter__(self) -> Self:
-        existing_manifest(self.path, self._config)  # raises before anything is changed
+        try:
+            existing_manifest(self.path, self._config)  # raises before anything is changed
+        except DamageError:
+            if not (self.path / "lock").exists():
+                raise
+            # Perhaps another process is just changing it: what is damaged is seen under the lock.
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise StoreInUse(f"store: {self.path} is in use by another process") from None
-        except (OSError, NotImplementedError) as error:  # a file system without locks
+        except OSError as error:
             raise StoreError(
                 f"store: expected a folder that can be written, got {self.path} "
-                f"({getattr(error, 'strerror', None) or error})"
+                f"({error.strerror or error})"
             ) from None
+        self._lock = acquire(self.path)
         try:
             self._open()
         except BaseException as error:
@@ -124,9 +133,8 @@ class ResultStore:
 
     def _open(self) -> None:
         """Mends what a killed process left and checks all data; the lock is held."""
-        manifest = existing_manifest(
-            self.path, self._config
-        )  # another process may have written since
+        # Another process may have written since.
+        manifest = existing_manifest(self.path, self._config, states=True)
         if manifest is None:
             manifest = new_manifest(self._config, self._template)
             write_checked(self.path / "manifest.json", manifest)
@@ -162,7 +170,7 @@ class ResultStore:
         """Writes all variables, empty, where no block is finished."""
         folder = self.path / DATA
         require_plain_files(folder)
-        self._write_template(folder)
+        write_group(folder, self._template, self._block_dims)
         write_metadata_digest(self.path)
 
     def _read_or_restore(self) -> xr.Dataset:
@@ -170,10 +178,19 @@ class ResultStore:
         try:
             return self._read_all()
         except DamageError as error:
-            if not self._same or (not error.restorable and (self.path / METADATA).exists()):
+            template = self._template if self._same else self._whole_template()
+            if template is None or (not error.restorable and (self.path / METADATA).exists()):
                 raise
-            with restored_metadata(self.path, self._write_template):
+            dims = self._block_dims
+            with restored_metadata(self.path, lambda at: write_group(at, template, dims)):
                 return self._read_all()
+
+    def _whole_template(self) -> xr.Dataset | None:
+        """The template over all labels of the store; None for one of fewer epochs."""
+        here, there = config_grid(self._config), config_grid(self._manifest["config"])
+        if self._more or here is None or there is None:
+            return None
+        return over(self._template, here, there)
 
     def _read_all(self) -> xr.Dataset:
         """The dataset over all axes of the store."""
@@ -182,10 +199,6 @@ class ResultStore:
     def _blocks(self) -> dict[str, dict[str, Any]]:
         """The markers, with their cells on the store's axes."""
         return located(self.path, self._manifest, read_markers(self.path))
-
-    def _write_template(self, folder: Path) -> None:
-        """Writes all variables, empty, into `folder`, where nothing is kept."""
-        write_group(folder, self._template, self._block_dims)
 
     def _places(self) -> Places | None:
         """Positions of this config's runs in the store; None where the axes are the same."""
@@ -207,8 +220,11 @@ class ResultStore:
 
         Both keep all labels that the store has had.
         """
-        if self._prepared:
-            return
+        if not self._prepared:
+            with _naming(self.path):
+                self._prepare()
+
+    def _prepare(self) -> None:
         old, blocks = self._manifest["config"], read_markers(self.path)
         if not self._same and (not blocks or self._more or lacking(old, self._config)):
             config, template = self._config, self._template
@@ -223,12 +239,8 @@ class ResultStore:
                 template = spread(held, template, grid_of(old), grid_of(config))
             arguments = self._manifest, blocks, config, template, self._block_dims, self._more
             self._manifest, self._more = grow(self.path, *arguments), False
-        import zarr  # slow to import
-
         self._checked = None
-        self._group = zarr.open_group(
-            self.path / DATA, mode="r+", zarr_format=3, use_consolidated=False
-        )
+        self._group = open_group(self.path / DATA)
         self._arrays: dict[str, Any] = {}
         self._prepared = True
 
@@ -311,7 +323,9 @@ class ResultStore:
         Attempts at other work, in which nothing was written for a week, are removed.
         """
         done = None
-        for name, folder, report in list(finished_attempts(self.path, work)):
+        with _naming(self.path):
+            left = list(finished_attempts(self.path, work))
+        for name, folder, report in left:
             if not fits(report, self._template):
                 continue
             done = self.finished() if done is None else done
@@ -320,7 +334,9 @@ class ResultStore:
                 continue
             self.prepare()
             moved = self._on_axes(name, report.cells)[0]
-            if has_parts(folder, name, report, self.path, moved):
+            with _naming(self.path):
+                is_whole = has_parts(folder, name, report, self.path, moved)
+            if is_whole:
                 self.adopt(name, folder, report)
                 done[tuple(report.cells.T)] = True
         remove_abandoned(self.path)
@@ -353,11 +369,9 @@ class ResultStore:
         file = marker_file(self.path, name)
         if file.exists():
             raise StoreError(f"store: block {name!r} is finished already")
-        try:
+        with _naming(self.path):
             self._write(file, cells, values, {**keep(name), **facts})
             remove_running(self.path, block, self._manifest["config"], cells)
-        except OSError as error:
-            raise _without_access(self.path, error) from None
 
     def _write(
         self,
@@ -412,6 +426,15 @@ class ResultStore:
     def _part(self, dataset: xr.Dataset) -> xr.Dataset:
         at = self._places()
         return dataset if at is None else part(dataset, self._template, at)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turns an `OSError` into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise _without_access(path, error) from None
 
 
 def _without_access(path: Path, error: OSError) -> OSError:

@@ -11,12 +11,10 @@ its digest, and two attempts share no bookkeeping.
 
 import contextlib
 import datetime
-import hashlib
+import itertools
 import os
 import re
 import shutil
-import stat
-import tempfile
 import time
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,18 +23,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnjax.store.archive import write_array
-from rnnjax.store.checked import read_checked, write_checked
+from rnnjax.store.archive import write_arrays
+from rnnjax.store.checked import file_digest, read_checked, write_checked
 from rnnjax.store.damage import DamageError
 from rnnjax.store.earlier import epochs_of
 from rnnjax.store.grid import Grid, config_grid, places
 from rnnjax.store.limits import (
+    plain_size,
     require_block_name,
     require_declared,
     require_memory,
     require_plain_files,
 )
-from rnnjax.store.manifest import StoreError, remove_leftovers
+from rnnjax.store.manifest import new_file, new_folder, remove_leftovers
 
 __all__ = [
     "Checkpoint",
@@ -110,20 +109,6 @@ def _checkpoints(folder: Path) -> Iterator[Checkpoint]:
             yield Checkpoint(file, int(found[1]), found[2], found[3])
 
 
-class _Digesting:
-    """A file that is written from its beginning to its end, and the digest of its content."""
-
-    def __init__(self, file: Any):
-        self._file, self.sha256 = file, hashlib.sha256()
-
-    def write(self, content: Any) -> int:
-        self.sha256.update(content)
-        return self._file.write(content)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-
 def write_checkpoint(
     block: RunningBlock, step: int, attempt: str, arrays: Iterable[tuple[str, np.ndarray]]
 ) -> None:
@@ -132,21 +117,16 @@ def write_checkpoint(
     Raises `OSError` where it cannot be written.
     """
     _make_folder(block)
-    handle, temporary = tempfile.mkstemp(".partial", f".{step}-{attempt}.", block.folder)
+    handle, temporary = new_file(block.folder, f"{step}-{attempt}")
     try:
         with os.fdopen(handle, "wb") as file:
-            digesting: Any = _Digesting(file)
-            with zipfile.ZipFile(digesting, "w", zipfile.ZIP_STORED) as archive:
-                write_array(archive, "identity", np.array(block.identity))
-                for name, array in arrays:
-                    write_array(archive, name, array)
+            named = itertools.chain([("identity", np.array(block.identity))], arrays)
+            sha256 = write_arrays(file, named)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        sha256 = digesting.sha256.hexdigest()
         os.replace(temporary, block.folder / f"{step:08d}-{attempt}-{sha256}.npz")
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     _prune(block.folder, attempt)
 
@@ -156,9 +136,8 @@ def _make_folder(block: RunningBlock) -> None:
     if block.folder.exists():
         return
     block.folder.parent.mkdir(exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=_NEW, dir=block.folder.parent))
+    new = new_folder(block.folder.parent, _NEW)
     try:
-        new.chmod(0o755)
         write_checked(new / _ABOUT, block.about, indent=None)
         new.rename(block.folder)
     except OSError:
@@ -201,14 +180,11 @@ def read_checkpoint(block: RunningBlock, one: Checkpoint) -> dict[str, np.ndarra
 
 def _verify(one: Checkpoint) -> int:
     """Size of a checkpoint's file; raises `DamageError` unless it has its digest."""
-    facts = os.lstat(one.file)
-    if not stat.S_ISREG(facts.st_mode):
-        raise StoreError(f"store: expected a plain file, got {one.file}")
-    require_memory(str(one.file), facts.st_size)
-    with open(one.file, "rb") as opened:
-        if hashlib.file_digest(opened, "sha256").hexdigest() != one.sha256:
-            raise DamageError(f"store: {one.file} is not what was written")
-    return facts.st_size
+    size = plain_size(one.file)
+    require_memory(str(one.file), size)
+    if file_digest(one.file) != one.sha256:
+        raise DamageError(f"store: {one.file} is not what was written")
+    return size
 
 
 def remove_running(store: Path, block: str, config: Mapping[str, Any], cells: np.ndarray) -> None:

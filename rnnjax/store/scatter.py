@@ -1,13 +1,33 @@
 """Writing the values of a block into the chunks of a zarr array."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from rnnjax.store.damage import reraise_unreadable
+from rnnjax.store.manifest import write_atomically
 
-__all__ = ["canonical", "read_only", "scatter"]
+__all__ = ["canonical", "open_group", "read_only", "scatter"]
+
+
+def open_group(folder: Path) -> Any:
+    """The zarr group in a folder, open for writing.
+
+    A chunk is on the disk before it replaces the one that holds the results of earlier blocks:
+    zarr leaves the time to the system, and a power cut could cost all of them.
+    """
+    import zarr  # slow to import
+
+    class Flushed(zarr.storage.LocalStore):
+        async def set(self, key: str, value: Any) -> None:
+            path = self.root / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(write_atomically, path, value.to_bytes())
+
+    return zarr.open_group(Flushed(folder), mode="r+", zarr_format=3, use_consolidated=False)
 
 
 def scatter(

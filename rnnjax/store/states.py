@@ -1,7 +1,5 @@
 """States of training on disk: all that a run needs to take further steps, one file per block."""
 
-import hashlib
-import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.store.archive import pack_arrays
+from rnnjax.store.archive import write_arrays
+from rnnjax.store.checked import file_digest
 from rnnjax.store.damage import DamageError
-from rnnjax.store.limits import read_file, require_memory
-from rnnjax.store.manifest import write_atomically
+from rnnjax.store.limits import require_memory
+from rnnjax.store.manifest import atomic_file
 from rnnjax.store.markers import marker_file
 
-__all__ = ["load_state", "require_whole_states", "save_state", "state_file"]
+__all__ = [
+    "load_state",
+    "require_whole_state",
+    "require_whole_states",
+    "save_state",
+    "state_file",
+]
 
 
 def state_file(store: Path, block: str) -> Path:
@@ -25,26 +30,33 @@ def state_file(store: Path, block: str) -> Path:
 
 def save_state(store: Path, block: str, arrays: Mapping[str, np.ndarray]) -> str:
     """Writes the states of a block, arrays [S, ...]; returns their digest."""
-    content = pack_arrays(arrays)
-    file = state_file(store, block)
-    file.parent.mkdir(exist_ok=True)
-    write_atomically(file, content)
-    return hashlib.sha256(content).hexdigest()
+    target = state_file(store, block)
+    target.parent.mkdir(exist_ok=True)
+    with atomic_file(target) as file:  # array by array, without a copy of all of them
+        return write_arrays(file, ((name, np.asarray(array)) for name, array in arrays.items()))
 
 
 def load_state(store: Path, block: str, expected: str) -> dict[str, np.ndarray]:
     """The states of a block, compared with their digest; raises `DamageError`."""
+    require_whole_state(store, block, expected)
     file = state_file(store, block)
-    content = read_file(file)
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise DamageError(f"store: {file} is not what was written", [file])
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with zipfile.ZipFile(file) as archive:
             require_memory(str(file), sum(info.file_size for info in archive.infolist()))
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if name != "allow_pickle"}
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DamageError(f"store: {file} is damaged ({error})", [file]) from None
+
+
+def require_whole_state(store: Path, block: str, expected: str) -> None:
+    """Raises `DamageError` unless the states of a block have this digest.
+
+    Raises `FileNotFoundError` for a block without states.
+    """
+    file = state_file(store, block)
+    if file_digest(file) != expected:
+        raise DamageError(f"store: {file} is not what was written", [file])
 
 
 def require_whole_states(store: Path, markers: Mapping[str, Mapping[str, Any]]) -> None:
@@ -57,7 +69,7 @@ def require_whole_states(store: Path, markers: Mapping[str, Mapping[str, Any]]) 
         file = state_file(store, block)
         try:
             if "state" in marker:
-                load_state(store, block, marker["state"])
+                require_whole_state(store, block, marker["state"])
             continue
         except FileNotFoundError:
             problems.append(f"{file} is missing")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import filelock
 import jax
 import numpy as np
 import xarray as xr
@@ -26,6 +25,7 @@ from rnnjax.store import (
     write_checked,
 )
 from rnnjax.store.grid import grid_of, places
+from rnnjax.store.locking import acquire
 from rnnjax.store.opening import existing_manifest
 from rnnjax.studies.costs import cost_text
 from rnnjax.studies.launch import Config
@@ -303,10 +303,10 @@ def require_usable(store: Path, sweep: rnnjax.Sweep) -> None:
     if not (store / "lock").exists():
         return
     try:
-        filelock.FileLock(store / "lock").acquire(timeout=0).lock.release()
-    except filelock.Timeout:
-        raise StoreInUse(f"store: {store} is in use by another process") from None
-    except (OSError, NotImplementedError):  # the reason is in the error of training
+        acquire(store).release()
+    except StoreInUse:
+        raise
+    except StoreError:  # training raises it again
         return
 
 

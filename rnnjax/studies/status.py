@@ -1,5 +1,6 @@
 """What a folder holds, and whether all of it is as it was written."""
 
+import contextlib
 import hashlib
 import math
 import re
@@ -11,6 +12,8 @@ import numpy as np
 
 from rnnjax.store import load_results, read_file
 from rnnjax.store.checkpoints import restore_weights
+from rnnjax.store.earlier import earlier_folders
+from rnnjax.store.layout import read_settled
 from rnnjax.store.markers import finished_cells, read_markers
 from rnnjax.store.reading import read_blocks
 from rnnjax.store.running import damaged_checkpoints, underway
@@ -54,7 +57,7 @@ class Progress(NamedTuple):
 
 def progress(store: Path) -> Progress:
     """What a store has and lacks; raises `ValueError` for a store that is damaged."""
-    manifest, markers = read_blocks(store)  # with cells on the present axes
+    manifest, markers = read_settled(store, lambda: read_blocks(store))  # with present cells
     config = manifest["config"]
     try:
         names = config.get("dimensions", list(config["axes"]))
@@ -91,7 +94,13 @@ def damages(folder: str | Path) -> Iterator[str]:
     """Reads all files of a workdir or store; yields a sentence for each damage found."""
     folder = Path(folder)
     for store in stores(folder):
-        for each in (store, *sorted(store.glob("earlier/*"))):  # and those of fewer epochs
+        yield from _damaged_store(store)
+        try:
+            earlier = earlier_folders(store)
+        except ValueError as error:
+            yield str(error)
+            continue
+        for each in earlier:
             yield from _damaged_store(each)
     if (folder / INDEX).exists():
         yield from _try(read_index, folder)
@@ -106,6 +115,14 @@ def damages(folder: str | Path) -> Iterator[str]:
 
 
 def _damaged_store(store: Path) -> Iterator[str]:
+    """A sentence for each damage; what a store lacks only while it grows is none."""
+    try:
+        yield from read_settled(store, lambda: list(_damages_now(store)))
+    except (ValueError, OSError) as error:
+        yield str(error)
+
+
+def _damages_now(store: Path) -> Iterator[str]:
     yield from _try(load_results, store)
     for block, marker in _markers(store).items():
         if marker.get("weights"):
@@ -115,10 +132,11 @@ def _damaged_store(store: Path) -> Iterator[str]:
 
 
 def _markers(store: Path) -> dict[str, dict]:
-    try:
-        return read_markers(store)
-    except ValueError:  # reported by the results already
-        return {}
+    """The markers of the blocks that the store has now, without those that it is leaving."""
+    for read in (lambda: read_blocks(store)[1], lambda: read_markers(store)):
+        with contextlib.suppress(ValueError, OSError):  # reported by the results already
+            return read()
+    return {}
 
 
 def _try(read: Callable[..., object], *arguments: object) -> Iterator[str]:

@@ -89,8 +89,13 @@ def plan(
 def _name(sweep: Sweep, place: tuple[int, ...], cells: np.ndarray) -> str:
     """Name of the block with these cells: labels of its program, and a fingerprint."""
     labels = [str(axis.labels[i]) for axis, i in zip(sweep.static_axes, place, strict=True)]
-    readable = "-".join("".join(c if c.isalnum() else "_" for c in label) for label in labels)
+    readable = "-".join(map(_plain, labels))
     return f"{readable[:80]}-{_fingerprint(cells)}".strip("-")
+
+
+def _plain(label: str) -> str:
+    """A label as part of a file's name, one byte per character."""
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in label)
 
 
 def _fingerprint(cells: np.ndarray) -> str:

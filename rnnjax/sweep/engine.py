@@ -38,7 +38,16 @@ from rnnjax.validate import (
     whole,
 )
 
-__all__ = ["Block", "Engine", "Progress", "block_programs", "plan", "run_sweep", "sweep_config"]
+__all__ = [
+    "Block",
+    "Engine",
+    "Progress",
+    "block_programs",
+    "plan",
+    "require_progress",
+    "run_sweep",
+    "sweep_config",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,8 +194,8 @@ def run_sweep(
     planned = _plan_within_memory(store, template, sweep, layout, engine, mask, keep_parameters)
     with contextlib.ExitStack() as stack:
         sink = _open(stack, store, sweep, engine, template, layout.processes > 1)
-        kept = Kept.of(template, bool(keep_parameters or sink.keeps_parameters()))
-        _adopt_left(stack, sink, sweep, engine, kept)
+        kept = _adopt_left(stack, sink, sweep, engine, template, keep_parameters)
+        planned = planned or plan(sweep, layout, engine, mask, kept.parameters)
         blocks, there = _blocks_to_train(planned, layout, sink, keep_parameters)
         if progress is not None:
             progress.begin(blocks, *there)
@@ -212,15 +221,17 @@ def _plan_within_memory(
 ) -> list[Block]:
     """The blocks of a sweep, each with room for the weights if the store keeps them.
 
-    Raises `ValueError` for too large results, or networks, before a new folder is made.
+    Raises `ValueError` for too large results, or networks, before a new folder is made. In several
+    processes nothing is planned yet: the first one alone sees the store, and one that is refused
+    would leave the others waiting.
     """
+    if layout.processes > 1:
+        return []
     keeps = bool(keep_parameters)
     if keep_parameters is None and store is not None:
         in_memory = isinstance(store, MemoryStore)
         keeps = store.keeps_parameters() if in_memory else has_some_weights(Path(store))
     planned = plan(sweep, layout, engine, mask, keeps)
-    if layout.processes > 1:  # one of them that is refused would leave the others waiting
-        return planned
     require_room(template)
     if isinstance(store, str | Path) and not any(Path(store).glob("blocks/*.json")):
         for setup in dict.fromkeys(block.setup for block in planned):
@@ -229,18 +240,25 @@ def _plan_within_memory(
 
 
 def _adopt_left(
-    stack: contextlib.ExitStack, sink: Sink, sweep: Sweep, engine: Engine, kept: Kept
-) -> None:
-    """Takes over what workers of an earlier process have left in a folder.
+    stack: contextlib.ExitStack,
+    sink: Sink,
+    sweep: Sweep,
+    engine: Engine,
+    template: xr.Dataset,
+    keep_parameters: bool | None,
+) -> Kept:
+    """Takes over what workers of an earlier process have left in a folder; returns what is kept.
 
     Raises `StoreError` where weights are kept, and finished blocks have none.
     """
+    kept = Kept.of(template, bool(keep_parameters or sink.keeps_parameters()))
     if kept.parameters:
         sink.require_parameters()
     if isinstance(sink, ResultStore):
         work = work_of(sweep_config(sweep, engine), engine, kept)
         sink.adopt_left(work)
         stack.callback(sink.remove_left, work)
+    return kept
 
 
 def _blocks_to_train(
@@ -317,6 +335,11 @@ def _train_and_write(
 
 def _check_callbacks(progress: Any, after_block: Any) -> None:
     callback("after_block", after_block)
+    require_progress(progress)
+
+
+def require_progress(progress: Any) -> None:
+    """Raises `ValueError` for anything but None or an object with the methods of `Progress`."""
     methods = (getattr(progress, name, None) for name in ("begin", "compile", "advance", "end"))
     if progress is None or (not isinstance(progress, type) and all(map(callable, methods))):
         return

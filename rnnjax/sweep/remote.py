@@ -104,8 +104,8 @@ def _local_layout(devices: int | None, **how: Any) -> Any:
 
 def _left_by_another(sweep: "RemoteSweep", block: Block) -> tuple[str, bytes] | None:
     """The attempt and report of a worker that has trained the block since it was submitted."""
-    for name, folder, report in finished_attempts(sweep.folder, sweep.work):
-        if name == block.name and has_parts(folder, name, report, folder, name):
+    for name, folder, report in finished_attempts(sweep.folder, sweep.work, {block.name}):
+        if has_parts(folder, name, report, folder, name):
             return folder.name.rpartition(".")[2], pack_report(report)
     return None
 

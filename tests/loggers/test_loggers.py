@@ -80,6 +80,38 @@ def test_the_other_progress_is_called_too_and_ends_after_an_error():
     assert kept.flushed == 1
 
 
+@pytest.mark.parametrize("method", ["log", "flush"])
+def test_a_logger_that_fails_is_left_and_training_goes_on(method, monkeypatch):
+    kept, calls, ended = Kept(), [], []
+
+    def fails(*_):
+        calls.append(method)
+        raise ConnectionError("offline")
+
+    monkeypatch.setattr(kept, method, fails)
+    bar = SimpleNamespace(begin=print, compile=print, advance=print, end=lambda: ended.append(1))
+    progress = LoggedProgress(kept, bar)
+    segment = Segment(None, 20, 20, step=20, loss=0.5)
+
+    def log_all():
+        for _ in range(2):
+            progress.advance(SimpleNamespace(name="b"), segment)
+        progress.end()
+
+    with pytest.warns(UserWarning, match="ConnectionError: offline") as warned:
+        log_all()
+    assert len(warned) == 1
+    assert len(calls) == 1 and ended == [1]
+
+
+def test_objects_without_the_methods_are_refused():
+    for logger in (None, Kept, SimpleNamespace(log=print)):
+        with pytest.raises(ValueError, match="^logger: expected an object with .*, got "):
+            LoggedProgress(logger)
+    with pytest.raises(ValueError, match="^progress: expected an object with the methods"):
+        LoggedProgress(Kept(), print)
+
+
 def records(file):
     """The records of a TFRecord file: length, checksum, data, checksum."""
     content, begin = file.read_bytes(), 0

@@ -90,6 +90,38 @@ def test_reports_fit_by_shape_type_and_range():
         assert not fits(good._replace(values={**values, **odd}), template)
 
 
+@pytest.mark.parametrize("part", ["report", "state"])
+def test_attempts_that_cannot_be_read_are_not_called_damaged(part, tmp_path, monkeypatch):
+    work, states = "0a" * 32, {"losses": np.ones((1, 3), "f4")}
+    folder = attempt_folder(tmp_path, "block", new_attempt(work))
+    folder.mkdir(parents=True)
+    report = Report(np.zeros((1, 2), int), {"loss": np.ones((1, 3), "f4")}, {}, work)
+    attempts.save_attempt(folder, "block", report, None, states)
+    ((_, _, found),) = attempts.finished_attempts(tmp_path, work, {"block"})
+    assert attempts.has_parts(folder, "block", found, tmp_path, "block")
+    assert not list(attempts.finished_attempts(tmp_path, work, {"other"}))
+
+    def refuses(*_):
+        raise PermissionError(13, "Permission denied")
+
+    def read():
+        ((_, _, found),) = attempts.finished_attempts(tmp_path, work)
+        return attempts.has_parts(folder, "block", found, tmp_path, "block")
+
+    with monkeypatch.context() as patch:
+        if part == "report":
+            patch.setattr(attempts, "read_file", refuses)
+        else:
+            patch.setattr("rnnjax.store.states.file_digest", refuses)
+        with pytest.raises(PermissionError):
+            read()
+    state = folder / "states" / "block.npz"
+    state.write_bytes(state.read_bytes()[:-1])
+    assert not read()
+    state.unlink()
+    assert not read()
+
+
 def test_an_attempt_that_is_removed_meanwhile_is_no_error(tmp_path, monkeypatch):
     for block in ("gone", "kept"):
         attempts.save_error(

@@ -16,8 +16,9 @@ import xarray as xr
 import tiny
 from rnnjax import StoreError, load_results
 from rnnjax.cells import rate, structured
-from rnnjax.store import DamageError, ResultStore, Weights, growing, merge
+from rnnjax.store import DamageError, ResultStore, Weights, growing, markers, merge
 from rnnjax.store.layout import BACKUP
+from rnnjax.studies import status
 from rnnjax.studies.status import damages
 from rnnjax.sweep import FIELDS, Engine, LossRecord, MemoryStore, empty_results, sweep_config
 
@@ -263,6 +264,33 @@ def test_the_manifest_of_a_grown_store_is_restored(damage, tmp_path):
         assert json.loads((path / BACKUP).read_text()) == json.loads(content)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        sweep(),
+        sweep(hidden=(4, 9), seed=(1, 12)),
+        sweep(task=("delayed_match", "delayed_cue"), seed=range(3)),
+    ],
+    ids=["a part", "in part", "the whole"],
+)
+def test_every_call_restores_the_metadata_of_a_grown_store(call, tmp_path):
+    of = sweep(task=("delayed_match", "delayed_cue"), seed=range(3))
+    path = filled(tmp_path / "store", sweep(task=("delayed_match", "delayed_cue")))
+    filled(path, of)
+    whole = load_results(path)
+    file = path / "results.zarr" / "loss" / "zarr.json"
+    content = file.read_bytes()
+    file.write_text("{")
+    with pytest.raises(DamageError) as error:
+        load_results(path)
+    assert error.value.restorable
+    if len(call.axes["task"]) == 1:  # the criterion of each task is part of them
+        call = call.with_axes(task=of.axes["task"])
+    with opened(path, call):
+        assert file.read_bytes() == content
+    xr.testing.assert_identical(load_results(path), whole)
+
+
 # --- kill at every step ---------------------------------------------------------------------------
 
 _WATCHED: list = []
@@ -379,6 +407,39 @@ def test_weights_that_differ_do_not_join(part, tmp_path):
         merge(tmp_path / "one", tmp_path / "two", into=tmp_path / "all")
 
 
+@pytest.mark.parametrize("part", ["parameters", "states"])
+@pytest.mark.parametrize("damage", ["changed", "lost"])
+def test_damaged_weights_and_states_do_not_join(part, damage, tmp_path):
+    one = with_states(tmp_path / "one", sweep(hidden=(3,), seed=(0, 1, 2)))
+    other = filled(tmp_path / "other", sweep(hidden=(4,), seed=(0,)))
+    before = [file for file in (one / part).rglob("*") if file.is_file()]
+    merge(one, other, into=tmp_path / "whole")
+    assert len([f for f in (tmp_path / "whole" / part).rglob("*") if f.is_file()]) == len(before)
+    if damage == "lost":
+        shutil.rmtree(one / part)
+    else:
+        file = max(before, key=lambda file: file.stat().st_size)
+        file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(DamageError, match=f"one/{part}/(one|two)") as error:
+        merge(one, other, into=tmp_path / "all")
+    assert {file.parent.name for file in error.value.files} <= {"blocks", "states"}
+    assert not (tmp_path / "all").exists()
+
+
+def test_the_first_network_whose_weights_differ_is_named(tmp_path):
+    made = sweep(hidden=(3,), seed=(0, 1, 2))
+    cells = np.argwhere(np.ones(made.shape, bool))
+    leaf = np.zeros((3, 2), "f4")
+    other = leaf.copy()
+    other[1:] = 1
+    for name, trained in (("one", leaf), ("two", other)):
+        with opened(tmp_path / name, made) as store:
+            weights = Weights({"w": leaf}, {"w": trained})
+            store.write("all", cells, values_of(made, cells), weights)
+    with pytest.raises(StoreError, match="got two trained weights 'w' of .*seed=1"):
+        merge(tmp_path / "one", tmp_path / "two", into=tmp_path / "all")
+
+
 # --- more epochs ----------------------------------------------------------------------------------
 
 
@@ -492,6 +553,64 @@ def test_runs_with_a_damaged_state_start_over_as_the_error_proposes(damage, tmp_
     assert not list(damages(path))
     with opened(path, old) as store:
         assert store.finished().sum() == 1
+
+
+def test_a_store_that_grows_while_it_is_checked_is_checked_again(tmp_path, monkeypatch):
+    """Between the new manifest and its end a move to more epochs removes states and markers."""
+    old = sweep(hidden=(3,), seed=(0, 1, 2))
+    path = with_states(tmp_path / "store", old)
+    load, calls = status.load_results, []
+
+    def moves(store):
+        calls.append(store)
+        if len(calls) == 1:
+            with opened(path, longer(old, 30)) as opened_store:
+                opened_store.prepare()
+            (path / "blocks" / "one.json").write_text("{")  # as if it had been read before
+            with contextlib.suppress(StoreError):
+                load(store)
+            (path / "blocks" / "one.json").unlink()
+            raise DamageError("store: gone", [path / "blocks" / "one.json"])
+        return load(store)
+
+    monkeypatch.setattr(status, "load_results", moves)
+    assert not list(damages(path))
+    assert len(calls) == 3  # once more, and the earlier store
+
+
+def test_a_marker_that_is_removed_meanwhile_is_no_error(tmp_path, monkeypatch):
+    path = filled(tmp_path / "store", sweep())
+    read, first = markers.read_checked, sorted((path / "blocks").iterdir())[0]
+
+    def removes(file):
+        first.unlink(missing_ok=True)
+        return read(file)
+
+    monkeypatch.setattr(markers, "read_checked", removes)
+    assert sorted(markers.read_markers(path)) == sorted(f.stem for f in (path / "blocks").iterdir())
+
+
+@pytest.mark.parametrize("what", ["damaged", "a link", "links within"])
+def test_earlier_stores_of_somebody_else_are_no_help(what, tmp_path):
+    old = sweep(hidden=(3,), seed=(0, 1, 2))
+    path, new = with_states(tmp_path / "store", old), longer(old, 30)
+    with opened(path, new) as store:
+        store.prepare()
+    earlier, away = path / "earlier" / "epochs-20", tmp_path / "away"
+    if what == "damaged":
+        (earlier / "manifest.json").write_text("{")
+    else:
+        part = earlier if what == "a link" else earlier / "states"
+        part.rename(away)
+        part.symlink_to(away)
+        assert any("plain files and folders" in line for line in damages(path))
+        with opened(path, new) as store, pytest.raises(StoreError, match="plain files and folders"):
+            store.epochs_before(np.array([[0, 0, 0, 0]]))
+    with opened(path, new) as store:
+        fill(store, new)
+    with pytest.raises(StoreError, match="another config: recipe.epochs is 30") as error:
+        opened(path, old).__enter__()
+    assert "results of this one" not in str(error.value)
 
 
 def test_another_difference_than_more_epochs_is_named(tmp_path):

@@ -25,6 +25,7 @@ from rnnjax.store import (
     write_checked,
 )
 from rnnjax.store.checkpoints import save_weights
+from rnnjax.studies.status import damages, progress
 from rnnjax.sweep import empty_results, load_sweep, sweep_config
 
 SWEEP = tiny.sweep("delayed_match", {"hidden": (3,), "learning_rate": (0.1,), "seed": (0, 1, 2)})
@@ -236,8 +237,9 @@ def test_weights_of_repeated_and_of_no_runs(store):
     found = load_weights(store, cells).trained["recurrent"]
     alone = [load_parameters(store, seed=seed)["recurrent"] for seed in (2, 0, 2)]
     np.testing.assert_array_equal(found, alone)
-    with pytest.raises(ValueError, match="^cells: expected at least one run"):
-        load_weights(store, [])
+    for cells in ([], [0, 0, 1], [[0, 0, 1], [0]], [["0", 0, 1]], 3, [[0.5, 0, 0]]):
+        with pytest.raises(ValueError, match="^cells: expected indices of at least one run"):
+            load_weights(store, cells)
     with pytest.raises(StoreError, match=r"no finished run \(0, 0, 5\)"):
         load_weights(store, [[0, 0, 1], [0, 0, 5]])
 
@@ -288,6 +290,32 @@ def enlarge(path):
     spec = {"driver": "zarr", "kvstore": {**place, "path": "trained.recurrent/"}}
     declared = {"shape": [3, 10**7, 10**7], "chunks": [3, 3, 3], "dtype": "<f4"}
     tensorstore.open({**spec, "metadata": declared}, create=True, delete_existing=True).result()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"rows": [0, 1, 10**10]}, {"sweep": ["x"]}, {"seconds": "x"}, {"rows": [0, 1, -1]}],
+    ids=str,
+)
+def test_hostile_markers_are_damaged(fields, store):
+    edit(store / "blocks" / "all.json", lambda marker: marker.update(fields))
+    assert str(store / "blocks" / "all.json") in "".join(damages(store))
+    for read in (load_results, progress, lambda path: load_parameters(path, seed=1)):
+        with pytest.raises(DamageError, match="all.json is damaged"):
+            read(store)
+
+
+def test_rows_that_a_block_does_not_have_are_damage(store):
+    edit(store / "blocks" / "all.json", lambda marker: marker.update(rows=[0, 1, 7]))
+    load_parameters(store, seed=1)
+    with pytest.raises(StoreError, match="^store: .*no row 7"):
+        load_parameters(store, seed=2)
+
+
+def test_one_network_is_loaded_without_the_results(store):
+    whole = load_parameters(store, seed=1)
+    shutil.rmtree(store / "results.zarr")
+    chex.assert_trees_all_equal(load_parameters(store, seed=1), whole)
 
 
 WEIGHTS = {

@@ -1,10 +1,12 @@
 """The store: resumption, errors, and damage that leaves other files unchanged."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from rnnjax import (
     train_one,
 )
 from rnnjax.devices import default_layout
-from rnnjax.store import ResultStore, read_manifest, reading
+from rnnjax.store import DamageError, ResultStore, StoreInUse, read_manifest, reading
 from rnnjax.store.scatter import scatter
 from rnnjax.sweep import FIELDS, empty_results, plan, sweep_config
 
@@ -97,6 +99,34 @@ def test_blocks_written_after_a_view_are_those_in_the_files(tmp_path, finished):
             if number:  # the first block is not in memory before
                 assert store.view().identical(store.read())
     assert load_results(tmp_path / "new").identical(load_results(finished))
+
+
+@pytest.mark.parametrize("views", [False, True], ids=["read", "held"])
+def test_chunks_are_on_the_disk_before_they_are_replaced(views, tmp_path, monkeypatch):
+    """A chunk holds the runs of earlier blocks too, which a power cut must not cost."""
+    with opened(tmp_path / "new") as store:
+        first, second, *_ = invented()
+        store.write(*first)
+        if views:
+            store.view()
+        flushed, replaced, fsync, replace = set(), [], os.fsync, os.replace
+
+        def flush(handle):
+            flushed.add(os.fstat(handle).st_ino)
+            fsync(handle)
+
+        def swap(source, target):
+            replaced.append((Path(target).relative_to(store.path), os.stat(source).st_ino))
+            replace(source, target)
+
+        monkeypatch.setattr(os, "fsync", flush)
+        monkeypatch.setattr(os, "replace", swap)
+        store.write(*second)
+    names = [str(file) for file, _ in replaced]
+    chunks = len(np.unique(second[1][:, :-1], axis=0))
+    assert sum(name.startswith("results.zarr/loss/c/") for name in names) == chunks
+    assert {inode for _, inode in replaced} == flushed
+    assert names[-1].startswith("blocks/")
 
 
 @pytest.mark.parametrize("axes", [(6,), (3, 4), (2, 3, 4)])
@@ -349,12 +379,64 @@ def test_incomplete_variables_do_not_matter(tmp_path):
 def test_a_second_writer_is_an_error_and_a_reader_is_not(copy):
     with opened(copy):
         before = snapshot(copy)
-        with pytest.raises(StoreError, match="is in use by another process"), opened(copy):
+        with pytest.raises(StoreError, match="is already open for writing"), opened(copy):
             pass
         assert snapshot(copy) == before
         load_results(copy)
     with opened(copy):
         pass  # the lock was given back
+
+
+def test_what_another_writer_is_changing_is_in_use_and_not_damaged(copy):
+    with opened(copy):
+        truncate(first_marker(copy))
+        with pytest.raises(StoreInUse), opened(copy):
+            pass
+    with pytest.raises(DamageError), opened(copy):
+        pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSYS, "not there"), NotImplementedError("no flock")],
+    ids=["now", "old"],
+)
+def test_a_file_system_without_locks_is_refused(error, tmp_path, monkeypatch):
+    """No marker file takes the place of the lock: a killed process would leave it."""
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    with pytest.raises(StoreError, match="expected a file system with locks"), opened(tmp_path):
+        pass
+    assert os.listdir(tmp_path) in ([], ["lock"])
+
+
+def test_a_full_disk_while_a_store_grows_is_named(copy, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "growing")
+
+    monkeypatch.setattr("rnnjax.store.results.grow", full)
+    with (
+        opened(copy, SWEEP.with_axes(seed=range(4))) as store,
+        pytest.raises(OSError, match="^store: cannot .*growing.*make room and give the same"),
+    ):
+        store.prepare()
+
+
+def test_a_folder_that_is_shared_by_the_umask_stays_so(tmp_path):
+    before = os.umask(0o002)
+    try:
+        with opened(tmp_path / "new") as store:
+            store.write(*next(invented()))
+        with opened(tmp_path / "new", SWEEP.with_axes(seed=range(4))) as store:
+            store.prepare()
+    finally:
+        os.umask(before)
+    for place in (tmp_path / "new").rglob("*"):
+        expected = 0o775 if place.is_dir() else 0o664
+        assert place.name == "lock" or place.stat().st_mode & 0o777 == expected, place
 
 
 def test_the_lock_is_released_after_an_error(copy):

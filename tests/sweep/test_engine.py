@@ -347,7 +347,7 @@ def test_invalid_arguments_of_run_sweep_are_named():
         run_sweep(sweep, mask=np.ones(2, bool))
     with pytest.raises(ValueError, match="keep_parameters: expected a store"):
         run_sweep(sweep, keep_parameters=True)
-    with pytest.raises(ValueError, match="devices: expected at most 2 on this machine, got 3"):
+    with pytest.raises(ValueError, match="^devices: expected at most 2, .*, got 3; .*jax_num_cpu"):
         run_sweep(sweep, engine=Engine(devices=3))
     with pytest.raises(ValueError, match="store: expected a folder or a MemoryStore, got 5"):
         run_sweep(sweep, 5)  # pyright: ignore[reportArgumentType]

@@ -5,6 +5,7 @@ import dataclasses
 import multiprocessing
 import os
 import shutil
+import threading
 
 import chex
 import jax
@@ -20,7 +21,7 @@ from rnnjax.devices import available_cores, default_layout
 from rnnjax.jobs import JobError, Workers
 from rnnjax.lanes import Resources
 from rnnjax.processes import LocalExecutor
-from rnnjax.store import StoreError, load_weights
+from rnnjax.store import StoreInUse, load_weights
 from rnnjax.store.attempts import (
     Report,
     attempt_folder,
@@ -300,7 +301,7 @@ def test_a_store_in_use_is_refused_to_workers_too(tmp_path):
         engine = dataclasses.replace(PAIRS, executor=threads)
 
         def again(found):
-            with pytest.raises(StoreError, match="in use"):
+            with pytest.raises(StoreInUse):
                 run_sweep(grid(), path, engine=engine)
             raise KeyboardInterrupt
 
@@ -336,6 +337,30 @@ def test_a_worker_that_is_used_again_keeps_all_of_its_devices(tmp_path):
 
 def _lanes(devices):
     return remote._local_layout(devices).count
+
+
+def test_a_process_that_starts_while_its_executor_ends_is_ended_too(monkeypatch):
+    ends, threads = [], []
+
+    class Pool:
+        def __init__(self, *_):
+            threads.append(threading.Thread(target=executor._slots[0].end, args=(True,)))
+            threads[0].start()
+            threads[0].join(0.2)
+
+        def submit(self, function):
+            future = concurrent.futures.Future()
+            future.set_result(0)
+            return future
+
+        def shutdown(self, **_):
+            ends.append(1)
+
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", Pool)
+    with LocalExecutor(1) as executor:
+        executor._slots[0].call(print, (), {})
+        threads[0].join()
+        assert ends == [1]
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["pinned", "not pinned"])

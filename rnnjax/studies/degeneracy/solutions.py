@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import jax
 import numpy as np
 import xarray as xr
@@ -27,6 +26,7 @@ from rnnjax.report.page import Page
 from rnnjax.report.wording import task_name
 from rnnjax.stopping import stop_if_due, until_due
 from rnnjax.store import digest
+from rnnjax.store.locking import held
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
     Factor,
@@ -170,15 +170,12 @@ def run(
         return None
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / "store").mkdir(exist_ok=True)
-    try:
-        with filelock.FileLock(workdir / "store" / "lock", timeout=0):
-            claim_workdir(workdir, "solutions", provenance(config, command, None))
-            for one in until_due("conditions", all_conditions(tried)):
-                _examine(config, workdir, one)
-            page, found, about = _page(config, workdir, tried, provenance(config, command, None))
-            write_study_report("solutions", workdir, page, about)
-    except filelock.Timeout:
-        raise ValueError(f"workdir: {workdir} is in use by another process") from None
+    with held(workdir / "store"):
+        claim_workdir(workdir, "solutions", provenance(config, command, None))
+        for one in until_due("conditions", all_conditions(tried)):
+            _examine(config, workdir, one)
+        page, found, about = _page(config, workdir, tried, provenance(config, command, None))
+        write_study_report("solutions", workdir, page, about)
     return found
 
 

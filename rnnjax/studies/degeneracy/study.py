@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import xarray as xr
 
 import rnnjax
 from rnnjax.analysis import Comparison
 from rnnjax.report import write_report
 from rnnjax.stopping import until_due
+from rnnjax.store.locking import held
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
     Factor,
@@ -74,22 +74,19 @@ def run_study(
         return None
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / "store").mkdir(exist_ok=True)  # marks the folder as the workdir of a study
-    try:
-        with filelock.FileLock(workdir / "store" / "lock", timeout=0):
-            claim_workdir(workdir, study, provenance(config, command, None))
-            missing = [c for c in conditions if not is_measured(config, workdir, c)]
-            stages = any(condition.loss is not None for condition in conditions)
-            things = "measurements" if stages else "conditions"
-            each = " (condition x loss)" if stages else ""
-            there = len(conditions) - len(missing)
-            print_found(study, there, len(conditions), things + each)
-            if executor is not None:
-                measure_on_workers(study, config, workdir, missing, executor)
-            measured = _measured(config, workdir, conditions, missing, things)
-            print("Writing the report", flush=True)
-            _report(study, factors, config, workdir, command, measured, search)
-    except filelock.Timeout:
-        raise ValueError(f"workdir: {workdir} is in use by another process") from None
+    with held(workdir / "store"):
+        claim_workdir(workdir, study, provenance(config, command, None))
+        missing = [c for c in conditions if not is_measured(config, workdir, c)]
+        stages = any(condition.loss is not None for condition in conditions)
+        things = "measurements" if stages else "conditions"
+        each = " (condition x loss)" if stages else ""
+        there = len(conditions) - len(missing)
+        print_found(study, there, len(conditions), things + each)
+        if executor is not None:
+            measure_on_workers(study, config, workdir, missing, executor)
+        measured = _measured(config, workdir, conditions, missing, things)
+        print("Writing the report", flush=True)
+        _report(study, factors, config, workdir, command, measured, search)
     return {name: one.data for name, one in measured.items()}
 
 
