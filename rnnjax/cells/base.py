@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 import jax
 import jax.numpy as jnp
 
-from rnnjax.arrays import random_key
 from rnnjax.parametrization import Leaf, LeafRule, Parametrization, initialize
 from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
+from rnnjax.validate import one_of
 
 __all__ = ["AdditiveCell", "Cell", "LayeredCell", "UnrolledCell"]
 
@@ -88,11 +88,13 @@ class Cell(abc.ABC):
         return 0
 
     def rule(self, name: str, optimizer: str | None = None) -> LeafRule:
-        """The width rule of the leaf `name`."""
-        optimizer = optimizer or self.parametrization.optimizers[0]
-        return self.parametrization.rule(
-            self.leaves()[name], hidden=self.hidden, optimizer=optimizer
-        )
+        """The width rule of the leaf `name`; under the first supported optimizer by default.
+
+        Raises `ValueError` for an optimizer that the parametrization does not support.
+        """
+        known = self.parametrization.optimizers
+        chosen = known[0] if optimizer is None else one_of("optimizer", optimizer, known)
+        return self.parametrization.rule(self.leaves()[name], hidden=self.hidden, optimizer=chosen)
 
     def effective(self, params: Params, name: str) -> Array:
         """The effective weight `name`: its multiplier times the raw leaf.
@@ -105,7 +107,7 @@ class Cell(abc.ABC):
 
     def init(self, key: KeyLike) -> Params:
         """Draws the raw weights."""
-        return initialize(random_key("key", key), self.leaves(), self.parametrization, self.hidden)
+        return initialize(key, self.leaves(), self.parametrization, self.hidden)
 
     def initial_state(self, params: Params) -> Array:
         """The state before the first step: rest, r(0) = 0."""

@@ -75,6 +75,7 @@ class Task(abc.ABC):
     def batch(self, key: KeyLike, trials: int) -> Trial:
         """Draws `trials` independent trials: inputs [B, T, I], and so on.
 
+        With 64 bits enabled the numbers are others, not those of single precision in double.
         Raises `ValueError` for a number of trials below 1.
         """
         count = positive_integer("trials", trials)
