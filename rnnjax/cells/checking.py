@@ -11,9 +11,9 @@ from rnnjax.arrays import random_key
 from rnnjax.cells.base import AdditiveCell, Cell, ParallelCell, UnrolledCell
 from rnnjax.contract import agree, reproduced, require_copies, require_frozen, traced
 from rnnjax.typing import KeyLike, Params
-from rnnjax.validate import instance_of, positive_integer, shown
+from rnnjax.validate import counted, instance_of, positive_integer, shown
 
-__all__ = ["check", "require_cell", "require_weights"]
+__all__ = ["check", "require_array", "require_cell", "require_inputs", "require_weights"]
 
 _TRIALS, _STEPS = 3, 6
 
@@ -95,6 +95,23 @@ def require_weights(cell: Cell, params: Params) -> None:
                 f"params: expected {name} of shape {shape}{hint if stacked else ''}, got "
                 f"{got[name]}"
             )
+
+
+def require_array(name: str, value: Any) -> None:
+    """Raises `ValueError` unless `value` is an array of JAX, traced or not, or of NumPy."""
+    if not isinstance(value, jax.Array | np.ndarray):
+        raise ValueError(f"{name}: expected an array, got a {type(value).__name__}")
+
+
+def require_inputs(cell: Cell, inputs: Any, steps: int = 1) -> None:
+    """Raises `ValueError` unless `inputs` are [B, T, I] with B and T of at least 1 and `steps`."""
+    require_array("inputs", inputs)
+    if inputs.ndim != 3 or inputs.shape[-1] != cell.inputs:
+        raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {inputs.shape}")
+    if len(inputs) < 1 or inputs.shape[1] < steps:
+        raise ValueError(
+            f"inputs: expected at least 1 trial of {counted(steps, 'step')}, got {inputs.shape}"
+        )
 
 
 def _check_weights(cell: Cell, params: Params, others: Params) -> None:
