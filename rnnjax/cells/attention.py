@@ -46,6 +46,7 @@ class LinearAttention(LayeredCell, ParallelCell):
     name = "linear_attention"
 
     def __post_init__(self):
+        super().__post_init__()
         for name in ("hidden", "inputs", "outputs", "head"):
             positive_integer(name, getattr(self, name))
         if self.hidden % self.head:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from rnnjax.parametrization import Leaf, LeafRule, Parametrization, initialize
 from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
-from rnnjax.validate import one_of
+from rnnjax.validate import make_plain, one_of
 
 __all__ = ["AdditiveCell", "Cell", "LayeredCell", "UnrolledCell"]
 
@@ -29,6 +29,9 @@ class Cell(abc.ABC):
     inputs: int
     outputs: int
     parametrization: Parametrization
+
+    def __post_init__(self):
+        make_plain(self)
 
     def replace(self, **fields: Any) -> Self:
         """The same cell with other `fields`, such as `cell.replace(hidden=128)`."""

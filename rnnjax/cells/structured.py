@@ -41,6 +41,7 @@ class Structured(AdditiveCell):
     name = "structured"
 
     def __post_init__(self):
+        super().__post_init__()
         object.__setattr__(self, "structure", _named(self.structure))
         instance_of("cell", self.cell, AdditiveCell)
         recurrent = self.cell.leaves().get("recurrent")
