@@ -138,8 +138,9 @@ class Cell(abc.ABC):
 class AdditiveCell(Cell):
     """A cell of the form  state' = update(state, W emit(state) + drive),  W its connectivity.
 
-    `update` and `emit` act element by element and use no weights. Therefore `rollout` can form the
-    gradient of W as one matrix product over trials and time.
+    `update` and `emit` use no weights, and act along the last axis alone, the units, element by
+    element or with sums over it. Therefore `rollout` can form the gradient of W as one matrix
+    product over trials and time.
     """
 
     @abc.abstractmethod

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnjax.arrays import random_key
 from rnnjax.cells.base import AdditiveCell, Cell, ParallelCell, UnrolledCell
+from rnnjax.cells.low_rank import LARGEST
 from rnnjax.contract import agree, reproduced, require_copies, require_frozen, traced
 from rnnjax.typing import KeyLike, Params
 from rnnjax.validate import counted, instance_of, positive_integer, shown
@@ -171,7 +172,7 @@ def _check_kinds(cell: Cell, params: Params, inputs: Any, states: Any) -> None:
     if jnp.shape(rates) != (_STEPS, cell.hidden):
         expected = (_STEPS, cell.hidden)
         raise ValueError(f"rates: expected shape [T, N] = {expected}, got {jnp.shape(rates)}")
-    if type(cell).connectivity is not Cell.connectivity:
+    if type(cell).connectivity is not Cell.connectivity and cell.hidden <= LARGEST:
         shape, expected = jnp.shape(cell.connectivity(params)), (cell.hidden, cell.hidden)
         if shape != expected:
             raise ValueError(f"connectivity: expected shape [N, N] = {expected}, got {shape}")
@@ -232,9 +233,10 @@ def _check_gradients(cell: Cell, params: Params, inputs: Any) -> None:
                     "self.effective(params, name)"
                 )
             continue
-        if not np.isfinite(found).all() or not found.any():
-            got = "0 everywhere" if np.isfinite(found).all() else "NaN or infinity"
+        if not np.isfinite(found).all():
+            raise ValueError(f"{name}: expected a finite gradient, got NaN or infinity")
+        if not found.any():
             raise ValueError(
-                f"{name}: expected a gradient of the loss, got {got}; drop a leaf that no method "
-                "uses"
+                f"{name}: expected a gradient of the loss, got 0 everywhere; drop a leaf that no "
+                "method uses, or check with more units where a structure leaves none of its entries"
             )
