@@ -38,8 +38,8 @@ class Trajectory(NamedTuple):
 
     outputs: Float[Array, "B T O"]
     """The readout at every step."""
-    states: Float[Array, "B T N"]
-    """The state after every step, without the initial state."""
+    states: Float[Array, "B T D"]
+    """The state after every step, without the initial state; D = N in most cells."""
 
 
 def rollout(
@@ -47,7 +47,7 @@ def rollout(
     params: Params,
     inputs: Float[Array, "B T I"],
     *,
-    initial: Float[Array, "B N"] | None = None,
+    initial: Float[Array, "B D"] | None = None,
     output_scale: float | Scalar = 1.0,
     kernel: Kernel = "auto",
 ) -> Trajectory:
@@ -146,7 +146,7 @@ _rollout_program = jax.jit(_rollout, static_argnums=(0, 1))
 
 
 def _states(cell: Cell, params: Params, drive: Array, initial: Array) -> Array:
-    """States [T, B, N] of any cell, differentiated by JAX."""
+    """States [T, B, D] of any cell, differentiated by JAX."""
     step = jax.vmap(cell.step, in_axes=(None, 0, 0))
 
     def advance(state, drive_t):

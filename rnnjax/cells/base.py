@@ -11,7 +11,7 @@ from rnnjax.parametrization import Leaf, LeafRule, Parametrization, initialize
 from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
 from rnnjax.validate import make_plain, one_of
 
-__all__ = ["AdditiveCell", "Cell", "LayeredCell", "UnrolledCell"]
+__all__ = ["AdditiveCell", "Cell", "LayeredCell", "ParallelCell", "UnrolledCell"]
 
 _UNIT_AXES = {"recurrent": 0, "input": 0, "bias": 0, "unit": 0, "readout": 1, "fixed": 0}
 """Axis of the receiving units of each role, or of the units that are read out."""
@@ -44,7 +44,7 @@ class Cell(abc.ABC):
 
     @abc.abstractmethod
     def step(self, params: Params, state: Array, drive: Array) -> Array:
-        """The next state [N], from this state and this step's drive."""
+        """The next state [D], from this state and this step's drive; D = N in most cells."""
 
     @abc.abstractmethod
     def readout(
@@ -74,8 +74,9 @@ class Cell(abc.ABC):
 
     @property
     def unit_axes(self) -> dict[str, int]:
-        """The axis of each weight along which devices can share it; others hold no axis of units.
+        """The axis of each weight along which devices can share it.
 
+        Weights that are not listed have no such axis.
         Recurrent weights are shared by rows: each device has all weights into its own units.
         """
         axes = {name: _UNIT_AXES.get(leaf.role) for name, leaf in self.leaves().items()}
@@ -164,7 +165,7 @@ class UnrolledCell(Cell):
     """
 
     divides_units: ClassVar[bool] = True
-    """Whether the kernel does so; if not, sweeps refuse to share the units of a network."""
+    """Whether the kernel does so; if not, a sweep with `share="units"` raises a `ValueError`."""
 
     @property
     def unit_axes(self) -> dict[str, int]:

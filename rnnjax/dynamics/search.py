@@ -32,10 +32,10 @@ __all__ = ["FixedPoints", "fixed_points", "jacobians", "state_sizes", "visited_s
 class FixedPoints(NamedTuple):
     """The distinct points of one network, slowest first."""
 
-    points: Float[np.ndarray, "P N"]
+    points: Float[np.ndarray, "P D"]
     speeds: Float[np.ndarray, " P"]
     """q of every point."""
-    eigenvalues: Complex[np.ndarray, "P N"]
+    eigenvalues: Complex[np.ndarray, "P D"]
     """Eigenvalues of the Jacobian at every point, by falling modulus."""
     fixed: Bool[np.ndarray, " P"]
     """Whether the point is fixed; otherwise it is slow."""
@@ -56,13 +56,13 @@ _JACOBIAN_BYTES = 32
 
 
 def _motion(cell: Cell, state: Array, params: Params, inputs: Array) -> Array:
-    """F(x) - x for one state, [N], and one constant input, [I]."""
+    """F(x) - x for one state, [D], and one constant input, [I]."""
     return cell.step(params, state, cell.drive(params, inputs[None])[0]) - state
 
 
 @functools.partial(jax.jit, static_argnames=("cell", "steps"))
 def _descend(cell: Cell, params: Params, starts: Array, inputs: Array, steps: int):
-    """Ends [S, M, N] of all searches and their speeds [S, M]."""
+    """Ends [S, M, D] of all searches and their speeds [S, M]."""
     import optimistix
 
     motion = functools.partial(_motion, cell)
@@ -116,8 +116,8 @@ def _count(cell: Cell, params: Params) -> int:
 
 def jacobians(
     cell: Cell, params: Params, states: object, inputs: object | None = None
-) -> Float[np.ndarray, "P N N"]:
-    """dF/dx of one network at `states` [P, N] under a constant input, in double precision.
+) -> Float[np.ndarray, "P D D"]:
+    """dF/dx of one network at `states` [P, D] under a constant input, in double precision.
 
     Args:
         cell: spec of the network.
@@ -159,7 +159,7 @@ def fixed_points(
     Args:
         cell: spec of the networks.
         params: raw weights, each leaf [S, ...].
-        starts: initial states [S, M, N] of the searches, such as `visited_states`.
+        starts: initial states [S, M, D] of the searches, such as `visited_states`.
         inputs: the constant input, [I]; zeros by default.
         tolerance: the largest speed q of a fixed point.
         slow: the largest speed q of a slow point; searches that end above it are discarded.
@@ -199,12 +199,12 @@ def fixed_points(
     return found
 
 
-def state_sizes(states: Float[np.ndarray, "S M N"]) -> Float[np.ndarray, " S"]:
+def state_sizes(states: Float[np.ndarray, "S M D"]) -> Float[np.ndarray, " S"]:
     """Root mean square norm of the states of every network."""
     return np.sqrt(np.mean(np.sum(states.astype(np.float64) ** 2, axis=-1), axis=-1))
 
 
-def _radii(begin: Float[np.ndarray, "S M N"], radius: object) -> Float[np.ndarray, " S"]:
+def _radii(begin: Float[np.ndarray, "S M D"], radius: object) -> Float[np.ndarray, " S"]:
     """Distances below which points of each network count as one."""
     if np.ndim(radius) == 0:  # pyright: ignore[reportArgumentType]
         return finite_positive("radius", radius) * state_sizes(begin)
@@ -219,10 +219,10 @@ def _radii(begin: Float[np.ndarray, "S M N"], radius: object) -> Float[np.ndarra
 def _search(
     cell: Cell,
     params: Params,
-    begin: Float[np.ndarray, "S M N"],
+    begin: Float[np.ndarray, "S M D"],
     given: Float[np.ndarray, " I"],
     steps: int,
-) -> tuple[Float[np.ndarray, "S M N"], Float[np.ndarray, "S M"]]:
+) -> tuple[Float[np.ndarray, "S M D"], Float[np.ndarray, "S M"]]:
     """Ends and speeds of all searches, in batches of equal shape that fit into memory."""
     import optimistix  # noqa: F401 - slow to import; not first while a program is traced
 
@@ -313,7 +313,7 @@ def visited_states(
     count: int,
     key: KeyLike,
     noise: float = 0.0,
-) -> Float[np.ndarray, "S M N"]:
+) -> Float[np.ndarray, "S M D"]:
     """Draws states that the networks of a population visit, as starts of `fixed_points`.
 
     The trials and times drawn are the same for all networks. States are computed in single
