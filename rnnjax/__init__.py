@@ -4,7 +4,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnnjax import analysis, cells, metrics, parametrization, tasks, training
+    from rnnjax import (
+        analysis,
+        cells,
+        dynamics,
+        loggers,
+        metrics,
+        parametrization,
+        population,
+        recordings,
+        store,
+        sweep,
+        tasks,
+        training,
+    )
+    from rnnjax import plots as plots
+    from rnnjax import report as report
     from rnnjax.population import Activity, Population, load_population, train_population
     from rnnjax.recordings import compare
     from rnnjax.spacing import log_rates, log_widths
@@ -29,15 +44,21 @@ __all__ = [
     "analysis",
     "cells",
     "compare",
+    "dynamics",
     "load_parameters",
     "load_population",
     "load_results",
     "log_rates",
     "log_widths",
+    "loggers",
     "metrics",
     "parametrization",
+    "population",
+    "recordings",
     "rollout",
     "run_sweep",
+    "store",
+    "sweep",
     "tasks",
     "train_one",
     "train_population",
@@ -54,6 +75,7 @@ _MODULES = {
     "training": ("Recipe", "Status"),
 }
 _HOME = {name: f"rnnjax.{module}" for module, names in _MODULES.items() for name in names}
+# `plots` and `report` are not in `__all__`, since they need matplotlib, which is optional.
 _PACKAGES = (
     "analysis", "cells", "dynamics", "loggers", "metrics", "parametrization", "plots", "population",
     "recordings", "report", "store", "sweep", "tasks", "training",

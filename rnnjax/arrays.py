@@ -1,4 +1,4 @@
-"""Checks of arrays: real, finite numbers of a given shape whose squares double precision holds.
+"""Checks of arrays: real, finite numbers of a given shape whose squares fit into double precision.
 
 Public functions check their arguments once, at their entry; the code behind them relies on it. An
 error names the argument, and the network where there are several.

@@ -5,10 +5,11 @@ import enum
 import inspect
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 __all__ = ["agree", "reproduced", "require_copies", "require_frozen", "traced"]
@@ -24,7 +25,7 @@ _TRACING = (
 
 
 def require_frozen(name: str, spec: Any) -> None:
-    """Raises `ValueError` unless `spec` is a frozen dataclass of plain data.
+    """Raises `ValueError` unless `spec` is a frozen dataclass of plain data and such dataclasses.
 
     It is an argument of compiled programs, which hash it, and stores describe it.
     """
@@ -37,7 +38,7 @@ def require_frozen(name: str, spec: Any) -> None:
             f"{kind.__name__}"
         )
     for field in dataclasses.fields(spec):
-        for odd in _not_plain(getattr(spec, field.name)):
+        for odd in _not_plain(f"{name}, {field.name}", getattr(spec, field.name)):
             raise ValueError(
                 f"{name}: expected numbers, strings, tuples and specs in {field.name}, got a "
                 f"{type(odd).__name__}"
@@ -56,20 +57,20 @@ def _has_lost_fields(kind: type) -> bool:
 _PLAIN = (bool, int, float, str, enum.Enum, np.integer, np.floating, type(None))
 
 
-def _not_plain(value: Any) -> Iterator[Any]:
-    """The parts of `value` that cannot be hashed, or that no store describes, such as functions."""
+def _not_plain(name: str, value: Any) -> Iterator[Any]:
+    """The parts of `value` that cannot be hashed, or that no store describes, such as functions.
+
+    Raises `ValueError` for dataclasses in it that are no specs.
+    """
     if isinstance(value, _PLAIN):
         return
-    is_spec = dataclasses.is_dataclass(value) and not isinstance(value, type)
-    if is_spec and type(value).__hash__ is not None:
-        parts: Iterable[Any] = [getattr(value, field.name) for field in dataclasses.fields(value)]
-    elif isinstance(value, tuple | range):
-        parts = value
+    if isinstance(value, tuple | range):
+        for part in value:
+            yield from _not_plain(name, part)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        require_frozen(name, value)
     else:
         yield value
-        return
-    for part in parts:
-        yield from _not_plain(part)
 
 
 def require_copies(name: str, spec: Any) -> None:
@@ -127,12 +128,20 @@ def traced(name: str, function: Callable[[Any], Any], argument: Any) -> Any:
         ) from None
 
 
+_SMALLEST = 1e-30
+"""Arrays of numbers below this in magnitude are as good as 0."""
+
+
 def agree(a: Any, b: Any, *, exact: bool = False) -> bool:
-    """Whether two trees of arrays are the same, or the same up to rounding; NaN equals NaN."""
+    """Whether two trees of arrays are the same, or the same up to rounding; NaN equals NaN.
+
+    Rounding is that of single precision after many steps, relative to the largest entry of a leaf.
+    """
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        x, y = np.asarray(x, float), np.asarray(y, float)
-        size = np.nanmax(np.abs(x), initial=1.0, where=np.isfinite(x))
-        rounding = {"rtol": 0.0, "atol": 0.0} if exact else {"rtol": 1e-3, "atol": 1e-3 * size}
+        kind = complex if jnp.iscomplexobj(x) or jnp.iscomplexobj(y) else float
+        x, y = np.asarray(x, kind), np.asarray(y, kind)
+        size = np.max(np.abs(x), initial=_SMALLEST, where=np.isfinite(x))
+        rounding = {"rtol": 0.0, "atol": 0.0 if exact else 1e-3 * size}
         if x.shape != y.shape or not np.allclose(x, y, **rounding, equal_nan=True):
             return False
     return True

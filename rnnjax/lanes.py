@@ -116,11 +116,10 @@ def remote_lanes(
 ) -> RemoteLanes:
     """The fastest layout measured, on a worker; arguments and errors as of `default_layout`."""
     instance_of("resources", resources, Resources)
-    if devices is not None and devices > resources.devices:
-        raise ValueError(
-            f"devices: expected at most {resources.devices} on a worker, got {devices}"
-        )
-    count = devices or resources.devices
+    one_of("share", share, ("runs", "units"))
+    count = resources.devices if devices is None else positive_integer("devices", devices)
+    if count > resources.devices:
+        raise ValueError(f"devices: expected at most {resources.devices} on a worker, got {count}")
     memory = resources.memory
     if resources.kind != "cpu":  # each accelerator has its own
         memory = memory * count // resources.devices

@@ -23,7 +23,9 @@ def log_rates(low: float, high: float, per_decade: int = 2) -> tuple[float, ...]
     ratio = high / low
     steps = math.log10(ratio) * per_decade if ratio > 0 else -math.inf
     _check_count(steps)
-    if steps < -1e-6 or abs(steps - round(steps)) > 1e-6:
+    if steps < -1e-6:
+        raise ValueError(f"high: expected at least low = {low}, got {high}")
+    if abs(steps - round(steps)) > 1e-6:
         raise ValueError(
             f"high: expected low times 10^(k/{per_decade}) for a whole number k, with low = {low}, "
             f"got {high}"

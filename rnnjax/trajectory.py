@@ -12,6 +12,7 @@ stacks the delta_t, and forms  dW = sum_{b,t} delta_t emit(s_{t-1})^T  as one pr
 """
 
 import functools
+from numbers import Real
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -21,9 +22,10 @@ from jax.core import Tracer
 
 from rnnjax import units
 from rnnjax.cells import AdditiveCell, Cell, Latent, ParallelCell, UnrolledCell
-from rnnjax.cells.checking import require_weights
+from rnnjax.cells.checking import require_array, require_inputs, require_weights
+from rnnjax.contract import require_frozen
 from rnnjax.typing import Array, Float, Params, Scalar
-from rnnjax.validate import one_of
+from rnnjax.validate import instance_of, one_of, shown
 
 __all__ = ["Kernel", "Trajectory", "rollout"]
 
@@ -36,8 +38,8 @@ class Trajectory(NamedTuple):
 
     outputs: Float[Array, "B T O"]
     """The readout at every step."""
-    states: Float[Array, "B T N"]
-    """The state after every step, without the initial state."""
+    states: Float[Array, "B T D"]
+    """The state after every step, without the initial state; D = N in most cells."""
 
 
 def rollout(
@@ -45,17 +47,17 @@ def rollout(
     params: Params,
     inputs: Float[Array, "B T I"],
     *,
-    initial: Float[Array, "B N"] | None = None,
+    initial: Float[Array, "B D"] | None = None,
     output_scale: float | Scalar = 1.0,
     kernel: Kernel = "auto",
 ) -> Trajectory:
-    """Runs `cell` over a batch of trials.
+    """Runs `cell` over a batch of trials, in the type of its weights.
 
     Args:
         cell: the network.
-        params: its raw weights, of one network.
-        inputs: the inputs of every trial.
-        initial: states before the first step; the cell's own by default.
+        params: its raw weights, of one network and one floating-point type.
+        inputs: the inputs of every trial, at least one, converted to the type of the weights.
+        initial: states before the first step, converted likewise; the cell's own by default.
         output_scale: factor on the readout, before its bias.
         kernel: `hoisted` for the fast weight gradient (additive cells), `autodiff` for plain
             differentiation, which forward mode and Jacobians require; `auto` is `hoisted` for
@@ -63,35 +65,60 @@ def rollout(
             for others.
 
     Raises:
-        ValueError: weights, inputs or initial states of other shapes, an unknown kernel, or
-            `hoisted` for another cell.
+        ValueError: another kind of cell, weights of several types, weights, inputs or initial
+            states of other shapes or no real numbers, an `output_scale` that is no number, an
+            unknown kernel, or `hoisted` for another cell.
     """
+    require_frozen("cell", instance_of("cell", cell, Cell))
     require_weights(cell, params)
-    shape = _shape("inputs", inputs)
-    if len(shape) != 3 or shape[-1] != cell.inputs:
-        raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {shape}")
+    require_inputs(cell, inputs)
     one_of("kernel", kernel, ("auto", "hoisted", "autodiff"))
-    additive = isinstance(cell, AdditiveCell)
-    if kernel == "hoisted" and not additive:
+    if kernel == "hoisted" and not isinstance(cell, AdditiveCell):
         raise ValueError(f"kernel: 'hoisted' needs an additive cell, got {cell.name!r}")
-    if initial is None:
-        rest = cell.initial_state(params)
-        initial = jnp.broadcast_to(rest, (inputs.shape[0], *rest.shape))
-    else:
-        expected = (inputs.shape[0], *jax.eval_shape(cell.initial_state, params).shape)
-        if _shape("initial", initial) != expected:
-            hint = " (see cell.project)" if isinstance(cell, Latent) else ""
-            raise ValueError(f"initial: expected shape {expected}{hint}, got {initial.shape}")
+    if not isinstance(output_scale, Real | jax.Array | np.ndarray) or np.shape(output_scale) != ():
+        raise ValueError(f"output_scale: expected one number, got {shown(output_scale)}")
+    inputs = _numbers("inputs", inputs, _type_of(params))
+    initial = _initial(cell, params, len(inputs), initial)
 
     traced = any(isinstance(x, Tracer) for x in jax.tree.leaves((params, inputs, initial)))
     run = _rollout if traced else _rollout_program
     return run(cell, kernel, params, inputs, initial, output_scale)
 
 
-def _shape(name: str, value: Any) -> tuple[int, ...]:
-    if not isinstance(value, jax.Array | np.ndarray):
-        raise ValueError(f"{name}: expected an array, got a {type(value).__name__}")
-    return value.shape
+def _type_of(params: Params) -> np.dtype:
+    """The type of all weights, as programs see it."""
+    types = {name: leaf.dtype for name, leaf in params.items()}
+    real = all(jnp.issubdtype(dtype, jnp.floating) for dtype in types.values())
+    found = {jax.dtypes.canonicalize_dtype(dtype) for dtype in types.values() if real}
+    if len(found) != 1:
+        listed = ", ".join(f"{name} of {dtype}" for name, dtype in types.items()) or "none"
+        raise ValueError(f"params: expected weights of one floating-point type, got {listed}")
+    return found.pop()
+
+
+def _numbers(name: str, value: Any, dtype: np.dtype) -> Array:
+    """An array of numbers as one of `dtype`, real unless it is complex; unchanged if it is one."""
+    require_array(name, value)
+    kinds = [jnp.bool_, jnp.integer, jnp.floating]
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        kinds.append(jnp.complexfloating)
+    if not any(jnp.issubdtype(value.dtype, kind) for kind in kinds):
+        raise ValueError(f"{name}: expected real numbers, got an array of {value.dtype}")
+    same = jax.dtypes.canonicalize_dtype(value.dtype) == dtype
+    return value if same else value.astype(dtype)
+
+
+def _initial(cell: Cell, params: Params, trials: int, given: Any) -> Array:
+    """The states before the first step, [B, ...]."""
+    if given is None:
+        rest = cell.initial_state(params)
+        return jnp.broadcast_to(rest, (trials, *rest.shape))
+    rest = jax.eval_shape(cell.initial_state, params)
+    initial, expected = _numbers("initial", given, rest.dtype), (trials, *rest.shape)
+    if initial.shape != expected:
+        hint = " (see cell.project)" if isinstance(cell, Latent) else ""
+        raise ValueError(f"initial: expected shape {expected}{hint}, got {initial.shape}")
+    return initial
 
 
 def _rollout(
@@ -119,7 +146,7 @@ _rollout_program = jax.jit(_rollout, static_argnums=(0, 1))
 
 
 def _states(cell: Cell, params: Params, drive: Array, initial: Array) -> Array:
-    """States [T, B, N] of any cell, differentiated by JAX."""
+    """States [T, B, D] of any cell, differentiated by JAX."""
     step = jax.vmap(cell.step, in_axes=(None, 0, 0))
 
     def advance(state, drive_t):

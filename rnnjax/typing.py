@@ -8,7 +8,7 @@
 | `N`    | hidden units                                                              |
 | `I`    | inputs                                                                    |
 | `O`    | outputs                                                                   |
-| `D`    | entries of a state or drive, where they are not one per unit              |
+| `D`    | entries of a state or drive, where they need not be one per unit          |
 | `K`    | rank, or losses at which weights are kept                                 |
 | `P`    | parameters, or points of a network's dynamics                             |
 | `M`    | pairs of networks, or states from which searches start                    |

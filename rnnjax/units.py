@@ -10,15 +10,29 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 
-__all__ = ["AXIS", "are_shared", "split", "to_host", "whole"]
+__all__ = ["AXIS", "are_shared", "sharing", "split", "to_host", "whole"]
 
 AXIS = "units"
 """Mesh axis whose devices share the units."""
 
 
 def are_shared() -> bool:
-    """Whether the ambient mesh has devices that share units."""
-    return AXIS in jax.sharding.get_abstract_mesh().auto_axes
+    """Whether the ambient mesh has devices that share units.
+
+    Raises `ValueError` where JAX would type arrays by the axis (`AxisType.Explicit`).
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if AXIS in mesh.explicit_axes:
+        raise ValueError(
+            f"mesh: expected an axis {AXIS!r} of the type AxisType.Auto, as "
+            f"jax.make_mesh((2,), ({AXIS!r},), axis_types=(AxisType.Auto,)) makes, got Explicit"
+        )
+    return AXIS in mesh.auto_axes
+
+
+def sharing() -> int:
+    """Number of devices that share the units; 1 where none do."""
+    return jax.sharding.get_abstract_mesh().shape[AXIS] if are_shared() else 1
 
 
 def split(array: jax.Array, axis: int) -> jax.Array:

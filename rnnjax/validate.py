@@ -1,5 +1,6 @@
 """Checks of arguments: each raises a `ValueError` with name, expectation and value."""
 
+import dataclasses
 import difflib
 import inspect
 import math
@@ -18,6 +19,7 @@ __all__ = [
     "fraction",
     "instance_of",
     "known_options",
+    "make_plain",
     "nonnegative",
     "nonnegative_single",
     "one_of",
@@ -200,3 +202,11 @@ def plain(value: Any) -> Any:
     """The number of a NumPy or JAX scalar; any other value unchanged."""
     scalar = getattr(value, "ndim", None) == 0 and hasattr(value, "item")
     return value.item() if scalar else value
+
+
+def make_plain(spec: Any) -> None:
+    """Replaces NumPy's numbers in the fields of a dataclass, which overflow, by those of Python."""
+    for field in dataclasses.fields(spec):
+        value = getattr(spec, field.name)
+        if isinstance(value, Real):
+            object.__setattr__(spec, field.name, plain(value))

@@ -225,7 +225,56 @@ def test_invalid_arguments_are_named():
         rollout(cell, params, jnp.zeros((1, 5, 2)), kernel="hoist")
 
 
+def test_a_rollout_has_the_type_of_its_weights(float64):
+    cell = cells.rate(N, inputs=I, outputs=O)
+    params = {name: leaf.astype("f4") for name, leaf in cell.init(0).items()}
+    inputs, initial = np.ones((B, T, I), "f4"), np.full((B, N), 0.25, "f4")
+    expected = rollout(cell, params, inputs, initial=initial)
+    for kind in ("f8", "f2"):
+        found = rollout(cell, params, inputs.astype(kind), initial=initial.astype(kind))
+        for one, other in zip(found, expected, strict=True):
+            assert one.dtype == jnp.float32
+            np.testing.assert_array_equal(one, other)
+    small = {name: leaf.astype(jnp.bfloat16) for name, leaf in params.items()}
+    assert rollout(cell, small, inputs).states.dtype == jnp.bfloat16
+
+
 ONE = {"gain": np.ones(2)}
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cell": cells.rate}, "^cell: expected a Cell, got <function rate"),
+        (
+            {
+                "cell": dataclasses.make_dataclass(
+                    "Loose", [], bases=(Plain,), frozen=True, eq=False
+                )()
+            },
+            "^cell: expected a frozen dataclass",
+        ),
+        ({"params": {"gain": np.ones(2, int)}}, "^params: .* one floating-point type, got gain of"),
+        ({"inputs": np.zeros((1, 5, 2), complex)}, "^inputs: expected real numbers, .* complex"),
+        ({"inputs": np.zeros((1, 0, 2))}, "^inputs: expected at least 1 trial of 1 step"),
+        ({"inputs": np.zeros((0, 5, 2))}, "^inputs: expected at least 1 trial of 1 step"),
+        ({"initial": np.zeros((1, 2), complex)}, "^initial: expected real numbers"),
+        ({"output_scale": np.ones(2)}, r"^output_scale: expected one number, got array"),
+        ({"output_scale": "1"}, "^output_scale: expected one number, got '1'"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(change, message):
+    given = {"cell": Plain(), "params": ONE, "inputs": np.zeros((1, 5, 2), "f4"), **change}
+    with pytest.raises(ValueError, match=message):
+        rollout(**given)
+
+
+def test_weights_of_two_types_are_named(float64):
+    cell = cells.rate(N, inputs=I, outputs=O)
+    params = {**cell.init(0), "input": jnp.ones((N, I), "f4")}
+    with pytest.raises(ValueError, match="^params: .* recurrent of float64, input of float32"):
+        rollout(cell, params, jnp.zeros((B, T, I)))
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

@@ -32,8 +32,8 @@ class LinearAttention(LayeredCell, ParallelCell):
     """S' = d S + f(k) v^T, z' = d z + f(k), o = S^T f(q) / (z^T f(q) + 1e-6), r = e + W_o o.
 
     S, z and o are those of each head, e = tanh(W_in u + b), q, k, v = W_q e, W_k e, W_v e,
-    f(x) = elu(x) + 1, d the decay. The state [N (D + 3)] is e, o, z [N] and S [N D], with heads of
-    size D. See `linear_attention`.
+    f(x) = elu(x) + 1, d the decay. The state [N (A + 3)] is e, o, z [N] and S [N A], with heads of
+    size A. See `linear_attention`.
     """
 
     hidden: int = 64
@@ -46,12 +46,12 @@ class LinearAttention(LayeredCell, ParallelCell):
     name = "linear_attention"
 
     def __post_init__(self):
+        super().__post_init__()
         for name in ("hidden", "inputs", "outputs", "head"):
             positive_integer(name, getattr(self, name))
         if self.hidden % self.head:
             raise ValueError(
-                f"hidden: expected a multiple of the head of {self.name}, {self.head}, got "
-                f"{self.hidden}"
+                f"hidden: expected a multiple of head = {self.head}, got {self.hidden}"
             )
         fraction("decay", self.decay, open_below=True)
         instance_of("parametrization", self.parametrization, Parametrization)
@@ -73,7 +73,7 @@ class LinearAttention(LayeredCell, ParallelCell):
 
     @property
     def products(self) -> int:
-        """N (4N + I + O), and 2 D per unit for the memory."""
+        """N (4N + I + O), and 2 A per unit for the memory."""
         return self.hidden * (4 * self.hidden + self.inputs + self.outputs + 2 * self.head)
 
     @property
@@ -143,7 +143,7 @@ class LinearAttention(LayeredCell, ParallelCell):
         )
 
     def _memories(self, sums: Array, initial: Array, chunk: int) -> Array:
-        """(S, z) of every head before each chunk, [C, B, H, D, D + 1], from what each adds."""
+        """(S, z) of every head before each chunk, [C, B, H, A, A + 1], from what each adds."""
         total, memory = jnp.split(initial[:, 2 * self.hidden :], (self.hidden,), axis=-1)
         heads = {"d": self.head, "e": self.head}
         first = jnp.concatenate(
@@ -185,7 +185,7 @@ def linear_attention(
         hidden: number of units, N, a multiple of `head`.
         inputs: number of input channels, I.
         outputs: number of output channels, O.
-        head: size of a head, D.
+        head: size of a head, A.
         decay: factor on the memory at every step, in (0, 1]; 1 is linear attention; with less it
             fades, as in retention (Sun et al. 2023).
         init: initialization of the standard rule: `xavier` (default), `gaussian` or `uniform`.

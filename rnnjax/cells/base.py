@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Self
 import jax
 import jax.numpy as jnp
 
-from rnnjax.arrays import random_key
 from rnnjax.parametrization import Leaf, LeafRule, Parametrization, initialize
 from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
+from rnnjax.validate import make_plain, one_of
 
-__all__ = ["AdditiveCell", "Cell", "LayeredCell", "UnrolledCell"]
+__all__ = ["AdditiveCell", "Cell", "LayeredCell", "ParallelCell", "UnrolledCell"]
 
 _UNIT_AXES = {"recurrent": 0, "input": 0, "bias": 0, "unit": 0, "readout": 1, "fixed": 0}
 """Axis of the receiving units of each role, or of the units that are read out."""
@@ -30,6 +30,9 @@ class Cell(abc.ABC):
     outputs: int
     parametrization: Parametrization
 
+    def __post_init__(self):
+        make_plain(self)
+
     def replace(self, **fields: Any) -> Self:
         """The same cell with other `fields`, such as `cell.replace(hidden=128)`."""
         spec: Any = self
@@ -41,7 +44,7 @@ class Cell(abc.ABC):
 
     @abc.abstractmethod
     def step(self, params: Params, state: Array, drive: Array) -> Array:
-        """The next state [N], from this state and this step's drive."""
+        """The next state [D], from this state and this step's drive; D = N in most cells."""
 
     @abc.abstractmethod
     def readout(
@@ -71,8 +74,9 @@ class Cell(abc.ABC):
 
     @property
     def unit_axes(self) -> dict[str, int]:
-        """The axis of each weight along which devices can share it; others hold no axis of units.
+        """The axis of each weight along which devices can share it.
 
+        Weights that are not listed have no such axis.
         Recurrent weights are shared by rows: each device has all weights into its own units.
         """
         axes = {name: _UNIT_AXES.get(leaf.role) for name, leaf in self.leaves().items()}
@@ -88,11 +92,13 @@ class Cell(abc.ABC):
         return 0
 
     def rule(self, name: str, optimizer: str | None = None) -> LeafRule:
-        """The width rule of the leaf `name`."""
-        optimizer = optimizer or self.parametrization.optimizers[0]
-        return self.parametrization.rule(
-            self.leaves()[name], hidden=self.hidden, optimizer=optimizer
-        )
+        """The width rule of the leaf `name`; under the first supported optimizer by default.
+
+        Raises `ValueError` for an optimizer that the parametrization does not support.
+        """
+        known = self.parametrization.optimizers
+        chosen = known[0] if optimizer is None else one_of("optimizer", optimizer, known)
+        return self.parametrization.rule(self.leaves()[name], hidden=self.hidden, optimizer=chosen)
 
     def effective(self, params: Params, name: str) -> Array:
         """The effective weight `name`: its multiplier times the raw leaf.
@@ -105,7 +111,7 @@ class Cell(abc.ABC):
 
     def init(self, key: KeyLike) -> Params:
         """Draws the raw weights."""
-        return initialize(random_key("key", key), self.leaves(), self.parametrization, self.hidden)
+        return initialize(key, self.leaves(), self.parametrization, self.hidden)
 
     def initial_state(self, params: Params) -> Array:
         """The state before the first step: rest, r(0) = 0."""
@@ -133,8 +139,9 @@ class Cell(abc.ABC):
 class AdditiveCell(Cell):
     """A cell of the form  state' = update(state, W emit(state) + drive),  W its connectivity.
 
-    `update` and `emit` act element by element and use no weights. Therefore `rollout` can form the
-    gradient of W as one matrix product over trials and time.
+    `update` and `emit` use no weights, and act along the last axis alone, the units, element by
+    element or with sums over it. Therefore `rollout` can form the gradient of W as one matrix
+    product over trials and time.
     """
 
     @abc.abstractmethod
@@ -158,7 +165,7 @@ class UnrolledCell(Cell):
     """
 
     divides_units: ClassVar[bool] = True
-    """Whether the kernel does so; if not, sweeps refuse to share the units of a network."""
+    """Whether the kernel does so; if not, a sweep with `share="units"` raises a `ValueError`."""
 
     @property
     def unit_axes(self) -> dict[str, int]:

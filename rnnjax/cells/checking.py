@@ -9,11 +9,12 @@ import numpy as np
 
 from rnnjax.arrays import random_key
 from rnnjax.cells.base import AdditiveCell, Cell, ParallelCell, UnrolledCell
+from rnnjax.cells.low_rank import LARGEST
 from rnnjax.contract import agree, reproduced, require_copies, require_frozen, traced
 from rnnjax.typing import KeyLike, Params
-from rnnjax.validate import instance_of, positive_integer, shown
+from rnnjax.validate import counted, instance_of, positive_integer, shown
 
-__all__ = ["check", "require_cell", "require_weights"]
+__all__ = ["check", "require_array", "require_cell", "require_inputs", "require_weights"]
 
 _TRIALS, _STEPS = 3, 6
 
@@ -97,6 +98,23 @@ def require_weights(cell: Cell, params: Params) -> None:
             )
 
 
+def require_array(name: str, value: Any) -> None:
+    """Raises `ValueError` unless `value` is an array of JAX, traced or not, or of NumPy."""
+    if not isinstance(value, jax.Array | np.ndarray):
+        raise ValueError(f"{name}: expected an array, got a {type(value).__name__}")
+
+
+def require_inputs(cell: Cell, inputs: Any, steps: int = 1) -> None:
+    """Raises `ValueError` unless `inputs` are [B, T, I] with B and T of at least 1 and `steps`."""
+    require_array("inputs", inputs)
+    if inputs.ndim != 3 or inputs.shape[-1] != cell.inputs:
+        raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {inputs.shape}")
+    if len(inputs) < 1 or inputs.shape[1] < steps:
+        raise ValueError(
+            f"inputs: expected at least 1 trial of {counted(steps, 'step')}, got {inputs.shape}"
+        )
+
+
 def _check_weights(cell: Cell, params: Params, others: Params) -> None:
     leaves = cell.leaves()
     for name, leaf in leaves.items():
@@ -154,7 +172,7 @@ def _check_kinds(cell: Cell, params: Params, inputs: Any, states: Any) -> None:
     if jnp.shape(rates) != (_STEPS, cell.hidden):
         expected = (_STEPS, cell.hidden)
         raise ValueError(f"rates: expected shape [T, N] = {expected}, got {jnp.shape(rates)}")
-    if type(cell).connectivity is not Cell.connectivity:
+    if type(cell).connectivity is not Cell.connectivity and cell.hidden <= LARGEST:
         shape, expected = jnp.shape(cell.connectivity(params)), (cell.hidden, cell.hidden)
         if shape != expected:
             raise ValueError(f"connectivity: expected shape [N, N] = {expected}, got {shape}")
@@ -215,9 +233,10 @@ def _check_gradients(cell: Cell, params: Params, inputs: Any) -> None:
                     "self.effective(params, name)"
                 )
             continue
-        if not np.isfinite(found).all() or not found.any():
-            got = "0 everywhere" if np.isfinite(found).all() else "NaN or infinity"
+        if not np.isfinite(found).all():
+            raise ValueError(f"{name}: expected a finite gradient, got NaN or infinity")
+        if not found.any():
             raise ValueError(
-                f"{name}: expected a gradient of the loss, got {got}; drop a leaf that no method "
-                "uses"
+                f"{name}: expected a gradient of the loss, got 0 everywhere; drop a leaf that no "
+                "method uses, or check with more units where a structure leaves none of its entries"
             )

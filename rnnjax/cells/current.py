@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells.base import Cell
+from rnnjax.cells.checking import require_array, require_inputs, require_weights
 from rnnjax.cells.dense import DenseCell, chosen_rule
 from rnnjax.cells.rate import Rate
 from rnnjax.parametrization import Parametrization, Standard
@@ -98,11 +99,12 @@ def as_current(
     v_1 .. v_{T-1}. The firing rates r_1 .. r_T are `leaky(alpha, tanh(v_0 .. v_{T-1}), r_0)`, and
     the rate network's output is the same leaky filter of W_out tanh(v).
 
-    Raises `ValueError` for another cell or activation, or arrays of another shape.
+    Raises `ValueError` for another cell or activation, weights or arrays of another shape, or
+    trials of fewer than two steps.
     """
     _require_own("cell", cell, Rate)
     one_of("cell, activation", cell.activation, ("tanh",))
-    _require_trials(cell, inputs, initial)
+    _require_trials(cell, params, inputs, initial, steps=2)
     sharpened = (inputs[:, 1:] - (1 - cell.alpha) * inputs[:, :-1]) / cell.alpha
     first = jax.vmap(cell.drive, in_axes=(None, 0))(params, inputs[:, :1])[:, 0]
     begin = initial @ cell.connectivity(params).T + first
@@ -125,10 +127,11 @@ def as_rate(
     become T + 1. The rates before the first step solve W r_0 = h_0 - W_in u_0 - b, in the
     least-squares sense where W is singular; the equivalence is exact where a solution exists.
 
-    Raises `ValueError` for another cell, or arrays of another shape.
+    Raises `ValueError` for another cell, or weights or arrays of another shape.
     """
     _require_own("cell", cell, Current)
-    _require_trials(cell, inputs, initial)
+    _require_trials(cell, params, inputs, initial, steps=1)
+    require_array("first", first)
     if first.shape != (len(inputs), cell.inputs):
         raise ValueError(f"first: expected shape {(len(inputs), cell.inputs)}, got {first.shape}")
     filtered = jax.vmap(leaky, in_axes=(None, 0, 0))(cell.tau, inputs, first)
@@ -147,9 +150,12 @@ def _require_own(name: str, cell: Any, kind: type[DenseCell]) -> None:
         raise ValueError(f"{name}: expected {kind.__name__} itself, got {shown(cell)}")
 
 
-def _require_trials(cell: DenseCell, inputs: Array, initial: Array) -> None:
-    if inputs.ndim != 3 or inputs.shape[-1] != cell.inputs:
-        raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {inputs.shape}")
+def _require_trials(
+    cell: DenseCell, params: Params, inputs: Array, initial: Array, steps: int
+) -> None:
+    require_weights(cell, params)
+    require_inputs(cell, inputs, steps)
+    require_array("initial", initial)
     if initial.shape != (len(inputs), cell.hidden):
         expected = (len(inputs), cell.hidden)
         raise ValueError(f"initial: expected shape {expected}, got {initial.shape}")

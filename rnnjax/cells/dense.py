@@ -14,6 +14,7 @@ class UnitCell(Cell):
     bias: bool
 
     def _check(self, step_name: str, step: float) -> None:
+        super().__post_init__()
         positive_integer("hidden", self.hidden)
         positive_integer("inputs", self.inputs)
         positive_integer("outputs", self.outputs)

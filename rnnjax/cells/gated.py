@@ -31,6 +31,7 @@ class Gated(Cell):
         """The next state by flax's cell, from weights in flax's layout."""
 
     def __post_init__(self):
+        super().__post_init__()
         positive_integer("hidden", self.hidden)
         positive_integer("inputs", self.inputs)
         positive_integer("outputs", self.outputs)

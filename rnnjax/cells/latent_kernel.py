@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from rnnjax.typing import Array, Float
-from rnnjax.units import AXIS
+from rnnjax.units import AXIS, are_shared, sharing
 
 __all__ = ["run", "tile_elements"]
 
@@ -50,7 +50,7 @@ def run(
     chex.assert_shape(initial, (len(keep), None))
     chex.assert_shape(leaving, (len(keep), entering.shape[1]))
     chex.assert_shape(drive, (None, None, initial.shape[1]))
-    shards = jax.sharding.get_abstract_mesh().shape.get(AXIS, 1)
+    shards = sharing()
     units, trials = leaving.shape[1], initial.shape[1]
     tile = _ceil(units, shards * _ceil(units * trials, shards * tile_elements()))
     count = shards * _ceil(units, shards * tile)
@@ -78,7 +78,7 @@ def _share(function: Any, split_in: tuple[bool, ...], split_out: Any) -> Any:
     `split_in` and results in `split_out` are split along their first axis; every device holds the
     others.
     """
-    if AXIS not in jax.sharding.get_abstract_mesh().shape:
+    if not are_shared():
         return functools.partial(function, lambda part: part)
     spec = {True: PartitionSpec(AXIS), False: PartitionSpec()}
     return jax.shard_map(

@@ -47,6 +47,7 @@ class LinearRecurrence(LayeredCell, UnrolledCell):
     divides_units = False
 
     def __post_init__(self):
+        super().__post_init__()
         for name in ("hidden", "inputs", "outputs"):
             positive_integer(name, getattr(self, name))
         ends = tuple(fraction("radius", end) for end in sequence("radius", self.radius))

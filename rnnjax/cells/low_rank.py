@@ -10,9 +10,9 @@ from rnnjax.parametrization import InverseWidth, Leaf, Parametrization
 from rnnjax.typing import Array, Float, Params
 from rnnjax.validate import positive_integer
 
-__all__ = ["DenseLowRank", "LowRank", "LowRankWeights", "low_rank"]
+__all__ = ["LARGEST", "DenseLowRank", "LowRank", "LowRankWeights", "low_rank"]
 
-_LARGEST = 20_000
+LARGEST = 20_000
 """Largest number of units with a full connectivity matrix, 1.6 GB in single precision."""
 
 
@@ -58,9 +58,9 @@ class LowRankWeights(UnitCell):
 
         Raises `ValueError` for more than 20,000 units.
         """
-        if self.hidden > _LARGEST:
+        if self.hidden > LARGEST:
             raise ValueError(
-                f"hidden: expected at most {_LARGEST} where the connectivity matrix is formed, "
+                f"hidden: expected at most {LARGEST} where the connectivity matrix is formed, "
                 f"got {self.hidden}, which would take {4e-9 * self.hidden**2:.1f} GB"
             )
         return self.effective(params, "embedding") @ self.effective(params, "encoding")

@@ -41,6 +41,7 @@ class Structured(AdditiveCell):
     name = "structured"
 
     def __post_init__(self):
+        super().__post_init__()
         object.__setattr__(self, "structure", _named(self.structure))
         instance_of("cell", self.cell, AdditiveCell)
         recurrent = self.cell.leaves().get("recurrent")
@@ -112,7 +113,7 @@ class Structured(AdditiveCell):
 
     @property
     def unit_axes(self) -> dict[str, int]:
-        """As in other cells; none where W mixes rows of J, which no device then has alone."""
+        """As in other cells; none where a row of W needs several rows of J."""
         return super().unit_axes if self.structure.by_rows else {}
 
     def initial_state(self, params: Params) -> Array:

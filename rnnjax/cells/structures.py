@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnjax.parametrization import Leaf
 from rnnjax.typing import Array, Float
-from rnnjax.validate import finite_positive, fraction, nonnegative, positive_integer
+from rnnjax.validate import finite_positive, fraction, make_plain, nonnegative, positive_integer
 
 __all__ = [
     "STRUCTURES",
@@ -39,6 +39,9 @@ class Structure(abc.ABC):
     name: ClassVar[str]
     by_rows: ClassVar[bool] = True
     """Whether a row of W needs the same row of J only, so that devices can share the units."""
+
+    def __post_init__(self):
+        make_plain(self)
 
     def leaves(self, hidden: int) -> dict[str, Leaf]:
         """The leaves in place of `recurrent`, by name; here J [N, N], `recurrent` itself.
@@ -82,6 +85,7 @@ class Dale(Structure):
     name = "dale"
 
     def __post_init__(self):
+        super().__post_init__()
         if fraction("excitatory", self.excitatory, open_below=True) == 1:
             raise ValueError("excitatory: expected a number in (0, 1), got 1")
 
@@ -121,6 +125,7 @@ class Sparse(Structure):
     name = "sparse"
 
     def __post_init__(self):
+        super().__post_init__()
         fraction("density", self.density, open_below=True)
 
     def leaves(self, hidden: int) -> dict[str, Leaf]:
@@ -147,6 +152,7 @@ class Blocks(Structure):
     name = "blocks"
 
     def __post_init__(self):
+        super().__post_init__()
         positive_integer("count", self.count)
 
     def check(self, hidden: int) -> None:
@@ -180,6 +186,7 @@ class Orthogonal(Structure):
     by_rows = False
 
     def __post_init__(self):
+        super().__post_init__()
         finite_positive("gain", self.gain)
 
     def matrix(self, weights: dict[str, Array], hidden: int) -> Float[Array, "N N"]:
@@ -215,6 +222,7 @@ class Antisymmetric(Structure):
     by_rows = False
 
     def __post_init__(self):
+        super().__post_init__()
         nonnegative("damping", self.damping)
 
     def matrix(self, weights: dict[str, Array], hidden: int) -> Float[Array, "N N"]:
@@ -243,6 +251,7 @@ class LowRankPlusRandom(Structure):
     name = "low_rank_plus_random"
 
     def __post_init__(self):
+        super().__post_init__()
         positive_integer("rank", self.rank)
         nonnegative("gain", self.gain)
 

@@ -10,7 +10,7 @@ follow the Jacobian J = dF/dx: x* is stable if every eigenvalue of J lies inside
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -20,10 +20,11 @@ from einops import rearrange
 
 from rnnjax.arrays import random_key
 from rnnjax.cells import Cell
+from rnnjax.cells.checking import require_inputs, require_weights
 from rnnjax.devices import batch_size, fixed_draws, padded_index, single_precision
 from rnnjax.trajectory import rollout
 from rnnjax.typing import Array, Bool, Complex, Float, Int, KeyLike, Params
-from rnnjax.validate import finite_positive, instance_of, positive_integer
+from rnnjax.validate import finite_positive, instance_of, nonnegative, positive_integer, shown
 
 __all__ = ["FixedPoints", "fixed_points", "jacobians", "state_sizes", "visited_states"]
 
@@ -31,10 +32,10 @@ __all__ = ["FixedPoints", "fixed_points", "jacobians", "state_sizes", "visited_s
 class FixedPoints(NamedTuple):
     """The distinct points of one network, slowest first."""
 
-    points: Float[np.ndarray, "P N"]
+    points: Float[np.ndarray, "P D"]
     speeds: Float[np.ndarray, " P"]
     """q of every point."""
-    eigenvalues: Complex[np.ndarray, "P N"]
+    eigenvalues: Complex[np.ndarray, "P D"]
     """Eigenvalues of the Jacobian at every point, by falling modulus."""
     fixed: Bool[np.ndarray, " P"]
     """Whether the point is fixed; otherwise it is slow."""
@@ -48,20 +49,20 @@ RADIUS = 1e-2
 """Distance below which points count as one, over the size of the states."""
 
 _SEARCH_BYTES = 128
-"""Of a search, over the squared size of a state: Jacobians and their factors."""
+"""Bytes of one search per squared state size: Jacobians and their factors."""
 
 _JACOBIAN_BYTES = 32
-"""Of a Jacobian, over the squared size of a state: itself, and copies."""
+"""Bytes of one Jacobian per squared state size: itself, and copies."""
 
 
 def _motion(cell: Cell, state: Array, params: Params, inputs: Array) -> Array:
-    """F(x) - x for one state, [N], and one constant input, [I]."""
+    """F(x) - x for one state, [D], and one constant input, [I]."""
     return cell.step(params, state, cell.drive(params, inputs[None])[0]) - state
 
 
 @functools.partial(jax.jit, static_argnames=("cell", "steps"))
 def _descend(cell: Cell, params: Params, starts: Array, inputs: Array, steps: int):
-    """Ends [S, M, N] of all searches and their speeds [S, M]."""
+    """Ends [S, M, D] of all searches and their speeds [S, M]."""
     import optimistix
 
     motion = functools.partial(_motion, cell)
@@ -98,25 +99,44 @@ def _check_inputs(cell: Cell, inputs: object) -> np.ndarray:
     return given
 
 
+def _count(cell: Cell, params: Params) -> int:
+    """Number of networks of weights [S, ...]; raises `ValueError` for weights of another form."""
+    leaves = params if isinstance(params, Mapping) else {}
+    shapes = {name: getattr(leaf, "shape", None) for name, leaf in leaves.items()}
+    counts = {shape[0] if shape else 0 for shape in shapes.values()} or {0}
+    if counts == {0} or len(counts) > 1:
+        listed = ", ".join(f"{name} of shape {shape}" for name, shape in shapes.items())
+        raise ValueError(
+            "params: expected a dictionary of leaves [S, ...] of the same S networks, got "
+            f"{listed or shown(params)}"
+        )
+    require_weights(cell, {name: leaf[0] for name, leaf in leaves.items()})
+    return counts.pop()
+
+
 def jacobians(
     cell: Cell, params: Params, states: object, inputs: object | None = None
-) -> Float[np.ndarray, "P N N"]:
-    """dF/dx of one network at `states` [P, N] under a constant input, in double precision.
+) -> Float[np.ndarray, "P D D"]:
+    """dF/dx of one network at `states` [P, D] under a constant input, in double precision.
 
     Args:
         cell: spec of the network.
-        params: raw weights.
+        params: raw weights, of one network.
         states: points at which to differentiate.
         inputs: [I]; zeros by default.
 
     Raises:
-        ValueError: states of another shape, or inputs that are not I finite numbers.
+        ValueError: weights or states of another shape, states that are not finite, or inputs that
+            are not I finite numbers.
     """
     instance_of("cell", cell, Cell)
+    require_weights(cell, params)
     given, points = _check_inputs(cell, inputs), np.asarray(states, float)
     size = jax.eval_shape(cell.initial_state, params).shape[-1]
     if points.ndim != 2 or points.shape[1] != size:
         raise ValueError(f"states: expected shape [P, {size}], got {points.shape}")
+    if not np.isfinite(points).all():
+        raise ValueError("states: expected finite numbers, got NaN or infinity")
     with jax.enable_x64(True):
         return np.asarray(
             _jacobians(cell, _to_double(params), _to_double(points), _to_double(given))
@@ -139,7 +159,7 @@ def fixed_points(
     Args:
         cell: spec of the networks.
         params: raw weights, each leaf [S, ...].
-        starts: initial states [S, M, N] of the searches, such as `visited_states`.
+        starts: initial states [S, M, D] of the searches, such as `visited_states`.
         inputs: the constant input, [I]; zeros by default.
         tolerance: the largest speed q of a fixed point.
         slow: the largest speed q of a slow point; searches that end above it are discarded.
@@ -148,15 +168,16 @@ def fixed_points(
         steps: largest number of steps of a search.
 
     Raises:
-        ValueError: starts of another shape or not finite, inputs that are not I finite numbers, a
-            radius that is not above 0, or a tolerance above `slow`.
+        ValueError: weights or starts of another shape, starts that are not finite, inputs that are
+            not I finite numbers, a `radius` that is one number not above 0 or an array with a
+            number below 0, or a tolerance above `slow`.
     """
     instance_of("cell", cell, Cell)
     if finite_positive("tolerance", tolerance) > finite_positive("slow", slow):
         raise ValueError(f"tolerance: expected at most slow, {slow:g}, got {tolerance:g}")
     positive_integer("steps", steps)
     given, begin = _check_inputs(cell, inputs), np.asarray(starts, float)
-    networks = jax.tree.leaves(params)[0].shape[0]
+    networks = _count(cell, params)
     first = {name: leaf[0] for name, leaf in params.items()}
     size = jax.eval_shape(cell.initial_state, first).shape[-1]
     if begin.ndim != 3 or begin.shape[::2] != (networks, size) or 0 in begin.shape:
@@ -178,12 +199,12 @@ def fixed_points(
     return found
 
 
-def state_sizes(states: Float[np.ndarray, "S M N"]) -> Float[np.ndarray, " S"]:
+def state_sizes(states: Float[np.ndarray, "S M D"]) -> Float[np.ndarray, " S"]:
     """Root mean square norm of the states of every network."""
     return np.sqrt(np.mean(np.sum(states.astype(np.float64) ** 2, axis=-1), axis=-1))
 
 
-def _radii(begin: Float[np.ndarray, "S M N"], radius: object) -> Float[np.ndarray, " S"]:
+def _radii(begin: Float[np.ndarray, "S M D"], radius: object) -> Float[np.ndarray, " S"]:
     """Distances below which points of each network count as one."""
     if np.ndim(radius) == 0:  # pyright: ignore[reportArgumentType]
         return finite_positive("radius", radius) * state_sizes(begin)
@@ -198,10 +219,10 @@ def _radii(begin: Float[np.ndarray, "S M N"], radius: object) -> Float[np.ndarra
 def _search(
     cell: Cell,
     params: Params,
-    begin: Float[np.ndarray, "S M N"],
+    begin: Float[np.ndarray, "S M D"],
     given: Float[np.ndarray, " I"],
     steps: int,
-) -> tuple[Float[np.ndarray, "S M N"], Float[np.ndarray, "S M"]]:
+) -> tuple[Float[np.ndarray, "S M D"], Float[np.ndarray, "S M"]]:
     """Ends and speeds of all searches, in batches of equal shape that fit into memory."""
     import optimistix  # noqa: F401 - slow to import; not first while a program is traced
 
@@ -292,7 +313,7 @@ def visited_states(
     count: int,
     key: KeyLike,
     noise: float = 0.0,
-) -> Float[np.ndarray, "S M N"]:
+) -> Float[np.ndarray, "S M D"]:
     """Draws states that the networks of a population visit, as starts of `fixed_points`.
 
     The trials and times drawn are the same for all networks. States are computed in single
@@ -307,13 +328,16 @@ def visited_states(
         noise: standard deviation of the noise added to the states.
 
     Raises:
-        ValueError: no states, or inputs of another shape.
+        ValueError: no states, weights or inputs of another shape, a `key` that is not one, or a
+            `noise` below 0 or not finite.
     """
     instance_of("cell", cell, Cell)
-    drawn = positive_integer("count", count)
+    _count(cell, params)
+    drawn, scale = positive_integer("count", count), nonnegative("noise", noise)
     with single_precision():
         draw_key, noise_key = jax.random.split(random_key("key", key))
         given = jnp.asarray(inputs, jnp.float32)
+        require_inputs(cell, given)
         params = {  # on the host where they change: only batches of them are on the device
             name: leaf if leaf.dtype == np.float32 else np.asarray(leaf, np.float32)
             for name, leaf in params.items()
@@ -328,7 +352,6 @@ def visited_states(
         one = {name: leaf[0] for name, leaf in params.items()}
         size = jax.eval_shape(cell.initial_state, one).shape[-1]
         picked = _in_batches(draw, params, 4.0 * there * size)
-        if noise:
-            scale = finite_positive("noise", noise)
+        if scale:
             picked = picked + scale * np.asarray(jax.random.normal(noise_key, picked.shape))
     return picked

@@ -111,7 +111,7 @@ def fast(key: Key) -> Key:
     so are all keys on accelerators, for which JAX has a kernel of its own, and where
     `jax_threefry_partitionable` is off.
 
-    Do not pass such a key to user code: `jax.random.poisson` refuses it.
+    Do not pass such a key to user code: `jax.random.poisson` raises an error for it.
     """
     usable = _FAST is not None and on_cpu() and jax.config.values["jax_threefry_partitionable"]
     if not usable or jax.random.key_impl(key) != _NAME:
@@ -120,12 +120,12 @@ def fast(key: Key) -> Key:
 
 
 def split(key: Key, count: int) -> Key:
-    """The keys of `jax.random.split`, of the generator of `key`."""
+    """What `jax.random.split` returns, as keys of the same generator as `key`."""
     return _like(key, jax.random.split(fast(key), count))
 
 
 def fold_in(key: Key, data: Array | int) -> Key:
-    """The key of `jax.random.fold_in`, of the generator of `key`."""
+    """What `jax.random.fold_in` returns, as a key of the same generator as `key`."""
     return _like(key, jax.random.fold_in(fast(key), data))
 
 

@@ -7,14 +7,16 @@ gamma is the strength of feature learning: it divides the output, and learning r
 """
 
 import abc
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 
+from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
 from rnnjax.numerics.threefry import fast, fold_in
-from rnnjax.typing import Array, Key, Params
+from rnnjax.typing import Array, Key, KeyLike, Params
+from rnnjax.validate import one_of
 
 __all__ = ["FIXED", "Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
 
@@ -27,6 +29,9 @@ Role = Literal[
 `unit` is a number of each unit, of order one, such as its time constant: every rule draws it from
 N(0, 1) and trains it as it trains input weights. `fixed` is drawn from N(0, 1) and never trained.
 """
+
+
+Distribution = Literal["normal", "uniform", "zeros"]
 
 
 class Leaf(NamedTuple):
@@ -43,7 +48,7 @@ class Leaf(NamedTuple):
 class LeafRule(NamedTuple):
     """Width rule of one weight."""
 
-    distribution: Literal["normal", "uniform", "zeros"]
+    distribution: Distribution
     scale: float
     """Standard deviation of a normal, half-width of a uniform distribution."""
     multiplier: float = 1.0
@@ -63,7 +68,11 @@ class LeafRule(NamedTuple):
         return self.learning_rate != 0
 
     def sample(self, key: Key, shape: tuple[int, ...]) -> Array:
-        """Draws the raw weight."""
+        """Draws the raw weight.
+
+        Raises `ValueError` for an unknown distribution.
+        """
+        one_of("distribution", self.distribution, get_args(Distribution))
         if self.distribution == "zeros":
             return jnp.zeros(shape)
         if self.distribution == "normal":
@@ -96,9 +105,13 @@ class Parametrization(abc.ABC):
 
 @fixed_draws()
 def initialize(
-    key: Key, leaves: dict[str, Leaf], parametrization: Parametrization, hidden: int
+    key: KeyLike, leaves: dict[str, Leaf], parametrization: Parametrization, hidden: int
 ) -> Params:
-    """Draws every leaf with its own key, folded in by its position."""
+    """Draws every leaf with its own key, folded in by its position.
+
+    With 64 bits enabled the numbers are others, not those of single precision in double.
+    """
+    key = random_key("key", key)
     optimizer = parametrization.optimizers[0]
     # At once, since XLA compiles each hash separately.
     keys = jax.vmap(fold_in, (None, 0))(key, jnp.arange(len(leaves)))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from rnnjax.tasks.base import Task, Trial, VariantError
+from rnnjax.tasks.base import Task, Trial, VariantError, lengthened, stretched_steps
 from rnnjax.tasks.checking import check
 from rnnjax.tasks.delayed_cue import DelayedCue, delayed_cue
 from rnnjax.tasks.delayed_discrimination import DelayedDiscrimination, delayed_discrimination
@@ -29,9 +29,11 @@ __all__ = [
     "delayed_discrimination",
     "delayed_match",
     "flip_flop",
+    "lengthened",
     "make",
     "path_integration",
     "sine_wave",
+    "stretched_steps",
 ]
 
 REGISTRY: dict[str, Callable[..., Task]] = {

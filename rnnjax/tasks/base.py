@@ -10,7 +10,7 @@ from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
 from rnnjax.numerics.threefry import split
 from rnnjax.typing import Array, Float, Key, KeyLike
-from rnnjax.validate import finite_positive, one_of, positive_integer
+from rnnjax.validate import MOST, finite_positive, make_plain, one_of, positive_integer
 
 __all__ = ["Task", "Trial", "VariantError", "checked_options", "lengthened", "stretched_steps"]
 
@@ -41,9 +41,13 @@ class Task(abc.ABC):
     decision: Literal["argmax", "sign"] = "sign"
     """Reading of outputs as a choice: the largest channel, or the sign of each channel."""
     criterion: float = 0.75
-    """Decision accuracy above which a network has learned the task; chance is 0.5.
+    """Decision accuracy above which a network has learned the task.
 
-    Its loss must also be lower than that of the best output that ignores the input."""
+    Chance is 0.5 for balanced signs and 1/O for balanced choices of the largest channel. The loss
+    must also be lower than that of the best output that ignores the input."""
+
+    def __post_init__(self):
+        make_plain(self)
 
     @property
     @abc.abstractmethod
@@ -75,22 +79,21 @@ class Task(abc.ABC):
     def batch(self, key: KeyLike, trials: int) -> Trial:
         """Draws `trials` independent trials: inputs [B, T, I], and so on.
 
+        With 64 bits enabled the numbers are others, not those of single precision in double.
         Raises `ValueError` for a number of trials below 1.
         """
         count = positive_integer("trials", trials)
         return jax.vmap(self.sample)(split(random_key("key", key), count))
 
-    def metadata(self) -> dict[str, Any]:
-        """Name and parameters, for manifests."""
-        fields = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
-        return {"name": self.name, **fields}
 
+def checked_options(spec: Any, options: dict[str, Any], *own: str) -> dict[str, Any]:
+    """Returns `options` if they name fields of `spec`; else `ValueError`.
 
-def checked_options(spec: Any, options: dict[str, Any], *taken: str) -> dict[str, Any]:
-    """Returns `options` if they name fields of `spec` other than `taken`; else `ValueError`."""
-    names = [field.name for field in dataclasses.fields(spec) if field.name not in taken]
+    `own` are the parameters of the factory itself, of which `steps` stands for the field `length`.
+    """
+    fields = [field.name for field in dataclasses.fields(spec) if field.name != "length"]
     for name in options:
-        one_of("options", name, names)
+        one_of("options", name, dict.fromkeys((*own, *fields)))
     return options
 
 
@@ -105,12 +108,19 @@ def lengthened(task: AnyTask, factor: float, **durations: int) -> AnyTask:
     found = dataclasses.replace(task, **durations)  # pyright: ignore[reportArgumentType]
     if found == task and factor != 1:
         raise VariantError(
-            f"factor: expected one that changes task {task.name!r} by at least a step, got "
-            f"{factor:g}"
+            f"factor: expected one that changes task {task.name!r} by at least a step (a period of "
+            f"0 steps never changes), got {factor:g}"
         )
     return found
 
 
 def stretched_steps(steps: int, factor: float) -> int:
-    """A duration in steps, scaled by `factor` and rounded; raises for a factor not above 0."""
-    return max(min(steps, 1), round(steps * finite_positive("factor", factor)))
+    """A duration in steps, scaled by `factor` and rounded, of at least a step unless it is 0.
+
+    Raises `ValueError` for a factor that is not above 0, or makes it longer than 2^31 - 1 steps.
+    """
+    longer = steps * finite_positive("factor", factor)
+    if longer > MOST:
+        most = MOST / steps
+        raise ValueError(f"factor: expected at most {most:g} for {steps} steps, got {factor:g}")
+    return max(min(steps, 1), round(longer))

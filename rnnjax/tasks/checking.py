@@ -1,6 +1,5 @@
 """Checks of a task that a user has written."""
 
-import json
 from typing import Any
 
 import jax
@@ -49,7 +48,6 @@ def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.
     key, trials = random_key("key", key), whole("trials", trials, least=2)
     require_task(task)
     require_copies("task", task)
-    _check_metadata(task)
     _check_sampling(task, key)
     batch = traced("batch", lambda k: task.batch(k, trials), key)
     _check_values(batch, trials)
@@ -76,17 +74,8 @@ def require_task(task: Task) -> None:
     one_of("decision", task.decision, ("argmax", "sign"))
     if task.decision == "argmax" and task.outputs < 2:
         raise ValueError(f"decision: expected at least 2 outputs for 'argmax', got {task.outputs}")
-    fraction("criterion", task.criterion)
-
-
-def _check_metadata(task: Task) -> None:
-    try:
-        json.dumps(task.metadata())
-    except TypeError as error:
-        raise ValueError(
-            f"task: expected fields of plain numbers, strings and tuples, which a store can "
-            f"describe ({error})"
-        ) from None
+    if fraction("criterion", task.criterion) == 1:
+        raise ValueError("criterion: expected a number in [0, 1), to be exceeded, got 1")
 
 
 def _check_sampling(task: Task, key: Any) -> None:
@@ -153,7 +142,7 @@ def _check_values(batch: Trial, trials: int) -> None:
 
 
 def _check_stretched(task: Task, factor: float, key: Any) -> str:
-    """Checks the stretched variant, if there is one; returns what there is to say about it."""
+    """Checks the stretched variant, if there is one; returns a phrase for the summary."""
     try:
         longer = task.stretched(finite_positive("stretch", factor))
     except VariantError as error:

@@ -11,7 +11,7 @@ from rnnjax.tasks.base import Task, Trial, lengthened, stretched_steps
 from rnnjax.typing import Array, Key
 from rnnjax.validate import positive_integer, whole
 
-__all__ = ["Delayed", "DelayedCue", "delay_that_fits", "delayed_cue", "shown"]
+__all__ = ["Delayed", "DelayedCue", "chosen_delay", "delayed_cue", "shown"]
 
 
 def shown(cue: Array, start: int, stop: int, steps: int) -> Array:
@@ -20,10 +20,16 @@ def shown(cue: Array, start: int, stop: int, steps: int) -> Array:
     return jnp.where((time >= start) & (time < stop), cue[None, :], 0.0)
 
 
-def delay_that_fits(steps: int, cues: int, response: int) -> int:
-    """Delay in a trial of `steps`; raises `ValueError` where cues and response do not fit."""
-    positive_integer("steps", steps)
-    positive_integer("response", response)
+def chosen_delay(delay: int | None, steps: int | None, cues: int, response: int) -> int:
+    """Delay of a factory's arguments: a given one, or what is left of a trial of `steps`.
+
+    Raises `ValueError` where both are given, or where cues and response do not fit.
+    """
+    if steps is None:
+        return Delayed.delay if delay is None else delay
+    if delay is not None:
+        raise ValueError("delay: expected none beside steps, which imply it, got both")
+    steps, response = positive_integer("steps", steps), positive_integer("response", response)
     left = steps - cues - response
     if left < 0:
         raise ValueError(
@@ -42,6 +48,7 @@ class Delayed(Task):
     response: int = 10
 
     def __post_init__(self):
+        super().__post_init__()
         positive_integer("cue", self.cue)
         whole("delay", self.delay)
         positive_integer("response", self.response)
@@ -85,19 +92,19 @@ class DelayedCue(Delayed):
 
 
 def delayed_cue(
-    cue: int = 6, delay: int = 20, response: int = 10, steps: int | None = None
+    cue: int = 6, delay: int | None = None, response: int = 10, steps: int | None = None
 ) -> DelayedCue:
     """Delayed cue discrimination (DCDT): after a delay the output repeats the cue.
 
     Args:
         cue: steps for which the cue, (0, 1) or (1, 0), is shown.
-        delay: steps of silence.
+        delay: steps of silence; 20 by default.
         response: steps in which the output must repeat the cue; the target is 0 before.
-        steps: length of the whole trial; if given, it replaces `delay`.
+        steps: length of the whole trial, in place of `delay`.
 
     Raises:
-        ValueError: a negative duration, no cue or response, or a response that does not fit.
+        ValueError: a negative duration, no cue or response, a response that does not fit, or both
+            `delay` and `steps`.
     """
-    if steps is not None:
-        delay = delay_that_fits(steps, positive_integer("cue", cue), response)
-    return DelayedCue(cue, delay, response)
+    fitting = chosen_delay(delay, steps, positive_integer("cue", cue), response)
+    return DelayedCue(cue, fitting, response)

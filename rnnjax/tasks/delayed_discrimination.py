@@ -40,7 +40,9 @@ class DelayedDiscrimination(Task):
     highest: int = 10
     """Largest amplitude."""
     amplitudes: str = "integers"
-    """`"integers"` in [lowest, highest], different from each other, or `"continuous"`."""
+    """`"integers"` in [lowest, highest], different from each other, or `"continuous"`.
+
+    Continuous amplitudes almost never coincide; where they do, the target is 0."""
     delays: str = "independent"
     """`"independent"` per channel, or `"shared"` by all."""
     auxiliary: bool = False
@@ -52,6 +54,7 @@ class DelayedDiscrimination(Task):
     decision = "sign"
 
     def __post_init__(self):
+        super().__post_init__()
         positive_integer("channels", self.channels)
         positive_integer("pulse", self.pulse)
         positive_integer("steps", self.length)
@@ -62,6 +65,7 @@ class DelayedDiscrimination(Task):
         one_of("stretches", self.stretches, ("both", "longest"))
         flag("auxiliary", self.auxiliary)
         whole("highest", self.highest, least=self.lowest + 1)
+        whole("max_delay", self.max_delay, least=self.min_delay)
         longest = self.length - 2 * self.pulse - 1
         if longest < self.min_delay:
             raise ValueError(
@@ -69,7 +73,6 @@ class DelayedDiscrimination(Task):
                 f"{self.pulse}, the shortest delay of {self.min_delay} and one step of response), "
                 f"got {self.length}"
             )
-        whole("max_delay", self.max_delay, least=self.min_delay)
         if self.max_delay > longest:
             raise ValueError(
                 f"max_delay: expected at most {longest} (a trial of {self.length} steps less two "
@@ -92,7 +95,7 @@ class DelayedDiscrimination(Task):
         return self.length
 
     def _amplitudes(self, key: Key) -> tuple[Array, Array]:
-        """f1 and f2 [C], different from each other."""
+        """f1 and f2 [C], different from each other; continuous ones almost always."""
         low, high, shape = self.lowest, self.highest, (self.channels,)
         if self.amplitudes == "continuous":
             first, second = jax.random.uniform(key, (2, *shape), minval=low, maxval=high)
@@ -156,7 +159,7 @@ def delayed_discrimination(
         ValueError: no channel, pulse or response, an empty range of delays or amplitudes, or an
             unknown option.
     """
-    checked_options(DelayedDiscrimination, options, "channels", "max_delay", "length", "amplitudes")
+    checked_options(DelayedDiscrimination, options, "channels", "max_delay", "steps", "amplitudes")
     if steps is None:
         pulse = positive_integer("pulse", options.get("pulse", DelayedDiscrimination.pulse))
         steps = 2 * pulse + whole("max_delay", max_delay) + _RESPONSE

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from rnnjax.numerics.threefry import fast
 from rnnjax.tasks.base import Trial
-from rnnjax.tasks.delayed_cue import Delayed, delay_that_fits, shown
+from rnnjax.tasks.delayed_cue import Delayed, chosen_delay, shown
 from rnnjax.typing import Key
 from rnnjax.validate import positive_integer
 
@@ -46,7 +46,7 @@ class DelayedMatch(Delayed):
 
 
 def delayed_match(
-    cue: int = 6, delay: int = 20, response: int = 10, steps: int | None = None
+    cue: int = 6, delay: int | None = None, response: int = 10, steps: int | None = None
 ) -> DelayedMatch:
     """Delayed matching (DMT): report whether two one-hot cues, a delay apart, are the same.
 
@@ -54,13 +54,13 @@ def delayed_match(
 
     Args:
         cue: steps for which each of the two cues is shown.
-        delay: steps of silence between them.
+        delay: steps of silence between them; 20 by default.
         response: steps in which the output must be +1 (match) or -1; the target is 0 before.
-        steps: length of the whole trial; if given, it replaces `delay`.
+        steps: length of the whole trial, in place of `delay`.
 
     Raises:
-        ValueError: a negative duration, no cue or response, or a response that does not fit.
+        ValueError: a negative duration, no cue or response, a response that does not fit, or both
+            `delay` and `steps`.
     """
-    if steps is not None:
-        delay = delay_that_fits(steps, 2 * positive_integer("cue", cue), response)
-    return DelayedMatch(cue, delay, response)
+    fitting = chosen_delay(delay, steps, 2 * positive_integer("cue", cue), response)
+    return DelayedMatch(cue, fitting, response)

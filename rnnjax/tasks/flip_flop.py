@@ -45,6 +45,7 @@ class FlipFlop(Task):
     criterion = 0.9  # a network without memory between pulses exceeds 0.75
 
     def __post_init__(self):
+        super().__post_init__()
         positive_integer("bits", self.bits)
         fraction("p", self.p)
         positive_integer("steps", self.length)

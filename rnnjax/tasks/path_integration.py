@@ -98,6 +98,7 @@ class PathIntegration(Task):
     criterion = 0.9  # of the signs; the loss measures this task better
 
     def __post_init__(self):
+        super().__post_init__()
         if whole("dimensions", self.dimensions, least=2) > 3:
             raise ValueError(f"dimensions: expected 2 or 3, got {self.dimensions!r}")
         positive_integer("steps", self.length)
@@ -112,7 +113,7 @@ class PathIntegration(Task):
         one_of("encoding", self.encoding, ("angle", "velocity"))
         one_of("start", self.start, ("pulse", "held", "none"))
         fastest = float(self.v_max)
-        if self.arena < 2 * fastest:  # one move could cross the whole box
+        if self.arena < 2 * fastest:  # a reflected move could leave at the opposite wall
             raise ValueError(
                 f"arena: expected at least 2 v_max = {2 * fastest:g}, got {self.arena!r}"
             )
@@ -217,7 +218,7 @@ def path_integration(dimensions: int = 2, steps: int = 100, **options: Any) -> P
 
     Raises:
         ValueError: other dimensions, no steps, a negative standard deviation, a bout below one
-            step, a box that one move could cross, or an unknown option.
+            step, a box so small that a reflected move could leave it, or an unknown option.
     """
-    checked_options(PathIntegration, options, "dimensions", "length")
+    checked_options(PathIntegration, options, "dimensions", "steps")
     return PathIntegration(dimensions, steps, **options)

@@ -31,6 +31,7 @@ class SineWave(Task):
     criterion = 0.9  # of the signs; the loss measures this task better
 
     def __post_init__(self):
+        super().__post_init__()
         positive_integer("channels", self.channels)
         positive_integer("frequencies", self.frequencies)
         whole("steps", self.length, least=2)  # at the first every sine is 0
@@ -42,7 +43,7 @@ class SineWave(Task):
             raise ValueError(
                 f"highest: expected a frequency above lowest, {self.lowest!r}, got {self.highest!r}"
             )
-        if self.scale == "centered" and self.highest == self.lowest:
+        if self.scale == "centered" and self.frequencies == 1:
             raise ValueError(
                 "scale: expected 'raw' or 'highest' with one frequency, got 'centered'"
             )
@@ -101,8 +102,8 @@ def sine_wave(
 ) -> SineWave:
     """Sine-wave generation: the input is a frequency f, the target sin(2 pi f t).
 
-    Where a sine vanishes its sign, which is the decision, is that of rounding: of few frequencies
-    that are multiples of 1 / (2 dt steps) many steps are, and the criterion may be out of reach.
+    The sign of a target that should be 0 is that of its rounding error. With few frequencies, for
+    which 2 f dt k is an integer at many steps k, the criterion may be out of reach.
 
     Args:
         channels: number of independent sines.

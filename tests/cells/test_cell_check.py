@@ -10,6 +10,7 @@ import pytest
 from rnnjax import cells
 from rnnjax.cells import Cell
 from rnnjax.cells.rate import Rate
+from rnnjax.contract import agree
 from rnnjax.parametrization import Leaf
 
 
@@ -59,6 +60,9 @@ BROKEN = {
         broken(leaves=lambda s: {f"{n}-0": leaf for n, leaf in Rate.leaves(s).items()}),
         "leaves: expected names that are identifiers, .* got 'recurrent-0'",
     ),
+    "structure": (
+        cells.structured(1, structure="antisymmetric"), "recurrent: .* 0 everywhere; .* more units"
+    ),
     "class": (Rate, r"an instance, such as Rate\(\)"),
 }  # fmt: skip
 
@@ -72,7 +76,7 @@ def test_a_broken_rule_is_named(case):
 
 @pytest.mark.slow
 def test_a_kernel_other_than_its_steps_is_found():
-    latent = cells.latent(6)
+    latent = cells.latent(1000)  # states of order 1/sqrt(N)
 
     class Wrong(type(latent)):
         def unroll(self, params, inputs, initial):
@@ -82,6 +86,20 @@ def test_a_kernel_other_than_its_steps_is_found():
     fields = {f.name: getattr(latent, f.name) for f in dataclasses.fields(latent)}
     with pytest.raises(ValueError, match="unroll: expected the states that step computes"):
         cells.check(kind(**fields))
+
+
+@pytest.mark.slow
+def test_a_cell_too_large_for_its_matrix_is_checked():
+    assert "latent: N = 20001" in cells.check(cells.latent(20_001))
+
+
+def test_values_far_below_one_are_compared_too():
+    x = np.array([1e-6, 2e-6])
+    assert agree(x, x * 1.0005)
+    assert not agree(x, x * 1.01)
+    assert agree({"a": x + 1j, "b": np.nan}, {"a": x + 1j, "b": np.nan})
+    assert not agree(x + 1e-6j, x)
+    assert agree(np.zeros(2), np.full(2, 1e-40)) and not agree(np.zeros(2), x)
 
 
 def test_a_good_cell_is_summed_up():

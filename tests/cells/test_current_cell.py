@@ -100,14 +100,24 @@ def test_invalid_arguments_are_named():
 
     with pytest.raises(ValueError, match="cell: expected Rate itself"):
         cells.as_current(Rectified(4), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 4)))
-    one = cells.rate(4)
-    with pytest.raises(ValueError, match=r"inputs: expected shape \[B, T, 1\], got \(1, 2, 3\)"):
-        cells.as_current(one, {}, jnp.zeros((1, 2, 3)), jnp.zeros((1, 4)))
-    with pytest.raises(ValueError, match=r"initial: expected shape \(1, 4\), got \(1, 64\)"):
-        cells.as_current(one, {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 64)))
-    with pytest.raises(ValueError, match=r"first: expected shape \(1, 1\), got \(2, 1\)"):
-        cells.as_rate(
-            cells.current(4), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 4)), jnp.zeros((2, 1))
-        )
+    one, inputs, rest = cells.rate(4), jnp.zeros((1, 2, 1)), jnp.zeros((1, 4))
+    params = one.init(0)
+    for change, message in (
+        ({"params": {}}, "params: expected the leaves recurrent, input, readout .* got none"),
+        ({"inputs": jnp.zeros((1, 2, 3))}, r"inputs: expected shape \[B, T, 1\], got \(1, 2, 3\)"),
+        ({"inputs": inputs[:, :1]}, "inputs: expected at least 1 trial of 2 steps, got"),
+        ({"inputs": [[[0.0], [0.0]]]}, "inputs: expected an array, got a list"),
+        ({"initial": jnp.zeros((1, 64))}, r"initial: expected shape \(1, 4\), got \(1, 64\)"),
+        ({"initial": 0.0}, "initial: expected an array, got a float"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cells.as_current(**{"cell": one, "params": params, "inputs": inputs, "initial": rest,
+                                **change})  # fmt: skip
+    for first, message in (
+        (jnp.zeros((2, 1)), r"first: expected shape \(1, 1\), got \(2, 1\)"),
+        ([[0.0]], "first: expected an array, got a list"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cells.as_rate(cells.current(4), params, inputs, rest, first)
     with pytest.raises(ValueError, match="cell: expected Current"):
         cells.as_rate(cells.rate(), {}, jnp.zeros((1, 2, 1)), jnp.zeros((1, 64)), jnp.zeros((1, 1)))

@@ -170,6 +170,14 @@ def test_devices_share_the_units(float64):
     assert_close(found, expected, 1e-12)
 
 
+@pytest.mark.parametrize("cell", [latent(4), Rate(4)], ids=["latent", "rate"])
+def test_an_axis_of_units_that_jax_would_type_is_named(cell):
+    mesh = jax.make_mesh((2,), ("units",), axis_types=(AxisType.Explicit,))
+    params, inputs = cell.init(0), jnp.ones((2, 3, 1))
+    with jax.set_mesh(mesh), pytest.raises(ValueError, match=r"^mesh: .*AxisType\.Auto"):
+        rollout(cell, params, inputs)
+
+
 def test_runs_map_and_shard(float64):
     cell = made(latent, alpha=0.4)
     params, inputs, rates = arguments(cell)

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 
 import hypothesis
+import numpy as np
 import pytest
 from hypothesis import strategies
 
@@ -106,6 +107,24 @@ def test_a_spec_or_an_error_that_names_the_argument(call):
         hash(spec)
         assert spec == dataclasses.replace(spec)
         assert isinstance(describe(spec), dict)
+
+
+def numbers(spec):
+    return {f.name: v for f in dataclasses.fields(spec) if isinstance(v := getattr(spec, f.name),
+                                                                      int | float)}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [tasks.REGISTRY, cells.REGISTRY, cells.STRUCTURES], ids=len)
+def test_numbers_of_numpy_become_those_of_python(kind):
+    for name, make in kind.items():
+        spec = make()
+        given = {key: np.float64(v) if isinstance(v, float) else np.int8(v)
+                 for key, v in numbers(spec).items() if not isinstance(v, bool)}  # fmt: skip
+        found = dataclasses.replace(spec, **given)
+        assert found == spec
+        assert not any(isinstance(v, np.generic) for v in numbers(found).values()), name
+    wide = cells.rate(np.int16(200), parametrization=parametrization.MuPAdam())
+    assert wide.rule("recurrent").eps == pytest.approx(1 / 200**2)
 
 
 @pytest.mark.parametrize("name", sorted(CONSTRUCTORS))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 
 import chex
 import jax
@@ -102,14 +101,6 @@ def test_stretched_trials_are_longer(task):
     assert task.stretched(1.0) == task
     with pytest.raises(ValueError, match="factor"):
         task.stretched(0.0)
-
-
-def test_metadata_is_plain_data_with_the_name(task):
-    metadata = task.metadata()
-    assert json.loads(json.dumps(metadata)) == metadata
-    assert metadata["name"] == task.name
-    options = {field.name for field in dataclasses.fields(task)}
-    assert options <= set(metadata)
 
 
 def test_the_error_for_an_unknown_task_suggests_the_nearest():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from rnnjax import cells, tasks
+from rnnjax import cells
 from rnnjax.dynamics import fixed_points, jacobians, search, visited_states
 from rnnjax.trajectory import rollout
 
@@ -152,6 +152,12 @@ def test_visited_states_are_states_of_each_network(monkeypatch):
         ({"radius": [1.0, 2.0]}, "^radius: expected one number, or 1 of at least 0"),
         ({"steps": 0}, "^steps: "),
         ({"cell": "rate"}, "^cell: expected a Cell"),
+        (
+            {"params": {k: v[0] for k, v in with_recurrent(np.eye(2)).items()}},
+            r"^params: .* same S networks, got recurrent of shape \(2, 2\)",
+        ),
+        ({"params": {"input": np.zeros((1, 2, 1))}}, "^params: expected the leaves recurrent"),
+        ({"params": None}, "^params: expected a dictionary .* got None"),
     ],
 )
 def test_bad_arguments_are_named(change, message):
@@ -160,9 +166,34 @@ def test_bad_arguments_are_named(change, message):
         fixed_points(options.pop("cell"), options.pop("params"), options.pop("starts"), **options)
 
 
-@pytest.mark.slow
-def test_states_of_another_size_are_refused():
-    task = tasks.flip_flop(1, 0.3, 8)
-    cell = cells.fitted(cells.rate(3), task)
-    with pytest.raises(ValueError, match=r"^states: expected shape \[P, 3\]"):
-        jacobians(cell, cell.init(jax.random.key(0)), np.zeros((2, 4)))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"states": np.zeros((2, 4))}, r"^states: expected shape \[P, 2\]"),
+        ({"states": [[0.0, np.nan]]}, "^states: expected finite numbers"),
+        ({"params": with_recurrent(np.eye(2))}, r"^params: expected recurrent .*of one network"),
+        ({"params": {}}, "^params: expected the leaves recurrent, input, readout"),
+    ],
+)
+def test_bad_arguments_of_jacobians_are_named(change, message):
+    one = {name: leaf[0] for name, leaf in with_recurrent(np.eye(2)).items()}
+    with pytest.raises(ValueError, match=message):
+        jacobians(**{"cell": RATE, "params": one, "states": np.zeros((1, 2)), **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise": -1.0}, "^noise: expected a finite number of at least 0"),
+        ({"noise": np.nan}, "^noise: expected a finite number of at least 0"),
+        ({"inputs": np.zeros(6)}, r"^inputs: expected shape \[B, T, 1\], got \(6,\)"),
+        ({"inputs": np.zeros((2, 0, 1))}, "^inputs: expected at least 1 trial of 1 step"),
+        ({"params": {}}, "^params: expected a dictionary of leaves"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_bad_arguments_of_visited_states_are_named_before_any_rollout(change, message, monkeypatch):
+    monkeypatch.setattr(search, "_states", None)
+    given = {"params": with_recurrent(np.eye(2)), "inputs": np.zeros((2, 6, 1)), **change}
+    with pytest.raises(ValueError, match=message):
+        visited_states(RATE, count=3, key=0, **given)

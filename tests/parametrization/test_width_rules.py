@@ -151,6 +151,26 @@ def test_an_unsupported_optimizer_is_named(rule, optimizer):
         setup(rule, optimizer)
 
 
+def test_an_unknown_optimizer_or_distribution_is_named():
+    cell = cells.rate(4, parametrization=MuPAdam())
+    assert cell.rule("recurrent") == cell.rule("recurrent", "adam")
+    with pytest.raises(ValueError, match="^optimizer: expected one of adam, got 'sgd'"):
+        cell.rule("recurrent", "sgd")
+    with pytest.raises(ValueError, match="^optimizer: .* got 'adamw'"):
+        cells.rate(4, parametrization=GammaTrick()).rule("input", "adamw")
+    with pytest.raises(ValueError, match="^distribution: .* got 'gaussian'"):
+        parametrization.LeafRule("gaussian", 1.0).sample(jax.random.key(0), (2,))
+
+
+def test_leaves_are_drawn_from_a_key_or_its_seed():
+    cell = cells.rate(4)
+    drawn = [
+        parametrization.initialize(key, cell.leaves(), cell.parametrization, cell.hidden)
+        for key in (3, jax.random.key(3))
+    ]
+    np.testing.assert_array_equal(drawn[0]["recurrent"], drawn[1]["recurrent"])
+
+
 def test_inverse_width_is_the_standard_network_with_rescaled_weights(float64):
     """The same function, with the multiplier as a factor on gradients of raw weights."""
     n, rng = 7, np.random.default_rng(0)

@@ -19,7 +19,7 @@ from rnnjax import Engine, Sweep, load_results, run_sweep
 from rnnjax.commands import main
 from rnnjax.devices import available_cores, default_layout
 from rnnjax.jobs import JobError, Workers
-from rnnjax.lanes import Resources
+from rnnjax.lanes import Resources, remote_lanes
 from rnnjax.processes import LocalExecutor
 from rnnjax.store import StoreInUse, load_weights
 from rnnjax.store.attempts import (
@@ -289,6 +289,16 @@ def test_wrong_uses_are_named(tmp_path):
         run_sweep(grid(), tmp_path / "small", engine=Engine(executor=small))
     with pytest.raises(ValueError, match="^devices: expected at most 1 on a worker, got 2"):
         run_sweep(grid(), tmp_path / "few", engine=Engine(executor=small, devices=2))
+    two = Resources("gpu", 2, 1000)
+    assert remote_lanes(two, 1).free_bytes == 500
+    for options, named in (
+        ({"devices": 0}, "devices: .* at least 1"),
+        ({"devices": "1"}, "devices: .* at least 1"),
+        ({"devices": 3}, "devices: expected at most 2"),
+        ({"share": "unit"}, "share: .*did you mean 'units'"),
+    ):
+        with pytest.raises(ValueError, match=f"^{named}"):
+            remote_lanes(two, **options)
     with pytest.raises(ValueError, match="^executor: expected an executor"):
         Engine(executor="local:2")
     with pytest.raises(ValueError, match="^workers: expected at most"):

@@ -91,6 +91,7 @@ BROKEN = {
         broken(decision="argmax"), "decision: expected at least 2 outputs for 'argmax', got 1"
     ),
     "decision": (broken(decision="largest"), "decision: expected one of argmax, sign"),
+    "criterion": (broken(criterion=1.0), r"criterion: expected a number in \[0, 1\)"),
     "nameless": (broken(name=3), "name: expected a string"),
     "class": (Good, r"an instance, such as Good\(\)"),
     "mutable": (dataclasses.dataclass(type("Loose", (Task,), dict(vars(Good))))(), "frozen"),
@@ -115,6 +116,7 @@ def test_a_good_task_is_summed_up():
     assert "good: 4 steps, 1 input, 1 output;" in summary and "25%" in summary
     assert "stretched by 2: 8 steps" in summary
     assert "no stretched variant" in tasks.check(broken(stretched=Task.stretched))
+    assert "3 inputs" in tasks.check(tasks.flip_flop(bits=np.int64(3), steps=5), trials=16)
     assert "not stretched by 2" in tasks.check(tasks.delayed_cue(delay=0), trials=16)
     assert "stretched by 0.5: 2 steps" in tasks.check(Good(), trials=16, stretch=0.5)
     with pytest.raises(ValueError, match="^stretch: expected a finite number above 0"):

@@ -264,12 +264,16 @@ def test_unknown_options_suggest_the_nearest():
         tasks.path_integration(arenas=3.0)
     with pytest.raises(ValueError, match="options: .*did you mean 'pulse'"):
         tasks.delayed_discrimination(pulses=3)
+    with pytest.raises(ValueError, match="options: .*steps.*did you mean 'max_delay'"):
+        tasks.delayed_discrimination(max_dely=40)
+    with pytest.raises(ValueError, match="options: expected .* got 'length'"):
+        tasks.path_integration(length=40)
     assert tasks.delayed_discrimination(pulse=7).steps == 64
 
 
 def test_a_given_length_determines_the_delay():
-    assert tasks.delayed_cue(6, 99, 10, steps=30) == tasks.delayed_cue(6, 14, 10)
-    assert tasks.delayed_match(6, 99, 10, steps=30) == tasks.delayed_match(6, 8, 10)
+    assert tasks.delayed_cue(6, None, 10, steps=30) == tasks.delayed_cue(6, 14, 10)
+    assert tasks.delayed_match(6, response=10, steps=30) == tasks.delayed_match(6, 8, 10)
 
 
 def test_stretching_lengthens_memory_periods():
@@ -296,8 +300,14 @@ def test_stretching_lengthens_memory_periods():
 def test_a_factor_that_changes_nothing_is_refused(task, factor):
     """Losses on the stretched task would be those of the training distribution."""
     assert task.stretched(1.0) == task
-    with pytest.raises(ValueError, match=f"^factor: .*'{task.name}'"):
+    with pytest.raises(tasks.VariantError, match=f"^factor: .*'{task.name}'"):
         task.stretched(factor)
+
+
+@pytest.mark.parametrize("factor", [1e308, 2e9])
+def test_a_factor_beyond_what_programs_can_count_is_named(factor):
+    with pytest.raises(ValueError, match=r"^factor: expected at most 1\.07374e\+08 for 20 steps"):
+        tasks.delayed_cue().stretched(factor)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +324,8 @@ def test_a_factor_that_changes_nothing_is_refused(task, factor):
         ("delayed_discrimination", {"max_delay": 4}, "max_delay"),
         ("delayed_discrimination", {"max_delay": 50, "steps": 60}, "max_delay"),
         ("delayed_discrimination", {"steps": 5}, "steps"),
-        ("delayed_discrimination", {"steps": 15, "max_delay": 4}, "steps"),
+        ("delayed_discrimination", {"steps": 15, "max_delay": 5}, "steps"),
+        ("delayed_discrimination", {"min_delay": 60}, "max_delay"),
         ("delayed_discrimination", {"lowest": 10}, "highest"),
         ("delayed_discrimination", {"amplitudes": "integer"}, "amplitudes"),
         ("delayed_discrimination", {"delays": "none"}, "delays"),
@@ -328,6 +339,7 @@ def test_a_factor_that_changes_nothing_is_refused(task, factor):
         ("sine_wave", {"dt": 0}, "dt"),
         ("sine_wave", {"scale": "log"}, "scale"),
         ("sine_wave", {"frequencies": 1, "highest": 1.0, "scale": "centered"}, "scale"),
+        ("sine_wave", {"frequencies": 1, "scale": "centered"}, "scale"),
         ("path_integration", {"dimensions": 4}, "dimensions"),
         ("path_integration", {"steps": 0}, "steps"),
         ("path_integration", {"v_max": 0}, "v_max"),
@@ -348,6 +360,7 @@ def test_a_factor_that_changes_nothing_is_refused(task, factor):
                 ({"response": -1, "steps": 30}, "response"),
                 ({"response": "10", "steps": 36}, "response"),
                 ({"steps": 0}, "steps"),
+                ({"delay": 5, "steps": 36}, "delay"),
                 ({"cue": -1, "steps": 30}, "cue"),
             ]
         ],

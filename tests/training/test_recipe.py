@@ -118,12 +118,21 @@ class Unhashable(Plain):
         return self is other
 
 
+@dataclasses.dataclass(unsafe_hash=True)
+class Changing:
+    """It has a hash, and can change."""
+
+    number: int = 3
+
+
 def test_a_setup_requires_frozen_specs_of_plain_data():
     cell = cells.rate(4, inputs=2, outputs=2)
     for task, message in (
         (Loose(), "task: expected a frozen dataclass, .* Loose"),
         (Looser(), "task: expected a frozen dataclass, .* Looser"),
         (Unhashable(), "task: expected a frozen dataclass, .* Unhashable"),
+        (dataclasses.replace(Plain(), field=Changing()), "task, field: .* Changing"),
+        (dataclasses.replace(Plain(), field=(1, Changing())), "task, field: .* Changing"),
         (dataclasses.replace(Plain(), field=[4, 2]), "task: .* in field, got a list"),
         (dataclasses.replace(Plain(), field=lambda: 0), "task: .* in field, got a function"),
         (dataclasses.replace(Plain(), field=(4, (abs,))), "task: .* got a builtin_function"),
