@@ -21,8 +21,10 @@ from rnnjax.studies.papers import DEGENERACY_ARROWS
 __all__ = [
     "ARROWS",
     "ARROW_TEXT",
+    "against_chart",
     "arrow_measures",
     "chart_counts",
+    "chart_text",
     "effect_text",
     "estimate_text",
     "matched_table",
@@ -193,3 +195,21 @@ def chart_counts(comparison: Comparison, variable: str = "dsa_chart") -> tuple[i
     verdicts = trends["verdict"].values
     compared = int(np.isfinite(trends["relative"].values).sum())
     return int((verdicts == "falls").sum()), int((verdicts == "rises").sum()), compared
+
+
+def against_chart(verdict: str, counts: tuple[int, int, int]) -> str:
+    """`against the chart: 11 ↓, 0 ↑ of 22 places`, of an arrow; empty where they agree.
+
+    An arrow goes against a chart (`chart_counts`) where more of its places have the other sign than
+    have that of the arrow. Components and delays are chosen per level, so that the arrow can be one
+    of their choice.
+    """
+    falls, rises, _ = counts
+    same, other = {"rises": (rises, falls), "falls": (falls, rises)}.get(verdict, (0, 0))
+    return f"against the chart: {chart_text(counts)} places" if other > same else ""
+
+
+def chart_text(counts: tuple[int, int, int]) -> str:
+    """`11 ↓, 0 ↑ of 22`, of `chart_counts`."""
+    falls, rises, compared = counts
+    return f"{falls} ↓, {rises} ↑ of {compared}"

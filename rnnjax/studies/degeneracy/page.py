@@ -19,6 +19,7 @@ from rnnjax.report.provenance import Provenance, settings_section
 from rnnjax.report.wording import bullets
 from rnnjax.studies.degeneracy.arrows import (
     ARROW_TEXT,
+    against_chart,
     arrow_measures,
     chart_counts,
     estimate_text,
@@ -154,7 +155,10 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
         for aspect, measure in arrow_measures(study).items():
             trend = measure_trend(comparison.data, measure)
             paper = DEGENERACY_ARROWS.get(study, {}).get(aspect, trend.verdict)
-            said = "" if trend.verdict == paper else f" (paper: {_shown(paper)})"
+            notes = [] if trend.verdict == paper else [f"paper: {_shown(paper)}"]
+            if aspect == "dynamics":
+                notes += filter(None, [against_chart(trend.verdict, chart_counts(comparison))])
+            said = f" ({'; '.join(notes)})" if notes else ""
             here.append(f"{aspect} {_shown(trend.verdict)}{said}")
         falling = study == "training_stages"  # its levels are losses
         title = f"{comparison.title}, as the loss falls" if falling else series_title(comparison)

@@ -16,7 +16,9 @@ from rnnjax.report.wording import bullets
 from rnnjax.studies.degeneracy.arrows import (
     ARROW_TEXT,
     ARROWS,
+    against_chart,
     arrow_measures,
+    chart_counts,
     networks_text,
     series_title,
 )
@@ -140,8 +142,11 @@ def _lead(series: Sequence[_Series], losses: Sequence[float]) -> str:
     finished = [one for one in series if one.losses == tuple(losses)]
     if not finished:
         return "No factor is measured at every loss yet."
-    there, kept, changed, count = 0, 0, 0, 0
+    there, kept, changed, count, against = 0, 0, 0, 0, []
     for one in finished:
+        last = measure_trend(one.stages[-1].data, one.measures["dynamics"])
+        if note := against_chart(last.verdict, chart_counts(one.stages[-1])):
+            against.append(f"{one.title}, {_SIGNS[last.verdict]} {note}")
         for measure in one.measures.values():
             trends = one.trends(measure)
             arrow = trends[-1].verdict in _SIGNS
@@ -154,12 +159,14 @@ def _lead(series: Sequence[_Series], losses: Sequence[float]) -> str:
         f"{', '.join(f'{loss:g}' for loss in losses)} times the threshold. Arrows at the "
         f"last loss: {there} of {count} trends"
     )
-    if len(losses) < 2:
-        return f"{text}."
-    return (
-        f"{text}; at the first loss already, with the same sign: {kept} of these. Slopes that "
-        f"change detectably in between: {changed}."
-    )
+    if len(losses) > 1:
+        text += (
+            f"; at the first loss already, with the same sign: {kept} of these. Slopes that "
+            f"change detectably in between: {changed}"
+        )
+    if against:
+        text += f". Dynamics at the last loss: {'; '.join(against)}"
+    return f"{text}."
 
 
 def _percent(value: float) -> str:

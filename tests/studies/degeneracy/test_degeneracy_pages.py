@@ -12,7 +12,13 @@ from rnnjax.dynamics import FixedPoints
 from rnnjax.plots import degeneracy_levels
 from rnnjax.plots.stages import ArrowCurve, arrow_curves, stage_levels
 from rnnjax.report import Provenance, render_html, render_markdown
-from rnnjax.studies.degeneracy.arrows import effect_text, level_text, matched_table
+from rnnjax.studies.degeneracy import stages_page
+from rnnjax.studies.degeneracy.arrows import (
+    against_chart,
+    effect_text,
+    level_text,
+    matched_table,
+)
 from rnnjax.studies.degeneracy.fixed_points import (
     FixedPointRow,
     FixedPointSummary,
@@ -186,7 +192,10 @@ def test_the_summary_counts_series_and_names_what_differs():
     assert page.lead.startswith("5 of 12 arrows")
     rows = page.sections[0].tables[0].rows
     assert list(rows[0]) == ["task complexity", "↓ / ↓ / ↓", "↑ / ↓ / ↓", "↓ / ↓ / ↓"]
-    assert rows[1][1] == rows[3][1] == "↓ / no arrow / no arrow"
+    assert rows[1][1] == "↓ / no arrow (mixed: 1 ↓, 1 ↑ of 2) / no arrow"
+    assert rows[3][1] == "↓ / no arrow / no arrow"
+    assert "feature learning, dynamics (1 ↓, 1 ↑ of 2)" in page.lead
+    assert "chart" not in page.lead
     pooled = {row[:2]: row for row in page.sections[0].tables[1].rows}
     assert len(pooled) == 12 + 4 + 1  # raw DSA of all factors, PIF per parameter across sizes
     angle = "DSA, angular"
@@ -205,10 +214,38 @@ def test_the_summary_counts_series_and_names_what_differs():
              for k, d in enumerate(c.data))) for c in [falling]]  # fmt: skip
     page = table1_page({**studies, "network_size": split}, about, sources=sources)
     assert page.sections[0].tables[0].rows[2][1] == "↓ / ↓ / ↑"
-    assert [int(n) for n in re.findall(r"\d+", page.lead)] == [5, 12, 1, 3]
+    assert [int(n) for n in re.findall(r"\d+", page.lead.split(" Mixed")[0])] == [5, 12, 1, 3]
+    # An arrow that the charts of its series contradict, which have the other sign at more places.
+    page = table1_page({**studies, "network_size": [against()]}, about, sources=sources)
+    assert page.sections[0].tables[0].rows[2][1] == (
+        "↓ / ↑ (against the chart: 3 ↓, 0 ↑ of 3 places) / ↑"
+    )
+    assert "etwork size, dynamics, ↑ against the chart: 3 ↓, 0 ↑ of 3 places" in page.lead
     some = {k: studies[k] for k in ("task_complexity", "feature_learning")}
     with pytest.raises(ValueError, match="^studies: .*none of network_size, regularization"):
         table1_page(some, about, sources=sources)
+
+
+def against():
+    """A factor whose dynamical distance rises, and falls at every place of its chart."""
+    rising, falling = comparison(), comparison((4.0, 2.0, 1.0))
+    both = zip(rising.data, falling.data, strict=True)
+    return rising._replace(data=tuple(up.assign(dsa_chart=down["dsa_chart"]) for up, down in both))
+
+
+def test_an_arrow_against_its_chart_is_marked():
+    assert against_chart("rises", (11, 0, 22)) == "against the chart: 11 ↓, 0 ↑ of 22 places"
+    assert against_chart("falls", (3, 4, 22)) == "against the chart: 3 ↓, 4 ↑ of 22 places"
+    for verdict, counts in (("rises", (4, 4, 22)), ("falls", (1, 0, 22)), ("no arrow", (9, 0, 9))):
+        assert against_chart(verdict, counts) == ""
+    lead = _lead("regularization", [against()])
+    assert "dynamics ↑ (paper: ↓; against the chart: 3 ↓, 0 ↑ of 3 places), weights" in lead
+    assert lead.count("chart") == 1
+    staged = [against()._replace(name="network_size_flip_flop", stage=stage) for stage in (3, 1)]
+    series = stages_page._series(staged)
+    assert "↑ against the chart: 3 ↓, 0 ↑ of 3 places" in stages_page._lead(series, (3, 1))
+    plain = [c._replace(data=comparison().data) for c in staged]
+    assert "chart" not in stages_page._lead(stages_page._series(plain), (3, 1))
 
 
 @pytest.mark.slow
