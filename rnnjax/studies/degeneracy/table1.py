@@ -235,7 +235,7 @@ def _pooled_table(arrows: Sequence[_Arrow]) -> Table:
         (
             _readable(arrow.study),
             MEASURES[arrow.measure].title,
-            *effect_text(arrow.pooled.trend),
+            *effect_text(arrow.pooled.trend, arrow.measure),
             *_difference_text(arrow.pooled),
             str(arrow.pooled.seeds or "not paired"),
             _count_arrows(arrow.trends),
@@ -279,7 +279,7 @@ def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comp
             _readable(arrow.study),
             series_title(comparison),
             MEASURES[arrow.measure].title,
-            *effect_text(trend),
+            *effect_text(trend, arrow.measure),
             networks_text(trend),
             ARROWS[arrow.paper],
             ARROWS[trend.verdict],
