@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from rnnjax.validate import fraction, positive_integer, whole
+from rnnjax.validate import confidence, positive_integer, whole
 
 __all__ = [
     "LINE_SAMPLES",
@@ -49,7 +49,8 @@ _ON_THE_LINE = 1e-4
 class Resampling:
     """Settings of a resampled interval or test.
 
-    Raises `ValueError` for a confidence outside (0, 1], fewer than one resample or a negative seed.
+    Raises `ValueError` for a confidence that does not lie between 0 and 1, fewer than one resample
+    or a negative seed.
     """
 
     confidence: float = 0.95
@@ -60,7 +61,7 @@ class Resampling:
     """Seed of their random numbers."""
 
     def __post_init__(self):
-        fraction("confidence", self.confidence, open_below=True)
+        confidence("confidence", self.confidence)
         positive_integer("resamples", self.resamples)
         whole("random_seed", self.random_seed)
 

@@ -158,7 +158,7 @@ def test_fits_of_conditions_are_packed_by_kind():
 
 
 @pytest.mark.parametrize(
-    "options", [{"resamples": 0}, {"confidence": 95}, {"confidence": 0}, {"random_seed": -1}]
+    "options", [{"resamples": 0}, {"confidence": 1}, {"confidence": 0}, {"random_seed": -1}]
 )
 def test_invalid_settings_are_named(options):
     with pytest.raises(ValueError, match=f"^{next(iter(options))}: "):
