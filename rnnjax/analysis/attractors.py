@@ -14,7 +14,7 @@ from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.population import Population
 from rnnjax.population.programs import draw_trials
 from rnnjax.typing import Float, Int, KeyLike
-from rnnjax.validate import finite_positive, instance_of, positive_integer
+from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
 
 __all__ = ["Attractors", "choices", "find_attractors"]
 
@@ -93,9 +93,11 @@ def find_attractors(
         options: `tolerance`, `slow` and `radius` of `rnnjax.dynamics.fixed_points`.
 
     Raises:
-        ValueError: numbers out of range.
+        ValueError: numbers out of range, or other options.
     """
     instance_of("population", population, Population)
+    for name in options:
+        one_of("options", name, ("tolerance", "slow", "radius"))
     # A stream of its own: none of those that networks are trained with.
     stream = jax.random.fold_in(random_key("key", key), _STREAM)
     drawn, chosen = jax.random.split(stream)

@@ -22,7 +22,7 @@ from rnnjax.analysis.trends import (
     factor_trend,
     interval,
 )
-from rnnjax.arrays import array, symmetric
+from rnnjax.arrays import array, members, symmetric
 from rnnjax.training import Status
 from rnnjax.validate import instance_of, one_of, shown
 
@@ -60,7 +60,18 @@ def _conditions(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
     """At least one dataset, each of one condition."""
     if isinstance(datasets, xr.Dataset) or not isinstance(datasets, Sequence) or not datasets:
         raise ValueError(f"datasets: expected a sequence of datasets, got {shown(datasets)}")
-    return tuple(instance_of("datasets", dataset, xr.Dataset) for dataset in datasets)
+    return tuple(_measured("datasets", dataset) for dataset in datasets)
+
+
+def _measured(name: str, dataset: xr.Dataset) -> xr.Dataset:
+    """`dataset` if it has the networks and their status, as all measures of a population do."""
+    instance_of(name, dataset, xr.Dataset)
+    if "seed" not in dataset.dims or "status" not in dataset:
+        raise ValueError(
+            f"{name}: expected the measures of a population, with 'status' over 'seed', got "
+            "another dataset"
+        )
+    return dataset
 
 
 def _values(dataset: xr.Dataset, measure: Measure) -> np.ndarray:
@@ -81,7 +92,7 @@ def _values(dataset: xr.Dataset, measure: Measure) -> np.ndarray:
 def measure_estimate(dataset: xr.Dataset, measure: str) -> Estimate:
     """A measure of one condition with its jackknife error; raises `ValueError` if unknown."""
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
-    instance_of("dataset", dataset, xr.Dataset)
+    _measured("dataset", dataset)
     return estimate(chosen.statistic, _values(dataset, chosen))
 
 
@@ -90,7 +101,7 @@ def measure_interval(
 ) -> Interval:
     """A measure of one condition with its interval, as `interval`."""
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
-    instance_of("dataset", dataset, xr.Dataset)
+    _measured("dataset", dataset)
     return interval(chosen.statistic, _values(dataset, chosen), confidence=confidence)
 
 
@@ -140,7 +151,7 @@ def _series_values(
 ) -> tuple[Statistic, list[list[np.ndarray]], list[list[np.ndarray]]]:
     """The statistic of a measure; of every series its values and seeds."""
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
-    found = [_conditions(datasets) for datasets in series]
+    found = [_conditions(datasets) for datasets in members("series", series)]
     values = [[_values(d, chosen) for d in datasets] for datasets in found]
     return chosen.statistic, values, [[d["seed"].values for d in datasets] for datasets in found]
 

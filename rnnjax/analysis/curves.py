@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.analysis.schema import require
-from rnnjax.validate import positive_integer
+from rnnjax.validate import nonnegative, positive_integer
 
 __all__ = ["log_losses", "smoothed_loss", "steps_to_loss"]
 
@@ -72,8 +72,13 @@ def steps_to_loss(
     """The first step at which a run's smoothed training loss lies below `loss`; NaN if never.
 
     The smoothing is that of `smoothed_loss`, interpolated between recorded steps. `loss` may differ
-    between runs (for example a share of `blind_loss`) and may have dimensions of its own.
+    between runs (for example a share of `blind_loss`) and may have dimensions of its own; NaN where
+    it is NaN. Raises `ValueError` for a loss that is not a number of at least 0.
     """
+    if not isinstance(loss, xr.DataArray):
+        nonnegative("loss", loss)
+    elif loss.dtype.kind not in "iuf" or bool((loss < 0).any()):
+        raise ValueError("loss: expected numbers of at least 0, got others")
     curves = smoothed_loss(dataset, window)
 
     def first(curve: np.ndarray, target: float) -> float:

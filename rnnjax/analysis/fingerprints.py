@@ -28,7 +28,7 @@ from rnnjax.dynamics.search import RADIUS, state_sizes
 from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.population import Population
 from rnnjax.population.programs import draw_trials
-from rnnjax.tasks import Task
+from rnnjax.tasks import Task, VariantError
 from rnnjax.typing import Array, Float, Key, KeyLike, Params
 from rnnjax.validate import finite_positive, instance_of, one_of, positive_integer
 
@@ -121,8 +121,9 @@ def fingerprints(
     Returns:
         A dataset over `seed` with the features in `FEATURES`; `unfinished`, the share of searches
         that ended above `slow`; and `answers`, the outputs at the ends of `probes` trials of the
-        task stretched twofold (of the task itself where it has no stretched variant), [seed, probe,
-        output].
+        task stretched twofold (of the task itself where it has no stretched variant, and the
+        attribute `stretched` is 0), [seed, probe, output]. Attributes `option_...` have the
+        options.
 
     Raises:
         ValueError: options out of range, or trials that do not fit into memory.
@@ -153,11 +154,13 @@ def fingerprints(
         {"seed": population.seeds},
     )
     try:
-        task = population.task.stretched(2)
-    except ValueError:
-        task = population.task
+        task, stretched = population.task.stretched(2), True
+    except VariantError:
+        task, stretched = population.task, False
     outputs = population.outputs(probing, options.probes, task=task)[:, :, -1]
     found["answers"] = (("seed", "probe", "output"), outputs)
+    found.attrs |= {f"option_{name}": value for name, value in options._asdict().items()}
+    found.attrs["stretched"] = int(stretched)  # files hold no truth values
     found.attrs["decision"] = population.task.decision
     asked = _inputs(task, probing, options.probes)
     found.attrs["probes"] = hashlib.sha256(asked.tobytes()).hexdigest()[:16]
@@ -225,8 +228,8 @@ def _orbits(
 ) -> tuple[list[dict[str, float]], np.ndarray]:
     """Features of the free runs of every network, and where the runs end, [S, M, N].
 
-    In place of the end of a run that overflows, its start. So many networks at a time as fit into
-    memory.
+    A run that overflows has its start in place of its end. As many networks are run at a time as
+    fit into memory.
     """
     networks, _, size = visited.shape
     starts = visited[:, : options.runs]

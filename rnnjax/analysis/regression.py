@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from rnnjax.validate import fraction, positive_integer, whole
+from rnnjax.validate import confidence, positive_integer, whole
 
 __all__ = [
     "LINE_SAMPLES",
@@ -41,12 +41,16 @@ LINE_SAMPLES = ("exponent_samples", "intercept_samples")
 LEAST_POINTS = 3
 """Fewest points of a fit: a line through two points leaves no residual."""
 
+_ON_THE_LINE = 1e-4
+"""Largest residual in log10 of points on a line: learning rates are rounded to five digits."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Resampling:
     """Settings of a resampled interval or test.
 
-    Raises `ValueError` for a confidence outside (0, 1], fewer than one resample or a negative seed.
+    Raises `ValueError` for a confidence that does not lie between 0 and 1, fewer than one resample
+    or a negative seed.
     """
 
     confidence: float = 0.95
@@ -57,7 +61,7 @@ class Resampling:
     """Seed of their random numbers."""
 
     def __post_init__(self):
-        fraction("confidence", self.confidence, open_below=True)
+        confidence("confidence", self.confidence)
         positive_integer("resamples", self.resamples)
         whole("random_seed", self.random_seed)
 
@@ -122,14 +126,17 @@ def bracketed_interval(
 
 
 def residual_interval(x: np.ndarray, y: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Student's t interval of the slope from the residuals of `y` `[M]`, NaN entries left out."""
+    """Student's t interval of the slope from the residuals of `y` `[M]`, NaN entries left out.
+
+    `y` is a log10; NaN where all points lie on the line but for the rounding of a grid.
+    """
     line, used = fit_lines(x, y), ~np.isnan(y)
     freedom = int(used.sum()) - 2
     if freedom < 1 or np.isnan(line.slope):
         return np.nan, np.nan
     residual = y[used] - line.intercept - line.slope * x[used]
-    # Points rounded to a grid can fall on one line exactly: zero residuals carry no information.
-    if np.allclose(residual, 0.0, atol=1e-9):
+    # Points on a grid can fall on one line: what its rounding leaves carries no information.
+    if np.allclose(residual, 0.0, atol=_ON_THE_LINE):
         return np.nan, np.nan
     spread = ((x[used] - x[used].mean()) ** 2).sum()
     from scipy import stats  # slow to import

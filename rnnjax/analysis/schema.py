@@ -38,8 +38,9 @@ def _flag_codes(status: xr.DataArray) -> dict[str, int]:
 def finished(dataset: xr.Dataset) -> xr.DataArray:
     """True where a run has ended, whether it converged, diverged or took all its steps.
 
-    Read from `status`; without it, a run counts as finished where its `final_loss` is not NaN.
-    Raises `ValueError` without both.
+    Read from `status`; without it, a run counts as finished where its `final_loss` is not NaN. A
+    run that diverged to a NaN loss then counts as not run: give it an infinite `final_loss`. Raises
+    `ValueError` without both.
     """
     require(dataset)
     if "status" not in dataset:

@@ -21,6 +21,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from rnnjax import validate
 from rnnjax.analysis.attractors import choices
 from rnnjax.analysis.fingerprints import (
     FEATURES,
@@ -86,6 +87,7 @@ def compare_fingerprints(found: xr.Dataset) -> Float[np.ndarray, "S S"]:
     Raises:
         ValueError: a missing feature, or NaN.
     """
+    instance_of("found", found, xr.Dataset)
     missing = [name for name in (*FEATURES, "answers") if name not in found]
     if missing:
         raise ValueError(f"found: expected the features of fingerprints, got no {missing[0]!r}")
@@ -138,7 +140,7 @@ def find_kinds(
 
 
 def _checked(distances: object) -> np.ndarray:
-    """Distances [S, S] with a diagonal of 0; raises `ValueError` for what is none."""
+    """Distances [S, S] with a diagonal of 0; raises `ValueError` for anything else."""
     given = symmetric("distances", array("distances", distances, "S S", least=1))
     own = np.diag(given)
     found = given - np.diag(own)
@@ -202,9 +204,9 @@ def _stability(
 
 
 def share_intervals(
-    kinds: Int[np.ndarray, " S"], seeds: np.ndarray
+    kinds: Int[np.ndarray, " S"], seeds: np.ndarray, *, confidence: float = 0.95
 ) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
-    """Share of each kind among networks, and the lower and upper end of its 95% interval.
+    """Share of each kind among networks, and the lower and upper end of its interval.
 
     Wilson's interval of n / d networks instead of n. The design effect d allows for seeds that
     occur at several levels, whose networks begin alike: with n_sk of the m_s networks of seed s of
@@ -219,13 +221,14 @@ def share_intervals(
     Args:
         kinds: kind of every network, from 0.
         seeds: its seed.
+        confidence: coverage of the intervals, above 0 and below 1.
 
     Raises:
-        ValueError: no networks, kinds that are no whole numbers from 0, or different lengths.
+        ValueError: no networks, kinds that are no whole numbers from 0, different lengths, or
+            another confidence.
     """
-    kinds, seeds = np.asarray(kinds), np.asarray(seeds)
-    if kinds.ndim != 1 or not len(kinds) or kinds.dtype.kind not in "iu" or kinds.min() < 0:
-        raise ValueError(f"kinds: expected whole numbers from 0, one per network, got {kinds}")
+    validate.confidence("confidence", confidence)
+    kinds, seeds = _checked_kinds(kinds), np.asarray(seeds)
     if kinds.shape != seeds.shape:
         raise ValueError(f"seeds: expected one per network, {kinds.shape}, got {seeds.shape}")
     rows = np.unique(seeds, return_inverse=True)[1]
@@ -237,15 +240,25 @@ def share_intervals(
     between, within = ((table - sizes * share) ** 2).sum(), total * (share * (1 - share)).sum()
     count = len(table)
     effect = count / (count - 1) * between / within if count > 1 and within > 0 else most
-    low, high = _wilson(share, total / min(max(effect, 1.0), most))
+    low, high = _wilson(share, total / min(max(effect, 1.0), most), confidence)
     return share, low, high
 
 
-def _wilson(share: np.ndarray, count: float) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95% interval of shares among `count` networks."""
+def _checked_kinds(kinds: object) -> np.ndarray:
+    """Kinds [S] of networks; raises `ValueError` for anything but whole numbers from 0."""
+    given = np.asarray(kinds)
+    if given.ndim != 1 or not len(given) or given.dtype.kind not in "iu" or given.min() < 0:
+        raise ValueError(
+            f"kinds: expected whole numbers from 0, one per network, got {validate.shown(kinds)}"
+        )
+    return given
+
+
+def _wilson(share: np.ndarray, count: float, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's interval of shares among `count` networks."""
     from scipy.special import ndtri
 
-    z = ndtri(0.975)
+    z = ndtri((1 + confidence) / 2)
     center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) / (1 + z**2 / count)
     return np.maximum(center - half, 0.0), np.minimum(center + half, 1.0)
@@ -265,18 +278,17 @@ def shares_moved(
     among the networks of one seed, which begin alike; among all where no seed has several levels.
 
     Args:
-        kinds: kind of every network.
+        kinds: kind of every network, from 0.
         levels: its level.
         seeds: its seed.
         key: draws the permutations.
         permutations: their number.
 
     Raises:
-        ValueError: no networks, different lengths, or no permutations.
+        ValueError: no networks, kinds that are no whole numbers from 0, different lengths, or no
+            permutations.
     """
-    kinds, levels, seeds = (np.asarray(x) for x in (kinds, levels, seeds))
-    if kinds.ndim != 1 or not len(kinds):
-        raise ValueError(f"kinds: expected one per network, got shape {kinds.shape}")
+    kinds, levels, seeds = _checked_kinds(kinds), np.asarray(levels), np.asarray(seeds)
     if not kinds.shape == levels.shape == seeds.shape:
         raise ValueError(
             f"levels: expected one per network, {kinds.shape}, got {levels.shape} and seeds "
@@ -334,12 +346,13 @@ def solutions(
         of the test whether shares differ between levels (`shares_moved`).
 
     Raises:
-        ValueError: no networks, or fingerprints of other probes.
+        ValueError: no networks, options out of range, or fingerprints of other probes or options.
     """
+    criteria = KindOptions() if kinds is None else instance_of("kinds", kinds, KindOptions)
+    criteria.checked()  # before the searches, which take long
     found = _joined(populations, key, fingerprint)
     distances = compare_fingerprints(found)
     stream = jax.random.fold_in(random_key("key", key), 1)
-    criteria = KindOptions() if kinds is None else instance_of("kinds", kinds, KindOptions)
     least = max(criteria.apart, 1 / (len(FEATURES) + 1))
     labels, stability, separation = find_kinds(distances, stream, criteria._replace(apart=least))
     levels, seeds = found["level"].values, found["seed"].values
@@ -379,11 +392,19 @@ def _joined(
     for name, one in named.items():
         if not isinstance(one, xr.Dataset):
             one = fingerprints(instance_of("populations", one, Population), key, options)
+        if "seed" not in one.dims:
+            raise ValueError("populations: expected fingerprints over 'seed', got another dataset")
         parts.append(one.assign_coords(level=("seed", np.full(one.sizes["seed"], name, object))))
     for name in ("probes", "decision"):
         if len(values := {part.attrs.get(name) for part in parts}) > 1:
             raise ValueError(
                 f"populations: expected levels of one task with one key, got {name} {values}"
+            )
+    for name in FingerprintOptions._fields:
+        values = {part.attrs.get(f"option_{name}") for part in parts} - {None}  # None: older files
+        if len(values) > 1:
+            raise ValueError(
+                f"populations: expected levels examined with one {name}, got {sorted(values)}"
             )
     return xr.concat(parts, "seed", combine_attrs="drop_conflicts").rename_dims(seed="network")
 

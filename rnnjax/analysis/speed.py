@@ -96,7 +96,8 @@ def steps_scaling(
     """Fits `log10 steps = intercept + exponent * log10 N` at each fixed learning rate.
 
     `steps` is `steps_to_learn`: widths at which fewer than `level` of the seeds reach the criterion
-    are left out and counted as missing. The interval is a Bayesian bootstrap over the seeds of each
+    are left out and counted as missing: where these are the large widths, which are the slow ones,
+    the exponent is biased toward 0. The interval is a Bayesian bootstrap over the seeds of each
     width, NaN where a width has one seed; `scatter_low` and `scatter_high` come from the residuals
     of the line.
 

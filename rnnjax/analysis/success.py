@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.analysis.schema import diverged, finished, require
-from rnnjax.validate import fraction, one_of
+from rnnjax.validate import fraction, one_of, plain, shown
 
 __all__ = ["best_learning_rates", "critical_learning_rate", "succeeded", "success_density"]
 
@@ -24,6 +24,10 @@ def _accuracy(dataset: xr.Dataset, accuracy: str) -> xr.DataArray:
 
 def _threshold(dataset: xr.Dataset, threshold: float | xr.DataArray | None) -> float | xr.DataArray:
     if threshold is not None:
+        values = threshold.values if isinstance(threshold, xr.DataArray) else threshold
+        number = values if isinstance(values, np.ndarray) else np.array(plain(values))
+        if number.dtype.kind not in "iuf" or not np.isfinite(number).all():
+            raise ValueError(f"threshold: expected finite numbers, got {shown(values)}")
         return threshold
     if "criterion" not in dataset:
         raise ValueError("threshold: expected a number, since the dataset has no 'criterion'")
@@ -40,7 +44,9 @@ def succeeded(
     that has learned nothing may respond to two cues with the right signs by chance. With a
     `threshold`, an accuracy above it suffices. `accuracy` names the definition (the variable
     `accuracy_<name>`). Returns float over the dimensions of the runs; NaN where a run has not
-    ended. Raises `ValueError` for an unknown definition, or if there is no criterion.
+    ended: without `status` also where a run diverged to a NaN loss (`finished`). Raises
+    `ValueError` for an unknown definition, a threshold that is not finite, or if there is no
+    criterion.
     """
     values, done = _accuracy(dataset, accuracy), finished(dataset)
     if threshold is None and accuracy != "decision":
@@ -57,8 +63,8 @@ def success_density(
 ) -> xr.DataArray:
     """Fraction of the seeds that learned, at every size and learning rate.
 
-    Runs that have not ended are left out; NaN where none has ended. Arguments and errors are those
-    of `succeeded`.
+    Runs that have not ended are left out, and without `status` those that diverged to a NaN loss
+    too (`finished`); NaN where none has ended. Arguments and errors are those of `succeeded`.
     """
     require(dataset, dims=["seed"])
     return succeeded(dataset, accuracy, threshold).mean("seed").rename("success_density")

@@ -90,8 +90,9 @@ def seed_brackets(
     seed that never learned, the upper end inf for one that learned at the largest rate. NaN where
     nothing was run, or the size is excluded.
 
-    A seed that failed at every rate failed at the lowest ones for want of steps, perhaps. It has a
-    threshold below the rate at which most seeds of its size learned, if these are at least half.
+    A seed that failed at every rate perhaps failed at the lowest rates because it had too few
+    steps. It has a threshold below the rate at which most seeds of its size learned, if these are
+    at least half.
     """
     rates = np.append(log_rates, [np.inf, -np.inf])  # [L] = inf, [-1] = -inf
     lower, upper, top = critical_bracket(np.moveaxis(success, 1, -1), 1.0, edge)

@@ -24,8 +24,9 @@ from rnnjax.typing import Float, KeyLike
 __all__ = ["MatchOptions", "match_variability", "noise_share"]
 
 _RECORDINGS = "recordings"
-_EQUAL = 1e-9
-"""Smallest error of a logarithm: members of a group may all be equally far apart."""
+_ROUNDING = 1e-6
+"""Relative errors up to this are rounding: all members have the same mean distance to the others,
+and the jackknife, which compares these, knows no error."""
 _DRAWS = 20_000
 """Draws behind the probability that an ensemble is the nearest."""
 
@@ -49,7 +50,7 @@ def noise_share(recording: Any, conditions: Sequence[Any]) -> float:
             condition, none with two trials, missing steps, or activity that does not vary.
     """
     x = _complete("recording", trials.recording("recording", recording)).astype(np.float64)
-    given = list(conditions)
+    given = arrays.members("conditions", conditions)
     # One by one: among strings, NumPy turns a missing label into the condition "nan".
     if xr.DataArray(np.array(given, object)).isnull().any():
         raise ValueError("conditions: expected one for every trial, got NaN or None")
@@ -136,6 +137,11 @@ def match_variability(
     drawn at random, and white noise is added to every unit until its share of the variance is
     that of the noisiest recording. All are compared by one metric with one choice of its settings.
 
+    Intervals are too narrow where the members of a group are of two kinds far apart, most where
+    these are equally frequent (`rnnjax.analysis.interval`). Where all members of a group are
+    equally far from the others, the jackknife knows no error: its limits are NaN, those and `p` of
+    ratios to it too, the verdict is `undecided`, and `nearest` is NaN for all ensembles.
+
     Args:
         ensembles: name -> networks, as activity: an array [S, B, T, N] such as
             `population.trajectories(key, trials).rates`, or recordings as in `rnnjax.compare`.
@@ -159,10 +165,10 @@ def match_variability(
         the recordings' (on a log scale); and `to_recordings`, the mean distance of its networks
         from the recordings, which equals that within the recordings if both are from one
         population. `floor` is the mean distance between two draws of the same network of the
-        ensemble, which differ in units, noise and, with `dsa`, trials alone: where it is most of
+        ensemble, which differ only in units, noise and, with `dsa`, trials: where it is most of
         the distance, that says little about the networks. Over (`network`, `other`): `distances`,
         the mean over resamples, with the metric's settings as attributes. Over `network`:
-        `group_of`. No interval has the error of `noise`.
+        `group_of`. No interval includes the error of `noise`.
 
     Raises:
         ValueError: no ensemble, groups of fewer than three, missing steps, trials of different
@@ -348,11 +354,13 @@ def _summary(
         )
     quantiles = special.stdtrit(np.array(sizes) - 1, (1 + options.confidence) / 2)
     logs, spread = np.log(means), errors / means  # of the logarithm, to first order
+    spread = np.where(spread > _ROUNDING, spread, np.nan)
     ensembles = list(groups)[:-1]
     shown = floors <= means[:-1] / 2
     ratio = _compared(logs, spread, np.array(sizes), shown, options)
     away = np.abs(_draws(logs, spread, np.array(sizes), rng))
     nearest = np.bincount(away.argmin(1), minlength=len(ensembles)) / len(away)
+    nearest = nearest if np.isfinite(spread).all() else np.full(len(ensembles), np.nan)
     across = [
         distances[np.ix_(owner == g, owner == owner[-1])].mean() for g in range(len(ensembles))
     ]
@@ -382,12 +390,12 @@ def _compared(
 ) -> dict[str, np.ndarray]:
     """Ratios to the last group with Welch's intervals, p values and verdicts.
 
-    `shown`: whether the floor of each ensemble is small enough for agreement.
+    `shown`: whether the floor of each ensemble is small enough for agreement. NaN and `undecided`
+    where the spread of a group is NaN.
     """
     from scipy import special
 
     difference = logs[:-1] - logs[-1]
-    spread = np.maximum(spread, _EQUAL)
     squares, own = spread[:-1] ** 2, spread[-1] ** 2
     error = np.sqrt(squares + own)
     freedom = error**4 / (squares**2 / (sizes[:-1] - 1) + own**2 / (sizes[-1] - 1))

@@ -35,8 +35,9 @@ def matched_variability(found: xr.Dataset) -> Figure:
         axes.plot(ends, [row, row], color=color, lw=1.6)
         axes.plot(middle, row, "o", color=color, ms=5)
         share = float(found["nearest"].sel(ensemble=name))
+        text = "nearest: unknown" if np.isnan(share) else f"nearest: {share:.0%}"
         axes.annotate(
-            f"nearest: {share:.0%}", (1.02, row), xycoords=("axes fraction", "data"),
+            text, (1.02, row), xycoords=("axes fraction", "data"),
             va="center", fontsize=SMALL,
         )  # fmt: skip
     axes.set_yticks(np.arange(len(names)), names)

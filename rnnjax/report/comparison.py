@@ -7,6 +7,7 @@ import xarray as xr
 
 from rnnjax import plots
 from rnnjax.metrics import METRICS, Solved
+from rnnjax.plots.style import plain_number
 from rnnjax.recordings.comparison import cautions
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, settings_section
@@ -97,10 +98,10 @@ def _finding(distances: xr.DataArray) -> str:
     title = distances.attrs["long_name"]
     (low, *close), (high, *far) = pairs[0], pairs[-1]
     if len(pairs) == 1:
-        return f"{title}: {low:.3g}."
+        return f"{title}: {plain_number(low, 3)}."
     return (
-        f"{title}: {names[close[0]]} and {names[close[1]]} are closest ({low:.3g}), "
-        f"{names[far[0]]} and {names[far[1]]} farthest apart ({high:.3g})."
+        f"{title}: {names[close[0]]} and {names[close[1]]} are closest ({plain_number(low, 3)}), "
+        f"{names[far[0]]} and {names[far[1]]} farthest apart ({plain_number(high, 3)})."
     )
 
 
@@ -169,10 +170,10 @@ def _table(comparison: xr.Dataset, name: str) -> Table:
         caption = f"The {_ENDS} closest and the {_ENDS} farthest of {len(pairs)} pairs."
         pairs = [*pairs[:_ENDS], *pairs[-_ENDS:]]
     columns, bound = ["recording", "other", "distance"], f"{name}_lower_bound"
-    rows = [[str(names[i]), str(names[j]), f"{value:.4f}"] for value, i, j in pairs]
+    rows = [[str(names[i]), str(names[j]), plain_number(value, 3)] for value, i, j in pairs]
     if bound in comparison:
         columns.append("lower bound")
         for row, (_, i, j) in zip(rows, pairs, strict=True):
-            row.append(f"{comparison[bound].values[i, j]:.4f}")
+            row.append(plain_number(max(float(comparison[bound].values[i, j]), 0.0), 3))
     align = "ll" + "r" * (len(columns) - 2)
     return Table(tuple(columns), tuple(map(tuple, rows)), caption, align=align)

@@ -66,8 +66,8 @@ class Picture:
     @property
     def alternative(self) -> str:
         """Text in place of the image: the first sentence of the caption, or the name."""
-        first = re.split(r"(?<=[.:]) ", plain(self.caption), maxsplit=1)[0]
-        return first.rstrip(":") or self.name.replace("_", " ")
+        first = re.split(r"(?<=[.]) ", plain(self.caption), maxsplit=1)[0]
+        return first or self.name.replace("_", " ")
 
     @property
     def suffix(self) -> str:

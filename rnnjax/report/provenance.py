@@ -1,6 +1,8 @@
 """Origin of a page's data, and the closing sections of reports of sweeps."""
 
 import dataclasses
+import re
+import shlex
 from collections.abc import Mapping
 
 import numpy as np
@@ -34,6 +36,19 @@ class Provenance:
     """Devices, and versions of Python and packages."""
     seconds: float | None = None
     """Duration of the computation in seconds."""
+
+    def changed(self) -> str:
+        """`gamma = None; seeds = 4`: preset and settings that the command line changes."""
+        flags = [part[2:] for part in self._parts() if re.match(r"--config(\.[\w.]+)?=", part)]
+        pairs = [flag.removeprefix("config.").partition("=") for flag in flags]
+        named = [("preset" if name == "config" else name, value) for name, _, value in pairs]
+        return "; ".join(f"{name} = {value.replace(',', ', ')}" for name, value in named)
+
+    def _parts(self) -> list[str]:
+        try:
+            return shlex.split(self.command)
+        except ValueError:  # not a command line
+            return []
 
     def rows(self, work: str = "training") -> tuple[tuple[str, str], ...]:
         """Command, duration and versions as (name, value) pairs; `work` names the computation."""

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from rnnjax.plots.style import plain_numbers
+from rnnjax.plots.style import plain_number, plain_numbers
 
 __all__ = [
+    "TIMES",
     "bullets",
     "duration",
     "exponent_text",
@@ -17,8 +18,11 @@ __all__ = [
     "number",
     "size_text",
     "task_name",
+    "with_error",
     "with_interval",
 ]
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 _TASKS = {
     "delayed_cue": "delayed cue discrimination",
@@ -58,6 +62,24 @@ def with_interval(middle: float, low: float, high: float) -> str:
     if np.isnan([low, high]).any():
         return f"{number(middle)} (no interval)"
     return f"{number(middle)} ({number(low)} to {number(high)})"
+
+
+def with_error(value: float, error: float) -> str:
+    """`7.00 ± 0.06`, with the digits that the error has; small numbers as `(9.04 ± 0.01)×10⁻⁴`.
+
+    The value alone, with three digits, where the error is 0 or NaN.
+    """
+    if not error > 0 or not np.isfinite([value, error]).all():
+        return f"{value:.3g}" if not np.isfinite(value) else plain_number(value, 3)
+    last = int(f"{error:.0e}".partition("e")[2])  # the place of the error's one digit
+    first = int(f"{max(abs(value), error):e}".partition("e")[2])
+    power = first if (last < -5 and first < -3) or (last > 2 and first > 4) else 0
+    digits = max(power - last, 0)
+    # No-break spaces keep value and error in one line of a narrow column.
+    text = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}".join(
+        f"{round(x, -last) / 10.0**power + 0.0:.{digits}f}" for x in (value, error)
+    )
+    return f"({text}){TIMES}{plain_number(10.0**power)}" if power else text
 
 
 def exponent_text(fit: xr.Dataset) -> str:

@@ -66,5 +66,8 @@ def test_errors_name_what_is_wrong():
     data = planted({"torch": 0.4, "scaled": 0.0}, rates=(0.1,), seeds=2, total=100)
     with pytest.raises(ValueError, match="variable 'loss'"):
         steps_to_loss(data.drop_vars("loss"), 1)
+    for wrong in (np.nan, -1.0, "x", data["blind_loss"] - 1e9):
+        with pytest.raises(ValueError, match="^loss: expected"):
+            steps_to_loss(data, wrong)
     with pytest.raises(ValueError, match="window"):
         smoothed_loss(data, 0)

@@ -20,6 +20,8 @@ from rnnjax.analysis import (
     find_attractors,
     matched,
     measure_estimate,
+    measure_interval,
+    measure_pooled,
     measure_trend,
 )
 from rnnjax.analysis.degeneracy import Compared, dynamics_distances, moving_activity
@@ -379,6 +381,13 @@ def test_bad_arguments_are_named(population):
         degeneracy({}, KEY)  # pyright: ignore
     with pytest.raises(ValueError, match="^options: expected a DegeneracyOptions"):
         degeneracy(population, KEY, {"order": 3})  # pyright: ignore
+    for compute in (measure_estimate, measure_interval):
+        with pytest.raises(ValueError, match="^dataset: .*'seed', got another"):
+            compute(xr.Dataset(), "dsa")
+    with pytest.raises(ValueError, match="^series: expected a sequence"):
+        measure_pooled(None, "dsa")
+    with pytest.raises(ValueError, match="^options: .*did you mean 'tolerance'"):
+        find_attractors(population, KEY, tolernce=1)
     with pytest.raises(ValueError, match="^measure: .*did you mean 'dsa'"):
         measure_estimate(comparison().data[0], "dsaa")
     data = comparison().data

@@ -18,6 +18,7 @@ from rnnjax.analysis.regression import (
     residual_interval,
     seed_weights,
 )
+from rnnjax.spacing import log_rates
 
 SIZES = np.array([10, 20, 40, 80, 160])
 
@@ -41,6 +42,14 @@ def test_residual_interval_equals_linregress():
     expected = (line.slope - half, line.slope + half)
     np.testing.assert_allclose(residual_interval(x, y, 0.95), expected)
     assert np.isnan(residual_interval(x, 2 * x, 0.95)).all()
+
+
+def test_rates_of_a_grid_on_one_line_have_no_interval_from_scatter():
+    x, rates = np.arange(4.0), log_rates(1e-3, 1.0, per_decade=4)[1::3]
+    assert np.ptp(np.diff(np.log10(rates))) > 1e-6  # five digits
+    assert np.isnan(residual_interval(x, np.log10(rates), 0.95)).all()
+    off = np.log10(rates) + np.array([0.0, 0.01, 0.0, 0.0])
+    assert np.isfinite(residual_interval(x, off, 0.95)).all()
 
 
 def test_consistent_slopes_equal_a_search_over_lines():
@@ -149,7 +158,7 @@ def test_fits_of_conditions_are_packed_by_kind():
 
 
 @pytest.mark.parametrize(
-    "options", [{"resamples": 0}, {"confidence": 95}, {"confidence": 0}, {"random_seed": -1}]
+    "options", [{"resamples": 0}, {"confidence": 1}, {"confidence": 0}, {"random_seed": -1}]
 )
 def test_invalid_settings_are_named(options):
     with pytest.raises(ValueError, match=f"^{next(iter(options))}: "):

@@ -24,6 +24,7 @@ from rnnjax.analysis import (
 )
 from rnnjax.analysis.attractors import _ends
 from rnnjax.analysis.fingerprints import _period
+from rnnjax.analysis.solutions import _checked_kinds
 from rnnjax.training import Hyper, Recipe, Setup
 
 N = 6
@@ -270,6 +271,9 @@ def test_shares_of_networks_of_one_seed_count_as_often_as_they_differ():
     once = np.repeat([0, 1, 2], (7, 4, 1))
     share, *alone = share_intervals(once, np.arange(12))
     np.testing.assert_allclose(share, [7 / 12, 4 / 12, 1 / 12])
+    first = binomtest(7, 12).proportion_ci(confidence_level=0.8, method="wilson")
+    _, low, high = share_intervals(once, np.arange(12), confidence=0.8)
+    np.testing.assert_allclose([low[0], high[0]], [first.low, first.high])
     np.testing.assert_allclose(alone, ends)
     # Networks that repeat those of their seed add nothing.
     np.testing.assert_allclose(share_intervals(np.tile(once, 3), np.tile(range(12), 3))[1:], ends)
@@ -393,3 +397,18 @@ def test_errors_name_what_is_wrong():
     one = made(3)
     with pytest.raises(ValueError, match="^populations: .*one key"):
         solutions({"a": one, "b": one.assign_attrs(probes="other")}, 0)
+    with pytest.raises(ValueError, match="^populations: .*one watch, got .256, 512."):
+        solutions({n: one.assign_attrs(option_watch=n) for n in (256, 512)}, 0)
+    assert len(solutions({"a": one, "b": one.assign_attrs(option_watch=2)}, 0).network) == 6
+    with pytest.raises(ValueError, match="^most: "):  # before anything is examined
+        solutions({"a": None}, 0, kinds=KindOptions(most=-1))
+    with pytest.raises(ValueError, match="^populations: .*'seed'"):
+        solutions(xr.Dataset(), 0)
+    with pytest.raises(ValueError, match="^found: expected a Dataset"):
+        compare_fingerprints(None)
+    with pytest.raises(ValueError, match="^kinds: expected whole numbers"):
+        shares_moved(np.array([0, -1]), np.zeros(2), np.zeros(2), 0)
+    with pytest.raises(ValueError, match="^kinds: expected whole numbers"):
+        _checked_kinds([0, 1, np.nan])
+    with pytest.raises(ValueError, match="^confidence: "):
+        share_intervals(np.zeros(3, int), np.zeros(3), confidence=1)

@@ -218,3 +218,6 @@ def test_errors_name_what_is_wrong():
         succeeded(data.drop_vars("criterion"))
     with pytest.raises(ValueError, match="level"):
         critical_learning_rate(data, level=0)
+    for wrong in (np.nan, "0.5", True, data["criterion"] * np.nan):
+        with pytest.raises(ValueError, match="^threshold: expected finite"):
+            succeeded(data, threshold=wrong)

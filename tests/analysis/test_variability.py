@@ -145,6 +145,24 @@ def test_numbers_by_hand():
     np.testing.assert_allclose(one["distances"], distances, atol=1e-6)
 
 
+def test_members_equally_far_apart_give_no_verdict():
+    """Three orthogonal patterns: the jackknife has no error, and no verdict follows from it."""
+    rng = np.random.default_rng(0)
+    equal = 10 * np.eye(3)[:, :, None, None] * np.ones(4)  # [3, B, T, N], one trial each
+    animals = rng.normal(size=(3, 3, 1, 4))
+    options = MatchOptions("procrustes", resamples=1)
+    found = match_variability({"equal": equal, "other": animals + 0.1}, animals, options, noise=0)
+    assert found["distance"].sel(group="equal") > 0
+    for name in ("distance_low", "distance_high"):
+        assert np.isnan(found[name].sel(group="equal"))
+    one = found.sel(ensemble="equal")
+    assert np.isnan([one["ratio_low"], one["ratio_high"], one["p"]]).all()
+    assert one["verdict"] == "undecided" and np.isfinite(one["ratio"])
+    assert found["nearest"].isnull().all()
+    assert np.isfinite(found["ratio_low"].sel(ensemble="other"))
+    matched_variability(found)
+
+
 def test_recordings_of_the_noisiest_level_are_left_as_they_are():
     clouds = np.random.default_rng(0).normal(size=(7, 10, 1, 6))
     options = MatchOptions("procrustes", resamples=1)
@@ -235,6 +253,7 @@ def test_invalid_options_are_named(options, named):
         ([0.0, 0.0, np.nan], "^conditions: .*got NaN"),
         (["left", "left", np.nan], "^conditions: .*got NaN"),
         (["left", "left", None], "^conditions: .*got NaN"),
+        (None, "^conditions: expected a sequence"),
     ],
 )
 def test_conditions_without_repeats_are_refused(conditions, message):

@@ -129,7 +129,7 @@ def test_superscripts_in_all_texts_and_in_no_code():
 
 def test_the_alternative_of_a_picture_is_the_first_sentence_of_its_caption():
     assert Picture(PNG, "a_b", "Rates by size. Bars: more.").alternative == "Rates by size."
-    assert Picture(PNG, "a_b", "DSA, angular: all.").alternative == "DSA, angular"
+    assert Picture(PNG, "a_b", "DSA, angular: all.").alternative == "DSA, angular: all."
     assert Picture(PNG, "a_b").alternative == "a b"
     section = Section("s", "", (), (Picture(PNG, "p", "[x] y. z"),))
     assert r"![\[x\] y.](figures/p.png)" in render_markdown(Page("t", "l", (section,)))

@@ -32,6 +32,12 @@ def test_provenance_rows_are_command_duration_and_versions():
     assert Provenance("python x.py").rows() == (("command", "python x.py"),)
 
 
+def test_settings_that_a_command_changes():
+    command = "python x.py --config=smoke --config.training.a.epochs=300 --workdir=runs/b"
+    assert Provenance(command).changed() == "preset = smoke; training.a.epochs = 300"
+    assert Provenance("run(config, workdir)").changed() == Provenance("it's").changed() == ""
+
+
 def test_criterion_text_names_the_tasks(data):
     assert criterion_text(sweep(("delayed_match", "flip_flop"), sizes=(10,), seeds=1)) == (
         "held-out decision accuracy above 0.75 (delayed matching), 0.9 (the flip-flop task)"

@@ -14,6 +14,7 @@ from rnnjax.report.wording import (
     number,
     size_text,
     task_name,
+    with_error,
     with_interval,
 )
 
@@ -49,6 +50,26 @@ def test_number(value, text):
 def test_with_interval():
     assert with_interval(-0.97, -1.35, -0.57) == "-0.97 (-1.35 to -0.57)"
     assert with_interval(-0.97, np.nan, -0.57) == "-0.97 (no interval)"
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (7.0, 0.06, "7.00 ± 0.06"),
+        (13.0, 0.096, "13.0 ± 0.1"),
+        (-0.149, 0.0074, "-0.149 ± 0.007"),
+        (0.00135, 0.0002, "0.0014 ± 0.0002"),
+        (0.00705, 6e-5, "0.00705 ± 0.00006"),
+        (9.04e-4, 1e-6, "(9.04 ± 0.01)\N{MULTIPLICATION SIGN}10⁻⁴"),
+        (12345.0, 600.0, "12300 ± 600"),
+        (1234567.0, 3000.0, "(1.235 ± 0.003)\N{MULTIPLICATION SIGN}10⁶"),
+        (0.00135, 0.0, "0.00135"),
+        (2.5e-5, np.nan, "2.5\N{MULTIPLICATION SIGN}10⁻⁵"),
+        (0.0, 0.02, "0.00 ± 0.02"),
+    ],
+)
+def test_digits_follow_the_error(value, error, text):
+    assert with_error(value, error).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
 def test_exponent_text():

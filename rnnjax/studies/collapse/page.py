@@ -22,6 +22,7 @@ from rnnjax.report.wording import bullets
 from rnnjax.studies.collapse.figures import steps_to_criterion
 from rnnjax.studies.collapse.findings import describe, lead, speed_text
 from rnnjax.studies.collapse.tables import (
+    FIRST_PASSAGE,
     best_rate_table,
     exponent_table,
     literal_table,
@@ -146,8 +147,8 @@ def _speed_picture(dataset: xr.Dataset, level: float, speed: xr.Dataset) -> Pict
     return Picture(
         steps_to_criterion(dataset, level=level, fit=speed),
         "steps_to_criterion",
-        "Training steps until enough seeds reached the success criterion, where enough did, "
-        "with a power law at each rate at which at least three sizes did.",
+        "Training steps until enough seeds reached the criterion of success, where enough did, "
+        f"with a power law at each rate at which at least three sizes did. {FIRST_PASSAGE}",
     )
 
 
@@ -161,14 +162,23 @@ def _map_section(dataset: xr.Dataset, level: float) -> Section:
     return Section("Which rates train which sizes", "", (), (picture,))
 
 
+def _curve_notes(best: xr.Dataset) -> str:
+    """What dotted curves and missing sizes mean, where there are any."""
+    failed = bool((best["rate"].notnull() & ~best["trained"]).any())
+    dotted = "Dotted: best among failures. " if failed else ""
+    missing = "Without sizes that were not run, or where a seed diverged at every rate. "
+    return dotted + (missing if bool(best["rate"].isnull().any()) else "")
+
+
 def _curve_section(dataset: xr.Dataset, level: float) -> Section:
+    best = best_learning_rates(dataset, level)
     picture = Picture(
         loss_curves(dataset, level=level),
         "loss_curves",
         "Training loss at each size's best learning rate: mean over seeds, and their range. "
-        "Dotted: best among failures. (Paper: Fig. 1B.)",
+        f"{_curve_notes(best)}(Paper: Fig. 1B.)",
     )
-    table = best_rate_table(best_learning_rates(dataset, level))
+    table = best_rate_table(best)
     return Section("Learning at the best rate", "", (table,), (picture,))
 
 
@@ -179,14 +189,21 @@ def _paper_section(findings: list[Finding], ours: Mapping[str, str]) -> Section:
 
 def _literal_section(dataset: xr.Dataset, level: float, resampling: Resampling) -> Section:
     text = (
-        "The paper calls a run successful if its accuracy exceeds 0.5. That criterion is unsafe: a "
-        "network that ignores the cue already scores above 0.5 when accuracy is a correlation "
-        "(pearson) or is taken over all time steps (matching), and half of them do by chance when "
-        "it is the decision in the response period. A higher threshold does not help: a network "
-        "that has learned nothing responds differently to two cues, and by chance answers both "
-        "correctly with probability 1/4, so that failed networks often have accuracy 1. Here a run "
-        "must also beat the best output that ignores the input. From the same runs accuracy alone "
-        "would give:"
+        "The paper calls a run successful if its accuracy exceeds 0.5. That criterion is unsafe: "
+        "of networks that have learned nothing, half exceed it by chance when accuracy is that of "
+        "decisions. "
+    )
+    if "delayed_cue" in np.atleast_1d(dataset["task"].values if "task" in dataset.coords else []):
+        text += (
+            "In delayed cue discrimination, a network that ignores the cue scores above 0.5 when "
+            "accuracy is a correlation (pearson) or is taken over all time steps (matching). A "
+            "higher threshold does not help there: a network that has learned nothing responds "
+            "differently to two cues, and by chance answers both correctly with probability 1/4, "
+            "so that failed networks often have accuracy 1. "
+        )
+    text += (
+        "Here a run must also beat the best output that ignores the input. From the same runs "
+        "accuracy alone would give:"
     )
     return Section(
         "Accuracy alone as the criterion", text, (literal_table(dataset, level, resampling),)

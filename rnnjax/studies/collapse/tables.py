@@ -13,12 +13,19 @@ from rnnjax.studies.fits import Finding, row_name
 from rnnjax.studies.papers import paper_best_rate, paper_exponent
 
 __all__ = [
+    "FIRST_PASSAGE",
     "best_rate_table",
     "exponent_table",
     "literal_table",
     "paper_table",
     "speed_table",
 ]
+
+FIRST_PASSAGE = (
+    "A run reaches it where running means over its training batches first pass; whether it has "
+    "learned, in the other sections, is read from held-out trials at its end, and can differ."
+)
+"""How steps to the criterion are counted."""
 
 DEFINITIONS = ("decision", "matching", "pearson")
 
@@ -151,7 +158,7 @@ def best_rate_table(best: xr.Dataset) -> Table:
         "seed rules a rate out. † lowest among failures: too few of the seeds learned at "
         "that rate. In brackets, the paper's Table 1 where it has that size; its rate of 0.1 for "
         "delayed matching under Adam at N = 3162 may be such a lowest among failures. “none”: "
-        "not run, or every rate diverged."
+        "not run, or a seed diverged at every rate."
     )
     return Table(("N", *(row_name(labels) for labels, _ in parts)), rows, caption)
 
@@ -176,7 +183,9 @@ def speed_table(speed: xr.Dataset) -> Table:
         )
     columns = ("condition", "rate", "exponent", "95% interval", "sizes used / not", "N of the fit")
     caption = (
-        "Steps until enough seeds reached the criterion, against size. Positive: larger "
-        "networks are slower. The interval covers seeds only."
+        f"Steps until enough seeds reached the criterion, against size. {FIRST_PASSAGE} Positive: "
+        "larger networks are slower. The interval covers seeds only. Sizes at which too few "
+        "reached it are left out: if these are the large and slow ones, the exponent is biased "
+        "toward 0."
     )
     return Table(columns, tuple(rows), caption)

@@ -1,5 +1,6 @@
 """Arrows of degeneracy: the measures that decide them, and tables of trends beside the paper's."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,19 +16,27 @@ from rnnjax.analysis.comparison import (
     measure_trend,
 )
 from rnnjax.analysis.trends import ALPHA, Estimate, Trend
+from rnnjax.plots.style import plain_number
 from rnnjax.report.page import Table
+from rnnjax.report.wording import with_error
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
 __all__ = [
     "ARROWS",
     "ARROW_TEXT",
+    "against_chart",
     "arrow_measures",
     "chart_counts",
+    "chart_text",
     "effect_text",
     "estimate_text",
+    "interval_text",
+    "left_out_text",
     "matched_table",
     "networks_text",
+    "p_text",
     "paper_measures",
+    "percent_text",
     "series_title",
     "shown_measures",
     "trend_table",
@@ -35,13 +44,19 @@ __all__ = [
 
 ARROWS = {"rises": "↑", "falls": "↓", "no arrow": "no arrow", "too few networks": "too few"}
 
+UNUSABLE = "no usable interval"
+"""In place of the interval of a spread, such as that of three networks, that leaves all open."""
+
+_WIDEST = 100
+"""Largest factor that such an interval may span."""
 
 ARROW_TEXT = (
     f"An arrow (↑ rise, ↓ fall) is drawn where the {1 - ALPHA:.0%} interval of a measure's slope "
     f"over the levels excludes 0, that is, where p is at most {ALPHA:g}. Otherwise the trend is "
-    "undecided: “no arrow”."
+    f"undecided: “no arrow”. “{UNUSABLE[0].upper()}{UNUSABLE[1:]}”: that of a standard deviation "
+    f"spans more than a factor of {_WIDEST}."
 )
-"""What an arrow is."""
+"""What an arrow is, and which intervals are not printed."""
 
 
 def arrow_measures(study: str) -> dict[str, str]:
@@ -78,44 +93,77 @@ def series_title(comparison: Comparison) -> str:
 
 def estimate_text(found: Estimate) -> str:
     """`7.27 ± 0.06`, the value alone where the error is not known, or `none`."""
-    if np.isnan(found.value):
-        return "none"
-    if np.isnan(found.error):
-        return f"{found.value:.3g}"
-    # No-break spaces keep value and error in one line of a narrow column.
-    return f"{found.value:.3g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{found.error:.1g}"
+    return "none" if np.isnan(found.value) else with_error(found.value, found.error)
 
 
 def level_text(data: xr.Dataset, measure: str) -> str:
     """The measure of a condition with its jackknife error.
 
     A spread has no such error: `0.0071, robust 0.0049 (0.003 to 0.008)` is its standard deviation,
-    and the robust one with its interval.
+    and the robust one with its interval where that is of use.
     """
     found = measure_estimate(data, measure)
     if MEASURES[measure].statistic != "spread" or np.isnan(found.error):
         return estimate_text(found)
     value, low, high = measure_interval(data, measure)
     if np.isnan(low):
-        return f"{found.value:.3g}"
-    return f"{found.value:.3g}, robust {value:.3g} ({low:.3g} to {high:.3g})"
+        return plain_number(found.value, 3)
+    limits = " to ".join(plain_number(end, 3) for end in (low, high))
+    return (
+        f"{plain_number(found.value, 3)}, robust {plain_number(value, 3)} "
+        f"({limits if _is_usable(low, high) else UNUSABLE})"
+    )
 
 
-def effect_text(trend: Trend) -> tuple[str, str, str]:
+def effect_text(trend: Trend, measure: str) -> tuple[str, str, str]:
     """Slope per level in percent of the mean (of a spread, growth), its interval, the p value."""
     if np.isnan(trend.slope) or np.isnan(trend.relative) or not trend.slope:
         return "none", "none", "none"
+    slope = percent_text(trend.relative)
+    return slope, interval_text(trend, measure) or "none", p_text(trend.p)
+
+
+def interval_text(trend: Trend, measure: str) -> str:
+    """The interval of a slope in percent; empty without one, `UNUSABLE` of a growth too uncertain.
+
+    `measure` tells a slope from the growth of a spread.
+    """
     if np.isnan(trend.p):
-        return _percent(trend.relative), "none", "none"
-    limits = (trend.relative, trend.relative_low, trend.relative_high)
-    slope, low, high = map(_percent, limits)
-    return slope, f"{low} to {high}", f"{trend.p:.2g}"
+        return ""
+    low, high = trend.relative_low, trend.relative_high
+    if MEASURES[measure].statistic == "spread" and not _is_usable(1 + low, 1 + high):
+        return UNUSABLE
+    return f"{percent_text(low)} to {percent_text(high)}"
 
 
-def _percent(value: float) -> str:
+def _is_usable(low: float, high: float) -> bool:
+    """Whether the limits of a spread, or of its growth, are close enough to be worth printing."""
+    return high <= _WIDEST * low
+
+
+def p_text(p: float) -> str:
+    """A p value with two digits, or `none`."""
+    return "none" if np.isnan(p) else plain_number(p, 2)
+
+
+def percent_text(value: float) -> str:
     """In percent, with a digit where it would round to 0, so that its sign is seen."""
-    plain = 5e-4 <= abs(value) < 100 or not value
-    return f"{100 * value:+.1f}" if plain else f"{100 * value:+.1g}"
+    shown = 100 * value
+    if not np.isfinite(shown) or not shown or 0.05 <= abs(shown) < 1e4:
+        return f"{shown:+.1f}"
+    return f"{'+' if shown > 0 else '-'}{plain_number(abs(shown))}"
+
+
+_ENDS = {"EXHAUSTED": "took all its steps", "DIVERGED": "diverged", "PENDING": "not run"}
+
+
+def left_out_text(comparison: Comparison, place: int) -> str:
+    """`Flip flop, bits 3: seed 7 (took all its steps)`, or empty where no network is left out."""
+    found = comparison.data[place].attrs["left_out"]
+    named = re.sub(
+        r"(seed \d+): (\w+)", lambda match: f"{match[1]} ({_ENDS.get(match[2], match[2])})", found
+    )
+    return found and f"{series_title(comparison)} {comparison.levels[place]}: {named}"
 
 
 def networks_text(trend: Trend) -> str:
@@ -149,7 +197,7 @@ def _trend_rows(
                 series_title(comparison),
                 MEASURES[measure].title,
                 " | ".join(level_text(data, measure) for data in comparison.data),
-                *effect_text(trend),
+                *effect_text(trend, measure),
                 networks_text(trend),
                 ARROWS.get(paper, "-"),
                 ARROWS[trend.verdict],
@@ -179,7 +227,7 @@ def matched_table(study: str, comparisons: Sequence[Comparison]) -> Table:
     caption = (
         "The same for networks at matched losses on the task, within the range of losses that all "
         "levels share; the row “mean loss” shows the difference that remains. Levels with fewer "
-        "than three networks are left out."
+        "than three networks do not enter slopes."
     )
     apart = [series_title(c) for c in alike if not any(data.sizes["seed"] for data in c.data)]
     if apart:
@@ -193,3 +241,21 @@ def chart_counts(comparison: Comparison, variable: str = "dsa_chart") -> tuple[i
     verdicts = trends["verdict"].values
     compared = int(np.isfinite(trends["relative"].values).sum())
     return int((verdicts == "falls").sum()), int((verdicts == "rises").sum()), compared
+
+
+def against_chart(verdict: str, counts: tuple[int, int, int]) -> str:
+    """`against the chart: 11 ↓, 0 ↑ of 22 places`, of an arrow; empty where they agree.
+
+    An arrow goes against a chart (`chart_counts`) where more of its places have the other sign than
+    have that of the arrow. Components and delays are chosen per level, so that the arrow can be one
+    of their choice.
+    """
+    falls, rises, _ = counts
+    same, other = {"rises": (rises, falls), "falls": (falls, rises)}.get(verdict, (0, 0))
+    return f"against the chart: {chart_text(counts)} places" if other > same else ""
+
+
+def chart_text(counts: tuple[int, int, int]) -> str:
+    """`11 ↓, 0 ↑ of 22`, of `chart_counts`."""
+    falls, rises, compared = counts
+    return f"{falls} ↓, {rises} ↑ of {compared}"

@@ -9,6 +9,7 @@ import numpy as np
 import rnnjax
 from rnnjax.analysis import Attractors, find_attractors
 from rnnjax.plots import fixed_point_maps
+from rnnjax.plots.style import plain_number
 from rnnjax.report.page import Picture, Section, Table
 from rnnjax.report.wording import bullets
 from rnnjax.studies.launch import Config
@@ -18,6 +19,12 @@ __all__ = ["FixedPointRow", "FixedPointSummary", "fixed_point_section", "search"
 FIGURE = "fixed_points"
 
 _CAPTION = (
+    "Points of single networks without input: filled, stable fixed points; open, unstable ones; "
+    "crosses, slow points. Grey: states visited in the task. Axes: the two leading principal "
+    "components of these states, at one scale where the second has hardly any variance."
+)
+
+_TABLE = (
     "Distinct points without input, from searches that start in visited states: fixed points, "
     "stable or not by the eigenvalues of their Jacobian, and slow points, where the speed is small "
     "but not zero; number of the task's memories that the stable points hold, by the signs of the "
@@ -107,14 +114,14 @@ def fixed_point_section(summary: FixedPointSummary) -> Section:
             "others in another way:\n\n" + bullets([_shortfall(row) for row in short])
         )
     elif all(row.expected is not None for row in summary.rows):
-        text = "Every network shown holds each memory of its task by a stable point."
+        text = "Every network shown holds each memory of its task at a stable point."
     elif any(row.expected is not None for row in summary.rows):
         text = (
-            "Every network shown whose task has a fixed number of memories holds each of them by a "
+            "Every network shown whose task has a fixed number of memories holds each of them at a "
             "stable point."
         )
     columns = ("population", "seed", "stable", "memories", "unstable", "slow", "largest |λ|")
-    table = Table(columns, tuple(_cells(row) for row in summary.rows), "", "lrrrrrr")
+    table = Table(columns, tuple(_cells(row) for row in summary.rows), _TABLE, "lrrrrrr")
     return Section("Fixed points", text, (table,), (summary.picture,))
 
 
@@ -134,5 +141,5 @@ def _shortfall(row: FixedPointRow) -> str:
     return (
         f"{row.population}, seed {row.seed}: {row.stable} stable points hold {row.held} of "
         f"{row.expected} memories; {row.unstable} unstable and {row.slow} slow points, the fastest "
-        f"at a speed q of {row.largest_speed:.1g}"
+        f"at a speed q of {plain_number(row.largest_speed)}"
     )

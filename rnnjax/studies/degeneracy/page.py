@@ -19,9 +19,11 @@ from rnnjax.report.provenance import Provenance, settings_section
 from rnnjax.report.wording import bullets
 from rnnjax.studies.degeneracy.arrows import (
     ARROW_TEXT,
+    against_chart,
     arrow_measures,
     chart_counts,
     estimate_text,
+    left_out_text,
     matched_table,
     series_title,
     shown_measures,
@@ -91,12 +93,8 @@ def _certainty(about: Mapping[str, float]) -> str:
 
 
 def _left_out_text(comparisons: Sequence[Comparison]) -> str:
-    named = [
-        f"{series_title(comparison)}, {level}: {data.attrs['left_out']}"
-        for comparison in comparisons
-        for level, data in zip(comparison.levels, comparison.data, strict=True)
-        if data.attrs["left_out"]
-    ]
+    every = [left_out_text(one, place) for one in comparisons for place in range(len(one.data))]
+    named = list(filter(None, every))
     if not named:
         return "Every network trained reached its threshold."
     return "Left out, since they did not reach their threshold:\n\n" + bullets(named)
@@ -154,7 +152,10 @@ def _lead(study: str, comparisons: Sequence[Comparison]) -> str:
         for aspect, measure in arrow_measures(study).items():
             trend = measure_trend(comparison.data, measure)
             paper = DEGENERACY_ARROWS.get(study, {}).get(aspect, trend.verdict)
-            said = "" if trend.verdict == paper else f" (paper: {_shown(paper)})"
+            notes = [] if trend.verdict == paper else [f"paper: {_shown(paper)}"]
+            if aspect == "dynamics":
+                notes += filter(None, [against_chart(trend.verdict, chart_counts(comparison))])
+            said = f" ({'; '.join(notes)})" if notes else ""
             here.append(f"{aspect} {_shown(trend.verdict)}{said}")
         falling = study == "training_stages"  # its levels are losses
         title = f"{comparison.title}, as the loss falls" if falling else series_title(comparison)
@@ -235,10 +236,16 @@ def degeneracy_page(
         f"Degeneracy: {study.replace('_', ' ')}",
         _lead(study, comparisons),
         sections,
-        subtitle=f"{'After' if study in DEGENERACY_ARROWS else 'Beyond'} “{DEGENERACY_PAPER}”",
+        subtitle=_subtitle(study, provenance.changed()),
         provenance=provenance.rows("training and measuring"),
     )
     return mark_partial(page) if partial else page
+
+
+def _subtitle(study: str, changed: str) -> str:
+    """The paper, and in what the study differs from others of its name."""
+    text = f"{'After' if study in DEGENERACY_ARROWS else 'Beyond'} “{DEGENERACY_PAPER}”"
+    return f"{text}; {changed}" if changed else text
 
 
 def _used_settings(study: str, settings: Mapping[str, object]) -> Mapping[str, object]:
@@ -271,8 +278,8 @@ def _chart_section(comparisons: Sequence[Comparison], several: Sequence[Comparis
         dynamics_charts(several),
         "dynamics_charts",
         "Slope of the mean distance per level, over its mean, at every number of components and "
-        "delays. Triangles: p ≤ 0.05; dots: no arrow; grey: left out, since components x delays "
-        "exceed the bound or components the units, or since too few networks converged.",
+        "delays. Triangles: p ≤ 0.05; dots: no arrow; grey: left out, since components times "
+        "delays exceed the bound or components the units, or since too few networks converged.",
     )
     text = _chart_text(comparisons)
     return Section("Dynamics: by components and delays", text, (), (picture,))
@@ -283,7 +290,7 @@ def _behind_section(study: str, comparisons: Sequence[Comparison]) -> Section:
         study, comparisons, _behind(study),
         "Measures beside those of the paper: the distance of eigenvalues; weights over their norm, "
         "of trained and of untrained networks; the stretched loss less that of the task itself; "
-        "representations.",
+        "representations. Slopes in percent of the mean; of an sd, growth of the robust one.",
     )  # fmt: skip
     picture = Picture(
         network_maps(comparisons),

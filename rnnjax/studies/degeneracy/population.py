@@ -33,7 +33,7 @@ from rnnjax.studies.launch import Config
 from rnnjax.studies.pages import mark_partial
 from rnnjax.studies.progress import StudyProgress
 from rnnjax.studies.workdir import checked_workdir, claim_workdir
-from rnnjax.validate import one_of, positive_integer
+from rnnjax.validate import counted, one_of, positive_integer
 
 __all__ = ["build_sweeps", "report", "run"]
 
@@ -84,8 +84,8 @@ def _answers(name: str, population: rnnjax.Population) -> Picture:
     outputs = first.outputs(key, 1)[:, 0]
     trial = jax.tree.map(lambda part: part[0], population.task.batch(key, 1))
     caption = (
-        f"One trial: its target (black) and the outputs of {len(first)} networks of "
-        f"{population.cell.hidden} units."
+        f"{name_value(name)}, N = {population.cell.hidden}: one trial, its target (black) and the "
+        f"outputs of {counted(len(first), 'network')}."
     )
     return Picture(answers(trial, outputs, name_value(name)), f"answers_{name}", caption)
 

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.analysis import MEASURES, require
-from rnnjax.plots.style import name_value
+from rnnjax.plots.style import name_value, plain_number
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, settings_section
 from rnnjax.report.wording import bullets, task_name
@@ -60,8 +60,8 @@ def _condition_table(dataset: xr.Dataset) -> Table:
                 str(int(part["hidden"])),
                 f"{good} of {run}",
                 span,
-                f"{float(part['threshold']):g}",
-                "none" if not good else f"{np.nanmedian(loss):.2g}",
+                plain_number(float(part["threshold"]), 3),
+                "none" if not good else plain_number(np.nanmedian(loss), 2),
                 _spread(_select_converged(part, "ood_loss").values),
             )
         )
@@ -79,7 +79,14 @@ def _condition_table(dataset: xr.Dataset) -> Table:
 
 def _spread(values: np.ndarray) -> str:
     known = values[np.isfinite(values)]
-    return "none" if not len(known) else f"{known.mean():.2g}, sd {known.std():.2g}"
+    if not len(known):
+        return "none"
+    mean = plain_number(known.mean(), 2)
+    return mean if len(known) < 2 else f"{mean}, sd {plain_number(known.std(ddof=1), 2)}"
+
+
+_ENDS = {Status.RUNNING: "in training", Status.DIVERGED: "diverged",
+         Status.EXHAUSTED: "took all its steps"}  # fmt: skip
 
 
 def _left_out_text(dataset: xr.Dataset) -> str:
@@ -92,7 +99,8 @@ def _left_out_text(dataset: xr.Dataset) -> str:
                 loss = float(part["held_out_loss"].sel(seed=seed))
                 named.append(
                     f"{name_value(part['task'].item())}, N = {int(part['hidden'])}, "
-                    f"seed {seed}: {Status(int(code)).name}, lowest held-out loss {loss:.2g}"
+                    f"seed {seed} ({_ENDS[Status(int(code))]}): lowest held-out loss "
+                    f"{plain_number(loss, 2) if np.isfinite(loss) else 'none'}"
                 )
     if not named:
         return "Every network trained reached its threshold."

@@ -106,7 +106,7 @@ def _examine(config: Config, workdir: Path, one: Condition) -> None:
         print(f"Examining {one.name}, {seeds}", flush=True)
         write_measures(fingerprints(few, _key(config, one.task.name), _options(config)[0]), part)
     found = [read_measures(part) for part in parts]
-    write_measures(xr.concat(found, "seed", combine_attrs="identical"), file)
+    write_measures(xr.concat(found, "seed", combine_attrs="override"), file)
     for part in parts:
         remove_measures(part)
 

@@ -9,6 +9,7 @@ import xarray as xr
 from rnnjax.analysis import FEATURES
 from rnnjax.analysis.trends import ALPHA
 from rnnjax.plots import Representative, kind_shares, solution_gallery
+from rnnjax.plots.style import plain_number
 from rnnjax.report import Provenance
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import settings_section
@@ -23,13 +24,14 @@ def _verdict(title: str, found: xr.Dataset) -> str:
     """One sentence on a task."""
     kinds, total = found.sizes["solution"], found.sizes["network"]
     if kinds == 1:
-        networks = f"all {total} networks are" if total > 1 else "the network is"
-        return f"{title}: {networks} of one kind."
+        if total == 1:
+            return f"{title}: one network, which has no kinds to be divided into."
+        return f"{title}: no stable division into kinds was found among {total} networks."
     sizes = ", ".join(str(int(n)) for n in found["count"].sum("levels").values)
     p, moved = found.attrs["p"], ""
     if not np.isnan(p):
         differ = "differ" if p <= ALPHA else "do not differ detectably"
-        moved = f" Their shares {differ} between levels (p = {p:.2g})."
+        moved = f" Their shares {differ} between levels (p = {plain_number(p, 2)})."
     return f"{title}: {total} networks of {kinds} kinds ({sizes}).{moved}"
 
 
@@ -59,7 +61,7 @@ def _share_table(found: Mapping[str, xr.Dataset]) -> Table:
 
 
 def _feature_table(title: str, one: xr.Dataset, setting: str) -> Table:
-    """Features of the networks of each kind, or of each level where all are of one kind."""
+    """Features of the networks of each kind, or of each level where there is no division."""
     if one.sizes["solution"] > 1:
         parts, which = one["kind"].values, range(one.sizes["solution"])
         names = [f"kind {kind + 1}" for kind in which]
@@ -79,7 +81,7 @@ def _feature_table(title: str, one: xr.Dataset, setting: str) -> Table:
 
 
 def _median_range(values: np.ndarray) -> str:
-    low, middle, high = (f"{float(f(values)):.3g}" for f in (np.min, np.median, np.max))
+    low, middle, high = (plain_number(f(values), 3) for f in (np.min, np.median, np.max))
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
@@ -124,8 +126,8 @@ def solutions_page(
             Section("Which kinds, how often", bullets(lost), (_share_table(found),), pictures),
             Section(
                 "What the networks do",
-                "Features under a constant input, by kind, or by level where all networks are of "
-                "one kind.",
+                "Features under a constant input, by kind, or by level where no division into "
+                "kinds was found. Networks that are not divided can differ all the same.",
                 tuple(_feature_table(title, one, setting) for title, one in found.items()),
             ),
             Section("Limitations", bullets([

@@ -10,14 +10,21 @@ from rnnjax.analysis import Comparison, Trend, measure_difference, measure_estim
 from rnnjax.analysis.comparison import chart_trends
 from rnnjax.analysis.measures import MEASURES
 from rnnjax.plots import ArrowCurve, arrow_curves, stage_levels
+from rnnjax.plots.style import plain_number
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, settings_section
-from rnnjax.report.wording import bullets
+from rnnjax.report.wording import TIMES, bullets
 from rnnjax.studies.degeneracy.arrows import (
     ARROW_TEXT,
     ARROWS,
+    against_chart,
     arrow_measures,
+    chart_counts,
+    interval_text,
+    left_out_text,
     networks_text,
+    p_text,
+    percent_text,
     series_title,
 )
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary
@@ -121,11 +128,11 @@ def _series(comparisons: Sequence[Comparison]) -> list[_Series]:
 def _missed(series: Sequence[_Series]) -> str:
     """The networks that did not get below a loss, by condition."""
     found = {
-        f"{one.title}, {level}, {comparison.stage:g} x: {data.attrs['left_out']}"
+        f"{comparison.stage:g} times the threshold: {text}"
         for one in series
         for comparison in one.stages
-        for level, data in zip(comparison.levels, comparison.data, strict=True)
-        if data.attrs["left_out"]
+        for place in range(len(comparison.data))
+        if (text := left_out_text(comparison, place))
     }
     if not found:
         return "Every network trained got below every loss."
@@ -140,8 +147,11 @@ def _lead(series: Sequence[_Series], losses: Sequence[float]) -> str:
     finished = [one for one in series if one.losses == tuple(losses)]
     if not finished:
         return "No factor is measured at every loss yet."
-    there, kept, changed, count = 0, 0, 0, 0
+    there, kept, changed, count, against = 0, 0, 0, 0, []
     for one in finished:
+        last = measure_trend(one.stages[-1].data, one.measures["dynamics"])
+        if note := against_chart(last.verdict, chart_counts(one.stages[-1])):
+            against.append(f"{one.title}, {_SIGNS[last.verdict]} {note}")
         for measure in one.measures.values():
             trends = one.trends(measure)
             arrow = trends[-1].verdict in _SIGNS
@@ -154,39 +164,34 @@ def _lead(series: Sequence[_Series], losses: Sequence[float]) -> str:
         f"{', '.join(f'{loss:g}' for loss in losses)} times the threshold. Arrows at the "
         f"last loss: {there} of {count} trends"
     )
-    if len(losses) < 2:
-        return f"{text}."
-    return (
-        f"{text}; at the first loss already, with the same sign: {kept} of these. Slopes that "
-        f"change detectably in between: {changed}."
-    )
+    if len(losses) > 1:
+        text += (
+            f"; at the first loss already, with the same sign: {kept} of these. Slopes that "
+            f"change detectably in between: {changed}"
+        )
+    if against:
+        text += f". Dynamics at the last loss: {'; '.join(against)}"
+    return f"{text}."
 
 
-def _percent(value: float) -> str:
-    digits = 1 if abs(value) < 0.1 else 0
-    return f"{100 * value:+.{digits}f}" if abs(value) < 100 else f"{100 * value:+.0e}"
-
-
-def _cell(trend: Trend) -> str:
+def _cell(trend: Trend, measure: str) -> str:
     """`↑ +5.3 (4.1 to 6.5)`; without an arrow the sign is missing."""
     if np.isnan(trend.relative):
         return ARROWS.get(trend.verdict, "none")
-    if np.isnan(trend.p):
-        return f"{_percent(trend.relative)} (no interval)"
-    low, high = _percent(trend.relative_low), _percent(trend.relative_high)
-    sign = _SIGNS.get(trend.verdict, "")
-    return f"{sign} {_percent(trend.relative)} ({low} to {high})".strip()
+    found = interval_text(trend, measure) or "no interval"
+    return f"{_SIGNS.get(trend.verdict, '')} {percent_text(trend.relative)} ({found})".strip()
 
 
-def _change_cells(change: Trend, one: _Series, losses: Sequence[float]) -> tuple[str, str, str]:
+def _change_cells(measure: str, one: _Series, losses: Sequence[float]) -> tuple[str, str, str]:
     """The change from the first to the last loss, its p value, and the networks compared."""
     if len(losses) < 2:
         return "-", "", ""
     if one.losses != tuple(losses):
         return "not yet", "", ""
+    change = one.change(measure)
     if not np.isfinite(change.p):
         return ARROWS.get(change.verdict, "none"), "", ""
-    return _cell(change), f"{change.p:.2g}", networks_text(change)
+    return _cell(change, measure), p_text(change.p), networks_text(change)
 
 
 def _arrow_section(series: Sequence[_Series], losses: Sequence[float]) -> Section:
@@ -198,8 +203,8 @@ def _arrow_section(series: Sequence[_Series], losses: Sequence[float]) -> Sectio
             rows.append(
                 (
                     one.title, MEASURES[measure].title, ARROWS.get(paper, "-"),
-                    *one.cells(losses, [_cell(trend) for trend in trends]),
-                    *_change_cells(one.change(measure), one, losses),
+                    *one.cells(losses, [_cell(trend, measure) for trend in trends]),
+                    *_change_cells(measure, one, losses),
                 )
             )  # fmt: skip
             first = one.stages[0]
@@ -212,15 +217,16 @@ def _arrow_section(series: Sequence[_Series], losses: Sequence[float]) -> Sectio
         "first (for an sd, the ratio of growths, minus 1), its p value, and the networks compared: "
         "earlier and later with each other where they are paired."
     )
-    columns = tuple(f"{loss:g} x" for loss in losses)
+    columns = tuple(f"{loss:g}{TIMES}" for loss in losses)
     heads = ("series", "measure", "paper", *columns, "last minus first", "p", "networks")
     table = Table(heads, tuple(rows), caption, align="lll" + "l" * len(columns) + "lrr")
     pictures = ()
     if curves:
         caption = (
-            "Slopes per level of each factor along training, from left to right, with 95% "
-            "intervals. Filled marks: an arrow; open marks: none. The axis is logarithmic beyond "
-            "10%. Weights: PIF, across sizes over the mean norm; representation: SVCCA."
+            "Slopes per level of each factor, in percent of the levels' mean, along training, from "
+            "left to right, with 95% intervals; for behavior, growth per level of the robust "
+            "standard deviation. Filled marks: an arrow; open marks: none. The axis is logarithmic "
+            "beyond 10%. Weights: PIF, across sizes over the mean norm; representation: SVCCA."
         )
         pictures = (Picture(arrow_curves(curves), "arrow_curves", caption),)
     return Section("Arrows along training", ARROW_TEXT, (table,), pictures)
@@ -246,7 +252,7 @@ def _chart_section(series: Sequence[_Series], losses: Sequence[float]) -> Sectio
         "distance along training can be one of k and L. Here they are the same for all levels and "
         "losses."
     )
-    columns, rows = tuple(f"{loss:g} x" for loss in losses), []
+    columns, rows = tuple(f"{loss:g}{TIMES}" for loss in losses), []
     for one in series:
         charts = [chart_trends(c.data) for c in one.stages]
         for i, component in enumerate(charts[0]["component"].values):
@@ -267,11 +273,11 @@ def _place_text(trend: xr.Dataset) -> str:
     slope = float(trend["relative"])
     if np.isnan(slope):
         return "none"
-    return f"{_SIGNS.get(str(trend['verdict'].values), '')} {_percent(slope)}".strip()
+    return f"{_SIGNS.get(str(trend['verdict'].values), '')} {percent_text(slope)}".strip()
 
 
 def _network_table(series: Sequence[_Series], losses: Sequence[float]) -> Table:
-    columns, rows = tuple(f"{loss:g} x" for loss in losses), []
+    columns, rows = tuple(f"{loss:g}{TIMES}" for loss in losses), []
     for one in series:
         for place, level in enumerate(one.stages[0].levels):
             cells = []
@@ -282,7 +288,7 @@ def _network_table(series: Sequence[_Series], losses: Sequence[float]) -> Table:
                 loss = measure_estimate(data, "held_out_loss").value
                 about = data["dsa"].attrs
                 cells.append(
-                    f"{good.sum()}; {np.median(epochs):g}; {loss:.2g}; "
+                    f"{good.sum()}; {np.median(epochs):g}; {plain_number(loss, 2)}; "
                     f"({about['components']}, {about['delays']})"
                     if good.any()
                     else "0"

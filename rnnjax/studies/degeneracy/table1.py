@@ -20,8 +20,10 @@ from rnnjax.report.wording import bullets
 from rnnjax.studies.degeneracy.arrows import (
     ARROW_TEXT,
     ARROWS,
+    against_chart,
     arrow_measures,
     chart_counts,
+    chart_text,
     effect_text,
     networks_text,
     paper_measures,
@@ -86,6 +88,8 @@ class _Arrow(NamedTuple):
     measure: str
     trends: list[Trend]
     pooled: Pooled
+    charts: list[tuple[int, int, int]]
+    """Of dynamics, `chart_counts` of every series; else none."""
 
     @property
     def paper(self) -> str:
@@ -99,15 +103,32 @@ class _Arrow(NamedTuple):
     def agrees(self) -> bool:
         return self.verdict == self.paper
 
+    @property
+    def mixed(self) -> bool:
+        """Whether single series have arrows of both signs."""
+        return {"falls", "rises"} <= {trend.verdict for trend in self.trends}
+
+    @property
+    def against(self) -> str:
+        """`against the chart: ...` where the charts of all series together have the other sign."""
+        falls, rises, compared = np.sum(self.charts or [(0, 0, 0)], axis=0).tolist()
+        return against_chart(self.verdict, (falls, rises, compared))
+
+    @property
+    def name(self) -> str:
+        return f"{_readable(self.study)}, {self.aspect}"
+
 
 def find_arrows(
     compared: Mapping[str, Sequence[Comparison]], measures: Callable[[str], Mapping[str, str]]
 ) -> list[_Arrow]:
     """The twelve arrows by the measures that `measures(study)` gives for each aspect."""
+    charts = {study: [chart_counts(c) for c in series] for study, series in compared.items()}
     return [
         _Arrow(
             study, aspect, measure, [measure_trend(c.data, measure) for c in series],
             measure_pooled([c.data for c in series], measure),
+            charts[study] if aspect == "dynamics" else [],
         )
         for study, series in compared.items()
         for aspect, measure in measures(study).items()
@@ -153,8 +174,7 @@ def table1_page(
     made = bullets([f"{_readable(study)}: {sources[study]}" for study in DEGENERACY_ARROWS])
     return Page(
         "What shapes solution degeneracy",
-        f"{len(arrows) - len(differing)} of {len(arrows)} arrows are as in the paper's Table 1; "
-        f"by the paper's own formulas {sum(arrow.agrees for arrow in printed)}.",
+        _lead(arrows, printed),
         (
             Section(
                 "Table 1, paper versus here",
@@ -173,12 +193,25 @@ def _readable(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _lead(arrows: Sequence[_Arrow], printed: Sequence[_Arrow]) -> str:
+    text = (
+        f"{sum(arrow.agrees for arrow in arrows)} of {len(arrows)} arrows are as in the paper's "
+        f"Table 1; by the paper's own formulas {sum(arrow.agrees for arrow in printed)}."
+    )
+    mixed = [f"{arrow.name} ({_count_arrows(arrow.trends)})" for arrow in arrows if arrow.mixed]
+    if mixed:
+        text += f" Mixed, with single series of both signs: {'; '.join(mixed)}."
+    against = [f"{arrow.name}, {ARROWS[arrow.verdict]} {arrow.against}" for arrow in arrows
+               if arrow.against]  # fmt: skip
+    return text + "".join(f" {line[0].upper()}{line[1:]}." for line in against)
+
+
 def _difference(arrow: _Arrow) -> str:
     words = {"no arrow": "it is undecided", "too few networks": "there are too few networks"}
     here = words.get(arrow.verdict, f"it {arrow.verdict}")
     return (
-        f"{_readable(arrow.study)}, {arrow.aspect}: in the paper degeneracy {arrow.paper}, here "
-        f"{here} ({_count_verdicts(arrow.trends)})"
+        f"{arrow.name}: in the paper degeneracy {arrow.paper}, here {here} "
+        f"({'; '.join(filter(None, [_count_verdicts(arrow.trends), arrow.against]))})"
     )
 
 
@@ -186,7 +219,8 @@ def _overall_table(arrows: Sequence[_Arrow], printed: Sequence[_Arrow]) -> Table
     rows = []
     for study in DEGENERACY_ARROWS:
         cells = [
-            f"{ARROWS[here.paper]} / {ARROWS[here.verdict]} / {ARROWS[theirs.verdict]}"
+            f"{ARROWS[here.paper]} / {ARROWS[here.verdict]}{_notes(here)} / "
+            f"{ARROWS[theirs.verdict]}"
             for here, theirs in zip(arrows, printed, strict=True)
             if here.study == study
         ]
@@ -194,9 +228,18 @@ def _overall_table(arrows: Sequence[_Arrow], printed: Sequence[_Arrow]) -> Table
     caption = (
         "The paper's arrow / the arrow here / that by the paper's own formulas. Dynamics: the "
         "angle of DSA, in the paper |A - C B C^{T}|. Weights: PIF; across sizes over the mean "
-        "norm, in the paper per parameter. Behavior: standard deviation of the stretched loss."
+        "norm, in the paper per parameter. Behavior: standard deviation of the stretched loss. "
+        "“Mixed”: single series have arrows of both signs. “Against the chart”: in the charts of "
+        "all series, over components and delays, more places have the other sign than the arrow's."
     )
     return Table(("factor", "dynamics", "weights", "behavior"), tuple(rows), caption, align="llll")
+
+
+def _notes(arrow: _Arrow) -> str:
+    """Where an arrow hides series or places of the other sign, how many these are."""
+    notes = [f"mixed: {_count_arrows(arrow.trends)}"] if arrow.mixed else []
+    notes += [arrow.against] if arrow.against else []
+    return f" ({'; '.join(notes)})" if notes else ""
 
 
 def _pooled_table(arrows: Sequence[_Arrow]) -> Table:
@@ -204,7 +247,7 @@ def _pooled_table(arrows: Sequence[_Arrow]) -> Table:
         (
             _readable(arrow.study),
             MEASURES[arrow.measure].title,
-            *effect_text(arrow.pooled.trend),
+            *effect_text(arrow.pooled.trend, arrow.measure),
             *_difference_text(arrow.pooled),
             str(arrow.pooled.seeds or "not paired"),
             _count_arrows(arrow.trends),
@@ -248,15 +291,17 @@ def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comp
             _readable(arrow.study),
             series_title(comparison),
             MEASURES[arrow.measure].title,
-            *effect_text(trend),
+            *effect_text(trend, arrow.measure),
             networks_text(trend),
             ARROWS[arrow.paper],
             ARROWS[trend.verdict],
-            _chart_share(comparison) if arrow.aspect == "dynamics" else "",
+            chart_text(arrow.charts[place]) if arrow.charts else "",
             _settled(comparison, arrow.measure),
         )
         for arrow in arrows
-        for comparison, trend in zip(compared[arrow.study], arrow.trends, strict=True)
+        for place, (comparison, trend) in enumerate(
+            zip(compared[arrow.study], arrow.trends, strict=True)
+        )
     )
     columns = (
         "factor", "series", "measure", "% per level", "95% interval", "p", "networks", "paper",
@@ -285,8 +330,3 @@ def _settled(comparison: Comparison, measure: str) -> str:
     shares = [data[variable].attrs.get("unsettled", np.nan) for data in comparison.data]
     known = [share for share in shares if not np.isnan(share)]
     return f"{1 - max(known):.0%}" if known else ""
-
-
-def _chart_share(comparison: Comparison) -> str:
-    falls, rises, compared = chart_counts(comparison)
-    return f"{falls} ↓, {rises} ↑ of {compared}"

@@ -36,6 +36,7 @@ from rnnjax.studies.papers import (
 )
 from rnnjax.studies.rescaling.analysis import loss_ratio, present_arms, slowdown
 from rnnjax.studies.rescaling.figures import arm_name, rescaling_curves, slowdown_figure
+from rnnjax.validate import counted
 
 __all__ = ["rescaling_page"]
 
@@ -251,7 +252,8 @@ def _accuracy_text(dataset: xr.Dataset) -> str:
     if not count:
         return f"no run ended with a held-out loss within a factor 1.5 of {SOLVED_LOSS:g}"
     low, high = float(near.min()), float(near.max())
-    return f"decision accuracy {low:.2f} to {high:.2f} in {count} runs that ended near it"
+    runs = counted(count, "run")
+    return f"decision accuracy {low:.2f} to {high:.2f} in {runs} that ended near it"
 
 
 def _claims_table(dataset: xr.Dataset, answers: Sequence[Answer], arms: str, window: int) -> Table:

@@ -36,7 +36,7 @@ def _lead(found: Sequence[Prediction]) -> str:
     """The verdict on every condition, those that agree first."""
     parts = []
     for verdict, words in _WORDS.items():
-        names = [_name(one) for one in found if one.verdict(MARGIN) == verdict]
+        names = _joined([one for one in found if one.verdict(MARGIN) == verdict])
         if names:
             parts.append(f"{words}: {'; '.join(names)}")
     lead = ". ".join(f"{part[:1].upper()}{part[1:]}" for part in parts)
@@ -44,6 +44,22 @@ def _lead(found: Sequence[Prediction]) -> str:
         "How does the largest stable rate change with N, and does the curvature of the loss before "
         f"training predict it? {lead}."
     )
+
+
+def _joined(found: Sequence[Prediction]) -> list[str]:
+    """Names of conditions; those whose exponents are all printed alike are one finding.
+
+    With linear units some rules define the same network and the same steps (docs/sharpness.md).
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for one in found:
+        texts = tuple(exponent_text(fit) for fit in (one.predicted, one.stable, one.learned))
+        alone = (*texts, _name(one)) if "no fit" in texts else texts
+        groups.setdefault(alone, []).append(_name(one))
+    return [
+        names[0] if len(names) == 1 else f"{' and '.join(names)} (one finding, with equal numbers)"
+        for names in groups.values()
+    ]
 
 
 def _fit_cell(fit: xr.Dataset) -> str:
@@ -193,9 +209,10 @@ def sharpness_page(
         predicted_rates(results, sharpness),
         "predicted_rates",
         "Largest learning rates against network size. Dots: 2 over the sharpness of each seed "
-        "before training. Bars: from the largest rate at which half of the seeds are stable (or "
-        "learn), up to the first failure, to the next larger rate tried; open arrows: no larger "
-        "rate was tried.",
+        "before training; line: their median. Bars: from the largest rate at which half of the "
+        "seeds are stable (or learn), up to the first failure, to the next larger rate tried; open "
+        "arrows: no larger rate was tried. Sizes at which too few were stable (or learned) at any "
+        "rate have no mark.",
     )
     text = _start_text(results, below, above)
     sections = [Section("Predicted and measured rates", text, (_table(found),), (picture,))]

@@ -17,14 +17,14 @@ def coordinate_section(checks: xr.Dataset) -> Section:
     steps, rate = int(checks["step"].max()), float(checks.attrs["learning_rate"])
     text = (
         f"After {steps} training steps at rate {plain_number(rate, 2)}: root mean square of the "
-        "firing rates, of their change, and of the change of the output, on held-out trials. Where "
-        "changes grow with N, the same rate moves large networks further."
+        "activations (firing rates), of their change, and of the change of the output, on held-out "
+        "trials. Where changes grow with N, the same rate moves large networks further."
     )
     rows = tuple(
         (name_condition(labels), *(_slope_cell(part, name) for name in MEASURES))
         for labels, part in iterate_conditions(checks, ("hidden", "seed", "step"))
     )
-    columns = ("rule", "firing rates", "change of firing rates", "change of outputs")
+    columns = ("rule", "activation", "change of activation", "change of output")
     caption = (
         "Slope of log10 RMS against log10 N, mean over seeds and its standard error: 0 where a "
         "coordinate keeps its size."
@@ -32,8 +32,9 @@ def coordinate_section(checks: xr.Dataset) -> Section:
     picture = Picture(
         coordinate_check(checks),
         "coordinate_check",
-        "Coordinate check. Thick: after the last step, geometric mean over the seeds that have not "
-        "diverged, with their range; thin: after the earlier ones.",
+        "Activations, their change and that of the output, root mean squares against N, for each "
+        "rule (coordinate check). Thick: after the last step, geometric mean over the seeds that "
+        "have not diverged, with their range; thin: after the earlier ones.",
     )
     title = "What the first steps change"
     return Section(title, text, (Table(columns, rows, caption),), (picture,))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from rnnjax.analysis import Resampling
+from rnnjax.analysis import Resampling, diverged, finished
 from rnnjax.plots.style import name_value, plain_number
 from rnnjax.report.page import Page, Picture, Section
 from rnnjax.report.provenance import Provenance, criterion_text, steps_taken
@@ -105,10 +105,33 @@ def _verdict(rule: Rule) -> str:
     return f"{place[:1].upper()}{place[1:]} {text}."
 
 
+_FEW = 5
+"""Rules up to which the lead has a sentence, with numbers, on each."""
+
+_ORDER = ("falls", "rises", "stays", "undecided")
+"""Order of the verdicts in the lead on more rules."""
+
+
+def _counts(rules: Sequence[Rule]) -> list[str]:
+    """Two sentences: the rules by the verdict on their best, and on their critical rate."""
+    sentences = []
+    for place, title in enumerate(("Best rate", "Critical rate")):
+        groups: dict[str, list[str]] = {}
+        for rule in rules:
+            verdict = rule[place].verdict if rule.started else "no run has finished yet"
+            groups.setdefault(verdict, []).append(rule.name)
+        parts = [
+            f"{verdict} in {len(groups[verdict])} ({', '.join(groups[verdict])})"
+            for verdict in sorted(groups, key=[*_ORDER, *groups].index)
+        ]
+        sentences.append(f"{title}, of {len(rules)} rules: {'; '.join(parts)}.")
+    return [*sentences, "The table has every slope with its interval."]
+
+
 def _lead(rules: Sequence[Rule], margin: float) -> str:
     if not any(rule.started for rule in rules):
         return ""
-    sentences = [_verdict(rule) for rule in rules]
+    sentences = [_verdict(rule) for rule in rules] if len(rules) <= _FEW else _counts(rules)
     if any(rate.verdict == "stays" for rule in rules for rate in rule):
         sentences.append(
             f"A rate counts as unchanged if a change of {margin:g} decades per decade of N is "
@@ -251,10 +274,12 @@ def _rates_picture(dataset: xr.Dataset, level: float, fits: Fits) -> Picture:
 
 
 def _curves_picture(dataset: xr.Dataset, level: float) -> Picture:
+    gone = bool((diverged(dataset) & finished(dataset)).any())
     return Picture(
         transfer_curves(dataset, level=level),
         "transfer_curves",
         "Held-out loss after training against learning rate: median over seeds, and their range. "
-        "Circles: best rate of each size. Triangles: seeds diverged. Dotted: the best output that "
-        "ignores the input.",
+        "Circles: best rate of each size, open where too few seeds learned. "
+        + ("Triangles: seeds diverged. " if gone else "")
+        + "Dotted: the best output that ignores the input.",
     )

@@ -119,6 +119,6 @@ def best_table(rules: Sequence[Rule]) -> Table:
     caption = (
         "Best rate: held-out loss there, averaged over seeds. † too few seeds learned at that "
         "rate; ‡ the largest or smallest rate tried, so that the true best rate may lie beyond. "
-        "“none”: not run, or every rate diverged."
+        "“none”: not run, or a seed diverged at every rate."
     )
     return Table(("N", *(rule.name for rule in rules)), rows, caption)

@@ -8,7 +8,7 @@ from populations import HALF_DECADES, sweep, without
 from rnnjax.analysis import Resampling, best_learning_rates, power_law, threshold_model
 from rnnjax.report import Provenance, render_html, render_markdown
 from rnnjax.report.wording import exponent_text, size_text
-from rnnjax.studies.collapse.page import _ours, collapse_page
+from rnnjax.studies.collapse.page import _curve_notes, _ours, collapse_page
 from rnnjax.studies.collapse.tables import best_rate_table, paper_table
 from rnnjax.studies.papers import (
     COLLAPSE_BEST_RATES,
@@ -111,6 +111,20 @@ def test_literal_criterion_has_every_definition(page):
     assert table.columns == ("condition", "decision > criterion", *literal)
     # Every Adam network passes 0.5 by correlation, so all sizes are censored.
     assert table.rows[0][4] == "no fit, 0 of 6"
+
+
+def test_cues_are_written_of_where_there_is_one(page, data):
+    assert "cue" in section(page, "Accuracy alone as the criterion").text
+    flip_flop = data.isel(task=[0]).assign_coords(task=["flip_flop"])
+    text = section(collapse_page(flip_flop, **MADE), "Accuracy alone as the criterion").text
+    assert "cue" not in text and "0.5" in text
+
+
+def test_sizes_without_a_curve_are_explained():
+    best = xr.Dataset({"rate": ("hidden", [0.1, np.nan]), "trained": ("hidden", [True, False])})
+    assert "Dotted" not in _curve_notes(best) and "a seed diverged" in _curve_notes(best)
+    failed = best.isel(hidden=[0]).assign(trained=("hidden", [False]))
+    assert "Dotted" in _curve_notes(failed) and "diverged" not in _curve_notes(failed)
 
 
 def test_settings_are_flattened(page):

@@ -4,15 +4,30 @@ import re
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from compared_levels import comparison
-from rnnjax.analysis import factor_trend, measure_estimate, measure_interval, measure_trend
+from rnnjax.analysis import (
+    factor_trend,
+    measure_difference,
+    measure_estimate,
+    measure_interval,
+    measure_trend,
+)
 from rnnjax.analysis.attractors import Attractors
 from rnnjax.dynamics import FixedPoints
 from rnnjax.plots import degeneracy_levels
 from rnnjax.plots.stages import ArrowCurve, arrow_curves, stage_levels
+from rnnjax.plots.style import plain_number
 from rnnjax.report import Provenance, render_html, render_markdown
-from rnnjax.studies.degeneracy.arrows import effect_text, level_text, matched_table
+from rnnjax.report.wording import TIMES
+from rnnjax.studies.degeneracy import stages_page
+from rnnjax.studies.degeneracy.arrows import (
+    against_chart,
+    effect_text,
+    level_text,
+    matched_table,
+)
 from rnnjax.studies.degeneracy.fixed_points import (
     FixedPointRow,
     FixedPointSummary,
@@ -20,7 +35,7 @@ from rnnjax.studies.degeneracy.fixed_points import (
     summarize,
 )
 from rnnjax.studies.degeneracy.page import _lead, degeneracy_page
-from rnnjax.studies.degeneracy.solutions_page import _constant_input
+from rnnjax.studies.degeneracy.solutions_page import _constant_input, _verdict
 from rnnjax.studies.degeneracy.stages_page import _cell, study_page
 from rnnjax.studies.degeneracy.table1 import table1_page
 from rnnjax.studies.papers import DEGENERACY_ARROWS
@@ -43,11 +58,27 @@ def verdicts(lead):
 def test_a_slope_without_an_interval_has_none_in_tables():
     ties = factor_trend("spread", [[1.0, 1.0, 1.0, 0.98], [2.0, 3.0, 5.0, 9.0]])
     assert np.isfinite(ties.relative) and np.isnan(ties.p)
-    slope, interval, p = effect_text(ties)
+    slope, interval, p = effect_text(ties, "ood_spread")
     assert (interval, p) == ("none", "none") and float(slope) > 0
-    assert "nan" not in _cell(ties)
+    assert "nan" not in _cell(ties, "ood_spread")
     tied = tied_level()
     assert level_text(tied, "ood_spread") == f"{np.std([1.0] * 9 + [0.98]):.3g}"
+
+
+def test_an_interval_of_a_spread_beyond_a_factor_of_a_hundred_is_not_printed():
+    few = [[1.0, 1.1, 1.5], [1.0, 1.001, 3.0]]
+    wide = factor_trend("spread", few)
+    assert (1 + wide.relative_high) / (1 + wide.relative_low) > 100
+    assert effect_text(wide, "ood_spread")[1] == "no usable interval"
+    assert _cell(wide, "ood_spread").endswith("(no usable interval)")
+    assert " to " in effect_text(wide, "dsa")[1]  # a slope over a mean has no factor
+    (data, *_) = comparison().data
+    values = np.full(10, np.nan)
+    values[:3] = few[1]
+    assert measure_interval(data.assign(ood_loss=("seed", values)), "ood_spread").low > 0
+    three = data.assign(ood_loss=("seed", values))
+    assert level_text(three, "ood_spread").endswith("(no usable interval)")
+    assert "usable" not in level_text(data, "ood_spread")
 
 
 def tied_level():
@@ -81,7 +112,7 @@ def test_arrows_stand_beside_the_papers():
     assert rows[0][6] == "20 paired"
     low, high = (float(x) for x in rows[0][4].split(" to "))
     assert low < float(rows[0][3]) < high
-    assert float(rows[0][5]) < 0.05
+    assert rows[0][5] == plain_number(measure_trend(comparison(networks=20).data, "dsa").p, 2)
     falling = degeneracy_page("task_complexity", [comparison((4.0, 2.0, 1.0))], MADE)
     assert verdicts(falling.lead)["weights"] == "↓"
     counts = part(falling, "Dynamics: by components and delays").text
@@ -109,7 +140,7 @@ def test_no_arrow_is_shown_as_such():
     few = degeneracy_page("network_size", [comparison((1.0, 2.0), missed=8)], MADE)
     assert verdicts(few.lead)["dynamics"] == "too few networks"
     text = render_markdown(few)
-    assert "seed 2: EXHAUSTED" in text
+    assert "Flip flop, bits 3: seed 2 (took all its steps), seed 3 (took" in text
     assert "2 of 10" in text
     assert " nan" not in text.lower()
 
@@ -186,7 +217,10 @@ def test_the_summary_counts_series_and_names_what_differs():
     assert page.lead.startswith("5 of 12 arrows")
     rows = page.sections[0].tables[0].rows
     assert list(rows[0]) == ["task complexity", "↓ / ↓ / ↓", "↑ / ↓ / ↓", "↓ / ↓ / ↓"]
-    assert rows[1][1] == rows[3][1] == "↓ / no arrow / no arrow"
+    assert rows[1][1] == "↓ / no arrow (mixed: 1 ↓, 1 ↑ of 2) / no arrow"
+    assert rows[3][1] == "↓ / no arrow / no arrow"
+    assert "feature learning, dynamics (1 ↓, 1 ↑ of 2)" in page.lead
+    assert "chart" not in page.lead
     pooled = {row[:2]: row for row in page.sections[0].tables[1].rows}
     assert len(pooled) == 12 + 4 + 1  # raw DSA of all factors, PIF per parameter across sizes
     angle = "DSA, angular"
@@ -205,10 +239,38 @@ def test_the_summary_counts_series_and_names_what_differs():
              for k, d in enumerate(c.data))) for c in [falling]]  # fmt: skip
     page = table1_page({**studies, "network_size": split}, about, sources=sources)
     assert page.sections[0].tables[0].rows[2][1] == "↓ / ↓ / ↑"
-    assert [int(n) for n in re.findall(r"\d+", page.lead)] == [5, 12, 1, 3]
+    assert [int(n) for n in re.findall(r"\d+", page.lead.split(" Mixed")[0])] == [5, 12, 1, 3]
+    # An arrow that the charts of its series contradict, which have the other sign at more places.
+    page = table1_page({**studies, "network_size": [against()]}, about, sources=sources)
+    assert page.sections[0].tables[0].rows[2][1] == (
+        "↓ / ↑ (against the chart: 3 ↓, 0 ↑ of 3 places) / ↑"
+    )
+    assert "etwork size, dynamics, ↑ against the chart: 3 ↓, 0 ↑ of 3 places" in page.lead
     some = {k: studies[k] for k in ("task_complexity", "feature_learning")}
     with pytest.raises(ValueError, match="^studies: .*none of network_size, regularization"):
         table1_page(some, about, sources=sources)
+
+
+def against():
+    """A factor whose dynamical distance rises, and falls at every place of its chart."""
+    rising, falling = comparison(), comparison((4.0, 2.0, 1.0))
+    both = zip(rising.data, falling.data, strict=True)
+    return rising._replace(data=tuple(up.assign(dsa_chart=down["dsa_chart"]) for up, down in both))
+
+
+def test_an_arrow_against_its_chart_is_marked():
+    assert against_chart("rises", (11, 0, 22)) == "against the chart: 11 ↓, 0 ↑ of 22 places"
+    assert against_chart("falls", (3, 4, 22)) == "against the chart: 3 ↓, 4 ↑ of 22 places"
+    for verdict, counts in (("rises", (4, 4, 22)), ("falls", (1, 0, 22)), ("no arrow", (9, 0, 9))):
+        assert against_chart(verdict, counts) == ""
+    lead = _lead("regularization", [against()])
+    assert "dynamics ↑ (paper: ↓; against the chart: 3 ↓, 0 ↑ of 3 places), weights" in lead
+    assert lead.count("chart") == 1
+    staged = [against()._replace(name="network_size_flip_flop", stage=stage) for stage in (3, 1)]
+    series = stages_page._series(staged)
+    assert "↑ against the chart: 3 ↓, 0 ↑ of 3 places" in stages_page._lead(series, (3, 1))
+    plain = [c._replace(data=comparison().data) for c in staged]
+    assert "chart" not in stages_page._lead(stages_page._series(plain), (3, 1))
 
 
 @pytest.mark.slow
@@ -249,13 +311,14 @@ def test_arrows_along_training_and_their_change():
     ]
     page = study_page("training_stages", made, MADE)
     table = part(page, "Arrows along training").tables[0]
-    assert table.columns[3:6] == ("30 x", "3 x", "1 x")
+    assert table.columns[3:6] == tuple(f"{loss}{TIMES}" for loss in (30, 3, 1))
     rows = {row[:2]: row[2:] for row in table.rows}
     grows = rows["Flip flop, bits", "PIF"]
     assert [cell[0] for cell in grows[1:4]][1:] == ["↑", "↑"]
     assert not grows[1].startswith(("↑", "↓"))
     assert (grows[0], grows[4][0]) == ("↑", "↑")
-    assert float(grows[5]) < 0.05
+    change = measure_difference(made[0].data, made[2].data, "pif")
+    assert change.p < 0.05 and grows[5] == plain_number(change.p, 2)
     stays = rows["Flip flop, units", "PIF over mean norm"]
     assert stays[1] == stays[2] == stays[3]
     assert stays[4:] == ("+0.0 (+0.0 to +0.0)", "1", "20 paired")
@@ -317,6 +380,20 @@ def test_memories_are_claimed_for_tasks_with_a_fixed_number_of_them():
     assert "fixed number" not in texts[0] != ""
     assert "fixed number" in texts[1]
     assert texts[2] == ""
+
+
+def test_the_subtitle_has_the_settings_that_differ_from_the_preset():
+    command = "rnnjax network_size --config=paper --config.tasks=a,b '--config.gammas=()' --dry_run"
+    one = comparison((1.0,))
+    page = degeneracy_page("network_size", [one], Provenance(command))
+    assert page.subtitle.endswith("; preset = paper; tasks = a, b; gammas = ()")
+    assert degeneracy_page("network_size", [one], MADE).subtitle.endswith("”")
+
+
+def test_networks_that_are_not_divided_are_not_called_of_one_kind():
+    found = xr.Dataset({"count": (("solution", "levels"), [[5]])}, {"network": range(5)})
+    assert "no stable division into kinds was found among 5 networks" in _verdict("A", found)
+    assert "one network" in _verdict("A", found.isel(network=[0]))
 
 
 def test_the_input_of_the_examined_networks_is_that_of_the_settings():

@@ -24,7 +24,7 @@ def test_the_lead_counts_networks():
 def test_networks_that_missed_their_threshold_are_named_and_left_out():
     page = population_page(made(THREE, missed=1), MADE)
     (line,) = [line for line in page.sections[0].text.splitlines() if line.startswith("- ")]
-    assert "seed 0: EXHAUSTED" in line
+    assert "seed 0 (took all its steps)" in line
     assert line.endswith("loss 6")
     rows = table(page, "To the threshold").rows
     assert " 5 consecutive epochs" in table(page, "To the threshold").caption

@@ -9,7 +9,7 @@ from commands import call, refused, reports_again, settings, study
 from rnnjax.report import Provenance, render_markdown
 from rnnjax.store import load_results
 from rnnjax.studies.sharpness.analysis import compare_rates, fit_predictions, with_stability
-from rnnjax.studies.sharpness.page import sharpness_page
+from rnnjax.studies.sharpness.page import _joined, sharpness_page
 
 SIZES = (16, 32, 64, 128, 256)
 RATES = 10.0 ** np.arange(-4, 1.01, 0.25)
@@ -109,6 +109,14 @@ def test_the_page_has_the_numbers(simulated):
     text = render_markdown(page)
     assert f"| {float(agrees.predicted['exponent']):.2f} (" in text
     assert text.index("Xavier, linear") < text.index("muP, linear")
+
+
+def test_rules_that_define_one_network_are_one_finding(simulated):
+    agrees, differs = compare_rates(*simulated)
+    same = agrees._replace(labels={**agrees.labels, "cell": "gaussian"})
+    first, second = _joined([agrees, differs, same])
+    assert first.startswith("Xavier, linear and Gaussian, linear (one finding")
+    assert second == "muP, linear"
 
 
 def test_the_rates_tried_are_stated_as_far_as_the_grid_reaches(simulated):

@@ -208,6 +208,19 @@ def test_a_sweep_without_rules(data):
     assert "this sweep" in page.lead
 
 
+def test_the_lead_on_many_rules_counts_them(data):
+    twice = xr.concat(
+        [data, data.assign_coords(cell=["gru", "lstm", "lru", "mgu"])], "cell", coords="minimal"
+    )
+    lead = transfer_page(twice, **MADE).lead
+    assert (
+        "Best rate, of 8 rules: falls in 4 (Standard, Inverse width, GRU, LSTM); stays in 4 ("
+        in (lead)
+    )
+    assert lead.count("Latent") == 2
+    assert "slope" not in lead.split("The table")[0]
+
+
 def test_a_missing_variable_is_a_clear_error(data):
     with pytest.raises(ValueError, match="final_loss"):
         transfer_page(data.drop_vars("final_loss"), **MADE)
