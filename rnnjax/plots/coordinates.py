@@ -9,8 +9,10 @@ from rnnjax.analysis import iterate_conditions, require
 from rnnjax.plots.panels import note_empty
 from rnnjax.plots.series import legends_below
 from rnnjax.plots.style import (
-    CONDITION_COLORS,
+    CONDITION_LINES,
     UNITS,
+    Look,
+    condition_look,
     log_ticks,
     name_condition,
     new_figure,
@@ -44,13 +46,13 @@ def _label(labels: dict[str, object], part: xr.Dataset, name: str) -> str:
     return f"{title}: slope {signed(slope)}{spread}{without}".lstrip(": ")
 
 
-def _draw_rule(axes: Axes, values: xr.DataArray, color: str, label: str) -> bool:
+def _draw_rule(axes: Axes, values: xr.DataArray, look: Look, label: str) -> bool:
     """Draws the geometric mean over seeds: thin before the last step, thick with the range at it.
 
     Values that are not positive and finite are left out: a change at step 0, or a diverged run. No
     thick line where all seeds have diverged by the last step. Returns whether any values remain.
     """
-    end = values["step"].values[-1]
+    end, color = values["step"].values[-1], look.color
     values = values.where(np.isfinite(values) & (values > 0)).dropna("step", how="all")
     values = values.dropna("hidden", how="all")
     if not values.size:
@@ -59,7 +61,10 @@ def _draw_rule(axes: Axes, values: xr.DataArray, color: str, label: str) -> bool
     for step in values["step"].values:
         if step != end:
             axes.plot(sizes, means.sel(step=step), color=color, lw=0.6, alpha=0.4)
-    thick = {"color": color, "lw": 1.6, "marker": "o", "ms": 3.5, "label": label}
+    thick = {
+        "color": color, "lw": 1.6, "ls": look.line, "marker": look.marker, "ms": 3.5,
+        "label": label,
+    }  # fmt: skip
     if values["step"].values[-1] != end:
         axes.plot([], [], **thick)
         return True
@@ -100,7 +105,10 @@ def coordinate_check(dataset: xr.Dataset) -> Figure:
             _draw_rule(
                 axes,
                 part[name],
-                CONDITION_COLORS[number % len(CONDITION_COLORS)],
+                # Dashes of its own, so that a rule shows under one of the same values.
+                condition_look(number)._replace(
+                    line=CONDITION_LINES[number % len(CONDITION_LINES)]
+                ),
                 _label(labels, part, name),
             )
             for number, (labels, part) in enumerate(iterate_conditions(ordered, _WITHIN))

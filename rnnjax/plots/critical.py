@@ -25,9 +25,9 @@ def critical_rates(
 
     One panel per task; colors are the other conditions. Bar: from the critical rate to the next
     larger evaluated rate, with a point at its geometric middle; open arrows: censored at the edge
-    of the grid and not fitted; line and band: `power_law` and the 95% range of its refits. `fit`
-    reuses a `power_law` computed with the same arguments. Raises `ValueError` for missing variables
-    or dimensions.
+    of the grid and not fitted; crosses at the bottom: sizes that trained at no rate; line and band:
+    `power_law` and the 95% range of its refits. `fit` reuses a `power_law` computed with the same
+    arguments. Raises `ValueError` for missing variables or dimensions.
     """
     require(dataset, dims=["hidden", "learning_rate", "seed"])
     ordered = dataset.sortby(["hidden", "learning_rate"])

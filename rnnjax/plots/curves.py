@@ -51,12 +51,14 @@ def draw_widths(axes: Axes, curves: xr.Dataset) -> bool:
     return bool(axes.lines)
 
 
-def share_limits(panels: Sequence[Axes]) -> None:
-    """Gives all panels the same limits, and ticks with plain numbers."""
-    for which in ("x", "y"):
+def share_limits(panels: Sequence[Axes], which_axes: str = "xy") -> None:
+    """Gives the x, the y or both axes of all panels the same limits and ticks of plain numbers."""
+    for which in which_axes:
         limits = [axes.get_xlim() if which == "x" else axes.get_ylim() for axes in panels]
         for axes in panels:
-            shared = min(low for low, _ in limits), max(high for _, high in limits)
+            low, high = min(low for low, _ in limits), max(high for _, high in limits)
+            margin = (high / low) ** 0.02  # a panel of a short span has hardly any of its own
+            shared = low / margin, high * margin
             _ = axes.set_xlim(shared) if which == "x" else axes.set_ylim(shared)
             log_ticks(axes, which)
 

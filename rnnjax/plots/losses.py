@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnjax.analysis import best_learning_rates, require
+from rnnjax.plots.curves import share_limits
 from rnnjax.plots.panels import condition_panels, note_empty
-from rnnjax.plots.style import UNITS, legend_beside, log_ticks, ordered_colors, plain_numbers
+from rnnjax.plots.style import UNITS, legend_beside, ordered_colors, plain_numbers
 
 __all__ = ["loss_curves"]
 
@@ -32,7 +33,7 @@ def _average_bins(steps: np.ndarray, curves: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _draw_widths(axes: Axes, part: xr.Dataset, best: xr.Dataset) -> None:
-    rates = plain_numbers([float(rate) for rate in part["learning_rate"]])
+    rates = plain_numbers([float(rate) for rate in part["learning_rate"]], 2)  # as in the tables
     known = dict(zip((float(rate) for rate in part["learning_rate"]), rates, strict=True))
     sizes = [int(size) for size in part["hidden"]]
     for size, color in zip(sizes, ordered_colors(len(sizes)), strict=True):
@@ -61,26 +62,27 @@ def loss_curves(
 ) -> Figure:
     """Training loss against step for each width at its best rate, averaged over seeds.
 
-    One panel per condition (task, optimizer, ...); line: mean over seeds, band: their range, both
-    averaged over 24 bins per decade of steps, until the first seed stops. The legend states size
-    and rate; dotted: fewer than `level` of the seeds learned at the best rate (see
-    `best_learning_rates`). Raises `ValueError` for missing variables.
+    One panel per condition (task, optimizer, ...), all with the same axes; line: mean over seeds,
+    band: their range, both averaged over 24 bins per decade of steps, until the first seed stops.
+    The legend states size and rate; dotted: fewer than `level` of the seeds learned at the best
+    rate (see `best_learning_rates`). Raises `ValueError` for missing variables.
     """
     require(dataset, variables=["loss", "final_loss"], dims=[*_WITHIN])
     ordered = dataset.sortby(["hidden", "learning_rate"])
     best = best_learning_rates(ordered, level, accuracy, threshold)
     figure, panels = condition_panels(ordered, _WITHIN, width=4.2, height=2.8)
+    drawn = []
     for panel in panels:
         here = {name: panel.labels[name] for name in panel.labels if name in best.dims}
         panel.axes.set_xscale("log")
         panel.axes.set_yscale("log")
         _draw_widths(panel.axes, panel.data, best.sel(here))
         if panel.axes.lines:
-            log_ticks(panel.axes, "x")
-            log_ticks(panel.axes, "y")
+            drawn.append(panel.axes)
             legend_beside(panel.axes, "N: rate")
         else:
             note_empty(panel.axes)
         panel.axes.set_xlabel(UNITS["step"] if panel.last_row else "")
         panel.axes.set_ylabel("training loss" if panel.first_column else "")
+    share_limits(drawn)
     return figure

@@ -7,10 +7,22 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnjax.analysis import Comparison, iterate_conditions
+from rnnjax.analysis import MEASURES, Comparison, iterate_conditions
 from rnnjax.plots.style import GREY, SMALL, name_condition, new_figure, tidy
 
-__all__ = ["Panel", "condition_panels", "note_empty", "require_some", "stack_title"]
+__all__ = [
+    "Column",
+    "Panel",
+    "comparison_columns",
+    "condition_panels",
+    "measure_label",
+    "note_empty",
+    "require_some",
+    "stack_title",
+]
+
+_MOST_COLUMNS = 4
+"""Columns that a page shows at a size that can be read."""
 
 
 class Panel(NamedTuple):
@@ -36,8 +48,15 @@ def _layout(dataset: xr.Dataset, found: list) -> tuple[list, int]:
 def condition_panels(
     dataset: xr.Dataset, within: Iterable[str], width: float, height: float
 ) -> tuple[Figure, list[Panel]]:
-    """A new figure with a titled panel for each condition: a column per task."""
-    found, columns = _layout(dataset, list(iterate_conditions(dataset, within)))
+    """A new figure with a titled panel for each condition: a column per task.
+
+    Raises `ValueError` if there is no condition.
+    """
+    conditions = list(iterate_conditions(dataset, within))
+    if not conditions:
+        empty = ", ".join(str(name) for name, size in dataset.sizes.items() if not size)
+        raise ValueError(f"dataset: expected at least one condition, got none along {empty}")
+    found, columns = _layout(dataset, conditions)
     rows = -(-len(found) // columns)
     figure, grid = new_figure(rows, columns, width, height)
     panels = []
@@ -49,6 +68,50 @@ def condition_panels(
     for axes in grid.flat[len(found) :]:
         axes.remove()
     return figure, panels
+
+
+class Column(NamedTuple):
+    """The panels of one comparison, from top to bottom."""
+
+    panels: list[Axes]
+    comparison: Comparison
+    leftmost: bool
+    """Whether it is the first of its block."""
+    last: bool
+    """Whether it is the last of its block."""
+
+
+def comparison_columns(
+    comparisons: Sequence[Comparison], rows: int, width: float, height: float
+) -> tuple[Figure, list[Column]]:
+    """A new figure with a column of `rows` titled panels for each comparison.
+
+    Beyond four columns, they go on in further blocks of rows, of about as many columns each.
+    """
+    count = len(comparisons)
+    blocks = -(-count // _MOST_COLUMNS)
+    columns = -(-count // blocks)
+    figure, grid = new_figure(blocks * rows, columns, width, height)
+    found = []
+    for number in range(blocks * columns):
+        block, place = divmod(number, columns)
+        panels = list(grid[block * rows : (block + 1) * rows, place])
+        if number >= count:
+            for axes in panels:
+                axes.remove()
+            continue
+        one = comparisons[number]
+        for axes in panels:
+            tidy(axes, f"{stack_title(one.title)}\n{one.setting}" if axes is panels[0] else "")
+        last = place == columns - 1 or number == count - 1
+        found.append(Column(panels, one, place == 0, last))
+    return figure, found
+
+
+def measure_label(measure: str) -> str:
+    """Axis label of a measure; a spread is drawn as the robust standard deviation."""
+    chosen = MEASURES[measure]
+    return f"robust {chosen.label}" if chosen.statistic == "spread" else chosen.label
 
 
 def note_empty(axes: Axes) -> None:

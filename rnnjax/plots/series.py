@@ -1,6 +1,6 @@
 """Learning rates against network size: points with brackets, fitted line and band."""
 
-from typing import NamedTuple
+import textwrap
 
 import numpy as np
 import xarray as xr
@@ -11,9 +11,10 @@ from matplotlib.transforms import ScaledTranslation
 
 from rnnjax.analysis import iterate_conditions
 from rnnjax.plots.style import (
-    CONDITION_COLORS,
-    CONDITION_MARKERS,
+    GREY,
     SMALL,
+    Look,
+    condition_look,
     layout_engine,
     log_ticks,
     name_condition,
@@ -28,26 +29,17 @@ _LEGEND_DROP = 0.48
 _LEGEND_LINE = 0.17
 """Inches per line of a legend."""
 
+_LEGEND_MARGIN = 1.0
+"""Inches of a panel's width without text of its legend: left of the axis, and the handles."""
+
+_LETTER = 0.054
+"""Inches per letter of a legend, on average."""
+
 _ROW_GAP = 0.2
 """Inches between a legend and the title of the panel under it."""
 
-
-class _Style(NamedTuple):
-    """Color, marker and shift of one condition's points."""
-
-    color: str
-    marker: str
-    shift: float
-    """Factor on the sizes, so that the bars of two conditions do not overlap."""
-
-
-def _style(number: int, count: int) -> _Style:
-    """The style of series `number` of `count`."""
-    return _Style(
-        CONDITION_COLORS[number % len(CONDITION_COLORS)],
-        CONDITION_MARKERS[number % len(CONDITION_MARKERS)],
-        1.03 ** (number - (count - 1) / 2),
-    )
+_FLOOR = 0.03
+"""Height of the crosses of sizes that trained at no rate, as a share of the panel."""
 
 
 def _describe(name: str, fit: xr.Dataset) -> str:
@@ -62,11 +54,17 @@ def _describe(name: str, fit: xr.Dataset) -> str:
     return f"{name}: β = {signed(slope)}{ends}, {count}".lstrip(": ")
 
 
-def _draw_points(axes: Axes, found: xr.Dataset, style: _Style) -> None:
-    """Draws brackets as bars with their geometric middle, censored rates as open arrows."""
-    x = found["hidden"].values * style.shift
+def _draw_points(axes: Axes, found: xr.Dataset, style: Look, shift: float) -> bool:
+    """Draws brackets as bars with their geometric middle, censored rates as open arrows.
+
+    A size that trained at no rate has a cross at the bottom, which does not stretch the axis of
+    rates. `shift` is a factor on the sizes, so that the bars of two conditions do not overlap.
+    Returns whether there is a cross.
+    """
+    x = found["hidden"].values * shift
     lower, upper = found["lower"].values, found["upper"].values
     censored = found["censored"].values
+    untrained = (censored == "below") & found["rate"].isnull().values
     known = np.isfinite(lower) & (censored == "none")
     middle = np.sqrt(lower[known] * upper[known])
     bars = np.stack([middle - lower[known], upper[known] - middle])
@@ -81,7 +79,7 @@ def _draw_points(axes: Axes, found: xr.Dataset, style: _Style) -> None:
         capsize=2.5,
     )
     for kind, edge, arrow in (("above", lower, "^"), ("below", upper, "v")):
-        here = censored == kind
+        here = (censored == kind) & ~untrained
         if here.any():
             axes.plot(
                 x[here],
@@ -92,17 +90,27 @@ def _draw_points(axes: Axes, found: xr.Dataset, style: _Style) -> None:
                 mec=style.color,
                 mew=1.2,
                 clip_on=False,
+                zorder=4,
             )
+    if untrained.any():
+        bottom = np.full(untrained.sum(), _FLOOR)
+        axes.plot(
+            x[untrained], bottom, "x", ms=6, color=style.color, mew=1.4,
+            transform=axes.get_xaxis_transform(), zorder=4,
+        )  # fmt: skip
+    return bool(untrained.any())
 
 
-def _draw_fit(axes: Axes, fit: xr.Dataset, color: str, label: str) -> None:
+def _draw_fit(axes: Axes, fit: xr.Dataset, style: Look, label: str) -> None:
     """Draws the line over the fitted sizes, with the pointwise 95% band of the refits."""
-    if np.isnan(float(fit["exponent"])):
-        axes.plot([], [], color=color, ls=":", label=label)
+    color, there = style.color, not np.isnan(float(fit["exponent"]))
+    line = style.line if there else "none"
+    axes.plot([], [], marker=style.marker, ms=4.5, color=color, ls=line, lw=1.6, label=label)
+    if not there:
         return
     sizes = np.geomspace(float(fit["hidden_min"]), float(fit["hidden_max"]), 40)
-    line = 10 ** (float(fit["intercept"]) + float(fit["exponent"]) * np.log10(sizes))
-    axes.plot(sizes, line, color=color, lw=1.6, label=label)
+    rates = 10 ** (float(fit["intercept"]) + float(fit["exponent"]) * np.log10(sizes))
+    axes.plot(sizes, rates, color=color, lw=1.6, ls=line)
     slopes, intercepts = fit["exponent_samples"].values, fit["intercept_samples"].values
     kept = ~np.isnan(slopes)
     if kept.any():
@@ -117,19 +125,29 @@ def draw_series(axes: Axes, found: xr.Dataset, fit: xr.Dataset) -> bool:
     Returns whether any run has ended.
     """
     series = list(iterate_conditions(found, ("hidden", "resample")))
-    drawn = False
+    drawn = crossed = False
     for number, (labels, part) in enumerate(series):
-        law, style = fit.sel(labels), _style(number, len(series))
-        _draw_points(axes, part, style)
-        _draw_fit(axes, law, style.color, _describe(name_condition(labels), law))
+        law, style = fit.sel(labels), condition_look(number)
+        shift = 1.03 ** (number - (len(series) - 1) / 2)
+        crossed = _draw_points(axes, part, style, shift) or crossed
+        _draw_fit(axes, law, style, _describe(name_condition(labels), law))
         drawn = drawn or bool(part["rate"].notnull().any() | part["upper"].notnull().any())
+    if crossed:
+        axes.plot([], [], "x", ms=6, color=GREY, mew=1.4, label="trained at no rate tried")
     return drawn
 
 
-def _legend_below(axes: Axes) -> None:
-    """Adds a legend under the axis label, outside the layout, so that the panel keeps its size."""
+def _legend_below(axes: Axes, letters: int) -> int:
+    """Adds a legend under the axis label, outside the layout, so that the panel keeps its size.
+
+    Entries are wrapped at so many letters. Returns the number of lines.
+    """
     below = axes.transAxes + ScaledTranslation(0, -_LEGEND_DROP, axes.figure.dpi_scale_trans)
+    handles, labels = axes.get_legend_handles_labels()
+    texts = [textwrap.fill(label, letters, break_long_words=False) for label in labels]
     legend = axes.legend(
+        handles,
+        texts,
         fontsize=SMALL,
         frameon=False,
         loc="upper left",
@@ -139,16 +157,24 @@ def _legend_below(axes: Axes) -> None:
         borderpad=0.0,
     )
     legend.set_in_layout(False)
+    return sum(text.count("\n") + 1 for text in texts)
 
 
 def legends_below(figure: Figure, panels: list[Axes]) -> None:
-    """Adds a legend below each panel, with room for the longest under every row of panels."""
-    for axes in panels:
-        _legend_below(axes)
-    lines = max((len(axes.get_legend_handles_labels()[1]) for axes in panels), default=0)
+    """Adds a legend below each panel, no wider than it.
+
+    The figure grows by the longest of them for every row of panels.
+    """
     places = [spec for axes in panels if (spec := axes.get_subplotspec()) is not None]
-    rows = max((place.get_gridspec().nrows for place in places), default=1)
-    reserved = (_LEGEND_LINE * lines + 0.05) / figure.get_figheight()
+    rows, columns = (
+        max((getattr(place.get_gridspec(), name) for place in places), default=1)
+        for name in ("nrows", "ncols")
+    )
+    room = figure.get_figwidth() / columns - _LEGEND_MARGIN
+    lines = max((_legend_below(axes, int(room / _LETTER)) for axes in panels), default=0)
+    height = _LEGEND_LINE * lines + 0.05
+    figure.set_figheight(figure.get_figheight() + rows * height + (rows - 1) * _ROW_GAP)
+    reserved = height / figure.get_figheight()
     engine = layout_engine(figure)
     engine.set(rect=(0, reserved, 1, 1 - reserved))
     if rows > 1:
@@ -158,8 +184,13 @@ def legends_below(figure: Figure, panels: list[Axes]) -> None:
 
 
 def share_rates(panels: list[Axes]) -> None:
-    """Gives all panels the same rate axis."""
-    limits = [axes.get_ylim() for axes in panels]
+    """Gives all panels the same rate axis; without ticks where there is no rate in any."""
+    known = [axes for axes in panels if np.isfinite(axes.dataLim.intervaly).all()]
+    limits = [axes.get_ylim() for axes in known]
     for axes in panels:
+        if not limits:
+            axes.set_yticks([])
+            axes.minorticks_off()
+            continue
         axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
         log_ticks(axes, "y")

@@ -6,15 +6,17 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from rnnjax.analysis import MEASURES, Comparison, Trend, measure_interval
-from rnnjax.plots.panels import note_empty
+from rnnjax.plots.panels import measure_label, note_empty
 from rnnjax.plots.style import (
-    CONDITION_COLORS,
-    CONDITION_MARKERS,
     GREY,
     SMALL,
+    Look,
+    condition_look,
+    legend_beside,
     log_ticks,
     new_figure,
     ordered_colors,
@@ -55,8 +57,9 @@ def _stage_axis(axes: Axes, stages: Sequence[float]) -> None:
     axes.set_xticklabels([plain_number(stage, 3) for stage in places])
 
 
-def _draw_curve(axes: Axes, curve: ArrowCurve, color: str, marker: str, shift: float) -> bool:
+def _draw_curve(axes: Axes, curve: ArrowCurve, look: Look, shift: float) -> bool:
     """Draws slopes with their intervals, filled where there is an arrow; returns whether any."""
+    color, marker, line = look
     x = np.array(curve.stages) * shift
     y, low, high = (
         100 * np.array([getattr(trend, name) for trend in curve.trends])
@@ -67,9 +70,9 @@ def _draw_curve(axes: Axes, curve: ArrowCurve, color: str, marker: str, shift: f
         return False
     bars = np.nan_to_num(np.stack([y - low, high - y])[:, known], nan=np.nan, posinf=1e9)
     axes.errorbar(
-        x[known], y[known], bars, color=color, lw=1.2,
-        elinewidth=0.9, capsize=2.0, label=curve.task,
-    )  # fmt: skip
+        x[known], y[known], bars, color=color, lw=1.2, ls=line, elinewidth=0.9, capsize=2.0
+    )
+    axes.plot([], [], marker, ms=4.5, color=color, lw=1.2, ls=line, label=curve.task)
     sure = np.array([trend.verdict in ("rises", "falls") for trend in curve.trends])
     for chosen, face in ((known & sure, color), (known & ~sure, "white")):
         axes.plot(x[chosen], y[chosen], marker, ms=4.5, color=color, mfc=face)
@@ -103,9 +106,8 @@ def arrow_curves(curves: Sequence[ArrowCurve]) -> Figure:
         drawn = False
         for curve in here:
             number = tasks.index(curve.task)
-            look = CONDITION_COLORS[number % 10], CONDITION_MARKERS[number % 10]
             shift = 1.05 ** (number - (len(tasks) - 1) / 2)
-            drawn = _draw_curve(axes, curve, *look, shift) or drawn
+            drawn = _draw_curve(axes, curve, condition_look(number), shift) or drawn
         if not drawn:
             note_empty(axes)
             continue
@@ -169,27 +171,30 @@ def stage_levels(
         for axes, name in zip(row, names, strict=True):
             first = axes is row[0]
             tidy(axes, f"{stages[0].title}, {stages[0].setting}" if first else "")
+            found = np.array([[measure_interval(d, name) for d in c.data] for c in stages])
+            if np.isnan(found[..., 0]).all():
+                note_empty(axes)
+                continue
             for place, color in enumerate(ordered_colors(len(levels))):
-                found = [measure_interval(c.data[place], name) for c in stages]
-                y, low, high = np.array(found).T
+                y, low, high = found[:, place].T
                 bars = np.nan_to_num(np.stack([y - low, high - y]), nan=np.nan)
                 shift = 1.06 ** (place - (len(levels) - 1) / 2)
                 axes.errorbar(
                     x * shift, y, bars, fmt="o-", ms=3.0, lw=1.1, color=color, capsize=2.0,
-                    label=levels[place],
                 )  # fmt: skip
             _stage_axis(axes, x.tolist())
-            axes.set_ylabel(MEASURES[name].label, fontsize=SMALL)
+            axes.set_ylabel(measure_label(name), fontsize=SMALL)
             if MEASURES[name].statistic == "spread" and axes.dataLim.y0 > 0:
                 axes.set_yscale("log")  # falls by decades, as the loss does
                 log_ticks(axes, "y")
                 continue
             axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4), useMathText=True)
             axes.yaxis.get_offset_text().set_fontsize(SMALL)
-        row[-1].legend(
-            title=stages[0].setting, fontsize=SMALL, title_fontsize=SMALL, frameon=False,
-            loc="center left", bbox_to_anchor=(1.0, 0.5),
-        )  # fmt: skip
+        handles = [
+            Line2D([], [], marker="o", ms=3.0, lw=1.1, color=color, label=level)
+            for level, color in zip(levels, ordered_colors(len(levels)), strict=True)
+        ]
+        legend_beside(row[-1], stages[0].setting, handles)
     for axes in grid[-1]:
         axes.set_xlabel("loss over threshold")
     return figure

@@ -1,21 +1,29 @@
 """Fonts, colors and labels shared by every figure."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.typing import ColorType
 
 __all__ = [
     "CONDITION_COLORS",
+    "CONDITION_LINES",
     "CONDITION_MARKERS",
     "FONT",
     "GREY",
     "SMALL",
     "UNITS",
+    "Look",
+    "condition_look",
+    "contrast_color",
     "layout_engine",
     "legend_beside",
     "log_ticks",
@@ -32,11 +40,14 @@ __all__ = [
 
 CONDITION_COLORS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00",
-    "#000000", "#8C564B", "#999999", "#332288",
+    "#000000", "#8C564B", "#999999", "#7A3FB0",
 )  # fmt: skip
 """Colors that readers with color blindness can tell apart (the first six, Okabe and Ito 2008)."""
 
-CONDITION_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">")
+CONDITION_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<")
+"""One fewer than colors, so that condition 11 differs from the first in its marker as well."""
+
+CONDITION_LINES = ("-", "--", "-.", ":")
 
 GREY = "#6b6b6b"
 
@@ -90,18 +101,45 @@ def signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}".replace("+0.00", "0.00")
 
 
-def plain_numbers(values: Sequence[float]) -> list[str]:
-    """`plain_number` of each, with as few digits (at most 3) as keep different values apart."""
-    for digits in (1, 2, 3):
+def plain_numbers(values: Sequence[float], least: int = 1) -> list[str]:
+    """`plain_number` of each, with as few digits (`least` to 3) as keep different values apart."""
+    texts: list[str] = []
+    for digits in range(least, 4):
         texts = [plain_number(float(value), digits) for value in values]
         if len(set(texts)) == len(set(values)):
             break
     return texts
 
 
+class Look(NamedTuple):
+    """How a condition is drawn."""
+
+    color: str
+    marker: str
+    line: str
+    """Dashes, which change after as many conditions as there are colors."""
+
+
+def condition_look(number: int) -> Look:
+    """The look of condition `number`, counted from 0: different ones for the first 90."""
+    return Look(
+        CONDITION_COLORS[number % len(CONDITION_COLORS)],
+        CONDITION_MARKERS[number % len(CONDITION_MARKERS)],
+        CONDITION_LINES[number // len(CONDITION_COLORS) % len(CONDITION_LINES)],
+    )
+
+
 def ordered_colors(count: int) -> list:
     """`count` colors of one perceptually uniform map, from dark to light."""
-    return [colormaps["viridis"](place) for place in np.linspace(0.0, 0.88, max(count, 1))][:count]
+    return [colormaps["viridis"](place) for place in np.linspace(0.0, 0.78, max(count, 1))][:count]
+
+
+def contrast_color(background: ColorType) -> str:
+    """White or black, whichever has the higher contrast (WCAG 2) against `background`."""
+    rgb = np.array(to_rgb(background))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ (0.2126, 0.7152, 0.0722))
+    return "white" if luminance < 0.179 else "black"
 
 
 def new_figure(
@@ -131,9 +169,10 @@ def tidy(axes: Axes, title: str) -> None:
     axes.grid(False)
 
 
-def legend_beside(axes: Axes, title: str) -> None:
-    """Puts a legend in small type to the right of the axes."""
+def legend_beside(axes: Axes, title: str, handles: Sequence[Artist] | None = None) -> None:
+    """Puts a legend in small type to the right of the axes: of what is drawn, or of `handles`."""
     axes.legend(
+        handles=axes.get_legend_handles_labels()[0] if handles is None else handles,
         title=title,
         fontsize=SMALL,
         title_fontsize=SMALL,
@@ -146,16 +185,21 @@ def legend_beside(axes: Axes, title: str) -> None:
     )
 
 
+_LOG_STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))
+"""Ticks per decade, from long spans to short ones."""
+
+
 def _round_values(low: float, high: float) -> np.ndarray:
-    """Round numbers within [low, high], more per decade in a shorter span."""
+    """Round numbers within [low, high], more per decade in a shorter span; at least three."""
     decades = np.log10(high / low)
-    if decades < 0.9:
-        steps = (1, 1.5, 2, 3, 4, 5, 7)
-    else:
-        steps = (1, 2, 5) if decades < 2 else (1, 3) if decades < 3.6 else (1,)
     powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    values = np.array([step * 10.0**power for power in powers for step in steps])
-    return values[(values >= low * 0.999) & (values <= high * 1.001)]
+    candidates = [
+        np.array([step * 10.0**power for power in powers for step in steps])
+        for steps in _LOG_STEPS[int(np.sum(decades < np.array([3.6, 2, 0.9]))) :]
+    ]
+    candidates.append(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(low, high))
+    inside = [v[(v >= low * 0.999) & (v <= high * 1.001)] for v in candidates]
+    return next((values for values in inside if len(values) >= 3), inside[-1])
 
 
 def log_ticks(axes: Axes, which: str) -> None:
@@ -168,7 +212,7 @@ def log_ticks(axes: Axes, which: str) -> None:
     ticks = _round_values(low, high)
     axis.set_major_locator(FixedLocator(list(ticks)))
     axis.set_minor_locator(NullLocator())
-    axis.set_ticklabels(plain_numbers(list(ticks)))
+    axis.set_ticklabels([plain_number(float(tick), 3) for tick in ticks])
 
 
 def size_ticks(axes: Axes, sizes: Sequence[int]) -> None:

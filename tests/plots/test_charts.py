@@ -4,26 +4,30 @@ import numpy as np
 import pytest
 
 from compared_levels import comparison
-from drawings import EMPTY, drawn, labels, panels, texts, titles
-from rnnjax.analysis import chart_trends, measure_estimate, measure_trend
+from drawings import EMPTY, drawn, labels, legends, panels, texts, titles
+from rnnjax.analysis import chart_trends, interval, measure_interval, measure_trend
 from rnnjax.plots import (
     ArrowCurve,
     arrow_curves,
     degeneracy_levels,
     dynamics_charts,
     network_maps,
+    stage_levels,
     stretched_losses,
 )
+from rnnjax.plots.style import contrast_color
 
 
-def test_levels_are_estimates_with_their_errors():
+def test_levels_are_estimates_with_their_intervals():
     found = comparison()
     figure = drawn(degeneracy_levels([found], ("dsa", "ood_spread")))
-    (line, _, (bars,)) = figure.axes[0].containers[0]
-    wanted = [measure_estimate(data, "dsa") for data in found.data]
-    np.testing.assert_allclose(line.get_ydata(orig=False), [w.value for w in wanted])
-    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
-    np.testing.assert_allclose(np.ptp(ends, axis=1) / 2, [w.error for w in wanted])
+    for axes, measure in zip(figure.axes, ("dsa", "ood_spread"), strict=True):
+        (line, _, (bars,)) = axes.containers[0]
+        wanted = np.array([measure_interval(data, measure) for data in found.data])
+        np.testing.assert_allclose(line.get_ydata(orig=False), wanted[:, 0])
+        ends = [segment[:, 1] for segment in bars.get_segments()]
+        np.testing.assert_allclose(ends, wanted[:, 1:])
+    assert figure.axes[1].get_ylabel().startswith("robust sd")
     assert labels(figure.axes[0]) == list(found.levels)
     assert figure.axes[1].get_xlabel() == "bits"
     assert "radians" in figure.axes[0].get_ylabel()
@@ -33,7 +37,37 @@ def test_levels_are_estimates_with_their_errors():
 
 def test_titles_fit_their_panels():
     found = comparison()._replace(title="Flip flop (gamma-trick)")
-    assert titles(degeneracy_levels([found], ("dsa",))) == ["Flip flop\n(gamma-trick)"]
+    for draw in (lambda c: degeneracy_levels(c, ("dsa",)), dynamics_charts, stretched_losses):
+        assert titles(draw([found])) == ["Flip flop\n(gamma-trick)\nbits"]
+
+
+def test_many_comparisons_are_blocks_of_rows():
+    found = [comparison()._replace(setting=f"setting {number}") for number in range(5)]
+    figure = drawn(degeneracy_levels(found, ("dsa", "pif")))
+    boxes = [axes.get_window_extent() for axes in figure.axes]
+    assert len(boxes) == 2 * 5
+    assert len({round(box.x0) for box in boxes}) == 3
+    assert len({round(box.y0) for box in boxes}) == 4
+    named = [axes.get_ylabel() for axes in figure.axes]
+    assert [bool(name) for name in named] == [number in (0, 3) for number in range(5)] * 2 or (
+        sum(map(bool, named)) == 4
+    )
+    assert len({title.split("\n")[1] for title in titles(figure)}) == 5
+
+
+def test_a_measure_that_no_network_has_is_an_empty_panel():
+    found = comparison()
+    for data in found.data:
+        data["pif"][:] = np.nan
+    assert [texts(axes) for axes in degeneracy_levels([found], ("dsa", "pif")).axes] == [
+        [],
+        [EMPTY],
+    ]
+    stages = [found._replace(stage=stage) for stage in (3.0, 1.0)]
+    figure = drawn(stage_levels([stages], [("dsa", "pif", "ood_spread")]))
+    assert [texts(axes) for axes in figure.axes] == [[], [EMPTY], []]
+    assert legends(figure) == list(found.levels)
+    assert figure.axes[2].get_ylabel().startswith("robust sd")
 
 
 def test_charts_mark_arrows_and_what_is_left_out():
@@ -47,6 +81,9 @@ def test_charts_mark_arrows_and_what_is_left_out():
     assert labels(axes, "x") == ["2", "4"]
     assert labels(axes, "y") == ["1", "2"]
     assert axes.collections[0].get_clim() == (-0.6, 0.6)
+    cells = axes.collections[0].get_facecolors()[colors.mask.ravel() == 0]
+    for text, cell in zip(axes.texts, cells, strict=True):
+        assert text.get_color() == contrast_color(cell)
 
 
 def test_stretched_losses_are_of_converged_networks():
@@ -57,7 +94,9 @@ def test_stretched_losses_are_of_converged_networks():
     losses = found.data[2]["ood_loss"].values[:7]
     np.testing.assert_allclose(np.sort(above.lines[2].get_ydata()), np.sort(losses))
     assert below.lines[2].get_xdata() == pytest.approx(losses.mean())
-    assert below.lines[2].get_ydata() == pytest.approx(losses.std())
+    assert below.lines[2].get_ydata() == pytest.approx(interval("spread", losses).value)
+    assert below.get_ylabel() == "robust sd"
+    assert not below.get_legend().get_window_extent().overlaps(below.get_window_extent())
     assert above.lines[2].get_color() == below.lines[2].get_color()
 
 
@@ -82,6 +121,8 @@ def test_a_panel_of_arrows_covers_the_stages_of_all_its_curves():
     assert low < 0.5 < 8 < high
     assert labels(axes, "x") == ["0.5", "1", "2", "8"]
     assert axes.get_title("right") == "note one; note other"
+    handles = axes.get_legend_handles_labels()[0]
+    assert [(h.get_marker(), h.get_linestyle()) for h in handles] == [("o", "-"), ("s", "-")]
 
 
 def test_a_task_without_converged_networks_is_an_empty_panel():

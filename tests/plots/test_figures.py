@@ -39,6 +39,42 @@ def test_critical_rates_lie_within_their_brackets(data):
             np.testing.assert_allclose(bars[0].get_ydata(), middle)
 
 
+def test_a_size_that_trained_at_no_rate_is_a_cross_that_does_not_stretch_the_axis(data):
+    one = data.sel(task=["delayed_cue"], optimizer=["adam"])
+    failed = one.copy(deep=True)
+    failed["accuracy_decision"][:, :, 0] = 0.5
+    law = power_law(failed, resampling=Resampling(resamples=20))
+    (axes,) = panels(drawn(critical_rates(failed, fit=law)))
+    cross, _ = (line for line in axes.lines if line.get_marker() == "x")
+    np.testing.assert_allclose(cross.get_xdata(), data["hidden"][:1])
+    bottom = axes.transAxes.inverted().transform(
+        cross.get_transform().transform(cross.get_xydata())
+    )
+    assert 0 < bottom[0, 1] < 0.1
+    critical = critical_learning_rate(one)["lower"].values[..., 1:]
+    assert axes.get_ylim()[0] > critical.min() / 3 > float(one["learning_rate"].min())
+    assert not [line for line in axes.lines if line.get_marker() == "v"]
+    assert legends(axes.figure)[-1] == "trained at no rate tried"
+
+
+def test_without_a_rate_in_any_panel_the_axis_of_rates_is_blank(data):
+    failed = data.sel(optimizer=["adam"]).copy(deep=True)
+    failed["accuracy_decision"][:] = 0.5
+    law = power_law(failed, resampling=Resampling(resamples=20))
+    for axes in panels(drawn(critical_rates(failed, fit=law))):
+        assert labels(axes, "y") == []
+
+
+def test_long_entries_of_a_legend_stay_within_their_panel(data):
+    small = data.isel(task=[0, 1], optimizer=[0]).expand_dims(init=["orthogonal_with_a_long_name"])
+    law = power_law(small, resampling=Resampling(resamples=20))
+    figure = drawn(critical_rates(small, fit=law))
+    middle = figure.get_window_extent().width / 2
+    first, second = (axes.get_legend().get_window_extent() for axes in panels(figure))
+    assert first.x1 < middle and second.x1 < 2 * middle
+    assert second.y0 > 0
+
+
 def test_loss_curves_are_means_over_seeds_at_the_best_rates(data):
     best = best_learning_rates(data)
     figure = drawn(loss_curves(data))
@@ -52,6 +88,7 @@ def test_loss_curves_are_means_over_seeds_at_the_best_rates(data):
         np.testing.assert_allclose(line.get_ydata()[0], curve[0], rtol=1e-5)
         assert line.get_xdata()[0] == data["step"][0]
         assert line.get_ydata()[-1] < line.get_ydata()[0]
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels(figure)}) == 1
 
 
 @pytest.mark.slow
@@ -129,6 +166,11 @@ def test_a_missing_variable_is_a_clear_error(draw, data):
         draw(data[["status"]])
     with pytest.raises(ValueError, match="dimension 'hidden'"):
         draw(data.isel(hidden=0))
+
+
+def test_a_sweep_without_tasks_is_a_clear_error(data):
+    with pytest.raises(ValueError, match="^dataset: .* got none along task"):
+        success_maps(data.isel(task=[]))
 
 
 def test_panels_are_named_task_by_task(data):

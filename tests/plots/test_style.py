@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from rnnjax.plots.style import (
+    condition_look,
+    contrast_color,
     log_ticks,
     name_condition,
     name_value,
@@ -34,7 +36,22 @@ def test_plain_numbers(value, text):
 
 def test_different_values_get_different_texts():
     assert plain_numbers([0.1, 10**-0.9]) == ["0.1", "0.13"]
+    assert plain_numbers([10**-1.8, 0.1], 2) == ["0.016", "0.1"]
     assert plain_numbers([]) == []
+
+
+def test_ninety_conditions_look_different():
+    looks = [condition_look(number) for number in range(90)]
+    assert len({(look.color, look.marker) for look in looks}) == 90
+    assert looks[0].line != looks[10].line
+    assert len({look.color for look in looks[:10]}) == 10
+
+
+@pytest.mark.parametrize(
+    ("background", "text"), [("#0072B2", "white"), ("#56B4E9", "black"), ((0.4, 0, 0.1), "white")]
+)
+def test_text_is_written_in_the_color_of_more_contrast(background, text):
+    assert contrast_color(background) == text
 
 
 def test_names():
@@ -57,6 +74,8 @@ def test_ordered_colors_run_from_dark_to_light():
         ((0.01, 100.0), ["0.01", "0.1", "1", "10", "100"]),
         ((1.0, 100.0), ["1", "3", "10", "30", "100"]),
         ((10.0, 50.0), ["10", "15", "20", "30", "40", "50"]),
+        ((6.0, 19.0), ["7", "10", "15"]),
+        ((4.1, 6.9), ["4.5", "5", "5.5", "6", "6.5"]),
     ],
 )
 def test_logarithmic_ticks_are_round_numbers(limits, texts):

@@ -6,11 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnnjax.analysis import require, steps_scaling
+from rnnjax.plots.curves import share_limits
 from rnnjax.plots.panels import condition_panels, note_empty
 from rnnjax.plots.style import (
     UNITS,
     legend_beside,
-    log_ticks,
     ordered_colors,
     plain_numbers,
     signed,
@@ -36,11 +36,13 @@ def _label(rate: str, line: xr.Dataset) -> str:
 
 
 def _draw_rates(axes: Axes, part: xr.Dataset) -> None:
-    if part.sizes["learning_rate"] > _MOST_RATES:
+    sizes, rates = part["hidden"].values, part["learning_rate"].values
+    texts = plain_numbers([float(rate) for rate in rates], 2)  # as in the tables
+    names = dict(zip(rates, texts, strict=True))
+    if len(rates) > _MOST_RATES:
         part = part.sel(learning_rate=part["exponent"].notnull())
-    rates = part["learning_rate"].values
-    names, sizes = plain_numbers([float(rate) for rate in rates]), part["hidden"].values
-    for rate, name, color in zip(rates, names, ordered_colors(len(rates)), strict=True):
+        rates = part["learning_rate"].values
+    for rate, color in zip(rates, ordered_colors(len(rates)), strict=True):
         line = part.sel(learning_rate=rate)
         steps = line["steps"].values
         if np.isnan(steps).all():
@@ -48,7 +50,9 @@ def _draw_rates(axes: Axes, part: xr.Dataset) -> None:
         axes.plot(sizes, steps, "o", ms=4, color=color)
         fitted = sizes[~np.isnan(steps)]
         power = 10 ** (float(line["intercept"]) + float(line["exponent"]) * np.log10(fitted))
-        axes.plot(fitted, power, color=color, lw=1.3, label=_label(name, line))
+        axes.plot(fitted, power, color=color, lw=1.3)
+        shown = "-" if np.isfinite(power).all() else "none"
+        axes.plot([], [], "o", ls=shown, ms=4, color=color, lw=1.3, label=_label(names[rate], line))
 
 
 def steps_to_criterion(
@@ -56,13 +60,14 @@ def steps_to_criterion(
 ) -> Figure:
     """Steps until `level` of the seeds reached the criterion against size, a line per rate.
 
-    One panel per condition; the legend gives the exponent of each rate with its 95% interval (no
-    line below three sizes). `fit`: a `steps_scaling` of the dataset, computed if not given. Raises
-    `ValueError` for missing variables or dimensions.
+    One panel per condition, all of one step axis; the legend gives the exponent of each rate with
+    its 95% interval (no line below three sizes). `fit`: a `steps_scaling` of the dataset, computed
+    if not given. Raises `ValueError` for missing variables or dimensions.
     """
     require(dataset, variables=["steps_to_criterion"], dims=["hidden", "learning_rate", "seed"])
     fit = steps_scaling(dataset, level) if fit is None else fit
     figure, panels = condition_panels(fit, _WITHIN, width=4.6, height=2.8)
+    drawn = []
     for panel in panels:
         panel.axes.set_xscale("log")
         panel.axes.set_yscale("log")
@@ -72,7 +77,8 @@ def steps_to_criterion(
         if not panel.axes.lines:
             note_empty(panel.axes)
             continue
+        drawn.append(panel.axes)
         size_ticks(panel.axes, [int(size) for size in fit["hidden"]])
-        log_ticks(panel.axes, "y")
         legend_beside(panel.axes, "rate: exponent")
+    share_limits(drawn, "y")
     return figure

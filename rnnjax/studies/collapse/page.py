@@ -138,8 +138,9 @@ def _fit_picture(dataset: xr.Dataset, level: float, fit: xr.Dataset) -> Picture:
         "critical_rates",
         "Critical learning rate against network size. Bars: from the largest rate at which enough "
         "seeds learned to the next larger rate tried, with a point at the geometric middle. "
-        "Open arrows: censored, beyond the rates tried, not fitted. Lines: power law with the 95% "
-        "band of its refits, over the sizes fitted. (Paper: Fig. 3.)",
+        "Open arrows: censored, beyond the rates tried; crosses: trained at no rate tried; neither "
+        "is fitted. Lines: power law with the 95% band of its refits, over the sizes fitted. "
+        "(Paper: Fig. 3.)",
     )
 
 

@@ -264,8 +264,8 @@ def _arrow_section(study: str, comparisons: Sequence[Comparison]) -> Section:
     picture = Picture(
         degeneracy_levels(comparisons, tuple(arrow_measures(study).values())),
         "levels",
-        "The measure that decides the arrow of each aspect, with jackknife errors over networks; "
-        "for a standard deviation, the robust one with its 95% interval.",
+        "The measure that decides the arrow of each aspect, with 95% intervals over networks; of a "
+        "standard deviation (sd), the robust one.",
     )
     if study not in DEGENERACY_ARROWS:  # levels are losses: no networks match across them
         return Section("Arrows", ARROW_TEXT, (table,), (picture,))
@@ -305,7 +305,8 @@ def _behavior_section(comparisons: Sequence[Comparison]) -> Section:
     picture = Picture(
         stretched_losses(comparisons),
         "stretched_losses",
-        "Loss of every network on the stretched task, and mean against standard deviation.",
+        "Loss of every network on the stretched task; below, the robust standard deviation (sd) "
+        "of each level against its mean.",
     )
     return Section("Behavior in detail", "", (), (picture,))
 
@@ -320,6 +321,7 @@ def _feature_section(study: str, comparisons: Sequence[Comparison]) -> Section:
     picture = Picture(
         degeneracy_levels(comparisons, ("weight_change", "kernel_alignment")),
         "features",
-        "Weight change and alignment of tangent kernels before and after training.",
+        "Weight change and alignment of tangent kernels before and after training, with 95% "
+        "intervals over networks.",
     )
     return Section("Feature learning", "", (table,), (picture,))

@@ -240,7 +240,10 @@ def _level_section(series: Sequence[_Series]) -> Section:
     if not series:
         return Section("Measures along training", text)
     names = [tuple(one.measures.values()) for one in series]
-    caption = "Measures at each level along training, with 95% intervals over networks."
+    caption = (
+        "Measures at each level along training, with 95% intervals over networks; of a standard "
+        "deviation (sd), the robust one."
+    )
     picture = Picture(stage_levels([one.stages for one in series], names), "stage_levels", caption)
     return Section("Measures along training", text, (), (picture,))
 

@@ -17,7 +17,8 @@ def data():
 
 
 def points(axes):
-    return [line for line in axes.lines if line.get_marker() == "o"]
+    """The lines of points, without the entries of the legend."""
+    return [line for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata())]
 
 
 @pytest.mark.slow
@@ -30,12 +31,23 @@ def test_points_are_the_steps_of_every_rate(data):
     np.testing.assert_array_equal(found, learned["steps"].transpose("learning_rate", "hidden"))
     assert len(axes.get_legend().get_texts()) == learned.sizes["learning_rate"]
     assert axes.get_xscale() == axes.get_yscale() == "log"
+    handles = axes.get_legend_handles_labels()[0]
+    assert [handle.get_marker() for handle in handles] == ["o"] * len(handles)
+    assert len({axes.get_ylim() for axes in panels(figure)}) == 1
 
 
 def test_the_legend_states_exponent_and_interval(data):
     fit = steps_scaling(data)
     fit["exponent"] = fit["exponent"] * 0 + 7
     assert any(": +7.00 [" in entry for entry in legends(steps_to_criterion(data, fit=fit)))
+
+
+def test_rates_of_a_fine_grid_have_the_digits_of_the_tables():
+    fine = sweep(("delayed_cue",), ("adam",), rates=10.0 ** np.arange(-3.2, -0.7, 0.2), seeds=2)
+    fit = steps_scaling(fine)
+    fit["exponent"] = fit["exponent"].where(np.isclose(fit["learning_rate"], 10**-1.8))
+    entries = legends(steps_to_criterion(fine, fit=fit))
+    assert [entry.split(":")[0] for entry in entries] == ["0.016"]
 
 
 def test_an_unlabelled_sweep_is_one_panel(data):
