@@ -6,6 +6,8 @@ import gc
 import os
 import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 # Compiled programs are kept between runs of the suite, and shared by its workers and scripts.
@@ -55,40 +57,46 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (*order, item.path.stem).index(item.path.stem))
 
 
-FAST_FLAG = "xla_cpu_use_fusion_emitters"
+EMITTERS = "xla_cpu_use_fusion_emitters"
 """XLA's flag without which programs for the CPU compile in half the time."""
+FAST_FLAG = f"--{EMITTERS}=false"
+SHORTCUTS = set()
+"""What the programs of the present file are compiled without: `emitters`, `optimizations`."""
 
 
 def leave_out_fusion_emitters():
-    """Whether programs are compiled without XLA's fusion emitters while `SHORTCUTS` says so.
+    """Sets XLA_FLAGS, so that this process and those it starts compile, and share, programs
+    without XLA's fusion emitters; those of files in `EXACT` have them.
 
-    JAX has no setting for it that can change in a running process. Where the function that is
-    replaced here or the flag is missing, compiling only takes longer.
+    Where the flag is missing, on which XLA would abort, or the function of JAX that is replaced
+    here, compiling only takes longer.
     """
     from jax._src import compiler
 
     if (options_of := getattr(compiler, "get_compile_options", None)) is None:
-        return False
-    try:
-        jax.jit(abs).lower(1.0).compile(compiler_options={FAST_FLAG: False})
-    except jax.errors.JaxRuntimeError:
-        return False
+        return
+    if FAST_FLAG not in os.environ.get("XLA_FLAGS", ""):  # a worker of pytest has it
+        flags = f"{os.environ.get('XLA_FLAGS', '')} {FAST_FLAG}".strip()
+        read = "from jaxlib import xla_client as x; x.CompileOptions().executable_build_options"
+        probe = [sys.executable, "-c", f"{read}.debug_options"]
+        environment = {**os.environ, "XLA_FLAGS": flags}
+        if subprocess.run(probe, env=environment, capture_output=True).returncode:
+            return
+        os.environ["XLA_FLAGS"] = flags
 
     @functools.wraps(options_of)
     def options_with_flag(*args, **kwargs):
         options = options_of(*args, **kwargs)
-        if SHORTCUTS:
-            options.env_option_overrides = [*options.env_option_overrides, (FAST_FLAG, False)]
+        if not SHORTCUTS:
+            options.env_option_overrides = [*options.env_option_overrides, (EMITTERS, True)]
         return options
 
     compiler.get_compile_options = options_with_flag
-    return True
 
 
-SHORTCUTS = set()
-"""What the programs of the present file are compiled without: `emitters`, `optimizations`."""
-FLAGS = os.environ.get("XLA_FLAGS", "")
-FAST_FLAGS = f"{FLAGS} --{FAST_FLAG}=false".strip() if leave_out_fusion_emitters() else FLAGS
+leave_out_fusion_emitters()
+FAST_FLAGS = os.environ.get("XLA_FLAGS", "")
+FLAGS = FAST_FLAGS.replace(FAST_FLAG, "").strip()
 
 
 @pytest.fixture(autouse=True, scope="module")

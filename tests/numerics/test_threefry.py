@@ -37,13 +37,23 @@ DRAWS = {
 }
 
 
-@pytest.mark.parametrize("name", DRAWS)
-def test_the_numbers_are_those_of_jax(name):
+@pytest.fixture(scope="module")
+def drawn():
+    """All draws with several of JAX's keys, with the fast ones, and with a fast one alone."""
     keys = jax.random.split(jax.random.key(3), 4)
     assert fast(keys).dtype != keys.dtype
-    expected = jax.vmap(DRAWS[name])(keys)
-    np.testing.assert_array_equal(jax.vmap(DRAWS[name])(fast(keys)), expected)
-    alone = jax.jit(lambda key: DRAWS[name](fast(key)))(keys[1])
+
+    def draw(key):
+        return {name: one(key) for name, one in DRAWS.items()}
+
+    several = jax.jit(jax.vmap(draw))
+    return several(keys), several(fast(keys)), jax.jit(lambda key: draw(fast(key)))(keys[1])
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_the_numbers_are_those_of_jax(name, drawn):
+    expected, several, alone = (np.asarray(draws[name]) for draws in drawn)
+    np.testing.assert_array_equal(several, expected)
     np.testing.assert_array_equal(alone, expected[1])
 
 
