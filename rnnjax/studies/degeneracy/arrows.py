@@ -116,9 +116,15 @@ def level_text(data: xr.Dataset, measure: str) -> str:
 
 
 def effect_text(trend: Trend, measure: str) -> tuple[str, str, str]:
-    """Slope per level in percent of the mean (of a spread, growth), its interval, the p value."""
-    if np.isnan(trend.slope) or np.isnan(trend.relative) or not trend.slope:
+    """Slope per level in percent of the mean (of a spread, growth), its interval, the p value.
+
+    `+0.02 absolute` where the values differ in sign, so that there is no percentage.
+    """
+    if np.isnan(trend.slope) or not trend.slope:
         return "none", "none", "none"
+    if np.isnan(trend.relative):
+        limits = "none" if np.isnan(trend.p) else f"{trend.low:+.2g} to {trend.high:+.2g}"
+        return f"{trend.slope:+.2g} absolute", limits, p_text(trend.p)
     slope = percent_text(trend.relative)
     return slope, interval_text(trend, measure) or "none", p_text(trend.p)
 
@@ -126,9 +132,11 @@ def effect_text(trend: Trend, measure: str) -> tuple[str, str, str]:
 def interval_text(trend: Trend, measure: str) -> str:
     """The interval of a slope in percent; empty without one, `UNUSABLE` of a growth too uncertain.
 
+    There is none where the mean of the levels does not differ from 0.
+
     `measure` tells a slope from the growth of a spread.
     """
-    if np.isnan(trend.p):
+    if np.isnan(trend.relative_low):
         return ""
     low, high = trend.relative_low, trend.relative_high
     if MEASURES[measure].statistic == "spread" and not _is_usable(1 + low, 1 + high):

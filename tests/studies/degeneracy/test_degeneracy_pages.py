@@ -61,6 +61,15 @@ def test_a_slope_without_an_interval_has_none_in_tables():
     slope, interval, p = effect_text(ties, "ood_spread")
     assert (interval, p) == ("none", "none") and float(slope) > 0
     assert "nan" not in _cell(ties, "ood_spread")
+    signed = factor_trend("mean", [[-3.0, -2.0, -2.5], [1.0, 1.5, 2.0]])  # has no mean to divide by
+    slope, interval, p = effect_text(signed, "pif_gain")
+    assert float(slope.split()[0]) == pytest.approx(4) and signed.p < 0.05
+    assert [float(end) for end in interval.split(" to ")] == pytest.approx(
+        [signed.low, signed.high], rel=0.1
+    )
+    loose = factor_trend("mean", [[1.0, 0.0, 9.0], [2.0, 0.1, 20.0]])  # a mean that may be 0
+    assert effect_text(loose, "weight_change")[1] == "none"
+    assert all("nan" not in _cell(trend, "pif_gain") for trend in (signed, loose))
     tied = tied_level()
     assert level_text(tied, "ood_spread") == f"{np.std([1.0] * 9 + [0.98]):.3g}"
 
@@ -225,7 +234,7 @@ def test_the_summary_counts_series_and_names_what_differs():
     assert len(pooled) == 12 + 4 + 1  # raw DSA of all factors, PIF per parameter across sizes
     angle = "DSA, angular"
     mixed, alone = pooled["feature learning", angle], pooled["network size", angle]
-    assert mixed[6:9] == ("95%", "10", "1 ↓, 1 ↑ of 2")
+    assert mixed[6:9] == ("99%", "10", "1 ↓, 1 ↑ of 2")
     assert (alone[5], alone[8]) == ("none", "1 ↓, 0 ↑ of 1")
     differing = [line for line in page.sections[0].text.splitlines() if line.startswith("- ")]
     assert len(differing) == 12 - 5
