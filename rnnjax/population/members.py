@@ -17,15 +17,16 @@ from rnnjax.arrays import random_key
 from rnnjax.cells import Cell
 from rnnjax.devices import all_devices, padded_index, single_precision
 from rnnjax.population import programs
+from rnnjax.population.condition import condition_sweep
 from rnnjax.population.stages import stopped_at
 from rnnjax.store import ResultStore, StoreError, Weights, describe, first_difference
-from rnnjax.sweep import Engine, LossRecord, Sweep, empty_results, sweep_config
+from rnnjax.sweep import Engine, LossRecord, empty_results, sweep_config
 from rnnjax.tasks import Task, Trial
-from rnnjax.training import SETTINGS, Hyper, Recipe, Setup, Status, output_scale, setting_values
+from rnnjax.training import Hyper, Recipe, Setup, Status, output_scale, setting_values
 from rnnjax.typing import Bool, Float, Int, KeyLike, Params
 from rnnjax.validate import finite_positive, instance_of, one_of, path_of, positive_integer
 
-__all__ = ["Activity", "Population", "condition_sweep"]
+__all__ = ["Activity", "Population"]
 
 When = Literal["trained", "initial"]
 
@@ -436,13 +437,3 @@ class Population:
             weights = Weights(self.initial, self.params, self.snapshots)
             values = {str(name): self.results[name].values for name in template.data_vars}
             sink.write("all", cells, values, weights, seconds=float(self.results["seconds"].sum()))
-
-
-def condition_sweep(setup: Setup, hyper: Hyper) -> Sweep:
-    """The sweep of one condition."""
-    rule, recipe = setup.cell.parametrization, setup.recipe
-    axes: dict[str, Any] = {"seed": np.asarray(hyper.seed).tolist()}
-    for name, setting in SETTINGS.items():
-        if setting.available(rule, recipe):
-            axes[name] = [float(getattr(hyper, name))]
-    return Sweep(setup.task, setup.cell, setup.recipe, axes, setup.evaluation_trials)

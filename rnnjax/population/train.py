@@ -10,19 +10,17 @@ import xarray as xr
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
-from rnnjax.population.members import Population, condition_sweep
+from rnnjax.population.condition import condition_sweep, require_condition
+from rnnjax.population.members import Population
 from rnnjax.store import (
     StoreError,
     Weights,
     axis_position,
-    lacking,
     load_results,
     load_weights,
     read_manifest,
     read_settled,
-    same_runs,
 )
-from rnnjax.store.earlier import with_epochs
 from rnnjax.sweep import (
     Engine,
     LossRecord,
@@ -37,7 +35,7 @@ from rnnjax.tasks import Task
 from rnnjax.training import SETTINGS, Hyper, Recipe, Setup, Status, check_settings
 from rnnjax.validate import instance_of, one_of, path_of, positive_integer
 
-__all__ = ["load_population", "require_condition", "train_population"]
+__all__ = ["load_population", "train_population"]
 
 
 def train_population(
@@ -110,25 +108,6 @@ def _check_store(store: Any, engine: Engine) -> None:
     if store is None and any(needs.values()):
         given = " and ".join(name for name, is_set in needs.items() if is_set)
         raise ValueError(f"store: expected a folder for the engine's {given}, got none")
-
-
-def require_condition(store: str | Path, config: Mapping[str, Any]) -> None:
-    """Raises `StoreError` for a folder that lacks the condition: only its seeds grow here."""
-    try:
-        held = read_manifest(store)["config"]
-    except (StoreError, OSError):
-        return  # a new folder, or a damaged one, which opening it names
-    held = with_epochs(held, config)  # the folder may have fewer
-    if same_runs(held, config) is not None:
-        return
-    others = [name for name in lacking(held, config) if name != "seed"]
-    if others:
-        name = others[0]
-        raise StoreError(
-            f"store: {store} was made with another config: {name} is {held['axes'][name]} in the "
-            f"store but {config['axes'][name]} in this call; choose another folder, or the same "
-            "config"
-        )
 
 
 def _check_seeds(seeds: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 import tiny
 from rnnjax import Engine, Status, run_sweep
-from rnnjax.population.train import require_condition
+from rnnjax.population.condition import require_condition
 from rnnjax.report import Page, Provenance
 from rnnjax.store import StoreError, StoreInUse, read_json
 from rnnjax.studies.grids import (

@@ -16,7 +16,7 @@ from rnnjax.cells import Cell, current, fitted, rate
 from rnnjax.metrics.conjugation import rounds
 from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
-from rnnjax.population.train import require_condition
+from rnnjax.population.condition import require_condition
 from rnnjax.store import read_manifest
 from rnnjax.studies.costs import SECONDS_TO_COMPILE, CostModel, text_table
 from rnnjax.studies.degeneracy.tasks import TASKS
