@@ -1,4 +1,4 @@
-"""Requests to stop, which training meets between two segments."""
+"""Requests to stop, which training checks for between two segments."""
 
 import contextlib
 import math
@@ -157,5 +157,5 @@ def until_due(things: str, items: Sequence[T]) -> Iterator[T]:
 
 
 def left() -> dict[str, int]:
-    """How many of what, such as blocks, are left; those noted first come first."""
+    """The number of items left of each kind, such as blocks, in the order noted."""
     return dict(_left)

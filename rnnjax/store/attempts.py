@@ -56,7 +56,7 @@ __all__ = [
 _ATTEMPTS = "attempts"
 _REPORT, _ERROR = "report.npz", "error.txt"
 _PREFIX = 12
-_LOOKS, _PAUSE = 20, 0.25  # for a part that appears late, seconds
+_LOOKS, _PAUSE = 240, 0.25  # for a part that appears late: a count, and seconds between two
 _NAME = re.compile(rf"([\w-]+)\.([0-9a-f]{{{_PREFIX}}})[0-9a-f]{{12}}")
 _ABANDONED = 7 * 24 * 3600.0
 """Age in seconds from which attempts of other work are taken for those of killed processes."""
@@ -260,8 +260,8 @@ def _is_whole(part: str, folder: Path, block: str, report: Report) -> bool:
 def move_parts(attempt: Path, block: str, report: Report, store: Path, name: str) -> None:
     """Moves the weights and states of a report into the store, as those of the block `name`.
 
-    Raises `OSError` for a part that is not there, also not within seconds: network file systems
-    show what others have written with a delay.
+    Raises `OSError` for a part that is not there, also not within a minute: network file systems
+    show what others have written with a delay, of NFS half a minute by default.
     """
     places = {"weights": weights_folder, "state": state_file}
     for part in _parts(report):
@@ -280,10 +280,12 @@ def move_parts(attempt: Path, block: str, report: Report, store: Path, name: str
 
 
 def _appears(path: Path) -> bool:
-    """Whether a path exists, or does so within seconds."""
+    """Whether a path exists, or does so within a minute."""
     for _ in range(_LOOKS):
         if path.exists():
             return True
+        with contextlib.suppress(OSError):  # what NFS remembers of a folder ends when it is listed
+            os.listdir(path.parent)
         time.sleep(_PAUSE)
     return path.exists()
 

@@ -1,8 +1,8 @@
 """Where the parts of a store lie, also while it grows, and reading beside a writer.
 
 A store grows in a folder of its own, `growing-` and the hash of the new config. The manifest that
-names this hash is the moment from which the store has grown; what lies in the folder then takes its
-place in the store, by whoever opens it for writing next.
+names this hash is the moment from which the store has grown; what lies in the folder then is moved
+into place by the next process that opens the store for writing.
 """
 
 import os

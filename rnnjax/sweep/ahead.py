@@ -27,7 +27,7 @@ from rnnjax.sweep.programs import (
 )
 from rnnjax.training import Hyper, Setup
 
-__all__ = ["Ahead", "ProgramKey", "blocks_ahead", "trace_programs"]
+__all__ = ["Ahead", "ProgramKey", "blocks_ahead", "trace_programs", "upcoming"]
 
 _THREADS = 4
 """Largest number of threads: one block has at most five programs."""
@@ -57,16 +57,25 @@ class ProgramKey(NamedTuple):
     """Steps per segment."""
 
 
-class Ahead:
-    """Threads that compile the programs of the next `count` blocks, until the context ends.
+def upcoming(programs: Sequence[ProgramKey], count: int) -> list[tuple[ProgramKey, ...]]:
+    """For every block, its programs and those of the next `count` blocks that have others."""
+    found: list[tuple[ProgramKey, ...]] = []
+    coming: tuple[ProgramKey, ...] = ()
+    for block in reversed(programs):  # once: sweeps have tens of thousands of blocks
+        coming = (block, *(other for other in coming if other != block))[: 1 + count]
+        found.append(coming)
+    return found[::-1]
 
-    With 0 there are no threads: programs are compiled when they are first called.
+
+class Ahead:
+    """Threads that compile the programs of blocks to come, until the context ends.
+
+    For a `count` of 0 there are none: programs are compiled when they are first called.
     """
 
     def __init__(self, count: int):
         threads = min(available_cores(), _THREADS)
         self._pool = futures.ThreadPoolExecutor(threads) if count else None
-        self._count = count
         self._compiling: dict[Hashable, futures.Future[None]] = {}
         self._tracing: dict[ProgramKey, futures.Future[list[futures.Future[None]]]] = {}
         self._called: set[ProgramKey] = set()
@@ -89,7 +98,7 @@ class Ahead:
         return traced.exception() is not None or all(f.done() for f in traced.result())
 
     def prepare(self, coming: Sequence[ProgramKey]) -> None:
-        """Returns when the first block's programs are compiled; starts those of the next blocks.
+        """Returns when the first block's programs are compiled; starts those of the others.
 
         Errors are left to the calls of the programs, which raise them again.
         """
@@ -100,7 +109,7 @@ class Ahead:
         traced = self._tracing[coming[0]]
         if traced.exception() is None:
             futures.wait(traced.result())
-        for block in list(dict.fromkeys(coming))[1 : 1 + self._count]:
+        for block in coming[1:]:
             self._start(block)
 
     def free(self) -> None:

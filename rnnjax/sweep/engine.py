@@ -15,7 +15,7 @@ from rnnjax.lanes import Lanes
 from rnnjax.stopping import has_limit, saving, until_due
 from rnnjax.store import ResultStore, Sink, has_some_weights
 from rnnjax.sweep import cost
-from rnnjax.sweep.ahead import Ahead, blocks_ahead
+from rnnjax.sweep.ahead import Ahead, blocks_ahead, upcoming
 from rnnjax.sweep.axes import Sweep
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.blocks import Block, found, plan, split_by_epochs, unfinished
@@ -306,11 +306,13 @@ def _train_here(
     assert isinstance(layout, Layout)
     programs = [block_programs(block, layout, engine) for block in blocks]
     on_segment = None if progress is None else progress.advance
-    with Ahead(blocks_ahead(layout, engine.ahead)) as ahead:
+    count = blocks_ahead(layout, engine.ahead)
+    coming = upcoming(programs, count)
+    with Ahead(count) as ahead:
         for number, block in enumerate(until_due("blocks", blocks)):
             if progress is not None and not ahead.ready(programs[number]):
                 progress.compile(block)
-            ahead.prepare(programs[number:])
+            ahead.prepare(coming[number])
             _train_and_write(block, sink, layout, engine, kept, on_segment)
             ahead.free()
             yield block

@@ -10,6 +10,7 @@ of the next, less the steps of that segment: most of it is compilation, evaluati
 mean of the pauses so far, without the first, stands for those to come.
 """
 
+import dataclasses
 import time
 from typing import NamedTuple
 
@@ -36,11 +37,21 @@ class _Work(NamedTuple):
     overhead: float
 
 
+@dataclasses.dataclass
+class _Sums:
+    """Run-steps of the blocks with one model: all that are planned, left, and of blocks to come."""
+
+    planned: int = 0
+    left: int = 0
+    to_come: int = 0
+
+
 class Forecast:
     """The remaining time of the blocks of a sweep.
 
     The share of steps that runs skip, because they stop, is taken from the blocks that have ended.
-    `since` is when the work began, on the clock `time.perf_counter`; now by default.
+    `since` is when the work began, on the clock `time.perf_counter`; now by default. Sums are kept
+    from segment to segment, as sweeps have tens of thousands of blocks.
     """
 
     def __init__(
@@ -58,14 +69,42 @@ class Forecast:
         self._may_stop = any(block.setup.recipe.stop != "never" for block in blocks)
         self._parts: dict[str, tuple[int, int]] = {}  # steps done, and steps taken
         self._taken: dict[str, int] = {}
-        self._timed: dict[str, list[float]] = {}  # steps and their seconds, without the first
-        self._pauses: list[float] = []
+        self._timing, self._timed = "", [0.0, 0.0]  # a block's steps, and seconds, after the first
+        self._gram, self._right = _TRUST * np.eye(2), _TRUST * np.ones(2)  # of those before
+        self._first_pause: float | None = None
+        self._pauses = [0.0, 0]  # sum and number of the later ones
+        self._sums: dict[_Work, _Sums] = {work: _Sums() for work in self._work.values()}
+        self._open: set[str] = set()  # blocks that have begun and not ended
+        self._over, self._ended = 0, [0, 0]  # blocks that have ended; steps planned and taken
+        for name in self._work:
+            self._sum(name, 1)
         self._begin = self._last = time.perf_counter() if since is None else since
         self._block, self._remote = "", False
 
     def advance(self, block: Block, segment: Segment) -> None:
         """Takes account of a segment that has just ended."""
-        now, name = time.perf_counter(), self._planned_name(block.name)
+        name = self._planned_name(block.name)
+        self._sum(name, -1)
+        self._advance(block, segment, name)
+        self._sum(name, 1)
+
+    def _sum(self, name: str, sign: int) -> None:
+        """Adds a planned block to the sums, or takes it out of them with the sign -1."""
+        sums, planned, left = self._sums[self._work[name]], self._planned[name], self._left[name]
+        sums.planned += sign * planned
+        sums.left += sign * left
+        self._over += sign * (left <= 0)
+        self._open.discard(name)
+        if name not in self._taken:
+            sums.to_come += sign * planned
+        elif left > 0:
+            self._open.add(name)
+        else:
+            self._ended[0] += sign * planned
+            self._ended[1] += sign * self._taken[name]
+
+    def _advance(self, block: Block, segment: Segment, name: str) -> None:
+        now = time.perf_counter()
         seconds, self._last = now - self._last, now
         if block.name != name and block.name not in self._parts:
             self._undo(block.name.rpartition("-")[0], name)
@@ -80,11 +119,18 @@ class Forecast:
         if block.name != self._block:
             self._block = block.name
             usual = segment.steps * float(np.dot(self._rates(), self._work[name]))
-            self._pauses.append(max(seconds - usual, 0.0))
+            pause = max(seconds - usual, 0.0)
+            if self._first_pause is None:
+                self._first_pause = pause
+            else:
+                self._pauses = [self._pauses[0] + pause, self._pauses[1] + 1]
             return
-        timed = self._timed.setdefault(name, [0.0, 0.0])
-        timed[0] += segment.steps
-        timed[1] += seconds
+        if name != self._timing:
+            row = self._row()
+            self._gram, self._right = self._gram + np.outer(row, row), self._right + row
+            self._timing, self._timed = name, [0.0, 0.0]
+        self._timed[0] += segment.steps
+        self._timed[1] += seconds
 
     def _planned_name(self, name: str) -> str:
         """The planned block that a block is, or is a part of where it did not fit into memory."""
@@ -107,42 +153,48 @@ class Forecast:
             share = self.share_done()
             return (self._last - self._begin) * (1 - share) / share
         rates, share = self._rates(), self._share()
-        seconds = 0.0
-        for name, planned in self._planned.items():
-            left, taken = self._left[name], self._taken.get(name, 0)
-            steps = share * planned
-            if taken:  # runs that take longer than usual are not ignored
-                steps = min(left, max(steps - taken, share / 2 * left))
-            seconds += steps * float(np.dot(rates, self._work[name]))
-        to_come = len(self._left) - len(self._taken)
-        later = self._pauses[1:] or self._pauses
-        return seconds + to_come * (float(np.mean(later)) if later else _FIRST_PAUSE)
+        steps = {work: share * sums.to_come for work, sums in self._sums.items()}
+        for name in self._open:
+            left, taken = self._left[name], self._taken[name]
+            # Runs that take longer than usual are not ignored.
+            rest = max(share * self._planned[name] - taken, share / 2 * left)
+            steps[self._work[name]] += min(left, rest)
+        seconds = sum(count * float(np.dot(rates, work)) for work, count in steps.items())
+        return seconds + (len(self._left) - len(self._taken)) * self._pause()
+
+    def _pause(self) -> float:
+        """The mean pause between two blocks."""
+        total, count = self._pauses
+        if count:
+            return total / count
+        return _FIRST_PAUSE if self._first_pause is None else self._first_pause
 
     def assumes_all_steps(self) -> bool:
         """Whether runs may stop early, but no block has ended and shown when they do."""
-        return self._may_stop and all(left > 0 for left in self._left.values())
+        return self._may_stop and not self._over
 
     def share_done(self) -> float:
         """Share of the work that is done, by the model."""
-        work = {name: sum(parts) for name, parts in self._work.items()}
-        total = sum(work[name] * steps for name, steps in self._planned.items())
-        return 1 - sum(work[name] * steps for name, steps in self._left.items()) / total
+        total = sum(sum(work) * sums.planned for work, sums in self._sums.items())
+        return 1 - sum(sum(work) * sums.left for work, sums in self._sums.items()) / total
 
     def _rates(self) -> np.ndarray:
         """The factors a and b: least squares of relative errors over the blocks."""
-        gram, right = _TRUST * np.eye(2), _TRUST * np.ones(2)
-        for name, (steps, seconds) in self._timed.items():
-            if steps:
-                row = np.array(self._work[name]) * steps / max(seconds, 1e-9)
-                gram += np.outer(row, row)
-                right += row
+        row = self._row()
+        gram, right = self._gram + np.outer(row, row), self._right + row
         return np.maximum(np.linalg.solve(gram, right), 0.05)
+
+    def _row(self) -> np.ndarray:
+        """Modelled seconds over those measured, of the block being timed; 0 if there is none."""
+        steps, seconds = self._timed
+        if not steps:
+            return np.zeros(2)
+        return np.array(self._work[self._timing]) * steps / max(seconds, 1e-9)
 
     def _share(self) -> float:
         """Share of the planned steps that the blocks which have ended computed."""
-        ended = [name for name in self._taken if self._left[name] <= 0]
-        planned = sum(self._planned[name] for name in ended)
-        return sum(self._taken[name] for name in ended) / planned if planned else 1.0
+        planned, taken = self._ended
+        return taken / planned if planned else 1.0
 
 
 def _before(block: Block) -> int:

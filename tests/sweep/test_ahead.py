@@ -13,7 +13,7 @@ from rnnjax import devices
 from rnnjax.devices import Layout, default_layout
 from rnnjax.sweep import Engine, programs, run_sweep
 from rnnjax.sweep import ahead as module
-from rnnjax.sweep.ahead import blocks_ahead
+from rnnjax.sweep.ahead import blocks_ahead, upcoming
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -119,6 +119,12 @@ def test_errors_are_those_of_the_call(ahead, monkeypatch):
     with pytest.raises(ValueError, match="^task: broken"):
         run_sweep(sweep((5,)), engine=Engine(ahead=ahead))
     jax.clear_caches()
+
+
+def test_every_block_is_followed_by_the_next_programs_that_differ():
+    for keys in ("aaabbcaad", "a", "abab", ""):
+        after = [tuple(dict.fromkeys(keys[i:]))[:3] for i in range(len(keys))]
+        assert upcoming(keys, 2) == after
 
 
 @pytest.mark.parametrize(("cores", "expected"), [(1, 0), (2, 0), (4, 2), (16, 2)])
