@@ -147,10 +147,17 @@ _rollout_program = jax.jit(_rollout, static_argnums=(0, 1))
 
 def _states(cell: Cell, params: Params, drive: Array, initial: Array) -> Array:
     """States [T, B, D] of any cell, differentiated by JAX."""
-    step = jax.vmap(cell.step, in_axes=(None, 0, 0))
+    step = functools.partial(cell.step, params)
+    if isinstance(cell, AdditiveCell) and type(cell).step is AdditiveCell.step:
+        weights = cell.connectivity(params)  # and its gradient: once, not at every step
+
+        def step(state, drive_t):
+            return cell.update(state, weights @ cell.emit(state) + drive_t)
+
+    move = jax.vmap(step)
 
     def advance(state, drive_t):
-        state = step(params, units.whole(state), drive_t)
+        state = move(units.whole(state), drive_t)
         return state, state
 
     return jax.lax.scan(advance, initial, drive)[1]

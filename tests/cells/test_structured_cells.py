@@ -197,6 +197,19 @@ WRAPPED = {"rate": rate(alpha=0.4, bias=True, activation="relu"), "current": cur
 PAIRS = [("rate", structure) for structure in ALL] + [("current", s) for s in (ALL[0], ALL[3])]
 
 
+@pytest.mark.parametrize("kernel", ["hoisted", "autodiff"])
+def test_no_step_forms_the_matrix_again(kernel):
+    cell = structured(4, structure="orthogonal")
+
+    def loss(params):
+        return rollout(cell, params, jnp.ones((2, 3, 1)), kernel=kernel).outputs.sum()
+
+    program = jax.make_jaxpr(jax.grad(loss))(cell.init(0))
+    scans = [str(equation) for equation in program.eqns if equation.primitive.name == "scan"]
+    assert scans and "triangular_solve" in str(program)
+    assert not any("triangular_solve" in scan for scan in scans)
+
+
 @pytest.mark.parametrize(("wrapped", "structure"), PAIRS, ids=str)
 def test_gradients_are_autodiff_and_finite_differences(wrapped, structure, float64):
     cell = structured(N, structure=structure, cell=WRAPPED[wrapped], inputs=2, outputs=2)
