@@ -10,8 +10,9 @@ on these distances gives the candidates for K kinds. Of those for which
 * kinds are apart: the mean silhouette is at least 0.5 (Kaufman and Rousseeuw 1990);
 * kinds differ: the mean distance between any two is at least that of one feature that differs,
 
-the one with the largest silhouette is taken; without any, all networks are of one kind. Networks
-that vary gradually can be divided all the same: look at the features before naming kinds.
+the one with the largest silhouette is taken; without any, all networks count as one kind, though
+they may differ. Networks that vary gradually can be divided all the same: look at the features
+before naming kinds.
 """
 
 from collections.abc import Mapping

@@ -4,6 +4,11 @@ Distances between recordings depend on how many units and trials were recorded a
 are, so that those of animals and of networks cannot be compared as they are. Here all recordings
 and networks are brought to the same numbers of units and trials, drawn at random, and to the noise
 of the noisiest recording; then the mean distance within every group is compared.
+
+Intervals are too narrow where the members of a group are of two kinds far apart, most where these
+are equally frequent (`rnnjax.analysis.interval`). Where all members of a group are equally far from
+the others, the jackknife knows no error: its limits are NaN, and so are those and `p` of the ratios
+that involve it; their verdict is `undecided`, and `nearest` is NaN for all ensembles.
 """
 
 import dataclasses
@@ -137,11 +142,6 @@ def match_variability(
     drawn at random, and white noise is added to every unit until its share of the variance is
     that of the noisiest recording. All are compared by one metric with one choice of its settings.
 
-    Intervals are too narrow where the members of a group are of two kinds far apart, most where
-    these are equally frequent (`rnnjax.analysis.interval`). Where all members of a group are
-    equally far from the others, the jackknife knows no error: its limits are NaN, those and `p` of
-    ratios to it too, the verdict is `undecided`, and `nearest` is NaN for all ensembles.
-
     Args:
         ensembles: name -> networks, as activity: an array [S, B, T, N] such as
             `population.trajectories(key, trials).rates`, or recordings as in `rnnjax.compare`.
@@ -168,7 +168,7 @@ def match_variability(
         ensemble, which differ only in units, noise and, with `dsa`, trials: where it is most of
         the distance, that says little about the networks. Over (`network`, `other`): `distances`,
         the mean over resamples, with the metric's settings as attributes. Over `network`:
-        `group_of`. No interval includes the error of `noise`.
+        `group_of`. No interval includes the error of `noise`; module text: other limits of them.
 
     Raises:
         ValueError: no ensemble, groups of fewer than three, missing steps, trials of different

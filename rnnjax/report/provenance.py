@@ -38,11 +38,10 @@ class Provenance:
     """Duration of the computation in seconds."""
 
     def changed(self) -> str:
-        """`gamma = None; seeds = 4`: preset and settings that the command line changes."""
+        """`config = smoke; seeds = 4`: the settings that the command line changes."""
         flags = [part[2:] for part in self._parts() if re.match(r"--config(\.[\w.]+)?=", part)]
         pairs = [flag.removeprefix("config.").partition("=") for flag in flags]
-        named = [("preset" if name == "config" else name, value) for name, _, value in pairs]
-        return "; ".join(f"{name} = {value.replace(',', ', ')}" for name, value in named)
+        return "; ".join(f"{name} = {value.replace(',', ', ')}" for name, _, value in pairs)
 
     def _parts(self) -> list[str]:
         try:

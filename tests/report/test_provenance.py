@@ -34,7 +34,7 @@ def test_provenance_rows_are_command_duration_and_versions():
 
 def test_settings_that_a_command_changes():
     command = "python x.py --config=smoke --config.training.a.epochs=300 --workdir=runs/b"
-    assert Provenance(command).changed() == "preset = smoke; training.a.epochs = 300"
+    assert Provenance(command).changed() == "config = smoke; training.a.epochs = 300"
     assert Provenance("run(config, workdir)").changed() == Provenance("it's").changed() == ""
 
 

@@ -395,7 +395,7 @@ def test_the_subtitle_has_the_settings_that_differ_from_the_preset():
     command = "rnnjax network_size --config=paper --config.tasks=a,b '--config.gammas=()' --dry_run"
     one = comparison((1.0,))
     page = degeneracy_page("network_size", [one], Provenance(command))
-    assert page.subtitle.endswith("; preset = paper; tasks = a, b; gammas = ()")
+    assert page.subtitle.endswith("; config = paper; tasks = a, b; gammas = ()")
     assert degeneracy_page("network_size", [one], MADE).subtitle.endswith("”")
 
 
