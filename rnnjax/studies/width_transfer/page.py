@@ -255,6 +255,6 @@ def _curves_picture(dataset: xr.Dataset, level: float) -> Picture:
         transfer_curves(dataset, level=level),
         "transfer_curves",
         "Held-out loss after training against learning rate: median over seeds, and their range. "
-        "Circles: best rate of each size. Triangles: seeds diverged. Dotted: the best output that "
-        "ignores the input.",
+        "Circles: best rate of each size, at its mean over seeds. Triangles: seeds diverged. "
+        "Dotted: the best output that ignores the input.",
     )
