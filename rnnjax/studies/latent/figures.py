@@ -187,5 +187,5 @@ def latent_cost(cost: xr.Dataset) -> Figure:
         log_ticks(axes, "y")
         axes.set_xlabel(UNITS["hidden"])
         axes.set_ylabel(label)
-        axes.legend(fontsize=SMALL, frameon=False, loc="best")
+        axes.legend(fontsize=SMALL, frameon=False)
     return figure
