@@ -87,9 +87,10 @@ def _chart(axes: Axes, comparison: Comparison, variable: str, norm: Normalize) -
         slope = relative[i, j]
         if np.isfinite(slope):
             mark = marks.get(str(verdict[i, j]), "•")
+            size = SMALL if mark in marks.values() else 1.5 * SMALL
             axes.text(
-                i + 0.5, j + 0.5, mark, ha="center", va="center", fontsize=SMALL,
-                color=contrast_color(_SLOPES(norm(slope))),
+                i + 0.5, j + 0.5, mark, ha="center", va="center", fontsize=size,
+                color=contrast_color(_SLOPES(float(norm(slope)))),
             )  # fmt: skip
     for set_ticks, name in ((axes.set_xticks, "component"), (axes.set_yticks, "delay")):
         values = trends[name].values

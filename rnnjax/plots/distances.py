@@ -20,7 +20,14 @@ from rnnjax.plots.style import (
 )
 from rnnjax.validate import flag, one_of, shown
 
-__all__ = ["dendrogram", "distance_matrix", "distance_title", "embedding_map"]
+__all__ = [
+    "dendrogram",
+    "distance_matrix",
+    "distance_title",
+    "embedding_map",
+    "scale_bar",
+    "stress",
+]
 
 _MOST_NUMBERS = 12
 """Most networks whose distances are written into the matrix."""
@@ -171,9 +178,6 @@ def embedding_map(
     found = _distances(comparison, metric)
     names, values = _names(found), found.values
     places = embedding(values, seed=seed)
-    shown_distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
-    total = np.sqrt((values**2).sum()) or 1.0
-    stress = np.sqrt(((shown_distances - values) ** 2).sum()) / total
     large = len(names) > 20
     figure, grid = new_figure(1, 1, *((7.2, 6.6) if large else (4.4, 3.9)))
     axes: Axes = grid[0, 0]
@@ -185,19 +189,28 @@ def embedding_map(
     axes.set_aspect("equal", adjustable="box")
     axes.set_yticks([])
     axes.set_xticks([])
-    _scale_bar(axes, reach)
-    axes.set_xlabel(f"distances in the plane; stress {stress:.2f}", fontsize=SMALL, color=GREY)
+    scale_bar(axes, reach)
+    note = f"distances in the plane; stress {stress(values, places):.2f}"
+    axes.set_xlabel(note, fontsize=SMALL, color=GREY)
     _label_points(figure, axes, places, names, 5.5 if large else SMALL)
     return figure
 
 
-def _scale_bar(axes: Axes, reach: float) -> None:
-    """A bar of a round length in the lower left corner."""
+def stress(distances: np.ndarray, places: np.ndarray) -> float:
+    """Kruskal's stress of places `[S, 2]` for distances `[S, S]`."""
+    placed = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    total = np.sqrt((distances**2).sum()) or 1.0
+    return float(np.sqrt(((placed - distances) ** 2).sum()) / total)
+
+
+def scale_bar(axes: Axes, reach: float, unit: str = "") -> None:
+    """A bar of a round length in the lower left corner, with its length."""
     power = 10.0 ** np.floor(np.log10(reach / 2))
     length = max(step * power for step in (1, 2, 5) if step * power <= reach / 2)
     left, low = -0.95 * reach, -0.95 * reach
     axes.plot([left, left + length], [low, low], color=GREY, lw=1.5, solid_capstyle="butt")
-    axes.text(left, low + 0.02 * reach, f"{length:g}", fontsize=SMALL, color=GREY, va="bottom")
+    text = f"{length:g} {unit}".strip()
+    axes.text(left, low + 0.02 * reach, text, fontsize=SMALL, color=GREY, va="bottom")
 
 
 _SIDES = (

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from rnnjax.analysis import (
+    MEASURES,
     Attractors,
     Comparison,
     critical_learning_rate,
@@ -22,6 +23,7 @@ from rnnjax.analysis import (
     require,
     success_density,
 )
+from rnnjax.plots.distances import scale_bar, stress
 from rnnjax.plots.panels import condition_panels, note_empty, require_some, stack_title
 from rnnjax.plots.style import (
     CONDITION_COLORS,
@@ -140,8 +142,8 @@ def success_maps(
 def network_maps(comparisons: Sequence[Comparison], variable: str = "dsa") -> Figure:
     """Networks in a plane, by multidimensional scaling of the distance `variable`.
 
-    A row per comparison, whose panels share their scale; a column per level. Raises `ValueError`
-    without a comparison.
+    A row per comparison, whose panels share their scale, that of the bar; a column per level. Below
+    each panel is its stress, as in `embedding_map`. Raises `ValueError` without a comparison.
     """
     found = require_some(comparisons)
     columns = max(len(comparison.levels) for comparison in found)
@@ -158,15 +160,22 @@ def network_maps(comparisons: Sequence[Comparison], variable: str = "dsa") -> Fi
                 note_empty(axes)
                 continue
             places = embedding(distances)
-            placed.append(places)
+            placed.append((axes, places))
             axes.plot(*places.T, ".", ms=6, color=CONDITION_COLORS[0], alpha=0.75)
-        reach = 1.15 * max((np.abs(places).max() for places in placed), default=1.0) or 1.0
+            there = np.isfinite(np.diag(distances))
+            measured = distances[np.ix_(there, there)]
+            axes.set_xlabel(f"stress {stress(measured, places):.2f}", fontsize=SMALL, color=GREY)
+        reach = 1.25 * max((np.abs(places).max() for _, places in placed), default=1.0) or 1.0
+        if placed:
+            scale_bar(placed[0][0], reach, MEASURES[variable].unit)
         for axes in row[: len(comparison.levels)]:
             axes.set_xlim(-reach, reach)
             axes.set_ylim(-reach, reach)
         for axes in row[len(comparison.levels) :]:
             axes.remove()
         row[0].set_ylabel(stack_title(comparison.title), fontsize=FONT, color=GREY)
+    note = "stress: error of the distances in the plane, relative; 0 is exact, 0.2 is poor"
+    figure.supxlabel(note, fontsize=SMALL, color=GREY)
     return figure
 
 
@@ -178,13 +187,14 @@ def draw_points(axes: Axes, attractors: Attractors, row: int) -> None:
     found = attractors.found[row]
     x, y = ((found.points - center) @ plane.T).T
     kinds: tuple[tuple[str, np.ndarray, dict[str, Any]], ...] = (
-        ("slow", ~found.fixed, {"marker": "x", "color": CONDITION_COLORS[2]}),
         (
             "unstable",
             found.fixed & ~found.stable,
             {"marker": "o", "markerfacecolor": "white", "color": CONDITION_COLORS[1]},
         ),
         ("stable", found.stable, {"marker": "o", "color": CONDITION_COLORS[0]}),
+        # Last, since open circles would hide crosses under them.
+        ("slow", ~found.fixed, {"marker": "x", "color": CONDITION_COLORS[2]}),
     )
     for name, chosen, style in kinds:
         if chosen.any():
@@ -212,11 +222,13 @@ def fixed_point_maps(populations: Mapping[str, Attractors]) -> Figure:
 
     Axes: the two leading principal components of the states visited in the task (grey), at one
     scale where the second has hardly any variance. A row per population, a column per network.
-    Raises `ValueError` without a population.
+    Raises `ValueError` without a population, or without a network in any.
     """
     if not populations:
         raise ValueError("populations: expected at least one, got none")
     columns = max(len(one.found) for one in populations.values())
+    if not columns:
+        raise ValueError("populations: expected at least one network, got none")
     figure, grid = new_figure(len(populations), columns, 2.2, 2.1)
     for row, (name, attractors) in zip(grid, populations.items(), strict=True):
         for number, axes in enumerate(row):

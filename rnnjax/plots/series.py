@@ -29,10 +29,10 @@ _LEGEND_DROP = 0.48
 _LEGEND_LINE = 0.17
 """Inches per line of a legend."""
 
-_LEGEND_MARGIN = 1.0
+_LEGEND_MARGIN = 0.85
 """Inches of a panel's width without text of its legend: left of the axis, and the handles."""
 
-_LETTER = 0.054
+_LETTER = 0.052
 """Inches per letter of a legend, on average."""
 
 _ROW_GAP = 0.2

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rnnjax.analysis import Attractors
 from rnnjax.plots.maps import draw_points, label_plane
-from rnnjax.plots.style import CONDITION_COLORS, SMALL, new_figure, tidy
+from rnnjax.plots.style import CONDITION_COLORS, SMALL, contrast_color, new_figure, tidy
 from rnnjax.typing import Float
 from rnnjax.validate import instance_of
 
@@ -53,7 +53,7 @@ def kind_shares(found: Mapping[str, xr.Dataset], setting: str = "") -> Figure:
                 if share:
                     axes.text(
                         place, start + share / 2, f"{counts[kind, place]:.0f}", ha="center",
-                        va="center", color="white", fontsize=SMALL,
+                        va="center", color=contrast_color(color), fontsize=SMALL,
                     )  # fmt: skip
             bottom += row
         axes.set_ylim(0, 1)

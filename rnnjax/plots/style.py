@@ -197,7 +197,8 @@ def _round_values(low: float, high: float) -> np.ndarray:
         np.array([step * 10.0**power for power in powers for step in steps])
         for steps in _LOG_STEPS[int(np.sum(decades < np.array([3.6, 2, 0.9]))) :]
     ]
-    candidates.append(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(low, high))
+    finest = MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(low, high)
+    candidates.append(np.asarray(finest))
     inside = [v[(v >= low * 0.999) & (v <= high * 1.001)] for v in candidates]
     return next((values for values in inside if len(values) >= 3), inside[-1])
 

@@ -38,12 +38,9 @@ def trial(task: Task, *, seed: int = 0) -> Figure:
     tidy(below, "Targets")
     response = np.all(mask > 0, axis=1)
     if not response.all():
-        height = below.get_ylim()
-        below.fill_between(
-            np.arange(len(response)), *height, where=response.tolist(), color=GREY, alpha=0.15,
-            lw=0, step="mid",
-        )  # fmt: skip
-        below.set_ylim(height)
+        changes = np.flatnonzero(np.diff(np.pad(response.astype(int), 1)))
+        for start, end in changes.reshape(-1, 2):  # a step lasts from half before to half after
+            below.axvspan(start - 0.5, end - 0.5, color=GREY, alpha=0.15, lw=0)
     below.set_xlabel("time step")
     above.tick_params(labelbottom=False)
     return figure

@@ -14,6 +14,7 @@ __all__ = ["matched_variability"]
 def matched_variability(found: xr.Dataset) -> Figure:
     """Mean distance within every ensemble with its interval; the recordings are a grey band.
 
+    The intervals, the band among them, have the confidence of `MatchOptions`, 95% unless set.
     Beside every ensemble: the probability that it is the nearest. `found` is that of
     `rnnjax.analysis.match_variability`; raises `ValueError` for something else.
     """

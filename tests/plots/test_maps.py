@@ -16,6 +16,7 @@ from rnnjax.plots import (
     network_maps,
     solution_gallery,
 )
+from rnnjax.plots.distances import stress
 
 
 @pytest.mark.slow
@@ -27,7 +28,12 @@ def test_maps_show_every_network_on_one_scale():
     assert texts(figure.axes[2]) == [EMPTY]
     assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
     for axes, data in zip(figure.axes[:2], found.data, strict=False):
-        np.testing.assert_allclose(axes.lines[0].get_xydata(), embedding(data["dsa"].values))
+        places = embedding(data["dsa"].values)
+        np.testing.assert_allclose(axes.lines[0].get_xydata(), places)
+        assert axes.get_xlabel() == f"stress {stress(data['dsa'].values, places):.2f}"
+    bar, length = figure.axes[0].lines[1].get_xdata(), texts(figure.axes[0])[0].split()
+    assert bar[1] - bar[0] == pytest.approx(float(length[0]))
+    assert length[1] == "radians"
 
 
 def test_fixed_points_are_drawn_by_kind():
@@ -53,6 +59,7 @@ def test_fixed_points_are_drawn_by_kind():
     np.testing.assert_allclose(by_name["visited"].get_xydata(), visited[0, :, :2])
     assert panels(figure)[0].get_xlabel() == "PC 1 (33%)"
     assert titles(figure) == ["Flip flop\nseed 5"]
+    assert figure.axes[0].lines[-1].get_label() == "slow"  # over the circles
 
 
 @pytest.mark.parametrize(("second", "flat"), [(1e-4, True), (0.2, False)])
@@ -80,6 +87,10 @@ def test_states_on_a_line_are_drawn_as_one(second, flat):
 def test_at_least_one_population_is_needed():
     with pytest.raises(ValueError, match="^populations: expected at least one"):
         fixed_point_maps({})
+    shape = np.zeros((0, 3))
+    none = Attractors(np.array([]), [], shape[None], shape, shape[None], shape, [])
+    with pytest.raises(ValueError, match="^populations: expected at least one network"):
+        fixed_point_maps({"Flip flop": none})
 
 
 def test_shares_of_kinds_add_up_to_one_at_every_level():
@@ -93,5 +104,6 @@ def test_shares_of_kinds_add_up_to_one_at_every_level():
     bottoms = [bar.get_y() for bar in axes.patches][3:]
     np.testing.assert_allclose(bottoms, heights[0])
     assert sorted(text.get_text() for text in axes.texts) == ["1", "1", "3", "3", "4"]
+    assert {text.get_color() for text in axes.texts} == {"white", "black"}
     with pytest.raises(ValueError, match="^found: "):
         kind_shares({})

@@ -31,12 +31,11 @@ def test_lines_are_the_channels_of_the_trial(name, monkeypatch):
 @pytest.mark.slow
 def test_the_response_period_is_shaded_unless_it_is_the_whole_trial(monkeypatch):
     figure, shown = figure_of(tasks.delayed_discrimination(), monkeypatch)
-    (shade,) = figure.axes[1].collections
-    steps = shade.get_paths()[0].vertices[:, 0]
+    (shade,) = figure.axes[1].patches
     response = np.flatnonzero(np.all(np.asarray(shown.mask) > 0, axis=1))
-    assert abs(steps.min() - response[0]) <= 0.5
-    assert abs(steps.max() - response[-1]) <= 0.5
-    assert not trial(tasks.flip_flop()).axes[1].collections
+    assert shade.get_x() == response[0] - 0.5
+    assert shade.get_x() + shade.get_width() == response[-1] + 0.5
+    assert not trial(tasks.flip_flop()).axes[1].patches
 
 
 def test_other_arguments_are_rejected():

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from rnnjax.analysis import iterate_conditions, require
@@ -11,10 +12,10 @@ from rnnjax.plots.curves import draw_widths, share_limits, width_curves, width_l
 from rnnjax.plots.panels import condition_panels, note_empty
 from rnnjax.plots.style import (
     CONDITION_COLORS,
-    CONDITION_MARKERS,
     GREY,
     SMALL,
     UNITS,
+    condition_look,
     log_ticks,
     name_condition,
     new_figure,
@@ -29,6 +30,9 @@ __all__ = ["latent_accuracy", "latent_cost", "latent_curves"]
 _INNER = ("hidden", "learning_rate", "seed", "step")
 
 _KINDS = ("pearson", "decision")
+
+_DIGIT = 0.033
+"""Width of a digit of a tick label, as a share of that of a panel."""
 
 
 def latent_curves(dataset: xr.Dataset, *, window: int = 10) -> Figure:
@@ -58,12 +62,15 @@ def latent_curves(dataset: xr.Dataset, *, window: int = 10) -> Figure:
 
 
 def _size_axis(axes: Axes, sizes: np.ndarray) -> None:
-    """A tick at every size, and labels where they are far enough apart."""
-    apart = (sizes[-1] / sizes[0]) ** 0.18
+    """A tick at every size, and labels where there is room for their digits."""
+    span = np.log10(sizes[-1] / sizes[0]) or 1.0
     labelled: list[int] = []
     for size in sizes.tolist():
-        if not labelled or size >= labelled[-1] * apart:
-            labelled.append(size)
+        if labelled:
+            letters = (len(str(size)) + len(str(labelled[-1]))) / 2 + 1
+            if np.log10(size / labelled[-1]) / span < letters * _DIGIT:
+                continue
+        labelled.append(size)
     size_ticks(axes, labelled)
     axes.xaxis.set_minor_locator(FixedLocator([float(size) for size in sizes]))
 
@@ -80,7 +87,7 @@ def _draw_accuracy(axes: Axes, part: xr.Dataset) -> None:
         low, high = values.min("seed").values, values.max("seed").values
         if np.isnan(mean).all():
             continue
-        color = CONDITION_COLORS[rate % len(CONDITION_COLORS)]
+        color, marker, _ = condition_look(rate)
         # Shifted, so that the bars of one size do not overlap.
         shift = 1.05 ** (number - (len(series) - 1) / 2)
         axes.errorbar(
@@ -88,7 +95,7 @@ def _draw_accuracy(axes: Axes, part: xr.Dataset) -> None:
             mean,
             yerr=np.stack([mean - low, high - mean]).clip(0),  # a mean may be rounded past its ends
             color=color,
-            marker=CONDITION_MARKERS[rate % len(CONDITION_MARKERS)],
+            marker=marker,
             ms=4.5,
             mfc=color if kind == 0 else "white",
             ls="-" if kind == 0 else ":",
@@ -129,9 +136,12 @@ def latent_accuracy(dataset: xr.Dataset) -> Figure:
 
 
 def _guide(axes: Axes, sizes: np.ndarray, values: np.ndarray) -> None:
-    """A line of slope one through the last point."""
+    """A line of slope one through the last point, which may leave the axes."""
     x = np.array([sizes[0], sizes[-1]], float)
-    axes.plot(x, values[-1] * x / sizes[-1], color=GREY, lw=0.9, ls=":", label="proportional to N")
+    line = Line2D(
+        x, values[-1] * x / sizes[-1], color=GREY, lw=0.9, ls=":", label="proportional to N"
+    )
+    axes.add_artist(line)  # unlike a plot, it does not stretch the axes
 
 
 def _draw_cost(axes: Axes, cost: xr.Dataset, name: str, scale: float) -> bool:

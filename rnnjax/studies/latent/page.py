@@ -302,7 +302,8 @@ def _cost_section(cost: xr.Dataset) -> Section:
     picture = Picture(
         latent_cost(cost),
         "latent_cost",
-        "Time per epoch and peak memory against size. Dotted: proportional to N. (Paper: Fig. 5C.)",
+        "Median time per epoch with the range of its repeats, and peak memory, against size. "
+        "Dotted: proportional to N. (Paper: Fig. 5C.)",
     )
     return Section("Time and memory", "", (_cost_table(cost),), (picture,))
 

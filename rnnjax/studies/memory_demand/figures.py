@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 
 from rnnjax.analysis import require
 from rnnjax.plots.style import (
-    CONDITION_COLORS,
-    CONDITION_MARKERS,
+    CONDITION_LINES,
     SMALL,
+    condition_look,
     log_ticks,
     name_value,
     new_figure,
@@ -21,9 +21,9 @@ __all__ = ["memory_curves"]
 def memory_curves(dataset: xr.Dataset) -> Figure:
     """Held-out error against history length h, a panel per task, a line per kind of window.
 
-    Line: mean over initializations; band: their range; ring: the demand. `dataset` has `error`
-    over `task`, `variant`, `history` and `initialization`, and `demand` over the first two: those
-    of `memory_demand`, combined. Raises `ValueError` for missing variables or dimensions.
+    Line: mean over initializations; band: their range; ring: the demand, if known. `dataset` has
+    `error` over `task`, `variant`, `history` and `initialization`, and `demand` over the first two:
+    those of `memory_demand`, combined. Raises `ValueError` for missing variables or dimensions.
     """
     dims = ["task", "variant", "history", "initialization"]
     require(dataset, variables=["error", "demand"], dims=dims)
@@ -39,14 +39,18 @@ def memory_curves(dataset: xr.Dataset) -> Figure:
         for place, variant in enumerate(dataset["variant"].values.tolist()):
             part = dataset.sel(task=task, variant=variant)
             error = part["error"].transpose("initialization", "history").values
-            lengths, color = part["history"].values, CONDITION_COLORS[place]
+            lengths, (color, marker, _) = part["history"].values, condition_look(place)
             axes.fill_between(lengths, error.min(0), error.max(0), color=color, alpha=0.15, lw=0)
             axes.plot(
-                lengths, error.mean(0), CONDITION_MARKERS[place], ls="-", ms=3, color=color, lw=1.3,
-                label=str(variant),
+                lengths, error.mean(0), marker, ls=CONDITION_LINES[place % len(CONDITION_LINES)],
+                ms=3, color=color, lw=1.3, label=str(variant),
             )  # fmt: skip
-            at = int(np.flatnonzero(lengths == int(part["demand"]))[0])
-            axes.plot(lengths[at], error.mean(0)[at], "o", ms=10, mfc="none", mec=color, mew=1.4)
+            for at in np.flatnonzero(lengths == float(part["demand"])):  # none if it is NaN
+                # A wider ring each, so that those of one point all show.
+                axes.plot(
+                    lengths[at], error.mean(0)[at], "o", ms=9 + 3.5 * place, mfc="none", mec=color,
+                    mew=1.3, clip_on=False,
+                )  # fmt: skip
         log_ticks(axes, "x")
         log_ticks(axes, "y")
         if number % columns == 0:

@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnjax.analysis import critical_learning_rate, iterate_conditions
+from rnnjax.analysis import critical_learning_rate, iterate_conditions, require
 from rnnjax.plots.panels import note_empty
 from rnnjax.plots.style import (
     CONDITION_COLORS,
@@ -35,8 +35,11 @@ def predicted_rates(results: xr.Dataset, sharpness: xr.Dataset) -> Figure:
 
     One column per rule, one row per activation. Dots: 2 over the sharpness of each seed before
     training, with a line through the medians. Bars: from the largest rate at which half of the
-    seeds are stable (or learn) to the next larger rate tried; arrows where that is none.
+    seeds are stable (or learn) to the next larger rate tried; arrows where that is none. Raises
+    `ValueError` for missing dimensions.
     """
+    require(results, dims=["cell", "activation", "hidden", "learning_rate", "seed"])
+    require(sharpness, variables=["largest_rate"], dims=["cell", "activation", "hidden", "seed"])
     results = with_stability(results, sharpness)
     edges = {
         kind: critical_learning_rate(results, 0.5, *how, edge="first")
@@ -91,8 +94,11 @@ def sharpness_curves(curves: xr.Dataset) -> Figure:
     """Learning rate times sharpness along training, one curve per rate and seed; dashed: 2.
 
     `curves` has `sharpness` over (cell, activation, factor, seed, step) and `learning_rate` over
-    the first three. Loss falls stably where the product is below 2.
+    the first three. Loss falls stably where the product is below 2. Raises `ValueError` for missing
+    variables or dimensions.
     """
+    within = ["cell", "activation", "factor", "seed", "step"]
+    require(curves, variables=["sharpness", "learning_rate"], dims=within)
     rows, columns = curves["activation"].values, curves["cell"].values
     figure, grid = new_figure(len(rows), len(columns), 2.5, 2.1)
     factors = curves["factor"].values

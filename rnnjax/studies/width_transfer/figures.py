@@ -47,12 +47,13 @@ def _losses(dataset: xr.Dataset) -> xr.DataArray:
     return dataset["final_loss"].where(~diverged(dataset), np.inf).where(finished(dataset))
 
 
-def _limits(loss: xr.DataArray, blind: xr.DataArray) -> tuple[float, float]:
-    """Limits of the loss axis of all panels."""
-    values = loss.values[np.isfinite(loss.values)]
-    values = np.concatenate([values, blind.values[np.isfinite(blind.values)]])
-    top = min(values.max(), _HIGHEST * float(blind.max()))
-    return float(values.min()) / 1.4, float(top) * 1.6
+def _limits(drawing: xr.Dataset) -> tuple[float, float]:
+    """Limits of the loss axis of all panels: a single seed does not set them."""
+    medians, blind = drawing["shown"].median("seed"), drawing["blind_loss"].values
+    values = np.concatenate([medians.values.ravel(), drawing["loss"].values.ravel()])
+    values = np.concatenate([values[np.isfinite(values)], blind[np.isfinite(blind)]])
+    top = min(values.max(), _HIGHEST * float(np.nanmax(blind)))
+    return float(values.min()) / 1.6, float(top) * 1.6
 
 
 def _draw_width(axes: Axes, part: xr.Dataset, top: float, color: tuple, shift: float) -> None:
@@ -77,7 +78,9 @@ def _draw_width(axes: Axes, part: xr.Dataset, top: float, color: tuple, shift: f
     best = float(part["rate"])
     if not np.isnan(best):
         fill = color if bool(part["trained"]) else "white"
-        axes.plot(best, middle[rates == best], "o", ms=6, mfc=fill, mec=color, zorder=3)
+        # A mean may lie above the axis, as it does where one seed fails.
+        mean = min(float(part["loss"]), top)
+        axes.plot(best, mean, "o", ms=6, mfc=fill, mec=color, zorder=3, clip_on=False)
 
 
 def _legend_handles(sizes: list[int], colors: list, loss: xr.DataArray) -> list[Artist]:
@@ -124,7 +127,8 @@ def transfer_curves(
 
     One panel per condition (width rule, task, ...). Line: median over seeds, band: their range.
     Where seeds diverged their loss is infinite: the curve leaves the top, marked by a triangle.
-    Circles mark `best_learning_rates`, which average over seeds; open ones are best among failures.
+    Circles mark `best_learning_rates` at their mean over seeds, by which they are chosen; open ones
+    are best among failures. A band may leave the axis, whose limits are those of medians and means.
     Raises `ValueError` for missing variables or dimensions.
     """
     require(dataset, variables=["final_loss", "blind_loss"], dims=_WITHIN[:3])
@@ -135,14 +139,16 @@ def transfer_curves(
     drawing = xr.Dataset(
         {
             "shown": shown,
-            "blind_loss": ordered["blind_loss"],
+            "blind_loss": blind,
             "rate": best["rate"],
+            "loss": best["loss"],
             "trained": best["trained"],
         }
     )
     figure, panels = condition_panels(drawing, _WITHIN, width=4.0, height=2.8)
     sizes = [int(size) for size in ordered["hidden"]]
-    colors, rates = ordered_colors(len(sizes)), ordered["learning_rate"].values
+    colors, others = ordered_colors(len(sizes)), set(shown.dims) - {"learning_rate"}
+    rates = shown["learning_rate"].values[shown.notnull().any(others).values]
     for panel in panels:
         if not bool(panel.data["shown"].notnull().any()):
             note_empty(panel.axes)
@@ -150,7 +156,7 @@ def transfer_curves(
         panel.axes.set_xscale("log")
         panel.axes.set_yscale("log")
         panel.axes.set_xlim(rates[0] / 1.3, rates[-1] * 1.3)
-        _draw_panel(panel, colors, _limits(shown, blind))
+        _draw_panel(panel, colors, _limits(drawing))
         panel.axes.set_xlabel(UNITS["learning_rate"] if panel.last_row else "")
         panel.axes.set_ylabel("held-out loss" if panel.first_column else "")
     figure.legend(

@@ -279,7 +279,8 @@ def _curves_picture(dataset: xr.Dataset, level: float) -> Picture:
         transfer_curves(dataset, level=level),
         "transfer_curves",
         "Held-out loss after training against learning rate: median over seeds, and their range. "
-        "Circles: best rate of each size, open where too few seeds learned. "
+        "Circles: best rate of each size, at its mean over seeds, open where too few seeds "
+        "learned. "
         + ("Triangles: seeds diverged. " if gone else "")
         + "Dotted: the best output that ignores the input.",
     )

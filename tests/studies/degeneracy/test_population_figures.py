@@ -46,6 +46,9 @@ def test_a_panel_per_condition_a_line_per_network_and_the_threshold():
         assert threshold.get_linestyle() == "--"
         assert axes.get_xlim() == (0, 6)  # one epoch beyond the last one with a loss
         assert axes.get_yscale() == "log"
+        assert all(float(tick).is_integer() for tick in axes.get_xticks())
+    first, second, other = (axes.get_ylim() for axes in panels(figure))
+    assert first == second != other  # those of one task
 
 
 def test_a_panel_of_diverged_networks_is_labelled_empty():
@@ -72,3 +75,5 @@ def test_answers_lie_over_their_targets():
         lines = [line.get_ydata() for line in axes.lines]
         np.testing.assert_array_equal(lines, [trial.targets[:, channel], *outputs[..., channel]])
         assert axes.lines[0].get_color() == "black"
+        assert {line.get_drawstyle() for line in axes.lines} == {"steps-mid"}
+        assert axes.get_ylabel() == f"output {channel + 1}"

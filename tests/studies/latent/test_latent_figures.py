@@ -91,6 +91,11 @@ def test_names_of_sizes_do_not_touch(data):
     boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
     assert len(boxes) == 5  # all but 5000
     assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    (wide,) = np.unique([len(label) for label in labels(figure.axes[0])])[-1:]
+    assert wide == 6
+    for axes in drawn(latent_cost(cost((1000, 3000, 10000, 100000, 200000, 1000000)))).axes:
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+        assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
 
 
 def test_cost_beside_a_slope_of_one_and_the_papers_epoch():
@@ -100,6 +105,9 @@ def test_cost_beside_a_slope_of_one_and_the_papers_epoch():
     guide = lines["proportional to N"]
     np.testing.assert_allclose(guide.get_ydata()[1] / guide.get_ydata()[0], 100)
     np.testing.assert_allclose(guide.get_ydata()[1], lines["here"].get_ydata()[-1])
+    flat = cost()
+    flat["peak_bytes"][:] = 2.0**30 * np.linspace(1, 1.5, flat.sizes["hidden"])
+    assert latent_cost(flat).axes[1].get_ylim()[0] > 0.5  # whatever the guide does
     assert lines["paper: 250 ms"].get_ydata() == [0.25, 0.25]
     np.testing.assert_allclose(memory.lines[0].get_ydata(), cost()["peak_bytes"] / 2**30)
 

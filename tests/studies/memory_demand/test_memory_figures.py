@@ -31,6 +31,16 @@ def test_memory_curves_ring_the_demand(demand):
     assert lines[3].get_xdata() == 3
 
 
+def test_rings_of_one_point_all_show_and_an_unknown_demand_has_none(demand):
+    demand["demand"] = demand["demand"].where(demand["task"] == "flip_flop")
+    demand["demand"][0] = 3
+    first, second = drawn(memory_curves(demand)).axes
+    rings = [line.get_markersize() for line in first.lines if line.get_markerfacecolor() == "none"]
+    assert len(set(rings)) == 2
+    assert len(second.lines) == 2
+    assert len({line.get_linestyle() for line in second.lines}) == 2
+
+
 def test_a_missing_variable_is_named(demand):
     with pytest.raises(ValueError, match="no variable 'demand'"):
         memory_curves(demand.drop_vars("demand"))

@@ -9,6 +9,7 @@ from commands import call, refused, reports_again, settings, study
 from rnnjax.report import Provenance, render_markdown
 from rnnjax.store import load_results
 from rnnjax.studies.sharpness.analysis import compare_rates, fit_predictions, with_stability
+from rnnjax.studies.sharpness.figures import predicted_rates, sharpness_curves
 from rnnjax.studies.sharpness.page import _joined, sharpness_page
 
 SIZES = (16, 32, 64, 128, 256)
@@ -64,6 +65,14 @@ def test_stability_is_a_finite_loss_that_fell(simulated):
     higher = start.assign(loss=start["loss"] * 4)  # above the loss of failures that stay finite
     found = with_stability(results, higher)["accuracy_stable"]
     np.testing.assert_array_equal(found, results["final_loss"].notnull())
+
+
+def test_figures_name_a_dimension_that_is_missing(simulated):
+    results, start = simulated
+    with pytest.raises(ValueError, match="dimension 'activation'"):
+        predicted_rates(results.isel(activation=0, drop=True), start)
+    with pytest.raises(ValueError, match="variable 'sharpness'"):
+        sharpness_curves(xr.Dataset())
 
 
 def test_slopes_of_predictions():

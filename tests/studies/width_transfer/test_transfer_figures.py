@@ -120,6 +120,8 @@ def test_circles_are_the_best_rates_and_open_where_they_fail(data):
         cell="standard"
     )
     np.testing.assert_array_equal([line.get_xdata().item() for line in circles], best)
+    losses = failed["final_loss"].sel(cell="standard").mean("seed").min("learning_rate")
+    np.testing.assert_allclose([line.get_ydata().item() for line in circles], losses)
     hollow = [line.get_markerfacecolor() == "white" for line in circles]
     assert hollow == [False, True, False, False, False]
 
@@ -146,6 +148,16 @@ def test_an_exploded_loss_does_not_set_the_axis(data):
     wild = data.copy(deep=True)
     wild["final_loss"][{"cell": 0, "learning_rate": -1}] = 1e9
     assert transfer_curves(wild).axes[0].get_ylim()[1] < 20 * BLIND
+    lucky = data.copy(deep=True)
+    lucky["final_loss"][{"cell": 0, "hidden": 0, "learning_rate": 3, "seed": 0}] = 1e-12
+    assert transfer_curves(lucky).axes[0].get_ylim()[0] > 1e-6
+
+
+def test_rates_that_were_not_run_do_not_stretch_the_axis(small):
+    few = without(small, small["learning_rate"] >= QUARTER_DECADES[4])
+    low, high = transfer_curves(few).axes[0].get_xlim()
+    assert QUARTER_DECADES[3] < low < QUARTER_DECADES[4]
+    assert high > QUARTER_DECADES[-1]
 
 
 @pytest.mark.slow
