@@ -23,7 +23,7 @@ def example(cell, seed=0):
 def test_current_network_is_its_equation(tau, bias, float64):
     cell = cells.current(N, inputs=I, outputs=O, tau=tau, bias=bias)
     params, inputs, initial = example(cell)
-    trajectory = RUN(cell, params, inputs, initial=initial)
+    trajectory = jax.tree.map(np.asarray, RUN(cell, params, inputs, initial=initial))
     p = {"bias": 0.0, "readout_bias": 0.0, **{k: np.asarray(v) for k, v in params.items()}}
     for b in range(B):
         h = initial[b]

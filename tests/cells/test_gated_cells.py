@@ -45,7 +45,8 @@ def test_gated_networks_are_their_equations(name, step, size, float64):
     rng = np.random.default_rng(0)
     params = {k: 2 * rng.normal(size=leaf.shape) for k, leaf in cell.leaves().items()}
     inputs, initial = rng.normal(size=(B, T, I)), rng.normal(0, 0.3, (B, size))
-    trajectory = RUN(cell, params, inputs, initial=initial, output_scale=0.5)
+    run = RUN(cell, params, inputs, initial=initial, output_scale=0.5)
+    trajectory = jax.tree.map(np.asarray, run)
     p = {k: np.asarray(cell.effective(params, k)) for k in params}
     for b in range(B):
         state = initial[b]

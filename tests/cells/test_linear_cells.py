@@ -32,7 +32,7 @@ def test_a_linear_recurrence_sums_powers_of_its_eigenvalues(float64):
     entering = np.sqrt(1 - decay**2)[:, None] * (p["input_real"] + 1j * p["input_imaginary"])
     mixing = p["mixing_real"] + 1j * p["mixing_imaginary"]
     start = np.random.default_rng(1).normal(size=(B, 2 * N))
-    found = RUN(cell, raw, inputs, initial=start, output_scale=0.5)
+    found = jax.tree.map(np.asarray, RUN(cell, raw, inputs, initial=start, output_scale=0.5))
     for b in range(B):
         first = start[b, :N] + 1j * start[b, N:]
         for t in range(T):
@@ -54,13 +54,15 @@ def test_parallel_and_plain_scans_agree_with_their_gradients(steps, float64):
     def loss(scan, *arguments):
         return jnp.sum(weights * jnp.abs(scan(*arguments)) ** 2)
 
-    both = [
-        jax.jit(jax.value_and_grad(lambda *a, scan=scan: loss(scan, *a), argnums=(0, 1)))(
-            eigenvalues, drive
-        )
-        for scan in (plain_scan, parallel_scan)
-    ]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), *both)
+    @jax.jit
+    def both(*arguments):
+        return [
+            jax.value_and_grad(functools.partial(loss, scan), argnums=(0, 1))(*arguments)
+            for scan in (plain_scan, parallel_scan)
+        ]
+
+    one, two = both(eigenvalues, drive)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), one, two)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -89,7 +91,7 @@ def test_linear_attention_weighs_all_earlier_values(decay, float64):
     raw, p, inputs = setup(cell)
     p["mixing"] = N * p["mixing"]  # so that heads matter
     raw["mixing"] = N * raw["mixing"]
-    found = RUN(cell, raw, inputs, output_scale=0.5)
+    outputs = np.asarray(RUN(cell, raw, inputs, output_scale=0.5).outputs)
 
     def positive(x):
         return np.where(x > 0, x + 1, np.exp(x))
@@ -104,16 +106,18 @@ def test_linear_attention_weighs_all_earlier_values(decay, float64):
                 scores = [decay ** (t - s) * query[t, h] @ key[s, h] for s in range(t + 1)]
                 heads.append(np.array(scores) / sum(scores) @ value[: t + 1, h])
             output = 0.5 * p["readout"] @ (embedded[t] + p["mixing"] @ np.concatenate(heads))
-            np.testing.assert_allclose(found.outputs[b, t], output + p["readout_bias"], atol=1e-12)
+            np.testing.assert_allclose(outputs[b, t], output + p["readout_bias"], atol=1e-12)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def slopes_and_outputs(cell, kernel, params, inputs, initial):
-    def loss(params):
+@functools.partial(jax.jit, static_argnums=0)
+def slopes_and_outputs(cell, params, inputs, initial):
+    """By the kernel of the cell, and step by step."""
+
+    def loss(params, kernel):
         outputs = rollout(cell, params, inputs, initial=initial, kernel=kernel).outputs
         return jnp.square(outputs - 1).sum(), outputs
 
-    return jax.grad(loss, has_aux=True)(params)
+    return [jax.grad(loss, has_aux=True)(params, kernel) for kernel in ("auto", "autodiff")]
 
 
 @pytest.mark.slow
@@ -124,9 +128,7 @@ def test_attention_in_chunks_is_attention_step_by_step(steps, decay, float64):
     raw, _, _ = setup(cell)
     rng = np.random.default_rng(steps)
     inputs, initial = rng.normal(size=(B, steps, I)), rng.uniform(size=(B, 5 * N))
-    (slopes, chunked), (expected, stepped) = (
-        slopes_and_outputs(cell, kernel, raw, inputs, initial) for kernel in ("auto", "autodiff")
-    )
+    (slopes, chunked), (expected, stepped) = slopes_and_outputs(cell, raw, inputs, initial)
     np.testing.assert_allclose(chunked, stepped, rtol=1e-10, atol=1e-12)
     for name, slope in slopes.items():
         np.testing.assert_allclose(slope, expected[name], rtol=1e-8, atol=1e-10)

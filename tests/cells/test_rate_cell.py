@@ -38,9 +38,9 @@ def test_rate_network_is_its_equation(alpha, bias, phi):
     cell = cells.rate(N, inputs=I, outputs=O, alpha=alpha, bias=bias, init="xavier", activation=phi)
     params = cell.init(jax.random.key(0))
     inputs = np.random.default_rng(1).normal(size=(B, T, I)).astype("f4")
-    trajectory = jax.jit(rollout, static_argnums=0)(cell, params, inputs)
+    trajectory = jax.tree.map(np.asarray, rollout(cell, params, inputs))
+    weights = {k: np.asarray(v) for k, v in params.items()}
     for b in range(B):
-        weights = {k: np.asarray(v) for k, v in params.items()}
         states, outputs = network.rate(weights, inputs[b], alpha, phi=PHI[phi])
         np.testing.assert_allclose(trajectory.states[b], states, atol=1e-6)
         np.testing.assert_allclose(trajectory.outputs[b], outputs, atol=1e-6)
@@ -64,7 +64,7 @@ def test_every_weight_acts_through_its_multiplier():
     inputs = np.random.default_rng(1).normal(size=(1, T, I)).astype("f4")
     effective = {k: Scaled.factors[k] * np.asarray(v) for k, v in params.items()}
     states, outputs = network.rate(effective, inputs[0], 0.4)
-    trajectory = jax.jit(rollout, static_argnums=0)(cell, params, inputs)
+    trajectory = jax.tree.map(np.asarray, rollout(cell, params, inputs))
     np.testing.assert_allclose(trajectory.states[0], states, atol=1e-6)
     np.testing.assert_allclose(trajectory.outputs[0], outputs, atol=1e-5)
     np.testing.assert_array_equal(cell.connectivity(params), effective["recurrent"])

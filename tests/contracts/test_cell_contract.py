@@ -82,11 +82,11 @@ def test_initialization_is_pure_in_its_key_and_leaves_are_independent(cell):
 
 def test_rollout_is_step_and_readout_in_a_plain_loop(cell, inputs):
     params = cell.init(KEY)
-    _, trajectory = run(cell, params, inputs)
+    trajectory = jax.tree.map(np.asarray, run(cell, params, inputs)[1])
     assert trajectory.outputs.shape == (B, T, O)
     for b in range(B):
         state = cell.initial_state(params)
-        drive = cell.drive(params, inputs[b])
+        drive = np.asarray(cell.drive(params, inputs[b]))
         for t in range(T):
             state = cell.step(params, state, drive[t])
             np.testing.assert_allclose(trajectory.states[b, t], state, rtol=1e-5, atol=1e-6)
@@ -96,7 +96,7 @@ def test_rollout_is_step_and_readout_in_a_plain_loop(cell, inputs):
 
 def test_rates_and_connectivity_have_their_shapes(cell, inputs):
     params = cell.init(KEY)
-    states = run(cell, params, inputs)[1].states[0]
+    states = np.asarray(run(cell, params, inputs)[1].states)[0]
     rates = cell.rates(params, states, inputs[0], cell.initial_state(params))
     assert rates.shape == (T, N)
     if type(cell).connectivity is cells.Cell.connectivity:

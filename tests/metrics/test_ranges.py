@@ -17,7 +17,7 @@ MATRICES = np.random.default_rng(0).normal(size=(5, 9, 9))
 
 @pytest.fixture
 def workers(monkeypatch):
-    """Two workers, which solve 10 pairs in four ranges."""
+    """Two workers, which solve 10 pairs in four ranges, of 3 and of 2."""
     monkeypatch.setattr(ranges, "RANGES", 4)
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
         yield threads
@@ -30,17 +30,18 @@ def matched(function):
 
 
 @pytest.mark.parametrize(
-    ("compare", "key"),
+    ("compare", "key", "count"),
     [
-        (compare_operators, 3),
-        (compare_weights, 3),
-        (matched(operator_distances), 3),
-        (matched(pif_pairs), 3),
-        (compare_operators, jax.random.key(3)),
-        (compare_operators, jax.random.key(3, impl="rbg")),
+        (compare_operators, 3, 4),
+        (compare_weights, 3, 5),  # of one size, for fewer programs
+        (matched(operator_distances), 3, 4),
+        (matched(pif_pairs), 3, 5),
+        (compare_operators, jax.random.key(3), 4),
+        (compare_operators, jax.random.key(3, impl="rbg"), 4),
     ],
 )
-def test_ranges_are_the_whole(compare, key, workers):
+def test_ranges_are_the_whole(compare, key, count, workers, monkeypatch):
+    monkeypatch.setattr(ranges, "RANGES", count)
     seen = []
     few = {"starts": 3, "steps": 20}
     whole = compare(MATRICES, key=key, solver=SolverOptions(**few))
@@ -48,7 +49,7 @@ def test_ranges_are_the_whole(compare, key, workers):
     found = compare(MATRICES, key=key, solver=solver)
     for name, expected in whole._asdict().items():
         np.testing.assert_allclose(getattr(found, name), expected, atol=1e-4, err_msg=name)
-    assert [of for _, of in seen] == [10] * 4
+    assert [of for _, of in seen] == [10] * count
     assert sorted(done for done, _ in seen)[-1] == 10
 
 

@@ -63,15 +63,22 @@ def test_the_numbers_are_those_of_jax_in_double_precision(float64):
         np.testing.assert_array_equal(draw(fast(key)), draw(key))
 
 
+@pytest.fixture
+def no_programs():
+    """None of another test, and none is left to others."""
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+@pytest.mark.usefixtures("no_programs")
 def test_arrays_too_large_to_count_are_drawn_by_jax(monkeypatch):
     key = jax.random.key(5)
     expected = [DRAWS[name](key) for name in ("split", "8 bits", "32 bits")]
     monkeypatch.setattr(threefry, "_MOST", 3)
     monkeypatch.delattr(threefry, "_hash_counts")
-    jax.clear_caches()
     for name, wanted in zip(("split", "8 bits", "32 bits"), expected, strict=True):
         np.testing.assert_array_equal(DRAWS[name](fast(key)), wanted)
-    jax.clear_caches()
 
 
 def test_keys_for_draws_of_any_kind():

@@ -182,8 +182,6 @@ def test_a_finished_block_cannot_be_written_again(copy):
 
 def test_reading_while_another_process_writes(tmp_path, monkeypatch):
     """A block may finish between any two steps of a reader."""
-    from rnnjax.store import reading
-
     blocks = list(invented())
     with opened(tmp_path / "busy") as store:
         store.write(*blocks[0])

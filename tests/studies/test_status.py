@@ -39,16 +39,16 @@ def test_finished_and_missing_runs_are_counted_by_condition(workdir, tmp_path):
     assert (found.finished, found.runs, found.blocks, found.missing) == (4, 4, 1, ())
     blocks = (workdir / "store").glob("blocks/*.json")
     assert found.seconds == pytest.approx(sum(read_json(file)["seconds"] for file in blocks))
-    sweep = tiny.sweep("delayed_match", {"optimizer": ("sgd", "adam"), "alpha": (0.5,)})
+    sweep = tiny.sweep("delayed_match", {"hidden": (3, 5), "alpha": (0.5,)})
     mask = np.zeros(sweep.shape, bool)
-    place = [axis.name for axis in sweep.dimensions].index("optimizer")
+    place = [axis.name for axis in sweep.dimensions].index("hidden")
     np.moveaxis(mask, place, 0)[0, ..., 0] = True
     run_sweep(sweep, tmp_path / "store", mask=mask)
     found = status.progress(tmp_path / "store")
     assert (found.finished, found.runs) == (int(mask.sum()), mask.size)
     assert {(name, missing) for name, missing, _ in found.missing} == {
-        (f"optimizer={optimizer} alpha=0.5", int((~rows).sum()))
-        for optimizer, rows in zip(("sgd", "adam"), np.moveaxis(mask, place, 0), strict=True)
+        (f"hidden={hidden} alpha=0.5", int((~rows).sum()))
+        for hidden, rows in zip((3, 5), np.moveaxis(mask, place, 0), strict=True)
     }
     assert all(runs == mask.size // 2 for _, _, runs in found.missing)
 

@@ -30,9 +30,9 @@ def test_axes_given_as_arrays_are_those_of_plain_numbers():
         "seed": [jnp.int32(0), np.array(1)],
     }
     plain = {"hidden": (8, 16), "learning_rate": (0.25, 0.5), "seed": (0, 1)}
-    made, expected = (Sweep(TASK, cells.rate(), axes=axes) for axes in (arrays, plain))
-    assert made == expected and hash(made) == hash(expected)
-    assert all(type(v) in (int, float) for axis in made.dimensions for v in axis.values)
+    one, two = (Sweep(TASK, cells.rate(), axes=axes) for axes in (arrays, plain))
+    assert one == two and hash(one) == hash(two)
+    assert all(type(v) in (int, float) for axis in one.dimensions for v in axis.values)
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,9 @@ def changed(setting, value):
 def test_numbers_are_the_same_under_other_settings_of_jax(setting, value, expected, tmp_path):
     with changed(setting, value):
         found = results(tmp_path / "store")
-    for name, value in expected.items():
-        assert found[name].dtype == value.dtype, name
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    for name, wanted in expected.items():
+        assert found[name].dtype == wanted.dtype, name
+        np.testing.assert_array_equal(found[name], wanted, err_msg=name)
 
 
 @pytest.mark.slow
