@@ -167,7 +167,8 @@ def network_maps(comparisons: Sequence[Comparison], variable: str = "dsa") -> Fi
             axes.set_xlabel(f"stress {stress(measured, places):.2f}", fontsize=SMALL, color=GREY)
         reach = 1.25 * max((np.abs(places).max() for _, places in placed), default=1.0) or 1.0
         if placed:
-            scale_bar(placed[0][0], reach, MEASURES[variable].unit)
+            unit = MEASURES[variable].unit if variable in MEASURES else ""
+            scale_bar(placed[0][0], reach, unit)
         for axes in row[: len(comparison.levels)]:
             axes.set_xlim(-reach, reach)
             axes.set_ylim(-reach, reach)
