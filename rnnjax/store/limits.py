@@ -163,7 +163,8 @@ def _require_declared_chunks(array: Path, most: float) -> None:
     Raises `StoreError` for one of text, whose size the metadata do not state, that is too large.
     """
     for file in sorted(array.rglob("*")):
-        if not file.is_file() or file.name == "zarr.json":
+        written = file.suffix == ".partial"  # by another process, just now
+        if written or not file.is_file() or file.name == "zarr.json":
             continue
         needed = _uncompressed(file)
         if needed == math.inf or needed > max(most, _SMALL):  # small ones are left to the decoder

@@ -5,6 +5,7 @@ import errno
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -22,7 +23,7 @@ def acquire(folder: Path) -> filelock.BaseFileLock:
     """
     # A marker file in place of a lock would outlive a killed process, and lock the folder for good.
     known = inspect.signature(filelock.FileLock.__init__).parameters
-    options = {"fallback_to_soft": False} if "fallback_to_soft" in known else {}
+    options: Any = {"fallback_to_soft": False} if "fallback_to_soft" in known else {}
     lock = filelock.FileLock(folder / "lock", **options)
     try:
         lock.acquire(timeout=0)

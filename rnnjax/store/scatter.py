@@ -20,8 +20,9 @@ def open_group(folder: Path) -> Any:
     zarr leaves the time to the system, and a power cut could cost all of them.
     """
     import zarr  # slow to import
+    from zarr.storage import LocalStore
 
-    class Flushed(zarr.storage.LocalStore):
+    class Flushed(LocalStore):
         async def set(self, key: str, value: Any) -> None:
             path = self.root / key
             path.parent.mkdir(parents=True, exist_ok=True)

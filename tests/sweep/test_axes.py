@@ -11,8 +11,9 @@ import pytest
 import rnnjax
 import tiny
 from rnnjax import Recipe, Sweep, cells, log_rates, log_widths, tasks
+from rnnjax.devices import default_layout
 from rnnjax.store import describe
-from rnnjax.sweep import Axis
+from rnnjax.sweep import Axis, Engine, plan
 
 RUNS = {"learning_rate": (0.1,), "seed": (0,)}
 TASK = tiny.TASKS["delayed_cue"]
@@ -21,6 +22,13 @@ TASK = tiny.TASKS["delayed_cue"]
 def made(**values):
     """Axes as a store gives them."""
     return tuple(Axis(name, given, given) for name, given in {**RUNS, **values}.items())
+
+
+def test_names_of_blocks_are_short_in_bytes():
+    """Names of files may have 255 bytes, to which attempts and checkpoints add theirs."""
+    sweep = Sweep(TASK, tiny.CELL, tiny.recipe(), {"task": {"\u4e2d" * 100: TASK}, **RUNS}, 4)
+    (block,) = plan(sweep, default_layout(), Engine())
+    assert len(block.name.encode()) < 120
 
 
 def test_axes_given_as_arrays_are_those_of_plain_numbers():
