@@ -12,6 +12,7 @@ stacks the delta_t, and forms  dW = sum_{b,t} delta_t emit(s_{t-1})^T  as one pr
 """
 
 import functools
+from collections.abc import Callable
 from numbers import Real
 from typing import Any, Literal, NamedTuple
 
@@ -147,13 +148,14 @@ _rollout_program = jax.jit(_rollout, static_argnums=(0, 1))
 
 def _states(cell: Cell, params: Params, drive: Array, initial: Array) -> Array:
     """States [T, B, D] of any cell, differentiated by JAX."""
-    step = functools.partial(cell.step, params)
+    step: Callable[[Array, Array], Array] = functools.partial(cell.step, params)
     if isinstance(cell, AdditiveCell) and type(cell).step is AdditiveCell.step:
         weights = cell.connectivity(params)  # and its gradient: once, not at every step
 
-        def step(state, drive_t):
+        def additive(state: Array, drive_t: Array) -> Array:
             return cell.update(state, weights @ cell.emit(state) + drive_t)
 
+        step = additive
     move = jax.vmap(step)
 
     def advance(state, drive_t):
