@@ -13,9 +13,9 @@ import zipfile
 import chex
 import numpy as np
 import pytest
-import xarray as xr
 
 import tiny
+from alike import same
 from rnnjax import Engine, Sweep, cells, run_sweep, stopping
 from rnnjax.devices import Layout, default_layout
 from rnnjax.store import ResultStore, StoreError, load_weights
@@ -60,10 +60,6 @@ def saved(path):
 def at_once(monkeypatch):
     """Every checkpoint is on disk before the next segment: there is no memory for a copy."""
     monkeypatch.setattr(checkpoints, "free_memory", lambda: 0)
-
-
-def same(one, other):
-    xr.testing.assert_identical(one.drop_vars("seconds"), other.drop_vars("seconds"))
 
 
 def same_weights(one, other, results):
