@@ -47,7 +47,8 @@ LONG = (
     "test_kill", "test_examples", "test_epochs", "test_degeneracy_studies", "test_width_studies",
     "test_population_studies", "test_lr_collapse", "test_coordinate_check", "test_programs",
     "test_recovery", "test_growth", "test_extending", "test_ahead", "test_weights", "test_dsa",
-    "test_population",
+    "test_population", "test_sharing", "test_checkpoints", "test_structured_cells",
+    "test_cell_contract", "test_workers", "test_time_limit", "test_solutions", "test_cost",
 )  # fmt: skip
 """Other files that take long; begun early, so that all workers end at about the same time."""
 

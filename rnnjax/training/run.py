@@ -257,7 +257,7 @@ def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
     met = (mean_right / (1 - _MEMORY**step) > setup.task.criterion) & (mean_excess < 0)
     reached = jnp.where((run.reached == 0) & met, step, run.reached)
     # A recipe with `validates` ends its runs in `end_epoch`, after the last epoch's validation.
-    over = (step >= recipe.steps) & (not recipe.validates)
+    over = False if recipe.validates else step >= recipe.steps
     status = jnp.where(over, Status.EXHAUSTED, Status.RUNNING)
     if recipe.stop == "criterion":
         status = jnp.where(reached > 0, Status.CONVERGED, status)

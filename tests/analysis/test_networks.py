@@ -11,11 +11,11 @@ from oracles import scores
 from rnnjax import Population, Status, cells, metrics
 from rnnjax.analysis import measure_population
 from rnnjax.parametrization import MuPAdam
+from rnnjax.population.programs import draw_trials
 from rnnjax.training import Hyper, Recipe, Setup, initial_params
 from rnnjax.trajectory import rollout
 
 KEY = jax.random.key(2)
-BATCH = jax.jit(lambda task, key: task.batch(key, 4), static_argnums=0)
 RUN = jax.jit(rollout, static_argnums=0)
 SETUP = Setup(
     tiny.TASKS["flip_flop"],
@@ -54,7 +54,7 @@ def test_measures_are_those_of_every_network(population):
     np.testing.assert_array_equal(found["held_out_loss"], [0.05, 0.2, np.nan])
     on_task, stretched, probe = jax.random.split(KEY, 3)
     task = population.task
-    trials = BATCH(task, on_task), BATCH(task.stretched(2), stretched)
+    trials = draw_trials(task, on_task, 4), draw_trials(task.stretched(2), stretched, 4)
     for row in range(2):
         before, after = (
             {name: leaf[row] for name, leaf in tree.items()}

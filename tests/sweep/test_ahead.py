@@ -20,7 +20,7 @@ COMPILED = "/jax/core/compile/backend_compile_duration"
 
 @pytest.fixture
 def compilations():
-    """The threads of all compilations, as they happen; no program of another test is kept."""
+    """The threads of all compilations, as they happen; no program is kept between tests."""
     jax.clear_caches()
     events = []
 
@@ -30,6 +30,7 @@ def compilations():
 
     jax.monitoring.register_event_duration_secs_listener(record)
     yield events
+    jax.clear_caches()
     jax.monitoring.unregister_event_duration_listener(record)
 
 
@@ -38,20 +39,20 @@ RECIPE = rnnjax.Recipe.until(
 )
 
 
-def sweep(widths=(5, 6), cell=None):
+def sweep(widths=(5, 4), cell=None):
     return rnnjax.Sweep(
         task=tiny.TASKS["delayed_match"],
         cell=cell or rnnjax.cells.rate(),
         recipe=RECIPE,
         axes={"hidden": widths, "learning_rate": [0.01, 0.1], "seed": range(2)},
-        evaluation_trials=8,
+        evaluation_trials=tiny.TRIALS,
     )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", [{}, {"share": "units"}])
 def test_results_are_the_same_and_nothing_is_compiled_twice(layout, compilations):
-    widths, cell = (5, 6) if not layout else (5,), None
+    widths, cell = (5, 4), None
     if "share" in layout:
         widths, cell = (6,), rnnjax.cells.latent(rank=2)
     plain = run_sweep(sweep(widths, cell), engine=Engine(ahead=0, **layout))
@@ -110,15 +111,13 @@ def test_programs_dropped_between_blocks_are_compiled_again(ahead, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ahead", [0, 1])
-def test_errors_are_those_of_the_call(ahead, monkeypatch):
+def test_errors_are_those_of_the_call(ahead, compilations, monkeypatch):
     def broken(*_, **__):
         raise ValueError("task: broken")
 
-    jax.clear_caches()
     monkeypatch.setattr(programs, "evaluate", broken)
     with pytest.raises(ValueError, match="^task: broken"):
         run_sweep(sweep((5,)), engine=Engine(ahead=ahead))
-    jax.clear_caches()
 
 
 def test_every_block_is_followed_by_the_next_programs_that_differ():

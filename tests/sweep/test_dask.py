@@ -44,6 +44,15 @@ def fail(*_):
     raise OSError(28, "No space left on device")
 
 
+def wait_for(condition, process):
+    """Waits until something is the case, before the process ends."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
@@ -60,13 +69,13 @@ def scheduler(tmp_path_factory):
         start("scheduler", "--port", "0"),
         start("worker", "--nthreads", "1", "--local-directory", folder, "--no-nanny"),
     ]
-    while not file.exists():
-        assert processes[0].poll() is None
-        time.sleep(0.05)
-    yield file
-    for process in reversed(processes):
-        process.kill()
-        process.wait()
+    try:
+        wait_for(file.exists, processes[0])
+        yield file
+    finally:
+        for process in reversed(processes):
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -85,18 +94,18 @@ def test_a_killed_process_goes_on_with_what_is_running(scheduler, whole, tmp_pat
         [sys.executable, "-c", COLLECTOR, scheduler, store],
         env={**os.environ, "PYTHONPATH": PATH}, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    while not attempts(store):
-        assert first.poll() is None
-        time.sleep(0.01)
+    try:
+        wait_for(lambda: attempts(store), first)
+    finally:
+        first.kill()
+        first.wait()
     seen |= attempts(store)
-    first.kill()
-    first.wait()
 
     def watch():
         while not done.wait(0.005):
             seen.update(attempts(store))
 
-    watching = threading.Thread(target=watch)
+    watching = threading.Thread(target=watch, daemon=True)
     watching.start()
     with open_executor(f"dask:{scheduler}") as client:
         engine = dataclasses.replace(PAIRS, executor=client)
@@ -121,7 +130,9 @@ def test_a_stop_in_order_leaves_what_has_not_begun(scheduler, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             run_sweep(grid(seed=range(60)), store, engine=engine, after_block=stop)
         before: set[str] = set()
+        deadline = time.monotonic() + 120
         while left_attempts(store) or attempts(store) != before:
+            assert time.monotonic() < deadline
             before = attempts(store)
             time.sleep(0.3)
         assert len(before) < 20  # of 29 blocks

@@ -6,10 +6,10 @@ import json
 import chex
 import numpy as np
 import pytest
-import xarray as xr
 
 import rnnjax
 import tiny
+from alike import same
 from rnnjax import Engine, ProgressBar, StoreError, load_population, load_results, run_sweep
 from rnnjax.store import DamageError, load_weights, merge
 from rnnjax.studies.status import damages
@@ -21,10 +21,6 @@ PAIRS = Engine(block_runs=2)  # one size of program for all calls
 
 def grid(**axes):
     return tiny.sweep("delayed_match", {"learning_rate": (0.3,), **axes})
-
-
-def same(one, other):
-    xr.testing.assert_identical(one.drop_vars("seconds"), other.drop_vars("seconds"))
 
 
 def times(path):

@@ -3,9 +3,9 @@
 import chex
 import numpy as np
 import pytest
-import xarray as xr
 
 import tiny
+from alike import same
 from rnnjax import Engine, StoreError, load_population, run_sweep
 from rnnjax.store import load_weights
 from rnnjax.sweep import MemoryStore
@@ -13,10 +13,6 @@ from rnnjax.sweep import MemoryStore
 SWEEP = tiny.sweep("delayed_match", {"seed": (0, 1, 2)})
 ENGINE = Engine(block_runs=4, points=5)
 CELLS = [(1, 2), (0, 0), (1, 1)]
-
-
-def comparable(results: xr.Dataset) -> xr.Dataset:
-    return results.drop_vars("seconds")
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +25,12 @@ def memory():
 @pytest.mark.slow
 def test_results_and_weights_equal_those_on_disk(memory, tmp_path):
     results = run_sweep(SWEEP, tmp_path / "store", engine=ENGINE, keep_parameters=True)
-    xr.testing.assert_identical(comparable(memory.read()), comparable(results))
+    same(memory.read(), results)
     on_disk = load_weights(tmp_path / "store", CELLS)
     chex.assert_trees_all_equal(memory.load_weights(CELLS), on_disk)
     assert not np.array_equal(on_disk.initial["recurrent"], on_disk.trained["recurrent"])
     one, other = (load_population(s, learning_rate=0.3) for s in (memory, tmp_path / "store"))
-    xr.testing.assert_identical(comparable(one.results), comparable(other.results))
+    same(one.results, other.results)
     chex.assert_trees_all_equal(one.params, other.params)
     assert (one.setup, one.recorded) == (other.setup, other.recorded)
 

@@ -15,7 +15,8 @@ import tiny
 from oracles import network, scores
 from rnnjax import Recipe, Status, cells, training
 from rnnjax.sweep import programs
-from rnnjax.training import CosineRestarts, Hyper, Plateau, Setup, held_out_trials
+from rnnjax.training import CosineRestarts, Hyper, Plateau, Setup, held_out_trials, start
+from rnnjax.training.run import advance
 
 TASK, RATE, SEED, TRIALS = tiny.TASKS["delayed_cue"], 0.1, 3, 12
 BATCH = jax.jit(lambda task, key, trials: task.batch(key, trials), static_argnums=(0, 2))
@@ -125,7 +126,7 @@ def test_best_weights_are_kept_and_evaluated_on_other_trials():
                             evaluation_trials=TRIALS)  # fmt: skip
     best = int(np.argmin(wild.held_out_loss))
     assert best < 5  # at this rate the last is not the best
-    upto = dataclasses.replace(how, epochs=best + 1)
+    upto = dataclasses.replace(how, threshold=wild.held_out_loss[best] * (1 + 1e-6), patience=1)
     again = rnnjax.train_one(TASK, cell(), upto, learning_rate=0.5, seed=SEED,
                              evaluation_trials=TRIALS)  # fmt: skip
     np.testing.assert_allclose(wild.params["recurrent"], again.params["recurrent"], rtol=1e-5)
@@ -209,6 +210,16 @@ def test_traced_settings_share_one_program_and_equal_the_run_alone(monkeypatch):
         assert float(there["final_loss"]) == alone.results["final_loss"]
 
 
+def test_the_number_of_epochs_is_not_in_the_program_of_steps():
+    """So trainings that differ in it share one on disk."""
+    texts = set()
+    for epochs in (6, 9):
+        what = Setup(TASK, cells.fitted(cell(), TASK), recipe(epochs=epochs), TRIALS)
+        run = jax.eval_shape(lambda what=what: start(what, Hyper(0.1, 3), what.cell.init(0)))
+        texts.add(jax.jit(advance, static_argnums=(0, 2)).lower(what, run, 5).as_text())
+    assert len(texts) == 1
+
+
 @pytest.mark.slow
 def test_segments_and_compaction_do_not_change_epochs():
     how = recipe(0.111, schedule=CosineRestarts(period=3))
@@ -216,7 +227,8 @@ def test_segments_and_compaction_do_not_change_epochs():
     sweep = rnnjax.Sweep(TASK, cell(), how, axes, TRIALS)
     whole = rnnjax.run_sweep(sweep)
     for segment in (2, 7):
-        part = rnnjax.run_sweep(sweep, engine=rnnjax.Engine(segment=segment, compact=True))
+        engine = rnnjax.Engine(segment=segment, compact=segment == 2)
+        part = rnnjax.run_sweep(sweep, engine=engine)
         for name in ("loss", "held_out_loss", "final_loss", "status"):
             np.testing.assert_array_equal(part[name], whole[name], err_msg=name)
     assert {Status.CONVERGED, Status.DIVERGED} <= set(whole["status"].values.ravel())

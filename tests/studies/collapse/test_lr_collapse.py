@@ -222,6 +222,7 @@ def test_workdirs_that_are_not_ours_are_left_alone(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("default_handlers")
 def test_a_signal_leaves_a_folder_that_the_same_command_finishes(tmp_path, capsys):
     workdir = tmp_path / "a run"
     # Enough epochs that the signal finds the second block in training.
@@ -231,12 +232,9 @@ def test_a_signal_leaves_a_folder_that_the_same_command_finishes(tmp_path, capsy
     )  # fmt: skip
     command = [sys.executable, str(SCRIPT), *flags]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    # A suite started in the background may ignore the signal, which processes inherit.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     )
-    signal.signal(signal.SIGINT, before)
     blocks = workdir / "store" / "blocks"
     deadline = time.monotonic() + 120
     while not list(blocks.glob("*.json")):
