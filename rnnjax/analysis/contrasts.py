@@ -73,6 +73,11 @@ def ratio_limits(
     from scipy import special  # slow to import
 
     covariance, freedom = _covariance(pseudo, weights, paired=paired)
+    if not freedom:  # the first sum is exact
+        covariance, freedom = _covariance(pseudo, weights[::-1], paired=paired)
+        covariance = covariance[::-1, ::-1]
+    if not freedom:
+        return ratio, ratio
     above, both, below = covariance[[0, 0, 1], [0, 1, 1]] * (
         special.stdtrit(freedom, (1 + confidence) / 2) ** 2
     )
@@ -86,7 +91,10 @@ def ratio_limits(
 def _covariance(
     pseudo: Sequence[np.ndarray], weights: np.ndarray, *, paired: bool
 ) -> tuple[np.ndarray, float]:
-    """Covariance of sums with weights [sums, conditions], and degrees of freedom of the first."""
+    """Covariance of sums with weights [sums, conditions], and degrees of freedom of the first.
+
+    Of independent conditions, an exact sum has no degrees of freedom.
+    """
     if paired:
         own = np.stack(pseudo, axis=1) @ weights.T
         return np.atleast_2d(np.cov(own, rowvar=False)) / len(own), float(len(own) - 1)

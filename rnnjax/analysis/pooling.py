@@ -107,7 +107,8 @@ def trend_difference(
     conditions are independent. The mean of each series' levels, over which slopes are taken, has
     an error too, which enters to first order (the delta method).
 
-    Of a spread it is the ratio of the growths per level, minus 1. `slope` is the difference itself,
+    There is none, and no arrow, where the levels of a series differ in sign. Of a spread it is the
+    ratio of the growths per level, minus 1. `slope` is the difference itself,
     `networks` are those of every different condition, and the verdict `rises` means a larger slope
     in the second series.
 

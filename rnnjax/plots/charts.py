@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from rnnjax.analysis import (
@@ -143,20 +144,24 @@ def stretched_losses(comparisons: Sequence[Comparison]) -> Figure:
         colors = ordered_colors(len(comparison.levels))
         names = list(comparison.levels)
         for place, (data, color) in enumerate(zip(comparison.data, colors, strict=True)):
-            names[place] += _draw_losses(above, below, data, place, color, names[place])
+            names[place] += _draw_losses(above, below, data, place, color)
         _finish_losses(above, names, comparison)
         # One legend for neighbors of the same levels.
         named = column.last or legends[number] != legends[number + 1]
-        _finish_moments(below, comparison.setting if named else None)
+        _finish_moments(below)
+        if named:
+            marks = [
+                Line2D([], [], marker="o", ms=5, ls="", color=color, label=level)
+                for level, color in zip(comparison.levels, colors, strict=True)
+            ]
+            legend_beside(below, comparison.setting, marks)
         if column.leftmost:
             above.set_ylabel("stretched loss")
             below.set_ylabel("robust sd")
     return figure
 
 
-def _draw_losses(
-    above: Axes, below: Axes, data: xr.Dataset, place: int, color: tuple, level: str
-) -> str:
+def _draw_losses(above: Axes, below: Axes, data: xr.Dataset, place: int, color: tuple) -> str:
     """Draws the losses of a level, and their moments; returns how many are off scale, as text."""
     losses = data["ood_loss"].where(data["status"] == Status.CONVERGED).values
     losses = losses[~np.isnan(losses)]
@@ -166,7 +171,7 @@ def _draw_losses(
         above.plot(spots, finite, ".", ms=4, color=color, alpha=0.7)
     if len(finite) == len(losses) > 1:
         spread = interval("spread", losses).value
-        below.plot(losses.mean(), spread, "o", ms=5, color=color, label=level)
+        below.plot(losses.mean(), spread, "o", ms=5, color=color)
     off = len(losses) - len(finite)
     return f"\n({off} off scale)" if off else ""
 
@@ -181,8 +186,8 @@ def _finish_losses(axes: Axes, names: list[str], comparison: Comparison) -> None
     axes.set_xlabel(comparison.setting)
 
 
-def _finish_moments(axes: Axes, setting: str | None) -> None:
-    """Scales, labels and legend (with a setting) of the lower panel, unless it is empty."""
+def _finish_moments(axes: Axes) -> None:
+    """Scales and labels of the lower panel, unless it is empty."""
     if not axes.lines:
         note_empty(axes)
         return
@@ -190,8 +195,6 @@ def _finish_moments(axes: Axes, setting: str | None) -> None:
     _fit_scale(axes, "x")
     axes.set_xlabel("mean")
     axes.margins(0.25)
-    if setting is not None:
-        legend_beside(axes, setting)
 
 
 def _fit_scale(axes: Axes, name: Literal["x", "y"]) -> None:

@@ -203,11 +203,11 @@ def stress(distances: np.ndarray, places: np.ndarray) -> float:
     return float(np.sqrt(((placed - distances) ** 2).sum()) / total)
 
 
-def scale_bar(axes: Axes, reach: float, unit: str = "") -> None:
-    """A bar of a round length in the lower left corner, with its length."""
+def scale_bar(axes: Axes, reach: float, unit: str = "", below: float = 0.0) -> None:
+    """A bar of a round length, with its length, in the lower left corner or `below` it."""
     power = 10.0 ** np.floor(np.log10(reach / 2))
     length = max(step * power for step in (1, 2, 5) if step * power <= reach / 2)
-    left, low = -0.95 * reach, -0.95 * reach
+    left, low = -0.95 * reach, -(0.95 + below) * reach
     axes.plot([left, left + length], [low, low], color=GREY, lw=1.5, solid_capstyle="butt")
     text = f"{length:g} {unit}".strip()
     axes.text(left, low + 0.02 * reach, text, fontsize=SMALL, color=GREY, va="bottom")

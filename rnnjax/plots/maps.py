@@ -151,7 +151,9 @@ def network_maps(comparisons: Sequence[Comparison], variable: str = "dsa") -> Fi
     for row, comparison in zip(grid, found, strict=True):
         placed = []
         for axes, data, level in zip(row, comparison.data, comparison.levels, strict=False):
-            tidy(axes, f"{comparison.setting}: {level}")
+            # Panels are too narrow for long names in one line.
+            between = ": " if len(comparison.setting) < 9 else "\n"
+            tidy(axes, f"{comparison.setting}{between}{level}")
             axes.set_aspect("equal")
             axes.set_xticks([])
             axes.set_yticks([])
@@ -168,10 +170,10 @@ def network_maps(comparisons: Sequence[Comparison], variable: str = "dsa") -> Fi
         reach = 1.25 * max((np.abs(places).max() for _, places in placed), default=1.0) or 1.0
         if placed:
             unit = MEASURES[variable].unit if variable in MEASURES else ""
-            scale_bar(placed[0][0], reach, unit)
+            scale_bar(placed[0][0], reach, unit, below=0.3)
         for axes in row[: len(comparison.levels)]:
             axes.set_xlim(-reach, reach)
-            axes.set_ylim(-reach, reach)
+            axes.set_ylim(-1.3 * reach, reach)  # room for the bar
         for axes in row[len(comparison.levels) :]:
             axes.remove()
         row[0].set_ylabel(stack_title(comparison.title), fontsize=FONT, color=GREY)

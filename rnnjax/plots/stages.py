@@ -103,6 +103,7 @@ def arrow_curves(curves: Sequence[ArrowCurve]) -> Figure:
     for (i, j), axes in np.ndenumerate(grid):
         here = [c for c in found if (c.measure, c.factor) == (rows[i], columns[j])]
         tidy(axes, columns[j] if i == 0 else "")
+        axes.set_yscale("symlog", linthresh=_LINEAR, linscale=1.0)  # before limits are found
         drawn = False
         for curve in here:
             number = tasks.index(curve.task)
@@ -112,7 +113,6 @@ def arrow_curves(curves: Sequence[ArrowCurve]) -> Figure:
             note_empty(axes)
             continue
         axes.axhline(0.0, color=GREY, lw=0.7, zorder=0)
-        axes.set_yscale("symlog", linthresh=_LINEAR, linscale=1.0)
         _percent_ticks(axes)
         _stage_axis(axes, [stage for curve in here for stage in curve.stages])
         notes = dict.fromkeys(curve.note for curve in here if curve.note)

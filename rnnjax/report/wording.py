@@ -73,7 +73,7 @@ def with_error(value: float, error: float) -> str:
         return f"{value:.3g}" if not np.isfinite(value) else plain_number(value, 3)
     last = int(f"{error:.0e}".partition("e")[2])  # the place of the error's one digit
     first = int(f"{max(abs(value), error):e}".partition("e")[2])
-    power = first if (last < -5 and first < -3) or (last > 2 and first > 4) else 0
+    power = first if first < -3 or (last > 2 and first > 4) else 0
     digits = max(power - last, 0)
     # No-break spaces keep value and error in one line of a narrow column.
     text = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}".join(

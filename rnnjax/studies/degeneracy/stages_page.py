@@ -19,6 +19,7 @@ from rnnjax.studies.degeneracy.arrows import (
     ARROWS,
     against_chart,
     arrow_measures,
+    effect_text,
     chart_counts,
     interval_text,
     left_out_text,
@@ -176,8 +177,11 @@ def _lead(series: Sequence[_Series], losses: Sequence[float]) -> str:
 
 def _cell(trend: Trend, measure: str) -> str:
     """`↑ +5.3 (4.1 to 6.5)`; without an arrow the sign is missing."""
-    if np.isnan(trend.relative):
+    if np.isnan(trend.slope):
         return ARROWS.get(trend.verdict, "none")
+    if np.isnan(trend.relative):
+        slope, limits, _ = effect_text(trend, measure)
+        return f"{_SIGNS.get(trend.verdict, '')} {slope} ({limits})".strip()
     found = interval_text(trend, measure) or "no interval"
     return f"{_SIGNS.get(trend.verdict, '')} {percent_text(trend.relative)} ({found})".strip()
 

@@ -215,7 +215,7 @@ def test_the_lead_on_many_rules_counts_them(data):
     lead = transfer_page(twice, **MADE).lead
     assert (
         "Best rate, of 8 rules: falls in 4 (Standard, Inverse width, GRU, LSTM); stays in 4 ("
-        in (lead)
+        in lead
     )
     assert lead.count("Latent") == 2
     assert "slope" not in lead.split("The table")[0]
