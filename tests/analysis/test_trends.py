@@ -266,6 +266,12 @@ def test_relative_slopes_hold_what_a_test_of_the_slope_less_a_share_of_the_mean_
     limits = stats.ttest_1samp(4 + base, 0).confidence_interval()
     assert (steady.low, steady.high) == pytest.approx((1, 1))
     assert 1 / np.array(limits)[::-1] == pytest.approx((steady.relative_low, steady.relative_high))
+    # Exact levels; and an exact slope over a mean that is not.
+    exact = factor_trend("mean", [np.ones(3), np.full(3, 2.0)])
+    assert exact.relative == exact.relative_low == exact.relative_high == pytest.approx(2 / 3)
+    middle = factor_trend("mean", [np.ones(4), [1.5, 2.0, 2.0, 2.5], np.full(4, 3.0)])
+    assert middle.low == middle.high == pytest.approx(1)
+    assert middle.relative_low < 0.5 < middle.relative_high
 
 
 def test_what_has_no_relative_slope():

@@ -106,7 +106,10 @@ def test_losses_that_overflow_are_counted_and_a_single_one_is_drawn():
     assert [len(line.get_ydata()) for line in above.lines] == [10, 8, 1]
     assert ["off scale" in label for label in labels(above)] == [False, True, False]
     assert "2 off" in labels(above)[1]
-    assert [line.get_label() for line in below.lines] == ["2"]
+    (point,) = below.lines
+    assert point.get_color() == above.lines[0].get_color()
+    # The legend is that of all levels, also of those without a mean.
+    assert [text.get_text() for text in below.get_legend().get_texts()] == list(found.levels)
 
 
 def test_a_panel_of_arrows_covers_the_stages_of_all_its_curves():

@@ -54,8 +54,8 @@ ARROW_TEXT = (
     f"An arrow (↑ rise, ↓ fall) is drawn where the {1 - ALPHA:.0%} interval of a measure's slope "
     f"over the levels excludes 0, that is, where p is at most {ALPHA:g}. Otherwise the trend is "
     f"undecided: “no arrow”. “{UNUSABLE[0].upper()}{UNUSABLE[1:]}”: that of a standard deviation "
-    f"spans more than a factor of {_WIDEST}. “None” and “no interval”: the mean over the levels may "
-    "be 0, so that no percentage is excluded, or too few networks differ."
+    f"spans more than a factor of {_WIDEST}. “None” and “no interval”: the mean over the levels "
+    "may be 0, so that no percentage is excluded, or too few networks differ."
 )
 """What an arrow is, and which intervals are not printed."""
 

@@ -70,6 +70,7 @@ def test_a_slope_without_an_interval_has_none_in_tables():
     loose = factor_trend("mean", [[1.0, 0.0, 9.0], [2.0, 0.1, 20.0]])  # a mean that may be 0
     assert effect_text(loose, "weight_change")[1] == "none"
     assert all("nan" not in _cell(trend, "pif_gain") for trend in (signed, loose))
+    assert _cell(signed, "pif_gain").startswith("↑ +4 ")
     tied = tied_level()
     assert level_text(tied, "ood_spread") == f"{np.std([1.0] * 9 + [0.98]):.3g}"
 
