@@ -109,7 +109,7 @@ def require_inputs(cell: Cell, inputs: Any, steps: int = 1) -> None:
     require_array("inputs", inputs)
     if inputs.ndim != 3 or inputs.shape[-1] != cell.inputs:
         raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {inputs.shape}")
-    if len(inputs) < 1 or inputs.shape[1] < steps:
+    if inputs.shape[0] < 1 or inputs.shape[1] < steps:
         raise ValueError(
             f"inputs: expected at least 1 trial of {counted(steps, 'step')}, got {inputs.shape}"
         )
