@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["agree", "reproduced", "require_copies", "require_frozen", "traced"]
+__all__ = ["ROUNDING", "agree", "reproduced", "require_copies", "require_frozen", "traced"]
 
 _TRACING = (
     jax.errors.ConcretizationTypeError,
@@ -132,16 +132,21 @@ _SMALLEST = 1e-30
 """Arrays of numbers below this in magnitude are as good as 0."""
 
 
-def agree(a: Any, b: Any, *, exact: bool = False) -> bool:
+ROUNDING = 1e-6
+"""What rounding leaves of numbers of order 1 that cancel, in single precision."""
+
+
+def agree(a: Any, b: Any, *, exact: bool = False, floor: float = 0.0) -> bool:
     """Whether two trees of arrays are the same, or the same up to rounding; NaN equals NaN.
 
-    Rounding is that of single precision after many steps, relative to the largest entry of a leaf.
+    Rounding is that of single precision after many steps, relative to the largest entry of a leaf,
+    and at least `floor`.
     """
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         kind = complex if jnp.iscomplexobj(x) or jnp.iscomplexobj(y) else float
         x, y = np.asarray(x, kind), np.asarray(y, kind)
         size = np.max(np.abs(x), initial=_SMALLEST, where=np.isfinite(x))
-        rounding = {"rtol": 0.0, "atol": 0.0 if exact else 1e-3 * size}
+        rounding = {"rtol": 0.0, "atol": 0.0 if exact else max(1e-3 * size, floor)}
         if x.shape != y.shape or not np.allclose(x, y, **rounding, equal_nan=True):
             return False
     return True

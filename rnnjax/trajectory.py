@@ -24,7 +24,6 @@ from jax.core import Tracer
 from rnnjax import units
 from rnnjax.cells import AdditiveCell, Cell, Latent, ParallelCell, UnrolledCell
 from rnnjax.cells.checking import require_array, require_inputs, require_weights
-from rnnjax.contract import require_frozen
 from rnnjax.typing import Array, Float, Params, Scalar
 from rnnjax.validate import instance_of, one_of, shown
 
@@ -54,11 +53,14 @@ def rollout(
 ) -> Trajectory:
     """Runs `cell` over a batch of trials, in the type of its weights.
 
+    Floating-point inputs, initial states and scales are converted to this type. Integers and
+    booleans stay as they are, and so does everything where weights have several types.
+
     Args:
-        cell: the network.
-        params: its raw weights, of one network and one floating-point type.
-        inputs: the inputs of every trial, at least one, converted to the type of the weights.
-        initial: states before the first step, converted likewise; the cell's own by default.
+        cell: the network, hashable.
+        params: its raw weights, of one network.
+        inputs: the inputs of every trial, at least one.
+        initial: states before the first step; the cell's own by default.
         output_scale: factor on the readout, before its bias.
         kernel: `hoisted` for the fast weight gradient (additive cells), `autodiff` for plain
             differentiation, which forward mode and Jacobians require; `auto` is `hoisted` for
@@ -66,11 +68,11 @@ def rollout(
             for others.
 
     Raises:
-        ValueError: another kind of cell, weights of several types, weights, inputs or initial
-            states of other shapes or no real numbers, an `output_scale` that is no number, an
-            unknown kernel, or `hoisted` for another cell.
+        ValueError: another kind of cell, or weights that hold no floating-point numbers. The error
+            also names weights, inputs or initial states of another shape, those that are no
+            numbers, an `output_scale` that is no number, and an unknown or unsuitable kernel.
     """
-    require_frozen("cell", instance_of("cell", cell, Cell))
+    _require_hashable(instance_of("cell", cell, Cell))
     require_weights(cell, params)
     require_inputs(cell, inputs)
     one_of("kernel", kernel, ("auto", "hoisted", "autodiff"))
@@ -78,45 +80,73 @@ def rollout(
         raise ValueError(f"kernel: 'hoisted' needs an additive cell, got {cell.name!r}")
     if not isinstance(output_scale, Real | jax.Array | np.ndarray) or np.shape(output_scale) != ():
         raise ValueError(f"output_scale: expected one number, got {shown(output_scale)}")
-    inputs = _numbers("inputs", inputs, _type_of(params))
-    initial = _initial(cell, params, len(inputs), initial)
+    dtype = _type_of(params)
+    inputs = _numbers("inputs", inputs, dtype)
+    if isinstance(output_scale, jax.Array | np.ndarray | np.generic):
+        output_scale = _numbers("output_scale", output_scale, dtype)
+    initial = _initial(cell, params, inputs.shape[0], initial, dtype)
 
     traced = any(isinstance(x, Tracer) for x in jax.tree.leaves((params, inputs, initial)))
     run = _rollout if traced else _rollout_program
     return run(cell, kernel, params, inputs, initial, output_scale)
 
 
-def _type_of(params: Params) -> np.dtype:
-    """The type of all weights, as programs see it."""
+def _require_hashable(cell: Cell) -> None:
+    """Raises `ValueError` for a cell that cannot be an argument of compiled programs."""
+    try:
+        hash(cell)
+    except TypeError:
+        raise ValueError(
+            f"cell: expected a frozen dataclass with hashable fields, got {shown(cell)}"
+        ) from None
+
+
+def _dtype(array: Any) -> np.dtype:
+    """The type of an array as programs see it."""
+    is_jax = isinstance(array, jax.Array)
+    return array.dtype if is_jax else jax.dtypes.canonicalize_dtype(array.dtype)
+
+
+def _type_of(params: Params) -> np.dtype | None:
+    """The type of all real weights; None where there are several or none."""
     types = {name: leaf.dtype for name, leaf in params.items()}
-    real = all(jnp.issubdtype(dtype, jnp.floating) for dtype in types.values())
-    found = {jax.dtypes.canonicalize_dtype(dtype) for dtype in types.values() if real}
-    if len(found) != 1:
+    kinds = (jnp.bool_, jnp.number)
+    numeric = all(any(jnp.issubdtype(one, kind) for kind in kinds) for one in types.values())
+    if not numeric or not any(jnp.issubdtype(dtype, jnp.inexact) for dtype in types.values()):
         listed = ", ".join(f"{name} of {dtype}" for name, dtype in types.items()) or "none"
-        raise ValueError(f"params: expected weights of one floating-point type, got {listed}")
-    return found.pop()
+        raise ValueError(f"params: expected floating-point weights, got {listed}")
+    found = {_dtype(leaf) for leaf in params.values() if jnp.issubdtype(leaf.dtype, jnp.floating)}
+    return found.pop() if len(found) == 1 else None
 
 
-def _numbers(name: str, value: Any, dtype: np.dtype) -> Array:
-    """An array of numbers as one of `dtype`, real unless it is complex; unchanged if it is one."""
-    require_array(name, value)
+def _numbers(name: str, value: Any, dtype: np.dtype | None, *, integers: bool = False) -> Any:
+    """An array or NumPy scalar, in `dtype` if it is floating, or of any type with `integers`.
+
+    Raises `ValueError` for one that is no number, or complex where `dtype` is real.
+    """
     kinds = [jnp.bool_, jnp.integer, jnp.floating]
-    if jnp.issubdtype(dtype, jnp.complexfloating):
+    if dtype is None or jnp.issubdtype(dtype, jnp.complexfloating):
         kinds.append(jnp.complexfloating)
     if not any(jnp.issubdtype(value.dtype, kind) for kind in kinds):
         raise ValueError(f"{name}: expected real numbers, got an array of {value.dtype}")
-    same = jax.dtypes.canonicalize_dtype(value.dtype) == dtype
-    return value if same else value.astype(dtype)
+    is_converted = integers or jnp.issubdtype(value.dtype, jnp.inexact)
+    if dtype is None or not is_converted or _dtype(value) == dtype:
+        return value
+    return value.astype(dtype)
 
 
-def _initial(cell: Cell, params: Params, trials: int, given: Any) -> Array:
+def _initial(cell: Cell, params: Params, trials: int, given: Any, dtype: np.dtype | None) -> Array:
     """The states before the first step, [B, ...]."""
     if given is None:
         rest = cell.initial_state(params)
         return jnp.broadcast_to(rest, (trials, *rest.shape))
+    require_array("initial", given)
     rest = jax.eval_shape(cell.initial_state, params)
-    initial, expected = _numbers("initial", given, rest.dtype), (trials, *rest.shape)
-    if initial.shape != expected:
+    # A cell may keep its states in a wider type than its weights.
+    states = None if dtype is None else jnp.promote_types(rest.dtype, dtype)
+    counts = not jnp.issubdtype(rest.dtype, jnp.inexact)
+    initial = _numbers("initial", given, states, integers=not counts)
+    if initial.shape != (expected := (trials, *rest.shape)):
         hint = " (see cell.project)" if isinstance(cell, Latent) else ""
         raise ValueError(f"initial: expected shape {expected}{hint}, got {initial.shape}")
     return initial

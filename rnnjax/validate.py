@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 __all__ = [
     "MOST",
+    "PlainFields",
     "callback",
     "confidence",
     "counted",
@@ -19,7 +20,6 @@ __all__ = [
     "fraction",
     "instance_of",
     "known_options",
-    "make_plain",
     "nonnegative",
     "nonnegative_single",
     "one_of",
@@ -204,9 +204,15 @@ def plain(value: Any) -> Any:
     return value.item() if scalar else value
 
 
-def make_plain(spec: Any) -> None:
-    """Replaces NumPy's numbers in the fields of a dataclass, which overflow, by those of Python."""
-    for field in dataclasses.fields(spec):
-        value = getattr(spec, field.name)
-        if isinstance(value, Real):
-            object.__setattr__(spec, field.name, plain(value))
+class PlainFields:
+    """Base of specs that replaces NumPy scalars in their fields, whose integers overflow."""
+
+    def __post_init__(self):
+        spec: Any = self
+        for field in dataclasses.fields(spec):
+            value = getattr(spec, field.name, None)  # a field with init=False may come later
+            if isinstance(value, Real):
+                object.__setattr__(spec, field.name, plain(value))
+        following = getattr(super(), "__post_init__", None)
+        if following is not None:
+            following()

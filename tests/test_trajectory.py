@@ -247,20 +247,18 @@ ONE = {"gain": np.ones(2)}
     ("change", "message"),
     [
         ({"cell": cells.rate}, "^cell: expected a Cell, got <function rate"),
+        ({"cell": Plain(parametrization=[])}, "^cell: expected a frozen dataclass with hashable"),
         (
-            {
-                "cell": dataclasses.make_dataclass(
-                    "Loose", [], bases=(Plain,), frozen=True, eq=False
-                )()
-            },
-            "^cell: expected a frozen dataclass",
+            {"params": {"gain": np.ones(2, int)}},
+            "^params: .*floating-point weights, got gain of int",
         ),
-        ({"params": {"gain": np.ones(2, int)}}, "^params: .* one floating-point type, got gain of"),
+        ({"params": {"gain": np.array(["1", "2"])}}, "^params: .* got gain of <U1"),
         ({"inputs": np.zeros((1, 5, 2), complex)}, "^inputs: expected real numbers, .* complex"),
         ({"inputs": np.zeros((1, 0, 2))}, "^inputs: expected at least 1 trial of 1 step"),
         ({"inputs": np.zeros((0, 5, 2))}, "^inputs: expected at least 1 trial of 1 step"),
         ({"initial": np.zeros((1, 2), complex)}, "^initial: expected real numbers"),
         ({"output_scale": np.ones(2)}, r"^output_scale: expected one number, got array"),
+        ({"output_scale": np.array(1j)}, "^output_scale: expected real numbers"),
         ({"output_scale": "1"}, "^output_scale: expected one number, got '1'"),
     ],
 )
@@ -270,11 +268,88 @@ def test_arguments_of_another_kind_are_named(change, message):
         rollout(**given)
 
 
-def test_weights_of_two_types_are_named(float64):
+def test_weights_of_several_types_are_used_as_they_are():
     cell = cells.rate(N, inputs=I, outputs=O)
-    params = {**cell.init(0), "input": jnp.ones((N, I), "f4")}
-    with pytest.raises(ValueError, match="^params: .* recurrent of float64, input of float32"):
-        rollout(cell, params, jnp.zeros((B, T, I)))
+    params = {name: leaf.astype(jnp.bfloat16) for name, leaf in cell.init(0).items()}
+    params["readout"] = params["readout"].astype("f4")
+    inputs = jnp.ones((B, T, I), jnp.bfloat16)
+    found = jax.eval_shape(functools.partial(rollout, cell), params, inputs)
+    assert (found.states.dtype, found.outputs.dtype) == (jnp.bfloat16, jnp.float32)
+    slopes = jax.eval_shape(jax.grad(lambda p: rollout(cell, p, inputs).outputs.sum()), params)
+    assert {name: leaf.dtype for name, leaf in slopes.items()} == {
+        name: leaf.dtype for name, leaf in params.items()
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded(Plain):
+    """Its inputs are numbers of rows of a table, and flags of units that are set to 0."""
+
+    parametrization: object = abs
+
+    name = "embedded"
+
+    def leaves(self):
+        return {"table": Leaf("input", (5, self.hidden), 1)}
+
+    def drive(self, params, inputs):
+        return (
+            jnp.where(inputs, 1.0, 0.0) if inputs.dtype == bool else params["table"][inputs[:, 0]]
+        )
+
+    def step(self, params, state, drive):
+        return state + drive
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("inputs", [[[1, 0], [4, 0]], [[True, False], [False, True]]])
+def test_integers_and_booleans_stay_what_they_are(inputs):
+    params = {"table": np.arange(10.0, dtype="f4").reshape(5, 2)}
+    found = rollout(Embedded(), params, np.array([inputs]))  # its function as a field is no matter
+    expected = [[2, 3], [10, 12]] if inputs[1][0] == 4 else [[1, 0], [1, 1]]
+    np.testing.assert_array_equal(found.states[0], expected)
+
+
+@dataclasses.dataclass(frozen=True)
+class Counting(Plain):
+    """A cell that states its rest in another type than its weights."""
+
+    rest: str = "i4"
+
+    def initial_state(self, params):
+        return jnp.zeros(self.hidden, self.rest)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("rest", "given", "expected"), [("i4", "f8", "f4"), ("f4", "i4", "f4"), ("c8", "f4", "c8"),
+                                    ("f8", "f8", "f8")]
+)  # fmt: skip
+def test_initial_states_are_never_truncated(rest, given, expected, float64):
+    params, initial = (
+        {"gain": jnp.ones(2, "f4")},
+        np.full((1, 2), 3.5 if given != "i4" else 3, given),
+    )
+    run = functools.partial(rollout, Counting(rest=rest))
+    inputs = jnp.zeros((1, 1, 2), "f4")
+    found = jax.make_jaxpr(lambda: run(params, inputs, initial=initial))().out_avals[1]
+    assert found.dtype == expected
+
+
+@pytest.mark.parametrize("scale", [np.float64(0.5), np.array(0.5), jnp.float32(0.5), 0.5])
+def test_the_scale_does_not_change_the_type(scale, float64):
+    small = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), cells.rate(N).init(0))
+    inputs = jnp.ones((B, T, 1))
+    found = jax.eval_shape(lambda: rollout(cells.rate(N), small, inputs, output_scale=scale))
+    assert found.outputs.dtype == jnp.bfloat16
+
+
+def test_rollouts_have_any_number_of_trials():
+    cell = cells.rate(N, inputs=I, outputs=O)
+    shape = jax.export.symbolic_shape(f"b, {T}, {I}")
+    run = jax.jit(functools.partial(rollout, cell, cell.init(0)))
+    program = jax.export.export(run)(jax.ShapeDtypeStruct(shape, "f4"))
+    assert str(program.out_avals[0].shape) == f"(b, {T}, {O})"
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from rnnjax.parametrization import Leaf, LeafRule, Parametrization, initialize
 from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
-from rnnjax.validate import make_plain, one_of
+from rnnjax.validate import PlainFields, one_of
 
 __all__ = ["AdditiveCell", "Cell", "LayeredCell", "ParallelCell", "UnrolledCell"]
 
@@ -17,7 +17,7 @@ _UNIT_AXES = {"recurrent": 0, "input": 0, "bias": 0, "unit": 0, "readout": 1, "f
 """Axis of the receiving units of each role, or of the units that are read out."""
 
 
-class Cell(abc.ABC):
+class Cell(PlainFields, abc.ABC):
     """One recurrent network, for one trial; subclasses are frozen dataclasses.
 
     A subclass gives the fields `hidden`, `inputs`, `outputs`, `parametrization` and the methods
@@ -29,9 +29,6 @@ class Cell(abc.ABC):
     inputs: int
     outputs: int
     parametrization: Parametrization
-
-    def __post_init__(self):
-        make_plain(self)
 
     def replace(self, **fields: Any) -> Self:
         """The same cell with other `fields`, such as `cell.replace(hidden=128)`."""

@@ -10,7 +10,7 @@ import numpy as np
 from rnnjax.arrays import random_key
 from rnnjax.cells.base import AdditiveCell, Cell, ParallelCell, UnrolledCell
 from rnnjax.cells.low_rank import LARGEST
-from rnnjax.contract import agree, reproduced, require_copies, require_frozen, traced
+from rnnjax.contract import ROUNDING, agree, reproduced, require_copies, require_frozen, traced
 from rnnjax.typing import KeyLike, Params
 from rnnjax.validate import counted, instance_of, positive_integer, shown
 
@@ -109,7 +109,7 @@ def require_inputs(cell: Cell, inputs: Any, steps: int = 1) -> None:
     require_array("inputs", inputs)
     if inputs.ndim != 3 or inputs.shape[-1] != cell.inputs:
         raise ValueError(f"inputs: expected shape [B, T, {cell.inputs}], got {inputs.shape}")
-    if len(inputs) < 1 or inputs.shape[1] < steps:
+    if inputs.shape[0] < 1 or inputs.shape[1] < steps:
         raise ValueError(
             f"inputs: expected at least 1 trial of {counted(steps, 'step')}, got {inputs.shape}"
         )
@@ -159,7 +159,7 @@ def _check_steps(cell: Cell, params: Params, inputs: Any) -> Any:
         raise ValueError(f"readout: expected shape ({cell.outputs},), got {jnp.shape(output)}")
     run = jax.vmap(lambda trial: _outputs(cell, params, trial))
     states, outputs = traced("step", run, inputs)
-    if not agree((states[0, 0], outputs[0, 0]), (state, output)):
+    if not agree((states[0, 0], outputs[0, 0]), (state, output), floor=ROUNDING):
         raise ValueError("step: expected the same state eagerly and compiled, got another")
     if not all(np.isfinite(np.asarray(x)).all() for x in (states, outputs)):
         raise ValueError("step: expected finite states and outputs, got NaN or infinity")
@@ -238,5 +238,6 @@ def _check_gradients(cell: Cell, params: Params, inputs: Any) -> None:
         if not found.any():
             raise ValueError(
                 f"{name}: expected a gradient of the loss, got 0 everywhere; drop a leaf that no "
-                "method uses, or check with more units where a structure leaves none of its entries"
+                "method uses, or check with more units where the "
+                "structure sets all of its entries to zero"
             )

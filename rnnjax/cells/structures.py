@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnjax.parametrization import Leaf
 from rnnjax.typing import Array, Float
-from rnnjax.validate import finite_positive, fraction, make_plain, nonnegative, positive_integer
+from rnnjax.validate import PlainFields, finite_positive, fraction, nonnegative, positive_integer
 
 __all__ = [
     "STRUCTURES",
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-class Structure(abc.ABC):
+class Structure(PlainFields, abc.ABC):
     """A structure of the recurrent matrix W; subclasses are frozen dataclasses.
 
     Raw weights J with independent entries of mean square s^2 give entries of W of mean square s^2,
@@ -39,9 +39,6 @@ class Structure(abc.ABC):
     name: ClassVar[str]
     by_rows: ClassVar[bool] = True
     """Whether a row of W needs the same row of J only, so that devices can share the units."""
-
-    def __post_init__(self):
-        make_plain(self)
 
     def leaves(self, hidden: int) -> dict[str, Leaf]:
         """The leaves in place of `recurrent`, by name; here J [N, N], `recurrent` itself.

@@ -109,7 +109,7 @@ def initialize(
 ) -> Params:
     """Draws every leaf with its own key, folded in by its position.
 
-    With 64 bits enabled the numbers are others, not those of single precision in double.
+    With 64-bit types enabled, other numbers are drawn than in single precision.
     """
     key = random_key("key", key)
     optimizer = parametrization.optimizers[0]

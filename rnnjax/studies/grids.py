@@ -87,9 +87,12 @@ def split_names(setting: str, values: Iterable[str], *, least: int = 0) -> list[
 
 
 def task_options(config: Config, task: str) -> dict[str, Any]:
-    """Options of a task in the config."""
+    """Options of a task in the config; `steps`, where they are given, replace the `delay`."""
     options = config.get(task, {})
-    return options.to_dict() if isinstance(options, ConfigDict) else {}
+    found = options.to_dict() if isinstance(options, ConfigDict) else {}
+    if found.get("steps") is not None:
+        found.pop("delay", None)
+    return found
 
 
 def run_seconds(results: xr.Dataset) -> float:

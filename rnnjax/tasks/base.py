@@ -10,7 +10,7 @@ from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
 from rnnjax.numerics.threefry import split
 from rnnjax.typing import Array, Float, Key, KeyLike
-from rnnjax.validate import MOST, finite_positive, make_plain, one_of, positive_integer
+from rnnjax.validate import MOST, PlainFields, finite_positive, one_of, positive_integer
 
 __all__ = ["Task", "Trial", "VariantError", "checked_options", "lengthened", "stretched_steps"]
 
@@ -30,7 +30,7 @@ class Trial(NamedTuple):
     """1 in the response period, 0 elsewhere; used for accuracies, not for the loss."""
 
 
-class Task(abc.ABC):
+class Task(PlainFields, abc.ABC):
     """A distribution of trials; subclasses are frozen dataclasses, hashable and pure.
 
     A subclass gives `inputs`, `outputs`, `steps` and `sample`; everything else has a default.
@@ -45,9 +45,6 @@ class Task(abc.ABC):
 
     Chance is 0.5 for balanced signs and 1/O for balanced choices of the largest channel. The loss
     must also be lower than that of the best output that ignores the input."""
-
-    def __post_init__(self):
-        make_plain(self)
 
     @property
     @abc.abstractmethod
@@ -79,7 +76,7 @@ class Task(abc.ABC):
     def batch(self, key: KeyLike, trials: int) -> Trial:
         """Draws `trials` independent trials: inputs [B, T, I], and so on.
 
-        With 64 bits enabled the numbers are others, not those of single precision in double.
+        With 64-bit types enabled, other numbers are drawn than in single precision.
         Raises `ValueError` for a number of trials below 1.
         """
         count = positive_integer("trials", trials)
@@ -121,6 +118,6 @@ def stretched_steps(steps: int, factor: float) -> int:
     """
     longer = steps * finite_positive("factor", factor)
     if longer > MOST:
-        most = MOST / steps
-        raise ValueError(f"factor: expected at most {most:g} for {steps} steps, got {factor:g}")
+        most = MOST // steps
+        raise ValueError(f"factor: expected at most {most} for {steps} steps, got {factor}")
     return max(min(steps, 1), round(longer))

@@ -92,6 +92,7 @@ def test_any_raw_weights_give_the_structure(structure):
 
 
 TRAINED = [(how, structure) for how in SETTINGS for structure in (ALL[1], ALL[5])]
+TRAINED.append(("adam", ALL[0]))
 
 
 @pytest.mark.parametrize(("optimizer", "structure"), TRAINED, ids=str)
@@ -120,7 +121,7 @@ def test_the_checks_of_this_file_fail_without_structure():
     assert not any(has_structure(structure, weights, drawn) for structure in ALL)
 
 
-def test_sweeps_train_structures_as_an_axis():
+def test_structures_are_an_axis_of_sweeps():
     axes = {"structure": ("dale", "orthogonal"), "learning_rate": (0.01,), "seed": range(2)}
     sweep = rnnjax.Sweep(tiny.TASKS["delayed_cue"], structured(6), tiny.recipe(), axes, tiny.TRIALS)
     assert [setup.cell.structure for _, setup in sweep.setups()] == [Dale(), Orthogonal()]

@@ -114,7 +114,8 @@ def numbers(spec):
                                                                       int | float)}  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [tasks.REGISTRY, cells.REGISTRY, cells.STRUCTURES], ids=len)
+@pytest.mark.parametrize("kind", [tasks.REGISTRY, cells.REGISTRY, cells.STRUCTURES],
+                         ids=["tasks", "cells", "structures"])  # fmt: skip
 def test_numbers_of_numpy_become_those_of_python(kind):
     for name, make in kind.items():
         spec = make()
@@ -122,9 +123,23 @@ def test_numbers_of_numpy_become_those_of_python(kind):
                  for key, v in numbers(spec).items() if not isinstance(v, bool)}  # fmt: skip
         found = dataclasses.replace(spec, **given)
         assert found == spec
-        assert not any(isinstance(v, np.generic) for v in numbers(found).values()), name
+        for field in dataclasses.fields(found):
+            assert not isinstance(getattr(found, field.name), np.generic), (name, field.name)
     wide = cells.rate(np.int16(200), parametrization=parametrization.MuPAdam())
     assert wide.rule("recurrent").eps == pytest.approx(1 / 200**2)
+
+
+@pytest.mark.parametrize("base", [type(TASK), type(CELL), cells.STRUCTURES["sparse"]])
+def test_mixins_of_specs_take_part_in_their_construction(base):
+    class Noting:
+        def __post_init__(self):
+            object.__setattr__(self, "noted", 7)
+
+    @dataclasses.dataclass(frozen=True)
+    class Mixed(base, Noting):
+        noted: int = dataclasses.field(init=False)
+
+    assert Mixed().noted == 7
 
 
 @pytest.mark.parametrize("name", sorted(CONSTRUCTORS))

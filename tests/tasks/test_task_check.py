@@ -111,6 +111,19 @@ def test_a_broken_rule_is_named_and_global_generators_are_left_alone(case):
     assert (np.random.get_state(legacy=False)["state"]["pos"], random.getstate()) == before
 
 
+def test_rounding_in_place_of_zero_is_no_other_trial():
+    def other_when_compiled(size):
+        def sample(task, key):
+            rounding = size if isinstance(key, jax.core.Tracer) else 0.0
+            return Good.sample(task, key)._replace(targets=jnp.full((task.steps, 1), rounding))
+
+        return broken(sample=sample)
+
+    assert "good" in tasks.check(other_when_compiled(1e-8), trials=4)
+    with pytest.raises(ValueError, match="same trial eagerly and compiled"):
+        tasks.check(other_when_compiled(1e-4), trials=4)
+
+
 def test_a_good_task_is_summed_up():
     summary = tasks.check(Good(), trials=16)
     assert "good: 4 steps, 1 input, 1 output;" in summary and "25%" in summary

@@ -129,6 +129,8 @@ def test_best_weights_are_kept_and_evaluated_on_other_trials():
     upto = dataclasses.replace(how, threshold=wild.held_out_loss[best] * (1 + 1e-6), patience=1)
     again = rnnjax.train_one(TASK, cell(), upto, learning_rate=0.5, seed=SEED,
                              evaluation_trials=TRIALS)  # fmt: skip
+    assert again.status is Status.CONVERGED
+    assert again.results["steps_taken"] == 3 * (best + 1)
     np.testing.assert_allclose(wild.params["recurrent"], again.params["recurrent"], rtol=1e-5)
     assert wild.results["final_loss"] == pytest.approx(again.results["final_loss"], rel=1e-5)
     assert wild.results["final_loss"] != pytest.approx(wild.held_out_loss[best], rel=1e-4)

@@ -50,6 +50,13 @@ def test_every_preset_describes_a_sweep(preset):
     assert study.build_sweep(config).size == NETWORKS[preset]
 
 
+def test_the_length_of_a_trial_replaces_the_delay():
+    config = commands.settings("lr_collapse", "smoke")
+    config.delayed_cue.steps = 30
+    (task,) = study.build_sweep(config).axis("task").values
+    assert (task.cue, task.delay, task.response) == (6, 30 - 6 - 10, 10)
+
+
 def test_a_dry_run_of_a_bisection_counts_what_the_folder_has(tmp_path, monkeypatch):
     config = commands.settings("lr_collapse", "bisect")
     sweep = study.build_sweep(config)
