@@ -25,6 +25,7 @@ from rnnjax.store import (
     write_checked,
 )
 from rnnjax.store.checkpoints import save_weights
+from rnnjax.store.states import load_state, save_state
 from rnnjax.studies.status import damages, progress
 from rnnjax.sweep import empty_results, load_sweep, sweep_config
 
@@ -400,6 +401,15 @@ def test_files_larger_than_the_memory_are_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "free_memory", lambda: 2**21 + 17)
     with pytest.raises(StoreError, match="takes 1,048,585 bytes, expected at most 1,048,584"):
         read_json(file)
+
+
+def test_states_larger_than_the_memory_are_not_called_damaged(tmp_path, monkeypatch):
+    expected = save_state(tmp_path, "block", {"losses": np.zeros(2**19, "f4")})
+    assert load_state(tmp_path, "block", expected)["losses"].shape == (2**19,)
+    monkeypatch.setattr(limits, "free_memory", lambda: 0)
+    with pytest.raises(StoreError, match="expected at most 0") as error:
+        load_state(tmp_path, "block", expected)
+    assert not isinstance(error.value, DamageError)
 
 
 @pytest.mark.parametrize("where", ["results.zarr/loss/zarr.json", "results.zarr/loss"])
