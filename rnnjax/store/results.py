@@ -71,7 +71,7 @@ from rnnjax.store.restoring import (
     write_metadata_digest,
 )
 from rnnjax.store.running import Running, remove_finished, remove_running, running_of
-from rnnjax.store.scatter import canonical, open_group, read_only, scatter
+from rnnjax.store.scatter import canonical, open_group, read_only, replaced_chunks, scatter
 from rnnjax.store.states import save_state
 from rnnjax.validate import path_of
 
@@ -385,11 +385,13 @@ class ResultStore:
             variable: canonical(np.asarray(block, self._template[variable].dtype))
             for variable, block in values.items()
         }
-        for variable, block in values.items():
-            held = None if self._held is None else self._held[variable].values
-            scatter(self._array(variable), cells, block, held)
-            if held is not None:
-                held[tuple(cells.T)] = block
+        held = self._held
+        with replaced_chunks(self._group):
+            for variable, block in values.items():
+                known = None if held is None else held[variable].values
+                scatter(self._array(variable), cells, block, known)
+        for variable, block in values.items() if held is not None else ():
+            held[variable].values[tuple(cells.T)] = block
         marker = {
             "versions": versions(),
             **facts,
