@@ -320,7 +320,7 @@ class ResultStore:
     def adopt_left(self, work: str) -> None:
         """Writes the blocks of this work that workers of an earlier process have left.
 
-        Attempts at other work, in which nothing was written for a week, are removed.
+        Attempts, of whatever work, in which nothing was written for a week are removed.
         """
         done = None
         with _naming(self.path):
