@@ -390,8 +390,9 @@ class ResultStore:
             for variable, block in values.items():
                 known = None if held is None else held[variable].values
                 scatter(self._array(variable), cells, block, known)
-        for variable, block in values.items() if held is not None else ():
-            held[variable].values[tuple(cells.T)] = block
+        if held is not None:
+            for variable, block in values.items():
+                held[variable].values[tuple(cells.T)] = block
         marker = {
             "versions": versions(),
             **facts,
