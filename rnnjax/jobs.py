@@ -93,16 +93,24 @@ class Job(NamedTuple):
 
 
 class JobError(RuntimeError):
-    """Jobs that failed in every attempt; all others have finished."""
+    """Jobs that failed in every attempt; all others have finished, or were not tried.
 
-    def __init__(self, errors: Mapping[str, BaseException], count: int, note: str = ""):
+    The latter are those that were left when the executor refused one.
+    """
+
+    def __init__(
+        self, errors: Mapping[str, BaseException], count: int, note: str = "", untried: int = 0
+    ):
         self.errors = dict(errors)
         """Name of the job -> the error of its last attempt."""
+        self.untried = untried
+        """How many of the `count` jobs were not tried."""
         name, error = next(iter(self.errors.items()))
         listed = ", ".join(map(repr, list(self.errors)[:10]))
+        skipped = f" and {untried} were not tried" if untried else ""
         super().__init__(
-            f"{len(self.errors)} of {count} jobs failed: {listed}; {name!r}: {describe(error)}"
-            f"{note}"
+            f"{len(self.errors)} of {count} jobs failed{skipped}: {listed}; {name!r}: "
+            f"{describe(error)}{note}"
         )
 
 
@@ -126,7 +134,8 @@ def run_jobs(
     When the iterator is closed, jobs that have not begun are cancelled.
 
     Raises:
-        JobError: at the end, if jobs failed in every attempt; its message ends with `note`.
+        JobError: at the end, if jobs failed in every attempt; its message ends with `note`. Those
+            that are left when the executor refuses one are not tried.
         ValueError: what a job needs cannot be pickled.
     """
     flight = _Flight(workers.executor)
@@ -155,8 +164,8 @@ def run_jobs(
     finally:
         flight.cancel()
     if failed:
-        count += sum(1 for _ in waiting)  # not tried, as the executor takes no more
-        raise JobError(failed, count, note) from next(iter(failed.values()))
+        untried = sum(1 for _ in waiting)
+        raise JobError(failed, count + untried, note, untried) from next(iter(failed.values()))
 
 
 def _may_pass(error: Exception) -> bool:

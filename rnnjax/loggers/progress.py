@@ -30,8 +30,9 @@ class LoggedProgress:
     `running`, the number of these, `steps_per_second`, run-steps per second of the segment, and at
     the end of an epoch with validation `held_out_loss`, their median. The rate of a block's first
     segment includes the time to compile it; blocks of workers, which train side by side, have none.
-    Values that are not finite are left out. Nothing is computed on the device for them. Training
-    goes on without a logger that fails, after a warning. Raises `ValueError` for other objects.
+    Values that are not finite are left out. Nothing is computed on the device for them. A logger
+    that fails gets no more values of the sweep, after a warning; training goes on. Raises
+    `ValueError` for other objects.
     """
 
     def __init__(self, logger: Logger, progress: Progress | None = None):
@@ -48,7 +49,8 @@ class LoggedProgress:
         self._since = time.perf_counter()
 
     def begin(self, blocks: list[Block], finished: int, found: int) -> None:
-        """Begins the other progress, if there is one."""
+        """Begins the other progress, if there is one; the logger is tried again."""
+        self._fails = False
         self._since = time.perf_counter()
         if self._progress is not None:
             self._progress.begin(blocks, finished, found)
@@ -69,7 +71,8 @@ class LoggedProgress:
             "steps_per_second": math.nan if segment.remote else segment.steps / elapsed,
         }
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        self._try(self._logger.log, block.name or "block", segment.step, finite)
+        if not self._fails:
+            self._try(self._logger.log, block.name or "block", segment.step, finite)
         self._since = time.perf_counter()
         if self._progress is not None:
             self._progress.advance(block, segment)
@@ -83,14 +86,14 @@ class LoggedProgress:
                 self._progress.end()
 
     def _try(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Calls the logger, unless it has failed: hours of training are worth more than a log."""
-        if self._fails:
-            return
+        """Calls the logger; warns of its first error: training is worth more than a log."""
         try:
             call(*arguments)
         except Exception as error:
+            if not self._fails:
+                warnings.warn(
+                    "the logger failed and gets no more values of this sweep: "
+                    f"{type(error).__name__}: {error}",
+                    stacklevel=2,
+                )
             self._fails = True
-            warnings.warn(
-                f"the logger failed and is not called again: {type(error).__name__}: {error}",
-                stacklevel=2,
-            )

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from rnnjax.stopping import stop_if_due
 from rnnjax.store.archive import pack_arrays
 from rnnjax.store.checkpoints import Weights, has_digest, save_weights, weights_folder
 from rnnjax.store.limits import read_file, require_declared, require_plain_files
@@ -59,7 +60,7 @@ _PREFIX = 12
 _LOOKS, _PAUSE = 240, 0.25  # for a part that appears late: a count, and seconds between two
 _NAME = re.compile(rf"([\w-]+)\.([0-9a-f]{{{_PREFIX}}})[0-9a-f]{{12}}")
 _ABANDONED = 7 * 24 * 3600.0
-"""Age in seconds from which attempts of other work are taken for those of killed processes."""
+"""Age in seconds from which attempts are taken for those of killed processes."""
 
 _ODD = (
     ValueError, KeyError, TypeError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile,
@@ -280,10 +281,11 @@ def move_parts(attempt: Path, block: str, report: Report, store: Path, name: str
 
 
 def _appears(path: Path) -> bool:
-    """Whether a path exists, or does so within a minute."""
+    """Whether a path exists, or does so within a minute; raises where training is to stop."""
     for _ in range(_LOOKS):
         if path.exists():
             return True
+        stop_if_due()  # the next call finds the attempt
         with contextlib.suppress(OSError):  # what NFS remembers of a folder ends when it is listed
             os.listdir(path.parent)
         time.sleep(_PAUSE)

@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,13 +170,14 @@ def gather_weights(
     bare, kept_any = set(), False
     for held, load in blocks:
         kept_any = kept_any or load is not None
+        held = list(held)
         rows = {tuple(c): row for row, c in enumerate(held) if c is not None}
         here = rows.keys() & distinct
         if here and load is None:
             bare |= here
         elif here and load is not None:
-            weights = load()  # of all its runs: those that are not wanted do not stay in memory
-            found.update({cell: _row(store, weights, rows[cell]) for cell in here})
+            few = 2 * len(here) < len(held)
+            found.update(_rows(store, load(), {cell: rows[cell] for cell in here}, few))
     if bare := sorted(bare - set(found)):
         raise _without_weights(store, grid, bare, kept_any)
     if missing := [cell for cell in wanted if cell not in found]:
@@ -206,12 +207,21 @@ def _wanted(cells: Any) -> list[tuple[int, ...]]:
     raise ValueError(f"cells: expected indices of at least one run, [S, axes], got {got}")
 
 
-def _row(store: str, weights: Weights, row: int) -> Weights:
-    """The weights of one run of a block; raises `StoreError` where it has no such row."""
-    try:
-        return jax.tree.map(lambda leaf: leaf[row].copy(), weights)
-    except IndexError:
-        raise StoreError(f"store: the weights in {store} are damaged: no row {row}") from None
+def _rows(
+    store: str, weights: Weights, rows: Mapping[tuple[int, ...], int], few: bool
+) -> dict[tuple[int, ...], Weights]:
+    """The weights of some runs of a block; raises `StoreError` where it has no such rows.
+
+    Views keep the whole block in memory: of a `few` rows of it there are copies instead.
+    """
+    found = {}
+    for cell, row in rows.items():
+        try:
+            views = jax.tree.map(lambda leaf, row=row: leaf[row], weights)
+        except IndexError:
+            raise StoreError(f"store: the weights in {store} are damaged: no row {row}") from None
+        found[cell] = jax.tree.map(np.copy, views) if few else views
+    return found
 
 
 def _without_weights(

@@ -36,6 +36,7 @@ from rnnjax.store.reading import (
 
 __all__ = [
     "flush",
+    "flush_folder",
     "grow",
     "new_manifest",
     "now",
@@ -191,9 +192,9 @@ def grow(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    _flush_folder(path)
+    flush_folder(path)
     write_checked(path / "manifest.json", grown)
-    _flush_folder(path)  # before the old results are removed
+    flush_folder(path)  # before the old results are removed
     settle(path, grown)
     return grown
 
@@ -245,11 +246,12 @@ def flush(folder: Path) -> None:
         for name in files:
             with open(os.path.join(place, name), "rb") as file:
                 os.fsync(file.fileno())
-        _flush_folder(Path(place))
+        flush_folder(Path(place))
 
 
-def _flush_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # not all systems can
+def flush_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk, where the system can."""
+    with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,6 +1,7 @@
 """Joining stores whose sweeps differ in the labels on their axes alone."""
 
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,20 +9,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from rnnjax.store.checked import write_checked
+from rnnjax.store.checked import file_digest, write_checked
 from rnnjax.store.checkpoints import has_digest, has_weights, weights_folder
 from rnnjax.store.damage import DamageError
 from rnnjax.store.grid import Grid, config_grid, grid_of, places, same_runs, united
 from rnnjax.store.growing import flush, new_manifest, spread, write_group
 from rnnjax.store.layout import DATA, read_settled
-from rnnjax.store.limits import require_plain_entries, require_plain_files, require_size
+from rnnjax.store.limits import (
+    plain_size,
+    require_plain_entries,
+    require_plain_files,
+    require_size,
+)
 from rnnjax.store.manifest import StoreError, digest, new_folder
 from rnnjax.store.markers import marker_file
 from rnnjax.store.parameters import held_weights
 from rnnjax.store.reading import load_results, read_blocks, read_results, value_digest
 from rnnjax.store.restoring import write_metadata_digest
-from rnnjax.store.states import require_whole_state, require_whole_states, state_file
-from rnnjax.validate import path_of
+from rnnjax.store.states import state_file
+from rnnjax.validate import counted, path_of
 
 __all__ = ["merge"]
 
@@ -61,7 +67,7 @@ def merge(first: str | Path, *others: str | Path, into: str | Path) -> xr.Datase
 
     Their sweeps may differ in the values on their axes. Runs that several stores hold must agree to
     the last bit, times apart; they are taken from the first store that keeps their weights, or else
-    from the first.
+    from the first. Where a file with states is lost, its block is joined without, after a warning.
 
     Raises:
         StoreError: a folder `into` that is not new, a store that is damaged, sweeps that differ in
@@ -209,6 +215,7 @@ def _write(
     write_group(folder / DATA, results, _BLOCK_DIMS)
     write_metadata_digest(folder)
     (folder / "blocks").mkdir()
+    lost: list[Path] = []
     for part in parts:
         store, name = stores[part.store], part.name
         if marker_file(folder, name).exists():
@@ -223,9 +230,17 @@ def _write(
         if part.rows is not None:
             marker["rows"] = part.rows
         _copy_weights(store.path, part.name, marker.get("weights"), folder, name)
-        if "state" in marker:
-            _copy_state(store.path, part.name, marker["state"], folder, name)
+        state = marker.get("state")
+        if state and not _copy_state(store.path, part.name, state, folder, name):
+            lost.append(state_file(store.path, part.name))
+            del marker["state"]
         write_checked(marker_file(folder, name), marker, indent=None)
+    if lost:
+        warnings.warn(
+            f"store: {counted(len(lost), 'block')} will not resume with more epochs, as the state "
+            f"of training is lost: {lost[0]} is missing",
+            stacklevel=3,
+        )
 
 
 def _copy_weights(store: Path, block: str, expected: str | None, folder: Path, name: str) -> None:
@@ -244,10 +259,16 @@ def _copy_weights(store: Path, block: str, expected: str | None, folder: Path, n
         raise DamageError(f"store: {source} is not what was written", [marker_file(store, block)])
 
 
-def _copy_state(store: Path, block: str, expected: str, folder: Path, name: str) -> None:
-    """Copies the states of a block in the same way."""
-    require_whole_states(store, {block: {"state": expected}})
-    target = state_file(folder, name)
+def _copy_state(store: Path, block: str, expected: str, folder: Path, name: str) -> bool:
+    """Copies the states of a block in the same way; returns whether they are there."""
+    source, target = state_file(store, block), state_file(folder, name)
+    try:
+        plain_size(source)
+    except FileNotFoundError:
+        return False
     target.parent.mkdir(exist_ok=True)
-    shutil.copyfile(state_file(store, block), target)
-    require_whole_state(folder, name, expected)
+    shutil.copyfile(source, target)
+    if file_digest(target) != expected:
+        files = [source, marker_file(store, block)]
+        raise DamageError(f"store: {source} is not what was written", files)
+    return True

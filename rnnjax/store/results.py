@@ -71,7 +71,7 @@ from rnnjax.store.restoring import (
     write_metadata_digest,
 )
 from rnnjax.store.running import Running, remove_finished, remove_running, running_of
-from rnnjax.store.scatter import canonical, open_group, read_only, scatter
+from rnnjax.store.scatter import canonical, open_group, read_only, replaced_chunks, scatter
 from rnnjax.store.states import save_state
 from rnnjax.validate import path_of
 
@@ -320,7 +320,7 @@ class ResultStore:
     def adopt_left(self, work: str) -> None:
         """Writes the blocks of this work that workers of an earlier process have left.
 
-        Attempts at other work, in which nothing was written for a week, are removed.
+        Attempts, of whatever work, in which nothing was written for a week are removed.
         """
         done = None
         with _naming(self.path):
@@ -385,11 +385,14 @@ class ResultStore:
             variable: canonical(np.asarray(block, self._template[variable].dtype))
             for variable, block in values.items()
         }
-        for variable, block in values.items():
-            held = None if self._held is None else self._held[variable].values
-            scatter(self._array(variable), cells, block, held)
-            if held is not None:
-                held[tuple(cells.T)] = block
+        held = self._held
+        with replaced_chunks(self._group):
+            for variable, block in values.items():
+                known = None if held is None else held[variable].values
+                scatter(self._array(variable), cells, block, known)
+        if held is not None:
+            for variable, block in values.items():
+                held[variable].values[tuple(cells.T)] = block
         marker = {
             "versions": versions(),
             **facts,

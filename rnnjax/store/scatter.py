@@ -1,6 +1,10 @@
 """Writing the values of a block into the chunks of a zarr array."""
 
 import asyncio
+import concurrent.futures
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,27 +12,71 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store.damage import reraise_unreadable
-from rnnjax.store.manifest import write_atomically
+from rnnjax.store.growing import flush_folder
+from rnnjax.store.manifest import new_file
 
-__all__ = ["canonical", "open_group", "read_only", "scatter"]
+__all__ = ["canonical", "open_group", "read_only", "replaced_chunks", "scatter"]
+
+_AT_ONCE = 32  # files that are flushed side by side
 
 
 def open_group(folder: Path) -> Any:
-    """The zarr group in a folder, open for writing.
-
-    A chunk is on the disk before it replaces the one that holds the results of earlier blocks:
-    zarr leaves the time to the system, and a power cut could cost all of them.
-    """
+    """The zarr group in a folder, open for writing within `replaced_chunks`."""
     import zarr  # slow to import
     from zarr.storage import LocalStore
 
-    class Flushed(LocalStore):
+    class NewChunks(LocalStore):
+        """Writes each chunk beside the one that it is to replace."""
+
+        def __init__(self, root: Path | str, *, read_only: bool = False):
+            super().__init__(root, read_only=read_only)
+            self.written: dict[Path, Path] = {}
+            """Place of a chunk -> the file that is to take it."""
+
         async def set(self, key: str, value: Any) -> None:
+            await asyncio.to_thread(self.set_sync, key, value)
+
+        def set_sync(self, key: str, value: Any) -> None:
             path = self.root / key
             path.parent.mkdir(parents=True, exist_ok=True)
-            await asyncio.to_thread(write_atomically, path, value.to_bytes())
+            handle, file = new_file(path.parent, path.name)
+            self.written[path] = file
+            with os.fdopen(handle, "wb") as opened:
+                opened.write(value.to_bytes())
 
-    return zarr.open_group(Flushed(folder), mode="r+", zarr_format=3, use_consolidated=False)
+    return zarr.open_group(NewChunks(folder), mode="r+", zarr_format=3, use_consolidated=False)
+
+
+@contextlib.contextmanager
+def replaced_chunks(group: Any) -> Iterator[None]:
+    """Chunks of a group that are written in this context take their places at its end.
+
+    All are on the disk before, since each replaces one that holds the results of earlier blocks:
+    zarr leaves the time to the system, and a power cut could cost all of them. They are flushed
+    together, which takes much less time than one after another.
+    """
+    written = group.store.written
+    try:
+        yield
+        with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(_flush_file, written.values()))
+            for path, file in written.items():
+                os.replace(file, path)
+            above = {
+                place for path in written for place in path.relative_to(group.store.root).parents
+            }
+            list(pool.map(lambda place: flush_folder(group.store.root / place), above))
+    except BaseException:
+        for file in list(written.values()):  # threads may still be adding some
+            file.unlink(missing_ok=True)
+        raise
+    finally:
+        written.clear()
+
+
+def _flush_file(file: Path) -> None:
+    with open(file, "r+b") as opened:  # some systems flush no file that is open for reading
+        os.fsync(opened.fileno())
 
 
 def scatter(

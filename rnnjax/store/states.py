@@ -11,7 +11,7 @@ from rnnjax.store.archive import write_arrays
 from rnnjax.store.checked import file_digest
 from rnnjax.store.damage import DamageError
 from rnnjax.store.limits import require_memory
-from rnnjax.store.manifest import atomic_file
+from rnnjax.store.manifest import StoreError, atomic_file
 from rnnjax.store.markers import marker_file
 
 __all__ = [
@@ -37,7 +37,10 @@ def save_state(store: Path, block: str, arrays: Mapping[str, np.ndarray]) -> str
 
 
 def load_state(store: Path, block: str, expected: str) -> dict[str, np.ndarray]:
-    """The states of a block, compared with their digest; raises `DamageError`."""
+    """The states of a block, compared with their digest; raises `DamageError`.
+
+    Raises `StoreError` for states that do not fit into memory.
+    """
     require_whole_state(store, block, expected)
     file = state_file(store, block)
     try:
@@ -45,6 +48,8 @@ def load_state(store: Path, block: str, expected: str) -> dict[str, np.ndarray]:
             require_memory(str(file), sum(info.file_size for info in archive.infolist()))
         with np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if name != "allow_pickle"}
+    except StoreError:  # too large for the memory
+        raise
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DamageError(f"store: {file} is damaged ({error})", [file]) from None
 

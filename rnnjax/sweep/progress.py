@@ -28,7 +28,9 @@ _LOG_INTERVAL = 10.0
 
 def _redraws(file: TextIO) -> bool:
     """Whether a file is a screen, on which a line can be overwritten: a terminal or a notebook."""
-    return file.isatty() or type(file).__module__.startswith("ipykernel.")
+    file = getattr(file, "_wrapped", file)  # by tqdm
+    is_terminal = getattr(file, "isatty", bool)()
+    return is_terminal or type(file).__module__.startswith("ipykernel.")
 
 
 class _Bar(tqdm):

@@ -21,7 +21,7 @@ from rnnjax.jobs import Job, Workers, run_jobs
 from rnnjax.lanes import RemoteLanes, Resources, remote_lanes
 from rnnjax.processes import devices_here, workers_here
 from rnnjax.stopping import saving, until_due
-from rnnjax.store import ResultStore, digest, versions
+from rnnjax.store import ResultStore, StoreError, digest, versions
 from rnnjax.store.attempts import (
     Report,
     attempt_folder,
@@ -103,10 +103,14 @@ def _local_layout(devices: int | None, **how: Any) -> Any:
 
 
 def _left_by_another(sweep: "RemoteSweep", block: Block) -> tuple[str, bytes] | None:
-    """The attempt and report of a worker that has trained the block since it was submitted."""
-    for name, folder, report in finished_attempts(sweep.folder, sweep.work, {block.name}):
-        if has_parts(folder, name, report, folder, name):
-            return folder.name.rpartition(".")[2], pack_report(report)
+    """The attempt and report of a worker that has trained the block since it was submitted.
+
+    None where there is none, or where it cannot be read.
+    """
+    with contextlib.suppress(OSError, StoreError):
+        for name, folder, report in finished_attempts(sweep.folder, sweep.work, {block.name}):
+            if has_parts(folder, name, report, folder, name):
+                return folder.name.rpartition(".")[2], pack_report(report)
     return None
 
 

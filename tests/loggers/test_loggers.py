@@ -102,6 +102,11 @@ def test_a_logger_that_fails_is_left_and_training_goes_on(method, monkeypatch):
         log_all()
     assert len(warned) == 1
     assert len(calls) == 1 and ended == [1]
+    assert kept.flushed == (method == "log")  # what was logged before is kept
+    progress.begin([], 0, 0)
+    with pytest.warns(UserWarning, match="ConnectionError: offline"):
+        log_all()
+    assert len(calls) == 2
 
 
 def test_objects_without_the_methods_are_refused():

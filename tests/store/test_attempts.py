@@ -2,12 +2,14 @@
 
 import io
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tiny
-from rnnjax.store import attempts
+from rnnjax.stopping import OutOfTime, time_limit
+from rnnjax.store import StoreError, attempts
 from rnnjax.store.attempts import (
     Report,
     attempt_folder,
@@ -16,7 +18,7 @@ from rnnjax.store.attempts import (
     pack_report,
     read_report,
 )
-from rnnjax.sweep import empty_results
+from rnnjax.sweep import empty_results, remote
 
 
 def archive(compression=zipfile.ZIP_STORED, **members):
@@ -92,22 +94,30 @@ def test_reports_fit_by_shape_type_and_range():
         assert not fits(good._replace(values={**values, **odd}), template)
 
 
+WORK = "0a" * 32
+
+
+def left(store):
+    """The folder of a finished attempt with states, at the block `block`."""
+    folder = attempt_folder(store, "block", new_attempt(WORK))
+    folder.mkdir(parents=True)
+    report = Report(np.zeros((1, 2), int), {"loss": np.ones((1, 3), "f4")}, {}, WORK)
+    attempts.save_attempt(folder, "block", report, None, {"losses": np.ones((1, 3), "f4")})
+    return folder
+
+
 @pytest.mark.parametrize("part", ["report", "state"])
 def test_attempts_that_cannot_be_read_are_not_called_damaged(part, tmp_path, monkeypatch):
-    work, states = "0a" * 32, {"losses": np.ones((1, 3), "f4")}
-    folder = attempt_folder(tmp_path, "block", new_attempt(work))
-    folder.mkdir(parents=True)
-    report = Report(np.zeros((1, 2), int), {"loss": np.ones((1, 3), "f4")}, {}, work)
-    attempts.save_attempt(folder, "block", report, None, states)
-    ((_, _, found),) = attempts.finished_attempts(tmp_path, work, {"block"})
+    folder = left(tmp_path)
+    ((_, _, found),) = attempts.finished_attempts(tmp_path, WORK, {"block"})
     assert attempts.has_parts(folder, "block", found, tmp_path, "block")
-    assert not list(attempts.finished_attempts(tmp_path, work, {"other"}))
+    assert not list(attempts.finished_attempts(tmp_path, WORK, {"other"}))
 
     def refuses(*_):
         raise PermissionError(13, "Permission denied")
 
     def read():
-        ((_, _, found),) = attempts.finished_attempts(tmp_path, work)
+        ((_, _, found),) = attempts.finished_attempts(tmp_path, WORK)
         return attempts.has_parts(folder, "block", found, tmp_path, "block")
 
     with monkeypatch.context() as patch:
@@ -138,3 +148,32 @@ def test_an_attempt_that_is_removed_meanwhile_is_no_error(tmp_path, monkeypatch)
 
     monkeypatch.setattr(attempts, "read_file", removes)
     assert attempts.failed_attempts(tmp_path) == {"kept": "OSError: full"}
+
+
+def test_a_stop_does_not_wait_for_a_part_that_is_late(tmp_path, monkeypatch):
+    folder = left(tmp_path)
+    ((_, _, found),) = attempts.finished_attempts(tmp_path, WORK)
+    part, away = folder / "states" / "block.npz", tmp_path / "away.npz"
+    part.rename(away)
+    looks = []
+    monkeypatch.setattr(attempts.time, "sleep", looks.append)
+    with time_limit(1e-9), pytest.raises(OutOfTime):
+        attempts.move_parts(folder, "block", found, tmp_path, "block")
+    assert looks == []
+    away.rename(part)
+    with time_limit(1e-9):  # what is there is moved, also when time is up
+        attempts.move_parts(folder, "block", found, tmp_path, "block")
+    assert attempts.has_parts(folder, "block", found, tmp_path, "block")
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "denied"), StoreError("store: too large")])
+def test_a_worker_trains_itself_what_it_cannot_read(error, tmp_path, monkeypatch):
+    left(tmp_path)
+    sweep, block = SimpleNamespace(folder=tmp_path, work=WORK), SimpleNamespace(name="block")
+    assert remote._left_by_another(sweep, block) is not None
+
+    def refuses(*_):
+        raise error
+
+    monkeypatch.setattr(attempts, "read_file", refuses)
+    assert remote._left_by_another(sweep, block) is None

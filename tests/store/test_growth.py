@@ -409,7 +409,7 @@ def test_weights_that_differ_do_not_join(part, tmp_path):
 
 @pytest.mark.parametrize("part", ["parameters", "states"])
 @pytest.mark.parametrize("damage", ["changed", "lost"])
-def test_damaged_weights_and_states_do_not_join(part, damage, tmp_path):
+def test_damaged_weights_and_states_and_lost_weights_do_not_join(part, damage, tmp_path):
     one = with_states(tmp_path / "one", sweep(hidden=(3,), seed=(0, 1, 2)))
     other = filled(tmp_path / "other", sweep(hidden=(4,), seed=(0,)))
     before = [file for file in (one / part).rglob("*") if file.is_file()]
@@ -420,9 +420,18 @@ def test_damaged_weights_and_states_do_not_join(part, damage, tmp_path):
     else:
         file = max(before, key=lambda file: file.stat().st_size)
         file.write_bytes(file.read_bytes()[:-1])
+    if (part, damage) == ("states", "lost"):  # which results do not need
+        with pytest.warns(UserWarning, match=r"one/states/(one|two).npz is missing") as warned:
+            found = merge(one, other, into=tmp_path / "all")
+        assert len(warned) == 1
+        xr.testing.assert_identical(found, load_results(tmp_path / "whole"))
+        kept = [json.loads(f.read_text()) for f in (tmp_path / "all" / "blocks").iterdir()]
+        assert kept and not any("state" in marker for marker in kept)
+        return
     with pytest.raises(DamageError, match=f"one/{part}/(one|two)") as error:
         merge(one, other, into=tmp_path / "all")
     assert {file.parent.name for file in error.value.files} <= {"blocks", "states"}
+    assert all(file.exists() for file in error.value.files)
     assert not (tmp_path / "all").exists()
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+import tracemalloc
 
 import chex
 import numpy as np
@@ -19,12 +20,14 @@ from rnnjax.store import (
     ResultStore,
     Weights,
     digest,
+    gather_weights,
     limits,
     load_weights,
     read_json,
     write_checked,
 )
 from rnnjax.store.checkpoints import save_weights
+from rnnjax.store.states import load_state, save_state
 from rnnjax.studies.status import damages, progress
 from rnnjax.sweep import empty_results, load_sweep, sweep_config
 
@@ -400,6 +403,32 @@ def test_files_larger_than_the_memory_are_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "free_memory", lambda: 2**21 + 17)
     with pytest.raises(StoreError, match="takes 1,048,585 bytes, expected at most 1,048,584"):
         read_json(file)
+
+
+def test_states_larger_than_the_memory_are_not_called_damaged(tmp_path, monkeypatch):
+    expected = save_state(tmp_path, "block", {"losses": np.zeros(2**19, "f4")})
+    assert load_state(tmp_path, "block", expected)["losses"].shape == (2**19,)
+    monkeypatch.setattr(limits, "free_memory", lambda: 0)
+    with pytest.raises(StoreError, match="expected at most 0") as error:
+        load_state(tmp_path, "block", expected)
+    assert not isinstance(error.value, DamageError)
+
+
+@pytest.mark.parametrize(("blocks", "wanted"), [(1, 8), (8, 1)], ids=["all of one", "one of each"])
+def test_gathered_weights_take_little_more_than_a_block_beside_them(blocks, wanted):
+    size = 8 * 2**18  # bytes of a block
+
+    def load():
+        return Weights(*({"w": np.ones((8, 2**15), "f4")} for _ in range(2)))
+
+    cells = [[(block, row) for row in range(8)] for block in range(blocks)]
+    chosen = [cell for block in cells for cell in block[:wanted]]
+    tracemalloc.start()
+    found = gather_weights("here", None, ((held, load) for held in cells), chosen)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.trained["w"].shape == (8, 2**15)
+    assert peak < 2.3 * size
 
 
 @pytest.mark.parametrize("where", ["results.zarr/loss/zarr.json", "results.zarr/loss"])

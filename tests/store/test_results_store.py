@@ -116,17 +116,42 @@ def test_chunks_are_on_the_disk_before_they_are_replaced(views, tmp_path, monkey
             fsync(handle)
 
         def swap(source, target):
-            replaced.append((Path(target).relative_to(store.path), os.stat(source).st_ino))
+            name = str(Path(target).relative_to(store.path))
+            replaced.append(name)
+            assert os.stat(source).st_ino in flushed
+            if name.startswith("blocks/"):  # the marker, which says that all chunks are there
+                folders = {(store.path / chunk).parent for chunk in replaced[:-1]}
+                assert {os.stat(folder).st_ino for folder in folders} <= flushed
             replace(source, target)
 
         monkeypatch.setattr(os, "fsync", flush)
         monkeypatch.setattr(os, "replace", swap)
         store.write(*second)
-    names = [str(file) for file, _ in replaced]
     chunks = len(np.unique(second[1][:, :-1], axis=0))
-    assert sum(name.startswith("results.zarr/loss/c/") for name in names) == chunks
-    assert {inode for _, inode in replaced} == flushed
-    assert names[-1].startswith("blocks/")
+    assert sum(name.startswith("results.zarr/loss/c/") for name in replaced) == chunks
+    assert replaced[-1].startswith("blocks/")
+
+
+def test_a_block_that_cannot_be_written_leaves_no_chunks(tmp_path, monkeypatch):
+    """Also not those that fitted on a disk that is full."""
+    with opened(tmp_path / "new") as store:
+        first, second, *_ = invented()
+        store.write(*first)
+        before, flushed = store.read(), []
+
+        def fill(handle):
+            flushed.append(handle)
+            if len(flushed) > 1:
+                raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fill)
+            with pytest.raises(OSError, match="No space left on device; finished blocks"):
+                store.write(*second)
+        assert not list(store.path.rglob("*.partial"))
+        assert store.read().identical(before)
+        store.write(*second)
+        assert not store.read().identical(before)
 
 
 @pytest.mark.parametrize("axes", [(6,), (3, 4), (2, 3, 4)])
