@@ -190,7 +190,10 @@ def _levels(study: str, *levels: str) -> dict[str, str]:
 _THREE = ("dynamics", "weights", "behavior")
 _LEARNING = {"weight_change": "rises", "kernel_alignment": "falls"}
 _STABLE = {"kernel_alignment": "no arrow"}
-MORE = {"feature_learning": ("feature_learning_sine",)}
+MORE = {
+    "feature_learning": ("feature_learning_sine",),
+    "network_size": ("network_size_sine",),
+}
 """Folders with other tasks of a study."""
 
 
