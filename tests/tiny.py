@@ -5,6 +5,7 @@ Tests share them to save compilation time: one program per (setup, block size, l
 
 import rnnjax
 from rnnjax import cells, tasks
+from rnnjax.sweep import block, programs
 
 TASKS = {
     "delayed_cue": tasks.delayed_cue(2, 3, 2),
@@ -31,3 +32,21 @@ def sweep(task: str = "delayed_cue", axes=None, **options) -> rnnjax.Sweep:
         axes=axes,
         evaluation_trials=TRIALS,
     )
+
+
+def mostly_diverging():
+    """Twelve runs, of which the ten at the larger rates diverge at once."""
+    rates = (0.3, 1e30, 1e31, 1e32, 1e33, 1e34)
+    return sweep("delayed_match", {"learning_rate": rates, "seed": (0, 1)})
+
+
+def block_sizes(monkeypatch):
+    """Will hold the number of runs of a block at each of its segments."""
+    sizes, advance = [], programs.advance_block
+
+    def recorded(setup, layout, runs, length):
+        sizes.append(runs.status.shape[0])
+        return advance(setup, layout, runs, length)
+
+    monkeypatch.setattr(block, "advance_block", recorded)
+    return sizes

@@ -23,7 +23,6 @@ from rnnjax.sweep import (
     cost,
     default_layout,
     engine,
-    programs,
     sizing,
 )
 from rnnjax.training import Setup
@@ -106,16 +105,7 @@ def test_one_diverging_run_changes_no_other():
 @pytest.mark.slow
 def test_compaction_changes_nothing(monkeypatch):
     """Ten of twelve runs diverge at once: a block of 12 continues as one of 4."""
-    sizes = []
-    advance = programs.advance_block
-
-    def recorded(setup, layout, runs, length):
-        sizes.append(runs.status.shape[0])
-        return advance(setup, layout, runs, length)
-
-    monkeypatch.setattr(block, "advance_block", recorded)
-    rates, seeds = (0.3, 1e30, 1e31, 1e32, 1e33, 1e34), (0, 1)
-    sweep = tiny.sweep("delayed_match", {"learning_rate": rates, "seed": seeds})
+    sizes, sweep = tiny.block_sizes(monkeypatch), tiny.mostly_diverging()
     whole = run_sweep(sweep, engine=Engine(compact=False, segment=7))
     assert set(sizes) == {12}
     sizes.clear()

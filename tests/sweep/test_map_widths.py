@@ -11,7 +11,6 @@ import pytest
 import tiny
 from alike import close, identical
 from rnnjax import Engine, Status, run_sweep
-from rnnjax.sweep import block, programs
 
 pytestmark = pytest.mark.slow
 
@@ -45,15 +44,7 @@ def test_one_diverging_run_changes_no_other():
 
 def test_compaction_changes_nothing(monkeypatch):
     """Ten of twelve runs diverge at once: a block of 12 continues as one of 2."""
-    sizes, advance = [], programs.advance_block
-
-    def recorded(setup, layout, runs, length):
-        sizes.append(runs.status.shape[0])
-        return advance(setup, layout, runs, length)
-
-    monkeypatch.setattr(block, "advance_block", recorded)
-    rates, seeds = (0.3, 1e30, 1e31, 1e32, 1e33, 1e34), (0, 1)
-    sweep = tiny.sweep("delayed_match", {"learning_rate": rates, "seed": seeds})
+    sizes, sweep = tiny.block_sizes(monkeypatch), tiny.mostly_diverging()
     how = {"segment": 10, "map_width": "all"}
     whole = run_sweep(sweep, engine=Engine(compact=False, **how))
     assert set(sizes) == {12}
