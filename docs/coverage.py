@@ -399,7 +399,8 @@ def page() -> str:
         "# Coverage of both papers",
         "",
         "Made by `python docs/coverage.py` from the committed results. *As there in dynamics 2 of",
-        "4* counts the series whose arrow is the paper's. *Networks*: trained, of the paper's.",
+        "4*: two of four series have the paper's arrow. *Networks*: number trained here, of the",
+        "number in the paper.",
         "",
         summary(found),
     ]
