@@ -6,6 +6,7 @@ study in a temporary folder. Compilation is included, since users wait for it.
 
 import argparse
 import cProfile
+import inspect
 import json
 import pstats
 import tempfile
@@ -17,7 +18,7 @@ import jax
 import numpy as np
 import xarray as xr
 from machine import describe
-from script import RESULTS, Parser, run_main, writable_folder
+from script import RESULTS, Parser, refused_in_one_line, run_main, writable_folder
 
 import rnnjax
 from rnnjax.analysis import find_attractors, measure_population
@@ -51,10 +52,8 @@ def options() -> argparse.Namespace:
     for name, least in (("networks", 2), ("hidden", 2)):
         if getattr(flags, name) < least:
             parser.error(f"{name}: expected at least {least}, got {getattr(flags, name)}")
-    try:
+    with refused_in_one_line(parser):
         writable_folder(flags.out)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
     return flags
 
 
@@ -93,7 +92,7 @@ def stages(profile: cProfile.Profile, elapsed: float) -> dict[str, float]:
     profiled: Any = pstats.Stats(profile)
     spent = {}
     for stage, function in STAGES.items():
-        code = function.__code__
+        code = inspect.unwrap(function).__code__  # decorated ones share the code of their wrapper
         times = profiled.stats.get((code.co_filename, code.co_firstlineno, code.co_name))
         spent[stage] = times[3] if times else 0.0  # too few converged networks
     return {"training and the rest": elapsed - sum(spent.values()), **spent, "all": elapsed}

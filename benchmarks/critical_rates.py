@@ -14,6 +14,7 @@ from machine import describe, package_versions
 
 from rnnjax.analysis import Resampling, power_law, threshold_model
 from rnnjax.devices import all_devices
+from rnnjax.validate import positive_integer
 
 PAPER = np.round(np.geomspace(10, 10_000, 13)).astype(int)
 LAPTOP = np.array([10, 18, 32, 56, 100, 178])
@@ -133,9 +134,10 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=300, help="of the intervals of power_law")
     parser.add_argument("--out", type=script.Path, default=script.RESULTS)
     given = parser.parse_args()
-    if min(given.sweeps, given.resamples) < 1:
-        parser.error("sweeps, resamples: expected positive integers")
-    script.writable_folder(given.out)
+    with script.refused_in_one_line(parser):
+        positive_integer("sweeps", given.sweeps)
+        positive_integer("resamples", given.resamples)
+        script.writable_folder(given.out)
     rows = []
     for case in cases():
         rows.append(measure(case, given.sweeps, given.resamples))

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 from scipy import special, stats
-from script import Parser
+from script import Parser, run_main
 
 from rnnjax.analysis import (
     estimate,
@@ -324,4 +324,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -60,7 +60,7 @@ def _parse(arguments: list[str]) -> Flags:
     parser.add_argument("--no-torch", action="store_true", help="time only ours")
     parser.add_argument("--quick", action="store_true", help="small sizes and two short windows")
     flags = parser.parse_args(arguments)
-    try:
+    with script.refused_in_one_line(parser):
         flags.sizes = script.sizes("sizes", flags.sizes)
         if flags.quick:
             vars(flags).update(QUICK)
@@ -68,8 +68,6 @@ def _parse(arguments: list[str]) -> Flags:
         finite_positive("window", flags.window)
         script.require_matplotlib()
         script.writable_folder(flags.out)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
     return flags
 
 

@@ -1,6 +1,6 @@
 """Seconds per pair of the distances between networks, and the distances reached, beside peers.
 
-    python benchmarks/metrics.py                    # 10 networks, about 5 minutes on 2 cores
+    python benchmarks/metrics.py                    # 10 networks, about 3 minutes on 2 cores
     python benchmarks/metrics.py --networks 50      # and all 1,225 pairs of 50, ours alone
     python benchmarks/metrics.py --quick            # a smoke run, under a minute
     python benchmarks/metrics.py --peer_python ~/peers/bin/python
@@ -69,7 +69,7 @@ def _parse(arguments: list[str]) -> Flags:
     flags = parser.parse_args(arguments)
     flags.work = QUICK if flags.quick else Work()
     least = flags.work.contestants
-    try:
+    with script.refused_in_one_line(parser):
         if flags.quick:
             flags.repeats = 2
         positive_integer("repeats", flags.repeats)
@@ -82,8 +82,6 @@ def _parse(arguments: list[str]) -> Flags:
         flags.peer_python = python
         script.require_matplotlib()
         script.writable_folder(flags.out)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
     return flags
 
 

@@ -48,7 +48,7 @@ class Ours:
         return self._worker.request(do="make", networks=networks)
 
     def first(self, case: Case, networks: int) -> Answer:
-        """All pairs of the first `networks`, from a cold start."""
+        """All pairs of the first `networks`, at the first call of this case in the process."""
         return self._worker.request(do="first", case=case.name, networks=networks)
 
     def window(self, case: Case, pairs: np.ndarray | None, seconds: float, seed: int) -> Window:

@@ -73,7 +73,7 @@ class Metrics:
         return svcca_distances(array)[pairs], None
 
     def first(self, case: str, networks: int) -> Answer:
-        """All pairs of the first `networks` in a new process, with compilation."""
+        """All pairs of the first `networks`, at the first call of this case, with compilation."""
         begin = time.perf_counter()
         values, bounds = self._compare(case, networks, 0)
         seconds = time.perf_counter() - begin

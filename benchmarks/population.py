@@ -64,7 +64,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--no-torch", action="store_true", help="time only ours")
     flags = parser.parse_args(arguments)
-    try:
+    with script.refused_in_one_line(parser):
         flags.tasks = [one_of("tasks", name.strip(), WORK) for name in flags.tasks.split(",")]
         for name in ("hidden", "repeats"):
             positive_integer(name, getattr(flags, name))
@@ -73,8 +73,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         if not flags.no_torch and not script.has_torch():
             raise ValueError("PyTorch is not installed: pip install torch, or give --no-torch")
         script.writable_folder(flags.out)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
     return flags
 
 

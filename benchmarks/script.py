@@ -1,11 +1,12 @@
 """Shared parts of the scripts: command line, records, and exit on interrupt."""
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -52,6 +53,15 @@ def writable_folder(path: Path) -> None:
         raise ValueError(f"out: expected a folder, got {path} ({error.strerror})") from None
     if not os.access(path, os.W_OK):
         raise ValueError(f"out: expected a folder that can be written to, got {path}")
+
+
+@contextlib.contextmanager
+def refused_in_one_line(parser: Parser) -> Iterator[None]:
+    """Ends the program with one line where the body raises `ValueError` or `OSError`."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
 
 
 def spread(values: np.ndarray | list[float]) -> dict[str, float]:

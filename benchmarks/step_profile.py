@@ -34,7 +34,7 @@ from rnnjax.training import (
     start,
 )
 from rnnjax.trajectory import rollout
-from rnnjax.validate import one_of
+from rnnjax.validate import one_of, positive_integer
 
 TASKS = {
     "delayed_cue": tasks.delayed_cue,
@@ -163,14 +163,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--out", type=Path, default=script.RESULTS)
     given = parser.parse_args()
-    names = [one_of("tasks", name, tuple(TASKS)) for name in given.tasks.split(",")]
-    script.writable_folder(given.out)
+    with script.refused_in_one_line(parser):
+        names = [one_of("tasks", name, tuple(TASKS)) for name in given.tasks.split(",")]
+        widths = script.sizes("widths", given.widths)
+        positive_integer("rounds", given.rounds)
+        script.writable_folder(given.out)
     ones = jnp.ones((1024, 1024))
     peak = 2 * 1024**3 / best_seconds(jax.jit(lambda x: x @ x), ones, 10)
     rows = [
         profile(TASKS[name](), units, given.rounds, peak, whole=name == names[0])
         for name in names
-        for units in script.sizes("widths", given.widths)
+        for units in widths
     ]
     record = {
         "benchmark": "step_profile",

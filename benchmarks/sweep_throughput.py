@@ -2,7 +2,7 @@
 
     python benchmarks/sweep_throughput.py            # about 5 minutes on 2 cores
     python benchmarks/sweep_throughput.py --widths 16,64 --repeats 2       # a short run
-    python benchmarks/sweep_throughput.py --widths 100,1000,3162,8192      # on a GPU
+    python benchmarks/sweep_throughput.py --widths 16,128,1024,8192        # on a GPU
 
 Writes sweep_throughput-cpu.json and .png (or -gpu) to benchmarks/results. Needs PyTorch
 (`pip install torch==2.13.0`) or --no-torch. The comparison is described in benchmarks/README.md.
@@ -72,7 +72,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--no-torch", action="store_true", help="time only ours")
     flags = parser.parse_args(arguments)
-    try:
+    with script.refused_in_one_line(parser):
         flags.widths = script.sizes("widths", flags.widths)
         for name in ("repeats", "steps"):
             positive_integer(name, getattr(flags, name))
@@ -85,8 +85,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             )
         script.require_matplotlib()
         script.writable_folder(flags.out)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
     return flags
 
 

@@ -23,6 +23,7 @@ from machine import describe, package_versions
 
 from rnnjax.devices import all_devices
 from rnnjax.studies.launch import run_in_parallel_on_cpu
+from rnnjax.validate import positive_integer
 
 HERE = Path(__file__).parent.parent
 
@@ -183,7 +184,9 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="without the laptop preset")
     parser.add_argument("--out", type=Path, default=script.RESULTS)
     given = parser.parse_args()
-    script.writable_folder(given.out)
+    with script.refused_in_one_line(parser):
+        positive_integer("repeats", given.repeats)
+        script.writable_folder(given.out)
     trees = [Tree("now", HERE)]
     if given.baseline is not None:
         if not (given.baseline / "rnnjax").is_dir():

@@ -8,7 +8,9 @@ Run it on an idle machine. See benchmarks/README.md.
 import argparse
 import concurrent.futures
 import multiprocessing
+import shlex
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from rnnjax.store.attempts import Report, pack_report
 from rnnjax.studies.launch import run_in_parallel_on_cpu
 from rnnjax.sweep import FIELDS, remote
 from rnnjax.sweep.compute import Computed
+from rnnjax.validate import positive_integer
 
 RUNS = 8
 """Runs per block that trains; with fewer, one process would not fill its cores."""
@@ -156,16 +159,20 @@ def options() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=250, help="training steps of a run")
     parser.add_argument("--collected", type=int, default=2000, help="blocks that are collected")
     parser.add_argument("--out", type=Path, default=script.RESULTS, help="folder of the record")
-    return parser.parse_args()
+    given = parser.parse_args()
+    with script.refused_in_one_line(parser):
+        for name in ("repeats", "blocks", "epochs", "collected"):
+            positive_integer(name, getattr(given, name))
+        script.writable_folder(given.out)
+    return given
 
 
 def main() -> None:
     """Measures, prints and writes the record."""
     given = options()
-    script.writable_folder(given.out)
     run_in_parallel_on_cpu()
     record = {
-        "benchmark": "workers", "command": "python benchmarks/workers.py",
+        "benchmark": "workers", "command": shlex.join(["python", *sys.argv]),
         "machine": describe(all_devices()), "versions": versions(),
         "throughput": throughput(given.repeats, given.blocks, given.epochs),
         "collecting": [collecting(given.collected, runs) for runs in COLLECTED],
