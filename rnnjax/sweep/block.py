@@ -21,7 +21,7 @@ from rnnjax.sweep.programs import (
 )
 from rnnjax.sweep.results import scores
 from rnnjax.sweep.snapshots import due_snapshots, empty_snapshots, take_snapshots
-from rnnjax.sweep.states import halted, packed, running_again, with_last_params
+from rnnjax.sweep.states import halted, packed, put_in_place, running_again, with_last_params
 from rnnjax.training import Hyper, Recipe, Run, Setup, Status, setting_values
 from rnnjax.units import to_host
 
@@ -132,8 +132,9 @@ def _train(
     initial = None
     if transfer.weights:
         initial = jax.tree.map(lambda leaf: np.array(to_host(leaf)[:count]), params)
-    runs = start_block(setup, layout, hyper, params, active)
-    state = _begin(setup.recipe, runs, count, transfer.states)
+    started = start_block(setup, layout, hyper, params, active)
+    state = _begin(setup.recipe, started, count, transfer.states)
+    del started  # `state` alone holds the runs, which resumed ones replace
     if initial is not None and setup.recipe.snapshots:
         state.snapshots = empty_snapshots(initial, count, setup.recipe.snapshots)
     checkpoints = transfer.checkpoints
@@ -182,9 +183,9 @@ def _resume(
     setup: Setup, layout: Layout, state: BlockState, states: Mapping[str, np.ndarray]
 ) -> None:
     """Puts the runs of an earlier call, and their losses, in place of new ones."""
-    count, size = len(state.members), state.runs.status.shape[0]
-    runs = halted(pad_to(size, running_again(states, state.runs)), count)
-    state.runs = layout.put(runs, setup.cell.unit_axes)
+    leaves = jax.tree.leaves(running_again(states, state.runs))
+    size = state.runs.status.shape[0]
+    state.runs = put_in_place(state.runs, leaves, size, layout, setup.cell.unit_axes)
     state.taken = states["losses"].shape[1]
     state.losses[:, : state.taken] = states["losses"]
     if state.held_out_loss is not None:
