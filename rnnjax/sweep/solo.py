@@ -7,7 +7,7 @@ import numpy as np
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
-from rnnjax.devices import Layout, default_layout
+from rnnjax.devices import Layout, default_layout, free_programs
 from rnnjax.sweep import cost
 from rnnjax.sweep.block import train_block
 from rnnjax.tasks import Task
@@ -83,6 +83,8 @@ def train_one(
         if not cost.out_of_memory(error):
             raise
         raise cost.too_large(setup, layout, "memory ran out") from error
+    finally:
+        free_programs()  # a caller may train any number of networks in a loop
     assert block.weights is not None
     snapshots = block.weights.snapshots
     return Trained(

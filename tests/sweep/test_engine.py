@@ -1,7 +1,9 @@
 """The engine changes how runs are computed, and not their results."""
 
 import functools
+import itertools
 import re
+import time
 import types
 import warnings
 import weakref
@@ -273,7 +275,7 @@ def test_a_single_run_that_does_not_fit_is_an_error(monkeypatch):
     ):
         train_one(tiny.TASKS["delayed_match"], tiny.CELL, tiny.recipe(), learning_rate=0.1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("error")  # no smaller block takes less memory, and none is tried
         with pytest.raises(
             ValueError, match="^evaluation_trials: expected networks that fit into memory"
         ):
@@ -285,6 +287,34 @@ def test_a_single_run_that_does_not_fit_is_an_error(monkeypatch):
     monkeypatch.setattr(compute, "train_block", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
         run_sweep(tiny.sweep("delayed_match"))
+
+
+@pytest.mark.parametrize(
+    ("message", "lacking"),
+    [
+        ("RESOURCE_EXHAUSTED: 9 bytes", True),
+        ("INTERNAL: Failed to allocate: CUDA_ERROR_OUT_OF_MEMORY", True),
+        ("INTERNAL: hipErrorOutOfMemory: out of memory", True),
+        ("INTERNAL: of another kind", False),
+    ],
+)
+def test_errors_of_memory_are_known_by_their_words(message, lacking):
+    assert cost.out_of_memory(jax.errors.JaxRuntimeError(message)) == lacking
+
+
+def test_seconds_do_not_depend_on_the_clock_of_the_machine(monkeypatch):
+    turned_back = itertools.count(2e9, -3600)
+    clock = types.SimpleNamespace(time=lambda: next(turned_back), perf_counter=time.perf_counter)
+    monkeypatch.setattr(compute, "time", clock)
+    found = run_sweep(tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS}))
+    assert (found["seconds"] > 0).all()
+
+
+def test_programs_are_freed_after_train_one_where_there_are_many(monkeypatch):
+    freed = []
+    monkeypatch.setattr("rnnjax.sweep.solo.free_programs", lambda: freed.append(True))
+    solo("delayed_match", "sgd", 0.3, 2)
+    assert freed == [True]
 
 
 def test_train_one_returns_the_network_it_trained():
