@@ -79,7 +79,8 @@ class Engine:
     mapped side by side and a step of the smaller block should take at most half the time."""
     ahead: int | None = None
     """Blocks whose programs are compiled, in threads, while another trains; by default 2 on a host
-    with at least 4 cores, else 0. With 0, programs are compiled when they are first called."""
+    with at least 4 cores, else 0. With 0, programs are compiled when they are first called. It
+    has no effect with an `executor`."""
     memory_share: float = 0.75
     """Share of the free memory that a block may take."""
     points: int = 500
@@ -95,8 +96,9 @@ class Engine:
     executor: Any = None
     """Where blocks train: an executor of `concurrent.futures`, a Dask client, or
     `rnnjax.sweep.Workers`; by default this process. A `ProcessPoolExecutor` needs
-    `mp_context=multiprocessing.get_context("spawn")`. Workers must reach the store's folder, which
-    this process alone writes."""
+    `mp_context=multiprocessing.get_context("spawn")`. Workers must be able to write
+    to the store's folder: they write `attempts/` and `running/` in it, this process alone writes
+    the rest."""
 
     def __post_init__(self):
         if self.ahead is not None:

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import rnnjax
 import tiny
 from rnnjax.cells import fitted
 from rnnjax.devices import Layout, default_layout
-from rnnjax.sweep import Engine, cost, run_sweep
+from rnnjax.sweep import Engine, cost, empty_results, run_sweep
 from rnnjax.sweep.ahead import ProgramKey, trace_programs
 from rnnjax.sweep.block import train_block
+from rnnjax.sweep.sharing import SharedSink
 from rnnjax.training import Hyper, Setup
 
 TASK = tiny.TASKS["delayed_cue"]
@@ -115,6 +117,22 @@ def test_networks_that_cannot_be_shared_are_refused():
         train(rnnjax.cells.linear_recurrence(6))
     with pytest.raises(ValueError, match="^share: .*'nuclear'"):
         train(rnnjax.cells.rate(6), penalties=("nuclear",))
+
+
+def test_results_so_far_are_those_that_the_first_process_holds():
+    held = empty_results(tiny.sweep())
+
+    class Store:
+        def view(self):
+            return held
+
+        def read(self):
+            pytest.fail("blocks were read again")
+
+    found = SharedSink(Store, held).view()
+    xr.testing.assert_identical(found, held)
+    with pytest.raises(ValueError, match="read-only"):
+        found["loss"].values[:] = 0.0
 
 
 MANY = """
