@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rnnjax.devices import Layout, pad_to
+from rnnjax.devices import Layout, pad_to, padded_index
 from rnnjax.stopping import Pace, stop_if_due
 from rnnjax.store import Weights
 from rnnjax.sweep.checkpoints import BlockCheckpoints, BlockState
@@ -141,7 +141,7 @@ def _train(
     resumed = checkpoints is not None and checkpoints.load(state, layout, setup.cell.unit_axes)
     if transfer.earlier is not None and not resumed:
         _resume(setup, layout, state, transfer.earlier)
-    pace = Pace()
+    pace = Pace() if checkpoints is None else None  # checkpoints have their own
     while True:
         running = _advance(setup, layout, state, segment, on_segment)
         if not running.any():
@@ -149,9 +149,11 @@ def _train(
         _shrink(setup, layout, state, running, shrinks, transfer.weights)
         if checkpoints is not None:
             checkpoints.between_segments(state)
-        pace.end()
-        stop_if_due(0.0 if checkpoints is not None else pace.seconds)
-        pace.begin()
+            stop_if_due()
+        if pace is not None:
+            pace.end()
+            stop_if_due(pace.seconds)
+            pace.begin()
     _collect(setup, layout, state, transfer.weights)
     weights = None if initial is None else Weights(initial, state.params, state.snapshots)
     kept = None
@@ -218,8 +220,8 @@ def _shrink(
     _collect(setup, layout, state, keep_parameters)
     # On a CPU by NumPy: each operation of JAX on a new shape would be a program to compile.
     held = jax.tree.map(np.asarray, state.runs) if layout.is_host else state.runs
-    kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(running)], held)
-    kept = halted(pad_to(smaller, kept), count)
+    index = np.flatnonzero(running)[padded_index(0, smaller, count)]  # a shape for many counts
+    kept = halted(jax.tree.map(lambda leaf: leaf[index], held), count)
     state.runs = layout.put(kept, setup.cell.unit_axes)
     state.members = state.members[running]
 

@@ -114,6 +114,8 @@ def test_compaction_changes_nothing(monkeypatch):
     compacted = run_sweep(sweep, engine=Engine(compact=True, segment=7))
     assert sizes == [12, 4, 4]
     identical(compacted, whole)
+    monkeypatch.setattr(Layout, "is_host", property(lambda _: False))  # runs stay on the devices
+    identical(run_sweep(sweep, engine=Engine(compact=True, segment=7)), whole)
     assert np.all(compacted["status"].isel(learning_rate=0) == Status.EXHAUSTED)
     assert np.all(compacted["status"].isel(learning_rate=slice(1, None)) == Status.DIVERGED)
 
@@ -308,6 +310,21 @@ def test_seconds_do_not_depend_on_the_clock_of_the_machine(monkeypatch):
     monkeypatch.setattr(compute, "time", clock)
     found = run_sweep(tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS}))
     assert (found["seconds"] > 0).all()
+
+
+def test_a_single_network_trains_in_segments_as_in_a_sweep(monkeypatch):
+    """None is longer than an epoch that ends with a validation."""
+    segments = []
+
+    def train(*_, segment, **__):
+        segments.append(segment)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rnnjax.sweep.solo.train_block", train)
+    for recipe in (rnnjax.Recipe(), rnnjax.Recipe.until(0.1, steps_per_epoch=1)):
+        with pytest.raises(KeyboardInterrupt):
+            train_one(tiny.TASKS["delayed_match"], tiny.CELL, recipe, learning_rate=0.1)
+    assert segments == [100, 1]
 
 
 def test_programs_are_freed_after_train_one_where_there_are_many(monkeypatch):
