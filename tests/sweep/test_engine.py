@@ -361,6 +361,30 @@ def test_invalid_arguments_of_train_one_are_named(options, named):
         train_one(tiny.TASKS["delayed_match"], tiny.CELL, tiny.recipe(), **options)
 
 
+@pytest.mark.parametrize(
+    ("axis", "recipe", "other"),
+    [
+        ({"eps": (1e-8, 1e-6)}, {"optimizer": "sgd"}, {"optimizer": "adam"}),
+        ({"eps_scaling": ("torch", "scaled")}, {"optimizer": "sgd"}, {"optimizer": "adam"}),
+        ({"patience": (1, 2)}, {}, {"stop": "threshold", "threshold": 0.1}),
+        ({"validation_trials": (4, 8)}, {"stop": "criterion"}, {"schedule": "plateau"}),
+    ],
+)
+def test_an_axis_without_effect_is_refused(axis, recipe, other):
+    def train(axis, recipe):
+        cell = rnnjax.cells.rate(5, parametrization=rnnjax.parametrization.InverseWidth())
+        axes = {**axis, "learning_rate": (0.1,), "seed": (0,)}
+        task = tiny.TASKS["delayed_match"]
+        run_sweep(rnnjax.Sweep(task, cell, tiny.recipe(**recipe), axes), mask=np.ones(1, bool))
+
+    ((name, values),) = axis.items()
+    with pytest.raises(ValueError, match=f"^{name}: expected one value .* got {values[0]}, "):
+        train(axis, recipe)
+    for allowed in ((axis, other), ({name: values[:1]}, recipe)):
+        with pytest.raises(ValueError, match="^mask: "):  # the next check
+            train(*allowed)
+
+
 def test_invalid_arguments_of_run_sweep_are_named():
     sweep = tiny.sweep()
     with pytest.raises(ValueError, match=r"^mask: .* of shape \(2, 2\), got bool of shape \(2,\)"):
