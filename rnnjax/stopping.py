@@ -31,7 +31,8 @@ T = TypeVar("T")
 class OutOfTime(KeyboardInterrupt):
     """The time limit is reached.
 
-    In a folder, finished blocks and the state of the block being trained are kept.
+    In a folder, finished blocks and the state of the block being trained are kept; of a block on a
+    worker, its last checkpoint.
     """
 
 
@@ -56,9 +57,10 @@ def time_limit(seconds: float) -> Iterator[None]:
     """Stops training in this context after `seconds`, between two segments, with `OutOfTime`.
 
     A folder also keeps the state of the block being trained (`Engine.checkpoint_minutes`), so that
-    the same call resumes from there. A segment is not started if, judging by the previous one, it
-    would run past the limit. A program that is being compiled delays the stop. Sweeps that several
-    processes train together (`jax.distributed`) refuse it.
+    the same call resumes from there; of a block on a worker, the last checkpoint. A segment is not
+    started if, judging by the previous one, it would run past the limit. A program that is being
+    compiled delays the stop. Sweeps that several processes train together (`jax.distributed`)
+    refuse it.
 
     Raises `ValueError` for a time that is not positive.
     """

@@ -3,12 +3,14 @@
 Where the ambient mesh (`jax.set_mesh`) has no such axis, arrays are left as they are.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 __all__ = ["AXIS", "are_shared", "sharing", "split", "to_host", "whole"]
 
@@ -62,7 +64,14 @@ def to_host(array: Any) -> np.ndarray:
         return np.asarray(array)
     sharding: Any = array.sharding
     mesh, spec = sharding.mesh, sharding.spec
-    axis = spec.index(AXIS)
+    program, axis = _piece_program(mesh, spec), spec.index(AXIS)
+    pieces = [np.asarray(program(array, np.int32(i))) for i in range(mesh.shape[AXIS])]
+    return np.concatenate(pieces, axis).view(array.dtype)
+
+
+@functools.lru_cache
+def _piece_program(mesh: Mesh, spec: PartitionSpec) -> Callable[..., jax.Array]:
+    """The program that gives every process the bits of the piece of one device."""
 
     def piece(local: jax.Array, index: jax.Array) -> jax.Array:
         # A sum of bits, since a sum of numbers would lose the sign of zeros.
@@ -70,11 +79,9 @@ def to_host(array: Any) -> np.ndarray:
         mine = jax.lax.axis_index(AXIS) == index
         return jax.lax.psum(jnp.where(mine, bits, jnp.uint32(0)), AXIS)
 
-    program = jax.jit(
+    return jax.jit(
         jax.shard_map(
             piece, mesh=mesh, in_specs=(spec, PartitionSpec()), out_specs=PartitionSpec(),
             check_vma=False,
         )
     )  # fmt: skip
-    pieces = [np.asarray(program(array, np.int32(i))) for i in range(mesh.shape[AXIS])]
-    return np.concatenate(pieces, axis).view(array.dtype)

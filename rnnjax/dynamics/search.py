@@ -272,8 +272,12 @@ def _classify(
 ) -> FixedPoints:
     if len(points):
         fits = batch_size(_JACOBIAN_BYTES * points.shape[1] ** 2)
-        parts = [points[begin : begin + fits] for begin in range(0, len(points), fits)]
-        found = [np.linalg.eigvals(jacobians(cell, params, part, inputs)) for part in parts]
+        size = min(fits, 1 << (len(points) - 1).bit_length())  # a program for many numbers
+        found = []
+        for begin in range(0, len(points), size):
+            part = points[padded_index(begin, size, len(points))]
+            slopes = jacobians(cell, params, part, inputs)[: len(points) - begin]
+            found.append(np.linalg.eigvals(slopes))
         values = np.concatenate(found).astype(complex)
         order = np.argsort(-np.abs(values), axis=-1, kind="stable")
         values = np.take_along_axis(values, order, axis=-1)

@@ -27,8 +27,8 @@ class MuPAdam(Parametrization):
 
     `rollout(..., output_scale=)` applies the factor 1/gamma, since gamma is traced. With
     `eps_scaling="scaled"` Adam's epsilon falls with the gradients, as 1/N^2 for J and 1/N for the
-    rest, and as 1/gamma; with `"torch"` it is constant, and very large networks learn more slowly.
-    Raises `ValueError` for another scaling.
+    others in the table, and as 1/gamma; with `"torch"` it is constant, and very large networks
+    learn more slowly. Raises `ValueError` for another scaling.
     """
 
     eps_scaling: Literal["torch", "scaled"] = "scaled"

@@ -5,7 +5,7 @@ import difflib
 import itertools
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,13 +18,22 @@ from rnnjax.tasks import Task
 from rnnjax.training import SETTINGS, TRACED, Recipe, Setup
 from rnnjax.validate import instance_of, one_of, shown
 
-__all__ = ["TRACED", "Axes", "Axis", "AxisError", "Sweep"]
+__all__ = ["TRACED", "Axes", "Axis", "AxisError", "Sweep", "require_effects"]
 
 _REQUIRED = (*(name for name in SETTINGS if SETTINGS[name].neutral is None), "seed")
 
 _FIXED = ("inputs", "outputs", "epochs", "steps_per_epoch", "snapshots")
 """Fields that no axis may vary: tasks set the channels, `step` is a dimension of its own, and all
 runs keep the same snapshots."""
+
+
+_NEEDS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
+    "eps": ("optimizer='adam'", lambda recipe: recipe.optimizer == "adam"),
+    "eps_scaling": ("optimizer='adam'", lambda recipe: recipe.optimizer == "adam"),
+    "patience": ("stop='threshold'", lambda recipe: recipe.stop == "threshold"),
+    "validation_trials": ("validation", lambda recipe: recipe.validates),
+}
+"""Axis -> what a recipe must have for its values to differ in effect."""
 
 
 class Axis(NamedTuple):
@@ -197,6 +206,19 @@ class Sweep:
         if changes[2]:
             changes[1]["parametrization"] = dataclasses.replace(rule, **changes[2])
         return Setup(task, fitted(cell.replace(**changes[1]), task), recipe, self.evaluation_trials)
+
+
+def require_effects(sweep: Sweep) -> None:
+    """Raises `ValueError` for an axis whose values all train the same networks."""
+    for axis in sweep.static_axes:
+        if axis.name not in _NEEDS or len(axis.values) == 1:
+            continue
+        needed, has_effect = _NEEDS[axis.name]
+        if not any(has_effect(setup.recipe) for _, setup in sweep.setups()):
+            raise ValueError(
+                f"{axis.name}: expected one value in a recipe without {needed}, where it has no "
+                f"effect, got {', '.join(map(str, axis.labels))}"
+            )
 
 
 def _by_owner(values: Mapping[str, Any], owners: Sequence[Any]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rnnjax.devices import Layout, pad_to
+from rnnjax.devices import Layout, pad_to, padded_index
 from rnnjax.stopping import Pace, stop_if_due
 from rnnjax.store import Weights
 from rnnjax.sweep.checkpoints import BlockCheckpoints, BlockState
@@ -21,7 +21,7 @@ from rnnjax.sweep.programs import (
 )
 from rnnjax.sweep.results import scores
 from rnnjax.sweep.snapshots import due_snapshots, empty_snapshots, take_snapshots
-from rnnjax.sweep.states import halted, packed, running_again, with_last_params
+from rnnjax.sweep.states import halted, packed, put_in_place, running_again, with_last_params
 from rnnjax.training import Hyper, Recipe, Run, Setup, Status, setting_values
 from rnnjax.units import to_host
 
@@ -132,15 +132,16 @@ def _train(
     initial = None
     if transfer.weights:
         initial = jax.tree.map(lambda leaf: np.array(to_host(leaf)[:count]), params)
-    runs = start_block(setup, layout, hyper, params, active)
-    state = _begin(setup.recipe, runs, count, transfer.states)
+    started = start_block(setup, layout, hyper, params, active)
+    state = _begin(setup.recipe, started, count, transfer.states)
+    del started  # `state` alone holds the runs, which resumed ones replace
     if initial is not None and setup.recipe.snapshots:
         state.snapshots = empty_snapshots(initial, count, setup.recipe.snapshots)
     checkpoints = transfer.checkpoints
     resumed = checkpoints is not None and checkpoints.load(state, layout, setup.cell.unit_axes)
     if transfer.earlier is not None and not resumed:
         _resume(setup, layout, state, transfer.earlier)
-    pace = Pace()
+    pace = Pace() if checkpoints is None else None  # checkpoints have their own
     while True:
         running = _advance(setup, layout, state, segment, on_segment)
         if not running.any():
@@ -148,9 +149,11 @@ def _train(
         _shrink(setup, layout, state, running, shrinks, transfer.weights)
         if checkpoints is not None:
             checkpoints.between_segments(state)
-        pace.end()
-        stop_if_due(0.0 if checkpoints is not None else pace.seconds)
-        pace.begin()
+            stop_if_due()
+        if pace is not None:
+            pace.end()
+            stop_if_due(pace.seconds)
+            pace.begin()
     _collect(setup, layout, state, transfer.weights)
     weights = None if initial is None else Weights(initial, state.params, state.snapshots)
     kept = None
@@ -182,9 +185,9 @@ def _resume(
     setup: Setup, layout: Layout, state: BlockState, states: Mapping[str, np.ndarray]
 ) -> None:
     """Puts the runs of an earlier call, and their losses, in place of new ones."""
-    count, size = len(state.members), state.runs.status.shape[0]
-    runs = halted(pad_to(size, running_again(states, state.runs)), count)
-    state.runs = layout.put(runs, setup.cell.unit_axes)
+    leaves = jax.tree.leaves(running_again(states, state.runs))
+    size = state.runs.status.shape[0]
+    state.runs = put_in_place(state.runs, leaves, size, layout, setup.cell.unit_axes)
     state.taken = states["losses"].shape[1]
     state.losses[:, : state.taken] = states["losses"]
     if state.held_out_loss is not None:
@@ -217,8 +220,8 @@ def _shrink(
     _collect(setup, layout, state, keep_parameters)
     # On a CPU by NumPy: each operation of JAX on a new shape would be a program to compile.
     held = jax.tree.map(np.asarray, state.runs) if layout.is_host else state.runs
-    kept = jax.tree.map(lambda leaf: leaf[np.flatnonzero(running)], held)
-    kept = halted(pad_to(smaller, kept), count)
+    index = np.flatnonzero(running)[padded_index(0, smaller, count)]  # a shape for many counts
+    kept = halted(jax.tree.map(lambda leaf: leaf[index], held), count)
     state.runs = layout.put(kept, setup.cell.unit_axes)
     state.members = state.members[running]
 

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from rnnjax import stopping
-from rnnjax.devices import Layout, free_memory, pad_to
+from rnnjax.devices import Layout, free_memory
 from rnnjax.store import DamageError, StoreError, describe, digest, versions
 from rnnjax.store.reading import value_digest
 from rnnjax.store.running import (
@@ -24,7 +24,7 @@ from rnnjax.store.running import (
     write_checkpoint,
 )
 from rnnjax.sweep.blocks import Block
-from rnnjax.sweep.states import halted, named_leaves
+from rnnjax.sweep.states import named_leaves, put_in_place
 from rnnjax.training import Run
 
 __all__ = ["BlockCheckpoints", "BlockState", "identity"]
@@ -58,7 +58,7 @@ class BlockState:
 def identity(
     block: Block, layout: Layout, segment: int, compact: bool | None, keeps: tuple[bool, bool]
 ) -> str:
-    """Digest of all on which the bits of a block's state depend.
+    """Digest of all on which the bits of a block's state depend, except for the model of the CPU.
 
     `keeps` tells whether weights and states are kept. At map width 1 a run does not depend on the
     number of devices, the size of the program or the steps per segment.
@@ -179,10 +179,11 @@ class BlockCheckpoints:
         begin = time.monotonic()
         try:
             write_checkpoint(self._block, step, self._attempt, arrays)
-        except OSError as error:
+        except (OSError, StoreError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             warnings.warn(
                 f"the state of the block being trained cannot be written to {self._block.folder} "
-                f"({error.strerror or error}); an interruption loses it",
+                f"({reason}); an interruption loses it",
                 stacklevel=2,
             )
         self._writing = time.monotonic() - begin
@@ -216,9 +217,12 @@ def _restore(
     state: BlockState,
     layout: Layout,
     unit_axes: Mapping[str, int],
-    arrays: Mapping[str, np.ndarray],
+    arrays: dict[str, np.ndarray],
 ) -> None:
-    """Puts a checkpoint in place of a new state; raises `StoreError` for one of another block."""
+    """Puts a checkpoint in place of a new state; raises `StoreError` for one of another block.
+
+    The arrays of the runs are taken out of `arrays`.
+    """
     runs = named_leaves(arrays, "run", state.runs)
     params, final = _if_kept(arrays, "params", state.runs.params), _if_kept(arrays, "final", runs)
     snapshots = named_leaves(arrays, "snapshots", state.snapshots)
@@ -243,8 +247,9 @@ def _restore(
     if not fits:
         raise StoreError("store: the state of a block being trained is that of another version")
     size = layout.padded(min(size, state.runs.status.shape[0]))  # of fewer devices, perhaps
-    runs = halted(pad_to(size, runs), len(members))
-    state.runs = layout.put(runs, unit_axes)
+    leaves = [arrays.pop(f"run{i}") for i in range(len(jax.tree.leaves(runs)))]
+    del runs  # so that every leaf is freed once it is on the devices
+    state.runs = put_in_place(state.runs, leaves, size, layout, unit_axes)
     state.members, state.taken, state.values = members, taken, values
     state.params, state.final, state.snapshots = params, final, snapshots
     state.losses[:, :taken] = losses

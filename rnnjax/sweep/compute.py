@@ -80,9 +80,10 @@ def compute_block(
 
     Raises `ValueError` where memory runs out even for a single run.
     """
-    begin = time.time()
+    started, begin = time.time(), time.perf_counter()
     result = _train_within_memory(block, layout, engine, kept, running, on_segment)
-    seconds = time.time() - begin + float(result.values.get("seconds", np.zeros(1)).sum())
+    before = float(result.values.get("seconds", np.zeros(1)).sum())
+    seconds = time.perf_counter() - begin + before
     values = dict(result.values)
     values["seconds"] = np.full(block.runs, seconds / block.runs, "f4")
     values["loss"] = thinned(result.losses, kept.steps)
@@ -92,7 +93,7 @@ def compute_block(
             held_out_loss = result.held_out_loss
         values["held_out_loss"] = held_out_loss
     facts = {
-        "started": begin, "seconds": round(seconds, 3), "device": layout.devices[0].device_kind,
+        "started": started, "seconds": round(seconds, 3), "device": layout.devices[0].device_kind,
         "devices": len(layout.devices), "map_width": layout.map_width, "share": layout.share,
     }  # fmt: skip
     return Computed(values, facts, result.weights, result.states)
@@ -141,7 +142,7 @@ def _train_within_memory(
         half = block.runs // 2
         if not cost.out_of_memory(error):
             raise
-        smallest = half == 0 and programs.size <= layout.padded(1)
+        smallest = programs.size <= layout.padded(1)
         if smallest or layout.processes > 1:  # the others may have had enough memory
             raise cost.too_large(setup, layout, "memory ran out") from error
     warnings.warn(

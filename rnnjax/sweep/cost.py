@@ -147,7 +147,8 @@ def too_large(setup: Setup, layout: Lanes, reason: str) -> ValueError:
 
 def out_of_memory(error: Exception) -> bool:
     """Whether memory was lacking; on CPU the error's code is not RESOURCE_EXHAUSTED."""
-    return "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
+    text = str(error).lower()
+    return any(one in text for one in ("resource_exhausted", "out of memory", "out_of_memory"))
 
 
 def runs_that_fit(setup: Setup, runs: int, layout: Lanes, budget: int, kept: int = 0) -> int:

@@ -16,7 +16,7 @@ from rnnjax.stopping import has_limit, saving, until_due
 from rnnjax.store import ResultStore, Sink, has_some_weights
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import Ahead, blocks_ahead, upcoming
-from rnnjax.sweep.axes import Sweep
+from rnnjax.sweep.axes import Sweep, require_effects
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.blocks import Block, found, plan, split_by_epochs, unfinished
 from rnnjax.sweep.compute import Kept, block_programs, compute_block, work_of
@@ -79,7 +79,8 @@ class Engine:
     mapped side by side and a step of the smaller block should take at most half the time."""
     ahead: int | None = None
     """Blocks whose programs are compiled, in threads, while another trains; by default 2 on a host
-    with at least 4 cores, else 0. With 0, programs are compiled when they are first called."""
+    with at least 4 cores, else 0. With 0, programs are compiled when they are first called. It
+    has no effect with an `executor`."""
     memory_share: float = 0.75
     """Share of the free memory that a block may take."""
     points: int = 500
@@ -95,8 +96,9 @@ class Engine:
     executor: Any = None
     """Where blocks train: an executor of `concurrent.futures`, a Dask client, or
     `rnnjax.sweep.Workers`; by default this process. A `ProcessPoolExecutor` needs
-    `mp_context=multiprocessing.get_context("spawn")`. Workers must reach the store's folder, which
-    this process alone writes."""
+    `mp_context=multiprocessing.get_context("spawn")`. Workers must be able to write
+    to the store's folder: they write `attempts/` and `running/` in it, this process alone writes
+    the rest."""
 
     def __post_init__(self):
         if self.ahead is not None:
@@ -179,14 +181,14 @@ def run_sweep(
         A dataset with the variables of `rnnjax.sweep.FIELDS` and the training `loss`.
 
     Raises:
-        ValueError: a mask of another shape, weights or states to keep without a store, snapshots
-            without `keep_parameters` or with `Engine.keep_state`, too large networks or results, a
-            time limit in several processes, `keep_parameters=False` where all finished runs have
-            weights, or a store that is in use, damaged or of another sweep (`StoreError`).
+        ValueError: a mask of another shape, an axis without effect, weights or states without a
+            store, snapshots without `keep_parameters` or with `Engine.keep_state`, too large
+            networks or results, a time limit in several processes, `keep_parameters=False` where
+            all runs have weights, or a store in use, damaged or of another sweep (`StoreError`).
         rnnjax.sweep.JobError: at the end, blocks that failed on workers in every attempt.
     """
     engine = Engine() if engine is None else instance_of("engine", engine, Engine)
-    mask = _check_mask(instance_of("sweep", sweep, Sweep), mask)
+    mask = _check_runs(sweep, mask)
     _check_keeping(store, keep_parameters, engine.keep_state, sweep.recipe)
     _check_callbacks(progress, after_block)
     layout = _layout(sweep, engine, workers := _workers(engine.executor, store))
@@ -384,7 +386,8 @@ def _workers(executor: Any, store: Any) -> Workers | None:
     return as_workers(executor)
 
 
-def _check_mask(sweep: Sweep, mask: Any) -> np.ndarray | None:
+def _check_runs(sweep: Any, mask: Any) -> np.ndarray | None:
+    require_effects(instance_of("sweep", sweep, Sweep))
     if mask is None:
         return None
     mask = np.asarray(mask)

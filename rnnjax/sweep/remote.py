@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from rnnjax.devices import default_layout
+from rnnjax.devices import default_layout, free_programs
 from rnnjax.jobs import Job, Workers, run_jobs
 from rnnjax.lanes import RemoteLanes, Resources, remote_lanes
 from rnnjax.processes import devices_here, workers_here
@@ -163,21 +163,29 @@ def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
         except Exception as error:
             save_error(own, error)
             raise
+        finally:
+            free_programs()  # a worker trains any number of blocks
 
 
 def _whole(block: Block, report: Report) -> Segment:
     """The progress of a block that has ended."""
     taken = np.asarray(report.values["steps_taken"])
-    losses = np.asarray(report.values["loss"])  # of some steps alone
-    last = [row[np.isfinite(row)][-1] for row in losses if np.isfinite(row).any()]
     return Segment(
         block.setup,
         int(taken.sum()),
         block.runs * block.setup.recipe.steps,
         int(taken.max()),
-        loss=float(np.median(last)) if last else float("nan"),
+        loss=_last(report.values["loss"]),  # of some steps alone
+        held_out_loss=_last(report.values.get("held_out_loss", ())),
         remote=True,
     )
+
+
+def _last(losses: Any) -> float:
+    """Median over runs of the last finite loss of each, [S, T]; NaN without any."""
+    rows = map(np.asarray, losses)
+    last = [row[np.isfinite(row)][-1] for row in rows if np.isfinite(row).any()]
+    return float(np.median(last)) if last else float("nan")
 
 
 def train_on_workers(

@@ -14,6 +14,7 @@ from jax.experimental import multihost_utils
 
 from rnnjax.cells import UnrolledCell
 from rnnjax.store import Sink, StoreError, Weights
+from rnnjax.store.scatter import read_only
 from rnnjax.training import Setup
 
 __all__ = ["SharedSink", "require_shared_units"]
@@ -115,16 +116,20 @@ class SharedSink:
 
     def read(self) -> xr.Dataset:
         """The dataset with all blocks written so far, in every process."""
-        dataset = _first(lambda: self._store.read())
+        return self._shared(lambda: self._store.read())
+
+    def view(self) -> xr.Dataset:
+        """The same without reading again what the first process holds; its arrays are read-only."""
+        return read_only(self._shared(lambda: self._store.view()))
+
+    def _shared(self, read: Callable[[], xr.Dataset]) -> xr.Dataset:
+        """What `read` returns in the first process, in every process."""
+        dataset = _first(read)
         like = self._template.copy(deep=True)
         for name in like.data_vars:
             first = None if dataset is None else dataset[name].values
             like[name].values[...] = _broadcast(like[name].values if first is None else first)
         return like if dataset is None else dataset
-
-    def view(self) -> xr.Dataset:
-        """As `read`."""
-        return self.read()
 
     @property
     def _store(self) -> Sink:

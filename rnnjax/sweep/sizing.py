@@ -47,7 +47,7 @@ def shrinking_rule(setup: Setup, layout: Lanes, compact: bool | None) -> Callabl
 def segment_steps(setup: Setup, runs: int, layout: Lanes) -> int:
     """Steps per segment: about two seconds at the nominal rate of the device, at most 100."""
     steps = setup.recipe.steps_per_epoch if setup.recipe.validates else setup.recipe.steps
-    rate = cost.nominal_machine(layout).flops
-    most = max(1, min(100, math.floor(2 * rate / (runs * cost.step_flops(setup)))))
+    seconds = cost.step_seconds(setup, runs, layout, cost.nominal_machine(layout))
+    most = max(1, math.floor(min(100, 2 / seconds)))
     segments = -(-steps // most)
     return -(-steps // segments)  # equal segments, so that the last one is not mostly masked

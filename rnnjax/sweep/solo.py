@@ -7,9 +7,10 @@ import numpy as np
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
-from rnnjax.devices import Layout, default_layout
+from rnnjax.devices import Layout, default_layout, free_programs
 from rnnjax.sweep import cost
 from rnnjax.sweep.block import train_block
+from rnnjax.sweep.sizing import segment_steps
 from rnnjax.tasks import Task
 from rnnjax.training import Hyper, Recipe, Setup, Status, check_settings, output_scale
 from rnnjax.typing import Params
@@ -74,7 +75,7 @@ def train_one(
     )
     setup.require_settings(hyper)
     layout = Layout(default_layout(devices=1).devices, 1)
-    segment = min(100, setup.recipe.steps)
+    segment = segment_steps(setup, 1, layout)
     runs = Hyper(*(np.array([value]) for value in hyper))
     cost.require_memory(setup, layout)
     try:
@@ -83,6 +84,8 @@ def train_one(
         if not cost.out_of_memory(error):
             raise
         raise cost.too_large(setup, layout, "memory ran out") from error
+    finally:
+        free_programs()  # a caller may train any number of networks in a loop
     assert block.weights is not None
     snapshots = block.weights.snapshots
     return Trained(

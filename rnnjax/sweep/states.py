@@ -6,10 +6,18 @@ from typing import Any
 import jax
 import numpy as np
 
+from rnnjax.devices import Layout, pad_to
 from rnnjax.store import StoreError
 from rnnjax.training import Run, Status
 
-__all__ = ["halted", "named_leaves", "packed", "running_again", "with_last_params"]
+__all__ = [
+    "halted",
+    "named_leaves",
+    "packed",
+    "put_in_place",
+    "running_again",
+    "with_last_params",
+]
 
 _LOSSES, _HELD_OUT = "losses", "held_out_loss"
 
@@ -46,6 +54,29 @@ def named_leaves(states: Mapping[str, np.ndarray], prefix: str, like: Any) -> An
         if new is None or new.shape[1:] != leaf.shape[1:] or new.dtype != leaf.dtype:
             raise StoreError("store: the states of training are those of another version")
     return tree.unflatten(kept)
+
+
+def put_in_place(
+    fresh: Run,
+    leaves: list[np.ndarray],
+    size: int,
+    layout: Layout,
+    unit_axes: Mapping[str, int],
+) -> Run:
+    """Puts runs that resume on the devices in place of `fresh` ones, whose memory is freed first.
+
+    One leaf is padded to `size` and put after another, and taken out of `leaves`, so that no more
+    than one of them is in memory twice.
+    """
+    old, tree = jax.tree.flatten(fresh)
+    shardings = tree.flatten_up_to(layout.shardings(fresh, unit_axes))
+    for leaf in old:
+        leaf.delete()
+    count, new = len(leaves[0]), []
+    for sharding in shardings:
+        new.append(jax.device_put(pad_to(size, leaves.pop(0)), sharding))
+    runs = tree.unflatten(new)
+    return runs._replace(status=layout.put(halted(runs, count).status))
 
 
 def with_last_params(runs: Run, last: Any) -> Run:

@@ -229,7 +229,7 @@ def _setup(task: Task, cell: Cell, recipe: Recipe | None) -> Setup:
 
 
 def _hyper(setup: Setup, seed: int, gamma: float, rate: float = 1.0) -> Hyper:
-    validate.finite_positive("gamma", gamma)
+    validate.positive_single("gamma", gamma)
     hyper = Hyper(learning_rate=rate, seed=seed, gamma=gamma)
     setup.require_settings(hyper)
     return hyper

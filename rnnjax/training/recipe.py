@@ -4,10 +4,11 @@ import dataclasses
 import itertools
 from typing import Any, Literal
 
+from rnnjax.contract import require_frozen
 from rnnjax.training.penalties import PENALTIES
 from rnnjax.training.schedules import Constant, Schedule, schedule
 from rnnjax.validate import (
-    finite_positive,
+    PlainFields,
     instance_of,
     one_of,
     positive_integer,
@@ -24,13 +25,13 @@ PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Recipe(PlainFields):
     """The training recipe; by default 1000 steps of Adam as in PyTorch, without a stopping rule.
 
     `Recipe.until(threshold)` trains until a held-out loss is reached. Raises `ValueError` for a
     count below 1, a bound or epsilon that is not positive and finite, an unknown name, a threshold
     without stop="threshold", or the reverse, and for snapshots that are not strictly decreasing,
-    lie below the threshold, or have no validation.
+    lie below the threshold, or have no validation. A schedule is a frozen dataclass.
     """
 
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -75,6 +76,7 @@ class Recipe:
     `keep_parameters` of `run_sweep`."""
 
     def __post_init__(self):
+        super().__post_init__()
         one_of("optimizer", self.optimizer, OPTIMIZERS)
         positive_integer("epochs", self.epochs)
         positive_integer("steps_per_epoch", self.steps_per_epoch)
@@ -86,6 +88,7 @@ class Recipe:
         if isinstance(self.schedule, str):
             object.__setattr__(self, "schedule", schedule(self.schedule))
         instance_of("schedule", self.schedule, Schedule)
+        require_frozen("schedule", self.schedule)
         object.__setattr__(self, "penalties", _penalty_names(self.penalties))
         positive_integer("patience", self.patience)
         positive_integer("validation_trials", self.validation_trials)
@@ -104,11 +107,11 @@ class Recipe:
         positive_single("eps", self.eps)
         object.__setattr__(self, "snapshots", self._checked_snapshots())
         if self.clip is not None:
-            finite_positive("clip", self.clip)
+            positive_single("clip", self.clip)
 
     def _checked_snapshots(self) -> tuple[float, ...]:
         given = sequence("snapshots", self.snapshots)
-        losses = tuple(float(finite_positive("snapshots", loss)) for loss in given)
+        losses = tuple(positive_single("snapshots", loss) for loss in given)
         if losses and (not self.validates or self.stop == "criterion"):
             raise ValueError(
                 "snapshots: expected a recipe that validates and stops at a threshold or never, "

@@ -84,7 +84,8 @@ class Setup:
         instance_of("cell", self.cell, Cell)
         instance_of("recipe", self.recipe, Recipe)
         # The blind loss is 0 on a single trial.
-        whole("evaluation_trials", self.evaluation_trials, least=2)
+        trials = whole("evaluation_trials", self.evaluation_trials, least=2)
+        object.__setattr__(self, "evaluation_trials", trials)
         require_task(self.task)
         require_cell(self.cell)
         if self.recipe.stop == "criterion" and self.recipe.batch < 2:

@@ -88,6 +88,21 @@ def test_searches_in_batches_find_the_same_points(three, fits, monkeypatch):
 
 
 @pytest.mark.slow
+def test_jacobians_of_many_numbers_of_points_share_a_program(three, monkeypatch):
+    weights, starts, whole = three
+    sizes, compute = [], search.jacobians
+
+    def counted(cell, params, states, inputs):
+        sizes.append(len(states))
+        return compute(cell, params, states, inputs)
+
+    monkeypatch.setattr(search, "jacobians", counted)
+    fixed_points(RATE, weights, starts)
+    assert [len(one.points) for one in whole] == [9, 1, 9]
+    assert sizes == [16, 1, 16]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cells.REGISTRY)
 def test_jacobians_are_finite_differences(name):
     options = {"head": 2} if name == "linear_attention" else {}

@@ -11,6 +11,7 @@ import types
 import zipfile
 
 import chex
+import jax
 import numpy as np
 import pytest
 
@@ -21,7 +22,15 @@ from rnnjax.devices import Layout, default_layout
 from rnnjax.store import ResultStore, StoreError, load_weights
 from rnnjax.store.running import RunningBlock, saved_checkpoints, underway, write_checkpoint
 from rnnjax.studies.status import damages
-from rnnjax.sweep import OutOfTime, checkpoints, empty_results, plan, sweep_config, time_limit
+from rnnjax.sweep import (
+    OutOfTime,
+    block,
+    checkpoints,
+    empty_results,
+    plan,
+    sweep_config,
+    time_limit,
+)
 
 OFTEN = Engine(checkpoint_minutes=1e-9, segment=5)
 
@@ -60,6 +69,20 @@ def saved(path):
 def at_once(monkeypatch):
     """Every checkpoint is on disk before the next segment: there is no memory for a copy."""
     monkeypatch.setattr(checkpoints, "free_memory", lambda: 0)
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """All arrays of runs before their first step."""
+    leaves, start = [], block.start_block
+
+    def started(*arguments):
+        runs = start(*arguments)
+        leaves.extend(jax.tree.leaves(runs))
+        return runs
+
+    monkeypatch.setattr(block, "start_block", started)
+    return leaves
 
 
 def same_weights(one, other, results):
@@ -145,14 +168,17 @@ def test_units_that_devices_share(at_once, tmp_path):
 
 
 @pytest.mark.slow
-def test_runs_that_go_on_from_fewer_epochs(at_once, tmp_path):
+def test_runs_that_go_on_from_fewer_epochs(at_once, fresh, tmp_path):
+    """They take the place of new runs, whose memory is freed."""
     engine = engine_of(keep_state=True)
     for place in ("store", "whole"):
         run_sweep(tiny.sweep("delayed_match", epochs=10), tmp_path / place, engine=engine)
     sweep = tiny.sweep("delayed_match")
     assert interrupted(sweep, tmp_path / "store", engine, 1) == [15, 20]
+    assert all(leaf.is_deleted() for leaf in fresh)
     assert [file.name[:8] for file in saved(tmp_path / "store")] == ["00000015"]
     assert interrupted(sweep, tmp_path / "store", engine, 0) == [20]
+    assert all(leaf.is_deleted() for leaf in fresh)
     whole = run_sweep(sweep, tmp_path / "whole", engine=engine)
     same(run_sweep(sweep, tmp_path / "store", engine=engine), whole)
     same_states(tmp_path / "store", tmp_path / "whole")
@@ -287,13 +313,23 @@ def test_a_thread_writes_while_training_goes_on_and_leaves_nothing(tmp_path, mon
 
 
 @pytest.mark.slow
-def test_a_full_disk_costs_the_checkpoint_and_not_the_block(at_once, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(28, "No space left on device"), "No space left"),
+        (MemoryError(), "MemoryError"),
+        (StoreError("store: expected plain files"), "plain files"),
+    ],
+)
+def test_what_keeps_a_checkpoint_from_being_written_does_not_cost_the_block(
+    error, reason, at_once, tmp_path, monkeypatch
+):
     def full(*arguments):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(checkpoints, "write_checkpoint", full)
     path, sweep = tmp_path / "store", tiny.sweep("delayed_match")
-    with pytest.warns(UserWarning, match="No space left"):
+    with pytest.warns(UserWarning, match=reason):
         found = run_sweep(sweep, path, engine=OFTEN)
     same(found, run_sweep(sweep, engine=OFTEN))
 

@@ -9,7 +9,7 @@ import rnnjax
 import tiny
 from rnnjax.cells import fitted
 from rnnjax.devices import Layout, default_layout
-from rnnjax.sweep import LossRecord, MemoryStore, compute, cost, plan, solo
+from rnnjax.sweep import LossRecord, MemoryStore, compute, cost, plan, sizing, solo
 from rnnjax.sweep.ahead import ProgramKey, trace_programs
 from rnnjax.sweep.engine import Engine
 from rnnjax.training import Setup
@@ -193,6 +193,16 @@ def test_a_plan_covers_every_run_once(monkeypatch):
         for (h, r, s), rate, seed in zip(block.cells, hyper.learning_rate, hyper.seed, strict=True):
             assert block.setup.cell.hidden == (4, 300)[h]
             assert (rate, seed) == ((0.1, 0.2, 0.3)[r], (5, 6)[s])
+
+
+@pytest.mark.parametrize(("hidden", "runs"), [(4, 2000), (64, 200)])
+def test_a_segment_takes_about_two_seconds(hidden, runs):
+    """Small networks too, in which the time of a step is not that of its products."""
+    what, where = setup(hidden), layout(1, 2)
+    step = cost.step_seconds(what, runs, where, cost.nominal_machine(where))
+    assert 1.5 < step * sizing.segment_steps(what, runs, where) <= 2
+    assert sizing.segment_steps(what, 100 * runs, where) == 1
+    assert sizing.segment_steps(what, 1, where) == 100
 
 
 def test_the_machine_is_measured():

@@ -1,7 +1,9 @@
 """The engine changes how runs are computed, and not their results."""
 
 import functools
+import itertools
 import re
+import time
 import types
 import warnings
 import weakref
@@ -112,6 +114,8 @@ def test_compaction_changes_nothing(monkeypatch):
     compacted = run_sweep(sweep, engine=Engine(compact=True, segment=7))
     assert sizes == [12, 4, 4]
     identical(compacted, whole)
+    monkeypatch.setattr(Layout, "is_host", property(lambda _: False))  # runs stay on the devices
+    identical(run_sweep(sweep, engine=Engine(compact=True, segment=7)), whole)
     assert np.all(compacted["status"].isel(learning_rate=0) == Status.EXHAUSTED)
     assert np.all(compacted["status"].isel(learning_rate=slice(1, None)) == Status.DIVERGED)
 
@@ -273,7 +277,7 @@ def test_a_single_run_that_does_not_fit_is_an_error(monkeypatch):
     ):
         train_one(tiny.TASKS["delayed_match"], tiny.CELL, tiny.recipe(), learning_rate=0.1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("error")  # no smaller block takes less memory, and none is tried
         with pytest.raises(
             ValueError, match="^evaluation_trials: expected networks that fit into memory"
         ):
@@ -285,6 +289,49 @@ def test_a_single_run_that_does_not_fit_is_an_error(monkeypatch):
     monkeypatch.setattr(compute, "train_block", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
         run_sweep(tiny.sweep("delayed_match"))
+
+
+@pytest.mark.parametrize(
+    ("message", "lacking"),
+    [
+        ("RESOURCE_EXHAUSTED: 9 bytes", True),
+        ("INTERNAL: Failed to allocate: CUDA_ERROR_OUT_OF_MEMORY", True),
+        ("INTERNAL: hipErrorOutOfMemory: out of memory", True),
+        ("INTERNAL: of another kind", False),
+    ],
+)
+def test_errors_of_memory_are_known_by_their_words(message, lacking):
+    assert cost.out_of_memory(jax.errors.JaxRuntimeError(message)) == lacking
+
+
+def test_seconds_do_not_depend_on_the_clock_of_the_machine(monkeypatch):
+    turned_back = itertools.count(2e9, -3600)
+    clock = types.SimpleNamespace(time=lambda: next(turned_back), perf_counter=time.perf_counter)
+    monkeypatch.setattr(compute, "time", clock)
+    found = run_sweep(tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS}))
+    assert (found["seconds"] > 0).all()
+
+
+def test_a_single_network_trains_in_segments_as_in_a_sweep(monkeypatch):
+    """None is longer than an epoch that ends with a validation."""
+    segments = []
+
+    def train(*_, segment, **__):
+        segments.append(segment)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rnnjax.sweep.solo.train_block", train)
+    for recipe in (rnnjax.Recipe(), rnnjax.Recipe.until(0.1, steps_per_epoch=1)):
+        with pytest.raises(KeyboardInterrupt):
+            train_one(tiny.TASKS["delayed_match"], tiny.CELL, recipe, learning_rate=0.1)
+    assert segments == [100, 1]
+
+
+def test_programs_are_freed_after_train_one_where_there_are_many(monkeypatch):
+    freed = []
+    monkeypatch.setattr("rnnjax.sweep.solo.free_programs", lambda: freed.append(True))
+    solo("delayed_match", "sgd", 0.3, 2)
+    assert freed == [True]
 
 
 def test_train_one_returns_the_network_it_trained():
@@ -312,6 +359,30 @@ def test_train_one_returns_the_network_it_trained():
 def test_invalid_arguments_of_train_one_are_named(options, named):
     with pytest.raises(ValueError, match=f"^{named}: expected "):
         train_one(tiny.TASKS["delayed_match"], tiny.CELL, tiny.recipe(), **options)
+
+
+@pytest.mark.parametrize(
+    ("axis", "recipe", "other"),
+    [
+        ({"eps": (1e-8, 1e-6)}, {"optimizer": "sgd"}, {"optimizer": "adam"}),
+        ({"eps_scaling": ("torch", "scaled")}, {"optimizer": "sgd"}, {"optimizer": "adam"}),
+        ({"patience": (1, 2)}, {}, {"stop": "threshold", "threshold": 0.1}),
+        ({"validation_trials": (4, 8)}, {"stop": "criterion"}, {"schedule": "plateau"}),
+    ],
+)
+def test_an_axis_without_effect_is_refused(axis, recipe, other):
+    def train(axis, recipe):
+        cell = rnnjax.cells.rate(5, parametrization=rnnjax.parametrization.InverseWidth())
+        axes = {**axis, "learning_rate": (0.1,), "seed": (0,)}
+        task = tiny.TASKS["delayed_match"]
+        run_sweep(rnnjax.Sweep(task, cell, tiny.recipe(**recipe), axes), mask=np.ones(1, bool))
+
+    ((name, values),) = axis.items()
+    with pytest.raises(ValueError, match=f"^{name}: expected one value .* got {values[0]}, "):
+        train(axis, recipe)
+    for allowed in ((axis, other), ({name: values[:1]}, recipe)):
+        with pytest.raises(ValueError, match="^mask: "):  # the next check
+            train(*allowed)
 
 
 def test_invalid_arguments_of_run_sweep_are_named():

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import rnnjax
 import tiny
+from rnnjax import units
 from rnnjax.cells import fitted
 from rnnjax.devices import Layout, default_layout
-from rnnjax.sweep import Engine, cost, run_sweep
+from rnnjax.sweep import Engine, cost, empty_results, run_sweep
 from rnnjax.sweep.ahead import ProgramKey, trace_programs
 from rnnjax.sweep.block import train_block
+from rnnjax.sweep.sharing import SharedSink
 from rnnjax.training import Hyper, Setup
 
 TASK = tiny.TASKS["delayed_cue"]
@@ -115,6 +118,33 @@ def test_networks_that_cannot_be_shared_are_refused():
         train(rnnjax.cells.linear_recurrence(6))
     with pytest.raises(ValueError, match="^share: .*'nuclear'"):
         train(rnnjax.cells.rate(6), penalties=("nuclear",))
+
+
+def test_one_program_gives_the_pieces_of_all_equal_arrays_bit_for_bit():
+    drawn = np.random.default_rng(0).normal(size=(2, 3, 8)).astype("f4")
+    drawn[0, 0] = -0.0
+    array = layout(2).put({"w": drawn}, {"w": 1})["w"]
+    program = units._piece_program(array.sharding.mesh, array.sharding.spec)
+    pieces = [np.asarray(program(array, np.int32(i))) for i in (0, 1)]
+    np.testing.assert_array_equal(np.concatenate(pieces, 2), drawn.view(np.uint32))
+    other = layout(2).put({"w": drawn}, {"w": 1})["w"].sharding
+    assert units._piece_program(other.mesh, other.spec) is program
+
+
+def test_results_so_far_are_those_that_the_first_process_holds():
+    held = empty_results(tiny.sweep())
+
+    class Store:
+        def view(self):
+            return held
+
+        def read(self):
+            pytest.fail("blocks were read again")
+
+    found = SharedSink(Store, held).view()
+    xr.testing.assert_identical(found, held)
+    with pytest.raises(ValueError, match="read-only"):
+        found["loss"].values[:] = 0.0
 
 
 MANY = """

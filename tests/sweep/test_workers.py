@@ -78,8 +78,9 @@ def in_threads(executor=None, **how):
 
 
 @pytest.mark.slow
-def test_threads_give_the_same_store(whole, tmp_path):
-    steps, seen = [], []
+def test_threads_give_the_same_store(whole, tmp_path, monkeypatch):
+    steps, seen, freed = [], [], []
+    monkeypatch.setattr(remote, "free_programs", lambda: freed.append(True))
 
     class Counter:
         def begin(self, blocks, finished, found):
@@ -101,6 +102,7 @@ def test_threads_give_the_same_store(whole, tmp_path):
     same(tmp_path / "store", *whole)
     assert steps == [(40, 40)] * 3
     assert seen == [2, 4, 6]
+    assert len(freed) == 3  # after every block
 
 
 @pytest.mark.slow
@@ -326,6 +328,9 @@ def test_the_progress_of_a_block_has_its_last_losses():
     values = {"loss": losses, "steps_taken": np.array([1000, 400, 0])}
     found = remote._whole(block, Report(block.cells, values, {}, ""))
     assert (found.step, found.steps, found.loss) == (1000, 1400, 1.5)
+    assert np.isnan(found.held_out_loss)
+    values["held_out_loss"] = np.array([[5.0, 4.0], [7.0, np.nan], [np.nan, np.nan]])
+    assert remote._whole(block, Report(block.cells, values, {}, "")).held_out_loss == 5.5
     assert found.done == block.runs * block.setup.recipe.steps
 
 

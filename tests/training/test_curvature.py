@@ -174,6 +174,7 @@ def test_no_number_for_weights_without_derivatives():
         (sharpness_at_start, {"widths": (4, 4)}, "widths"),
         (sharpness_at_start, {"widths": (4,), "seeds": 0}, "seeds"),
         (sharpness_at_start, {"widths": (4,), "gamma": 2.0}, "gamma"),
+        (sharpness_at_start, {"widths": (4,), "gamma": 1e-60}, "^gamma: .*float32"),
         (sharpness_along_training, {"learning_rates": ()}, "learning_rates"),
         (
             sharpness_along_training,

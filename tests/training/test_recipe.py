@@ -3,13 +3,14 @@
 import dataclasses
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import rnnjax
 import tiny
 from rnnjax import Recipe, cells
 from rnnjax.parametrization import LeafRule, Parametrization
-from rnnjax.training import Constant, Plateau, Setup
+from rnnjax.training import Constant, Plateau, Schedule, Setup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,7 @@ def test_names_of_schedules_and_penalties_become_specs():
         ({"reduction": "means"}, "did you mean 'mean'"),
         ({"clip": 0.0}, "above 0, got 0.0"),
         ({"clip": float("inf")}, "got inf"),
+        ({"clip": 1e-46}, "range of float32, got 1e-46"),
         ({"eps": -1e-8}, "above 0"),
         ({"stop": "always"}, "one of never, criterion"),
         ({"matmul_precision": "float16"}, "did you mean 'bfloat16'"),
@@ -56,6 +58,7 @@ def test_names_of_schedules_and_penalties_become_specs():
         ({"snapshots": (0.1,), "stop": "criterion", "schedule": "plateau"}, "got stop='criterion'"),
         ({"snapshots": (0.1, 0.3), "schedule": "plateau"}, "strictly decreasing"),
         ({"snapshots": (0.0,), "schedule": "plateau"}, "above 0, got 0.0"),
+        ({"snapshots": (0.1, 1e-46), "schedule": "plateau"}, "range of float32, got 1e-46"),
         ({"snapshots": 0.1, "schedule": "plateau"}, "got 0.1"),
         (
             {"snapshots": (0.3, 0.1), "stop": "threshold", "threshold": 0.2},
@@ -67,6 +70,37 @@ def test_invalid_options_are_named(options, message):
     with pytest.raises(ValueError, match=message) as error:
         Recipe(**options)
     assert str(error.value).startswith(f"{next(iter(options))}: expected ")
+
+
+class Falling(Schedule):
+    """Without the decorator that makes it a spec."""
+
+    def factor(self, state, epoch):
+        return 0.5
+
+
+@dataclasses.dataclass
+class Changeable(Falling):
+    """With a decorator, but it can change."""
+
+    by: float = 0.5
+
+
+@pytest.mark.parametrize("schedule", [Falling(), Changeable()])
+def test_a_schedule_is_a_frozen_spec(schedule):
+    with pytest.raises(ValueError, match="^schedule: expected a frozen dataclass"):
+        Recipe(schedule=schedule)
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    """Integers of 32 bits would overflow in the products of the cost model."""
+    recipe = Recipe(epochs=np.int32(7), batch=np.int64(5), clip=np.float32(0.5), eps=np.float64(1))
+    assert {type(n) for n in (recipe.epochs, recipe.batch)} == {int}
+    assert {type(x) for x in (recipe.clip, recipe.eps)} == {float}
+    assert recipe == Recipe(epochs=7, batch=5, clip=0.5, eps=1.0)
+    task = tiny.TASKS["flip_flop"]
+    setup = Setup(task, cells.fitted(cells.rate(4), task), evaluation_trials=np.int32(9))
+    assert type(setup.evaluation_trials) is int
 
 
 def test_a_setup_requires_a_cell_that_fits_the_task():
