@@ -86,7 +86,7 @@ def test_a_level_at_which_no_network_converges_is_left_out(tmp_path, capsys):
     assert call("solutions", *flags) == 0
     page = (workdir / "report.md").read_text()
     assert "gamma 0.0001: 3 of 3 networks" in page
-    assert "| Flip flop | 1 | 3 |" in page
+    assert "| Flip flop | 1 | 4: 3 |" in page
     assert reports_again(workdir)
     none = ("--config=smoke", "--config.gammas=0.0001", f"--workdir={tmp_path / 'none'}")
     assert call("solutions", *none) == FAILED
