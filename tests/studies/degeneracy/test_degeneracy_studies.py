@@ -14,10 +14,11 @@ from commands import call, refused, rnnjax, settings
 from commands import study as module_of
 from rnnjax import Engine, stopping
 from rnnjax.store import lacking, load_results, read_checked, same_runs, write_checked
-from rnnjax.studies.degeneracy import conditions, reporting
+from rnnjax.studies.degeneracy import conditions, reporting, table1
 from rnnjax.studies.degeneracy.measuring import measures_file
 from rnnjax.studies.measures_file import read_measures, remove_measures
 from rnnjax.studies.papers import DEGENERACY_ARROWS
+from rnnjax.studies.workdir import checked_workdir
 from rnnjax.sweep import sweep_config
 
 STUDIES = tuple(DEGENERACY_ARROWS)
@@ -395,6 +396,40 @@ def test_the_summary_refuses_folders_of_others(tmp_path, capsys):
     assert (tmp_path / "report.md").read_text() == "mine"
 
 
+def test_folders_measured_with_other_settings_are_not_pooled(tmp_path):
+    def folder(name, **settings):
+        (tmp_path / name).mkdir()
+        index = {"study": "network_size", "command": name, "settings": settings, "factors": []}
+        write_checked(tmp_path / name / "study.json", index)
+        return str(tmp_path / name)
+
+    first = folder("first", samples=16, dsa={"delays": [1, 2]})
+    older = folder("older", dsa={"trials": 64, "delays": [1, 2]})
+    others = {
+        "samples": folder("samples", samples=8, dsa={}),
+        "dsa.delays": folder("delays", dsa={"delays": [1]}),
+        "dsa.trials": folder("trials", dsa={"trials": 32}),
+    }
+    assert table1._read_folders("network_size", [first, older])[0] == "first; older"
+    for name, other in others.items():
+        with pytest.raises(ValueError, match=f"^network_size: expected .* same {name}, got"):
+            table1._read_folders("network_size", [first, older, other])
+
+
+def test_a_summary_that_was_interrupted_is_written_again(tmp_path, monkeypatch):
+    def interrupted(page, workdir):
+        workdir.mkdir(exist_ok=True)
+        (workdir / "report.md").write_text("")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(table1, "_read_folders", lambda *_: ("", []))
+    monkeypatch.setattr(table1, "table1_page", lambda *_, **__: None)
+    monkeypatch.setattr(table1, "write_report", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        table1.run(settings("summary", "laptop"), tmp_path / "new")
+    assert checked_workdir(tmp_path / "new", "summary")
+
+
 def test_time_is_that_of_the_epochs_of_earlier_runs():
     config = settings("network_size", "laptop")
     usual = {c.name: conditions._usual_epochs(c) for factor in module_of("network_size").factors(
@@ -430,12 +465,14 @@ def test_measuring_is_counted_by_pairs():
         ("regularization", ["--config.training.flip_flop.tau=0.5"], ["tau"]),
         ("task_complexity", ["--config.training.flip_flop.mup_rate=0.5"], ["mup_rate"]),
         ("training_stages", ["--config.stages=1.0004,1.0"], ["stages", "losses that fall"]),
+        ("training_stages", ["--config.stages=0.3,0.299"], ["stages", "that fall", "0.3, 0.299"]),
         ("training_stages", ["--config.stages=()"], ["stages", "at least one loss"]),
         ("task_complexity", ["--config.tasks=flipflop"], ["tasks", "did you mean 'flip_flop'"]),
         ("task_complexity", ["--config.tasks="], ["tasks"]),
         ("task_complexity", ["--config.channels.flip_flop=0,1"], ["channels.flip_flop", "1"]),
         ("task_complexity", ["--config.seeds=0"], ["seeds", "at least 1"]),
         ("task_complexity", ["--config.samples=0"], ["samples", "at least 1"]),
+        ("task_complexity", ["--config.dsa.components=2,2"], ["dsa.components", "once", "2 twice"]),
         ("task_complexity", ["--config.dsa.delays=0,1"], ["dsa.delays", "at least 1"]),
         ("task_complexity", ["--config.dsa.variance=1.5"], ["variance"]),
         ("task_complexity", ["--config.stretch=0"], ["stretch", "above 0"]),
