@@ -219,7 +219,8 @@ def _is_examined(config: Config, workdir: Path, one: Condition) -> bool:
     if not (workdir / "store" / one.folder / "manifest.json").exists():
         return False
     status = _results(config, workdir, one)["status"].values
-    done = bool((status != Status.PENDING).all()) and Status.CONVERGED not in status
+    trained = status.size == config.seeds and bool((status != Status.PENDING).all())
+    done = trained and Status.CONVERGED not in status
     return done or _file(config, workdir, one).exists()
 
 

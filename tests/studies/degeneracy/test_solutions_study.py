@@ -8,6 +8,7 @@ from rnnjax.studies.console import FAILED
 from rnnjax.studies.degeneracy import solutions
 from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.workdir import read_index
+from rnnjax.training import Status
 
 
 @pytest.mark.parametrize(("preset", "tasks", "levels"), [("laptop", 2, 3), ("paper", 4, 4)])
@@ -77,6 +78,19 @@ def test_a_dry_run_counts_the_searches(tmp_path, capsys):
     last = capsys.readouterr().out.splitlines()[-1]
     # 100 starts and the ends of 8 runs; 3 seeds at 2 gammas.
     assert all(words in last for words in ("108 searches", "8 runs of 264", "6 networks"))
+
+
+@pytest.mark.parametrize(("seeds", "done"), [(2, True), (3, True), (4, False)])
+def test_a_store_of_fewer_seeds_is_not_examined(seeds, done, tmp_path, monkeypatch):
+    config = settings("solutions", "smoke")
+    config.seeds = seeds
+    one = solutions.factors(config)[0].conditions[0]
+    (tmp_path / "store" / one.folder).mkdir(parents=True)
+    (tmp_path / "store" / one.folder / "manifest.json").touch()
+    ended = xr.Dataset({"status": ("seed", [Status.EXHAUSTED] * 3)}, {"seed": range(3)})
+    monkeypatch.setattr(solutions.rnnjax, "load_results", lambda _: ended)
+    monkeypatch.setattr(solutions, "_file", lambda *_: tmp_path / "none")
+    assert solutions._is_examined(config, tmp_path, one) == done
 
 
 @pytest.mark.slow
