@@ -85,6 +85,12 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
         ("width_transfer", ["--config.rules=standard,mupp"], ["rules", "did you mean 'mup'"]),
         ("width_transfer", ["--config.optimizer=adm"], ["optimizer", "did you mean 'adam'"]),
         ("width_transfer", ["--config.eps_scaling=torsh"], ["eps_scaling", "'torch'"]),
+        ("width_transfer", ["--config.optimizer=sgd", "--config.eps=1e-4"], ["eps", "0.0001"]),
+        (
+            "width_transfer",
+            ["--config.optimizer=sgd", "--config.eps_scaling=torch"],
+            ["eps_scaling", "expected scaled"],
+        ),
         ("width_transfer", ["--config.task=delayed"], ["task", "delayed_cue"]),
         ("width_transfer", ["--config.highest.mup=1e-6"], ["rules", "highest.mup", "got none"]),
         ("width_transfer", ["--config.hidden=1024", "--config.rules=gru"], ["widest.gru"]),
