@@ -13,9 +13,9 @@ import xarray as xr
 from commands import call, refused, rnnjax, settings
 from commands import study as module_of
 from rnnjax import Engine, stopping
-from rnnjax.store import lacking, load_results, read_checked, same_runs, write_checked
+from rnnjax.store import digest, lacking, load_results, read_checked, same_runs, write_checked
 from rnnjax.studies.degeneracy import conditions, reporting, table1
-from rnnjax.studies.degeneracy.measuring import measures_file
+from rnnjax.studies.degeneracy.measuring import _SOLVER, checked_options, measures_file
 from rnnjax.studies.measures_file import read_measures, remove_measures
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 from rnnjax.studies.workdir import checked_workdir
@@ -161,6 +161,43 @@ def test_measures_are_those_of_as_many_seeds_as_are_wanted(tmp_path, monkeypatch
 
     assert name(8, 8) == name(12, 12)  # told apart by the hash of their store
     assert len({name(12, 12), name(12, 8), name(12, 4)}) == 3
+
+
+def test_measures_are_found_again_once_their_store_has_grown(tmp_path, monkeypatch):
+    config = settings("feature_learning", "smoke")
+    config.seeds = 8
+    (one, *_) = conditions.all_conditions(module_of("feature_learning").factors(config))
+    seeds = []
+
+    def manifest(_):
+        described = {"cell": "rate", "axes": {"seed": list(range(seeds[-1])), "gamma": [1.0]}}
+        return {"hash": digest(described), "config": described}
+
+    def file(in_store):
+        seeds.append(in_store)
+        return measures_file(config, tmp_path, one)
+
+    monkeypatch.setattr(conditions, "read_manifest", manifest)
+    assert file(8) == file(16) == file(4)
+    # Earlier versions named them by the store that they were in.
+    named = file(16)
+    inputs = {**vars(checked_options(config)), "seed": config.seed, "solver": _SOLVER}
+    inputs |= {"store": manifest(None)["hash"], "seeds": 8}
+    old = named.with_name(f"{one.name}-{digest(inputs)[:12]}.nc")
+    old.parent.mkdir()
+    old.touch()
+    assert file(16) == old != file(12)
+    file(8).touch()
+    assert file(16) == file(8)
+
+
+@pytest.mark.parametrize(
+    ("folders", "text"),
+    [("aab", "2 conditions, 3 measurements"), ("aabb", "2 conditions at 2 losses each"),
+     ("a", "1 condition")],
+)  # fmt: skip
+def test_measurements_that_are_left_are_counted(folders, text):
+    assert conditions._counted([mock.Mock(folder=folder) for folder in folders]) == text
 
 
 def test_series_under_mup_can_be_left_out():
