@@ -13,6 +13,7 @@ import optax
 import xarray as xr
 
 from rnnjax.devices import Layout, default_layout, fixed_draws, padded_index
+from rnnjax.studies.memory_demand.config import HISTORIES
 from rnnjax.tasks import Task, Trial
 from rnnjax.typing import Array, Bool, Float, Int, Key, Scalar
 from rnnjax.validate import finite_positive, fraction, instance_of, one_of, positive_integer, whole
@@ -25,9 +26,6 @@ __all__ = [
     "sufficient_history",
     "with_demand",
 ]
-
-HISTORIES = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30)
-"""Default lengths of the window."""
 
 FEATURES = ("inputs", "targets")
 BEFORE = ("first", "silence")

@@ -140,6 +140,10 @@ def test_options_out_of_range_are_named(make, message):
         make()
 
 
+def test_the_defaults_are_those_of_the_study():
+    assert study._options(settings("memory_demand", "laptop")) == PredictorOptions()
+
+
 def test_another_tolerance_decides_on_the_errors_that_are_measured(tmp_path, monkeypatch):
     measured = []
 
