@@ -106,6 +106,8 @@ def test_known_power_laws_are_compared(simulated):
     np.testing.assert_allclose((high - middle) ** 2, (ends[2] - ends[0]) ** 2 + (mean - down) ** 2)
     np.testing.assert_allclose(np.exp(np.log(agrees.ratio).mean()), ABOVE, rtol=0.25)
     np.testing.assert_allclose(differs.ratio.isel(hidden=-1), ABOVE * 16**-0.6, rtol=0.6)
+    beside = differs._replace(stable=differs.stable.assign(exponent_low=ends[0] + 1.0))
+    np.testing.assert_allclose(middle - beside.difference[1], up - mean)  # an end beyond its slope
     wide = agrees._replace(stable=agrees.stable.assign(exponent_low=-2.0))
     assert wide.verdict(0.5) == "undecided"
     none = agrees._replace(stable=agrees.stable.assign(exponent_low=np.nan, exponent_high=np.nan))
