@@ -82,9 +82,9 @@ def _curves_sentence(dataset: xr.Dataset, distance: xr.Dataset) -> str:
 
 
 def _left_out(dataset: xr.Dataset) -> str:
-    """How many runs diverged, whose curves are not compared beyond that."""
+    """How many runs diverged, whose curves are compared up to then."""
     lost, ended = int(diverged(dataset).sum()), int(finished(dataset).sum())
-    return f" {lost} of {ended} runs diverged; these curves are left out." if lost else ""
+    return f" {lost} of {ended} runs diverged and are left out from then on." if lost else ""
 
 
 def _all_fits(scaling: xr.Dataset) -> list[xr.Dataset]:
