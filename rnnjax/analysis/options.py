@@ -13,7 +13,7 @@ Moving = Literal["rates", "states"]
 
 @dataclasses.dataclass(frozen=True)
 class DegeneracyOptions:
-    """Settings of `degeneracy`; raises `ValueError` for a number out of range."""
+    """Settings of `degeneracy`; raises `ValueError` for a number out of range or one twice."""
 
     stretch: float = 2.0
     """Factor of the out-of-distribution variant of the task."""
@@ -54,6 +54,9 @@ class DegeneracyOptions:
             values = sequence(name, getattr(self, name))
             if not values:
                 raise ValueError(f"{name}: expected at least one number, got none")
+            twice = next((value for value in values if values.count(value) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{name}: expected each number once, got {twice} twice")
             object.__setattr__(self, name, values)
         for field in dataclasses.fields(self):
             if field.name not in ("stretch", "variance", "lag", "activity"):

@@ -18,7 +18,7 @@ from rnnjax.plots.style import (
     layout_engine,
     log_ticks,
     name_condition,
-    signed,
+    slope_text,
 )
 
 __all__ = ["draw_series", "legends_below", "share_rates"]
@@ -46,12 +46,8 @@ def _describe(name: str, fit: xr.Dataset) -> str:
     """Entry of a legend: exponent, interval and number of sizes fitted among those run."""
     kinds = [name for name in ("points_used", "points_censored", "points_untrained") if name in fit]
     count = f"{int(fit['points_used'])} of {sum(int(fit[name]) for name in kinds)} sizes"
-    slope = float(fit["exponent"])
-    if np.isnan(slope):
-        return f"{name}: no fit, {count}".lstrip(": ")
-    low, high = float(fit["exponent_low"]), float(fit["exponent_high"])
-    ends = "" if np.isnan(low) else f" [{signed(low)}, {signed(high)}]"
-    return f"{name}: β = {signed(slope)}{ends}, {count}".lstrip(": ")
+    slope = "no fit" if np.isnan(float(fit["exponent"])) else f"β = {slope_text(fit)}"
+    return f"{name}: {slope}, {count}".lstrip(": ")
 
 
 def _draw_points(axes: Axes, found: xr.Dataset, style: Look, shift: float) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -35,6 +36,7 @@ __all__ = [
     "plain_numbers",
     "signed",
     "size_ticks",
+    "slope_text",
     "tidy",
 ]
 
@@ -99,6 +101,12 @@ def plain_number(value: float, digits: int = 1) -> str:
 def signed(value: float) -> str:
     """An exponent with its sign and two decimals; zero has no sign."""
     return f"{round(value, 2) + 0.0:+.2f}".replace("+0.00", "0.00")
+
+
+def slope_text(fit: xr.Dataset) -> str:
+    """A fitted exponent and, where it has one, its interval: `+0.50 [+0.41, +0.60]`."""
+    slope, low, high = (float(fit[f"exponent{end}"]) for end in ("", "_low", "_high"))
+    return signed(slope) + ("" if np.isnan(low) else f" [{signed(low)}, {signed(high)}]")
 
 
 def plain_numbers(values: Sequence[float], least: int = 1) -> list[str]:

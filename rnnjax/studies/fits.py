@@ -9,7 +9,7 @@ import xarray as xr
 from rnnjax.plots.style import name_condition, name_value
 from rnnjax.report.wording import number, task_name
 
-__all__ = ["Finding", "condition_text", "exponent_range", "row_name"]
+__all__ = ["Finding", "condition_text", "difference_interval", "exponent_range", "row_name"]
 
 
 class Finding(NamedTuple):
@@ -59,6 +59,30 @@ def condition_text(labels: Mapping[str, object]) -> str:
 def row_name(labels: Mapping[str, object]) -> str:
     """A condition in the first column of a table."""
     return name_condition(labels) or "all runs"
+
+
+def difference_interval(fit: xr.Dataset, base: xr.Dataset) -> xr.Dataset:
+    """The exponent of `fit` minus that of `base`: `difference`, `difference_low` and `_high`.
+
+    Both intervals are combined as for independent estimates (Zou and Donner 2008): the distance of
+    each end from the difference is the root of the sum of squares of the distances of the two
+    exponents from their ends, 0 for an end on the wrong side.
+    """
+
+    def distance(part: xr.Dataset, end: str) -> xr.DataArray:
+        sign = 1 if end == "high" else -1
+        return (sign * (part[f"exponent_{end}"] - part["exponent"])).clip(min=0)
+
+    difference = fit["exponent"] - base["exponent"]
+    below = np.hypot(distance(fit, "low"), distance(base, "high"))
+    above = np.hypot(distance(fit, "high"), distance(base, "low"))
+    return xr.Dataset(
+        {
+            "difference": difference,
+            "difference_low": difference - below,
+            "difference_high": difference + above,
+        }
+    )
 
 
 def exponent_range(fits: Sequence[xr.Dataset]) -> str:

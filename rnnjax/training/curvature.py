@@ -182,11 +182,10 @@ def sharpness_along_training(
 
     Returns:
         A dataset with `sharpness` and the held-out `loss` over (learning_rate, seed, step); NaN
-        after divergence.
+        after divergence. The sharpness is NaN also where the iterations do not converge.
 
     Raises:
         ValueError: no learning rate, a schedule or a stopping rule, or as `sharpness` does.
-        RuntimeError: as `sharpness` does.
     """
     setup = _setup(task, cell, recipe)
     if setup.recipe.stop != "never" or setup.recipe.schedule != Constant():
@@ -239,6 +238,8 @@ def _curve(
     setup: Setup, hyper: Hyper, steps: np.ndarray, every: int, trials: int
 ) -> Iterator[tuple[float, float]]:
     """Sharpness and held-out loss of a run at each of `steps`, until it diverges."""
+    from scipy.sparse.linalg import ArpackError  # on first use, as in `_largest`
+
     with single_precision(), fixed_draws():
         trial = held_out_trials(setup.task, hyper.seed, trials)
         run = start(setup, hyper, initial_params(setup.cell, hyper.seed))
@@ -247,7 +248,10 @@ def _curve(
                 run, _ = _advanced(setup, run, every)
             if run.status == Status.DIVERGED:
                 return
-            sharp = _largest(setup, run.params, trial, hyper.gamma)
+            try:
+                sharp = _largest(setup, run.params, trial, hyper.gamma)
+            except ArpackError:  # one point must not cost the others
+                sharp = float("nan")
             yield sharp, float(_loss(run.params, setup, trial, hyper.gamma))
 
 

@@ -333,7 +333,7 @@ def test_networks_that_are_all_alike_are_at_one_place():
     ("name", "value"),
     [("samples", 0), ("dsa_trials", 1.5), ("order", 0), ("longest_delay", -1), ("components", ()),
      ("delays", (1, 0)), ("variance", 0.0), ("stretch", 0.0), ("lag", "shortest"),
-     ("activity", "spikes")],
+     ("activity", "spikes"), ("components", (4, 2, 4)), ("delays", (3, 3))],
 )  # fmt: skip
 def test_options_are_checked_once(name, value):
     with pytest.raises(ValueError, match=f"^{name}: expected"):

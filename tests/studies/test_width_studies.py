@@ -1,5 +1,7 @@
 """The studies of width rules and latent training as users run them."""
 
+from concurrent.futures.process import BrokenProcessPool
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,12 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
         ("width_transfer", ["--config.rules=standard,mupp"], ["rules", "did you mean 'mup'"]),
         ("width_transfer", ["--config.optimizer=adm"], ["optimizer", "did you mean 'adam'"]),
         ("width_transfer", ["--config.eps_scaling=torsh"], ["eps_scaling", "'torch'"]),
+        ("width_transfer", ["--config.optimizer=sgd", "--config.eps=1e-4"], ["eps", "0.0001"]),
+        (
+            "width_transfer",
+            ["--config.optimizer=sgd", "--config.eps_scaling=torch"],
+            ["eps_scaling", "expected scaled"],
+        ),
         ("width_transfer", ["--config.task=delayed"], ["task", "delayed_cue"]),
         ("width_transfer", ["--config.highest.mup=1e-6"], ["rules", "highest.mup", "got none"]),
         ("width_transfer", ["--config.hidden=1024", "--config.rules=gru"], ["widest.gru"]),
@@ -104,12 +112,25 @@ def test_smoke_trains_reports_and_resumes(name, figures, tmp_path):
         ("latent", ["--config.cost_hidden=0,10"], ["cost_hidden", "at least 1"]),
         ("latent", ["--config.cost_hidden=()"], ["cost_hidden", "at least one"]),
         ("latent", ["--config.cost_repeats=0"], ["cost_repeats", "at least 1"]),
+        ("latent", ["--config.cost_hidden=10,2000000000"], ["cost_hidden", "fit into memory"]),
     ],
 )
 def test_bad_input_is_one_line_and_touches_nothing(name, flags, words, tmp_path, capsys):
     error = refused(name, flags, tmp_path / "new", capsys)
     for word in words:
         assert word in error
+
+
+def test_a_timing_process_that_dies_is_an_error_of_its_setting(tmp_path, monkeypatch):
+    module, config = study("latent"), settings("latent", "smoke")
+
+    def dies(setup, **timing):
+        raise BrokenProcessPool("terminated abruptly")
+
+    monkeypatch.setattr(module, "epoch_cost", dies)
+    setups = module._sized_setups(config, module.build_sweep(config))
+    with pytest.raises(ValueError, match=r"^cost_hidden: .* got 200: terminated"):
+        module.measure_costs(setups, config, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from scipy.sparse.linalg import ArpackNoConvergence
 
 import rnnjax
 import tiny
@@ -16,6 +17,7 @@ from rnnjax.training import (
     Hyper,
     Setup,
     advance,
+    curvature,
     held_out_trials,
     initial_params,
     sharpness,
@@ -158,6 +160,23 @@ def test_curves_are_those_of_a_training_run_until_it_diverges():
     wild = found.sel(learning_rate=1e4)
     assert wild["sharpness"].isel(step=0).notnull().all()
     assert wild["loss"].isel(step=-1).isnull().all()
+
+
+def test_a_point_whose_iterations_do_not_converge_leaves_the_others(monkeypatch):
+    given, largest = [], curvature._largest
+
+    def fails(*args):
+        given.append(args)
+        if len(given) == 2:
+            raise ArpackNoConvergence("no convergence", [], [])
+        return largest(*args)
+
+    monkeypatch.setattr(curvature, "_largest", fails)
+    found = sharpness_along_training(
+        TASK, LINEAR, RECIPE, learning_rates=(0.1,), seeds=1, every=3, trials=TRIALS
+    ).squeeze()
+    np.testing.assert_array_equal(np.isnan(found["sharpness"]), [False, True, False])
+    assert found["loss"].notnull().all()
 
 
 def test_no_number_for_weights_without_derivatives():

@@ -13,8 +13,8 @@ from rnnjax.plots.style import (
     legend_beside,
     ordered_colors,
     plain_numbers,
-    signed,
     size_ticks,
+    slope_text,
 )
 
 __all__ = ["steps_to_criterion"]
@@ -26,13 +26,7 @@ _WITHIN = ("hidden", "learning_rate", "seed", "step", "resample")
 
 
 def _label(rate: str, line: xr.Dataset) -> str:
-    slope = float(line["exponent"])
-    if np.isnan(slope):
-        return rate
-    if np.isnan(float(line["exponent_low"])):
-        return f"{rate}: {signed(slope)}"
-    low, high = float(line["exponent_low"]), float(line["exponent_high"])
-    return f"{rate}: {signed(slope)} [{signed(low)}, {signed(high)}]"
+    return rate if np.isnan(float(line["exponent"])) else f"{rate}: {slope_text(line)}"
 
 
 def _draw_rates(axes: Axes, part: xr.Dataset) -> None:

@@ -19,6 +19,7 @@ from rnnjax.analysis.trends import ALPHA, Estimate, Trend
 from rnnjax.plots.style import plain_number
 from rnnjax.report.page import Table
 from rnnjax.report.wording import with_error
+from rnnjax.studies.degeneracy.endings import ENDS
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
 __all__ = [
@@ -163,14 +164,11 @@ def percent_text(value: float) -> str:
     return f"{'+' if shown > 0 else '-'}{plain_number(abs(shown))}"
 
 
-_ENDS = {"EXHAUSTED": "took all its steps", "DIVERGED": "diverged", "PENDING": "not run"}
-
-
 def left_out_text(comparison: Comparison, place: int) -> str:
     """`Flip flop, bits 3: seed 7 (took all its steps)`, or empty where no network is left out."""
     found = comparison.data[place].attrs["left_out"]
     named = re.sub(
-        r"(seed \d+): (\w+)", lambda match: f"{match[1]} ({_ENDS.get(match[2], match[2])})", found
+        r"(seed \d+): (\w+)", lambda match: f"{match[1]} ({ENDS.get(match[2], match[2])})", found
     )
     return found and f"{series_title(comparison)} {comparison.levels[place]}: {named}"
 

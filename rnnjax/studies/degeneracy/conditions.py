@@ -17,7 +17,7 @@ from rnnjax.metrics.conjugation import rounds
 from rnnjax.metrics.dsa import STEPS, default_starts
 from rnnjax.parametrization import GammaTrick, MuPAdam
 from rnnjax.population.condition import require_condition
-from rnnjax.store import read_manifest
+from rnnjax.store import digest, read_manifest
 from rnnjax.studies.costs import SECONDS_TO_COMPILE, CostModel, text_table
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.grids import require_config, task_options, unfinished_runs
@@ -43,6 +43,7 @@ __all__ = [
     "at_losses",
     "condition",
     "costs",
+    "file_of",
     "measurable",
     "require_conditions",
     "threshold_recipe",
@@ -237,14 +238,23 @@ def train(
     return population if condition.loss is None else population.at_loss(condition.loss)
 
 
-def networks_of(config: Config, workdir: Path, condition: Condition) -> dict[str, Any]:
-    """What tells the networks of a condition from others; its store must exist.
+def file_of(config: Config, workdir: Path, condition: Condition, inputs: dict[str, Any]) -> Path:
+    """The file of what `inputs` make of a condition's networks; its store must exist.
 
-    `seeds` is there where the store has, or had to have, more or fewer of them.
+    Networks are told apart by the hash of a store of exactly their seeds, whatever seeds it has.
     """
     manifest = read_manifest(workdir / "store" / condition.folder)
-    same = manifest["config"]["axes"]["seed"] == list(range(config.seeds))
-    return {"store": manifest["hash"], **({} if same else {"seeds": config.seeds})}
+    held, seeds = manifest["config"], list(range(config.seeds))
+    networks = [{"store": manifest["hash"]}]
+    if held["axes"]["seed"] != seeds:
+        exact = {**held, "axes": {**held["axes"], "seed": seeds}}
+        # The second is how earlier versions named it, anew whenever the store had grown.
+        networks = [{"store": digest(exact)}, {**networks[0], "seeds": config.seeds}]
+    files = [
+        workdir / "measures" / f"{condition.name}-{digest({**inputs, **one})[:12]}.nc"
+        for one in networks
+    ]
+    return next((file for file in files if file.exists()), files[0])
 
 
 def costs(
@@ -291,10 +301,12 @@ def costs(
 
 
 def _counted(conditions: Sequence[Condition]) -> str:
-    """`12 conditions`, or `12 conditions at 4 losses each`."""
-    folders = len({c.folder for c in conditions})
-    each = len(conditions) // folders
-    return counted(folders, "condition") + (f" at {each} losses each" if each > 1 else "")
+    """`12 conditions`, `12 conditions at 4 losses each`, or `12 conditions, 30 measurements`."""
+    losses = collections.Counter(c.folder for c in conditions)
+    each, text = set(losses.values()), counted(len(losses), "condition")
+    if len(each) > 1:
+        return f"{text}, {counted(len(conditions), 'measurement')}"
+    return text if each == {1} else f"{text} at {each.pop()} losses each"
 
 
 def _usual_epochs(condition: Condition) -> int:

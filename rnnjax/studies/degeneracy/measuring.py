@@ -20,7 +20,7 @@ from rnnjax.metrics.pairwise import BatchCallback
 from rnnjax.numerics.blas import one_blas_thread
 from rnnjax.stopping import stop_if_due
 from rnnjax.store import DamageError, StoreInUse, digest
-from rnnjax.studies.degeneracy.conditions import Condition, networks_of, train
+from rnnjax.studies.degeneracy.conditions import Condition, file_of, train
 from rnnjax.studies.degeneracy.tasks import TASKS
 from rnnjax.studies.launch import Config
 from rnnjax.studies.measures_file import read_measures, write_measures
@@ -82,13 +82,10 @@ _SOLVER = 2
 
 def measures_file(config: Config, workdir: Path, condition: Condition) -> Path:
     """The file of a condition's measures; its store must exist."""
-    inputs = {
-        **vars(checked_options(config)), **networks_of(config, workdir, condition),
-        "seed": config.seed, "solver": _SOLVER,
-    }  # fmt: skip
+    inputs = {**vars(checked_options(config)), "seed": config.seed, "solver": _SOLVER}
     if condition.loss is not None:
         inputs["loss"] = condition.loss
-    return workdir / "measures" / f"{condition.name}-{digest(inputs)[:12]}.nc"
+    return file_of(config, workdir, condition, inputs)
 
 
 def is_measured(config: Config, workdir: Path, condition: Condition) -> bool:

@@ -31,6 +31,7 @@ from rnnjax.studies.degeneracy.arrows import (
 )
 from rnnjax.studies.degeneracy.common_config import without
 from rnnjax.studies.degeneracy.config import ARROW_SETTINGS
+from rnnjax.studies.degeneracy.endings import epochs_text
 from rnnjax.studies.degeneracy.fixed_points import FixedPointSummary, fixed_point_section
 from rnnjax.studies.pages import mark_partial
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
@@ -56,7 +57,6 @@ def _condition_table(comparisons: Sequence[Comparison]) -> Table:
         for level, data in zip(comparison.levels, comparison.data, strict=True):
             status = data["status"].values
             good = status == Status.CONVERGED
-            epochs = data["epochs"].values[good]
             about = data["dsa"].attrs
             wanted, kept = about["wanted_components"], about["components"]
             rows.append(
@@ -64,9 +64,7 @@ def _condition_table(comparisons: Sequence[Comparison]) -> Table:
                     series_title(comparison),
                     level,
                     f"{good.sum()} of {(status != Status.PENDING).sum()}",
-                    f"{np.median(epochs):.0f} ({epochs.min():.0f} to {epochs.max():.0f})"
-                    if good.any()
-                    else "none",
+                    epochs_text(data["epochs"].values[good]),
                     estimate_text(measure_estimate(data, "held_out_loss")),
                     f"{kept}" if wanted == kept else f"{kept} of {wanted} wanted",
                     f"{about['delays']} of {about['longest_tried']}",

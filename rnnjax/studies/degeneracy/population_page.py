@@ -8,6 +8,7 @@ from rnnjax.plots.style import name_value, plain_number
 from rnnjax.report.page import Page, Picture, Section, Table
 from rnnjax.report.provenance import Provenance, settings_section
 from rnnjax.report.wording import bullets, task_name
+from rnnjax.studies.degeneracy.endings import ENDS, epochs_text
 from rnnjax.studies.degeneracy.population_figures import threshold_curves
 from rnnjax.studies.papers import DEGENERACY_PAPER
 from rnnjax.training import Status
@@ -46,20 +47,13 @@ def _condition_table(dataset: xr.Dataset) -> Table:
     for place in range(dataset.sizes["condition"]):
         part = dataset.isel(condition=place)
         good, run = _counts(part)
-        epochs = _select_converged(part, "epochs").values
-        epochs = epochs[np.isfinite(epochs)]
-        span = (
-            f"{np.median(epochs):.0f} ({epochs.min():.0f} to {epochs.max():.0f})"
-            if good
-            else "none"
-        )
         loss = _select_converged(part, "held_out_loss").values
         rows.append(
             (
                 name_value(part["task"].item()),
                 str(int(part["hidden"])),
                 f"{good} of {run}",
-                span,
+                epochs_text(_select_converged(part, "epochs").values),
                 plain_number(float(part["threshold"]), 3),
                 "none" if not good else plain_number(np.nanmedian(loss), 2),
                 _spread(_select_converged(part, "ood_loss").values),
@@ -85,10 +79,6 @@ def _spread(values: np.ndarray) -> str:
     return mean if len(known) < 2 else f"{mean}, sd {plain_number(known.std(ddof=1), 2)}"
 
 
-_ENDS = {Status.RUNNING: "in training", Status.DIVERGED: "diverged",
-         Status.EXHAUSTED: "took all its steps"}  # fmt: skip
-
-
 def _left_out_text(dataset: xr.Dataset) -> str:
     """Networks that did not converge, by name."""
     named = []
@@ -99,7 +89,7 @@ def _left_out_text(dataset: xr.Dataset) -> str:
                 loss = float(part["held_out_loss"].sel(seed=seed))
                 named.append(
                     f"{name_value(part['task'].item())}, N = {int(part['hidden'])}, "
-                    f"seed {seed} ({_ENDS[Status(int(code))]}): lowest held-out loss "
+                    f"seed {seed} ({ENDS[Status(int(code)).name]}): lowest held-out loss "
                     f"{plain_number(loss, 2) if np.isfinite(loss) else 'none'}"
                 )
     if not named:

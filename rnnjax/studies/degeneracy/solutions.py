@@ -25,7 +25,6 @@ from rnnjax.report import Provenance, write_report
 from rnnjax.report.page import Page
 from rnnjax.report.wording import task_name
 from rnnjax.stopping import stop_if_due, until_due
-from rnnjax.store import digest
 from rnnjax.store.locking import held
 from rnnjax.studies.degeneracy.conditions import (
     Condition,
@@ -34,7 +33,7 @@ from rnnjax.studies.degeneracy.conditions import (
     ascending,
     condition,
     costs,
-    networks_of,
+    file_of,
     require_conditions,
     train,
 )
@@ -78,9 +77,8 @@ def _key(config: Config, task: str) -> Any:
 
 def _file(config: Config, workdir: Path, one: Condition) -> Path:
     """The file of a condition's fingerprints; its store must exist."""
-    trained = networks_of(config, workdir, one)
-    inputs = {"fingerprint": config.fingerprint.to_dict(), "seed": config.seed, **trained}
-    return workdir / "measures" / f"{one.name}-{digest(inputs)[:12]}.nc"
+    inputs = {"fingerprint": config.fingerprint.to_dict(), "seed": config.seed}
+    return file_of(config, workdir, one, inputs)
 
 
 def _examine(config: Config, workdir: Path, one: Condition) -> None:
@@ -219,7 +217,8 @@ def _is_examined(config: Config, workdir: Path, one: Condition) -> bool:
     if not (workdir / "store" / one.folder / "manifest.json").exists():
         return False
     status = _results(config, workdir, one)["status"].values
-    done = bool((status != Status.PENDING).all()) and Status.CONVERGED not in status
+    trained = status.size == config.seeds and bool((status != Status.PENDING).all())
+    done = trained and Status.CONVERGED not in status
     return done or _file(config, workdir, one).exists()
 
 

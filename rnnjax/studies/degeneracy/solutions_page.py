@@ -43,7 +43,8 @@ def _share_table(found: Mapping[str, xr.Dataset]) -> Table:
             share, low, high = (
                 float(one[name][kind]) for name in ("share", "share_low", "share_high")
             )
-            counts = " / ".join(str(int(n)) for n in one["count"].values[kind])
+            by_level = zip(one["levels"].values, one["count"].values[kind], strict=True)
+            counts = ", ".join(f"{level}: {int(count)}" for level, count in by_level)
             stability = f"{float(one['stability'][kind]):.2f}"
             rows.append(
                 (
@@ -52,7 +53,7 @@ def _share_table(found: Mapping[str, xr.Dataset]) -> Table:
                 )
             )  # fmt: skip
     caption = (
-        "Networks of each kind by level; share of all with Wilson's interval for the "
+        "Networks of each kind at each level; share of all with Wilson's interval for the "
         "effective number of independent networks, as those of one seed resemble each other; "
         "stability, the mean Jaccard similarity over resamples of networks."
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from rnnjax.studies.degeneracy.study import read_study
 from rnnjax.studies.grids import provenance, split_names
 from rnnjax.studies.launch import Config
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
-from rnnjax.studies.workdir import checked_workdir, record_run
+from rnnjax.studies.workdir import checked_workdir, claim_workdir, read_index, record_run
 
 __all__ = ["find_arrows", "run", "table1_page"]
 
@@ -64,6 +64,7 @@ def run(
         print("Nothing to train: the four studies are complete.")
         return
     about = provenance(config, command, None)
+    claim_workdir(workdir, "summary", about)
     write_report(table1_page(studies, about, sources=sources), workdir)
     record_run(workdir, "summary", about)
     print(f"Report: {workdir / 'report.html'}")
@@ -71,13 +72,38 @@ def run(
 
 def _read_folders(study: str, folders: Sequence[str]) -> tuple[str, list[Comparison]]:
     """The commands of the runs of one study, and the series of all of them."""
-    found = [read_study(study, Path(folder).expanduser()) for folder in folders]
+    places = [Path(folder).expanduser() for folder in folders]
+    found = [read_study(study, place) for place in places]
+    _require_alike(study, places)
     series = [comparison for _, comparisons in found for comparison in comparisons]
     names = [comparison.name for comparison in series]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{study}: expected each series in one folder, got {twice!r} twice")
     return "; ".join(command for command, _ in found), series
+
+
+_MEASURING = ("measured_trials", "probe_times", "probe_trials", "samples", "stretch")
+"""Settings of the measures beside those of DSA."""
+
+
+def _require_alike(study: str, folders: Sequence[Path]) -> None:
+    """Raises `ValueError` for a setting of the measures that differs between folders.
+
+    One that an older folder does not name counts as equal.
+    """
+    known: dict[str, tuple[Any, Path]] = {}
+    for folder in folders:
+        settings = (read_index(folder) or {}).get("settings", {})
+        found = {name: settings[name] for name in _MEASURING if name in settings}
+        found |= {f"dsa.{name}": value for name, value in settings.get("dsa", {}).items()}
+        for name, value in found.items():
+            first, place = known.setdefault(name, (value, folder))
+            if value != first:
+                raise ValueError(
+                    f"{study}: expected folders measured with the same {name}, got {first} in "
+                    f"{place} and {value} in {folder}"
+                )
 
 
 class _Arrow(NamedTuple):

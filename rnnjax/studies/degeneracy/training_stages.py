@@ -49,8 +49,6 @@ def factors(config: Config) -> list[Factor]:
     stages = [finite_positive("stages", stage) for stage in sequence("stages", config.stages)]
     if not stages:
         raise ValueError("stages: expected at least one loss, got none")
-    if any(later >= 0.999 * earlier for earlier, later in itertools.pairwise(stages)):
-        raise ValueError(f"stages: expected losses that fall, got {', '.join(map(str, stages))}")
     studies = split_names("arrows", config.arrows)
     if studies:
         return [
@@ -84,7 +82,13 @@ def _stages_of(trained: Condition, stages: Sequence[float]) -> list[Condition]:
     """The condition at so many times its threshold."""
     end = trained.recipe.threshold
     assert end is not None
-    return at_losses(trained, [float(f"{stage * end:.3g}") for stage in stages])
+    losses = [float(f"{stage * end:.3g}") for stage in stages]  # as files name them
+    if any(later >= earlier for earlier, later in itertools.pairwise(losses)):
+        raise ValueError(
+            "stages: expected losses that fall within their first three digits, got "
+            f"{', '.join(map(str, stages))}"
+        )
+    return at_losses(trained, losses)
 
 
 def _factor(config: Config, task: str, count: int, stages: list[float], *, several: bool) -> Factor:

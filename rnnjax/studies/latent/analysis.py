@@ -7,7 +7,7 @@ import xarray as xr
 
 from rnnjax.analysis import Resampling, require
 from rnnjax.analysis.curves import WINDOW, log_losses
-from rnnjax.analysis.speed import finite_steps, fit_steps, target_steps
+from rnnjax.analysis.speed import fit_steps, target_steps
 
 __all__ = ["curve_distance", "loss_scaling"]
 
@@ -31,36 +31,39 @@ def curve_distance(
     Returns a Dataset over `step` and the remaining dimensions: `factor`, the largest ratio of any
     width's loss to that of the smallest width, or its inverse if larger (geometric means over
     seeds); `chance`, the quantile `confidence` of the factor when widths are permuted at random
-    within each seed; `seed_spread`, the standard deviation of log10 loss over seeds, pooled over
-    widths; `sizes`, the number of widths. Seeds without a finite loss at each of these widths are
-    left out. Fewer than two widths give NaN; `chance` and `seed_spread` need two seeds.
+    within each seed; `sizes`, the number of widths, and the `smallest` and `largest` of them. Seeds
+    without a finite loss at each of these widths are left out. Fewer than two widths give NaN;
+    `chance` needs two seeds.
     """
     rng = resampling.generator()
+    widths = np.sort(dataset["hidden"].values).astype(float)
 
     def fit(losses: np.ndarray) -> tuple:
         """`losses` `[H, S]` at one step."""
-        known = losses[~np.isnan(losses).all(-1)]
+        there = ~np.isnan(losses).all(-1)
+        known = losses[there]
         known = known[:, ~np.isnan(known).any(0)]
         if known.shape[0] < 2 or not known.shape[1]:
-            return np.nan, np.nan, np.nan, len(known)
-        factor = 10 ** _distance(known)
+            return np.nan, np.nan, np.nan, np.nan, len(known)
+        factor, (first, *_, last) = 10 ** _distance(known), widths[there]
         if known.shape[1] < 2:
-            return factor, np.nan, np.nan, len(known)
+            return factor, np.nan, first, last, len(known)
         shuffled = rng.permuted(
             np.broadcast_to(known, (resampling.resamples, *known.shape)), axis=1
         )
         chance = 10 ** np.quantile(_distance(shuffled), resampling.confidence)
-        return factor, chance, np.sqrt(known.var(-1, ddof=1).mean()), len(known)
+        return factor, chance, first, last, len(known)
 
     results = xr.apply_ufunc(
         fit,
         log_losses(dataset, steps, window),
         input_core_dims=[["hidden", "seed"]],
-        output_core_dims=[[]] * 4,
+        output_core_dims=[[]] * 5,
         vectorize=True,
-        output_dtypes=[float, float, float, int],
+        output_dtypes=[float, float, float, float, int],
     )
-    return xr.Dataset(dict(zip(("factor", "chance", "seed_spread", "sizes"), results, strict=True)))
+    names = ("factor", "chance", "smallest", "largest", "sizes")
+    return xr.Dataset(dict(zip(names, results, strict=True)))
 
 
 def loss_scaling(
@@ -76,10 +79,9 @@ def loss_scaling(
 
     As `steps_scaling`, of `steps_to_loss` instead of the steps to the criterion; `targets` are
     training losses, or with `of_blind` shares of each run's `blind_loss`. Returns its variables,
-    also along `target`, and `run_steps`, the steps of every run (NaN if never).
+    also along `target`.
     """
     require(dataset, dims=["hidden", "learning_rate"])
     ordered = dataset.sortby(["hidden", "learning_rate"])
     run_steps = target_steps(ordered, targets, window, of_blind)
-    fit = fit_steps(run_steps, level, resampling=resampling)
-    return fit.drop_vars("exponent_samples").assign(run_steps=finite_steps(run_steps))
+    return fit_steps(run_steps, level, resampling=resampling).drop_vars("exponent_samples")

@@ -7,6 +7,7 @@ import xarray as xr
 
 from rnnjax.analysis import (
     Resampling,
+    diverged,
     finished,
     iterate_conditions,
     require,
@@ -64,8 +65,7 @@ def _curves_sentence(dataset: xr.Dataset, distance: xr.Dataset) -> str:
     if widest is None:
         return "No two sizes can be compared."
     labels, part = widest
-    done = finished(dataset).any([name for name in dataset["status"].dims if name != "hidden"])
-    sizes = dataset["hidden"].values[done.values]
+    first, last = int(distance["smallest"].min()), int(distance["largest"].max())
     steps = ", ".join(f"{step:.0f}" for step in np.unique(distance["step"]))
     chance = float(part["chance"])
     beside = (
@@ -74,10 +74,17 @@ def _curves_sentence(dataset: xr.Dataset, distance: xr.Dataset) -> str:
         else (f", where seed-to-seed variation alone would give a factor of up to {chance:.2f}")
     )
     return (
-        f"From {size_text(sizes[0])} to {sizes[-1]} learning curves stay within a factor "
+        f"From {size_text(first)} to {last} learning curves stay within a factor "
         f"{float(part['factor']):.2f} of that of the smallest network (compared at steps {steps}); "
         f"they are farthest apart {_place(labels)}, step {float(part['step']):.0f}{beside}."
+        f"{_left_out(dataset)}"
     )
+
+
+def _left_out(dataset: xr.Dataset) -> str:
+    """How many runs diverged, whose curves are compared up to then."""
+    lost, ended = int(diverged(dataset).sum()), int(finished(dataset).sum())
+    return f" {lost} of {ended} runs diverged and are left out from then on." if lost else ""
 
 
 def _all_fits(scaling: xr.Dataset) -> list[xr.Dataset]:
@@ -226,9 +233,10 @@ def _factor_text(distance: xr.Dataset) -> str:
     if not known:
         return "not enough runs"
     beyond = int((factor > chance).sum())
+    first, last = int(distance["smallest"].min()), int(distance["largest"].max())
     return (
-        f"within a factor {float(factor.max()):.2f}; beyond what seeds alone give in "
-        f"{beyond} of {known} places"
+        f"within a factor {float(factor.max()):.2f} from {size_text(first)} to {last}; beyond what "
+        f"seeds alone give in {beyond} of {known} places"
     )
 
 

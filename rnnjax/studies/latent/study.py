@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 import rnnjax
+from rnnjax.devices import default_layout
 from rnnjax.parametrization import InverseWidth
 from rnnjax.report import Page, Provenance
 from rnnjax.store import describe, versions
@@ -28,6 +29,7 @@ from rnnjax.studies.latent.config import SETTINGS
 from rnnjax.studies.latent.cost import EpochCost, epoch_cost
 from rnnjax.studies.latent.page import latent_page
 from rnnjax.studies.launch import Config
+from rnnjax.sweep.cost import require_memory
 from rnnjax.training import Setup
 from rnnjax.validate import positive_integer, sequence
 
@@ -103,7 +105,12 @@ def measure_costs(
 
     def measure(size: int) -> EpochCost:
         print(f"timing an epoch at N = {size:,}", file=sys.stderr)
-        return epoch_cost(setups[size], **_timing(config))
+        try:
+            return epoch_cost(setups[size], **_timing(config))
+        except RuntimeError as error:  # of JAX, or the process was killed
+            raise ValueError(
+                f"cost_hidden: expected sizes whose epochs can be timed, got {size}: {error}"
+            ) from error
 
     file, found = workdir / _COSTS, []
     for size, setup in setups.items():
@@ -138,6 +145,18 @@ def _sized_setups(config: Config, sweep: rnnjax.Sweep) -> dict[int, Setup]:
     }
 
 
+def _require_memory(setups: Mapping[int, Setup], config: Config, workdir: Path) -> None:
+    """Raises `ValueError` where a network that is to be timed does not fit into memory."""
+    layout = default_layout(share="units")
+    for size, setup in setups.items():
+        if is_cached(workdir / _COSTS, f"N={size}", _cost_inputs(config, setup)):
+            continue
+        try:
+            require_memory(setup, layout)
+        except ValueError as error:  # names the setting of a sweep
+            raise ValueError(f"cost_hidden: {str(error).partition(': ')[2]}") from error
+
+
 def run(
     config: Config,
     workdir: Path,
@@ -149,11 +168,13 @@ def run(
     """Trains the runs that the workdir lacks, times an epoch at each size, and writes the report.
 
     With `dry_run`, only prints the cost of training. `command` is the command that the report
-    lists. Raises `ValueError` for invalid settings and for a workdir that is in use, damaged, or of
-    another config.
+    lists. Raises `ValueError` for invalid settings, for a network to be timed that does not fit
+    into memory, and for a workdir that is in use, damaged, or of another config.
     """
     sweep = build_sweep(config)
     setups = _sized_setups(config, sweep)
+    if not dry_run:  # another machine may run it
+        _require_memory(setups, config, Path(workdir))
 
     def page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:
         costs = measure_costs(setups, config, Path(workdir))

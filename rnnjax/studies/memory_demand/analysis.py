@@ -13,6 +13,7 @@ import optax
 import xarray as xr
 
 from rnnjax.devices import Layout, default_layout, fixed_draws, padded_index
+from rnnjax.studies.memory_demand.config import HISTORIES
 from rnnjax.tasks import Task, Trial
 from rnnjax.typing import Array, Bool, Float, Int, Key, Scalar
 from rnnjax.validate import finite_positive, fraction, instance_of, one_of, positive_integer, whole
@@ -23,10 +24,8 @@ __all__ = [
     "checked_histories",
     "memory_demand",
     "sufficient_history",
+    "with_demand",
 ]
-
-HISTORIES = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30)
-"""Default lengths of the window."""
 
 FEATURES = ("inputs", "targets")
 BEFORE = ("first", "silence")
@@ -156,16 +155,19 @@ def memory_demand(
     train, held = _windows(drawn, kept, lengths[-1], window)
     error = _held_out_errors(train, held, lengths, options, jax.random.fold_in(key, 2))
     variance = float(np.var(np.asarray(kept.targets), axis=(0, 1)).mean())
-    place = sufficient_history(error, options.tolerance, _NEGLIGIBLE * variance)
-    return xr.Dataset(
-        {
-            "error": (("history", "initialization"), error),
-            "demand": ((), lengths[place]),
-            "censored": ((), 0 < place == len(lengths) - 1),
-            "variance": ((), variance),
-        },
+    errors = xr.Dataset(
+        {"error": (("history", "initialization"), error), "variance": ((), variance)},
         {"history": lengths, "initialization": np.arange(options.initializations)},
     )
+    return with_demand(errors, options.tolerance)
+
+
+def with_demand(errors: xr.Dataset, tolerance: float) -> xr.Dataset:
+    """The result of `memory_demand` from its `error` and `variance`, for any tolerance."""
+    error, lengths = errors["error"].values, errors["history"].values
+    place = sufficient_history(error, tolerance, _NEGLIGIBLE * float(errors["variance"]))
+    censored = 0 < place == len(lengths) - 1
+    return errors.assign(demand=((), lengths[place]), censored=((), censored))
 
 
 def _windows(drawn: Trial, kept: Trial, longest: int, window: Window) -> tuple[_Samples, _Samples]:

@@ -2,17 +2,17 @@
 
 from rnnjax.studies.settings import Preset, Setting, Settings, task_options
 
-__all__ = ["SETTINGS"]
+__all__ = ["HISTORIES", "SETTINGS"]
+
+HISTORIES = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30)
+"""Default lengths of the window."""
 
 _TABLE = {
     "tasks": Setting(
         ("flip_flop", "sine_wave", "path_integration", "delayed_discrimination"),
         "tasks: flip_flop, sine_wave, path_integration, delayed_discrimination",
     ),
-    "histories": Setting(
-        (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 22, 23, 24, 25, 26, 27, 28, 30),
-        "lengths of the history in steps",
-    ),
+    "histories": Setting(HISTORIES, "lengths of the history in steps"),
     "initializations": Setting(5, "perceptrons per history, task and window"),
     "units": Setting(64, "rectified units of a perceptron"),
     "steps": Setting(5000, "training steps"),

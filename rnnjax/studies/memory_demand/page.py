@@ -17,35 +17,46 @@ PRINTED = "as printed"
 """The variant with the features of the paper."""
 
 
+def _bounds(part: xr.Dataset) -> tuple[int, int]:
+    """The longest history that was too short, 0 if none was, and the demand."""
+    demand = int(part["demand"])
+    return max((h for h in part["history"].values.tolist() if h < demand), default=0), demand
+
+
 def _demand(part: xr.Dataset) -> str:
-    """`26`, or `at least 30` where the longest history was the best."""
-    return f"{'at least ' if part['censored'] else ''}{int(part['demand'])}"
+    """`26`, `at least 30` where only the longest history suffices, `at most 5` where the first."""
+    low, demand = _bounds(part)
+    bound = "at least " if part["censored"] else "at most " if not low and demand > 1 else ""
+    return f"{bound}{demand}"
+
+
+def _comparison(part: xr.Dataset, paper: float) -> str:
+    """`agree`, `differ` or `undecided`, since histories between two measured ones are unknown."""
+    (low, demand), censored = _bounds(part), bool(part["censored"])
+    if paper <= low or (paper > demand and not censored):
+        return "differ"
+    return "agree" if paper == demand == low + 1 and not censored else "undecided"
 
 
 def _lead(dataset: xr.Dataset) -> str:
-    agree, differ, undecided, alone = [], [], [], []
+    groups: dict[str, list[str]] = {"agree": [], "differ": [], "undecided": [], "alone": []}
     for task in dataset["task"].values.tolist():
         part = dataset.sel(task=task, variant=PRINTED)
         name, demand, paper = task_name(task), _demand(part), float(part["paper"])
-        if np.isnan(paper):
-            alone.append(f"{name} ({demand})")
-        else:
-            steps, censored = int(part["demand"]), bool(part["censored"])
-            if steps == paper and not censored:
-                agree.append(f"{name} ({demand})")
-                continue
-            # At least 20 may be the paper's 25; at least 30 is not.
-            group = undecided if censored and steps <= paper else differ
-            group.append(f"{name} ({demand}, paper {paper:.0f})")
+        group = "alone" if np.isnan(paper) else _comparison(part, paper)
+        beside = f", paper {paper:.0f}" if group in ("differ", "undecided") else ""
+        groups[group].append(f"{name} ({demand}{beside})")
     parts = []
-    if agree:
-        parts.append(f"is as in the paper for {', '.join(agree)}")
-    if differ:
-        parts.append(f"differs from the paper's for {', '.join(differ)}")
-    if undecided:
-        parts.append(f"is not decided for {', '.join(undecided)}")
-    if alone:
-        parts.append(f"has no counterpart in the paper for the options of {', '.join(alone)}")
+    if groups["agree"]:
+        parts.append(f"is as in the paper for {', '.join(groups['agree'])}")
+    if groups["differ"]:
+        parts.append(f"differs from the paper's for {', '.join(groups['differ'])}")
+    if groups["undecided"]:
+        parts.append(f"is not decided for {', '.join(groups['undecided'])}")
+    if groups["alone"]:
+        parts.append(
+            f"has no counterpart in the paper for the options of {', '.join(groups['alone'])}"
+        )
     return f"With the paper's features, the memory demand, in steps, {'; it '.join(parts)}."
 
 
@@ -105,11 +116,14 @@ def memory_page(dataset: xr.Dataset, provenance: Provenance) -> Page:
         raise ValueError(
             f"dataset: expected the variant {PRINTED!r}, got {dataset['variant'].values.tolist()}"
         )
+    demand = dataset["demand"]
+    bounded = (demand > 1) & (demand == dataset["history"].min())
     picture = Picture(
-        memory_curves(dataset),
+        memory_curves(dataset.assign(demand=demand.where(~dataset["censored"] & ~bounded))),
         "memory_demand",
         "Held-out error of a two-layer perceptron against the length h of its window. Line: mean "
-        "over initializations, band: their range, ring: the demand. (Paper: Fig. 9.)",
+        "over initializations, band: their range, ring: the demand, where it is known. "
+        "(Paper: Fig. 9.)",
     )
     sections = (
         Section("Error against history", "", (_demand_table(dataset),), (picture,)),

@@ -14,6 +14,7 @@ import rnnjax
 from rnnjax.report import Page, Provenance, write_report
 from rnnjax.report.wording import task_name
 from rnnjax.store import describe
+from rnnjax.store.locking import held
 from rnnjax.studies.grids import (
     cached,
     cached_value,
@@ -28,6 +29,7 @@ from rnnjax.studies.memory_demand.analysis import (
     Window,
     checked_histories,
     memory_demand,
+    with_demand,
 )
 from rnnjax.studies.memory_demand.config import SETTINGS
 from rnnjax.studies.memory_demand.page import memory_page
@@ -62,7 +64,7 @@ def run(
     """Trains the predictors that the workdir lacks and writes the report.
 
     With `dry_run`, only prints their number. `command` is the command that the report lists. Raises
-    `ValueError` for invalid settings and for a workdir that holds other files.
+    `ValueError` for invalid settings and for a workdir that is in use or holds other files.
     """
     workdir = checked_workdir(workdir, "memory_demand")
     tasks, options = _tasks(config), _options(config)
@@ -74,10 +76,12 @@ def run(
         text = f"{count} programs of {each} predictors x {options.steps:,} steps each"
         print(text if count else "Nothing to train: the folder has all predictors.")
         return None
-    claim_workdir(workdir, "memory_demand", provenance(config, command, None))
-    dataset, seconds = measure_demands(tasks, config.histories, options, workdir)
-    about = provenance(config, command, seconds)
-    write_study_report("memory_demand", workdir, _page(config, dataset, about), about)
+    (workdir / "store").mkdir(parents=True, exist_ok=True)
+    with held(workdir / "store"):
+        claim_workdir(workdir, "memory_demand", provenance(config, command, None))
+        dataset, seconds = measure_demands(tasks, config.histories, options, workdir)
+        about = provenance(config, command, seconds)
+        write_study_report("memory_demand", workdir, _page(config, dataset, about), about)
     return dataset
 
 
@@ -131,7 +135,11 @@ def _page(config: Config, dataset: xr.Dataset, about: Provenance) -> Page:
 def cache_inputs(
     task: Task, histories: Sequence[int], options: PredictorOptions, variant: str
 ) -> dict[str, Any]:
-    """Everything that the cached errors of a task and a kind of window depend on."""
+    """Everything that the cached errors of a task and a kind of window depend on.
+
+    The tolerance, which decides the demand once they are measured, is always the default one.
+    """
+    options = dataclasses.replace(options, tolerance=PredictorOptions.tolerance)
     settings = describe({"histories": histories, **dataclasses.asdict(options)})
     return {"task": describe(task), **settings, **VARIANTS[variant]}
 
@@ -159,7 +167,13 @@ def measure_demands(
             return {"seconds": time.time() - begin, **measured.to_dict()}
 
         found[name, variant] = cached(cache, f"{name} {variant}", inputs, compute)
-    rows = [[xr.Dataset.from_dict(found[name, kind]) for kind in VARIANTS] for name in tasks]
+    rows = [
+        [
+            with_demand(xr.Dataset.from_dict(found[name, kind]), options.tolerance)
+            for kind in VARIANTS
+        ]
+        for name in tasks
+    ]
     dataset = xr.combine_nested(rows, ["task", "variant"])
     seconds = sum(value["seconds"] for value in found.values())
     return dataset.assign_coords(task=list(tasks), variant=list(VARIANTS)), seconds

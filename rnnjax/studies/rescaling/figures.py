@@ -22,8 +22,8 @@ from rnnjax.plots.style import (
     name_value,
     new_figure,
     plain_numbers,
-    signed,
     size_ticks,
+    slope_text,
     tidy,
 )
 from rnnjax.studies.papers import SOLVED_LOSS
@@ -81,13 +81,7 @@ def rescaling_curves(
 
 
 def _arm_text(name: str, arm: xr.Dataset) -> str:
-    slope = float(arm["exponent"])
-    if np.isnan(slope):
-        return f"{name}: no fit"
-    low, high = float(arm["exponent_low"]), float(arm["exponent_high"])
-    if np.isnan(low):
-        return f"{name}: {signed(slope)}"
-    return f"{name}: {signed(slope)} [{signed(low)}, {signed(high)}]"
+    return f"{name}: {'no fit' if np.isnan(float(arm['exponent'])) else slope_text(arm)}"
 
 
 def _draw_arm(axes: Axes, arm: xr.Dataset, shift: float, color: str, marker: str) -> None:

@@ -13,6 +13,7 @@ from rnnjax.analysis import (
     iterate_conditions,
     threshold_model,
 )
+from rnnjax.studies.fits import difference_interval
 
 __all__ = ["Prediction", "compare_rates", "fit_predictions", "with_stability"]
 
@@ -70,14 +71,11 @@ class Prediction(NamedTuple):
     def difference(self) -> tuple[float, float, float]:
         """Exponent of the stable rate minus that predicted, with a 95% interval.
 
-        Both intervals are combined as for independent estimates (Zou and Donner 2008).
+        Both intervals are combined as by `difference_interval`.
         """
-        (a, a_low, a_high), (b, b_low, b_high) = (
-            [float(fit[f"exponent{end}"]) for end in ("", "_low", "_high")]
-            for fit in (self.stable, self.predicted)
-        )
-        below, above = np.hypot(a - a_low, b_high - b), np.hypot(a_high - a, b - b_low)
-        return a - b, a - b - below, a - b + above
+        found = difference_interval(self.stable, self.predicted)
+        middle, low, high = (float(found[f"difference{end}"]) for end in ("", "_low", "_high"))
+        return middle, low, high
 
     def verdict(self, margin: float) -> str:
         """`agrees` where the interval of the difference lies within the margin, `differs` where it

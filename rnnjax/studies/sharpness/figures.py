@@ -69,7 +69,7 @@ def predicted_rates(results: xr.Dataset, sharpness: xr.Dataset) -> Figure:
 
 
 def _draw_predictions(axes: Axes, rates: xr.DataArray) -> None:
-    rates = rates.transpose("hidden", "seed")
+    rates = rates.transpose("hidden", "seed").sortby("hidden")
     sizes, color = rates["hidden"].values, CONDITION_COLORS[0]
     axes.plot(sizes, rates.values, ".", color=color, ms=4, alpha=0.6)
     axes.plot(sizes, rates.median("seed"), "-", color=color, lw=1.3, label="2 / sharpness at start")

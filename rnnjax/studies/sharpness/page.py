@@ -134,8 +134,10 @@ def _start_text(results: xr.Dataset, below: float, above: float) -> str:
     )
 
 
-def _edge_text(curves: xr.Dataset) -> str:
-    """Shares of runs that are sharper than 2 over their rate at start, and at the end."""
+def _edge_text(curves: xr.Dataset, steps: int) -> str:
+    """Shares of runs that are sharper than 2 over their rate at start, and at the last step."""
+    last = int(curves["step"][-1])
+    place = "at the end" if last == steps else f"at step {last}"
     product = (curves["sharpness"] * curves["learning_rate"]).transpose(..., "step")
     lines = []
     for activation in curves["activation"].values:
@@ -149,7 +151,7 @@ def _edge_text(curves: xr.Dataset) -> str:
         lines.append(
             f"{activation}: rate times sharpness was above 2 in {int((start > 2).sum())} of "
             f"{begun} runs at the start, and in {int((known > 2).sum())} of the {many} that stayed "
-            f"finite at the end, where its median is {number(float(np.median(known)))} and its "
+            f"finite {place}, where its median is {number(float(np.median(known)))} and its "
             f"largest {number(float(known.max()))}."
         )
     return (
@@ -224,7 +226,10 @@ def sharpness_page(
             "rate. Dashed: 2, above which a parabola is unstable. Curves end where a run diverged, "
             "and leave the panel where sharpness explodes.",
         )
-        sections.append(Section("Sharpness along training", _edge_text(curves), (), (drawn,)))
+        steps = int(steps_taken(results))
+        sections.append(
+            Section("Sharpness along training", _edge_text(curves, steps), (), (drawn,))
+        )
     return sweep_page(
         "Sharpness", _lead(found) if started else "", sections, results, provenance,
         subtitle="Does curvature before training predict the largest learning rate?",

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rnnjax.cells import Cell, rate
 from rnnjax.parametrization import InverseWidth, MuPSGD
 from rnnjax.report import Page, Provenance
 from rnnjax.store import describe
+from rnnjax.store.locking import held
 from rnnjax.studies.grids import (
     ARMS,
     Call,
@@ -85,6 +87,11 @@ def _check(config: Config) -> None:
         )
     for name in ("hidden", "seeds", "every"):
         positive_integer(f"training.{name}", config.training[name])
+    if config.training.every > config.epochs:
+        raise ValueError(
+            f"training.every: expected at most {config.epochs}, the training steps (epochs), got "
+            f"{config.training.every}"
+        )
     factors = sequence("training.factors", config.training.factors)
     if not factors:
         raise ValueError("training.factors: expected at least one, got none")
@@ -135,19 +142,33 @@ def predictions(
 
     Without `measures`, None where any condition is missing.
     """
+    file, found = workdir / "sharpness.json", []
+    for labels, cell in _each(sweep):
+        name = f"sharpness at start, {labels['cell']}, {labels['activation']}"
+        all_sizes = _at_start(config, sweep, cell, list(config.hidden))
+        parts = [_measured(file, name, *all_sizes, False)]  # as earlier versions kept them
+        if parts[0] is None:
+            each = {f"{name}, N = {size}": [size] for size in config.hidden}
+            parts = [
+                _measured(file, one, *_at_start(config, sweep, cell, size), measures)
+                for one, size in each.items()
+            ]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        found.append((labels, xr.concat(known, "hidden")))
+    return _joined(found)
+
+
+def _at_start(
+    config: Config, sweep: rnnjax.Sweep, cell: Cell, widths: list[int]
+) -> tuple[dict[str, Any], Callable[[], xr.Dataset]]:
+    """What the sharpness before training depends on, and the function that measures it."""
     task, recipe = sweep.task, sweep.recipe
     assert task is not None
-    how = {"widths": list(config.hidden), "seeds": config.start_seeds, "trials": config.trials}
-    found = []
-    for labels, cell in _each(sweep):
-        of = describe({"task": task, "cell": cell, "reduction": recipe.reduction, "how": how})
-        measure = functools.partial(sharpness_at_start, task, cell, recipe, **how)
-        name = f"sharpness at start, {labels['cell']}, {labels['activation']}"
-        part = _measured(workdir / "sharpness.json", name, of, measure, measures)
-        if part is None:
-            return None
-        found.append((labels, part))
-    return _joined(found)
+    how = {"widths": widths, "seeds": config.start_seeds, "trials": config.trials}
+    of = describe({"task": task, "cell": cell, "reduction": recipe.reduction, "how": how})
+    return of, functools.partial(sharpness_at_start, task, cell, recipe, **how)
 
 
 def followed(
@@ -159,7 +180,7 @@ def followed(
     found = []
     for labels, cell in _each(sweep):
         sized, setting = cell.replace(hidden=how.hidden), {"trials": config.trials}
-        near = start["largest_rate"].sel(labels).median("seed").sortby("hidden")
+        near = start["largest_rate"].sel(labels).median("seed").sortby("hidden").dropna("hidden")
         expected = float(
             np.exp(np.interp(np.log(how.hidden), np.log(near["hidden"]), np.log(near)))
         )
@@ -227,10 +248,15 @@ def run(
     _check(config)
     call = Call(dry_run, command, executor)
     workdir = checked_workdir(workdir, "sharpness")
-    if not dry_run:
-        require_usable(workdir / "store", sweep)
-        claim_workdir(workdir, "sharpness", provenance(config, command, None))
-    start = predictions(config, sweep, workdir, measures=not dry_run)
+    store = workdir / "store"
+    if dry_run:
+        start = predictions(config, sweep, workdir, measures=False)
+    else:
+        require_usable(store, sweep)
+        store.mkdir(parents=True, exist_ok=True)
+        with held(store):  # else the same command would measure beside this one
+            claim_workdir(workdir, "sharpness", provenance(config, command, None))
+            start = predictions(config, sweep, workdir)
     if start is None:
         print(
             "The sharpness before training is not measured yet; as many rates of each size are "
@@ -239,7 +265,8 @@ def run(
 
     def page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:
         assert start is not None
-        curves = followed(config, sweep, start, Path(workdir))
+        with held(store):
+            curves = followed(config, sweep, start, workdir)
         return _page(results, about, pending, config, start, curves)
 
     wanted = wanted_runs(sweep, config, start)

@@ -30,7 +30,7 @@ from rnnjax.analysis.success import (
     critical_learning_rate,
     succeeded,
 )
-from rnnjax.studies.fits import Finding, row_name
+from rnnjax.studies.fits import Finding, difference_interval, row_name
 from rnnjax.validate import finite_positive, one_of
 
 __all__ = [
@@ -228,12 +228,11 @@ def exponent_difference(
 ) -> xr.Dataset:
     """Exponents minus that of `reference` along `dim`, with intervals.
 
-    The intervals of the two exponents are combined as for independent estimates (Zou and Donner
-    2008): the distance of each end from the difference is the root of the sum of squares of the
-    distances of the two exponents from their ends. The rules share seeds, and so training data;
-    where this correlates their networks, the interval is too wide, not too narrow. Resamples are
-    not subtracted one by one, since all conditions of a fit draw the same places within the grid,
-    and the grid would cancel.
+    The intervals of the two exponents are combined as for independent estimates
+    (`difference_interval`). The rules share seeds, and so training data; where this correlates
+    their networks, the interval is too wide, not too narrow. Resamples are not subtracted one by
+    one, since all conditions of a fit draw the same places within the grid, and the grid would
+    cancel.
 
     Returns `difference`, `difference_low`, `difference_high` for the other labels of `dim`. Raises
     `ValueError` if `reference` is not among the labels.
@@ -241,22 +240,7 @@ def exponent_difference(
     require(fit, variables=["exponent_low", "exponent_high"], dims=[dim])
     one_of("reference", reference, [str(label) for label in fit[dim].values])
     base, others = fit.sel({dim: reference}, drop=True), fit.sel({dim: fit[dim] != reference})
-    difference = others["exponent"] - base["exponent"]
-
-    def distance(part: xr.Dataset, end: str) -> xr.DataArray:
-        """Distance from the exponent to an end of its interval; 0 for an end on the wrong side."""
-        sign = 1 if end == "exponent_high" else -1
-        return (sign * (part[end] - part["exponent"])).clip(min=0)
-
-    low = np.hypot(distance(others, "exponent_low"), distance(base, "exponent_high"))
-    high = np.hypot(distance(others, "exponent_high"), distance(base, "exponent_low"))
-    return xr.Dataset(
-        {
-            "difference": difference,
-            "difference_low": difference - low,
-            "difference_high": difference + high,
-        }
-    )
+    return difference_interval(others, base)
 
 
 class Transfer(NamedTuple):

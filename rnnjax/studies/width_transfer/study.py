@@ -174,6 +174,17 @@ def _validate_coordinates(config: Config, sweep: rnnjax.Sweep) -> None:
             dataclasses.replace(cell, hidden=width)
 
 
+def _require_used(config: Config) -> None:
+    """Raises `ValueError` for a setting of Adam that is set where gradient descent trains."""
+    defaults = SETTINGS.config()
+    for name in ("eps", "eps_scaling"):
+        if config.optimizer == "sgd" and config[name] != defaults[name]:
+            raise ValueError(
+                f"{name}: expected {defaults[name]}, as it is Adam's and optimizer=sgd does not "
+                f"use it, got {config[name]}"
+            )
+
+
 def run(
     config: Config,
     workdir: Path,
@@ -190,6 +201,7 @@ def run(
     """
     level = fraction("level", config.level, open_below=True)
     sweep = build_sweep(config)
+    _require_used(config)
     _validate_coordinates(config, sweep)
 
     def page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:

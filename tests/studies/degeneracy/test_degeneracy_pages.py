@@ -35,7 +35,7 @@ from rnnjax.studies.degeneracy.fixed_points import (
     summarize,
 )
 from rnnjax.studies.degeneracy.page import _lead, degeneracy_page
-from rnnjax.studies.degeneracy.solutions_page import _constant_input, _verdict
+from rnnjax.studies.degeneracy.solutions_page import _constant_input, _share_table, _verdict
 from rnnjax.studies.degeneracy.stages_page import _cell, study_page
 from rnnjax.studies.degeneracy.table1 import table1_page
 from rnnjax.studies.papers import DEGENERACY_ARROWS
@@ -404,6 +404,16 @@ def test_networks_that_are_not_divided_are_not_called_of_one_kind():
     found = xr.Dataset({"count": (("solution", "levels"), [[5]])}, {"network": range(5)})
     assert "no stable division into kinds was found among 5 networks" in _verdict("A", found)
     assert "one network" in _verdict("A", found.isel(network=[0]))
+
+
+def test_the_networks_of_a_kind_are_counted_beside_their_level():
+    one = np.ones(2)
+    found = xr.Dataset(
+        {"count": (("solution", "levels"), [[3, 0], [0, 5]]),
+         **dict.fromkeys(("share", "share_low", "share_high", "stability"), ("solution", one))},
+        {"levels": ["1", "4"]},
+    )  # fmt: skip
+    assert [row[2] for row in _share_table({"A": found}).rows] == ["1: 3, 4: 0", "1: 0, 4: 5"]
 
 
 def test_the_input_of_the_examined_networks_is_that_of_the_settings():

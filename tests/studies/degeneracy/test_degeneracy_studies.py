@@ -13,11 +13,12 @@ import xarray as xr
 from commands import call, refused, rnnjax, settings
 from commands import study as module_of
 from rnnjax import Engine, stopping
-from rnnjax.store import lacking, load_results, read_checked, same_runs, write_checked
-from rnnjax.studies.degeneracy import conditions, reporting
-from rnnjax.studies.degeneracy.measuring import measures_file
+from rnnjax.store import digest, lacking, load_results, read_checked, same_runs, write_checked
+from rnnjax.studies.degeneracy import conditions, reporting, table1
+from rnnjax.studies.degeneracy.measuring import _SOLVER, checked_options, measures_file
 from rnnjax.studies.measures_file import read_measures, remove_measures
 from rnnjax.studies.papers import DEGENERACY_ARROWS
+from rnnjax.studies.workdir import checked_workdir
 from rnnjax.sweep import sweep_config
 
 STUDIES = tuple(DEGENERACY_ARROWS)
@@ -160,6 +161,43 @@ def test_measures_are_those_of_as_many_seeds_as_are_wanted(tmp_path, monkeypatch
 
     assert name(8, 8) == name(12, 12)  # told apart by the hash of their store
     assert len({name(12, 12), name(12, 8), name(12, 4)}) == 3
+
+
+def test_measures_are_found_again_once_their_store_has_grown(tmp_path, monkeypatch):
+    config = settings("feature_learning", "smoke")
+    config.seeds = 8
+    (one, *_) = conditions.all_conditions(module_of("feature_learning").factors(config))
+    seeds = []
+
+    def manifest(_):
+        described = {"cell": "rate", "axes": {"seed": list(range(seeds[-1])), "gamma": [1.0]}}
+        return {"hash": digest(described), "config": described}
+
+    def file(in_store):
+        seeds.append(in_store)
+        return measures_file(config, tmp_path, one)
+
+    monkeypatch.setattr(conditions, "read_manifest", manifest)
+    assert file(8) == file(16) == file(4)
+    # Earlier versions named them by the store that they were in.
+    named = file(16)
+    inputs = {**vars(checked_options(config)), "seed": config.seed, "solver": _SOLVER}
+    inputs |= {"store": manifest(None)["hash"], "seeds": 8}
+    old = named.with_name(f"{one.name}-{digest(inputs)[:12]}.nc")
+    old.parent.mkdir()
+    old.touch()
+    assert file(16) == old != file(12)
+    file(8).touch()
+    assert file(16) == file(8)
+
+
+@pytest.mark.parametrize(
+    ("folders", "text"),
+    [("aab", "2 conditions, 3 measurements"), ("aabb", "2 conditions at 2 losses each"),
+     ("a", "1 condition")],
+)  # fmt: skip
+def test_measurements_that_are_left_are_counted(folders, text):
+    assert conditions._counted([mock.Mock(folder=folder) for folder in folders]) == text
 
 
 def test_series_under_mup_can_be_left_out():
@@ -395,6 +433,40 @@ def test_the_summary_refuses_folders_of_others(tmp_path, capsys):
     assert (tmp_path / "report.md").read_text() == "mine"
 
 
+def test_folders_measured_with_other_settings_are_not_pooled(tmp_path):
+    def folder(name, **settings):
+        (tmp_path / name).mkdir()
+        index = {"study": "network_size", "command": name, "settings": settings, "factors": []}
+        write_checked(tmp_path / name / "study.json", index)
+        return str(tmp_path / name)
+
+    first = folder("first", samples=16, dsa={"delays": [1, 2]})
+    older = folder("older", dsa={"trials": 64, "delays": [1, 2]})
+    others = {
+        "samples": folder("samples", samples=8, dsa={}),
+        "dsa.delays": folder("delays", dsa={"delays": [1]}),
+        "dsa.trials": folder("trials", dsa={"trials": 32}),
+    }
+    assert table1._read_folders("network_size", [first, older])[0] == "first; older"
+    for name, other in others.items():
+        with pytest.raises(ValueError, match=f"^network_size: expected .* same {name}, got"):
+            table1._read_folders("network_size", [first, older, other])
+
+
+def test_a_summary_that_was_interrupted_is_written_again(tmp_path, monkeypatch):
+    def interrupted(page, workdir):
+        workdir.mkdir(exist_ok=True)
+        (workdir / "report.md").write_text("")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(table1, "_read_folders", lambda *_: ("", []))
+    monkeypatch.setattr(table1, "table1_page", lambda *_, **__: None)
+    monkeypatch.setattr(table1, "write_report", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        table1.run(settings("summary", "laptop"), tmp_path / "new")
+    assert checked_workdir(tmp_path / "new", "summary")
+
+
 def test_time_is_that_of_the_epochs_of_earlier_runs():
     config = settings("network_size", "laptop")
     usual = {c.name: conditions._usual_epochs(c) for factor in module_of("network_size").factors(
@@ -430,12 +502,14 @@ def test_measuring_is_counted_by_pairs():
         ("regularization", ["--config.training.flip_flop.tau=0.5"], ["tau"]),
         ("task_complexity", ["--config.training.flip_flop.mup_rate=0.5"], ["mup_rate"]),
         ("training_stages", ["--config.stages=1.0004,1.0"], ["stages", "losses that fall"]),
+        ("training_stages", ["--config.stages=0.3,0.299"], ["stages", "that fall", "0.3, 0.299"]),
         ("training_stages", ["--config.stages=()"], ["stages", "at least one loss"]),
         ("task_complexity", ["--config.tasks=flipflop"], ["tasks", "did you mean 'flip_flop'"]),
         ("task_complexity", ["--config.tasks="], ["tasks"]),
         ("task_complexity", ["--config.channels.flip_flop=0,1"], ["channels.flip_flop", "1"]),
         ("task_complexity", ["--config.seeds=0"], ["seeds", "at least 1"]),
         ("task_complexity", ["--config.samples=0"], ["samples", "at least 1"]),
+        ("task_complexity", ["--config.dsa.components=2,2"], ["dsa.components", "once", "2 twice"]),
         ("task_complexity", ["--config.dsa.delays=0,1"], ["dsa.delays", "at least 1"]),
         ("task_complexity", ["--config.dsa.variance=1.5"], ["variance"]),
         ("task_complexity", ["--config.stretch=0"], ["stretch", "above 0"]),

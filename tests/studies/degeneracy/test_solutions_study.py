@@ -8,6 +8,7 @@ from rnnjax.studies.console import FAILED
 from rnnjax.studies.degeneracy import solutions
 from rnnjax.studies.measures_file import read_measures
 from rnnjax.studies.workdir import read_index
+from rnnjax.training import Status
 
 
 @pytest.mark.parametrize(("preset", "tasks", "levels"), [("laptop", 2, 3), ("paper", 4, 4)])
@@ -79,6 +80,19 @@ def test_a_dry_run_counts_the_searches(tmp_path, capsys):
     assert all(words in last for words in ("108 searches", "8 runs of 264", "6 networks"))
 
 
+@pytest.mark.parametrize(("seeds", "done"), [(2, True), (3, True), (4, False)])
+def test_a_store_of_fewer_seeds_is_not_examined(seeds, done, tmp_path, monkeypatch):
+    config = settings("solutions", "smoke")
+    config.seeds = seeds
+    one = solutions.factors(config)[0].conditions[0]
+    (tmp_path / "store" / one.folder).mkdir(parents=True)
+    (tmp_path / "store" / one.folder / "manifest.json").touch()
+    ended = xr.Dataset({"status": ("seed", [Status.EXHAUSTED] * 3)}, {"seed": range(3)})
+    monkeypatch.setattr(solutions.rnnjax, "load_results", lambda _: ended)
+    monkeypatch.setattr(solutions, "_file", lambda *_: tmp_path / "none")
+    assert solutions._is_examined(config, tmp_path, one) == done
+
+
 @pytest.mark.slow
 def test_a_level_at_which_no_network_converges_is_left_out(tmp_path, capsys):
     workdir = tmp_path / "run"
@@ -86,7 +100,7 @@ def test_a_level_at_which_no_network_converges_is_left_out(tmp_path, capsys):
     assert call("solutions", *flags) == 0
     page = (workdir / "report.md").read_text()
     assert "gamma 0.0001: 3 of 3 networks" in page
-    assert "| Flip flop | 1 | 3 |" in page
+    assert "| Flip flop | 1 | 4: 3 |" in page
     assert reports_again(workdir)
     none = ("--config=smoke", "--config.gammas=0.0001", f"--workdir={tmp_path / 'none'}")
     assert call("solutions", *none) == FAILED

@@ -39,10 +39,13 @@ def test_curve_distance_by_hand():
     data = xr.Dataset({"loss": (names, losses)}, {"hidden": [1, 2, 4], "step": [1]})
     found = curve_distance(data, [1], window=1, resampling=Resampling(resamples=50)).squeeze()
     np.testing.assert_allclose(found["factor"], 4)
-    np.testing.assert_allclose(found["seed_spread"], np.log10(4) / np.sqrt(2) / np.sqrt(3))
+    assert [found[name].item() for name in ("smallest", "largest", "sizes")] == [1, 4, 3]
     data["loss"][2, 0, 1] = np.nan
     one = curve_distance(data, [1], window=1, resampling=Resampling(resamples=50)).squeeze()
     np.testing.assert_allclose(one["factor"], 2)
     assert np.isnan(one["chance"])
+    data["loss"][2] = np.nan
+    two = curve_distance(data, [1], window=1, resampling=Resampling(resamples=50)).squeeze()
+    assert [two[name].item() for name in ("smallest", "largest", "sizes")] == [1, 2, 2]
     data["loss"][1:] = np.nan
     assert np.isnan(curve_distance(data, [1], window=1)["factor"].item())

@@ -105,6 +105,21 @@ def test_one_task_without_a_dimension(small):
     assert f"21.5 ms at {size_text(1000)} (paper" in page.lead
 
 
+def test_the_lead_names_the_sizes_that_are_compared_and_the_runs_that_diverged(small):
+    gone = small.copy(deep=True)
+    gone["status"][{"hidden": -1}] = 3
+    for name in ("final_loss", "loss"):
+        gone[name][{"hidden": -1}] = np.nan
+    page = latent_page(gone, cost(), **MADE)
+    assert f"{size_text(1000)} to 10000 learning" in page.lead
+    assert (
+        "5 of 20 runs diverged" in page.lead
+        and "diverged" not in latent_page(small, cost(), **MADE).lead
+    )
+    claim = table(page, "Paper versus here").rows[0][2]
+    assert f"{size_text(1000)} to 10000" in claim and "100000" not in claim
+
+
 def test_nothing_measured(small):
     page = latent_page(small, cost() * np.nan, **MADE)
     assert "An epoch" not in page.lead

@@ -7,9 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
+from commands import settings
 from rnnjax import tasks
-from rnnjax.store import digest
+from rnnjax.store import StoreInUse, digest
+from rnnjax.store.locking import acquire
+from rnnjax.studies.memory_demand import study
 from rnnjax.studies.memory_demand.analysis import (
     PredictorOptions,
     Window,
@@ -17,6 +21,7 @@ from rnnjax.studies.memory_demand.analysis import (
     _samples,
     memory_demand,
     sufficient_history,
+    with_demand,
 )
 from rnnjax.studies.memory_demand.study import cache_inputs
 from rnnjax.tasks import Task, Trial
@@ -133,6 +138,45 @@ def test_bad_arguments_are_named(options, message):
 def test_options_out_of_range_are_named(make, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         make()
+
+
+def test_the_defaults_are_those_of_the_study():
+    assert study._options(settings("memory_demand", "laptop")) == PredictorOptions()
+
+
+def test_another_tolerance_decides_on_the_errors_that_are_measured(tmp_path, monkeypatch):
+    measured = []
+
+    def measure(task, histories, window, options):
+        measured.append(options.tolerance)
+        error = [[1.0, 1.0], [0.1, 0.1], [0.0, 0.0]]
+        errors = xr.Dataset(
+            {"error": (("history", "initialization"), error), "variance": ((), 1.0)},
+            {"history": list(histories)},
+        )
+        return with_demand(errors, options.tolerance)
+
+    monkeypatch.setattr(study, "memory_demand", measure)
+    tried = {"flip_flop": tasks.flip_flop(bits=3)}
+    strict, loose = (
+        study.measure_demands(tried, (1, 2, 3), PredictorOptions(tolerance=share), tmp_path)[0]
+        for share in (0.05, 0.2)
+    )
+    assert measured == [0.05] * len(study.VARIANTS)
+    assert (strict["demand"] == 3).all() and strict["censored"].all()
+    assert (loose["demand"] == 2).all() and not loose["censored"].any()
+
+
+def test_two_commands_do_not_measure_in_one_folder(tmp_path, monkeypatch):
+    def measure(*_):
+        with pytest.raises(StoreInUse):
+            acquire(tmp_path / "run" / "store")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "measure_demands", measure)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(settings("memory_demand", "smoke"), tmp_path / "run")
+    acquire(tmp_path / "run" / "store").release()
 
 
 def test_cached_values_of_earlier_versions_keep_their_keys():

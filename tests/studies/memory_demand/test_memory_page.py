@@ -44,6 +44,39 @@ def test_a_censored_demand_never_agrees_with_the_paper(demand, paper, decided):
     assert ("differs" in other) == decided == ("decided" not in other)
 
 
+@pytest.mark.parametrize(
+    ("histories", "place", "paper", "group"),
+    [
+        ((5, 10), 0, 5.0, "decided"),  # at most 5
+        ((5, 10), 0, 6.0, "differs"),
+        ((1, 3), 0, 1.0, "as in"),
+        ((2, 5, 9), 1, 5.0, "decided"),  # 3, 4 or 5
+        ((2, 5, 9), 1, 3.0, "decided"),
+        ((2, 5, 9), 1, 2.0, "differs"),
+        ((4, 5, 9), 1, 5.0, "as in"),
+    ],
+)
+def test_a_demand_between_histories_is_compared_with_the_paper_as_far_as_it_is_known(
+    demand, histories, place, paper, group
+):
+    one = demand.isel(task=[0], history=[0] * len(histories)).assign_coords(
+        history=list(histories), paper=("task", [paper])
+    )
+    one["demand"][:], one["censored"][:] = histories[place], False
+    page = memory_page(one, PROVENANCE)
+    assert [word for word in ("as in", "differs", "decided") if word in page.lead] == [group]
+    known = histories[place] == 1 or place > 0
+    assert ("at most" in page.lead) == (not known)
+    ring = [x for x in page.sections[0].figures[0].image.axes[0].lines if x.get_mfc() == "none"]
+    assert len(ring) == known
+
+
+def test_a_censored_demand_has_no_ring(demand):
+    figure = memory_page(demand, PROVENANCE).sections[0].figures[0].image
+    rings = [[x.get_mfc() for x in axes.lines].count("none") for axes in figure.axes]
+    assert rings == [0, 1]
+
+
 def test_a_task_without_a_number_of_the_paper_has_an_empty_cell(demand):
     other = demand.assign_coords(paper=("task", [float("nan"), 1.0]))
     assert memory_page(other, PROVENANCE).sections[0].tables[0].rows[0][1] == ""

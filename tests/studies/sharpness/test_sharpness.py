@@ -7,10 +7,12 @@ import xarray as xr
 import rnnjax
 from commands import call, refused, reports_again, settings, study
 from rnnjax.report import Provenance, render_markdown
-from rnnjax.store import load_results
+from rnnjax.store import StoreInUse, load_results
+from rnnjax.store.locking import acquire
+from rnnjax.studies.grids import cached
 from rnnjax.studies.sharpness.analysis import compare_rates, fit_predictions, with_stability
 from rnnjax.studies.sharpness.figures import predicted_rates, sharpness_curves
-from rnnjax.studies.sharpness.page import _joined, sharpness_page
+from rnnjax.studies.sharpness.page import _edge_text, _joined, sharpness_page
 
 SIZES = (16, 32, 64, 128, 256)
 RATES = 10.0 ** np.arange(-4, 1.01, 0.25)
@@ -104,6 +106,8 @@ def test_known_power_laws_are_compared(simulated):
     np.testing.assert_allclose((high - middle) ** 2, (ends[2] - ends[0]) ** 2 + (mean - down) ** 2)
     np.testing.assert_allclose(np.exp(np.log(agrees.ratio).mean()), ABOVE, rtol=0.25)
     np.testing.assert_allclose(differs.ratio.isel(hidden=-1), ABOVE * 16**-0.6, rtol=0.6)
+    beside = differs._replace(stable=differs.stable.assign(exponent_low=ends[0] + 1.0))
+    np.testing.assert_allclose(middle - beside.difference[1], up - mean)  # an end beyond its slope
     wide = agrees._replace(stable=agrees.stable.assign(exponent_low=-2.0))
     assert wide.verdict(0.5) == "undecided"
     none = agrees._replace(stable=agrees.stable.assign(exponent_low=np.nan, exponent_high=np.nan))
@@ -133,6 +137,94 @@ def test_the_rates_tried_are_stated_as_far_as_the_grid_reaches(simulated):
     about = Provenance("python experiments/sharpness.py")
     page = sharpness_page(results, about, sharpness=sharpness, curves=None, below=0.5, above=2.0)
     assert page.sections[0].text.endswith("from 10⁻⁴ to 10.")
+
+
+def test_the_text_names_the_last_step_that_is_recorded():
+    dims = ("cell", "activation", "factor", "seed", "step")
+    curves = xr.Dataset(
+        {"sharpness": (dims, [[[[[1.0, 3.0, 2.5]]]]]), "learning_rate": (dims[:3], [[[1.0]]])},
+        {"activation": ["linear"], "step": [0, 7, 14]}, {"hidden": 8},
+    )  # fmt: skip
+    assert "finite at the end" in _edge_text(curves, 14)
+    assert "finite at step 14" in _edge_text(curves, 20)
+
+
+def test_predicted_rates_are_drawn_in_the_order_of_sizes(simulated):
+    results, start = simulated
+    figure = predicted_rates(results, start.isel(hidden=[2, 0, 1, 4, 3]))
+    (line,) = (x for x in figure.axes[0].lines if x.get_linestyle() == "-" and len(x.get_xdata()))
+    assert line.get_xdata().tolist() == list(SIZES)
+
+
+def measured_at_start(task, cell, recipe, *, widths, seeds, trials):
+    shape = {"hidden": widths, "seed": range(seeds)}
+    rates = xr.DataArray(np.ones((len(widths), seeds)) / np.array(widths)[:, None], shape, [*shape])
+    return xr.Dataset({"sharpness": 2 / rates, "largest_rate": rates, "loss": rates})
+
+
+def test_sizes_that_are_measured_are_read(monkeypatch, tmp_path):
+    module, config = study("sharpness"), settings("sharpness", "smoke")
+    config.rules, config.hidden, seen = ("xavier",), (8, 16), []
+
+    def measure(*given, widths, **how):
+        seen.append(widths)
+        return measured_at_start(*given, widths=widths, **how)
+
+    def predicted():
+        return module.predictions(config, module.build_sweep(config), tmp_path)
+
+    monkeypatch.setattr(module, "sharpness_at_start", measure)
+    predicted()
+    config.hidden = (16, 32, 8)
+    found = predicted()
+    assert seen == [[8], [16], [32]]
+    assert found["hidden"].values.tolist() == [16, 32, 8]
+    assert found["largest_rate"].sel(hidden=32).values.ravel().tolist() == [1 / 32] * 2
+
+
+def test_sizes_measured_together_by_earlier_versions_are_read(monkeypatch, tmp_path):
+    module, config = study("sharpness"), settings("sharpness", "smoke")
+    config.rules = ("xavier",)
+    sweep = module.build_sweep(config)
+    ((_, cell),) = module._each(sweep)
+    monkeypatch.setattr(module, "sharpness_at_start", measured_at_start)
+    of, measure = module._at_start(config, sweep, cell, [8, 16])
+    name = "sharpness at start, xavier, linear"
+    cached(tmp_path / "sharpness.json", name, of, lambda: measure().to_dict())
+    found = module.predictions(config, sweep, tmp_path, measures=False)
+    assert found["largest_rate"].isel(seed=0).values.ravel().tolist() == [1 / 8, 1 / 16]
+
+
+def test_two_commands_do_not_measure_in_one_folder(monkeypatch, tmp_path):
+    module, store = study("sharpness"), tmp_path / "run" / "store"
+
+    def predictions(*_):
+        with pytest.raises(StoreInUse):
+            acquire(store)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "predictions", predictions)
+    with pytest.raises(KeyboardInterrupt):
+        module.run(settings("sharpness", "smoke"), tmp_path / "run")
+    acquire(store).release()
+
+
+def test_a_size_without_a_prediction_is_passed_over(monkeypatch, tmp_path):
+    module, config = study("sharpness"), settings("sharpness", "smoke")
+    config.rules, config.hidden, config.training.hidden, seen = ("xavier",), (8, 16, 32), 16, []
+
+    def follow(*given, learning_rates, seeds, every, trials):
+        seen.extend(learning_rates)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "sharpness_along_training", follow)
+    monkeypatch.setattr(module, "sharpness_at_start", measured_at_start)
+    sweep = module.build_sweep(config)
+    start = module.predictions(config, sweep, tmp_path)
+    start["largest_rate"] = start["largest_rate"].where(start["hidden"] != 16)
+    with pytest.raises(KeyboardInterrupt):
+        module.followed(config, sweep, start, tmp_path)
+    np.testing.assert_allclose(seen, np.array(config.training.factors) / 16, rtol=1e-2)
 
 
 def test_a_dry_run_takes_the_predictions_that_are_there(monkeypatch, tmp_path):
@@ -190,6 +282,7 @@ def test_smoke_measures_trains_reports_and_resumes(tmp_path):
         (["--config.training.factors=0"], ["training.factors", "above 0"]),
         (["--config.training.factors=()"], ["training.factors", "at least one"]),
         (["--config.training.every=0"], ["training.every", "at least 1"]),
+        (["--config.training.every=301"], ["training.every", "at most 300"]),
         (["--config.above=-1"], ["above", "at least 0"]),
     ],
 )
