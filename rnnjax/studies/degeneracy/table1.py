@@ -34,6 +34,7 @@ from rnnjax.studies.grids import provenance, split_names
 from rnnjax.studies.launch import Config
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.studies.workdir import checked_workdir, record_run
+from rnnjax.validate import expanded
 
 __all__ = ["find_arrows", "run", "table1_page"]
 
@@ -71,7 +72,7 @@ def run(
 
 def _read_folders(study: str, folders: Sequence[str]) -> tuple[str, list[Comparison]]:
     """The commands of the runs of one study, and the series of all of them."""
-    found = [read_study(study, Path(folder).expanduser()) for folder in folders]
+    found = [read_study(study, expanded(study, folder)) for folder in folders]
     series = [comparison for _, comparisons in found for comparison in comparisons]
     names = [comparison.name for comparison in series]
     twice = next((name for name in names if names.count(name) > 1), None)
