@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.validate import finite_positive, instance_of, one_of
+from rnnjax.validate import finite_positive, instance_of, one_of, path_of
 
 __all__ = ["Binning", "read_nwb"]
 
@@ -57,7 +57,7 @@ def read_nwb(
         ImportError: without pynapple; `pip install 'rnnjax[nwb]'` installs it.
     """
     binning = instance_of("binning", binning or Binning(), Binning)
-    path = Path(file)
+    path = path_of("file", file, "file")
     if not path.exists():
         raise FileNotFoundError(f"file: expected an existing file, got {path}")
     content = _load(path)

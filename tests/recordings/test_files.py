@@ -124,6 +124,14 @@ def test_missing_files_are_named(tmp_path):
         read([])
 
 
+@pytest.mark.parametrize("given", [5, [5], None])
+def test_what_is_no_file_is_named(given):
+    with pytest.raises(ValueError, match="^files: expected "):
+        read(given)
+    with pytest.raises(ValueError, match="^file: expected the path of a file"):
+        read_nwb(given)
+
+
 SPIKES = [np.sort(RNG.uniform(0, 10, 200)) for _ in range(4)]
 TRIALS = ((1.0, 2.0), (3.0, 4.55), (6.2, 6.25))
 
