@@ -203,7 +203,7 @@ def _operator(rows: Rows, rank: int, ridge: float) -> tuple[np.ndarray, np.ndarr
     return matrix, np.where(alive, singular, 0.0), unexplained
 
 
-def relative_error(missed: np.ndarray, square: float) -> np.ndarray:
+def relative_error(missed: Any, square: Any) -> Any:
     """Squared errors over the sum of squares; 0 where that is 0, as states at 0 have no error."""
     return missed / square if square > 0 else np.zeros_like(missed)
 
