@@ -22,7 +22,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnjax.studies.console import print_warning
 from rnnjax.validate import expanded, finite_positive, fraction, one_of, positive_integer, seed
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def execute(given: argparse.Namespace) -> int:
     _require_nwb(given)
     from rnnjax import recordings
     from rnnjax.commands import require
-    from rnnjax.studies.launch import run_in_parallel_on_cpu
+    from rnnjax.studies.launch import print_warning, run_in_parallel_on_cpu
 
     require(("jinja2", "matplotlib"))  # of the page
     run_in_parallel_on_cpu()

@@ -1,4 +1,4 @@
-"""How a command ends: the line that was typed, to be given again; errors and warnings."""
+"""How a command ends: the line that was typed, to be given again, and errors in one line."""
 
 import atexit
 import contextlib
@@ -26,7 +26,6 @@ __all__ = [
     "command_line",
     "orderly_end",
     "print_error",
-    "print_warning",
     "typed_line",
 ]
 
@@ -177,8 +176,3 @@ def print_error(error: BaseException) -> int:
         text = f"{text[:LONGEST]}..."
     print(f"error: {text}", file=sys.stderr)
     return FAILED
-
-
-def print_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    """Prints a warning in one line; takes the place of `warnings.showwarning`."""
-    print(f"warning: {message}", file=sys.stderr)

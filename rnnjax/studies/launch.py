@@ -21,13 +21,13 @@ from ml_collections import ConfigDict, config_flags
 
 from rnnjax.studies.catalog import Study
 from rnnjax.studies.compilation import use_compilation_cache
-from rnnjax.studies.console import command_line, print_error, print_warning
+from rnnjax.studies.console import command_line, print_error
 from rnnjax.studies.executors import check_executor, open_executor
 from rnnjax.studies.limit import without_limit
 from rnnjax.studies.settings import nearest_names
 from rnnjax.validate import expanded
 
-__all__ = ["Config", "run_in_parallel_on_cpu", "start"]
+__all__ = ["Config", "print_warning", "run_in_parallel_on_cpu", "start"]
 
 Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
@@ -305,6 +305,11 @@ def _setting_of(argument: str) -> str:
 
 def _fail(error: BaseException) -> NoReturn:
     sys.exit(print_error(error))
+
+
+def print_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    """Prints a warning in one line; takes the place of `warnings.showwarning`."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def run_in_parallel_on_cpu() -> None:
