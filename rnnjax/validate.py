@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import inspect
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
@@ -15,6 +16,7 @@ __all__ = [
     "callback",
     "confidence",
     "counted",
+    "expanded",
     "finite_positive",
     "flag",
     "fraction",
@@ -150,11 +152,19 @@ def instance_of(name: str, value: Any, kind: type[T]) -> T:
     return value
 
 
-def path_of(name: str, value: Any) -> Path:
-    """Returns the `Path` of a folder, whether it exists or not."""
-    if not isinstance(value, str | Path):
-        raise _fail(name, "the path of a folder", value)
+def path_of(name: str, value: Any, kind: str = "folder") -> Path:
+    """Returns the `Path` of a folder or file, whether it exists or not."""
+    if not isinstance(value, str | os.PathLike):
+        raise _fail(name, f"the path of a {kind}", value)
     return Path(value)
+
+
+def expanded(name: str, value: str | os.PathLike[str]) -> Path:
+    """The path with the home of the user in place of a leading `~`."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise _fail(name, "a path in the home of a known user", value) from None
 
 
 def one_of(name: str, value: Any, choices: Iterable[str]) -> str:

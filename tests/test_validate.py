@@ -48,6 +48,8 @@ def test_valid_values(check, value, expected):
         (validate.fraction, (-0.1, 1.1, math.nan, None)),
         (validate.nonnegative, (-0.1, math.nan, math.inf, True, "0")),
         (validate.flag, (0, 1, "True", None)),
+        (validate.path_of, (5, None, b"x")),
+        (validate.expanded, ("~nobody_at_all/x",)),
     ],
 )
 def test_invalid_values(check, values):

@@ -79,7 +79,9 @@ def _execute(given: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     module.add_arguments(parser)
-    known, unknown = parser.parse_known_args(rest)
+    takes_all = any(action.nargs == argparse.REMAINDER for action in parser._actions)
+    parse = parser.parse_known_args if takes_all else parser.parse_known_intermixed_args
+    known, unknown = parse(rest)
     if hasattr(known, "flags"):  # of a study, given before its name
         known.flags = [*unknown, *known.flags]
     elif unknown:

@@ -15,15 +15,17 @@ anything else in it, or with another comparison, is refused.
 import argparse
 import functools
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnjax.validate import finite_positive, fraction, one_of, positive_integer, seed
+from rnnjax.validate import expanded, finite_positive, fraction, one_of, positive_integer, seed
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
 
 __all__ = ["METRICS", "SCORES", "SUFFIXES", "add_arguments", "execute"]
@@ -78,25 +80,20 @@ def execute(given: argparse.Namespace) -> int:
     smoothing = _optional("smoothing", given.smoothing, float, finite_positive)
     _require_files(given.files)
     _require_nwb(given)
+    from rnnjax import recordings
     from rnnjax.commands import require
-    from rnnjax.studies.launch import run_in_parallel_on_cpu
+    from rnnjax.studies.launch import print_warning, run_in_parallel_on_cpu
 
     require(("jinja2", "matplotlib"))  # of the page
     run_in_parallel_on_cpu()
-    warnings.showwarning = _warn_in_one_line
-    from rnnjax import recordings
-
-    try:
-        width = _WIDTH if width is None else width
-        binning = recordings.Binning(width, smoothing, given.trials)
-        named = recordings.read(given.files, binning=binning)
-    except ModuleNotFoundError:
-        raise
-    except ImportError as error:  # of a reader, with what to install
-        raise ValueError(str(error)) from error
+    warnings.showwarning = print_warning
+    output = expanded("output", given.output)
+    earlier = _earlier(output)
+    width = _WIDTH if width is None else width
     described = _described(given.files, metrics, {"key": key, "options": options})
     described["binning"] = {"width": width, "smoothing": smoothing, "trials": given.trials}
-    output = _checked_output(Path(given.output).expanduser(), described)
+    _require_same(output, earlier, described)
+    named = _read(given.files, width, smoothing, given.trials)
     print(f"recordings: {', '.join(named)}", flush=True)
     found = recordings.compare(
         named,
@@ -182,9 +179,28 @@ def _described(files: list[str], metrics: list[str], settings: dict[str, Any]) -
     return {"files": {file: content(file) for file in files}, "metrics": metrics, **settings}
 
 
-def _checked_output(folder: Path, described: dict[str, Any]) -> Path:
-    """`folder`, if it is new, empty, or of the same comparison; nothing is created here."""
-    from rnnjax.store import first_difference, read_checked
+def _read(
+    files: list[str], width: float, smoothing: float | None, trials: str | None
+) -> "dict[str, np.ndarray]":
+    """The recordings by name; errors are those of the flags."""
+    from rnnjax import recordings
+
+    try:
+        return recordings.read(files, binning=recordings.Binning(width, smoothing, trials))
+    except ModuleNotFoundError:
+        raise
+    except ImportError as error:  # of a reader, with what to install
+        raise ValueError(str(error)) from error
+    except ValueError as error:
+        raise ValueError(re.sub("^width:", "bin_width:", str(error))) from error
+
+
+def _earlier(folder: Path) -> dict[str, Any] | None:
+    """What the comparison in `folder` was made from; None for a new or empty folder.
+
+    Nothing is created here. Raises `ValueError` for a folder that cannot be used.
+    """
+    from rnnjax.store import leftovers, read_checked
 
     place = next(part for part in (folder, *folder.absolute().parents) if os.path.lexists(part))
     if not place.is_dir():
@@ -193,26 +209,28 @@ def _checked_output(folder: Path, described: dict[str, Any]) -> Path:
         raise ValueError(f"output: expected a folder that can be written, got {folder}")
     index = folder / _INDEX
     if not index.exists():
-        if folder.is_dir() and any(folder.iterdir()):
+        left = set(leftovers(folder))  # of a process killed at its start
+        if folder.is_dir() and not left.issuperset(folder.iterdir()):
             raise ValueError(
                 f"output: expected a new or empty folder, got {folder}, which has other files"
             )
-        return folder
+        return None
     try:
-        earlier = read_checked(index)
+        return read_checked(index)
     except ValueError as reason:
         raise ValueError(f"output: {index} is damaged ({reason}); choose a new folder") from None
-    if earlier != described:
+
+
+def _require_same(folder: Path, earlier: dict[str, Any] | None, described: dict[str, Any]) -> None:
+    """Raises `ValueError` if the folder has another comparison."""
+    from rnnjax.store import first_difference
+
+    if earlier is not None and earlier != described:
         different, *_ = first_difference(earlier, described) or ("",)
         raise ValueError(
             f"output: expected a new folder, or that of the same comparison, got {folder}, of "
             f"another (other {different})"
         )
-    return folder
-
-
-def _warn_in_one_line(message, category, filename, lineno, file=None, line=None) -> None:
-    print(f"warning: {message}", file=sys.stderr)
 
 
 def _progress(done: int, total: int) -> None:

@@ -44,7 +44,7 @@ def execute(given: argparse.Namespace) -> int:
             damaged.append(str(error))
     _print_report(folder)
     if given.verify:
-        damaged = list(damages(folder))
+        damaged = list(dict.fromkeys([*damaged, *damages(folder)]))
     for problem in damaged:
         print(f"damaged: {problem}")
     if damaged:

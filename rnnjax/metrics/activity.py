@@ -11,8 +11,9 @@ import numpy as np
 from rnnjax.metrics.checks import labelled, require_samples, shared_samples
 from rnnjax.metrics.pairwise import BatchCallback, all_pairs, in_batches, square
 from rnnjax.metrics.trials import unnamed, with_names
+from rnnjax.validate import callback
 
-__all__ = ["centered", "compare_networks", "compare_pairs"]
+__all__ = ["centered", "compare_networks", "compare_pairs", "silent_units"]
 
 Prepared = TypeVar("Prepared")
 
@@ -20,20 +21,25 @@ Prepared = TypeVar("Prepared")
 def centered(label: str, activity: np.ndarray) -> np.ndarray:
     """Activity [samples, N] minus each unit's mean over samples, in float64.
 
-    A unit that varies by no more than rounding is dead, and set to exactly 0.
+    A unit that varies by no more than rounding is silent, and set to exactly 0.
 
     Raises:
-        ValueError: every unit is dead.
+        ValueError: every unit is silent.
     """
+    deviations, silent = silent_units(activity)
+    if silent.all():
+        raise ValueError(f"{label}: expected activity that varies, got the same in every sample")
+    deviations[:, silent] = 0
+    return deviations
+
+
+def silent_units(activity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Deviations of activity [samples, N] from each unit's mean, and which are within rounding."""
     x = np.asarray(activity, np.float64)
     deviations = x - x[0]  # exactly 0 for a constant unit, whose mean is rounded
     deviations -= deviations.mean(axis=0)
     rounding = np.finfo(activity.dtype).eps * np.linalg.norm(x, axis=0)
-    dead = np.linalg.norm(deviations, axis=0) <= rounding
-    if dead.all():
-        raise ValueError(f"{label}: expected activity that varies, got the same in every sample")
-    deviations[:, dead] = 0
-    return deviations
+    return deviations, np.linalg.norm(deviations, axis=0) <= rounding
 
 
 def compare_pairs(
@@ -69,6 +75,7 @@ def compare_networks(
     progress: BatchCallback | None = None,
 ) -> Any:
     """`compare_pairs` of a population, labelled if its networks have names."""
+    callback("progress", progress)
     members, names = unnamed("activities", activities)
     found = compare_pairs(labelled("activities", members, names), prepare, distance, progress)
     return with_names(found, names)

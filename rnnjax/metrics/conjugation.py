@@ -69,7 +69,8 @@ class _State(NamedTuple):
 def rounds(order: int, starts: int, steps: int) -> tuple[tuple[int, int], ...]:
     """Number of starts and of steps of every round; the best takes `steps` steps in total.
 
-    The first round takes at most a tenth of them and the second a quarter.
+    The first round takes at most a tenth of them and the second a quarter, but every round at least
+    one: with fewer than 3 steps the best takes 3.
     """
     first, second = (
         max(min(round(share * order), steps // part), 1)

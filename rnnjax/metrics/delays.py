@@ -12,11 +12,23 @@ import numpy as np
 
 from rnnjax import arrays, validate
 from rnnjax.metrics import trials
-from rnnjax.metrics.operators import NULL, check_delays, reduce_states, where_text
+from rnnjax.metrics.operators import (
+    NULL,
+    check_delays,
+    reduce_states,
+    relative_error,
+    where_text,
+)
 from rnnjax.metrics.trials import Network
 from rnnjax.typing import KeyLike
 
-__all__ = ["best_delays", "choose_delays", "delay_errors", "reconstruction_errors"]
+__all__ = [
+    "best_delays",
+    "check_candidates",
+    "choose_delays",
+    "delay_errors",
+    "reconstruction_errors",
+]
 
 _FOLDS = 5
 
@@ -36,7 +48,7 @@ def _held_out_errors(
     """
     from scipy.linalg import solve_triangular  # slow to import
 
-    width, longest = trials.samples(scores).shape[1], max(candidates)
+    width, longest = trials.units(scores), max(candidates)
     grams, crosses, squares = [], [], []
     for fold in folds:
         rows = trials.rows(trials.taken(scores, fold), longest)
@@ -56,7 +68,7 @@ def _held_out_errors(
             fit = (weights * (gram[:m, :m] @ weights)).sum() - 2 * (weights * cross[:m]).sum()
             missed[number] += square + fit
         total += square
-    return missed / total
+    return relative_error(missed, total)
 
 
 def _sum_others(parts: list[np.ndarray], fold: int) -> np.ndarray:
@@ -102,12 +114,12 @@ def reconstruction_errors(
 
 def _own_error(scores: Network, delays: int) -> float:
     """Relative squared error of the newest state, of the least squares fit to all transitions."""
-    rows, width = trials.rows(scores, delays), trials.samples(scores).shape[1]
+    rows, width = trials.rows(scores, delays), trials.units(scores)
     before, after = rows.flat[rows.before], rows.flat[rows.after][:, :width]
     gram, cross = before.T @ before, before.T @ after
     fit = np.linalg.lstsq(gram, cross, rcond=NULL**2)[0]
     square = np.vdot(after, after)
-    return float((square + np.vdot(fit, gram @ fit - 2 * cross)) / square)
+    return float(relative_error(square + np.vdot(fit, gram @ fit - 2 * cross), square))
 
 
 def delay_errors(
@@ -149,13 +161,7 @@ def _delay_errors(
     """`delay_errors`, whose errors call the numbers of delays `name`."""
     given = trials.networks("states", *trials.unnamed("states", states), least=1)
     candidates = _checked_candidates(name, candidates, given)
-    for which, network in given.items():
-        if trials.trial_count(network) < 2:
-            where = where_text(given, which)
-            raise ValueError(
-                "states: expected at least 2 trials, since several numbers of delays are compared "
-                f"on trials held out, got 1{where}; give one number of delays"
-            )
+    _require_trials(given)
     scores = reduce_states(given, variance, components).scores
     key = arrays.random_key("key", key)
     longest, errors = max(candidates), []
@@ -180,6 +186,22 @@ def _checked_candidates(
     return candidates
 
 
+def check_candidates(name: str, candidates: Sequence[int], given: dict[str, Network]) -> None:
+    """Raises `ValueError` unless the trials allow all numbers of delays, and a choice of them."""
+    if len(_checked_candidates(name, candidates, given)) > 1:
+        _require_trials(given)
+
+
+def _require_trials(given: dict[str, Network]) -> None:
+    for which, network in given.items():
+        if trials.trial_count(network) < 2:
+            where = where_text(given, which)
+            raise ValueError(
+                "states: expected at least 2 trials, since several numbers of delays are compared "
+                f"on trials held out, got 1{where}; give one number of delays"
+            )
+
+
 def _check_held_out(name: str, scores: Network, longest: int, folds: list[np.ndarray]) -> None:
     """Raises if the trials outside some fold have too few transitions."""
     held = max(trials.transitions(trials.taken(scores, fold), longest) for fold in folds)
@@ -191,7 +213,7 @@ def _check_transitions(
     name: str, scores: Network, longest: int, found: int, where: str = ""
 ) -> None:
     """Raises if there are too few transitions for the longest embedding."""
-    width = trials.samples(scores).shape[1]
+    width = trials.units(scores)
     if found <= longest * width:
         raise ValueError(
             f"{name}: {longest} delays of {width} components need more than "

@@ -29,11 +29,18 @@ from rnnjax.metrics.conjugation import (
 )
 from rnnjax.metrics.delays import (
     best_delays,
+    check_candidates,
     choose_delays,
     delay_errors,
     reconstruction_errors,
 )
-from rnnjax.metrics.operators import Operators, Regression, fit_operators, principal_scores
+from rnnjax.metrics.operators import (
+    Operators,
+    Regression,
+    check_delays,
+    fit_operators,
+    principal_scores,
+)
 from rnnjax.metrics.ranges import solve_on_workers
 from rnnjax.metrics.spectra import Spectra, lower_bound, select, spectra
 from rnnjax.numerics.assignment import assign
@@ -44,6 +51,7 @@ __all__ = [
     "Dynamics",
     "Operators",
     "Regression",
+    "check_dynamics",
     "choose_delays",
     "compare_dynamics",
     "compare_operators",
@@ -306,6 +314,25 @@ class Dynamics(NamedTuple):
     """All scores, bounds and status; None for `wasserstein`."""
 
 
+def check_dynamics(
+    states: Any,
+    *,
+    key: KeyLike,
+    score: Score = "angular",
+    delays: int | Sequence[int] = 1,
+    solver: SolverOptions | None = None,
+) -> None:
+    """Raises the errors of `dsa_distances` that take no fit to find."""
+    validate.one_of("score", score, get_args(Score))
+    arrays.random_key("key", key)
+    checked_solver(solver)
+    given = trials.networks("states", *trials.unnamed("states", states))
+    if isinstance(delays, Iterable):
+        check_candidates("delays", delays, given)
+    else:
+        check_delays("delays", delays, given)
+
+
 def compare_dynamics(
     states: Any,
     *,
@@ -321,11 +348,8 @@ def compare_dynamics(
 
     Arguments and errors are those of `dsa_distances`.
     """
-    validate.one_of("score", score, get_args(Score))
-    trials.networks("states", *trials.unnamed("states", states))
-    if not isinstance(delays, Iterable):
-        validate.positive_integer("delays", delays)
-    else:
+    check_dynamics(states, key=key, score=score, delays=delays, solver=solver)
+    if isinstance(delays, Iterable):
         key = arrays.random_key("key", key)
         held_out, key = jax.random.split(key)
         delays = best_delays("delays", states, delays, held_out, variance, components)

@@ -19,7 +19,7 @@ from rnnjax.devices import batch_size, padded_index
 from rnnjax.metrics.checks import shared_samples
 from rnnjax.metrics.pairwise import Kernel
 from rnnjax.typing import Array, Float, Scalar
-from rnnjax.validate import one_of
+from rnnjax.validate import one_of, sequence
 
 __all__ = [
     "WeightChange",
@@ -38,9 +38,9 @@ def _split(params: Any, leaves: Sequence[str] | None) -> tuple[Any, Any]:
         return params, {}
     if not isinstance(params, dict):
         raise ValueError(f"leaves: expected params to be a dict, got {type(params).__name__}")
-    if isinstance(leaves, str) or not leaves:
-        raise ValueError(f"leaves: expected a sequence of names of leaves, got {leaves!r}")
-    names = [one_of("leaves", name, params) for name in leaves]
+    names = [one_of("leaves", name, params) for name in sequence("leaves", leaves)]
+    if not names:
+        raise ValueError("leaves: expected at least one name, got none")
     chosen = {name: params[name] for name in names}
     return chosen, {name: leaf for name, leaf in params.items() if name not in chosen}
 
@@ -177,8 +177,9 @@ def kernel_alignment(k0: object, k1: object) -> float:
 def representation_alignment(h0: object, h1: object) -> float:
     """Kernel alignment of the Gram matrices `H H^T` of two sets of states, without centering.
 
-    Computed from `<H_0 H_0^T, H_1 H_1^T> = |H_0^T H_1|_F^2` if there are more samples than units,
-    so that no Gram matrix of all samples is formed.
+    Computed from `<H_0 H_0^T, H_1 H_1^T> = |H_0^T H_1|_F^2` unless there are fewer samples than
+    units of either, so that the Gram matrices are those of samples or of units, of which there are
+    fewer.
 
     Args:
         h0: states [samples, N_0], or trajectories [B, T, N_0] whose steps are the samples.
@@ -190,7 +191,7 @@ def representation_alignment(h0: object, h1: object) -> float:
     shared = shared_samples({"h0": h0, "h1": h1})
     states = {name: np.asarray(h, np.float64) for name, h in shared.items()}
     x, y = (h / _norm(name, h) for name, h in states.items())
-    if len(x) < min(x.shape[1], y.shape[1]):
+    if len(x) < max(x.shape[1], y.shape[1]):
         return kernel_alignment(x @ x.T, y @ y.T)
     norms = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
     return float(np.linalg.norm(x.T @ y) ** 2 / norms)

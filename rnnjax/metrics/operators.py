@@ -21,6 +21,7 @@ import numpy as np
 
 from rnnjax import validate
 from rnnjax.metrics import checks, trials
+from rnnjax.metrics.activity import silent_units
 from rnnjax.metrics.trials import Network, Rows
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "fit_operators",
     "principal_scores",
     "reduce_states",
+    "relative_error",
     "where_text",
 ]
 
@@ -84,11 +86,16 @@ class _Axes(NamedTuple):
     needed: int
     share: np.ndarray  # of the variance in the leading directions
 
-    def leading(self, count: int, states: np.ndarray) -> "_Axes":
+    def leading(self, count: int, network: Network) -> "_Axes":
         """The axes with `count` directions, which are found again if there are fewer."""
         if self.directions.shape[1] < count:
-            return _principal(states, 1.0, count)
+            return _principal(_doubles(network), 1.0, count)
         return self._replace(directions=self.directions[:, :count].copy())
+
+
+def _doubles(network: Network) -> np.ndarray:
+    """All steps, [samples, N], in double precision."""
+    return trials.samples(network).astype(np.float64, copy=False)
 
 
 def _principal(states: np.ndarray, variance: float, count: int | None = None) -> _Axes:
@@ -115,7 +122,7 @@ def reduce_states(
     states: dict[str, Network], variance: float | None, components: int | None
 ) -> _Reduced:
     """Scores on the leading principal components, the same number for every network."""
-    sizes = {which: trials.samples(x).shape[1] for which, x in states.items()}
+    sizes = {which: trials.units(x) for which, x in states.items()}
     fewest = min(sizes, key=lambda which: sizes[which])
     units = sizes[fewest]
     if components is not None and validate.positive_integer("components", components) > units:
@@ -124,7 +131,7 @@ def reduce_states(
     if variance is not None:
         validate.fraction("variance", variance, open_below=True)
     for which, x in states.items():
-        if np.ptp(trials.samples(x), axis=0).max() == 0:
+        if silent_units(trials.samples(x))[1].all():
             raise ValueError(
                 f"states: expected activity that varies, but the activity of {which} is constant"
             )
@@ -136,15 +143,10 @@ def reduce_states(
             )
         return _Reduced(states, np.full(len(states), units), np.ones(len(states)))
     share = 1.0 if variance is None else variance
-    axes = [
-        _principal(trials.samples(x).astype(np.float64), share, components) for x in states.values()
-    ]
+    axes = [_principal(_doubles(x), share, components) for x in states.values()]
     needed = np.array([each.needed for each in axes])
     kept = components or min(int(needed.max()), units)
-    axes = [
-        each.leading(kept, trials.samples(x).astype(np.float64))
-        for each, x in zip(axes, states.values(), strict=True)
-    ]
+    axes = [each.leading(kept, x) for each, x in zip(axes, states.values(), strict=True)]
     scores = {
         which: trials.mapped(lambda run, each=each: (run - each.mean) @ each.directions, x)
         for (which, x), each in zip(states.items(), axes, strict=True)
@@ -197,8 +199,13 @@ def _operator(rows: Rows, rank: int, ridge: float) -> tuple[np.ndarray, np.ndarr
     matrix = np.linalg.lstsq(gram, before.T @ after, rcond=NULL**2)[0].T
     missed = before @ matrix.T
     missed -= after  # in place: fresh memory of this size costs more than the arithmetic
-    unexplained = np.vdot(missed, missed) / np.vdot(after, after)
-    return matrix, np.where(alive, singular, 0.0), float(unexplained)
+    unexplained = float(relative_error(np.vdot(missed, missed), np.vdot(after, after)))
+    return matrix, np.where(alive, singular, 0.0), unexplained
+
+
+def relative_error(missed: Any, square: Any) -> Any:
+    """Squared errors over the sum of squares; 0 where that is 0, as states at 0 have no error."""
+    return np.zeros_like(missed) if square == 0 else missed / square
 
 
 def fit_operators(
@@ -232,7 +239,7 @@ def fit_operators(
         regression = Regression()
     validate.instance_of("regression", regression, Regression)
     reduced = reduce_states(given, variance, components)
-    shared = trials.samples(next(iter(reduced.scores.values()))).shape[1]
+    shared = trials.units(next(iter(reduced.scores.values())))
     full = delays * shared
     order = regression.rank or full
     if order > full:

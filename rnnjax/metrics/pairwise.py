@@ -108,8 +108,8 @@ class Kernel:
         return self._of_backend()._cache_size()
 
 
-def square(values: np.ndarray, networks: int, *, diagonal: Any = 0) -> np.ndarray:
-    """Symmetric array [S, S, ...] of values [M, ...] in the order of `all_pairs`.
+def square(values: np.ndarray, networks: int) -> np.ndarray:
+    """Symmetric array [S, S, ...] of values [M, ...] in the order of `all_pairs`, else 0.
 
     Raises:
         ValueError: not one value per pair.
@@ -118,7 +118,7 @@ def square(values: np.ndarray, networks: int, *, diagonal: Any = 0) -> np.ndarra
     values = np.asarray(values)
     if values.shape[:1] != first.shape:
         raise ValueError(f"values: expected {len(first)} of them, got shape {values.shape}")
-    full = np.full((networks, networks, *values.shape[1:]), diagonal, values.dtype)
+    full = np.zeros((networks, networks, *values.shape[1:]), values.dtype)
     full[first, second] = full[second, first] = values
     return full
 

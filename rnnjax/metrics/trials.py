@@ -30,6 +30,7 @@ __all__ = [
     "taken",
     "transitions",
     "trial_count",
+    "units",
     "unnamed",
     "with_gaps",
     "with_names",
@@ -326,6 +327,11 @@ def samples(network: Network) -> np.ndarray:
     if isinstance(network, Ragged):
         return np.concatenate(network.runs)
     return rearrange(network, "b t n -> (b t) n")
+
+
+def units(network: Network) -> int:
+    """Number of units, N."""
+    return (network.runs[0] if isinstance(network, Ragged) else network).shape[-1]
 
 
 def mapped(function: Callable[[np.ndarray], np.ndarray], network: Network) -> Network:

@@ -40,4 +40,5 @@ def polar_factor(matrix: Float[Array, "N N"]) -> Float[Array, "N N"]:
         x = scaling * x
         return 1.5 * x - 0.5 * (x @ (x.T @ x)), None
 
-    return jax.lax.scan(iterate, x, jnp.asarray(_SCALINGS, matrix.dtype))[0]
+    with jax.default_matmul_precision("highest"):  # whatever that of the networks
+        return jax.lax.scan(iterate, x, jnp.asarray(_SCALINGS, matrix.dtype))[0]

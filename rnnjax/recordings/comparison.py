@@ -69,7 +69,7 @@ def compare(
     validate.callback("progress", progress)
     names = list(named)
     found = xr.Dataset(_sizes(named), {_NETWORK: names, _OTHER: names})
-    for metric in sorted(chosen, key=lambda metric: metric.name == "dsa"):  # the longest last
+    for metric in _in_order(chosen, named, seed, given):
         solve = _dynamics if metric.name == "dsa" else _others
         try:
             result = solve(metric, named, seed, given.get(metric.name, {}), progress)
@@ -110,7 +110,7 @@ def cautions(comparison: xr.Dataset, *, below: float = 1.0) -> list[str]:
     if kept == units.min() and short:
         found.append(
             f"The smallest recording, {names[units.argmin()]}, has "
-            f"{validate.counted(kept, 'unit')}, so DSA keeps "
+            f"{validate.counted(kept, 'unit')}, and DSA keeps "
             f"{validate.counted(kept, 'component')} of every recording: {share.min():.1%} of the "
             f"variance of {names[share.argmin()]}."
         )
@@ -183,6 +183,25 @@ def _sizes(named: Mapping[str, np.ndarray]) -> dict[str, tuple[tuple[str, ...], 
         "steps": [int(mask.sum()) for mask in there],
     }
     return {name: ((_NETWORK,), np.array(values)) for name, values in counts.items()}
+
+
+def _in_order(
+    chosen: list[Metric],
+    named: Mapping[str, np.ndarray],
+    key: Key,
+    given: Mapping[str, Mapping[str, Any]],
+) -> list[Metric]:
+    """The metrics, DSA last, as it takes longest; raises what it refuses without a fit."""
+    ordered = sorted(chosen, key=lambda metric: metric.name == "dsa")
+    if ordered[-1].name != "dsa":
+        return ordered
+    known = inspect.signature(dsa.check_dynamics).parameters
+    options = {name: x for name, x in given.get("dsa", {}).items() if name in known}
+    try:
+        dsa.check_dynamics(named, key=key, **options)
+    except ValueError as error:
+        raise _reworded(error, ordered[-1]) from error
+    return ordered
 
 
 def _dynamics(

@@ -11,7 +11,7 @@ import xarray as xr
 
 from rnnjax.metrics import trials
 from rnnjax.recordings.nwb import Binning, read_nwb
-from rnnjax.validate import one_of, shown
+from rnnjax.validate import one_of, path_of, sequence, shown
 
 __all__ = ["example_file", "read"]
 
@@ -57,7 +57,8 @@ def read(
         ImportError: a missing package, with what to install.
     """
     alone = isinstance(files, str | os.PathLike)
-    paths = [Path(files)] if alone else [Path(file) for file in files]
+    listed = [files] if alone else sequence("files", files)
+    paths = [path_of("files", file, "file") for file in listed]
     if not paths:
         raise ValueError("files: expected at least one, got none")
     found = [(path, _recordings(path, binning)) for path in paths]

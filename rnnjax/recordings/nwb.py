@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.validate import finite_positive, instance_of, one_of
+from rnnjax.validate import finite_positive, instance_of, one_of, path_of
 
 __all__ = ["Binning", "read_nwb"]
+
+
+_CLOSE = 1e-5
+"""Times that differ by less are the same, seconds: pynapple moves ends by 1e-6."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Binning:
     """Standard deviation of a Gaussian kernel, seconds; applied within each trial."""
     trials: str | None = None
     """Intervals of the file that are the trials, such as `trials` or `epochs`; `trials` by default
-    where the file has them, and otherwise each stretch of uninterrupted recording."""
+    where the file has them, and otherwise the stretches in which all units were observed
+    (`obs_intervals`), or, if it has none of these, from the first spike to the last."""
 
     def __post_init__(self):
         # Floats of Python: pynapple takes no others.
@@ -42,7 +47,8 @@ def read_nwb(
 ) -> np.ndarray:
     """Firing rates of the units of an NWB file in spikes per second, [B, T, N].
 
-    Trials of different durations are padded with NaN to the longest.
+    Trials of different durations are padded with NaN to the longest. Bins in which some unit was
+    not observed, by the `obs_intervals` of the file, are NaN.
 
     Args:
         file: path of the file.
@@ -52,12 +58,13 @@ def read_nwb(
 
     Raises:
         ValueError: a file that cannot be read or has no units, unknown intervals or columns, no
-            unit with these values, or no trial as long as a bin.
+            unit with these values, units that were never observed at once, or no trial as long as a
+            bin.
         FileNotFoundError: a file that does not exist.
         ImportError: without pynapple; `pip install 'rnnjax[nwb]'` installs it.
     """
     binning = instance_of("binning", binning or Binning(), Binning)
-    path = Path(file)
+    path = path_of("file", file, "file")
     if not path.exists():
         raise FileNotFoundError(f"file: expected an existing file, got {path}")
     content = _load(path)
@@ -65,10 +72,11 @@ def read_nwb(
     if "units" not in keys:
         raise ValueError(f"file: expected an NWB file with units, but {path} contains no units")
     units = _chosen(content["units"], where or {})
+    observed = _observed(content.nwb.units, units)
     intervals = _intervals(content, keys, binning.trials)
     if intervals is None:
-        intervals = _each(units.time_support)
-    trials = [_rates(units, interval, binning) for interval in intervals]
+        intervals = _each(units.time_support if observed is None else observed)
+    trials = [_rates(units, interval, observed, binning) for interval in intervals]
     longest = max(map(len, trials))
     if not longest:
         raise ValueError(f"width: expected at most the duration of a trial, got {binning.width:g}")
@@ -119,19 +127,53 @@ def _intervals(content: Any, keys: list[str], name: str | None) -> list[Any] | N
     return found
 
 
+def _observed(table: Any, units: Any) -> Any:
+    """The intervals in which all of the units were observed; None if the file does not say."""
+    from pynapple import IntervalSet
+
+    if "obs_intervals" not in table.colnames:
+        return None
+    rows = {unit: row for row, unit in enumerate(table.id[:])}
+    found: Any = None
+    with warnings.catch_warnings():  # of intervals that adjoin, which become one
+        warnings.simplefilter("ignore", UserWarning)
+        for unit in units.index:
+            start, end = np.reshape(table.get_unit_obs_intervals(rows[unit]), (-1, 2)).T
+            if len(start):
+                each = IntervalSet(start, end).merge_close_intervals(_CLOSE)
+                found = each if found is None else found.intersect(each)
+    if found is not None and not len(found):
+        raise ValueError("where: expected units that were observed at the same time, got none")
+    return found
+
+
 def _each(intervals: Any) -> list[Any]:
     return [intervals[i] for i in range(len(intervals))]
 
 
-def _rates(units: Any, interval: Any, binning: Binning) -> np.ndarray:
-    """Rates [T_b, N] within one interval, in whole bins from its start."""
+def _rates(units: Any, interval: Any, observed: Any, binning: Binning) -> np.ndarray:
+    """Rates [T_b, N] within one interval, in whole bins from its start; NaN where not observed."""
     duration = float(interval.end[0]) - float(interval.start[0])
     # pynapple counts in a part of a bin too, and ends trials 1e-6 s before the next one begins.
     whole = int((duration + 2e-6) / binning.width + 1e-6)
     counts = units.count(binning.width, ep=interval).values[:whole]
     rates = np.asarray(counts, np.float64) / binning.width
-    if binning.smoothing is None or not len(rates):
-        return rates
-    from scipy.ndimage import gaussian_filter1d  # slow to import
+    there = _is_observed(interval, len(rates), observed, binning.width)
+    edges = np.flatnonzero(np.diff(there, prepend=False, append=False)).reshape(-1, 2)
+    if binning.smoothing is not None:
+        from scipy.ndimage import gaussian_filter1d  # slow to import
 
-    return gaussian_filter1d(rates, binning.smoothing / binning.width, axis=0)
+        deviation = binning.smoothing / binning.width
+        for start, end in edges:
+            rates[start:end] = gaussian_filter1d(rates[start:end], deviation, axis=0)
+    rates[~there] = np.nan
+    return rates
+
+
+def _is_observed(interval: Any, bins: int, observed: Any, width: float) -> np.ndarray:
+    """Which bins of an interval lie within one of those observed, [bins]."""
+    if observed is None:
+        return np.ones(bins, bool)
+    start = float(interval.start[0]) + width * np.arange(bins)
+    at = np.searchsorted(observed.start, start + _CLOSE, side="right") - 1
+    return (at >= 0) & (start + width <= observed.end[at] + _CLOSE)

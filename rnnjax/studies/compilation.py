@@ -8,6 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
+from rnnjax.validate import expanded
+
 __all__ = ["OFF", "VARIABLE", "cache_folder", "use_compilation_cache"]
 
 OFF = "off"
@@ -32,7 +34,10 @@ def cache_folder(given: str | None = None) -> Path | None:
     chosen = (
         given or os.environ.get(VARIABLE) or platformdirs.user_cache_path("rnnjax") / "compiled"
     )
-    return None if chosen == OFF else Path(chosen).expanduser() / _processor()
+    if chosen == OFF:
+        return None
+    name = "compilation_cache" if given else VARIABLE
+    return expanded(name, chosen) / _processor()
 
 
 def use_compilation_cache(given: str | None = None) -> Path | None:

@@ -25,8 +25,9 @@ from rnnjax.studies.console import command_line, print_error
 from rnnjax.studies.executors import check_executor, open_executor
 from rnnjax.studies.limit import without_limit
 from rnnjax.studies.settings import nearest_names
+from rnnjax.validate import expanded
 
-__all__ = ["Config", "run_in_parallel_on_cpu", "start"]
+__all__ = ["Config", "print_warning", "run_in_parallel_on_cpu", "start"]
 
 Config: TypeAlias = Any
 """An `ml_collections.ConfigDict`; its fields are those that the study's config.py defines."""
@@ -50,7 +51,7 @@ def start(study: Study, arguments: Sequence[str]) -> None:
         run = importlib.import_module(run).run
     run_in_parallel_on_cpu()
     use_compilation_cache(given.compilation_cache)
-    warnings.showwarning = _warn_in_one_line
+    warnings.showwarning = print_warning
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax warns about its own internals
     command = command_line(study.name, arguments)
     common: dict[str, Any] = {"dry_run": given.dry_run, "command": command}
@@ -107,12 +108,12 @@ def _parse(study: Study, arguments: list[str]) -> _Given:
         if not _is_file(name):  # which may register a task of its own
             study.settings.check_names(given["config"])
         check_executor(given["executor"])
+        workdir = expanded("workdir", given["workdir"])
     except ValueError as error:
         _fail(error)
     return _Given(
-        given["config"], Path(given["workdir"]).expanduser(), given["dry_run"],
-        given["compilation_cache"], given["executor"],
-    )  # fmt: skip
+        given["config"], workdir, given["dry_run"], given["compilation_cache"], given["executor"]
+    )
 
 
 def _settings(config: Config, prefix: str = "config") -> list[str]:
@@ -306,7 +307,8 @@ def _fail(error: BaseException) -> NoReturn:
     sys.exit(print_error(error))
 
 
-def _warn_in_one_line(message, category, filename, lineno, file=None, line=None) -> None:
+def print_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    """Prints a warning in one line; takes the place of `warnings.showwarning`."""
     print(f"warning: {message}", file=sys.stderr)
 
 

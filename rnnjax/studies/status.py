@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 import math
+import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +34,10 @@ _PARTS = ("manifest.json", "blocks", "results.zarr", "metadata.sha256")
 
 _PAGE = re.compile(r"report\.(md|html)|figures/[\w.-]+")
 """Files of a report."""
+
+_LOOKS, _PAUSE, _MOMENT = 100, 0.1, 2.0
+"""Looks at a report that is being written, the seconds between two, and the age in seconds from
+which a file is not."""
 
 
 def stores(folder: Path) -> list[Path]:
@@ -97,7 +103,7 @@ def damages(folder: str | Path) -> Iterator[str]:
         yield from _damaged_store(store)
         try:
             earlier = earlier_folders(store)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             yield str(error)
             continue
         for each in earlier:
@@ -146,17 +152,42 @@ def _try(read: Callable[..., object], *arguments: object) -> Iterator[str]:
         yield str(error)
 
 
-def _damaged_pages(folder: Path) -> Iterator[str]:
-    """Files of the report that are not those that were written."""
+def _damaged_pages(folder: Path) -> list[str]:
+    """Files of the report that are not those that were written; one being written is waited for."""
+    for _ in range(_LOOKS):
+        found = list(_damaged_pages_now(folder))
+        if not found or not _is_written_now(folder):
+            return found
+        time.sleep(_PAUSE)
+    return found
+
+
+def _is_written_now(folder: Path) -> bool:
+    """Whether a file of the report was written a moment ago: its digest may follow, or precede."""
+    ages = []
+    for file in (*folder.glob("report.*"), *folder.glob("figures/*")):
+        with contextlib.suppress(OSError):
+            ages.append(abs(time.time() - file.lstat().st_mtime))
+    return min(ages, default=math.inf) < _MOMENT
+
+
+def _damaged_pages_now(folder: Path) -> Iterator[str]:
     listed = folder / _DIGESTS
-    if not listed.exists():
+    if not os.path.lexists(listed):
         return
-    lines = read_file(listed).decode(errors="replace").splitlines()
+    try:
+        lines = read_file(listed).decode(errors="replace").splitlines()
+    except (ValueError, OSError) as error:
+        yield str(error)
+        return
     written = {name: value for value, _, name in (line.partition("  ") for line in lines)}
     for name in {"report.md", "report.html", *written}:
         file = folder / name
-        known = _PAGE.fullmatch(name) and file.is_file()
-        content = read_file(file) if known else b""
+        try:
+            content = read_file(file) if _PAGE.fullmatch(name) and file.is_file() else b""
+        except (ValueError, OSError) as error:
+            yield str(error)
+            continue
         if hashlib.sha256(content).hexdigest() != written.get(name):
             yield _written_again(file)
 

@@ -84,6 +84,10 @@ def test_help_lists_every_command_with_its_first_line(capsys):
         (["status", "nowhere"], "error: workdir: expected .* got nowhere"),
         (["studies", "x"], "error: studies: expected nothing more, got 'x'"),
         (["report", "nowhere"], "error: workdir: expected .* got nowhere"),
+        (["compare", "a.npy", "--output=o", "b.npy"], "error: files: .* got a.npy"),
+        (["compare", "a.npy"], "error: --output: expected a value, got none"),
+        (["compare", "--output=o"], "error: FILE: expected a value, got none"),
+        (["run", "latent", "--workdir=~nobody_at_all/x"], "error: workdir: .*~nobody_at_all"),
     ],
 )  # fmt: skip
 def test_wrong_commands_are_refused_in_one_line(arguments, error, capsys, monkeypatch, tmp_path):

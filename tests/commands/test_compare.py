@@ -13,6 +13,7 @@ import xarray as xr
 
 import rnnjax
 from rnnjax.commands import compare
+from rnnjax.store import write_checked
 
 SIZES = ((4, 6, 20), (7, 5, 31), (3, 9, 25), (5, 4, 40), (6, 7, 22))
 
@@ -115,8 +116,9 @@ def test_what_is_refused_leaves_no_trace(files, tmp_path, flags, message):
     assert not any(tmp_path.iterdir())
 
 
-def test_folders_of_others_are_refused(files, tmp_path):
+def test_folders_of_others_are_refused_at_once(files, tmp_path, monkeypatch):
     (tmp_path / "notes.txt").write_text("mine")
+    monkeypatch.setattr(rnnjax.recordings, "read", None)  # they are refused before
     for output in (tmp_path, tmp_path / "notes.txt", tmp_path / "notes.txt" / "x"):
         with pytest.raises(ValueError, match="output: expected a (new or empty )?folder"):
             call(*files, f"--output={output}")
@@ -125,6 +127,31 @@ def test_folders_of_others_are_refused(files, tmp_path):
     (tmp_path / "x" / "comparison.json").write_text("{")
     with pytest.raises(ValueError, match="comparison.json is damaged"):
         call(*files, f"--output={tmp_path / 'x'}")
+    write_checked(tmp_path / "x" / "comparison.json", {"files": {}})
+    with pytest.raises(ValueError, match="output: .* of another"):
+        call(*files, f"--output={tmp_path / 'x'}")
+    with pytest.raises(ValueError, match="^output: .*~nobody_at_all"):
+        call(*files, "--output=~nobody_at_all/x")
+
+
+def test_a_folder_with_what_a_killed_call_left_is_as_good_as_new(files, tmp_path, monkeypatch):
+    def read(*given, **options):
+        raise NotImplementedError
+
+    monkeypatch.setattr(rnnjax.recordings, "read", read)
+    (tmp_path / ".comparison.json.0123abcd.partial").write_text("{")
+    with pytest.raises(NotImplementedError):
+        call(*files, f"--output={tmp_path}")
+
+
+def test_the_width_of_bins_is_called_by_its_flag(tmp_path, monkeypatch):
+    def read(*given, **options):
+        raise ValueError("width: expected less")
+
+    monkeypatch.setattr(rnnjax.recordings, "read", read)
+    (tmp_path / "a.nwb").write_bytes(b"x")
+    with pytest.raises(ValueError, match="^bin_width: expected less"):
+        call(tmp_path / "a.nwb", f"--output={tmp_path / 'x'}", "--bin_width=20")
 
 
 HELP = """

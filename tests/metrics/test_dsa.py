@@ -206,6 +206,14 @@ def test_errors_name_the_argument():
         dsa_distances(R["traj_X"], key=KEY, score="angle")
 
 
+@pytest.mark.parametrize("score", ["angular", "wasserstein"])
+@pytest.mark.parametrize("change", [{"solver": 3}, {"key": -1}])
+def test_a_bad_solver_or_key_is_named_before_operators_are_fitted(change, score, monkeypatch):
+    monkeypatch.setattr(dsa, "fit_operators", None)
+    with pytest.raises(ValueError, match=f"^{next(iter(change))}: expected"):
+        dsa_distances(R["traj_X"], **{"key": KEY, "score": score, **change})
+
+
 def test_one_program_serves_every_batch(monkeypatch):
     chex.clear_trace_counter()
     once = chex.assert_max_traces(conjugation._one_pair, n=1)

@@ -1,6 +1,7 @@
 """Tangent kernels against central differences and explicit Jacobians; alignments; weight change."""
 
 import functools
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -115,8 +116,9 @@ def test_networks_of_the_same_shape_share_a_program():
     ("apply", "leaves", "message"),
     [
         (ROLLED["auto"], ["recurent"], "leaves: .*did you mean 'recurrent'"),
-        (ROLLED["auto"], [], "leaves: expected a sequence of names"),
-        (ROLLED["auto"], "recurrent", "leaves: expected a sequence of names"),
+        (ROLLED["auto"], [], "leaves: expected at least one name"),
+        (ROLLED["auto"], "recurrent", "leaves: expected a sequence, got 'recurrent'"),
+        (ROLLED["auto"], 5, "leaves: expected a sequence, got 5"),
         (lambda p, u: ROLLED["auto"](p, u)[0], None, r"apply: expected one array .* \[B, ...\]"),
         (lambda p, u: rollout(tiny.CELL, p, u), None, "apply: expected one array of outputs"),
         (lambda p, u: ROLLED["auto"](p, u) * jnp.nan, None, "expected a finite Jacobian"),
@@ -177,6 +179,17 @@ def test_representation_alignment_is_that_of_the_grams(rng, sizes):
     trials = representation_alignment(h0.reshape(3, 4, -1), h1.reshape(3, 4, -1))
     assert trials == pytest.approx(expected)
     assert representation_alignment(h0, 3e5 * h0[:, ::-1]) == pytest.approx(1)
+
+
+def test_alignment_of_many_units_needs_the_gram_matrix_of_the_samples_alone(rng):
+    many, few = rng.normal(size=(20, 3000)), rng.normal(size=(20, 4))
+    tracemalloc.start()
+    try:
+        found = representation_alignment(many, few)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 3000**2
+    finally:
+        tracemalloc.stop()
+    assert found == pytest.approx(kernel_alignment(many @ many.T, few @ few.T))
 
 
 @pytest.mark.parametrize(

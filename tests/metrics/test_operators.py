@@ -241,6 +241,9 @@ def test_bad_states_are_named():
     still[1] = 0.5
     with pytest.raises(ValueError, match="states: .* of network 1 is constant"):
         fit_operators(still)
+    still[1] = np.nextafter(np.float32(0.1), still[0] > 0)  # rounding errors of 0.1
+    with pytest.raises(ValueError, match="states: .* of network 1 is constant"):
+        fit_operators(still, variance=None)
     with pytest.raises(ValueError, match="more than 16 transitions"):
         fit_operators(X[:, :1, :10], variance=None)
     with pytest.raises(ValueError, match="at least 2 trials"):
@@ -258,6 +261,17 @@ def test_a_unit_that_moves_in_the_last_step_alone():
     late[..., 3] = 0
     late[:, :, -1, 3] = 1.0
     assert np.isfinite(fit_operators(late, variance=None).matrix).all()
+
+
+def test_states_that_stay_at_zero_have_no_error():
+    states = np.zeros((1, 6, 9, 2))
+    states[0, :, 0] = np.random.default_rng(0).normal(size=(6, 2))
+    assert fit_operators(states, variance=None).error == 0
+    for errors in (
+        reconstruction_errors(states, candidates=(1, 2), variance=None),
+        delay_errors(states, candidates=(1, 2), variance=None, key=KEY),
+    ):
+        np.testing.assert_array_equal(errors, 0)
 
 
 def test_reconstruction_errors_are_those_of_least_squares_on_every_transition():

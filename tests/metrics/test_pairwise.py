@@ -55,8 +55,8 @@ def test_kernels_are_not_tuned_on_a_gpu(monkeypatch):
 
 
 def test_square_is_symmetric_and_in_the_order_of_pairs():
-    full = pairwise.square(np.array([1.0, 2.0, 3.0]), 3, diagonal=7)
-    np.testing.assert_array_equal(full, [[7, 1, 2], [1, 7, 3], [2, 3, 7]])
+    full = pairwise.square(np.array([1.0, 2.0, 3.0]), 3)
+    np.testing.assert_array_equal(full, [[0, 1, 2], [1, 0, 3], [2, 3, 0]])
     assert pairwise.square(VALUES, 8).shape == (8, 8, 3)
     assert pairwise.mean_distance(full) == 2
 

@@ -123,6 +123,11 @@ def test_trajectories_are_samples(rng):
     np.testing.assert_array_equal(svcca_distances(states), expected)
 
 
+def test_progress_that_is_no_function_is_named_before_anything_else():
+    with pytest.raises(ValueError, match="^progress: expected a function"):
+        svcca_distances(np.ones((3, 50, 2)), progress=3)
+
+
 def test_progress_counts_all_pairs(rng):
     seen = []
     svcca_distances(rng.normal(size=(7, 50, 3)), progress=lambda *counts: seen.append(counts))

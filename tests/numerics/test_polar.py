@@ -48,3 +48,9 @@ def test_zero_and_singular_matrices_have_finite_factors_within_the_subgradients(
         factor = np.asarray(POLAR(jnp.float64(matrix)))
     np.testing.assert_allclose(factor, u[:, :2] @ v[:, :2].T, atol=1e-6)
     assert np.linalg.svd(POLAR(jnp.float32(matrix)), compute_uv=False).max() < 1 + 1e-5
+
+
+def test_products_are_precise_whatever_the_precision_of_the_networks():
+    with jax.default_matmul_precision("bfloat16"):
+        program = str(jax.make_jaxpr(polar_factor)(jnp.ones((3, 3))))
+    assert program.count("Precision.HIGHEST") == 2 * program.count("dot_general") == 4

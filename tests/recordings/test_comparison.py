@@ -168,6 +168,22 @@ def test_what_is_refused_is_named(given, options, message):
         rnnjax.compare(given, **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"delays": (1, 2)}, "at least 2 trials"),
+        ({"delays": 12}, "^delays: "),
+        ({"score": "c"}, "score"),
+    ],
+)
+def test_what_dsa_refuses_is_refused_before_other_metrics_compare(options, message):
+    def compared(done, pairs):
+        raise AssertionError
+
+    with pytest.raises(ValueError, match=message):
+        rnnjax.compare(X[:, :1], ("svcca", "dsa"), options={"dsa": options}, progress=compared)
+
+
 @pytest.mark.slow
 def test_distances_that_compare_little_are_warned_of():
     """Nine units of independent noise, of which a recording of two lets two components be kept."""

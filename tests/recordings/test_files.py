@@ -124,6 +124,14 @@ def test_missing_files_are_named(tmp_path):
         read([])
 
 
+@pytest.mark.parametrize("given", [5, [5], None])
+def test_what_is_no_file_is_named(given):
+    with pytest.raises(ValueError, match="^files: expected "):
+        read(given)
+    with pytest.raises(ValueError, match="^file: expected the path of a file"):
+        read_nwb(given)
+
+
 SPIKES = [np.sort(RNG.uniform(0, 10, 200)) for _ in range(4)]
 TRIALS = ((1.0, 2.0), (3.0, 4.55), (6.2, 6.25))
 
@@ -206,6 +214,41 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.nc").write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(ImportError, match=r"pip install 'rnnjax\[nwb\]'"):
         read(tmp_path / "a.nc")
+
+
+def observed_file(path, intervals, trials=()):
+    """A file of units that fire once in the middle of every second of their intervals."""
+    pynwb = pytest.importorskip("pynwb")
+    pytest.importorskip("pynapple")
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    content = pynwb.NWBFile("a recording", "identifier", start)
+    for each in intervals:
+        times = np.concatenate([np.arange(a, b) + 0.5 for a, b in each])
+        content.add_unit(spike_times=times, obs_intervals=each)
+    for first, last in trials:
+        content.add_trial(start_time=first, stop_time=last)
+    with pynwb.NWBHDF5IO(path, "w") as io:
+        io.write(content)
+    return path
+
+
+@pytest.mark.slow
+def test_what_was_not_observed_is_missing(tmp_path):
+    """Two units, of which the second is observed in two adjoining intervals and ends earlier."""
+    units = [[0.0, 10.0], [20.0, 30.0]], [[1.0, 5.0], [5.0, 10.0], [20.0, 25.0]]
+    rates = read_nwb(observed_file(tmp_path / "a.nwb", units), Binning(1.0))
+    assert rates.shape == (2, 9, 2)
+    np.testing.assert_array_equal(rates[0], 1)
+    np.testing.assert_array_equal(rates[1, :5], 1)
+    assert np.isnan(rates[1, 5:]).all()
+    trials = (2.0, 5.0), (8.5, 12.5), (26.0, 29.0)
+    file = observed_file(tmp_path / "b.nwb", units, trials)
+    for binning in (Binning(1.0), Binning(1.0, smoothing=2.0)):
+        rates = read_nwb(file, binning)
+        assert np.isfinite(rates[..., 0]).sum(1).tolist() == [3, 1, 0]
+        np.testing.assert_allclose(rates[np.isfinite(rates)], 1)
+    with pytest.raises(ValueError, match="^where: expected units that were observed at the same"):
+        read_nwb(observed_file(tmp_path / "c.nwb", [units[0][:1], units[1][2:]]))
 
 
 @pytest.mark.slow

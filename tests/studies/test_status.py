@@ -1,12 +1,14 @@
 """`damages` finds a flipped bit in every file of a workdir."""
 
 import hashlib
+import os
 import shutil
 
 import numpy as np
 import pytest
 import xarray as xr
 
+import commands
 import tiny
 from rnnjax import Engine, load_results, run_sweep
 from rnnjax.report import Page, Section, write_report
@@ -29,8 +31,12 @@ def workdir(tmp_path_factory):
     write_measures(xr.Dataset({"dsa": ("seed", [1.0, 2.0])}), path / "measures" / "one.nc")
     write_results(load_results(path / "store"), path)
     cached(path / "cost.json", "N=8", {"hidden": 8}, lambda: {"seconds": [0.5]})
-    write_report(Page("Title", "Lead", (Section("Heading", "Text"),)), path)
+    write_report(page("Text"), path)
     return path
+
+
+def page(text):
+    return Page("Title", "Lead", (Section("Heading", text),))
 
 
 @pytest.mark.slow
@@ -67,7 +73,8 @@ def test_a_store_that_has_grown_is_complete_and_all_its_blocks_are_read(tmp_path
 
 
 @pytest.mark.slow
-def test_a_flipped_bit_in_any_file_is_found(workdir, tmp_path):
+def test_a_flipped_bit_in_any_file_is_found(workdir, tmp_path, monkeypatch):
+    monkeypatch.setattr(status, "_PAUSE", 0)
     assert list(status.damages(workdir)) == []
     files = [f.relative_to(workdir) for f in workdir.rglob("*") if f.is_file() and f.name != "lock"]
     assert len(files) > 30
@@ -84,7 +91,10 @@ def test_a_flipped_bit_in_any_file_is_found(workdir, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_list_of_digests_is_complete_and_names_only_files_of_the_report(workdir, tmp_path):
+def test_a_list_of_digests_is_complete_and_names_only_files_of_the_report(
+    workdir, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(status, "_PAUSE", 0)
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
     listed = copy / "report.sha256"
@@ -98,6 +108,49 @@ def test_a_list_of_digests_is_complete_and_names_only_files_of_the_report(workdi
         listed.write_text(f"{text}{digest}  {name}\n")
         (problem,) = status.damages(copy)  # not read, whatever it holds
         assert name in problem
+
+
+def test_a_page_that_cannot_be_read_hides_no_other_damage(tmp_path, monkeypatch):
+    monkeypatch.setattr(status, "_PAUSE", 0)
+    write_report(page("Text"), tmp_path / "run")
+    file = tmp_path / "run" / "report.html"
+    file.rename(tmp_path / "report.html")
+    file.symlink_to(tmp_path / "report.html")
+    (tmp_path / "run" / "study.json").write_text("{")
+    first, second = status.damages(tmp_path / "run")
+    assert "study.json" in first and str(file) in second
+
+
+def test_a_report_that_is_being_written_is_waited_for(tmp_path, monkeypatch):
+    """Its pages are new, and its digests those of the page before."""
+    write_report(page("before"), tmp_path)
+    digests = (tmp_path / "report.sha256").read_bytes()
+    write_report(page("after"), tmp_path)
+    finished = (tmp_path / "report.sha256").read_bytes()
+    (tmp_path / "report.sha256").write_bytes(digests)
+    with monkeypatch.context() as patch:
+        write = (tmp_path / "report.sha256").write_bytes
+        patch.setattr(status.time, "sleep", lambda seconds: write(finished))
+        assert list(status.damages(tmp_path)) == []
+    (tmp_path / "report.sha256").write_bytes(digests)
+    for file in tmp_path.iterdir():
+        os.utime(file, (1e9, 1e9))
+    monkeypatch.setattr(status, "_PAUSE", None)  # nobody writes: nothing is waited for
+    assert len(list(status.damages(tmp_path))) == 2
+
+
+@pytest.mark.slow
+def test_the_command_prints_what_it_finds_before_it_reads_every_file(workdir, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(workdir, copy)
+    (copy / "store" / "running").mkdir()
+    link = copy / "store" / "running" / "link"
+    link.symlink_to("nowhere")
+    assert list(status.damages(copy)) == []
+    assert commands.rnnjax("status", copy) == 1
+    assert (
+        f"damaged: store: expected plain files and folders, got {link}" in capsys.readouterr().out
+    )
 
 
 def test_results_without_curves_are_those_of_the_store(workdir):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tiny
-from rnnjax import tasks
+from rnnjax import contract, tasks
 from rnnjax.tasks import Task, Trial
 
 
@@ -109,6 +109,19 @@ def test_a_broken_rule_is_named_and_global_generators_are_left_alone(case):
     with pytest.raises(ValueError, match=message):
         tasks.check(task)
     assert (np.random.get_state(legacy=False)["state"]["pos"], random.getstate()) == before
+
+
+def test_the_global_generator_of_numpy_may_be_of_another_kind():
+    usual = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(0))
+    try:
+        before = np.random.get_state(legacy=False)
+        assert contract.reproduced("sample", lambda key: np.float64(key), 2) == 2
+        with pytest.raises(ValueError, match="^sample: .* got draws from np.random"):
+            contract.reproduced("sample", lambda key: np.random.normal(), 2)
+        assert np.random.get_state(legacy=False) == before
+    finally:
+        np.random.set_bit_generator(usual)
 
 
 def test_rounding_in_place_of_zero_is_no_other_trial():

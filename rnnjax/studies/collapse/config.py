@@ -60,7 +60,7 @@ SETTINGS = Settings(
     {
         "smoke": Preset(
             "checks the installation",
-            "11 s, then 5 s",
+            "11 s, 5 s once compiled",
             {
                 "tasks": ("delayed_cue",), "hidden": (8, 16), "seeds": 2, "epochs": 30,
                 "learning_rates": (0.01, 0.1, 1.0), "evaluation_trials": 50,

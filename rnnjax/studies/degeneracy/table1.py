@@ -34,6 +34,7 @@ from rnnjax.studies.grids import provenance, split_names
 from rnnjax.studies.launch import Config
 from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.studies.workdir import checked_workdir, claim_workdir, read_index, record_run
+from rnnjax.validate import expanded
 
 __all__ = ["find_arrows", "run", "table1_page"]
 
@@ -72,7 +73,7 @@ def run(
 
 def _read_folders(study: str, folders: Sequence[str]) -> tuple[str, list[Comparison]]:
     """The commands of the runs of one study, and the series of all of them."""
-    places = [Path(folder).expanduser() for folder in folders]
+    places = [expanded(study, folder) for folder in folders]
     found = [read_study(study, place) for place in places]
     _require_alike(study, places)
     series = [comparison for _, comparisons in found for comparison in comparisons]
