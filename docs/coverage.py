@@ -191,8 +191,8 @@ _THREE = ("dynamics", "weights", "behavior")
 _LEARNING = {"weight_change": "rises", "kernel_alignment": "falls"}
 _STABLE = {"kernel_alignment": "no arrow"}
 MORE = {
-    "feature_learning": ("feature_learning_sine",),
-    "network_size": ("network_size_sine",),
+    "feature_learning": ("feature_learning_sine", "feature_learning_path"),
+    "network_size": ("network_size_sine", "network_size_path"),
 }
 """Folders with other tasks of a study."""
 
@@ -386,9 +386,9 @@ def summary(found: dict[str, list[Row]]) -> str:
     smaller, full, none = (scales.count(name) for name in ("smaller", "full", "not run"))
     return (
         f"Of the {len(scales)} figures and tables (or groups of them) with results in both papers, "
-        f"{len(scales) - none} have a run here: {smaller} at a smaller scale than the paper's, "
-        f"{full} at the paper's scale, and one, the memory demand, whose scale the paper does not "
-        f"state; {none} have not been run."
+        f"{'all' if not none else len(scales) - none} have a run here: {smaller} at a smaller "
+        f"scale than the paper's, {full or 'none'} at the paper's scale, and one, the memory "
+        f"demand, whose scale the paper does not state{f'; {none} have not been run' * (none > 0)}."
     )
 
 
