@@ -80,7 +80,8 @@ def _execute(given: list[str]) -> int:
     )  # fmt: skip
     module.add_arguments(parser)
     takes_all = any(action.nargs == argparse.REMAINDER for action in parser._actions)
-    parse = parser.parse_known_args if takes_all else parser.parse_known_intermixed_args
+    in_order = takes_all or "--" in rest  # which intermixed parsing loses
+    parse = parser.parse_known_args if in_order else parser.parse_known_intermixed_args
     known, unknown = parse(rest)
     if hasattr(known, "flags"):  # of a study, given before its name
         known.flags = [*unknown, *known.flags]

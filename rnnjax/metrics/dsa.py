@@ -322,7 +322,7 @@ def check_dynamics(
     delays: int | Sequence[int] = 1,
     solver: SolverOptions | None = None,
 ) -> None:
-    """Raises the errors of `dsa_distances` that take no fit to find."""
+    """Raises the errors of `dsa_distances` on score, key, solver and numbers of delays."""
     validate.one_of("score", score, get_args(Score))
     arrays.random_key("key", key)
     checked_solver(solver)
@@ -348,8 +348,10 @@ def compare_dynamics(
 
     Arguments and errors are those of `dsa_distances`.
     """
-    check_dynamics(states, key=key, score=score, delays=delays, solver=solver)
     if isinstance(delays, Iterable):
+        delays = tuple(delays)  # it may be an iterator, and is read twice
+    check_dynamics(states, key=key, score=score, delays=delays, solver=solver)
+    if isinstance(delays, tuple):
         key = arrays.random_key("key", key)
         held_out, key = jax.random.split(key)
         delays = best_delays("delays", states, delays, held_out, variance, components)

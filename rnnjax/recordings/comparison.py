@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -152,7 +152,13 @@ def _options(
         for option in validate.instance_of(f"options, {name}", values, Mapping):
             allowed = [word for word in known if word not in ("key", "progress")]
             validate.one_of(f"options, {name}", option, allowed)
-    return {name: dict(values) for name, values in given.items()}
+    return {
+        name: {  # iterators are read more than once
+            option: tuple(value) if isinstance(value, Iterator) else value
+            for option, value in values.items()
+        }
+        for name, values in given.items()
+    }
 
 
 def _shown_key(key: Any) -> int | str:

@@ -58,8 +58,8 @@ def read_nwb(
 
     Raises:
         ValueError: a file that cannot be read or has no units, unknown intervals or columns, no
-            unit with these values, units that were never observed at once, or no trial as long as a
-            bin.
+            unit with these values, units that were never observed at once, no trial as long as a
+            bin, or none in which the units were observed.
         FileNotFoundError: a file that does not exist.
         ImportError: without pynapple; `pip install 'rnnjax[nwb]'` installs it.
     """
@@ -72,7 +72,7 @@ def read_nwb(
     if "units" not in keys:
         raise ValueError(f"file: expected an NWB file with units, but {path} contains no units")
     units = _chosen(content["units"], where or {})
-    observed = _observed(content.nwb.units, units)
+    observed = _observed(path, content.nwb.objects[content.key_to_id["units"]], units)
     intervals = _intervals(content, keys, binning.trials)
     if intervals is None:
         intervals = _each(units.time_support if observed is None else observed)
@@ -83,6 +83,10 @@ def read_nwb(
     rates = np.full((len(trials), longest, len(units)), np.nan)
     for b, trial in enumerate(trials):
         rates[b, : len(trial)] = trial
+    if np.isnan(rates).all():
+        raise ValueError(
+            f"trials: expected a bin in which all units were observed, got none in {path}"
+        )
     return rates
 
 
@@ -127,7 +131,7 @@ def _intervals(content: Any, keys: list[str], name: str | None) -> list[Any] | N
     return found
 
 
-def _observed(table: Any, units: Any) -> Any:
+def _observed(path: Path, table: Any, units: Any) -> Any:
     """The intervals in which all of the units were observed; None if the file does not say."""
     from pynapple import IntervalSet
 
@@ -138,12 +142,15 @@ def _observed(table: Any, units: Any) -> Any:
     with warnings.catch_warnings():  # of intervals that adjoin, which become one
         warnings.simplefilter("ignore", UserWarning)
         for unit in units.index:
-            start, end = np.reshape(table.get_unit_obs_intervals(rows[unit]), (-1, 2)).T
+            start, end = np.reshape(table["obs_intervals"][rows[unit]], (-1, 2)).T
             if len(start):
                 each = IntervalSet(start, end).merge_close_intervals(_CLOSE)
                 found = each if found is None else found.intersect(each)
     if found is not None and not len(found):
-        raise ValueError("where: expected units that were observed at the same time, got none")
+        raise ValueError(
+            f"file: expected units that were observed at the same time, got {len(units)} in {path} "
+            "that never were; `where` of read_nwb chooses among them"
+        )
     return found
 
 

@@ -169,24 +169,31 @@ class BlockCheckpoints:
         if size > free_memory() / 2:
             self._write(state.taken, self._arrays(state))
             return
-        copies = list(self._arrays(state))
-        self._writer = threading.Thread(
-            target=self._write, args=(state.taken, copies), name="checkpoint", daemon=True
-        )
-        self._writer.start()
+        with self._warns():
+            copies = list(self._arrays(state))
+            self._writer = threading.Thread(
+                target=self._write, args=(state.taken, copies), name="checkpoint", daemon=True
+            )
+            self._writer.start()
 
     def _write(self, step: int, arrays: Any) -> None:
         begin = time.monotonic()
-        try:
+        with self._warns():
             write_checkpoint(self._block, step, self._attempt, arrays)
+        self._writing = time.monotonic() - begin
+
+    @contextlib.contextmanager
+    def _warns(self) -> Iterator[None]:
+        """Warns in place of an error: a state that cannot be kept must not cost the block."""
+        try:
+            yield
         except (OSError, StoreError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             warnings.warn(
                 f"the state of the block being trained cannot be written to {self._block.folder} "
                 f"({reason}); an interruption loses it",
-                stacklevel=2,
+                stacklevel=4,
             )
-        self._writing = time.monotonic() - begin
 
     def _arrays(self, state: BlockState) -> Iterator[tuple[str, np.ndarray]]:
         """The state as plain arrays by name, copied one after another."""

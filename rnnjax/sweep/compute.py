@@ -78,7 +78,7 @@ def compute_block(
 ) -> Computed:
     """Trains and evaluates the runs of a block, with checkpoints where it is `running` in a folder.
 
-    Raises `ValueError` where memory runs out even for a single run.
+    Raises `ValueError` where memory runs out even for the smallest program.
     """
     started, begin = time.time(), time.perf_counter()
     result = _train_within_memory(block, layout, engine, kept, running, on_segment)
@@ -142,7 +142,8 @@ def _train_within_memory(
         half = block.runs // 2
         if not cost.out_of_memory(error):
             raise
-        smallest = programs.size <= layout.padded(1)
+        # On a CPU the copies of the weights, which grow with the runs, are in the same memory.
+        smallest = programs.size <= layout.padded(1) and (half == 0 or not layout.on_cpu)
         if smallest or layout.processes > 1:  # the others may have had enough memory
             raise cost.too_large(setup, layout, "memory ran out") from error
     warnings.warn(

@@ -107,12 +107,13 @@ def test_metrics_of_shared_samples(tmp_path):
         (["--bin_width=0"], "bin_width: expected"),
         (["--smoothing=x"], "smoothing: expected a number, got 'x'"),
         (["missing.npz"], "files: expected an existing file, got missing.npz"),
+        (["--", "-a.npz"], "files: expected an existing file, got -a.npz"),
         (["notes.txt"], "files, suffix of notes.txt: expected one of"),
     ],
 )
 def test_what_is_refused_leaves_no_trace(files, tmp_path, flags, message):
     with pytest.raises((ValueError, OSError), match=message):
-        call(*files, *flags, f"--output={tmp_path / 'x'}")
+        call(f"--output={tmp_path / 'x'}", *files, *flags)
     assert not any(tmp_path.iterdir())
 
 

@@ -189,7 +189,7 @@ def test_several_delays_are_candidates():
     chosen = dsa.choose_delays(states, candidates=(1, 2, 5), key=held_out)
     few = SolverOptions(starts=4, steps=20)
     np.testing.assert_array_equal(
-        dsa_distances(states, key=KEY, delays=(1, 2, 5), solver=few),
+        dsa_distances(states, key=KEY, delays=iter((1, 2, 5)), solver=few),
         dsa_distances(states, key=starts, delays=chosen, solver=few),
     )
 

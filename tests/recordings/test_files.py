@@ -247,8 +247,10 @@ def test_what_was_not_observed_is_missing(tmp_path):
         rates = read_nwb(file, binning)
         assert np.isfinite(rates[..., 0]).sum(1).tolist() == [3, 1, 0]
         np.testing.assert_allclose(rates[np.isfinite(rates)], 1)
-    with pytest.raises(ValueError, match="^where: expected units that were observed at the same"):
+    with pytest.raises(ValueError, match="^file: expected units that were observed at the same"):
         read_nwb(observed_file(tmp_path / "c.nwb", [units[0][:1], units[1][2:]]))
+    with pytest.raises(ValueError, match="^trials: expected a bin in which all units"):
+        read_nwb(observed_file(tmp_path / "d.nwb", units, [(11.0, 19.0)]), Binning(1.0))
 
 
 @pytest.mark.slow

@@ -219,7 +219,7 @@ def _is_examined(config: Config, workdir: Path, one: Condition) -> bool:
     status = _results(config, workdir, one)["status"].values
     trained = status.size == config.seeds and bool((status != Status.PENDING).all())
     done = trained and Status.CONVERGED not in status
-    return done or _file(config, workdir, one).exists()
+    return done or (trained and _file(config, workdir, one).exists())
 
 
 def _page(

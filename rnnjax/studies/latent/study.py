@@ -4,9 +4,11 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Mapping
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 
@@ -29,7 +31,7 @@ from rnnjax.studies.latent.config import SETTINGS
 from rnnjax.studies.latent.cost import EpochCost, epoch_cost
 from rnnjax.studies.latent.page import latent_page
 from rnnjax.studies.launch import Config
-from rnnjax.sweep.cost import require_memory
+from rnnjax.sweep.cost import out_of_memory, require_memory
 from rnnjax.training import Setup
 from rnnjax.validate import positive_integer, sequence
 
@@ -107,7 +109,9 @@ def measure_costs(
         print(f"timing an epoch at N = {size:,}", file=sys.stderr)
         try:
             return epoch_cost(setups[size], **_timing(config))
-        except RuntimeError as error:  # of JAX, or the process was killed
+        except (BrokenProcessPool, jax.errors.JaxRuntimeError) as error:
+            if not isinstance(error, BrokenProcessPool) and not out_of_memory(error):
+                raise
             raise ValueError(
                 f"cost_hidden: expected sizes whose epochs can be timed, got {size}: {error}"
             ) from error

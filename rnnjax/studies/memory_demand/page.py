@@ -24,10 +24,14 @@ def _bounds(part: xr.Dataset) -> tuple[int, int]:
 
 
 def _demand(part: xr.Dataset) -> str:
-    """`26`, `at least 30` where only the longest history suffices, `at most 5` where the first."""
+    """`26`, or what is known of it: `at least 30` where only the longest history suffices, `at most
+    5` where the first does, and `11 to 15` between two histories."""
     low, demand = _bounds(part)
-    bound = "at least " if part["censored"] else "at most " if not low and demand > 1 else ""
-    return f"{bound}{demand}"
+    if part["censored"]:
+        return f"at least {demand}"
+    if demand == low + 1:
+        return str(demand)
+    return f"{low + 1} to {demand}" if low else f"at most {demand}"
 
 
 def _comparison(part: xr.Dataset, paper: float) -> str:
@@ -116,10 +120,11 @@ def memory_page(dataset: xr.Dataset, provenance: Provenance) -> Page:
         raise ValueError(
             f"dataset: expected the variant {PRINTED!r}, got {dataset['variant'].values.tolist()}"
         )
-    demand = dataset["demand"]
-    bounded = (demand > 1) & (demand == dataset["history"].min())
+    demand, history = dataset["demand"], dataset["history"]
+    before = history.where(history < demand).max("history").fillna(0)
+    known = ~dataset["censored"] & (demand == before + 1)
     picture = Picture(
-        memory_curves(dataset.assign(demand=demand.where(~dataset["censored"] & ~bounded))),
+        memory_curves(dataset.assign(demand=demand.where(known))),
         "memory_demand",
         "Held-out error of a two-layer perceptron against the length h of its window. Line: mean "
         "over initializations, band: their range, ring: the demand, where it is known. "

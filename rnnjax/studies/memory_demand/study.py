@@ -1,6 +1,7 @@
 """Memory demand of a task: prediction of the next target from windows of the past."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -107,15 +108,23 @@ def _missing(
     tasks: Mapping[str, Task], histories: Sequence[int], options: PredictorOptions, workdir: Path
 ) -> list[tuple[str, str]]:
     """Tasks and kinds of window whose errors the workdir lacks."""
-    return [
-        (name, kind)
-        for name, task in tasks.items()
-        for kind in VARIANTS
-        if cached_value(
-            workdir / CACHE, f"{name} {kind}", cache_inputs(task, histories, options, kind)
-        )
-        is None
-    ]
+    found = []
+    for (name, task), kind in itertools.product(tasks.items(), VARIANTS):
+        inputs = cache_inputs(task, histories, options, kind)
+        if _known(workdir, name, kind, inputs, options) is None:
+            found.append((name, kind))
+    return found
+
+
+def _known(
+    workdir: Path, name: str, kind: str, inputs: dict[str, Any], options: PredictorOptions
+) -> Any:
+    """The errors of a task and a kind of window; earlier versions kept those of each tolerance."""
+    file, case = workdir / CACHE, f"{name} {kind}"
+    found = cached_value(file, case, inputs)
+    if found is None:
+        found = cached_value(file, case, {**inputs, "tolerance": options.tolerance})
+    return found
 
 
 def _tasks(config: Config) -> dict[str, Task]:
@@ -162,11 +171,15 @@ def measure_demands(
         def compute(task=tasks[name], chosen=VARIANTS[variant]) -> dict[str, Any]:
             begin = time.time()
             window = Window(chosen["window"], chosen["lead"], chosen.get("before", "first"))
-            measured = memory_demand(task, histories, window, options)
+            usual = dataclasses.replace(options, tolerance=PredictorOptions.tolerance)
+            measured = memory_demand(task, histories, window, usual)
             cache.parent.mkdir(parents=True, exist_ok=True)
             return {"seconds": time.time() - begin, **measured.to_dict()}
 
-        found[name, variant] = cached(cache, f"{name} {variant}", inputs, compute)
+        known = _known(workdir, name, variant, inputs, options)
+        if known is None:
+            known = cached(cache, f"{name} {variant}", inputs, compute)
+        found[name, variant] = known
     rows = [
         [
             with_demand(xr.Dataset.from_dict(found[name, kind]), options.tolerance)

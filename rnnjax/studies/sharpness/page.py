@@ -141,17 +141,24 @@ def _edge_text(curves: xr.Dataset, steps: int) -> str:
     product = (curves["sharpness"] * curves["learning_rate"]).transpose(..., "step")
     lines = []
     for activation in curves["activation"].values:
+        loss = curves["loss"].sel(activation=activation).isel(step=-1)
+        many, begun = int(np.isfinite(loss).sum()), loss.size
         ends = product.sel(activation=activation).isel(step=-1).values
         known = ends[np.isfinite(ends)]
         start = product.sel(activation=activation).isel(step=0)
-        many, begun = len(known), int(start.notnull().sum())
+        if many and not len(known):
+            lines.append(
+                f"{activation}: of {many} runs that stayed finite the sharpness is not known."
+            )
+            continue
         if not many:
             lines.append(f"{activation}: none of {begun} runs stayed finite.")
             continue
+        those = "stayed finite" if len(known) == many else "have a known one"
         lines.append(
             f"{activation}: rate times sharpness was above 2 in {int((start > 2).sum())} of "
-            f"{begun} runs at the start, and in {int((known > 2).sum())} of the {many} that stayed "
-            f"finite {place}, where its median is {number(float(np.median(known)))} and its "
+            f"{begun} runs at the start, and in {int((known > 2).sum())} of the {len(known)} that "
+            f"{those} {place}, where its median is {number(float(np.median(known)))} and its "
             f"largest {number(float(known.max()))}."
         )
     return (

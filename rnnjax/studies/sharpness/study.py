@@ -265,8 +265,10 @@ def run(
 
     def page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:
         assert start is not None
-        with held(store):
-            curves = followed(config, sweep, start, workdir)
+        curves = followed(config, sweep, start, workdir, measures=False)
+        if curves is None:
+            with held(store):
+                curves = followed(config, sweep, start, workdir)
         return _page(results, about, pending, config, start, curves)
 
     wanted = wanted_runs(sweep, config, start)

@@ -201,7 +201,8 @@ def run(
     """
     level = fraction("level", config.level, open_below=True)
     sweep = build_sweep(config)
-    _require_used(config)
+    if not (Path(workdir) / "store" / "manifest.json").exists():  # earlier versions took them
+        _require_used(config)
     _validate_coordinates(config, sweep)
 
     def page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:

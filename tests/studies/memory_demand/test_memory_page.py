@@ -65,8 +65,10 @@ def test_a_demand_between_histories_is_compared_with_the_paper_as_far_as_it_is_k
     one["demand"][:], one["censored"][:] = histories[place], False
     page = memory_page(one, PROVENANCE)
     assert [word for word in ("as in", "differs", "decided") if word in page.lead] == [group]
-    known = histories[place] == 1 or place > 0
-    assert ("at most" in page.lead) == (not known)
+    low = histories[place - 1] if place else 0
+    known = histories[place] == low + 1
+    assert ("at most" in page.lead) == (not known and not low)
+    assert (f"{low + 1} to {histories[place]}" in page.lead) == (not known and low > 0)
     ring = [x for x in page.sections[0].figures[0].image.axes[0].lines if x.get_mfc() == "none"]
     assert len(ring) == known
 

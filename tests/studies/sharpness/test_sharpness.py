@@ -139,14 +139,23 @@ def test_the_rates_tried_are_stated_as_far_as_the_grid_reaches(simulated):
     assert page.sections[0].text.endswith("from 10⁻⁴ to 10.")
 
 
-def test_the_text_names_the_last_step_that_is_recorded():
+def test_the_text_names_the_last_step_and_counts_the_runs_that_stayed_finite():
     dims = ("cell", "activation", "factor", "seed", "step")
+    sharpness = [[[[[1.0, 3.0, 2.5], [1.0, 3.0, np.nan], [1.0, np.nan, np.nan]]]]]
+    loss = [[[[[1.0, 0.5, 0.2], [1.0, 0.5, 0.1], [1.0, np.nan, np.nan]]]]]
     curves = xr.Dataset(
-        {"sharpness": (dims, [[[[[1.0, 3.0, 2.5]]]]]), "learning_rate": (dims[:3], [[[1.0]]])},
+        {
+            "sharpness": (dims, sharpness), "loss": (dims, loss),
+            "learning_rate": (dims[:3], [[[1.0]]]),
+        },
         {"activation": ["linear"], "step": [0, 7, 14]}, {"hidden": 8},
     )  # fmt: skip
-    assert "finite at the end" in _edge_text(curves, 14)
-    assert "finite at step 14" in _edge_text(curves, 20)
+    first, both = curves.isel(seed=[0]), curves.isel(seed=[1, 2])
+    assert "finite at the end" in _edge_text(first, 14)
+    assert "finite at step 14" in _edge_text(first, 20)
+    assert "1 of the 1 that have" in _edge_text(curves, 14)  # of one the sharpness is not known
+    assert "of 1 runs that stayed finite" in _edge_text(both, 14)
+    assert "none of 1 runs stayed" in _edge_text(curves.isel(seed=[2]), 14)
 
 
 def test_predicted_rates_are_drawn_in_the_order_of_sizes(simulated):
