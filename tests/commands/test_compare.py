@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import rnnjax
-from rnnjax.commands import compare
+from rnnjax.commands import compare, main
 from rnnjax.store import write_checked
 
 SIZES = ((4, 6, 20), (7, 5, 31), (3, 9, 25), (5, 4, 40), (6, 7, 22))
@@ -107,14 +107,18 @@ def test_metrics_of_shared_samples(tmp_path):
         (["--bin_width=0"], "bin_width: expected"),
         (["--smoothing=x"], "smoothing: expected a number, got 'x'"),
         (["missing.npz"], "files: expected an existing file, got missing.npz"),
-        (["--", "-a.npz"], "files: expected an existing file, got -a.npz"),
         (["notes.txt"], "files, suffix of notes.txt: expected one of"),
     ],
 )
 def test_what_is_refused_leaves_no_trace(files, tmp_path, flags, message):
     with pytest.raises((ValueError, OSError), match=message):
-        call(f"--output={tmp_path / 'x'}", *files, *flags)
+        call(*files, *flags, f"--output={tmp_path / 'x'}")
     assert not any(tmp_path.iterdir())
+
+
+def test_names_that_begin_with_a_dash_are_files_after_two_dashes(tmp_path, capsys):
+    assert main(["compare", f"--output={tmp_path / 'x'}", "--", "-a.npz", "-b.npz"]) == 2
+    assert "existing file, got -a.npz" in capsys.readouterr().err
 
 
 def test_folders_of_others_are_refused_at_once(files, tmp_path, monkeypatch):

@@ -133,6 +133,18 @@ def test_a_timing_process_that_dies_is_an_error_of_its_setting(tmp_path, monkeyp
         module.measure_costs(setups, config, tmp_path)
 
 
+def test_folders_of_earlier_versions_keep_settings_without_effect(tmp_path, monkeypatch):
+    module, config = study("width_transfer"), settings("width_transfer", "smoke")
+    config.optimizer, config.eps = "sgd", 1e-4
+    monkeypatch.setattr(module, "_validate_coordinates", lambda *_: None)
+    monkeypatch.setattr(module, "train_and_report", lambda *_: "trained")
+    with pytest.raises(ValueError, match="^eps:"):
+        module.run(config, tmp_path)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "manifest.json").touch()
+    assert module.run(config, tmp_path) == "trained"
+
+
 @pytest.mark.parametrize(
     ("name", "page", "replaced"),
     [

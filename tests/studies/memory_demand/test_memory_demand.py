@@ -167,6 +167,23 @@ def test_another_tolerance_decides_on_the_errors_that_are_measured(tmp_path, mon
     assert (loose["demand"] == 2).all() and not loose["censored"].any()
 
 
+def test_errors_that_earlier_versions_kept_for_one_tolerance_are_read(tmp_path, monkeypatch):
+    task, options = tasks.flip_flop(bits=3), PredictorOptions(tolerance=0.2)
+    error = [[1.0, 1.0], [0.1, 0.1], [0.0, 0.0]]
+    errors = xr.Dataset(
+        {"error": (("history", "initialization"), error), "variance": ((), 1.0)},
+        {"history": [1, 2, 3]},
+    )
+    value = {"seconds": 1.0, **with_demand(errors, 0.2).to_dict()}
+    (tmp_path / study.CACHE).parent.mkdir(parents=True)
+    for kind in study.VARIANTS:
+        inputs = {**cache_inputs(task, (1, 2, 3), options, kind), "tolerance": 0.2}
+        study.cached(tmp_path / study.CACHE, f"flip_flop {kind}", inputs, lambda: value)
+    monkeypatch.setattr(study, "memory_demand", None)  # nothing is measured
+    found, _ = study.measure_demands({"flip_flop": task}, (1, 2, 3), options, tmp_path)
+    assert (found["demand"] == 2).all()
+
+
 def test_two_commands_do_not_measure_in_one_folder(tmp_path, monkeypatch):
     def measure(*_):
         with pytest.raises(StoreInUse):
