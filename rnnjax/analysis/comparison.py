@@ -3,6 +3,7 @@
 Conditions are the datasets of `rnnjax.analysis.degeneracy`.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from rnnjax.validate import instance_of, one_of, shown
 
 __all__ = [
     "Comparison",
+    "at_shared_places",
     "chart_trends",
     "embedding",
     "matched",
@@ -78,15 +80,58 @@ def _values(dataset: xr.Dataset, measure: Measure) -> np.ndarray:
     """Values of which a measure is a statistic; networks that did not converge are NaN.
 
     All are NaN where a population lacks the measure, as with a cell without recurrent weights, or
-    in a dataset of `measure_population`, which has no distances.
+    in a dataset of `measure_population`, which has no distances. Of a chart they are the means over
+    its places.
     """
     if measure.variable not in dataset:
         axes = 2 if measure.statistic == "pairs" else 1
         return np.full([dataset.sizes["seed"]] * axes, np.nan)
     values = dataset[measure.variable]
     if measure.statistic != "pairs":
-        values = values.where(dataset["status"] == Status.CONVERGED)
-    return values.values
+        return values.where(dataset["status"] == Status.CONVERGED).values
+    there = _places(values).values
+    if not there.ndim:
+        return values.values
+    found = values.values[there]
+    return found.mean(0) if len(found) else np.full(found.shape[1:], np.nan)
+
+
+def _places(distances: xr.DataArray) -> xr.DataArray:
+    """The places of a chart that were compared; a single True or False of other distances."""
+    return np.isfinite(distances).any(("seed", "other"))
+
+
+def at_shared_places(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
+    """The conditions with `dsa_chart` NaN where any of them lacks a place that others have.
+
+    Means over the chart are then over the same numbers of components and delays. A condition with
+    fewer than two converged networks does not count.
+
+    Raises:
+        ValueError: charts over different components or delays.
+    """
+    datasets = _conditions(datasets)
+    charts = [d["dsa_chart"] for d in datasets if "dsa_chart" in d]
+    _require_same_axes(charts)
+    there = [places for chart in charts if (places := _places(chart)).any()]
+    if not there:
+        return datasets
+    shared = functools.reduce(np.logical_and, there)
+    return tuple(
+        d.assign(dsa_chart=d["dsa_chart"].where(shared)) if "dsa_chart" in d else d
+        for d in datasets
+    )
+
+
+_CHART = "dsa_chart"
+_CHART_AXES = ("component", "delay")
+
+
+def _require_same_axes(charts: Sequence[xr.DataArray | xr.Dataset]) -> None:
+    """Raises `ValueError` for charts over different components or delays."""
+    for other in charts[1:]:
+        if any(not charts[0][name].equals(other[name]) for name in _CHART_AXES):
+            raise ValueError("datasets: expected charts over the same components and delays")
 
 
 def measure_estimate(dataset: xr.Dataset, measure: str) -> Estimate:
@@ -113,7 +158,7 @@ def measure_trend(
     Arguments and errors as in `factor_trend`.
     """
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
-    datasets = _conditions(datasets)
+    datasets = at_shared_places(datasets) if measure == _CHART else _conditions(datasets)
     values = [_values(d, chosen) for d in datasets]
     seeds = [d["seed"].values for d in datasets]
     return factor_trend(chosen.statistic, values, seeds=seeds, confidence=confidence)
@@ -152,6 +197,9 @@ def _series_values(
     """The statistic of a measure; of every series its values and seeds."""
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
     found = [_conditions(datasets) for datasets in members("series", series)]
+    if measure == _CHART:
+        every = iter(at_shared_places([d for datasets in found for d in datasets]))
+        found = [tuple(next(every) for _ in datasets) for datasets in found]
     values = [[_values(d, chosen) for d in datasets] for datasets in found]
     return chosen.statistic, values, [[d["seed"].values for d in datasets] for datasets in found]
 
@@ -175,11 +223,8 @@ def chart_trends(
     datasets = _conditions(datasets)
     if any(variable not in dataset for dataset in datasets):
         raise ValueError(f"datasets: expected those of degeneracy, got one without {variable!r}")
-    first = datasets[0]
-    axes = ("component", "delay")
-    for other in datasets[1:]:
-        if any(not first[name].equals(other[name]) for name in axes):
-            raise ValueError("datasets: expected charts over the same components and delays")
+    first, axes = datasets[0], _CHART_AXES
+    _require_same_axes(datasets)
     shape = tuple(first.sizes[name] for name in axes)
     relative, p = np.full(shape, np.nan), np.full(shape, np.nan)
     verdict = np.full(shape, "left out", dtype="<U16")

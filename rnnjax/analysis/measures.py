@@ -21,7 +21,7 @@ class Measure(NamedTuple):
     statistic: Statistic
     """Reduction of the variable to one number per condition."""
     variable: str
-    """Name in the dataset."""
+    """Name in the dataset; of a chart over components and delays, its mean over these is used."""
     title: str
     """Label in tables and figures."""
     direction: int = 1
@@ -41,6 +41,9 @@ _DERIVED = {
     "dsa_chord": Measure("dynamics", "pairs", "dsa_chord", "DSA, chord"),
     "dsa_lower_bound": Measure(
         "dynamics", "pairs", "dsa_lower_bound", "DSA, lower bound", unit="radians"
+    ),
+    "dsa_chart": Measure(
+        "dynamics", "pairs", "dsa_chart", "DSA, mean over the chart", unit="radians"
     ),
     "eigenvalues": Measure("dynamics", "pairs", "eigenvalues", "eigenvalue distance"),
     "pif_per_parameter": Measure("weights", "pairs", "pif_per_parameter", "PIF per parameter"),

@@ -9,6 +9,7 @@ import xarray as xr
 from rnnjax.analysis import MEASURES
 from rnnjax.analysis.comparison import (
     Comparison,
+    at_shared_places,
     chart_trends,
     matched,
     measure_estimate,
@@ -25,6 +26,7 @@ from rnnjax.studies.papers import DEGENERACY_ARROWS
 __all__ = [
     "ARROWS",
     "ARROW_TEXT",
+    "CHART_MEASURES",
     "against_chart",
     "arrow_measures",
     "chart_counts",
@@ -47,6 +49,9 @@ ARROWS = {"rises": "↑", "falls": "↓", "no arrow": "no arrow", "too few netwo
 
 UNUSABLE = "no usable interval"
 """In place of the interval of a spread, such as that of three networks, that leaves all open."""
+
+CHART_MEASURES = {"dynamics": "dsa_chart"}
+"""Dynamics at the same components and delays for all levels: the mean over the chart."""
 
 _WIDEST = 100
 """Largest factor that such an interval may span."""
@@ -82,10 +87,14 @@ def paper_measures(study: str) -> dict[str, str]:
 
 
 def shown_measures(study: str) -> tuple[str, ...]:
-    """Measures of the first table, with the paper's own formulas where these differ."""
+    """Measures of the first table, with the paper's own formulas where these differ.
+
+    Dynamics also at the same components and delays for all levels.
+    """
     across = ("pif_gain", "pif_per_parameter") if study == "network_size" else ()
     chosen = arrow_measures(study)
-    return (chosen["dynamics"], "dsa_raw", chosen["weights"], *across, chosen["behavior"])
+    dynamics = (chosen["dynamics"], "dsa_raw", "dsa_chart")
+    return (*dynamics, chosen["weights"], *across, chosen["behavior"])
 
 
 def series_title(comparison: Comparison) -> str:
@@ -194,16 +203,17 @@ def _trend_rows(
     rows = []
     if len(comparison.data) < 2:
         return rows
+    levels = at_shared_places(comparison.data)
     for measure in measures:
-        if all(np.isnan(measure_estimate(data, measure).value) for data in comparison.data):
+        if all(np.isnan(measure_estimate(data, measure).value) for data in levels):
             continue  # a cell without such weights, or data older than the measure
-        trend = measure_trend(comparison.data, measure)
+        trend = measure_trend(levels, measure)
         paper = _paper(study, measure)
         rows.append(
             (
                 series_title(comparison),
                 MEASURES[measure].title,
-                " | ".join(level_text(data, measure) for data in comparison.data),
+                " | ".join(level_text(data, measure) for data in levels),
                 *effect_text(trend, measure),
                 networks_text(trend),
                 ARROWS.get(paper, "-"),

@@ -20,6 +20,7 @@ from rnnjax.report.wording import bullets
 from rnnjax.studies.degeneracy.arrows import (
     ARROW_TEXT,
     ARROWS,
+    CHART_MEASURES,
     against_chart,
     arrow_measures,
     chart_counts,
@@ -186,11 +187,16 @@ def table1_page(
         raise ValueError(f"studies: expected all four, got none of {', '.join(missing)}")
     arrows = find_arrows(compared, arrow_measures)
     printed = find_arrows(compared, paper_measures)
-    # Behavior, and weights at one size, have one measure; those of two stand one after the other.
+    charts = {arrow.study: arrow for arrow in find_arrows(compared, lambda _: CHART_MEASURES)}
+    # Behavior, and weights at one size, have one measure; those of several stand together.
     every = [
         one
         for here, theirs in zip(arrows, printed, strict=True)
-        for one in ([here] if here.measure == theirs.measure else [here, theirs])
+        for one in (
+            here,
+            *([theirs] if theirs.measure != here.measure else []),
+            *([charts[here.study]] if here.aspect == "dynamics" else []),
+        )
     ]
     differing = [arrow for arrow in arrows if not arrow.agrees]
     text = ARROW_TEXT
@@ -201,12 +207,12 @@ def table1_page(
     made = bullets([f"{_readable(study)}: {sources[study]}" for study in DEGENERACY_ARROWS])
     return Page(
         "What shapes solution degeneracy",
-        _lead(arrows, printed),
+        _lead(arrows, printed, charts),
         (
             Section(
                 "Table 1, paper versus here",
                 text,
-                (_overall_table(arrows, printed), _pooled_table(every)),
+                (_overall_table(arrows, printed, charts), _pooled_table(every)),
             ),
             Section("Every series", "", (_series_table(every, compared),)),
             Section("Sources", made),
@@ -220,10 +226,13 @@ def _readable(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _lead(arrows: Sequence[_Arrow], printed: Sequence[_Arrow]) -> str:
+def _lead(arrows: Sequence[_Arrow], printed: Sequence[_Arrow], charts: Mapping[str, _Arrow]) -> str:
     text = (
         f"{sum(arrow.agrees for arrow in arrows)} of {len(arrows)} arrows are as in the paper's "
-        f"Table 1; by the paper's own formulas {sum(arrow.agrees for arrow in printed)}."
+        f"Table 1; by the paper's own formulas {sum(arrow.agrees for arrow in printed)}. Of the "
+        f"{len(charts)} arrows of dynamics, {sum(here.agrees for here in arrows if here.charts)} "
+        "are with components and delays chosen per level, "
+        f"{sum(chart.agrees for chart in charts.values())} with the same ones for all levels."
     )
     mixed = [f"{arrow.name} ({_count_arrows(arrow.trends)})" for arrow in arrows if arrow.mixed]
     if mixed:
@@ -242,7 +251,9 @@ def _difference(arrow: _Arrow) -> str:
     )
 
 
-def _overall_table(arrows: Sequence[_Arrow], printed: Sequence[_Arrow]) -> Table:
+def _overall_table(
+    arrows: Sequence[_Arrow], printed: Sequence[_Arrow], charts: Mapping[str, _Arrow]
+) -> Table:
     rows = []
     for study in DEGENERACY_ARROWS:
         cells = [
@@ -251,15 +262,20 @@ def _overall_table(arrows: Sequence[_Arrow], printed: Sequence[_Arrow]) -> Table
             for here, theirs in zip(arrows, printed, strict=True)
             if here.study == study
         ]
-        rows.append((_readable(study), *cells))
+        chart = charts[study]
+        over_chart = f"{ARROWS[chart.paper]} / {ARROWS[chart.verdict]}{_notes(chart)}"
+        rows.append((_readable(study), *cells, over_chart))
     caption = (
         "The paper's arrow / the arrow here / that by the paper's own formulas. Dynamics: the "
         "angle of DSA, in the paper |A - C B C^{T}|. Weights: PIF; across sizes over the mean "
         "norm, in the paper per parameter. Behavior: standard deviation of the stretched loss. "
         "“Mixed”: single series have arrows of both signs. “Against the chart”: in the charts of "
-        "all series, over components and delays, more places have the other sign than the arrow's."
+        "all series, over components and delays, more places have the other sign than the arrow's. "
+        "Dynamics over the chart: the angle averaged over those components and delays that all "
+        "levels of a factor share; no paper's formula."
     )
-    return Table(("factor", "dynamics", "weights", "behavior"), tuple(rows), caption, align="llll")
+    columns = ("factor", "dynamics", "weights", "behavior", "dynamics over the chart")
+    return Table(columns, tuple(rows), caption, align="lllll")
 
 
 def _notes(arrow: _Arrow) -> str:

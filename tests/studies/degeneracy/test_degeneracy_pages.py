@@ -117,8 +117,8 @@ def test_arrows_stand_beside_the_papers():
     assert verdicts(page.lead) == {"dynamics": "↑", "weights": "↑", "behavior": "↑"}
     assert page.lead.count("(paper: ↓)") == 2
     rows = part(page, "Arrows: paper versus here").tables[0].rows
-    # Dynamics by the angle and by the paper's formula, weights, behavior.
-    assert [row[-2:] for row in rows] == [("↓", "↑"), ("↓", "↑"), ("↑", "↑"), ("↓", "↑")]
+    # Dynamics by the angle, the paper's formula and the chart; weights, behavior.
+    assert [row[-2:] for row in rows] == [("↓", "↑")] * 3 + [("↑", "↑"), ("↓", "↑")]
     assert rows[0][6] == "20 paired"
     low, high = (float(x) for x in rows[0][4].split(" to "))
     assert low < float(rows[0][3]) < high
@@ -226,13 +226,13 @@ def test_the_summary_counts_series_and_names_what_differs():
     page = table1_page(studies, about, sources=sources)
     assert page.lead.startswith("5 of 12 arrows")
     rows = page.sections[0].tables[0].rows
-    assert list(rows[0]) == ["task complexity", "↓ / ↓ / ↓", "↑ / ↓ / ↓", "↓ / ↓ / ↓"]
+    assert list(rows[0]) == ["task complexity", "↓ / ↓ / ↓", "↑ / ↓ / ↓", "↓ / ↓ / ↓", "↓ / ↓"]
     assert rows[1][1] == "↓ / no arrow (mixed: 1 ↓, 1 ↑ of 2) / no arrow"
     assert rows[3][1] == "↓ / no arrow / no arrow"
     assert "feature learning, dynamics (1 ↓, 1 ↑ of 2)" in page.lead
     assert "chart" not in page.lead
     pooled = {row[:2]: row for row in page.sections[0].tables[1].rows}
-    assert len(pooled) == 12 + 4 + 1  # raw DSA of all factors, PIF per parameter across sizes
+    assert len(pooled) == 12 + 8 + 1  # two more of DSA by factor, PIF per parameter across sizes
     angle = "DSA, angular"
     mixed, alone = pooled["feature learning", angle], pooled["network size", angle]
     assert mixed[6:9] == ("99%", "10", "1 ↓, 1 ↑ of 2")
@@ -249,12 +249,15 @@ def test_the_summary_counts_series_and_names_what_differs():
              for k, d in enumerate(c.data))) for c in [falling]]  # fmt: skip
     page = table1_page({**studies, "network_size": split}, about, sources=sources)
     assert page.sections[0].tables[0].rows[2][1] == "↓ / ↓ / ↑"
-    assert [int(n) for n in re.findall(r"\d+", page.lead.split(" Mixed")[0])] == [5, 12, 1, 3]
+    assert [int(n) for n in re.findall(r"\d+", page.lead.split(" Mixed")[0])] == [
+        5, 12, 1, 3, 4, 2, 2,
+    ]  # fmt: skip
     # An arrow that the charts of its series contradict, which have the other sign at more places.
     page = table1_page({**studies, "network_size": [against()]}, about, sources=sources)
     assert page.sections[0].tables[0].rows[2][1] == (
         "↓ / ↑ (against the chart: 3 ↓, 0 ↑ of 3 places) / ↑"
     )
+    assert page.sections[0].tables[0].rows[2][4] == "↓ / ↓"
     assert "etwork size, dynamics, ↑ against the chart: 3 ↓, 0 ↑ of 3 places" in page.lead
     some = {k: studies[k] for k in ("task_complexity", "feature_learning")}
     with pytest.raises(ValueError, match="^studies: .*none of network_size, regularization"):
