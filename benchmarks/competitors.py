@@ -57,11 +57,13 @@ class OurRuns:
         """
         self._setup, self._layout, self.runs = setup, layout, runs
         self.segment = segment
-        seeds = work.seed + jnp.arange(layout.padded(runs), dtype=jnp.int32)
+        size = layout.padded(runs)
+        self._rows = layout.rows(size, runs)
+        seeds = work.seed + jnp.arange(size, dtype=jnp.int32)
         rates = jnp.full(seeds.shape, work.learning_rate, jnp.float32)
         none = jnp.zeros_like(rates)
         hyper = Hyper(rates, seeds, jnp.ones_like(rates), none, none)
-        real = jnp.arange(seeds.size) < runs
+        real = jnp.isin(jnp.arange(size), self._rows)
         hyper, real = jax.device_put((hyper, real), layout.sharding())
         with layout.context():
             params = init_block(setup.cell, layout, hyper.seed)
@@ -71,7 +73,7 @@ class OurRuns:
     def _advance(self) -> np.ndarray:
         with self._layout.context():
             self._runs, losses = advance_block(self._setup, self._layout, self._runs, self.segment)
-        return np.asarray(losses)[: self.runs]  # waits for the devices, as the engine does
+        return np.asarray(losses)[self._rows]  # waits for the devices, as the engine does
 
     def window(self, seconds: float) -> Window:
         """Trains whole segments for at least `seconds`."""
@@ -81,7 +83,7 @@ class OurRuns:
             self._losses = self._advance()
             taken, now = taken + self._losses.size, time.perf_counter()
         busy = time.process_time() - busy
-        if np.any(np.asarray(self._runs.status)[: self.runs] != Status.RUNNING):
+        if np.any(np.asarray(self._runs.status)[self._rows] != Status.RUNNING):
             raise RuntimeError("a run stopped, so its steps take no time: lower the learning rate")
         return Window(taken / (now - begin), busy / (now - begin))
 
@@ -91,7 +93,7 @@ class OurRuns:
 
     def epochs(self) -> int:
         """Optimizer steps that each run has taken."""
-        return int(np.asarray(self._runs.step)[0])
+        return int(np.asarray(self._runs.step)[self._rows[0]])
 
     def temporary_bytes(self) -> int | None:
         """Temporary memory of the compiled program by XLA's count, without weights and moments."""

@@ -282,15 +282,12 @@ def figure_row(one: Figure) -> Row:
     asked = _asked(one.study, one.series)
     if not chosen:
         return Row(one.item, one.shows, "", "", 0, asked, "", "not run", "", ())
-    found = [
-        (_MEASURES.get(measure, measure), measure_trend(c.data, measure).verdict == paper)
-        for measure, paper in one.claims.items()
-        for c in chosen
-    ]
     parts = []
-    for name in dict.fromkeys(name for name, _ in found):
-        alike = [agrees for one_name, agrees in found if one_name == name]
-        parts.append(f"{name} {sum(alike)} of {len(alike)}")
+    for measure, paper in one.claims.items():
+        text = f"{_MEASURES.get(measure, measure)} {_agreeing(chosen, measure, paper)}"
+        if measure == "dsa":
+            text += f" (over the chart {_agreeing(chosen, CHART_MEASURES['dynamics'], paper)})"
+        parts.append(text)
     verdict = "as there in " + ", ".join(parts) if parts else _SHOWN
     tasks = list(dict.fromkeys(_task(c) for c in chosen))
     sizes = sorted({int(data["hidden"]) for c in chosen for data in c.data if "hidden" in data})
@@ -303,6 +300,12 @@ def figure_row(one: Figure) -> Row:
         one.item, one.shows, _named(tasks), text, _trained(chosen), asked, "to threshold", verdict,
         why, folders,
     )  # fmt: skip
+
+
+def _agreeing(series: Sequence[Comparison], measure: str, paper: str) -> str:
+    """How many of the series have the paper's arrow."""
+    verdicts = [measure_trend(c.data, measure).verdict for c in series]
+    return f"{verdicts.count(paper)} of {len(verdicts)}"
 
 
 _SHOWN = "shown; no direction is claimed"
@@ -405,8 +408,8 @@ def page() -> str:
         "# Coverage of both papers",
         "",
         "Made by `python docs/coverage.py` from the committed results. *As there in dynamics 2 of",
-        "4*: two of four series have the paper's arrow. *Networks*: number trained here, of the",
-        "number in the paper.",
+        "4*: two of four series have the paper's arrow; *over the chart*: with the same components",
+        "and delays for all levels. *Networks*: number trained here, of the number in the paper.",
         "",
         summary(found),
     ]

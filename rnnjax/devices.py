@@ -86,6 +86,17 @@ class Layout(Lanes):
                 return (stats["bytes_limit"] - stats.get("bytes_in_use", 0)) * len(here)
         return free_memory()
 
+    def rows(self, size: int, runs: int) -> np.ndarray:
+        """The rows of `runs` runs among the `size` rows of a block; the others are padding.
+
+        One run at a time leaves a device idle that has padding only, so that the runs go to all
+        devices in turn.
+        """
+        order = np.arange(size)
+        if self.map_width == 1:
+            order = order.reshape(self.lanes, -1).T.ravel()
+        return order[:runs]
+
     @property
     def is_host(self) -> bool:
         """Whether the devices are those of this process's host, which NumPy reads at once."""
@@ -283,9 +294,15 @@ def padded_index(start: int, size: int, count: int) -> np.ndarray:
     return np.minimum(np.arange(start, start + size), count - 1)
 
 
-def pad_to(size: int, runs: Any) -> Any:
-    """Repeats the last run until the leading axis has `size` entries."""
+def pad_to(size: int, runs: Any, rows: np.ndarray | None = None) -> Any:
+    """Repeats the last run until the leading axis has `size` entries.
+
+    Run i becomes entry `rows[i]`, by default entry i.
+    """
     index = padded_index(0, size, _length(runs))
+    if rows is not None:
+        index = np.full(size, len(rows) - 1)
+        index[rows] = np.arange(len(rows))
     return jax.tree.map(lambda leaf: leaf[index], runs)
 
 

@@ -44,6 +44,22 @@ def test_padding_repeats_the_last_entry():
     assert devices.padded_index(2, 4, 5).tolist() == [2, 3, 4, 4]
 
 
+@pytest.mark.parametrize("runs", range(1, 7))
+@pytest.mark.parametrize("count", [1, 2])
+def test_runs_that_take_turns_go_to_all_devices(count, runs):
+    layout = of_devices(count, 1)
+    size = layout.padded(runs)
+    rows = layout.rows(size, runs)
+    assert len(set(rows.tolist())) == runs and rows.max() < size
+    shares = np.bincount(rows // (size // count), minlength=count)
+    assert shares.max() == -(-runs // count)
+    padded = devices.pad_to(size, np.arange(10, 10 + runs), rows)
+    np.testing.assert_array_equal(padded[rows], np.arange(10, 10 + runs))
+    assert set(padded.tolist()) == set(range(10, 10 + runs))
+    side_by_side = of_devices(count, None)
+    np.testing.assert_array_equal(side_by_side.rows(6, 5), np.arange(5))
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 8])
 def test_items_mapped_over_devices_are_those_of_vmap(count):
     assert jax.local_device_count() == 2

@@ -98,6 +98,11 @@ def _combine(weights: Array, rows: Array) -> Float[Array, "tile B"]:
     return cast(Array, sum(terms))
 
 
+def _units_first(weights: Array) -> Array:
+    """[tile, row, unit] as [tile, unit, row], and back."""
+    return jnp.swapaxes(weights, 1, 2)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _states(
     keep: tuple[float, ...], entering: Array, leaving: Array, drive: Array, initial: Array
@@ -153,18 +158,19 @@ def _backward(keep: tuple[float, ...], residuals, cotangents: Array):
                 delta = _combine(e, pulled) * (1 - p * p)
                 # Two products, so that the compiler drops the second where it is not used.
                 summed = to_latent + a[:latent] @ delta, to_drive + a[latent:] @ delta
-                return summed, (a_slope + rows @ delta.T, e_slope + pulled @ p.T)
+                return summed, (a_slope + delta @ rows.T, e_slope + p @ pulled.T)
 
             none = jnp.zeros_like(state[:latent]), jnp.zeros_like(drive_t)
             (to_latent, to_drive), slopes = jax.lax.scan(add, none, (entering, leaving, *slopes))
             carried_state = (kept * arriving).at[:latent].add(total(to_latent))
             return (carried_state, slopes), to_drive
 
-        start = jnp.zeros_like(initial), (jnp.zeros_like(entering), jnp.zeros_like(leaving))
+        # Units first: the products above then need no transposed copy of a [tile, B].
+        none = jnp.zeros_like(_units_first(entering)), jnp.zeros_like(_units_first(leaving))
         (carried, slopes), to_drive = jax.lax.scan(
-            retreat, start, (cotangents, before, drive), reverse=True
+            retreat, (jnp.zeros_like(initial), none), (cotangents, before, drive), reverse=True
         )
-        return *slopes, total(to_drive), carried
+        return *map(_units_first, slopes), total(to_drive), carried
 
     split_in = True, True, False, False, False, False
     return _share(backward, split_in, (True, True, False, False))(*residuals, cotangents)

@@ -1,14 +1,13 @@
 """Training of one block: runs of one program, from the first step to the evaluation."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from rnnjax.devices import Layout, pad_to, padded_index
+from rnnjax.devices import Layout, pad_to
 from rnnjax.stopping import Pace, stop_if_due
 from rnnjax.store import Weights
 from rnnjax.sweep.checkpoints import BlockCheckpoints, BlockState
@@ -126,14 +125,15 @@ def _train(
 ) -> BlockResult:
     count = len(hyper.seed)
     size = layout.padded(max(size, count))
-    hyper = layout.put(pad_to(size, _cast(hyper, count)))
-    active = layout.put(np.arange(size) < count)
+    rows = layout.rows(size, count)
+    hyper = layout.put(pad_to(size, _cast(hyper, count), rows))
+    active = layout.put(np.isin(np.arange(size), rows))
     params = init_block(setup.cell, layout, hyper.seed)
     initial = None
     if transfer.weights:
-        initial = jax.tree.map(lambda leaf: np.array(to_host(leaf)[:count]), params)
+        initial = jax.tree.map(lambda leaf: to_host(leaf)[rows], params)
     started = start_block(setup, layout, hyper, params, active)
-    state = _begin(setup.recipe, started, count, transfer.states)
+    state = _begin(setup.recipe, started, rows, transfer.states)
     del started  # `state` alone holds the runs, which resumed ones replace
     if initial is not None and setup.recipe.snapshots:
         state.snapshots = empty_snapshots(initial, count, setup.recipe.snapshots)
@@ -164,14 +164,15 @@ def _train(
     return BlockResult(state.losses, state.values, weights, state.held_out_loss, kept)
 
 
-def _begin(recipe: Recipe, runs: Run, count: int, keep_states: bool) -> BlockState:
+def _begin(recipe: Recipe, runs: Run, rows: np.ndarray, keep_states: bool) -> BlockState:
     """The state of a block before its first step."""
-    held_out_loss = None
+    count, held_out_loss = len(rows), None
     if recipe.validates:
         held_out_loss = np.full((count, recipe.epochs), np.nan, "f4")
     return BlockState(
         runs=runs,
         members=np.arange(count),
+        rows=rows,
         taken=0,
         losses=np.full((count, recipe.steps), np.nan, np.float32),
         values={},
@@ -220,10 +221,11 @@ def _shrink(
     _collect(setup, layout, state, keep_parameters)
     # On a CPU by NumPy: each operation of JAX on a new shape would be a program to compile.
     held = jax.tree.map(np.asarray, state.runs) if layout.is_host else state.runs
-    index = np.flatnonzero(running)[padded_index(0, smaller, count)]  # a shape for many counts
-    kept = halted(jax.tree.map(lambda leaf: leaf[index], held), count)
+    rows = layout.rows(smaller, count)
+    index = pad_to(smaller, state.rows[running], rows)  # a shape for many counts
+    kept = halted(jax.tree.map(lambda leaf: leaf[index], held), rows)
     state.runs = layout.put(kept, setup.cell.unit_axes)
-    state.members = state.members[running]
+    state.members, state.rows = state.members[running], rows
 
 
 def _advance(
@@ -235,13 +237,13 @@ def _advance(
 ) -> np.ndarray:
     """Computes one segment; returns which members are still running, [S]."""
     state.runs, losses = advance_block(setup, layout, state.runs, segment)
-    members, begin = state.members, state.taken
+    members, rows, begin = state.members, state.rows, state.taken
     recipe = setup.recipe
     state.taken = min(begin + segment, recipe.steps)
     if state.held_out_loss is not None:  # runs stop at the end of their epoch for validation
         end = (begin // recipe.steps_per_epoch + 1) * recipe.steps_per_epoch
         state.taken = min(state.taken, end)
-    taken = np.asarray(losses)[: len(members), : state.taken - begin]
+    taken = np.asarray(losses)[rows, : state.taken - begin]
     state.losses[members, begin : state.taken] = taken
     held_out = float("nan")
     if state.held_out_loss is not None and state.taken % recipe.steps_per_epoch == 0:
@@ -251,17 +253,17 @@ def _advance(
         state.runs = end_epoch_block(setup, layout, state.runs)
         validation = state.runs.validation
         assert validation is not None
-        validated = np.asarray(validation.epochs)[: len(members)] == epoch
-        loss = np.asarray(validation.loss)[: len(members)]
+        validated = np.asarray(validation.epochs)[rows] == epoch
+        loss = np.asarray(validation.loss)[rows]
         state.held_out_loss[members[validated], epoch - 1] = loss[validated]
         if state.snapshots is not None:
             fresh = np.where(validated, loss, np.nan)
             due = due_snapshots(state.snapshots, members, fresh, recipe.snapshots)
             if due.any():
-                params = jax.tree.map(to_host, state.runs.params)
+                params = jax.tree.map(lambda leaf: to_host(leaf)[rows], state.runs.params)
                 take_snapshots(state.snapshots, params, members, due)
         held_out = _median(loss[validated])
-    running = np.asarray(state.runs.status)[: len(members)] == Status.RUNNING
+    running = np.asarray(state.runs.status)[rows] == Status.RUNNING
     if on_segment is not None:
         steps = np.isfinite(state.losses[members, begin : state.taken]).sum()
         remaining = int(running.sum()) * (setup.recipe.steps - state.taken)
@@ -281,7 +283,6 @@ def _median(values: np.ndarray) -> float:
 
 def _collect(setup: Setup, layout: Layout, state: BlockState, keep_parameters: bool) -> None:
     """Evaluates the members and replaces their results."""
-    members = state.members
     runs = state.runs
     score = evaluate_block(setup.evaluation, layout, runs.hyper, runs.params, runs.status)
     reached = np.asarray(state.runs.reached, np.float32)
@@ -292,18 +293,16 @@ def _collect(setup: Setup, layout: Layout, state: BlockState, keep_parameters: b
         "steps_to_criterion": np.where(reached > 0, reached, np.float32(np.nan)),
     }
     for name, new in values.items():
-        state.values[name] = _place(state.values.get(name), members, np.asarray(new))
+        state.values[name] = _place(state.values.get(name), state, np.asarray(new))
     if state.keep_states:
         _collect_states(state)
     if not keep_parameters:
         return
     params = jax.tree.map(to_host, state.runs.params)
     if state.params is None:
-        state.params = jax.tree.map(lambda new: _place(None, members, new), params)
+        state.params = jax.tree.map(lambda new: _place(None, state, new), params)
     else:
-        state.params = jax.tree.map(
-            lambda old, new: _place(old, members, new), state.params, params
-        )
+        state.params = jax.tree.map(lambda old, new: _place(old, state, new), state.params, params)
 
 
 def _collect_states(state: BlockState) -> None:
@@ -312,15 +311,14 @@ def _collect_states(state: BlockState) -> None:
     if state.last is not None:
         runs = with_last_params(runs, state.last)
     if state.final is None:
-        state.final = jax.tree.map(lambda new: _place(None, state.members, new), runs)
+        state.final = jax.tree.map(lambda new: _place(None, state, new), runs)
     else:
-        place = functools.partial(_place, members=state.members)
-        state.final = jax.tree.map(lambda old, new: place(old, new=new), state.final, runs)
+        state.final = jax.tree.map(lambda old, new: _place(old, state, new), state.final, runs)
 
 
-def _place(old: np.ndarray | None, members: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """`old` with its rows `members` replaced by the leading rows of `new`."""
+def _place(old: np.ndarray | None, state: BlockState, new: np.ndarray) -> np.ndarray:
+    """`old` with the entries of the members replaced by theirs in `new`."""
     if old is None:
-        return np.array(new[: len(members)])
-    old[members] = new[: len(members)]
+        return new[state.rows]
+    old[state.members] = new[state.rows]
     return old

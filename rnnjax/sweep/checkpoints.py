@@ -39,7 +39,9 @@ class BlockState:
 
     runs: Run
     members: np.ndarray
-    """Indices in the block of the leading entries of `runs`."""
+    """Indices in the block of the runs that are trained."""
+    rows: np.ndarray
+    """Where these are in `runs`, whose other entries are padding."""
     taken: int
     """Steps taken."""
     losses: np.ndarray
@@ -197,7 +199,7 @@ class BlockCheckpoints:
 
     def _arrays(self, state: BlockState) -> Iterator[tuple[str, np.ndarray]]:
         """The state as plain arrays by name, copied one after another."""
-        count, seconds = len(state.members), self.seconds_before + time.monotonic() - self._begun
+        seconds = self.seconds_before + time.monotonic() - self._begun
         yield "seconds", np.array(seconds)
         yield "members", np.array(state.members)
         yield "size", np.array(state.runs.status.shape[0])
@@ -212,8 +214,8 @@ class BlockCheckpoints:
         }  # fmt: skip
         for prefix, tree in trees.items():
             for i, leaf in enumerate(jax.tree.leaves(tree)):
-                rows = count if prefix == "run" else len(state.losses)
-                yield f"{prefix}{i}", np.array(np.asarray(leaf)[:rows])
+                values = np.asarray(leaf)
+                yield f"{prefix}{i}", values[state.rows] if prefix == "run" else np.array(values)
 
 
 def _bytes(leaf: Any) -> int:
@@ -257,7 +259,8 @@ def _restore(
     leaves = [arrays.pop(f"run{i}") for i in range(len(jax.tree.leaves(runs)))]
     del runs  # so that every leaf is freed once it is on the devices
     state.runs = put_in_place(state.runs, leaves, size, layout, unit_axes)
-    state.members, state.taken, state.values = members, taken, values
+    state.members, state.rows = members, layout.rows(size, len(members))
+    state.taken, state.values = taken, values
     state.params, state.final, state.snapshots = params, final, snapshots
     state.losses[:, :taken] = losses
     if state.held_out_loss is not None:

@@ -72,11 +72,11 @@ def put_in_place(
     shardings = tree.flatten_up_to(layout.shardings(fresh, unit_axes))
     for leaf in old:
         leaf.delete()
-    count, new = len(leaves[0]), []
+    rows, new = layout.rows(size, len(leaves[0])), []
     for sharding in shardings:
-        new.append(jax.device_put(pad_to(size, leaves.pop(0)), sharding))
+        new.append(jax.device_put(pad_to(size, leaves.pop(0), rows), sharding))
     runs = tree.unflatten(new)
-    return runs._replace(status=layout.put(halted(runs, count).status))
+    return runs._replace(status=layout.put(halted(runs, rows).status))
 
 
 def with_last_params(runs: Run, last: Any) -> Run:
@@ -89,8 +89,8 @@ def with_last_params(runs: Run, last: Any) -> Run:
     return runs._replace(params=jax.tree.map(choose, last, runs.params))
 
 
-def halted(runs: Run, count: int) -> Run:
-    """The runs with all but the first `count`, which are padding, stopped."""
-    padding = np.arange(len(runs.status)) >= count
-    status = np.where(padding, Status.EXHAUSTED, runs.status)
+def halted(runs: Run, rows: np.ndarray) -> Run:
+    """The runs with all but `rows`, which are padding, stopped."""
+    status = np.full(len(runs.status), int(Status.EXHAUSTED))
+    status[rows] = np.asarray(runs.status)[rows]
     return runs._replace(status=status.astype(np.int32))

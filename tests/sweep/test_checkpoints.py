@@ -392,7 +392,7 @@ def test_several_processes_refuse_a_time_limit(monkeypatch):
 
 def test_a_copy_of_the_losses_must_fit_into_the_memory(monkeypatch):
     written, losses = [], np.zeros((3, 1000), "f4")
-    state = checkpoints.BlockState((), np.arange(3), 100, losses, {}, None, None)
+    state = checkpoints.BlockState((), np.arange(3), np.arange(3), 100, losses, {}, None, None)
     monkeypatch.setattr(checkpoints, "free_memory", lambda: 2 * 3 * 100 * 4 - 1)
     one = checkpoints.BlockCheckpoints(None, 1.0)
     monkeypatch.setattr(one, "_write", lambda step, arrays: written.append(step))

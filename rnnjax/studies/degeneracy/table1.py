@@ -231,7 +231,7 @@ def _lead(arrows: Sequence[_Arrow], printed: Sequence[_Arrow], charts: Mapping[s
         f"{sum(arrow.agrees for arrow in arrows)} of {len(arrows)} arrows are as in the paper's "
         f"Table 1; by the paper's own formulas {sum(arrow.agrees for arrow in printed)}. Of the "
         f"{len(charts)} arrows of dynamics, {sum(here.agrees for here in arrows if here.charts)} "
-        "are with components and delays chosen per level, "
+        "agree with components and delays chosen per level, and "
         f"{sum(chart.agrees for chart in charts.values())} with the same ones for all levels."
     )
     mixed = [f"{arrow.name} ({_count_arrows(arrow.trends)})" for arrow in arrows if arrow.mixed]
