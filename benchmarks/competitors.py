@@ -10,7 +10,7 @@ import numpy as np
 from worker import Worker
 
 from rnnjax import cells, tasks
-from rnnjax.devices import memory_budget
+from rnnjax.devices import memory_budget, pad_to
 from rnnjax.sweep import Layout, cost
 from rnnjax.sweep.programs import advance_block, init_block, start_block
 from rnnjax.training import Hyper, Recipe, Setup, Status
@@ -59,7 +59,7 @@ class OurRuns:
         self.segment = segment
         size = layout.padded(runs)
         self._rows = layout.rows(size, runs)
-        seeds = work.seed + jnp.arange(size, dtype=jnp.int32)
+        seeds = jnp.asarray(pad_to(size, work.seed + np.arange(runs, dtype=np.int32), self._rows))
         rates = jnp.full(seeds.shape, work.learning_rate, jnp.float32)
         none = jnp.zeros_like(rates)
         hyper = Hyper(rates, seeds, jnp.ones_like(rates), none, none)

@@ -89,8 +89,8 @@ class Layout(Lanes):
     def rows(self, size: int, runs: int) -> np.ndarray:
         """The rows of `runs` runs among the `size` rows of a block; the others are padding.
 
-        One run at a time leaves a device idle that has padding only, so that the runs go to all
-        devices in turn.
+        Where each device maps one run at a time, one with padding only would be idle: the runs are
+        dealt to the devices in turn.
         """
         order = np.arange(size)
         if self.map_width == 1:

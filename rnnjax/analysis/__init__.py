@@ -4,6 +4,7 @@ from rnnjax.analysis.attractors import Attractors, find_attractors
 from rnnjax.analysis.bisection import bisect_critical_rates
 from rnnjax.analysis.comparison import (
     Comparison,
+    at_shared_places,
     chart_trends,
     embedding,
     matched,
@@ -57,6 +58,7 @@ __all__ = [
     "Pooled",
     "Resampling",
     "Trend",
+    "at_shared_places",
     "best_learning_rates",
     "bisect_critical_rates",
     "chart_trends",

@@ -98,14 +98,14 @@ def _values(dataset: xr.Dataset, measure: Measure) -> np.ndarray:
 
 def _places(distances: xr.DataArray) -> xr.DataArray:
     """The places of a chart that were compared; a single True or False of other distances."""
-    return np.isfinite(distances).any(("seed", "other"))
+    return distances.notnull().any(("seed", "other"))
 
 
 def at_shared_places(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
     """The conditions with `dsa_chart` NaN where any of them lacks a place that others have.
 
     Means over the chart are then over the same numbers of components and delays. A condition with
-    fewer than two converged networks does not count.
+    fewer than two networks to compare does not count.
 
     Raises:
         ValueError: charts over different components or delays.
@@ -113,7 +113,9 @@ def at_shared_places(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
     datasets = _conditions(datasets)
     charts = [d["dsa_chart"] for d in datasets if "dsa_chart" in d]
     _require_same_axes(charts)
-    there = [places for chart in charts if (places := _places(chart)).any()]
+    # One network alone has a distance to itself.
+    known = [chart.count(("seed", "other")) > 1 for chart in charts]
+    there = [places for places in known if places.any()]
     if not there:
         return datasets
     shared = functools.reduce(np.logical_and, there)
@@ -135,7 +137,10 @@ def _require_same_axes(charts: Sequence[xr.DataArray | xr.Dataset]) -> None:
 
 
 def measure_estimate(dataset: xr.Dataset, measure: str) -> Estimate:
-    """A measure of one condition with its jackknife error; raises `ValueError` if unknown."""
+    """A measure of one condition with its jackknife error; raises `ValueError` if unknown.
+
+    A chart is averaged over all places that this condition has (`at_shared_places`).
+    """
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
     _measured("dataset", dataset)
     return estimate(chosen.statistic, _values(dataset, chosen))
@@ -144,7 +149,7 @@ def measure_estimate(dataset: xr.Dataset, measure: str) -> Estimate:
 def measure_interval(
     dataset: xr.Dataset, measure: str, *, confidence: float = 1 - ALPHA
 ) -> Interval:
-    """A measure of one condition with its interval, as `interval`."""
+    """A measure of one condition with its interval, as `interval`; of a chart as above."""
     chosen = MEASURES[one_of("measure", measure, MEASURES)]
     _measured("dataset", dataset)
     return interval(chosen.statistic, _values(dataset, chosen), confidence=confidence)
@@ -155,6 +160,7 @@ def measure_trend(
 ) -> Trend:
     """Trend of a measure over the conditions of a factor, in order, paired by seed.
 
+    A chart is averaged over the places that all conditions have.
     Arguments and errors as in `factor_trend`.
     """
     chosen = MEASURES[one_of("measure", measure, MEASURES)]

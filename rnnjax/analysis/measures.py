@@ -21,7 +21,8 @@ class Measure(NamedTuple):
     statistic: Statistic
     """Reduction of the variable to one number per condition."""
     variable: str
-    """Name in the dataset; of a chart over components and delays, its mean over these is used."""
+    """Name in the dataset; of a chart over components and delays the mean over its places is used,
+    in a comparison over those that all conditions have."""
     title: str
     """Label in tables and figures."""
     direction: int = 1

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from rnnjax.analysis import (
     MEASURES,
     Comparison,
+    at_shared_places,
     chart_trends,
     interval,
     measure_interval,
@@ -57,11 +58,12 @@ def degeneracy_levels(
     figure, columns = comparison_columns(found, len(measures), 2.6, 1.9)
     for column in columns:
         levels = column.comparison.levels
+        conditions = at_shared_places(column.comparison.data)
         places = np.arange(len(levels))
         for number, (axes, measure) in enumerate(zip(column.panels, measures, strict=True)):
             if column.leftmost:
                 axes.set_ylabel(measure_label(measure))
-            intervals = [measure_interval(data, measure) for data in column.comparison.data]
+            intervals = [measure_interval(data, measure) for data in conditions]
             values, low, high = np.array(intervals).T
             if np.isnan(values).all():
                 note_empty(axes)

@@ -260,8 +260,8 @@ def _advance(
             fresh = np.where(validated, loss, np.nan)
             due = due_snapshots(state.snapshots, members, fresh, recipe.snapshots)
             if due.any():
-                params = jax.tree.map(lambda leaf: to_host(leaf)[rows], state.runs.params)
-                take_snapshots(state.snapshots, params, members, due)
+                params = jax.tree.map(to_host, state.runs.params)
+                take_snapshots(state.snapshots, params, members, rows, due)
         held_out = _median(loss[validated])
     running = np.asarray(state.runs.status)[rows] == Status.RUNNING
     if on_segment is not None:

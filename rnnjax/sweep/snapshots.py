@@ -39,9 +39,13 @@ def take_snapshots(
     snapshots: Params,
     params: Params,
     members: Int[np.ndarray, " M"],
+    rows: Int[np.ndarray, " M"],
     due: Bool[np.ndarray, "M K"],
 ) -> None:
-    """Writes the weights of `members` [M, ...] into `snapshots`, in place, where they are `due`."""
-    rows, places = np.nonzero(due)
+    """Writes the weights of `members` into `snapshots`, in place, where they are `due`.
+
+    They are the `rows` of `params`.
+    """
+    some, places = np.nonzero(due)
     for name, leaf in params.items():
-        snapshots[name][members[rows], places] = np.asarray(leaf)[rows]
+        snapshots[name][members[some], places] = np.asarray(leaf)[rows[some]]

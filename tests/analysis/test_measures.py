@@ -68,6 +68,10 @@ def test_charts_are_averaged_over_the_places_that_all_levels_share():
         assert (measured.verdict, measured.networks) == (want.verdict, want.networks)
         np.testing.assert_allclose(measured.relative, want.relative)
         np.testing.assert_allclose(measured.p, want.p)
+    # One network has no distance, so that the places it lacks do not count.
+    alone = lacking.isel(seed=[0], other=[0])
+    for one, other in zip(at_shared_places([*first, alone]), first, strict=False):
+        assert measure_estimate(one, "dsa_chart") == measure_estimate(other, "dsa_chart")
     plain = [d.drop_vars("dsa_chart") for d in first]
     assert measure_trend(plain, "dsa_chart").verdict == "too few networks"
     with pytest.raises(ValueError, match="^datasets: expected charts over the same"):

@@ -257,7 +257,8 @@ def _arrow_section(study: str, comparisons: Sequence[Comparison]) -> Section:
         "Values with jackknife errors over networks, by level (for a standard deviation, sd, the "
         "robust estimate is given as well, with its 95% interval); slope per level in percent of "
         "the mean (for an sd, growth per level of the robust one), with its interval and p value; "
-        "networks by level, or the number of seeds paired across all levels; arrows.",
+        "networks by level, or the number of seeds paired across all levels; arrows. Mean over the "
+        "chart: over the components and delays of the next section that all levels have.",
     )  # fmt: skip
     picture = Picture(
         degeneracy_levels(comparisons, tuple(arrow_measures(study).values())),

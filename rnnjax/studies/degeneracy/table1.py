@@ -37,7 +37,7 @@ from rnnjax.studies.papers import DEGENERACY_ARROWS, DEGENERACY_PAPER
 from rnnjax.studies.workdir import checked_workdir, claim_workdir, read_index, record_run
 from rnnjax.validate import expanded
 
-__all__ = ["find_arrows", "run", "table1_page"]
+__all__ = ["count_charts", "find_arrows", "run", "table1_page"]
 
 
 def run(
@@ -116,7 +116,7 @@ class _Arrow(NamedTuple):
     measure: str
     trends: list[Trend]
     pooled: Pooled
-    charts: list[tuple[int, int, int]]
+    charts: Sequence[tuple[int, int, int]]
     """Of dynamics, `chart_counts` of every series; else none."""
 
     @property
@@ -147,11 +147,22 @@ class _Arrow(NamedTuple):
         return f"{_readable(self.study)}, {self.aspect}"
 
 
+def count_charts(
+    compared: Mapping[str, Sequence[Comparison]],
+) -> dict[str, list[tuple[int, int, int]]]:
+    """`chart_counts` of every series, by study."""
+    return {study: [chart_counts(c) for c in series] for study, series in compared.items()}
+
+
 def find_arrows(
-    compared: Mapping[str, Sequence[Comparison]], measures: Callable[[str], Mapping[str, str]]
+    compared: Mapping[str, Sequence[Comparison]],
+    measures: Callable[[str], Mapping[str, str]],
+    charts: Mapping[str, Sequence[tuple[int, int, int]]],
 ) -> list[_Arrow]:
-    """The twelve arrows by the measures that `measures(study)` gives for each aspect."""
-    charts = {study: [chart_counts(c) for c in series] for study, series in compared.items()}
+    """The arrows by the measures that `measures(study)` gives for each aspect.
+
+    `charts` are those of `count_charts`.
+    """
     return [
         _Arrow(
             study, aspect, measure, [measure_trend(c.data, measure) for c in series],
@@ -185,9 +196,11 @@ def table1_page(
     missing = [name for name, series in compared.items() if not series]
     if missing:
         raise ValueError(f"studies: expected all four, got none of {', '.join(missing)}")
-    arrows = find_arrows(compared, arrow_measures)
-    printed = find_arrows(compared, paper_measures)
-    charts = {arrow.study: arrow for arrow in find_arrows(compared, lambda _: CHART_MEASURES)}
+    counts = count_charts(compared)
+    arrows = find_arrows(compared, arrow_measures, counts)
+    printed = find_arrows(compared, paper_measures, counts)
+    over_chart = find_arrows(compared, lambda _: CHART_MEASURES, counts)
+    charts = {arrow.study: arrow for arrow in over_chart}
     # Behavior, and weights at one size, have one measure; those of several stand together.
     every = [
         one
@@ -232,7 +245,8 @@ def _lead(arrows: Sequence[_Arrow], printed: Sequence[_Arrow], charts: Mapping[s
         f"Table 1; by the paper's own formulas {sum(arrow.agrees for arrow in printed)}. Of the "
         f"{len(charts)} arrows of dynamics, {sum(here.agrees for here in arrows if here.charts)} "
         "agree with components and delays chosen per level, and "
-        f"{sum(chart.agrees for chart in charts.values())} with the same ones for all levels."
+        f"{sum(chart.agrees for chart in charts.values())} averaged over the same ones for all "
+        "levels."
     )
     mixed = [f"{arrow.name} ({_count_arrows(arrow.trends)})" for arrow in arrows if arrow.mixed]
     if mixed:
@@ -271,8 +285,8 @@ def _overall_table(
         "norm, in the paper per parameter. Behavior: standard deviation of the stretched loss. "
         "“Mixed”: single series have arrows of both signs. “Against the chart”: in the charts of "
         "all series, over components and delays, more places have the other sign than the arrow's. "
-        "Dynamics over the chart: the angle averaged over those components and delays that all "
-        "levels of a factor share; no paper's formula."
+        "Dynamics over the chart: the angle averaged over the components and delays that all "
+        "levels have, of all series where these are pooled; the paper has no such formula."
     )
     columns = ("factor", "dynamics", "weights", "behavior", "dynamics over the chart")
     return Table(columns, tuple(rows), caption, align="lllll")
