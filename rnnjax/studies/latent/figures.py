@@ -31,7 +31,7 @@ _INNER = ("hidden", "learning_rate", "seed", "step")
 
 _KINDS = ("pearson", "decision")
 
-_DIGIT = 0.033
+_DIGIT = 0.042
 """Width of a digit of a tick label, as a share of that of a panel."""
 
 
