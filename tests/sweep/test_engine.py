@@ -86,6 +86,14 @@ def test_blocks_segments_and_devices_do_not_change_results(how):
 
 
 @pytest.mark.slow
+def test_two_runs_that_share_two_devices_with_padding_are_those_of_a_grid():
+    whole = results(rates=RATES, seeds=SEEDS[:2])
+    few = results(rates=RATES[:1], seeds=SEEDS[:2])
+    assert default_layout().padded(2) == 4
+    identical(few, whole.isel(learning_rate=slice(1)))
+
+
+@pytest.mark.slow
 def test_one_diverging_run_changes_no_other():
     how = Engine(compact=False)
     others = {"learning_rate": slice(None, 3)}
