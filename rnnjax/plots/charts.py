@@ -58,7 +58,9 @@ def degeneracy_levels(
     figure, columns = comparison_columns(found, len(measures), 2.6, 1.9)
     for column in columns:
         levels = column.comparison.levels
-        conditions = at_shared_places(column.comparison.data)
+        conditions = column.comparison.data
+        if "dsa_chart" in measures:
+            conditions = at_shared_places(conditions)
         places = np.arange(len(levels))
         for number, (axes, measure) in enumerate(zip(column.panels, measures, strict=True)):
             if column.leftmost:

@@ -69,6 +69,22 @@ def test_a_measure_that_no_network_has_is_an_empty_panel():
     assert figure.axes[2].get_ylabel().startswith("robust sd")
 
 
+def test_levels_show_the_chart_at_the_places_that_all_have():
+    found = comparison()
+    found.data[1]["dsa_chart"][0, 0] = np.nan
+    axes = degeneracy_levels([found], ("dsa_chart",)).axes[0]
+    heights = axes.lines[0].get_ydata()
+    for height, data in zip(heights, found.data, strict=True):
+        chart = data["dsa_chart"].values
+        pairs = np.triu_indices(chart.shape[-1], 1)
+        np.testing.assert_allclose(height, (chart[0, 1] + chart[1, 0])[pairs].mean() / 2)
+    # Other measures need no shared chart.
+    other = (found.data[0], found.data[1].assign_coords(delay=[1, 3]))
+    assert (
+        degeneracy_levels([found._replace(levels=("2", "3"), data=other)], ("dsa",)).axes[0].lines
+    )
+
+
 def test_charts_mark_arrows_and_what_is_left_out():
     found = comparison()
     figure = drawn(dynamics_charts([found, found]))

@@ -203,7 +203,9 @@ def _trend_rows(
     rows = []
     if len(comparison.data) < 2:
         return rows
-    levels = at_shared_places(comparison.data)
+    levels = comparison.data
+    if "dsa_chart" in measures:
+        levels = at_shared_places(levels)
     for measure in measures:
         if all(np.isnan(measure_estimate(data, measure).value) for data in levels):
             continue  # a cell without such weights, or data older than the measure
