@@ -31,9 +31,6 @@ _INNER = ("hidden", "learning_rate", "seed", "step")
 
 _KINDS = ("pearson", "decision")
 
-_DIGIT = 0.042
-"""Width of a digit of a tick label, as a share of that of a panel."""
-
 
 def latent_curves(dataset: xr.Dataset, *, window: int = 10) -> Figure:
     """Training loss against step, one curve for each network size (paper: Fig. 5A).
@@ -61,18 +58,24 @@ def latent_curves(dataset: xr.Dataset, *, window: int = 10) -> Figure:
     return figure
 
 
-def _size_axis(axes: Axes, sizes: np.ndarray) -> None:
-    """A tick at every size, and labels where there is room for their digits."""
-    span = np.log10(sizes[-1] / sizes[0]) or 1.0
-    labelled: list[int] = []
-    for size in sizes.tolist():
-        if labelled:
-            letters = (len(str(size)) + len(str(labelled[-1]))) / 2 + 1
-            if np.log10(size / labelled[-1]) / span < letters * _DIGIT:
-                continue
-        labelled.append(size)
-    size_ticks(axes, labelled)
-    axes.xaxis.set_minor_locator(FixedLocator([float(size) for size in sizes]))
+def _label_sizes(figure: Figure, sizes: np.ndarray) -> None:
+    """A tick at every size, and labels where they do not touch, on the final layout."""
+    shown = [axes for axes in figure.axes if axes.has_data()]
+    for axes in shown:
+        size_ticks(axes, sizes.tolist())
+        axes.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
+        axes.set_xticklabels([str(size) for size in sizes])
+    figure.draw_without_rendering()
+    for axes in shown:
+        end = -np.inf
+        labelled = []
+        for size, label in zip(sizes.tolist(), axes.get_xticklabels(), strict=True):
+            box = label.get_window_extent()
+            if box.x0 > end + box.height / 2:
+                labelled.append(size)
+                end = box.x1
+        axes.set_xticks(labelled, [str(size) for size in labelled])
+        axes.xaxis.set_minor_locator(FixedLocator(sizes.tolist()))
 
 
 def _draw_accuracy(axes: Axes, part: xr.Dataset) -> None:
@@ -127,11 +130,11 @@ def latent_accuracy(dataset: xr.Dataset) -> Figure:
         handles, labels = panel.axes.get_legend_handles_labels()
         low, _ = panel.axes.get_ylim()
         panel.axes.set_ylim(min(low, 0.45), 1.02)
-        _size_axis(panel.axes, shown["hidden"].values)
         panel.axes.set_xlabel(UNITS["hidden"] if panel.last_row else "")
         panel.axes.set_ylabel("accuracy" if panel.first_column else "")
     if handles:
         figure.legend(handles, labels, loc="outside right center", fontsize=SMALL, frameon=False)
+    _label_sizes(figure, shown["hidden"].values)
     return figure
 
 
@@ -183,9 +186,9 @@ def latent_cost(cost: xr.Dataset) -> Figure:
         if name == "seconds_per_epoch":
             paper = f"paper: {1e3 * LATENT_EPOCH_SECONDS:g} ms"
             axes.axhline(LATENT_EPOCH_SECONDS, color=GREY, lw=0.9, ls="--", label=paper)
-        _size_axis(axes, ordered["hidden"].values)
         log_ticks(axes, "y")
         axes.set_xlabel(UNITS["hidden"])
         axes.set_ylabel(label)
         axes.legend(fontsize=SMALL, frameon=False)
+    _label_sizes(figure, ordered["hidden"].values)
     return figure
