@@ -18,6 +18,7 @@ from rnnjax.analysis.trends import (
     growth,
     match_seeds,
     mean_size,
+    read_values,
 )
 from rnnjax.arrays import members
 
@@ -160,24 +161,25 @@ def _unknown(count: int, verdict: str = "too few networks", *, paired: bool = Fa
 class _Conditions(NamedTuple):
     """Every different condition once, and the series' slopes as sums over them."""
 
-    values: list[object]
+    values: list[np.ndarray]
     seeds: list[object]
     slopes: list[dict[int, float]]
     """Of each series, the weights of its conditions by their place in `values`."""
 
     def add(self, kind: Statistic, levels: Sequence[object], seeds: Sequence[object] | None):
         """Adds a series, if two of its levels have three networks."""
-        used = [i for i, values in enumerate(levels) if len(drop_left_out(kind, values)) >= 3]
+        given = [read_values(kind, values) for values in levels]
+        used = [i for i, values in enumerate(given) if len(drop_left_out(kind, values)) >= 3]
         if len(used) < 2:
             return
         order = np.array(used) - np.mean(used)
         places: list[int] = []
         for i in used:
-            places.append(self._find(levels[i], None if seeds is None else seeds[i], places))
+            places.append(self._find(given[i], None if seeds is None else seeds[i], places))
         weights = order / (order @ order)
         self.slopes.append(dict(zip(places, map(float, weights), strict=True)))
 
-    def _find(self, values: object, seeds: object, taken: Sequence[int]) -> int:
+    def _find(self, values: np.ndarray, seeds: object, taken: Sequence[int]) -> int:
         """The place of a condition, which is added if it is new; none of those `taken`.
 
         Levels of one series stay apart, however alike.
@@ -185,7 +187,7 @@ class _Conditions(NamedTuple):
         for place, (known, others) in enumerate(zip(self.values, self.seeds, strict=True)):
             if place in taken:
                 continue
-            same = np.array_equal(np.asarray(known), np.asarray(values), equal_nan=True)
+            same = np.array_equal(known, values, equal_nan=True)
             if same and (seeds is None or np.array_equal(np.asarray(others), np.asarray(seeds))):
                 return place
         self.values.append(values)

@@ -89,28 +89,37 @@ class Trend(NamedTuple):
     relative_high: float = np.nan
 
 
-def drop_left_out(kind: Statistic, values: object) -> np.ndarray:
-    """`values` without the networks left out, which are NaN; infinity becomes NaN."""
+def read_values(kind: Statistic, values: object) -> np.ndarray:
+    """Checked `values` of `pseudo_values` in double precision, NaN for networks left out."""
     validate.one_of("kind", kind, get_args(Statistic))
-    given = _read(kind, values)
-    there = np.flatnonzero(_find_present(kind, given))
+    axes = "S S" if kind == "pairs" else "S"
+    given = array("values", values, axes, gaps="missing").astype(np.float64, copy=False)
+    if kind == "pairs":
+        known = drop_left_out(kind, given)
+        if not np.isfinite(known).all():
+            raise ValueError(
+                "values: expected finite distances between networks that are not left out"
+            )
+        symmetric("values", known)
+    return given
+
+
+def drop_left_out(kind: Statistic, given: np.ndarray) -> np.ndarray:
+    """Checked values without the networks left out; infinity becomes NaN."""
+    there = _find_present(kind, given)
+    known = given if there.all() else given[there]
     if kind != "pairs":
-        return _hide_infinity(given[there])
-    given = given[np.ix_(there, there)]
-    if not np.isfinite(given).all():
-        raise ValueError("values: expected finite distances between networks that are not left out")
-    return symmetric("values", given)
+        return _hide_infinity(known)
+    return known if there.all() else known[:, there]
+
+
+def _read_known(kind: Statistic, values: object) -> np.ndarray:
+    return drop_left_out(kind, read_values(kind, values))
 
 
 def _hide_infinity(values: np.ndarray) -> np.ndarray:
     """NaN in place of infinity, so that statistics are NaN too."""
     return np.where(np.isfinite(values), values, np.nan)
-
-
-def _read(kind: Statistic, values: object) -> np.ndarray:
-    """`values` [S, S] or [S], NaN for networks left out, in double precision."""
-    axes = "S S" if kind == "pairs" else "S"
-    return array("values", values, axes, gaps="missing").astype(np.float64, copy=False)
 
 
 def _find_present(kind: Statistic, values: np.ndarray) -> np.ndarray:
@@ -149,7 +158,7 @@ def pseudo_values(kind: Statistic, values: object) -> np.ndarray:
         ValueError: another shape, or distances that are not finite; with fewer than three networks
             there are none, and the result is empty.
     """
-    return _pseudo_values(kind, drop_left_out(kind, values))
+    return _pseudo_values(kind, _read_known(kind, values))
 
 
 def _pseudo_values(kind: Statistic, known: np.ndarray) -> np.ndarray:
@@ -161,7 +170,7 @@ def _pseudo_values(kind: Statistic, known: np.ndarray) -> np.ndarray:
 
 def estimate(kind: Statistic, values: object) -> Estimate:
     """The statistic and its jackknife error over networks; arguments as `pseudo_values`."""
-    return _estimate(kind, drop_left_out(kind, values))
+    return _estimate(kind, _read_known(kind, values))
 
 
 def _estimate(kind: Statistic, known: np.ndarray) -> Estimate:
@@ -194,7 +203,7 @@ def interval(kind: Statistic, values: object, *, confidence: float = 1 - ALPHA) 
     from scipy import special  # slow to import
 
     validate.confidence("confidence", confidence)
-    known = drop_left_out(kind, values)
+    known = _read_known(kind, values)
     if kind != "spread":
         value, error, count = _estimate(kind, known)
     elif len(known) > 1 and not np.ptp(known):
@@ -263,13 +272,14 @@ def factor_trend(
     seeds = None if seeds is None else members("seeds", seeds)
     if len(levels) < 2:
         raise ValueError(f"levels: expected at least 2, got {len(levels)}")
-    known = [drop_left_out(kind, values) for values in levels]
+    given = [read_values(kind, values) for values in levels]
+    known = [drop_left_out(kind, values) for values in given]
     used = [place for place, values in enumerate(known) if len(values) >= 3]
     counts = tuple(map(len, known))
     if len(used) < 2:
         nan = np.nan
         return Trend(nan, nan, nan, nan, counts, nan, "too few networks")
-    shared = None if seeds is None else match_seeds(kind, levels, seeds, used)
+    shared = None if seeds is None else match_seeds(kind, given, seeds, used)
     if shared is not None:
         counts = tuple(
             len(shared[0]) if place in used else count for place, count in enumerate(counts)
@@ -312,15 +322,15 @@ def mean_size(statistics: np.ndarray) -> float:
 
 
 def match_seeds(
-    kind: Statistic, levels: Sequence[object], seeds: Sequence[object], used: Sequence[int]
+    kind: Statistic, levels: Sequence[np.ndarray], seeds: Sequence[object], used: Sequence[int]
 ) -> list[np.ndarray] | None:
-    """The values at the `used` levels of the seeds that all have; None where these are too few."""
+    """Checked values at the `used` levels of the seeds that all have; None if these are too few."""
     if len(seeds) != len(levels):
         raise ValueError(f"seeds: expected {len(levels)} levels, got {len(seeds)}")
     rows: list[dict[object, int]] = []
     for place in used:
         labels = np.asarray(seeds[place]).tolist()
-        there = _find_present(kind, _read(kind, levels[place]))
+        there = _find_present(kind, levels[place])
         if len(labels) != len(there) or len(set(labels)) < len(labels):
             raise ValueError(
                 f"seeds: expected {len(there)} different ones at level {place}, got {labels}"
@@ -332,7 +342,7 @@ def match_seeds(
     found = []
     for place, row in zip(used, rows, strict=True):
         chosen = [row[label] for label in common]
-        values = _read(kind, levels[place])[chosen]
+        values = levels[place][chosen]
         found.append(values[:, chosen] if kind == "pairs" else _hide_infinity(values))
     return found
 
