@@ -122,29 +122,40 @@ def _grouped(lower: np.ndarray, upper: np.ndarray) -> Brackets:
     return found
 
 
-def _log_expit(x: np.ndarray) -> np.ndarray:
-    return -np.logaddexp(0.0, -x)
+def _logistic(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log F(x) and F(-x) of the logistic F."""
+    small = np.exp(-np.abs(x))
+    return np.minimum(x, 0.0) - np.log1p(small), np.where(x < 0, 1.0, small) / (1 + small)
 
 
-def _seeds(brackets: Brackets, middle: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Log likelihood of each size's seeds and its derivative by log scale.
+class _Seeds:
+    """Log likelihood of each size's seeds; every size has some."""
 
-    `middle` `[H, Q]`: median log10 threshold of the size. A bracket has the probability
-    `F((upper - middle) / scale) - F((lower - middle) / scale)` with the logistic `F`.
-    """
-    above = (brackets.upper[:, :, None] - middle[:, None]) / scale
-    below = (brackets.lower[:, :, None] - middle[:, None]) / scale
-    gap = np.exp(below - above)  # F(u) - F(l) = F(u) F(-l) (1 - exp(l - u))
-    log_above, log_below = _log_expit(above), _log_expit(-below)
-    value = log_above + log_below + np.log1p(-gap)
-    share = gap / (1 - gap)
-    finite_above = np.where(np.isfinite(above), above, 0.0)
-    finite_below = np.where(np.isfinite(below), below, 0.0)
-    by_above = -np.expm1(log_above) + share
-    by_below = np.expm1(log_below) - share
-    slope = -finite_above * by_above - finite_below * by_below
-    count = brackets.count[:, :, None]
-    return (count * value).sum(1), (count * slope).sum(1)
+    def __init__(self, brackets: Brackets):
+        used = brackets.count > 0
+        # Finite, so that their products with probabilities that vanish there do too.
+        self.lower = np.maximum(brackets.lower[used], -1e300)[:, None]
+        self.upper = np.minimum(brackets.upper[used], 1e300)[:, None]
+        self.count = brackets.count[used][:, None]
+        self.size = np.nonzero(used)[0]
+        self.first = np.unique(self.size, return_index=True)[1]
+
+    def at(self, middle: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+        """The value and its derivative by log scale, each [H, Q].
+
+        `middle` `[H, Q]`: median log10 threshold of the size. A bracket has the probability
+        `F((upper - middle) / scale) - F((lower - middle) / scale)` with the logistic `F`.
+        """
+        middle = middle[self.size]
+        above, below = (self.upper - middle) / scale, (self.lower - middle) / scale
+        gap = np.exp((self.lower - self.upper) / scale)
+        share = gap / (1 - gap)
+        log_above, beyond = _logistic(above)
+        log_below, short = _logistic(-below)
+        value = log_above + log_below + np.log1p(-gap)  # F(u) - F(l) = F(u) F(-l) (1 - exp(l - u))
+        slope = below * (short + share) - above * (beyond + share)
+        sums = [np.add.reduceat(self.count * part, self.first) for part in (value, slope)]
+        return sums[0], sums[1]
 
 
 class Model:
@@ -155,7 +166,7 @@ class Model:
     """
 
     def __init__(self, brackets: Brackets, x: np.ndarray):
-        self.brackets, self.x = brackets, x
+        self.by_seeds, self.x = _Seeds(brackets), x
         used = brackets.count > 0
         inner = np.where(used, brackets.lower, -np.inf).max(1)
         outer = np.where(used, brackets.upper, np.inf).min(1)
@@ -184,7 +195,7 @@ class Model:
         mean = level + exponent * self.x
         middle, weights = self._nodes(mean, scale, jitter)
         away = (middle - mean[:, None]) / jitter
-        value, by_scale = _seeds(self.brackets, middle, scale)
+        value, by_scale = self.by_seeds.at(middle, scale)
         value = value - away**2 / 2 + np.log(weights / (jitter * np.sqrt(2 * np.pi)))
         peak = value.max(1, keepdims=True)
         terms = np.exp(value - peak)
