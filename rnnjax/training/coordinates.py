@@ -161,24 +161,23 @@ def _measure(
     def one(seed: Array) -> dict[str, Array]:
         hyper = Hyper(seed=seed, **settings)
         params = initial_params(setup.cell, seed)
-        measures = _measures(setup, hyper, params, trials)
+        activity = _activity(setup, hyper, trials)
+        first = activity(params)
 
         def step(run: Run, _):
             run, _ = advance(setup, run, 1)
             diverged = run.status == Status.DIVERGED
-            values = measures(run.params)
+            values = _measures(activity(run.params), first)
             return run, {name: jnp.where(diverged, jnp.nan, v) for name, v in values.items()}
 
         _, later = jax.lax.scan(step, start(setup, hyper, params), length=steps)
-        return jax.tree.map(lambda a, b: jnp.append(a, b), measures(params), later)
+        return jax.tree.map(lambda a, b: jnp.append(a, b), _measures(first, first), later)
 
     return jax.lax.map(one, seeds)
 
 
-def _measures(
-    setup: Setup, hyper: Hyper, initial: Params, trials: int
-) -> Callable[[Params], dict[str, Array]]:
-    """Returns the function from weights to `MEASURES`, with changes relative to `initial`."""
+def _activity(setup: Setup, hyper: Hyper, trials: int) -> Callable[[Params], tuple[Array, Array]]:
+    """Returns the function from weights to firing rates and outputs on held-out trials."""
     cell, inputs = setup.cell, held_out_trials(setup.task, hyper.seed, trials).inputs
 
     def activity(params: Params) -> tuple[Array, Array]:
@@ -189,17 +188,17 @@ def _measures(
             rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, states, inputs, rest)
         return rates, outputs
 
-    first_rates, first_outputs = activity(initial)
+    return activity
 
-    def measures(params: Params) -> dict[str, Array]:
-        rates, outputs = activity(params)
-        return {
-            "activation": _rms(rates),
-            "activation_change": _rms(rates - first_rates),
-            "output_change": _rms(outputs - first_outputs),
-        }
 
-    return measures
+def _measures(now: tuple[Array, Array], first: tuple[Array, Array]) -> dict[str, Array]:
+    """`MEASURES` of firing rates and outputs, with changes relative to the `first` ones."""
+    (rates, outputs), (first_rates, first_outputs) = now, first
+    return {
+        "activation": _rms(rates),
+        "activation_change": _rms(rates - first_rates),
+        "output_change": _rms(outputs - first_outputs),
+    }
 
 
 def _rms(values: Array) -> Array:
