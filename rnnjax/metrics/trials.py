@@ -85,7 +85,7 @@ def unnamed(name: str, value: Any) -> tuple[Any, tuple[str, ...] | None]:
             _refuse_one(name, value)
             return value, None
         ordered = value.transpose(NETWORK, ...)
-        names = tuple(map(str, ordered[NETWORK].values.tolist()))
+        names = tuple(map(str, ordered[NETWORK].values))  # not its list: dates become numbers there
         members: Any = [ordered.isel({NETWORK: s}, drop=True) for s in range(len(ordered))]
     elif isinstance(value, Mapping):
         names, members = tuple(map(str, value)), list(value.values())

@@ -41,7 +41,8 @@ def read(
       named trial, time, unit may have any order.
     * `.nwb`: the units of a Neurodata Without Borders file (`read_nwb`).
 
-    Where two recordings have the same name, the names of all begin with the path of their file.
+    Where two recordings have the same name, the names of all begin with the path of their file,
+    without its suffix unless two files differ in it alone.
 
     Args:
         files: paths.
@@ -64,15 +65,23 @@ def read(
     found = [(path, _recordings(path, binning)) for path in paths]
     names = [name for _, recordings in found for name in recordings]
     repeated = len(set(names)) < len(names)
+    places = [path.with_suffix("") for path in paths]
     result: dict[str, np.ndarray] = {}
     for path, recordings in found:
         for name, array in recordings.items():
-            place = path.with_suffix("")
-            full = name if not repeated else str(place if name == path.stem else place / name)
+            full = _full_name(path, places, name) if repeated else name
             if full in result:
                 raise ValueError(f"files: expected different names, got {shown(full)} twice")
             result[full] = array
     return result
+
+
+def _full_name(path: Path, places: list[Path], name: str) -> str:
+    """A recording's name with the path of its file, which it may be named after."""
+    place = path.with_suffix("")
+    first, *rest = name.split("/")
+    inner = "/".join(rest) if first == path.stem else name
+    return str((path if places.count(place) > 1 else place) / inner)
 
 
 def _recordings(path: Path, binning: Binning | None) -> dict[str, np.ndarray]:
@@ -151,7 +160,12 @@ def _read_netcdf(path: Path) -> dict[str, Any]:
     hdf5 = _begins_with(path, _MAGIC[".nc"][1:])
     if hdf5:
         _require_hdf5(path)
-    with xr.open_dataset(path, engine="h5netcdf" if hdf5 else "scipy") as dataset:
+    engine = "h5netcdf" if hdf5 else "scipy"
+    try:
+        opened = xr.open_dataset(path, engine=engine)
+    except ValueError:  # of times such as "seconds since stimulus onset", which are not used
+        opened = xr.open_dataset(path, engine=engine, decode_times=False)
+    with opened as dataset:
         return {str(name): values.load() for name, values in dataset.data_vars.items()}
 
 

@@ -1,8 +1,10 @@
 """Units of Neurodata Without Borders files, binned by pynapple."""
 
+import contextlib
 import dataclasses
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +49,9 @@ def read_nwb(
 ) -> np.ndarray:
     """Firing rates of the units of an NWB file in spikes per second, [B, T, N].
 
-    Trials of different durations are padded with NaN to the longest. Bins in which some unit was
-    not observed, by the `obs_intervals` of the file, are NaN.
+    Trials are in the order of the file's table and may overlap; those without a duration, or
+    without an end, are left out. Trials of different durations are padded with NaN to the longest.
+    Bins in which some unit was not observed, by the `obs_intervals` of the file, are NaN.
 
     Args:
         file: path of the file.
@@ -57,9 +60,9 @@ def read_nwb(
             `{"location": "ca1"}`; all units by default.
 
     Raises:
-        ValueError: a file that cannot be read or has no units, unknown intervals or columns, no
-            unit with these values, units that were never observed at once, no trial as long as a
-            bin, or none in which the units were observed.
+        ValueError: a file that cannot be read or has no units with spikes, unknown intervals or
+            columns, no unit with these values, units that were never observed at once, no trial as
+            long as a bin, or none in which the units were observed.
         FileNotFoundError: a file that does not exist.
         ImportError: without pynapple; `pip install 'rnnjax[nwb]'` installs it.
     """
@@ -67,13 +70,13 @@ def read_nwb(
     path = path_of("file", file, "file")
     if not path.exists():
         raise FileNotFoundError(f"file: expected an existing file, got {path}")
-    content = _load(path)
-    keys = list(content.keys())
-    if "units" not in keys:
-        raise ValueError(f"file: expected an NWB file with units, but {path} contains no units")
-    units = _chosen(content["units"], where or {})
-    observed = _observed(path, content.nwb.objects[content.key_to_id["units"]], units)
-    intervals = _intervals(content, keys, binning.trials)
+    with _opened(path) as content:
+        keys = list(content.keys())
+        if "units" not in keys:
+            raise ValueError(f"file: expected an NWB file with units, but {path} contains no units")
+        units = _chosen(path, content, where or {})
+        observed = _observed(path, _table(content, "units"), units)
+        intervals = _intervals(content, keys, binning.trials)
     if intervals is None:
         intervals = _each(units.time_support if observed is None else observed)
     trials = [_rates(units, interval, observed, binning) for interval in intervals]
@@ -90,22 +93,40 @@ def read_nwb(
     return rates
 
 
-def _load(path: Path) -> Any:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The content of a file, which is closed at the end."""
     try:
         import pynapple
+        from pynwb import NWBHDF5IO
     except ImportError as error:
         raise ImportError(
             f"file: reading {path} needs another package: pip install 'rnnjax[nwb]'"
         ) from error
-    try:
-        return pynapple.load_file(str(path))
-    except Exception as error:  # HDF5 raises errors of all kinds for a damaged file
-        reason = " ".join(str(error).split())
-        raise ValueError(f"file: expected an NWB file, got {path} ({reason})") from error
+    with contextlib.ExitStack() as opened:
+        try:
+            file = opened.enter_context(NWBHDF5IO(path=path, mode="r"))
+            content = pynapple.io.NWBFile(file.read())
+        except Exception as error:  # HDF5 raises errors of all kinds for a damaged file
+            reason = " ".join(str(error).split())
+            raise ValueError(f"file: expected an NWB file, got {path} ({reason})") from error
+        yield content
 
 
-def _chosen(units: Any, where: dict[str, Any]) -> Any:
+def _table(content: Any, key: str) -> Any:
+    return content.nwb.objects[content.key_to_id[key]]
+
+
+def _chosen(path: Path, content: Any, where: dict[str, Any]) -> Any:
     """The units whose columns have the wanted values."""
+    with warnings.catch_warnings():  # of units that it cannot read, which are refused here
+        warnings.simplefilter("ignore", UserWarning)
+        units = content["units"]
+    if type(units).__name__ != "TsGroup":
+        raise ValueError(
+            f"file: expected units that pynapple can read, but those of {path} have no spikes, or "
+            "a column of a name that it keeps for itself, such as 'rate'"
+        )
     kept = np.ones(len(units), bool)
     for column, value in where.items():
         one_of("where", column, list(units.metadata_columns))
@@ -117,12 +138,16 @@ def _chosen(units: Any, where: dict[str, Any]) -> Any:
 
 def _intervals(content: Any, keys: list[str], name: str | None) -> list[Any] | None:
     """The trials as intervals; None if the file has no trials and no name is given."""
+    from pynapple import IntervalSet
+
     if name is None and "trials" not in keys:
         return None
-    with warnings.catch_warnings():  # of what `_rates` accounts for, and of what is refused here
-        warnings.simplefilter("ignore", UserWarning)
-        known = [key for key in keys if type(content[key]).__name__ == "IntervalSet"]
-        found = _each(content[one_of("trials", name or "trials", known)])
+    times = ["start_time", "stop_time"]
+    known = [key for key in keys if {*times} <= {*getattr(_table(content, key), "colnames", ())}]
+    table = _table(content, one_of("trials", name or "trials", known))
+    starts, ends = (np.asarray(table[column][:], np.float64) for column in times)
+    # One by one: pynapple would join those of one set that overlap.
+    found = [IntervalSet(a, b) for a, b in zip(starts, ends, strict=True) if a < b]
     if not found:
         raise ValueError(
             f"trials: expected intervals of positive duration, got none in {name or 'trials'!r} of "
@@ -161,7 +186,7 @@ def _each(intervals: Any) -> list[Any]:
 def _rates(units: Any, interval: Any, observed: Any, binning: Binning) -> np.ndarray:
     """Rates [T_b, N] within one interval, in whole bins from its start; NaN where not observed."""
     duration = float(interval.end[0]) - float(interval.start[0])
-    # pynapple counts in a part of a bin too, and ends trials 1e-6 s before the next one begins.
+    # pynapple counts in a part of a bin too, and ends intervals 1e-6 s before the next one begins.
     whole = int((duration + 2e-6) / binning.width + 1e-6)
     counts = units.count(binning.width, ep=interval).values[:whole]
     rates = np.asarray(counts, np.float64) / binning.width

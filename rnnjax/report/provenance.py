@@ -39,9 +39,15 @@ class Provenance:
 
     def changed(self) -> str:
         """`config = smoke; seeds = 4`: the settings that the command line changes."""
-        flags = [part[2:] for part in self._parts() if re.match(r"--config(\.[\w.]+)?=", part)]
-        pairs = [flag.removeprefix("config.").partition("=") for flag in flags]
-        return "; ".join(f"{name} = {value.replace(',', ', ')}" for name, _, value in pairs)
+        found, parts = [], self._parts()
+        for part, following in zip(parts, [*parts[1:], ""], strict=True):
+            match = re.fullmatch(r"--?(config(?:\.[\w.]+)?)(?:(=)(.*))?", part, re.DOTALL)
+            if match:
+                flag, equals, value = match.groups()
+                alone = not following or following.startswith("--")
+                given = value if equals else "True" if alone else following
+                found.append(f"{flag.removeprefix('config.')} = {given.replace(',', ', ')}")
+        return "; ".join(found)
 
     def _parts(self) -> list[str]:
         try:

@@ -44,6 +44,9 @@ def test_files_of_the_same_name_are_told_apart(tmp_path):
     assert list(found) == [str(tmp_path / end) for end in ends]
     with pytest.raises(ValueError, match="twice"):
         read([paths[0], paths[0]])
+    alike = save(tmp_path / "x" / "rates.npy", np.stack([ONE, ONE]))
+    ends = ["x/rates.npy/0", "x/rates.npy/1", "x/rates.npz", "x/rates.npz/v", *ends[2:]]
+    assert list(read([alike, *paths])) == [str(tmp_path / end) for end in ends]
 
 
 @pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])
@@ -62,6 +65,19 @@ def test_netcdf(tmp_path, engine):
     expected = several.sel(network="b").transpose("trial", "time", "unit")
     np.testing.assert_array_equal(found["b"], expected)
     np.testing.assert_array_equal(found["single"], OTHER[None])
+
+
+def test_netcdf_of_sessions_named_by_dates_with_times_since_an_event(tmp_path):
+    days = np.array(["2026-01-01", "2026-01-02"], "datetime64[ns]")
+    several = xr.DataArray(
+        np.stack([ONE, -ONE]), dims=("network", "trial", "time", "unit"), coords={"network": days}
+    )
+    several.to_dataset(name="rates").to_netcdf(tmp_path / "days.nc", engine="scipy")
+    assert [name[:10] for name in read(tmp_path / "days.nc")] == ["2026-01-01", "2026-01-02"]
+    times = ("time", np.arange(len(OTHER)), {"units": "seconds since stimulus onset"})
+    onset = xr.Dataset({"rates": (("time", "unit"), OTHER)}, coords={"time": times})
+    onset.to_netcdf(tmp_path / "onset.nc", engine="scipy")
+    np.testing.assert_array_equal(read(tmp_path / "onset.nc")["rates"], OTHER[None])
 
 
 def test_recordings_of_one_file_with_the_same_name_are_kept_apart_or_refused(tmp_path):
@@ -254,15 +270,17 @@ def test_what_was_not_observed_is_missing(tmp_path):
 
 
 @pytest.mark.slow
-def test_adjacent_trials_keep_their_last_bin_and_empty_intervals_are_refused(tmp_path):
+def test_adjacent_and_overlapping_trials_are_kept_and_empty_intervals_are_refused(tmp_path):
     pynwb = pytest.importorskip("pynwb")
     pytest.importorskip("pynapple")
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     content = pynwb.NWBFile("a recording", "identifier", start)
     for times in SPIKES:
         content.add_unit(spike_times=times)
-    for first in (0.0, 1.0, 2.0):
-        content.add_trial(start_time=first, stop_time=first + 1.0)
+    starts = (0.0, 1.0, 2.0, 1.5)  # the last overlaps two others
+    for first in starts:
+        content.add_trial(start_time=first, stop_time=np.nextafter(first + 1.0, 9.0))
+    content.add_trial(start_time=5.0, stop_time=np.nan)
     pulses = pynwb.epoch.TimeIntervals(name="pulses", description="no time")
     pulses.add_interval(start_time=1.0, stop_time=1.0)
     content.add_time_intervals(pulses)
@@ -270,8 +288,27 @@ def test_adjacent_trials_keep_their_last_bin_and_empty_intervals_are_refused(tmp
     with pynwb.NWBHDF5IO(path, "w") as io:
         io.write(content)
     rates = read_nwb(path, Binning(0.1))
-    for trial, unit in itertools.product(range(3), range(4)):
-        counts = counted(SPIKES[unit], float(trial), 10, 0.1)
+    assert rates.shape == (4, 10, 4)
+    for trial, unit in itertools.product(range(4), range(4)):
+        counts = counted(SPIKES[unit], starts[trial], 10, 0.1)
         np.testing.assert_allclose(rates[trial, :, unit], np.array(counts) / 0.1)
     with pytest.raises(ValueError, match="trials: expected intervals of positive duration"):
         read_nwb(path, Binning(0.1, trials="pulses"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("column", [None, "rate"])
+def test_units_that_cannot_be_read_are_named(column, tmp_path):
+    pynwb = pytest.importorskip("pynwb")
+    pytest.importorskip("pynapple")
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    content = pynwb.NWBFile("a recording", "identifier", start)
+    if column:
+        content.add_unit_column(column, "a name that pynapple uses")
+    for times in SPIKES if column else ([], []):
+        content.add_unit(spike_times=times, **({column: 1.0} if column else {}))
+    with pynwb.NWBHDF5IO(tmp_path / "mouse.nwb", "w") as io:
+        io.write(content)
+    path = (tmp_path / "mouse.nwb").rename(tmp_path / "mouse.NWB")
+    with pytest.raises(ValueError, match="^file: expected units that pynapple can read"):
+        read_nwb(path)

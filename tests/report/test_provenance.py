@@ -35,6 +35,10 @@ def test_provenance_rows_are_command_duration_and_versions():
 def test_settings_that_a_command_changes():
     command = "python x.py --config=smoke --config.training.a.epochs=300 --workdir=runs/b"
     assert Provenance(command).changed() == "config = smoke; training.a.epochs = 300"
+    spaced = (
+        "rnnjax run x --config smoke --workdir runs -config.a.b 1,2 --config.c= --config.on --n"
+    )
+    assert Provenance(spaced).changed() == "config = smoke; a.b = 1, 2; c = ; on = True"
     assert Provenance("run(config, workdir)").changed() == Provenance("it's").changed() == ""
 
 
