@@ -89,13 +89,16 @@ class Layout(Lanes):
     def rows(self, size: int, runs: int) -> np.ndarray:
         """The rows of `runs` runs among the `size` rows of a block; the others are padding.
 
-        Where each device maps one run at a time, one with padding only would be idle: the runs are
-        dealt to the devices in turn.
+        Where each device maps one run at a time, one with padding only would be idle: all devices
+        take equal shares of the runs, which stay contiguous (`sweep.blocks.plan`).
         """
-        order = np.arange(size)
-        if self.map_width == 1:
-            order = order.reshape(self.lanes, -1).T.ravel()
-        return order[:runs]
+        if self.map_width != 1:
+            return np.arange(runs)
+        shares = np.array_split(np.arange(runs), self.lanes)
+        first = size // self.lanes * np.arange(self.lanes)
+        return np.concatenate(
+            [row + np.arange(len(share)) for row, share in zip(first, shares, strict=True)]
+        )
 
     @property
     def is_host(self) -> bool:

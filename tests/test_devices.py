@@ -46,13 +46,14 @@ def test_padding_repeats_the_last_entry():
 
 @pytest.mark.parametrize("runs", range(1, 7))
 @pytest.mark.parametrize("count", [1, 2])
-def test_runs_that_take_turns_go_to_all_devices(count, runs):
+def test_devices_take_equal_and_contiguous_shares_of_the_runs(count, runs):
     layout = of_devices(count, 1)
     size = layout.padded(runs)
     rows = layout.rows(size, runs)
     assert len(set(rows.tolist())) == runs and rows.max() < size
-    shares = np.bincount(rows // (size // count), minlength=count)
-    assert shares.max() == -(-runs // count)
+    device = rows // (size // count)
+    assert np.bincount(device, minlength=count).max() == -(-runs // count)
+    assert (np.diff(device) >= 0).all()
     padded = devices.pad_to(size, np.arange(10, 10 + runs), rows)
     np.testing.assert_array_equal(padded[rows], np.arange(10, 10 + runs))
     assert set(padded.tolist()) == set(range(10, 10 + runs))

@@ -166,7 +166,9 @@ class Latent(LowRankWeights, UnrolledCell):
 
 
 def _solved(projection: Float[Array, " D"], rows: Float[Array, "D N"]) -> Float[Array, " N"]:
-    return jnp.linalg.lstsq(rows, projection)[0]
+    # By the number of rows: the default grows with N, and would leave out large singular values.
+    cut = float(jnp.finfo(rows.dtype).eps) * len(rows)
+    return jnp.linalg.lstsq(rows, projection, rcond=cut)[0]
 
 
 @jax.custom_jvp

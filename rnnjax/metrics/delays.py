@@ -59,7 +59,8 @@ def _held_out_errors(
     missed, total = np.zeros(len(candidates)), 0.0
     for fold, (gram, cross, square) in enumerate(zip(grams, crosses, squares, strict=True)):
         train, target = _sum_others(grams, fold), _sum_others(crosses, fold)
-        train = train + _JITTER * np.trace(train) / len(train) * np.eye(len(train))
+        jitter = _JITTER * np.trace(train) / len(train) or 1.0  # 1: silent trials predict 0
+        train = train + jitter * np.eye(len(train))
         factor = np.linalg.cholesky(train)
         forward = solve_triangular(factor, target, lower=True)
         for number, delays in enumerate(candidates):

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import shlex
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -39,8 +40,8 @@ class Provenance:
 
     def changed(self) -> str:
         """`config = smoke; seeds = 4`: the settings that the command line changes."""
-        found, parts = [], self._parts()
-        for part, following in zip(parts, [*parts[1:], ""], strict=True):
+        found = []
+        for part, following in pairwise([*self._parts(), ""]):
             match = re.fullmatch(r"--?(config(?:\.[\w.]+)?)(?:(=)(.*))?", part, re.DOTALL)
             if match:
                 flag, equals, value = match.groups()

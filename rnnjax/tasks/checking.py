@@ -50,7 +50,7 @@ def check(task: Task, *, key: KeyLike = 0, trials: int = 64, stretch: float = 2.
     require_copies("task", task)
     _check_sampling(task, key)
     batch = traced("batch", lambda k: task.batch(k, trials), key)
-    _check_values(batch, trials)
+    _check_values(batch, trials, argmax=task.decision == "argmax")
     response = float(np.asarray(batch.mask).mean())
     low, high = (float(end(np.asarray(batch.targets))) for end in (np.min, np.max))
     return (
@@ -114,7 +114,7 @@ def require_trial(task: Task, trial: Any, *batch: int) -> Trial:
     return trial
 
 
-def _check_values(batch: Trial, trials: int) -> None:
+def _check_values(batch: Trial, trials: int, *, argmax: bool) -> None:
     for name, values in batch._asdict().items():
         found = np.asarray(values, float)
         bad = ~np.isfinite(found.reshape(trials, -1)).all(1)
@@ -133,6 +133,14 @@ def _check_values(batch: Trial, trials: int) -> None:
     odd = mask[(mask != 0) & (mask != 1)]
     if odd.size:
         raise ValueError(f"mask: expected 0 or 1, got {odd.flat[0]:.6g}")
+    if argmax:
+        targets, steps = np.asarray(batch.targets), mask.any(-1)
+        tied = steps & ((targets == targets.max(-1, keepdims=True)).sum(-1) > 1)
+        if tied.any():
+            raise ValueError(
+                f"targets: expected one largest channel at every step of the response, the right "
+                f"choice, got several at {int(tied.sum())} of {int(steps.sum())} steps"
+            )
     silent = ~mask.reshape(trials, -1).any(1)
     if silent.any():
         raise ValueError(

@@ -43,15 +43,16 @@ def decision(
 
     With `sign` every output at every masked step is a choice, right if its sign is the target's;
     with `argmax` every masked step is a choice, right if the target's channel exceeds all others.
-    Ties, zeros and NaN are wrong.
+    Ties, of outputs or of targets, zeros and NaN are wrong. NaN without a response period.
     """
     if how == "sign":
         return jnp.sum((outputs * targets > 0) * mask) / jnp.sum(mask)
     right = targets == jnp.max(targets, axis=-1, keepdims=True)
     chosen = jnp.min(jnp.where(right, outputs, jnp.inf), axis=-1)
     best_other = jnp.max(jnp.where(right, -jnp.inf, outputs), axis=-1)
+    single = jnp.sum(right, axis=-1) == 1
     steps = jnp.max(mask, axis=-1)
-    return jnp.sum((chosen > best_other) * steps) / jnp.sum(steps)
+    return jnp.sum((single & (chosen > best_other)) * steps) / jnp.sum(steps)
 
 
 def matching(outputs: Float[Array, "B T O"], targets: Float[Array, "B T O"]) -> Scalar:
@@ -69,12 +70,14 @@ def pearson(outputs: Float[Array, "B T O"], targets: Float[Array, "B T O"]) -> S
     Trials with a constant target, where the correlation is undefined, are left out. The correlation
     of a constant or non-finite output is 0.
     """
+    # By their ends, since the mean of equal numbers may be rounded.
+    x_varies, y_varies = (z.max((1, 2)) > z.min((1, 2)) for z in (outputs, targets))
     x = outputs - jnp.mean(outputs, axis=(1, 2), keepdims=True)
     y = targets - jnp.mean(targets, axis=(1, 2), keepdims=True)
     spread_x = jnp.sqrt(jnp.sum(x * x, axis=(1, 2)))
     spread_y = jnp.sqrt(jnp.sum(y * y, axis=(1, 2)))
-    defined = spread_y > 0
-    usable = defined & (spread_x > 0) & jnp.isfinite(spread_x)
+    defined = y_varies & (spread_y > 0)
+    usable = defined & x_varies & (spread_x > 0) & jnp.isfinite(spread_x)
     product = jnp.sum(jnp.where(usable[:, None, None], x, 0.0) * y, axis=(1, 2))
     correlation = product / jnp.where(usable, spread_x * spread_y, 1.0)
     return jnp.sum(jnp.where(usable, correlation, 0.0)) / jnp.maximum(jnp.sum(defined), 1)

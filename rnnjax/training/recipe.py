@@ -52,7 +52,8 @@ class Recipe(PlainFields):
     clip: float | None = None
     """Upper bound on the norm of the whole gradient, penalties included, or none. The gradient is
     that of raw weights: under a rule with multipliers its norm falls with the width and with
-    1/gamma, so that one bound clips small networks more."""
+    1/gamma, so that one bound clips small networks more. A gradient whose squares overflow (numbers
+    beyond about 1e19) is clipped to 0."""
     eps: float = 1e-8
     """Adam's epsilon, outside the square root."""
     schedule: Schedule = Constant()

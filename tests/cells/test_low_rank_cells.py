@@ -249,6 +249,18 @@ def test_rates_along_a_trajectory(readout, float64):
     np.testing.assert_allclose(unseen, fading, atol=1e-12)
 
 
+def test_rates_of_wide_networks_project_to_the_initial_state():
+    """Where rows differ in size, of which the usual solution drops those 0.012 times the first."""
+    cell = latent(100_000, rank=2, readout="latent")
+    params = {name: jnp.zeros(leaf.shape) for name, leaf in cell.leaves().items()}
+    rows = np.random.default_rng(0).normal(size=params["encoding"].shape)
+    params["encoding"] = jnp.float32(rows * np.array([1.0, 1e-3])[:, None])
+    start = cell.initial_state(params) + 1.0
+    rates = cell.rates(params, start[None], jnp.zeros((1, cell.inputs)), start)
+    found = cell.project(params, rates[0] / (1 - cell.alpha))  # without a drive they decay
+    np.testing.assert_allclose(found, start, rtol=1e-3)
+
+
 def test_rates_start_at_rest(float64):
     full, cell = made(low_rank), made(latent)
     params, inputs, _ = arguments(cell)

@@ -274,6 +274,13 @@ def test_states_that_stay_at_zero_have_no_error():
         np.testing.assert_array_equal(errors, 0)
 
 
+def test_a_silent_trial_predicts_nothing_of_the_other():
+    states = np.zeros((1, 2, 9, 2))
+    states[0, 0] = np.random.default_rng(0).normal(size=(9, 2)).cumsum(0)
+    errors = delay_errors(states, candidates=(1, 2), variance=None, key=KEY)
+    np.testing.assert_allclose(errors, 1)
+
+
 def test_reconstruction_errors_are_those_of_least_squares_on_every_transition():
     rng = np.random.default_rng(3)
     states = rng.normal(size=(2, 6, 14, 3)).cumsum(2)

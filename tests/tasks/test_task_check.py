@@ -90,6 +90,13 @@ BROKEN = {
     "one output": (
         broken(decision="argmax"), "decision: expected at least 2 outputs for 'argmax', got 1"
     ),
+    "tied": (
+        broken(
+            decision="argmax", outputs=2,
+            sample=lambda s, k: Trial(s.draw(k), jnp.zeros((4, 2)), jnp.ones((4, 2))),
+        ),
+        "targets: expected one largest channel .* 256 of 256",
+    ),
     "decision": (broken(decision="largest"), "decision: expected one of argmax, sign"),
     "criterion": (broken(criterion=1.0), r"criterion: expected a number in \[0, 1\)"),
     "nameless": (broken(name=3), "name: expected a string"),

@@ -52,6 +52,12 @@ def test_argmax_decisions(outputs):
     assert float(got) == pytest.approx(scores.decision(outputs, targets, mask, "argmax"))
 
 
+def test_a_step_without_one_largest_target_is_no_right_choice():
+    targets = np.array([[[0.0, 0.0], [1.0, 0.0]]], "f4")
+    for outputs, right in ((targets, 0.5), (1 - targets, 0.0)):
+        assert float(decision(outputs, targets, np.ones_like(targets), "argmax")) == right
+
+
 @pytest.mark.parametrize("outputs", OUTPUTS.values(), ids=OUTPUTS)
 def test_matching(outputs):
     got = matching(outputs, TARGETS)
@@ -72,6 +78,12 @@ def test_pearson_leaves_out_trials_whose_target_is_constant():
     got = float(pearson(OUTPUTS["plain"], targets))
     assert got == pytest.approx(expected, abs=1e-6)
     assert float(pearson(OUTPUTS["plain"], np.ones_like(targets))) == 0
+    tenth = np.full((1, 10, 1), 0.1, "f4")  # whose mean is rounded
+    rising = np.linspace(0, 1, 10, dtype="f4").reshape(1, 10, 1)
+    for one, other in ((tenth, rising), (rising, tenth), (tenth, tenth)):
+        assert float(pearson(one, other)) == 0
+    both = np.concatenate([tenth, rising])
+    assert float(pearson(both, both)) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

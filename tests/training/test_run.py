@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from itertools import pairwise
 
 import chex
 import jax
@@ -166,6 +167,28 @@ def test_steps_to_criterion(hyper):
     assert [int(run.reached) for run in runs] == [
         expected if 0 < expected <= step else 0 for step in range(1, 37)
     ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Catch(type(TASK)):
+    """The task with no response period after one of its cues."""
+
+    def sample(self, key):
+        trial = super().sample(key)
+        return trial._replace(mask=trial.mask * trial.targets[-1, 0])
+
+
+def test_a_batch_without_a_response_period_leaves_the_accuracy_as_it_is():
+    task = Catch(**dataclasses.asdict(TASK))
+    case = setup(task=task, batch=1, epochs=20)
+    run, means, silent = begin(case), [], []
+    for step in range(12):
+        silent.append(not batch_of(case, 3, step)[2].any())
+        run, _ = ADVANCE(case, run, 1)
+        means.append(float(run.accuracy) / (1 - 0.9 ** (step + 1)))
+    assert 3 < sum(silent) < 9 and np.isfinite(means).all() and max(means) > 0
+    for (before, after), none in zip(pairwise(means), silent[1:], strict=True):
+        assert not none or after == pytest.approx(before, rel=1e-4)
 
 
 def test_batches_of_equal_trials_do_not_prevent_the_criterion():
