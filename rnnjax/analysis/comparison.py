@@ -105,7 +105,8 @@ def at_shared_places(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
     """The conditions with `dsa_chart` NaN where any of them lacks a place that others have.
 
     Means over the chart are then over the same numbers of components and delays. A condition with
-    fewer than two networks to compare does not count.
+    fewer than three networks to compare, which no slope uses, does not count; where all have
+    fewer, one with fewer than two does not.
 
     Raises:
         ValueError: charts over different components or delays.
@@ -113,9 +114,9 @@ def at_shared_places(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
     datasets = _conditions(datasets)
     charts = [d["dsa_chart"] for d in datasets if "dsa_chart" in d]
     _require_same_axes(charts)
-    # One network alone has a distance to itself.
-    known = [chart.count(("seed", "other")) > 1 for chart in charts]
-    there = [places for places in known if places.any()]
+    counts = [_count_compared(chart) for chart in charts]
+    used = _find_used([int(count.max()) for count in counts], least=2)
+    there = [count > 1 for count, enters in zip(counts, used, strict=True) if enters]
     if not there:
         return datasets
     shared = functools.reduce(np.logical_and, there)
@@ -127,6 +128,20 @@ def at_shared_places(datasets: Sequence[xr.Dataset]) -> tuple[xr.Dataset, ...]:
 
 _CHART = "dsa_chart"
 _CHART_AXES = ("component", "delay")
+
+
+def _count_compared(chart: xr.DataArray) -> xr.DataArray:
+    """Networks with distances at every place; one network alone has a distance to itself."""
+    return (chart.count("other") > 0).sum("seed")
+
+
+def _find_used(networks: Sequence[int], *, least: int) -> np.ndarray:
+    """Which conditions restrict what all share: those of three networks, which slopes use.
+
+    Where there are none, those of `least`.
+    """
+    counts = np.asarray(networks)
+    return counts >= (3 if (counts >= 3).any() else least)
 
 
 def _require_same_axes(charts: Sequence[xr.DataArray | xr.Dataset]) -> None:
@@ -223,7 +238,8 @@ def chart_trends(
     Returns:
         `relative` slope, `p` and `verdict` over `component` and `delay`, and `value` over `level`
         too; places that a condition lacks are NaN and have the verdict `left out`. A condition
-        of which too few networks converged lacks all places, and the others are compared.
+        with fewer than three networks, which no slope uses, does not leave out places that the
+        others have; where all have fewer, one with two does.
     """
     one_of("variable", variable, ("dsa_chart", "eigenvalue_chart"))
     datasets = _conditions(datasets)
@@ -243,8 +259,9 @@ def chart_trends(
             for x in charts
         ]
     there = np.isfinite(value).any((0, 1))  # has two networks; of one there is no distance
+    used = _find_used([int(_count_compared(d[variable]).max()) for d in datasets], least=2)
     for place in np.ndindex(*shape):
-        if there.sum() > 1 and np.isfinite(value[place][there]).all():
+        if there.sum() > 1 and np.isfinite(value[place][used]).all():
             here = [x[place] for x in charts]
             trend = factor_trend("pairs", here, seeds=seeds, confidence=confidence)
             relative[place], p[place], verdict[place] = trend.relative, trend.p, trend.verdict
@@ -297,12 +314,13 @@ def matched(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
 
     The range of the loss on the task, on trials that networks share, extends from the largest of
     the conditions' lowest losses to the smallest of their highest. A condition may keep no network;
-    one in which none converged does not narrow the range. Means within the range may still differ:
-    compare `held_out_loss` or `loss` too.
+    one of which fewer than three converged, which no slope uses, does not narrow the range, unless
+    all are such. Means within the range may still differ: compare `held_out_loss` or `loss` too.
     """
     datasets = _conditions(datasets)
     converged = [d["loss"].where(d["status"] == Status.CONVERGED) for d in datasets]
-    some = [loss for loss in converged if loss.notnull().any()]
+    used = _find_used([int(loss.count()) for loss in converged], least=1)
+    some = [loss for loss, enters in zip(converged, used, strict=True) if enters]
     low = max((float(loss.min()) for loss in some), default=np.nan)
     high = min((float(loss.max()) for loss in some), default=np.nan)
     kept = []

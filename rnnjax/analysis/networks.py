@@ -1,5 +1,7 @@
 """Measures of the networks of a population: losses, feature learning, structure of weights."""
 
+import contextlib
+
 import jax
 import numpy as np
 import xarray as xr
@@ -45,7 +47,7 @@ def measure_population(
         tangent kernels of all raw weights, to which leaves with different multipliers contribute
         unequal shares; `recurrent_kernel_alignment`, of the recurrent leaf where the cell has one;
         `near_zero_share`; `effective_rank`; `status`. For diverged networks all but `epochs` and
-        `status` is NaN.
+        `status` is NaN, and so is the alignment of a kernel that is 0 (no unit active) or infinite.
 
     Raises:
         ValueError: numbers out of range, a task without a stretched variant, a cell without a
@@ -81,17 +83,21 @@ def measure_population(
 def _kernel_alignments(
     population: Population, finite: np.ndarray, probe: Key, trials: int, times: int
 ) -> dict[str, np.ndarray]:
-    """Alignments of the tangent kernels before and after training `[S]`, NaN where not `finite`."""
+    """Alignments of the tangent kernels before and after training `[S]`.
+
+    NaN where not `finite`, and where a kernel is 0 or not finite.
+    """
     kernels: dict[str, list[str] | None] = {"kernel_alignment": None}
     if "recurrent" in population.cell.leaves():
         kernels["recurrent_kernel_alignment"] = ["recurrent"]
     found = {name: np.full(len(population), np.nan) for name in kernels}
-    if finite.any():
-        some = population.where(finite)
+    for row in np.flatnonzero(finite):
+        one = population[row : row + 1]
         for name, leaves in kernels.items():
-            found[name][finite] = some.kernel_alignment(
-                probe, trials=trials, times=times, leaves=leaves
-            )
+            with contextlib.suppress(metrics.features.KernelError):
+                (found[name][row],) = one.kernel_alignment(
+                    probe, trials=trials, times=times, leaves=leaves
+                )
     return found
 
 

@@ -22,6 +22,7 @@ from rnnjax.typing import Array, Float, Scalar
 from rnnjax.validate import one_of, sequence
 
 __all__ = [
+    "KernelError",
     "WeightChange",
     "kernel_alignment",
     "ntk_gram",
@@ -30,6 +31,10 @@ __all__ = [
 ]
 
 Apply = Callable[[Any, Array], Array]
+
+
+class KernelError(ValueError):
+    """A kernel that has no alignment: one that is all 0, or not finite."""
 
 
 def _split(params: Any, leaves: Sequence[str] | None) -> tuple[Any, Any]:
@@ -118,8 +123,8 @@ def ntk_gram(
             by default.
 
     Raises:
-        ValueError: outputs that are not one array with an entry per trial, unknown leaves, or a
-            Jacobian with NaN or infinity.
+        ValueError: outputs that are not one array with an entry per trial, or unknown leaves.
+        KernelError: a Jacobian, or products of its rows, with NaN or infinity.
     """
     if not callable(apply):
         raise ValueError(f"apply: expected a function, got {apply!r}")
@@ -146,7 +151,7 @@ def ntk_gram(
                 part = np.asarray(_products(left, right))
                 upper[a : a + size, b : b + size] = part[: rows - a, : rows - b]
     if not np.isfinite(upper).all():
-        raise ValueError("params: expected a finite Jacobian, got NaN or infinity")
+        raise KernelError("params: expected a finite Jacobian, got NaN or infinity")
     return np.triu(upper) + np.triu(upper, 1).T
 
 
@@ -154,7 +159,7 @@ def _norm(name: str, matrix: np.ndarray) -> float:
     """Frobenius norm, positive and finite."""
     norm = float(np.linalg.norm(matrix))
     if not 0 < norm < math.inf:
-        raise ValueError(f"{name}: expected a finite norm above 0, got {norm}")
+        raise KernelError(f"{name}: expected a finite norm above 0, got {norm}")
     return norm
 
 
@@ -162,7 +167,8 @@ def kernel_alignment(k0: object, k1: object) -> float:
     """`<K_0, K_1> / (|K_0|_F |K_1|_F)` of two kernels [R, R] (Cristianini et al. 2001).
 
     Raises:
-        ValueError: matrices that are not square or of one shape, with NaN or infinity, or all 0.
+        ValueError: matrices that are not square or of one shape, or with NaN or infinity.
+        KernelError: matrices that are all 0.
     """
     first, second = (
         array(name, kernel, "R R", each=None).astype(np.float64, copy=False)
@@ -186,7 +192,8 @@ def representation_alignment(h0: object, h1: object) -> float:
         h1: states [samples, N_1] for the same samples.
 
     Raises:
-        ValueError: other shapes, different samples, NaN or infinity, or states that are all 0.
+        ValueError: other shapes, different samples, or NaN or infinity.
+        KernelError: states that are all 0.
     """
     shared = shared_samples({"h0": h0, "h1": h1})
     states = {name: np.asarray(h, np.float64) for name, h in shared.items()}

@@ -371,8 +371,8 @@ class Population:
             when: `trained` or `initial` weights.
 
         Raises:
-            ValueError: a task with other channels, more times than steps, an unknown leaf, or a
-                network with gradients that are not finite.
+            ValueError: a task with other channels, more times than steps, or an unknown leaf.
+            KernelError: a network with gradients that are not finite.
         """
         grams = self._grams(key, trials, times, task, leaves, when)
         return np.stack(list(grams))
@@ -389,7 +389,8 @@ class Population:
         """Alignment of every network's tangent kernels before and after training.
 
         It is 1 for a network whose features do not change
-        (`rnnjax.metrics.features.kernel_alignment`); the arguments are those of `ntk_gram`.
+        (`rnnjax.metrics.features.kernel_alignment`); the arguments and errors are those of
+        `ntk_gram`. A network with a kernel of 0 raises `KernelError`.
         """
         before = self._grams(key, trials, times, task, leaves, "initial")
         after = self._grams(key, trials, times, task, leaves, "trained")

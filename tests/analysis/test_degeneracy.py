@@ -14,6 +14,7 @@ from rnnjax import Population, Status, cells, metrics, tasks
 from rnnjax.analysis import (
     MEASURES,
     DegeneracyOptions,
+    at_shared_places,
     chart_trends,
     degeneracy,
     embedding,
@@ -296,6 +297,28 @@ def test_matched_conditions_share_an_interval_of_losses():
     assert measure_estimate(one, "dsa").networks == 4
     np.testing.assert_array_equal(one["dsa"].values, first["dsa"].values[2:, 2:])
     assert measure_estimate(two, "ood_spread").networks == 3
+
+
+def test_conditions_that_no_slope_uses_do_not_restrict_the_others():
+    rng = np.random.default_rng(0)
+    first, second = condition(rng, networks=8), condition(rng, 2.0, networks=8)
+    for few in (condition(rng, networks=8, missed=missed) for missed in (7, 6)):
+        few["loss"] = few["loss"] * 0 + 99.0
+        for name in ("dsa_chart", "eigenvalue_chart"):
+            few[name] = few[name].where(few["delay"] > 1)  # lacks half of the places
+        whole, given = [first, second], [first, second, few]
+        for alone, kept in zip(matched(whole), matched(given), strict=False):
+            assert kept["seed"].values.tolist() == alone["seed"].values.tolist() != []
+        for alone, kept in zip(at_shared_places(whole), at_shared_places(given), strict=False):
+            xr.testing.assert_equal(alone["dsa_chart"], kept["dsa_chart"])
+        assert measure_trend(given, "dsa_chart").slope == measure_trend(whole, "dsa_chart").slope
+        names = ["relative", "p", "verdict"]
+        xr.testing.assert_equal(chart_trends(given)[names], chart_trends(whole)[names])
+    # Where all are such, they share what all of them have.
+    pair = [first.isel(seed=slice(2), other=slice(2)), few]
+    assert not any(kept.sizes["seed"] for kept in matched(pair))
+    places = at_shared_places(pair)[0]["dsa_chart"].notnull().any(("seed", "other"))
+    assert places.values.tolist() == [[False, True], [False, False]]
 
 
 def test_conditions_without_distances_are_matched_and_have_no_chart():

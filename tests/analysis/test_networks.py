@@ -1,5 +1,7 @@
 """Measures of a population against loops over its networks."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ import xarray as xr
 import tiny
 from oracles import scores
 from rnnjax import Population, Status, cells, metrics
-from rnnjax.analysis import measure_population
+from rnnjax.analysis import measure_population, networks
 from rnnjax.parametrization import MuPAdam
 from rnnjax.population.programs import draw_trials
 from rnnjax.training import Hyper, Recipe, Setup, initial_params
@@ -85,6 +87,25 @@ def test_measures_are_those_of_every_network(population):
     last = found.isel(seed=2)
     for name in ("loss", "weight_change", "kernel_alignment", "near_zero_share", "effective_rank"):
         assert np.isnan(float(last[name])), name
+
+
+def test_a_kernel_of_zero_or_infinity_has_no_alignment(population):
+    """The other networks keep theirs, to the last bit."""
+    params = {name: leaf.copy() for name, leaf in population.params.items()}
+    params["recurrent"][2] = population.params["recurrent"][0]
+    params["readout"][1:] = np.array([0.0, 1e30])[:, None, None]  # no gradient flows, too large
+    probed = dataclasses.replace(population, params=params)
+    found = networks._kernel_alignments(probed, np.ones(3, bool), KEY, 2, 2)
+    for name, leaves in {
+        "kernel_alignment": None,
+        "recurrent_kernel_alignment": ["recurrent"],
+    }.items():
+        alone = population[:1].kernel_alignment(KEY, trials=2, times=2, leaves=leaves)
+        np.testing.assert_array_equal(found[name][0], alone[0])
+    assert np.isfinite(found["kernel_alignment"]).tolist() == [True, True, False]
+    assert np.isfinite(found["recurrent_kernel_alignment"]).tolist() == [True, False, False]
+    with pytest.raises(ValueError, match="^times: expected at most"):
+        networks._kernel_alignments(probed, np.ones(3, bool), KEY, 2, 99)
 
 
 def test_bad_arguments_are_named(population):

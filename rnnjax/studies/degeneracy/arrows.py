@@ -248,9 +248,16 @@ def matched_table(study: str, comparisons: Sequence[Comparison]) -> Table:
         "levels share; the row “mean loss” shows the difference that remains. Levels with fewer "
         "than three networks do not enter slopes."
     )
-    apart = [series_title(c) for c in alike if not any(data.sizes["seed"] for data in c.data)]
+    apart, few = [], []
+    for c in alike:
+        if not any(data.sizes["seed"] for data in c.data):
+            apart.append(series_title(c))
+        elif measure_trend(c.data, "loss").verdict == "too few networks":
+            few.append(series_title(c))
     if apart:
         caption += f" Without losses that all levels share: {'; '.join(apart)}."
+    if few:
+        caption += f" With too few networks at such losses for any slope: {'; '.join(few)}."
     return trend_table(study, alike, (*arrow_measures(study).values(), "loss"), caption)
 
 

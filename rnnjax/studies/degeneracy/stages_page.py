@@ -319,9 +319,9 @@ def _limitations(comparisons: Sequence[Comparison]) -> str:
                 "The same networks are measured at every loss: trends at different losses are not "
                 "independent of each other. The change from first to last allows for that where "
                 "networks are paired.",
-                "A slope in percent is divided by the mean over levels. Intervals of slopes take "
-                "this mean for known, those of changes do not: a change can be more significant "
-                "than either slope.",
+                "A slope in percent is divided by the mean over levels, which has an error too. "
+                "Intervals include it: those of slopes by Fieller's method, those of changes to "
+                "first order, which is rough where the mean is uncertain.",
                 "Networks are below the loss of a stage by up to what one epoch brings; the table "
                 "of networks lists the losses reached.",
             ]

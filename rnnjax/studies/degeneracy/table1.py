@@ -143,6 +143,12 @@ class _Arrow(NamedTuple):
         return against_chart(self.verdict, (falls, rises, compared))
 
     @property
+    def pooled_text(self) -> str:
+        """`, 5 pooled` where the mean leaves out a series, as one with too few networks."""
+        (pooled,) = self.pooled.trend.networks
+        return "" if pooled == len(self.trends) else f", {pooled} pooled"
+
+    @property
     def name(self) -> str:
         return f"{_readable(self.study)}, {self.aspect}"
 
@@ -248,7 +254,7 @@ def _lead(arrows: Sequence[_Arrow], printed: Sequence[_Arrow], charts: Mapping[s
         f"{sum(chart.agrees for chart in charts.values())} averaged over the same ones for all "
         "levels."
     )
-    mixed = [f"{arrow.name} ({_count_arrows(arrow.trends)})" for arrow in arrows if arrow.mixed]
+    mixed = [f"{arrow.name} ({_count_arrows(arrow)})" for arrow in arrows if arrow.mixed]
     if mixed:
         text += f" Mixed, with single series of both signs: {'; '.join(mixed)}."
     against = [f"{arrow.name}, {ARROWS[arrow.verdict]} {arrow.against}" for arrow in arrows
@@ -261,7 +267,7 @@ def _difference(arrow: _Arrow) -> str:
     here = words.get(arrow.verdict, f"it {arrow.verdict}")
     return (
         f"{arrow.name}: in the paper degeneracy {arrow.paper}, here {here} "
-        f"({'; '.join(filter(None, [_count_verdicts(arrow.trends), arrow.against]))})"
+        f"({'; '.join(filter(None, [_count_verdicts(arrow), arrow.against]))})"
     )
 
 
@@ -294,7 +300,7 @@ def _overall_table(
 
 def _notes(arrow: _Arrow) -> str:
     """Where an arrow hides series or places of the other sign, how many these are."""
-    notes = [f"mixed: {_count_arrows(arrow.trends)}"] if arrow.mixed else []
+    notes = [f"mixed: {_count_arrows(arrow)}"] if arrow.mixed else []
     notes += [arrow.against] if arrow.against else []
     return f" ({'; '.join(notes)})" if notes else ""
 
@@ -307,7 +313,7 @@ def _pooled_table(arrows: Sequence[_Arrow]) -> Table:
             *effect_text(arrow.pooled.trend, arrow.measure),
             *_difference_text(arrow.pooled),
             str(arrow.pooled.seeds or "not paired"),
-            _count_arrows(arrow.trends),
+            _count_arrows(arrow),
             ARROWS[arrow.paper],
             ARROWS[arrow.verdict],
         )
@@ -336,10 +342,11 @@ def _difference_text(pooled: Pooled) -> tuple[str, str]:
     return f"{100 * pooled.tau:.1f}", f"{pooled.inconsistency:.0%}"
 
 
-def _count_arrows(trends: Sequence[Trend]) -> str:
-    verdicts = [trend.verdict for trend in trends]
+def _count_arrows(arrow: _Arrow) -> str:
+    """`3 ↓, 1 ↑ of 6`, with the number of series pooled where it is another."""
+    verdicts = [trend.verdict for trend in arrow.trends]
     parts = (f"{verdicts.count(name)} {ARROWS[name]}" for name in ("falls", "rises"))
-    return f"{', '.join(parts)} of {len(verdicts)}"
+    return f"{', '.join(parts)} of {len(verdicts)}{arrow.pooled_text}"
 
 
 def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comparison]]) -> Table:
@@ -375,10 +382,10 @@ def _series_table(arrows: Sequence[_Arrow], compared: Mapping[str, Sequence[Comp
     return Table(columns, rows, caption, align="lllrrrrlllr")
 
 
-def _count_verdicts(trends: Sequence[Trend]) -> str:
-    verdicts = [trend.verdict for trend in trends]
+def _count_verdicts(arrow: _Arrow) -> str:
+    verdicts = [trend.verdict for trend in arrow.trends]
     counts = (f"{name} in {verdicts.count(name)}" for name in dict.fromkeys(verdicts))
-    return f"{', '.join(counts)} of {len(verdicts)} series"
+    return f"{', '.join(counts)} of {len(verdicts)} series{arrow.pooled_text}"
 
 
 def _settled(comparison: Comparison, measure: str) -> str:

@@ -1,6 +1,7 @@
 """The pages on degeneracy: arrows, tables and counts follow planted data."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,9 +38,15 @@ from rnnjax.studies.degeneracy.fixed_points import (
 from rnnjax.studies.degeneracy.page import _lead, degeneracy_page
 from rnnjax.studies.degeneracy.solutions_page import _constant_input, _share_table, _verdict
 from rnnjax.studies.degeneracy.stages_page import _cell, study_page
-from rnnjax.studies.degeneracy.table1 import table1_page
+from rnnjax.studies.degeneracy.table1 import (
+    _difference,
+    _pooled_table,
+    find_arrows,
+    table1_page,
+)
 from rnnjax.studies.papers import DEGENERACY_ARROWS
 
+RESULTS = Path(__file__).parents[3] / "docs" / "results"
 MADE = Provenance(
     "python experiments/task_complexity.py", {"seeds": 10}, {"jax": "0.10.2"}, seconds=65.0
 )
@@ -264,6 +271,23 @@ def test_the_summary_counts_series_and_names_what_differs():
         table1_page(some, about, sources=sources)
 
 
+def test_the_summary_counts_the_series_that_are_pooled():
+    few = comparison((1.0, 2.0), missed=8)  # two networks at its last level
+    series = [comparison(), comparison((4.0, 2.0, 1.0)), few]
+    found = [
+        find_arrows({"feature_learning": some}, lambda _: {"weights": "pif"}, {})[0]
+        for some in (series, series[:2], [few])
+    ]
+    assert [arrow.pooled.trend.networks for arrow in found] == [(2,), (2,), (0,)]
+    counts = [row[8] for row in _pooled_table(found).rows]
+    assert counts == ["1 ↓, 1 ↑ of 3, 2 pooled", "1 ↓, 1 ↑ of 2", "0 ↓, 0 ↑ of 1, 0 pooled"]
+    assert ["of 3 series, 2 pooled" in _difference(arrow) for arrow in found] == [
+        True,
+        False,
+        False,
+    ]
+
+
 def against():
     """A factor whose dynamical distance rises, and falls at every place of its chart."""
     rising, falling = comparison(), comparison((4.0, 2.0, 1.0))
@@ -355,6 +379,15 @@ def test_arrows_along_training_and_their_change():
     assert re.findall(r"of (\d+) trends", some.lead) == ["4"]  # of the second factor
 
 
+def test_the_intervals_along_training_are_described_as_they_are():
+    """Both kinds include the error of the mean; the committed report says so too."""
+    lines = stages_page._limitations([comparison()]).splitlines()
+    (about,) = [line for line in lines if "divided by the mean" in line]
+    assert "Fieller" in about and "first order" in about and "known" not in about
+    report = RESULTS / "training_stages_arrows" / "report.md"
+    assert about in report.read_text(encoding="utf-8").splitlines()
+
+
 def test_comparisons_without_stages_have_the_page_of_their_factor():
     given = {"seeds": 10, "flip_flop": {"bits": 3, "steps": 5}, "gammas": (1.0,), "stages": (3.0,)}
     page = study_page("training_stages", [comparison()], Provenance("python", given))
@@ -382,6 +415,14 @@ def test_series_without_shared_losses_are_named():
     assert {row[0] for row in table.rows} == {"Flip flop, bits"}
     assert table.caption.endswith("Sine, bits.")
     assert "Flip flop" not in table.caption
+    # Of a series that keeps two networks at all levels but one, no slope is computed.
+    few = together._replace(title="Cue", data=tuple(
+        d.assign(loss=d["loss"] * 0 + (d["seed"] > 1) * k) for k, d in enumerate(together.data)
+    ))  # fmt: skip
+    table = matched_table("task_complexity", [together, few, apart])
+    assert {row[-1] for row in table.rows if row[0] == "Cue, bits"} == {"too few"}
+    named = [part for part in table.caption.split(".") if "bits" in part]
+    assert [part.split(": ")[1] for part in named] == ["Sine, bits", "Cue, bits"]
 
 
 def test_memories_are_claimed_for_tasks_with_a_fixed_number_of_them():
