@@ -1,4 +1,4 @@
-"""A store grows: its results move to more labels on their axes; markers and weights stay.
+"""A store grows: its results move to more labels or variables; markers and weights stay.
 
 The results are written again into a folder beside the others, read back and compared with all
 digests. Replacing the manifest is the one moment from which the store has grown: a process that
@@ -91,14 +91,14 @@ def write_group(folder: Path, dataset: xr.Dataset, block_dims: tuple[str, ...]) 
 def spread(old: xr.Dataset, template: xr.Dataset, here: Grid, grid: Grid) -> xr.Dataset:
     """The results `old`, of the grid `here`, over all labels of `grid`, pending elsewhere.
 
-    Further coordinates, and variables that `old` lacks, are those of the `template`.
+    Coordinates and variables that one of the two lacks are those of the other.
     """
     at = places(grid, here)
     coordinates: dict[str, Any] = {
         name: ((name,), np.array(labels))
         for name, labels in zip(grid.names, grid.labels, strict=True)
     }
-    for name in template.coords:
+    for name in dict.fromkeys([*template.coords, *old.coords]):
         if name not in coordinates:
             coordinates[str(name)] = _joined(str(name), old, template, coordinates)
     variables = {}
@@ -140,13 +140,14 @@ def _joined(
     name: str, old: xr.Dataset, template: xr.Dataset, axes: Mapping[str, tuple[Any, np.ndarray]]
 ) -> tuple[tuple[Any, ...], np.ndarray, dict[Any, Any]]:
     """A coordinate along axes, with the values of `old` and `template` at their labels."""
-    like = template[name]
+    sources = [source for source in (old, template) if name in source.coords]
+    like = sources[-1][name]
     if not set(like.dims) & set(axes):
         return like.dims, like.values, like.attrs
     shape = tuple(len(axes[str(d)][1]) if d in axes else like.sizes[d] for d in like.dims)
     fill = np.nan if like.dtype.kind == "f" else 0
     values = np.full(shape, fill, like.dtype)
-    for source in (old, template):
+    for source in sources:
         rows = []
         for d in source[name].dims:
             position = {label: i for i, label in enumerate(axes[str(d)][1].tolist())}
@@ -172,6 +173,8 @@ def grow(
     `start_over`: the store then holds none of them.
     """
     grown = {**new_manifest(config, dataset), "created": manifest["created"], "grown": now()}
+    if grown["hash"] == manifest["hash"]:  # another folder than one that the old manifest names
+        grown["growth"] = digest([grown["coordinates"], grown["grown"]])
     left = list(manifest.get("left", ()))
     if markers and start_over:
         sweeps = {marker.get("sweep") for marker in markers.values()}
@@ -187,7 +190,7 @@ def grow(
         plain = {name: dict(marker) for name, marker in markers.items()}
         read_results(path, grown, located(path, grown, plain), below=folder)
         flush(folder)
-        target = growing_folder(path, grown["hash"])
+        target = growing_folder(path, grown)
         folder.rename(target)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -213,7 +216,7 @@ def settle(path: Path, manifest: Mapping[str, Any]) -> None:
 
     The lock is held. Each step can be the last one of a killed process.
     """
-    folder = growing_folder(path, manifest["hash"])
+    folder = growing_folder(path, manifest)
     if (folder / DATA).exists():
         if (path / DATA).exists():
             away = new_folder(path, f".{DATA}.")

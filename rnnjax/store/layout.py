@@ -1,12 +1,13 @@
 """Where the parts of a store lie, also while it grows, and reading beside a writer.
 
-A store grows in a folder of its own, `growing-` and the hash of the new config. The manifest that
-names this hash is the moment from which the store has grown; what lies in the folder then is moved
-into place by the next process that opens the store for writing.
+A store grows in a folder of its own, `growing-` and the hash of the new config, or of the growth
+where only its variables grow. The manifest that names this hash is the moment from which the store
+has grown; what lies in the folder then is moved into place by the next process that opens the store
+for writing.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,13 +35,13 @@ _ATTEMPTS = 5
 T = TypeVar("T")
 
 
-def growing_folder(path: Path, sweep: str) -> Path:
-    """Where the store at `path` grows to the config with the hash `sweep`."""
-    return path / f"{GROWING}{sweep[:16]}"
+def growing_folder(path: Path, manifest: Mapping[str, Any]) -> Path:
+    """Where the store at `path` grows to what this manifest describes."""
+    return path / f"{GROWING}{manifest.get('growth', manifest['hash'])[:16]}"
 
 
 def _part(path: Path, manifest: dict[str, Any], name: str) -> Path:
-    grown = growing_folder(path, manifest["hash"]) / name
+    grown = growing_folder(path, manifest) / name
     return grown if grown.exists() else path / name
 
 

@@ -44,11 +44,11 @@ _KINDS = {"bool": 1, "string": _TEXT} | {
 }
 
 
-def require_memory(what: str, needed: int) -> None:
-    """Raises `StoreError` unless `needed` bytes fit into half of the free memory, or into 1 MiB."""
+def require_memory(what: str, needed: int, share: float = _SHARE) -> None:
+    """Raises `StoreError` unless `needed` bytes fit into a share of the free memory, or 1 MiB."""
     if needed <= _SMALL:
         return
-    free = int(_SHARE * free_memory())
+    free = int(share * free_memory())
     if needed > free:
         raise StoreError(f"store: {what} takes {needed:,} bytes, expected at most {free:,}")
 

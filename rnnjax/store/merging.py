@@ -11,6 +11,7 @@ import xarray as xr
 
 from rnnjax.store.checked import file_digest, write_checked
 from rnnjax.store.checkpoints import has_digest, has_weights, weights_folder
+from rnnjax.store.combining import require_combination
 from rnnjax.store.damage import DamageError
 from rnnjax.store.grid import Grid, config_grid, grid_of, places, same_runs, united
 from rnnjax.store.growing import flush, new_manifest, spread, write_group
@@ -71,8 +72,8 @@ def merge(first: str | Path, *others: str | Path, into: str | Path) -> xr.Datase
 
     Raises:
         StoreError: a folder `into` that is not new, a store that is damaged, sweeps that differ in
-            more than the values on their axes (the error names the first difference), or results
-            of one run that differ.
+            more than the values on their axes (the error names the first difference) or whose
+            values do not combine to one sweep, or results of one run that differ.
     """
     target = path_of("into", into)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -105,7 +106,10 @@ def _read(path: Path) -> _Store:
 
 
 def _united(stores: list[_Store]) -> dict[str, Any]:
-    """The config with all labels; raises `StoreError` where more than labels differ."""
+    """The config with all labels.
+
+    Raises `StoreError` where more than labels differ, or where these do not combine.
+    """
     config = dict(stores[0].config)
     if config_grid(config) is None:
         raise StoreError(f"store: expected a sweep, got {stores[0].path}, which names no axes")
@@ -118,6 +122,8 @@ def _united(stores: list[_Store]) -> dict[str, Any]:
             )
         config = united(config, store.config)
     require_size(config)
+    names = " and ".join(str(store.path) for store in stores)
+    require_combination(names, config, [store.config for store in stores])
     return config
 
 

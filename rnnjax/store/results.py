@@ -45,6 +45,7 @@ from rnnjax.store.attempts import (
 )
 from rnnjax.store.checked import write_checked
 from rnnjax.store.checkpoints import Weights, has_weights, save_weights
+from rnnjax.store.combining import require_combination
 from rnnjax.store.damage import DamageError
 from rnnjax.store.earlier import earlier_stores, keep_earlier, more_epochs, with_epochs
 from rnnjax.store.grid import Places, config_grid, grid_of, lacking, places, united
@@ -64,7 +65,7 @@ from rnnjax.store.locking import acquire
 from rnnjax.store.manifest import StoreError, digest, versions
 from rnnjax.store.markers import finished_cells, located, marker_file, read_markers
 from rnnjax.store.opening import existing_manifest, has_lost_manifest
-from rnnjax.store.reading import read_results, value_digest
+from rnnjax.store.reading import coordinate_digests, read_results, value_digest
 from rnnjax.store.restoring import (
     remove_store_leftovers,
     restored_metadata,
@@ -170,6 +171,11 @@ class ResultStore:
         """Writes all variables, empty, where no block is finished."""
         folder = self.path / DATA
         require_plain_files(folder)
+        begun = {**self._manifest, "coordinates": coordinate_digests(self._template)}
+        if begun != self._manifest:  # of runs with other variables, none of which is finished
+            self._manifest = begun
+            write_checked(self.path / "manifest.json", begun)
+            settle(self.path, begun)
         write_group(folder, self._template, self._block_dims)
         write_metadata_digest(self.path)
 
@@ -216,9 +222,9 @@ class ResultStore:
         return at.take(finished_cells(self.path, shape, blocks), False)
 
     def prepare(self) -> None:
-        """Makes room for the runs: a store of fewer labels grows, one of fewer epochs moves.
+        """Makes room for the runs: a store of fewer labels or variables grows.
 
-        Both keep all labels that the store has had.
+        One of fewer epochs moves. All labels that the store has had stay.
         """
         if not self._prepared:
             with _naming(self.path):
@@ -226,15 +232,21 @@ class ResultStore:
 
     def _prepare(self) -> None:
         old, blocks = self._manifest["config"], read_markers(self.path)
-        if not self._same and (not blocks or self._more or lacking(old, self._config)):
+        grows = not self._same and (not blocks or self._more or lacking(old, self._config))
+        if self._checked is not None:  # runs without a variable may have begun a later store
+            grows = grows or not set(self._template) <= set(self._checked)
+        if grows:
             config, template = self._config, self._template
             if blocks:
                 before = with_epochs(old, config) if self._more else old
                 config = united(before, self._config)
+                parts = before, self._config
+                require_combination(f"{self.path} and of this call", config, parts)
                 assert self._checked is not None
                 held = self._checked
                 if self._more:  # all runs are pending: of what was read, only coordinates stay
                     held = held.drop_vars(held.data_vars)
+                    held = held.drop_dims(set(held.dims) - set(grid_of(old).names))
                     keep_earlier(self.path, self._manifest)
                 template = spread(held, template, grid_of(old), grid_of(config))
             arguments = self._manifest, blocks, config, template, self._block_dims, self._more

@@ -160,11 +160,13 @@ def _prune(folder: Path, attempt: str) -> None:
 def read_checkpoint(block: RunningBlock, one: Checkpoint) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint, compared with their digest.
 
-    Raises `DamageError` if it is damaged, `StoreError` for a link or a file that is too large, and
-    `OSError` for one that is missing or cannot be read.
+    Raises `DamageError` if it is damaged, `StoreError` for a link or a file that is larger than the
+    free memory, and `OSError` for one that is missing or cannot be read.
     """
     require_plain_files(block.folder)
     size = _verify(one)
+    # All of it: as it is what was written, its arrays are not copied but put in place one by one.
+    require_memory(str(one.file), size, share=1.0)
     try:
         with zipfile.ZipFile(one.file) as archive:
             for info in archive.infolist():
@@ -181,7 +183,6 @@ def read_checkpoint(block: RunningBlock, one: Checkpoint) -> dict[str, np.ndarra
 def _verify(one: Checkpoint) -> int:
     """Size of a checkpoint's file; raises `DamageError` unless it has its digest."""
     size = plain_size(one.file)
-    require_memory(str(one.file), size)
     if file_digest(one.file) != one.sha256:
         raise DamageError(f"store: {one.file} is not what was written")
     return size

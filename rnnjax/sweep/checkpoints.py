@@ -122,18 +122,23 @@ class BlockCheckpoints:
     def load(self, state: BlockState, layout: Layout, unit_axes: Mapping[str, int]) -> bool:
         """Puts the newest whole checkpoint in place of a new `state`; returns whether there is one.
 
-        Damaged ones are removed, with a warning.
+        Damaged ones are removed, and those of another version skipped, with a warning. Raises
+        `StoreError` for one that does not fit into memory, and `OSError` for one that cannot be
+        read: the block does not start over.
         """
         for one in saved_checkpoints(self._block):
             try:
                 arrays = read_checkpoint(self._block, one)
-                _restore(state, layout, unit_axes, arrays)
             except FileNotFoundError:  # another attempt has a newer one
                 continue
-            except (StoreError, OSError) as error:
+            except DamageError as error:
                 warnings.warn(f"{error}; it is skipped", stacklevel=2)
-                if isinstance(error, DamageError):
-                    one.file.unlink(missing_ok=True)
+                one.file.unlink(missing_ok=True)
+                continue
+            try:
+                _restore(state, layout, unit_axes, arrays)
+            except StoreError as error:  # of another version
+                warnings.warn(f"{error}; it is skipped", stacklevel=2)
                 continue
             self.seconds_before = float(arrays["seconds"])
             return True

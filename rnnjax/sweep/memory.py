@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from rnnjax.store import StoreError, Weights, gather_weights
+from rnnjax.store.combining import not_combined
 from rnnjax.store.grid import Places, grid_of, lacking, places, same_runs, united
 from rnnjax.store.growing import part, spread
 from rnnjax.store.scatter import read_only
@@ -80,18 +81,25 @@ class MemoryStore:
         return done
 
     def grow(self, sweep: Sweep) -> None:
-        """Makes room for the values that `sweep` has besides those that are kept."""
+        """Makes room for the values that `sweep` has besides those that are kept.
+
+        Raises `StoreError`, and changes nothing, where these do not combine to one sweep.
+        """
         old, recorded, dataset = self.held()
         kept, config = describe_sweep(old, recorded), describe_sweep(sweep, recorded)
         if not lacking(kept, config):
             return
         both = united(kept, config)
         here, there = grid_of(kept), grid_of(both)
-        self._dataset = spread(dataset, empty_results(sweep, *recorded), here, there)
-        at = places(here, there)
-        self._blocks = [(at.cells(cells), weights) for cells, weights in self._blocks]
         axes = [_joined(name, labels, sweep, old) for name, labels, _ in there.plain()]
-        self._opened = dataclasses.replace(sweep, axes=tuple(axes)), recorded
+        try:
+            joined = dataclasses.replace(sweep, axes=tuple(axes))
+        except ValueError as error:
+            raise not_combined("this MemoryStore and of this call", error) from None
+        dataset = spread(dataset, empty_results(sweep, *recorded), here, there)
+        at = places(here, there)
+        blocks = [(at.cells(cells), weights) for cells, weights in self._blocks]
+        self._opened, self._dataset, self._blocks = (joined, recorded), dataset, blocks
 
     def require_parameters(self) -> None:
         """Raises `StoreError` if a finished block was written without weights."""

@@ -1,13 +1,14 @@
 """The sweep of a store, rebuilt from its manifest."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rnnjax.cells import Cell, Structure
 from rnnjax.parametrization import Parametrization
 from rnnjax.store import StoreError, first_difference, read_manifest, rebuild
+from rnnjax.store.combining import checks_combination
 from rnnjax.sweep.axes import Axis, Sweep
 from rnnjax.sweep.engine import Engine, sweep_config
 from rnnjax.tasks import Task
@@ -15,6 +16,8 @@ from rnnjax.training import Recipe, Schedule
 from rnnjax.validate import path_of
 
 __all__ = ["load_sweep"]
+
+_NOT_REBUILT = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 def load_sweep(store: str | Path) -> Sweep:
@@ -27,16 +30,9 @@ def load_sweep(store: str | Path) -> Sweep:
     path_of("store", store)
     config = read_manifest(store)["config"]
     try:
-        fields: dict[str, Any] = {
-            name: rebuild(config[name], _kinds())
-            for name in ("task", "cell", "recipe", "axes", "evaluation_trials")
-        }
-        axes = [(name, fields["axes"][name]) for name in config["dimensions"]]
-        labels = config["labels"]  # of static axes, which may differ from the values
-        fields["axes"] = tuple(Axis(n, tuple(labels.get(n, values)), values) for n, values in axes)
-        sweep = Sweep(**fields)
+        sweep = Sweep(**_fields(config))
         rebuilt = sweep_config(sweep, Engine(points=config["points"], spacing=config["spacing"]))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except _NOT_REBUILT as error:
         raise StoreError(
             f"store: {store} holds a sweep that cannot be rebuilt: {error} (if it uses task or "
             "cell classes of your own, import their module first)"
@@ -48,6 +44,33 @@ def load_sweep(store: str | Path) -> Sweep:
             f"{here!r} in this version"
         )
     return sweep
+
+
+def _fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the sweep that a config describes."""
+    fields: dict[str, Any] = {
+        name: rebuild(config[name], _kinds())
+        for name in ("task", "cell", "recipe", "axes", "evaluation_trials")
+    }
+    axes = [(name, fields["axes"][name]) for name in config["dimensions"]]
+    labels = config["labels"]  # of static axes, which may differ from the values
+    fields["axes"] = tuple(Axis(n, tuple(labels.get(n, values)), values) for n, values in axes)
+    return fields
+
+
+@checks_combination
+def _require_sweep(both: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> None:
+    """Raises `ValueError` where each of the `parts` describes a valid sweep, but `both` does not.
+
+    Nothing is checked where specs cannot be rebuilt, such as those of a class that is not imported.
+    """
+    try:
+        for config in parts:
+            Sweep(**_fields(config))
+        fields = _fields(both)
+    except _NOT_REBUILT:
+        return
+    Sweep(**fields)
 
 
 def _kinds() -> dict[str, Callable[..., Any]]:

@@ -15,12 +15,20 @@ import xarray as xr
 
 import tiny
 from rnnjax import StoreError, load_results
-from rnnjax.cells import rate, structured
+from rnnjax.cells import low_rank, rate, structured
 from rnnjax.store import DamageError, ResultStore, Weights, growing, markers, merge
 from rnnjax.store.layout import BACKUP
 from rnnjax.studies import status
 from rnnjax.studies.status import damages
-from rnnjax.sweep import FIELDS, Engine, LossRecord, MemoryStore, empty_results, sweep_config
+from rnnjax.sweep import (
+    FIELDS,
+    Engine,
+    LossRecord,
+    MemoryStore,
+    empty_results,
+    stored,
+    sweep_config,
+)
 
 CONDITION = ("task", "hidden", "learning_rate", "seed")
 LABELS = {
@@ -186,6 +194,34 @@ def test_results_open_in_xarray_without_a_warning(tmp_path):
     assert words[4] == "EXHAUSTED"
 
 
+def scheduled(schedule, seed=(0, 1), epochs=3):
+    """Runs of which those under `plateau` have held-out losses."""
+    axes = {"schedule": schedule, "learning_rate": (0.1,), "seed": seed}
+    return tiny.sweep(axes=axes, epochs=epochs, steps_per_epoch=2, validation_trials=4)
+
+
+def with_held_out_loss(path, of, **states):
+    with opened(path, of) as store:
+        for cell in np.argwhere(~store.finished()):
+            values = values_of(of, cell[None])
+            if "held_out_loss" in empty_results(of):
+                loss = 0.5 if of.axis("schedule").labels[cell[0]] == "plateau" else np.nan
+                values["held_out_loss"] = np.full((1, of.recipe.epochs), loss, "f4")
+            store.write("b" + "".join(map(str, cell)), cell[None], values, **states)
+    return path
+
+
+def test_epochs_stay_numbered_where_a_call_has_no_held_out_losses(tmp_path):
+    one = with_held_out_loss(tmp_path / "one", scheduled(("plateau", "none")))
+    two = with_held_out_loss(tmp_path / "two", scheduled(("none",), seed=(1, 5)))
+    joined = merge(two, one, into=tmp_path / "joined")
+    with_held_out_loss(one, scheduled(("none",), seed=(1, 5)))
+    for found in (load_results(one), joined):
+        assert found["held_out_loss"].dims[-1] == "epoch"
+        assert found.sizes["seed"] == 3
+        assert found["epoch"].values.tolist() == [1, 2, 3]
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 
@@ -208,6 +244,39 @@ def test_other_sweeps_are_refused(other, named, tmp_path):
     with pytest.raises(StoreError, match=f"made with another config: {named}"), opened(path, other):
         pass
     assert snapshot(path) == before
+
+
+def ranked(hidden, rank):
+    made = dataclasses.replace(tiny.sweep(), cell=low_rank(64, rank=8))
+    return made.with_axes(hidden=(hidden,), rank=(rank,))
+
+
+def test_values_that_do_not_combine_are_refused(tmp_path):
+    """Each sweep is valid, but not a rank of 32 in 8 units."""
+    large, small = ranked(64, 32), ranked(8, 4)
+    one, two = filled(tmp_path / "one", large), filled(tmp_path / "two", small)
+    before = snapshot(one)
+    with opened(one, small) as store, pytest.raises(StoreError, match="combine.*rank: .*got 32"):
+        store.prepare()
+    assert snapshot(one) == before
+    with pytest.raises(StoreError, match="one and .*two that combine.*rank: .*got 32"):
+        merge(one, two, into=tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+    memory = MemoryStore()
+    window = memory.open(large, LossRecord())
+    window.prepare()
+    fill(window, large)
+    kept = memory.read().copy(deep=True)
+    with pytest.raises(StoreError, match="combine.*rank: .*got 32"):
+        memory.open(small, LossRecord()).prepare()
+    assert memory.sweep == large and memory.finished().all()
+    xr.testing.assert_identical(memory.open(large, LossRecord()).read(), kept)
+
+
+def test_stores_whose_classes_are_not_imported_join(tmp_path, monkeypatch):
+    one, two = filled(tmp_path / "one", sweep()), filled(tmp_path / "two", sweep(seed=(7,)))
+    monkeypatch.setattr(stored, "_kinds", dict)
+    assert merge(one, two, into=tmp_path / "both").sizes["seed"] == 3
 
 
 def test_a_damaged_store_does_not_grow(tmp_path):
@@ -450,6 +519,40 @@ def test_the_first_network_whose_weights_differ_is_named(tmp_path):
 
 
 # --- more epochs ----------------------------------------------------------------------------------
+
+
+STATES = {"states": {"losses": np.zeros((1, 6), "f4")}}
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("schedule", [("plateau",), ("plateau", "none")])
+def test_runs_with_held_out_losses_follow_those_without_to_more_epochs(
+    schedule, finished, tmp_path, monkeypatch
+):
+    both = scheduled(("plateau", "none"))
+    path = with_held_out_loss(tmp_path / "store", both, **STATES)
+    first = longer(scheduled(("none",)), 5)
+    if not finished:
+        with opened(path, first) as store:
+            store.prepare()
+    else:
+        with_held_out_loss(path, first, **STATES)
+        before = load_results(path)
+        with monkeypatch.context() as patch, opened(path, longer(both, 5)) as store:
+            patch.setattr(growing, "write_checked", lambda *_: 1 / 0)  # as if it were killed
+            with pytest.raises(ZeroDivisionError):
+                store.prepare()
+        xr.testing.assert_identical(load_results(path), before)
+    asked = longer(scheduled(schedule), 5)
+    with_held_out_loss(path, asked, **STATES)
+    found = load_results(path)
+    assert found["epoch"].values.tolist() == [1, 2, 3, 4, 5]
+    assert (found["held_out_loss"].sel(schedule="plateau") == 0.5).all()
+    assert found["status"].sel(schedule="plateau").values.all()
+    with opened(path, asked) as store:
+        assert store.finished().all()
+        assert store.read().sizes["schedule"] == len(schedule)
+    with_held_out_loss(path, longer(scheduled(("plateau", "none"), seed=(3,)), 5), **STATES)
 
 
 def with_states(path, of):

@@ -19,8 +19,14 @@ import tiny
 from alike import same
 from rnnjax import Engine, Sweep, cells, run_sweep, stopping
 from rnnjax.devices import Layout, default_layout
-from rnnjax.store import ResultStore, StoreError, load_weights
-from rnnjax.store.running import RunningBlock, saved_checkpoints, underway, write_checkpoint
+from rnnjax.store import ResultStore, StoreError, limits, load_weights
+from rnnjax.store.running import (
+    RunningBlock,
+    read_checkpoint,
+    saved_checkpoints,
+    underway,
+    write_checkpoint,
+)
 from rnnjax.studies.status import damages
 from rnnjax.sweep import (
     OutOfTime,
@@ -430,6 +436,20 @@ def test_a_finished_block_leaves_the_state_of_another_with_its_name(tmp_path):
     with first:
         first.write(one.name, one.cells, results)
     assert not (tmp_path / "running").exists()
+
+
+def test_a_checkpoint_may_take_all_of_the_free_memory_but_not_more(tmp_path, monkeypatch):
+    block = RunningBlock(tmp_path / "block", "a" * 64, {})
+    write_checkpoint(block, 5, "0" * 8, [("state", np.arange(1000.0))])
+    (one,) = saved_checkpoints(block)
+    free = one.file.stat().st_size
+    monkeypatch.setattr(limits, "_SMALL", 0)
+    monkeypatch.setattr(limits, "free_memory", lambda: free)
+    assert read_checkpoint(block, one)["state"].tolist() == list(range(1000))
+    free -= 1
+    with pytest.raises(StoreError, match="takes .* bytes, expected at most"):  # and no new start
+        checkpoints.BlockCheckpoints(block, 1.0).load(None, None, {})
+    assert one.file.exists()
 
 
 def test_checkpoints_of_more_than_eight_digits_are_found(tmp_path):
