@@ -94,8 +94,8 @@ SWEEPS = (
           "accounts for part or all of it; rate 1 trains",
           "N = 125 to 2000, 250 steps, batch 16, trials of 40 steps"),
     Sweep("Fig. 5, Table 4", "latent training", "latent", 60, ("latent_paper",),
-          "as there: the steps to a loss hardly depend on N; after 500 steps curves coincide at "
-          "rate 0.01, and differ up to 6.6 times at 0.1, where seeds alone give up to 6.1",
+          "as there at rate 0.01; at 0.1 curves differ by up to 6.6 times after 500 steps (seeds "
+          "alone: up to 6.1); at both the steps to a loss hardly depend on N",
           "the task is not stated there"),
 )  # fmt: skip
 

@@ -161,11 +161,11 @@ def _read_netcdf(path: Path) -> dict[str, Any]:
     if hdf5:
         _require_hdf5(path)
     engine = "h5netcdf" if hdf5 else "scipy"
-    try:
-        opened = xr.open_dataset(path, engine=engine)
-    except ValueError:  # of times such as "seconds since stimulus onset", which are not used
-        opened = xr.open_dataset(path, engine=engine, decode_times=False)
-    with opened as dataset:
+    # Times such as "seconds since stimulus onset" are no dates; only names of networks may be.
+    with xr.open_dataset(path, engine=engine, decode_times=False) as dataset:
+        if trials.NETWORK in dataset.coords:
+            names = xr.decode_cf(dataset[[trials.NETWORK]])
+            dataset = dataset.assign_coords({trials.NETWORK: names[trials.NETWORK]})
         return {str(name): values.load() for name, values in dataset.data_vars.items()}
 
 

@@ -1,37 +1,27 @@
-"""Checks of the sweep that a store gets when it grows, or when stores join.
+"""Whether sweeps combine to a valid one, where a store grows or stores join."""
 
-Configs are plain data here. Parts of the package that know what they mean add checks of their own.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+import importlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rnnjax.store.manifest import StoreError
 
-__all__ = ["checks_combination", "not_combined", "require_combination"]
-
-Config = Mapping[str, Any]
-Check = Callable[[Config, Sequence[Config]], None]
-
-_CHECKS: list[Check] = []
+__all__ = ["not_combined", "require_combination"]
 
 
-def checks_combination(check: Check) -> Check:
-    """Adds `check(both, parts)`, which raises `ValueError` unless the configs `parts` combine.
+def require_combination(
+    what: str, both: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raises `StoreError` unless the configs `parts`, those of `what`, combine to a valid sweep.
 
     The config `both` has the values of all of them on its axes.
     """
-    _CHECKS.append(check)
-    return check
-
-
-def require_combination(what: str, both: Config, parts: Sequence[Config]) -> None:
-    """Raises `StoreError` unless `parts`, the configs of `what`, combine to the config `both`."""
-    for check in _CHECKS:
-        try:
-            check(both, parts)
-        except ValueError as error:
-            raise not_combined(what, error) from None
+    # Configs are plain data here: what knows their meaning builds on this package.
+    stored = importlib.import_module("rnnjax.sweep.stored")
+    try:
+        stored.require_combined(both, parts)
+    except ValueError as error:
+        raise not_combined(what, error) from None
 
 
 def not_combined(what: str, error: ValueError) -> StoreError:

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ def checked_manifest(file: Path) -> dict[str, Any]:
         reason = None if known[1] == digest(known[2]) else "its hash does not match its config"
         if known[0] == GROWN:
             _check_grids(manifest)
+        if not re.fullmatch("[0-9a-f]*", manifest.get("growth", "")):  # part of a folder's name
+            reason = "its growth is no digest"
     except FileNotFoundError:
         raise DamageError(f"store: expected a results store, found no {file}") from None
     except StoreError:

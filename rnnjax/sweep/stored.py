@@ -8,14 +8,13 @@ from typing import Any
 from rnnjax.cells import Cell, Structure
 from rnnjax.parametrization import Parametrization
 from rnnjax.store import StoreError, first_difference, read_manifest, rebuild
-from rnnjax.store.combining import checks_combination
 from rnnjax.sweep.axes import Axis, Sweep
 from rnnjax.sweep.engine import Engine, sweep_config
 from rnnjax.tasks import Task
 from rnnjax.training import Recipe, Schedule
 from rnnjax.validate import path_of
 
-__all__ = ["load_sweep"]
+__all__ = ["load_sweep", "require_combined"]
 
 _NOT_REBUILT = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
@@ -58,8 +57,7 @@ def _fields(config: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-@checks_combination
-def _require_sweep(both: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> None:
+def require_combined(both: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> None:
     """Raises `ValueError` where each of the `parts` describes a valid sweep, but `both` does not.
 
     Nothing is checked where specs cannot be rebuilt, such as those of a class that is not imported.

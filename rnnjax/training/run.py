@@ -252,7 +252,7 @@ def _train_step(setup: Setup, run: Run) -> tuple[Run, Scalar]:
     params = descend(setup.cell, recipe.optimizer, run.params, change, rate, hyper.gamma)
     step = run.step + 1
     right = accuracy.decision(outputs, trial.targets, trial.mask, setup.task.decision)
-    # Without a response period in the batch, the mean so far stays.
+    # Without a response period in the batch, the mean so far stays; before the first it is 0.
     mean_so_far = run.accuracy / jnp.maximum(1 - _MEMORY**run.step, 1e-6)
     right = jnp.where(jnp.any(trial.mask > 0), right, mean_so_far)
     excess = loss - accuracy.blind_loss(trial.targets, setup.recipe.reduction)

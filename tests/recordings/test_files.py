@@ -69,15 +69,15 @@ def test_netcdf(tmp_path, engine):
 
 def test_netcdf_of_sessions_named_by_dates_with_times_since_an_event(tmp_path):
     days = np.array(["2026-01-01", "2026-01-02"], "datetime64[ns]")
+    times = ("time", np.arange(ONE.shape[1]), {"units": "seconds since stimulus onset"})
     several = xr.DataArray(
-        np.stack([ONE, -ONE]), dims=("network", "trial", "time", "unit"), coords={"network": days}
-    )
+        np.stack([ONE, -ONE]), dims=("network", "trial", "time", "unit"),
+        coords={"network": days, "time": times},
+    )  # fmt: skip
     several.to_dataset(name="rates").to_netcdf(tmp_path / "days.nc", engine="scipy")
-    assert [name[:10] for name in read(tmp_path / "days.nc")] == ["2026-01-01", "2026-01-02"]
-    times = ("time", np.arange(len(OTHER)), {"units": "seconds since stimulus onset"})
-    onset = xr.Dataset({"rates": (("time", "unit"), OTHER)}, coords={"time": times})
-    onset.to_netcdf(tmp_path / "onset.nc", engine="scipy")
-    np.testing.assert_array_equal(read(tmp_path / "onset.nc")["rates"], OTHER[None])
+    found = read(tmp_path / "days.nc")
+    assert [name[:10] for name in found] == ["2026-01-01", "2026-01-02"]
+    np.testing.assert_array_equal(list(found.values()), [ONE, -ONE])
 
 
 def test_recordings_of_one_file_with_the_same_name_are_kept_apart_or_refused(tmp_path):

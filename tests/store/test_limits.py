@@ -164,6 +164,10 @@ RESULTS = {
     "cells beyond integers": lambda p: edit(
         p / "blocks/all.json", lambda m: m.update(cells=[[0, 0, 10**30]])
     ),
+    "growth elsewhere": lambda p: edit(
+        p / "manifest.json", lambda m: m.update(growth="/../../elsewhere")
+    ),
+    "growth that is no text": lambda p: edit(p / "manifest.json", lambda m: m.update(growth=3)),
     "deep nesting": lambda p: (p / "blocks/all.json").write_text("[" * 10**5),
     "results elsewhere": outside("results.zarr"),
     "an array elsewhere": outside("results.zarr/loss"),

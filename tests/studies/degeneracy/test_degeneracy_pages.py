@@ -379,8 +379,7 @@ def test_arrows_along_training_and_their_change():
     assert re.findall(r"of (\d+) trends", some.lead) == ["4"]  # of the second factor
 
 
-def test_the_intervals_along_training_are_described_as_they_are():
-    """Both kinds include the error of the mean; the committed report says so too."""
+def test_the_committed_report_along_training_says_how_intervals_treat_the_mean():
     lines = stages_page._limitations([comparison()]).splitlines()
     (about,) = [line for line in lines if "divided by the mean" in line]
     assert "Fieller" in about and "first order" in about and "known" not in about
