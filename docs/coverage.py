@@ -8,6 +8,7 @@ presets `paper`. The lists below hold the other numbers of the papers, what each
 why a result is smaller or differs.
 """
 
+import functools
 import importlib
 import re
 from collections.abc import Sequence
@@ -379,6 +380,7 @@ def memory_row() -> Row:
     )  # fmt: skip
 
 
+@functools.cache  # it takes several seconds
 def rows() -> dict[str, list[Row]]:
     """All rows, by paper."""
     figures = [figure_row(one) for one in FIGURES]
