@@ -93,9 +93,10 @@ BROKEN = {
     "tied": (
         broken(
             decision="argmax", outputs=2,
-            sample=lambda s, k: Trial(s.draw(k), jnp.zeros((4, 2)), jnp.ones((4, 2))),
+            sample=lambda s, k: Trial(s.draw(k), jnp.eye(2)[jnp.array([0, 1, 0, 1])]
+                                      .at[3].set(1.0), jnp.ones((4, 2))),
         ),
-        "targets: expected one largest channel .* 256 of 256",
+        "targets: expected one largest channel .* 64 of 256",
     ),
     "decision": (broken(decision="largest"), "decision: expected one of argmax, sign"),
     "criterion": (broken(criterion=1.0), r"criterion: expected a number in \[0, 1\)"),
