@@ -282,15 +282,18 @@ def degeneracy(
     key = random_key("key", key)
     measured, sampled, moving, solving = jax.random.split(jax.random.fold_in(key, _STREAM), 4)
     found = _measured(population, measured, options)
-    if converged.sum() < 2:
+    if not converged.any():
         return _without_distances(found)
     some = population.where(converged)
     activity = some.trajectories(sampled, options.samples)
-    states = moving_activity(some, moving, options)
-    solver = SolverOptions(workers=executor, progress=progress)
-    given = Compared(some, activity, states, solving, options, solver)
-    for stage in STAGES.values():
-        _add(found, stage(given), converged)
+    if converged.sum() < 2:
+        found = _without_distances(found)
+    else:
+        states = moving_activity(some, moving, options)
+        solver = SolverOptions(workers=executor, progress=progress)
+        given = Compared(some, activity, states, solving, options, solver)
+        for stage in STAGES.values():
+            _add(found, stage(given), converged)
     before = some.trajectories(sampled, options.samples, when="initial").rates
     aligned = _alignments(before, activity.rates, converged)
     return found.assign(representation_alignment=("seed", aligned))

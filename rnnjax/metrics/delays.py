@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from rnnjax import arrays, validate
+from rnnjax.devices import fixed_draws
 from rnnjax.metrics import trials
 from rnnjax.metrics.operators import (
     NULL,
@@ -151,6 +152,7 @@ def delay_errors(
     return _delay_errors("candidates", states, candidates, key, variance, components)
 
 
+@fixed_draws()
 def _delay_errors(
     name: str,
     states: Any,

@@ -327,12 +327,14 @@ def check_dynamics(
     arrays.random_key("key", key)
     checked_solver(solver)
     given = trials.networks("states", *trials.unnamed("states", states))
+    delays = validate.plain(delays)
     if isinstance(delays, Iterable):
         check_candidates("delays", delays, given)
     else:
         check_delays("delays", delays, given)
 
 
+@devices.fixed_draws()
 def compare_dynamics(
     states: Any,
     *,
@@ -348,6 +350,7 @@ def compare_dynamics(
 
     Arguments and errors are those of `dsa_distances`.
     """
+    delays = validate.plain(delays)
     if isinstance(delays, Iterable):
         delays = tuple(delays)  # it may be an iterator, and is read twice
     check_dynamics(states, key=key, score=score, delays=delays, solver=solver)

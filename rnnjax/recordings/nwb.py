@@ -78,7 +78,7 @@ def read_nwb(
         observed = _observed(path, _table(content, "units"), units)
         intervals = _intervals(content, keys, binning.trials)
     if intervals is None:
-        intervals = _each(units.time_support if observed is None else observed)
+        intervals = [_span(units)] if observed is None else _each(observed)
     trials = [_rates(units, interval, observed, binning) for interval in intervals]
     longest = max(map(len, trials))
     if not longest:
@@ -181,6 +181,14 @@ def _observed(path: Path, table: Any, units: Any) -> Any:
 
 def _each(intervals: Any) -> list[Any]:
     return [intervals[i] for i in range(len(intervals))]
+
+
+def _span(units: Any) -> Any:
+    """From the first to the last spike of all units of the file."""
+    from pynapple import IntervalSet
+
+    active = units.time_support  # one interval per stretch in which some unit is between its spikes
+    return IntervalSet(active.start[0], active.end[-1])
 
 
 def _rates(units: Any, interval: Any, observed: Any, binning: Binning) -> np.ndarray:

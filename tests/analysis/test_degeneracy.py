@@ -237,6 +237,7 @@ def test_a_condition_without_two_networks_has_no_distances(population):
     assert np.isnan(found["dsa"].values).all()
     assert found["dsa_chart"].shape == (3, 3, 2, 2)
     assert measure_estimate(found, "pif").networks == 0
+    assert np.isfinite(found["representation_alignment"]).values.tolist() == [True, False]
     assert measure_trend([found, found], "pif").verdict == "too few networks"
 
 

@@ -190,7 +190,7 @@ def test_several_delays_are_candidates():
     few = SolverOptions(starts=4, steps=20)
     np.testing.assert_array_equal(
         dsa_distances(states, key=KEY, delays=iter((1, 2, 5)), solver=few),
-        dsa_distances(states, key=starts, delays=chosen, solver=few),
+        dsa_distances(states, key=starts, delays=np.array(chosen), solver=few),
     )
 
 

@@ -232,20 +232,33 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
         read(tmp_path / "a.nc")
 
 
-def observed_file(path, intervals, trials=()):
+def observed_file(path, intervals, trials=(), stated=True):
     """A file of units that fire once in the middle of every second of their intervals."""
     pynwb = pytest.importorskip("pynwb")
     pytest.importorskip("pynapple")
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     content = pynwb.NWBFile("a recording", "identifier", start)
-    for each in intervals:
+    content.add_unit_column("kind", "a or b")
+    for kind, each in zip("ab", intervals, strict=True):
         times = np.concatenate([np.arange(a, b) + 0.5 for a, b in each])
-        content.add_unit(spike_times=times, obs_intervals=each)
+        known = {"obs_intervals": each} if stated else {}
+        content.add_unit(spike_times=times, kind=kind, **known)
     for first, last in trials:
         content.add_trial(start_time=first, stop_time=last)
     with pynwb.NWBHDF5IO(path, "w") as io:
         io.write(content)
     return path
+
+
+@pytest.mark.slow
+def test_recordings_without_intervals_are_one_trial(tmp_path):
+    """Two units that are never active at the same time, with a silent stretch between them."""
+    units = [[0.0, 10.0]], [[20.0, 30.0]]
+    file = observed_file(tmp_path / "a.nwb", units, stated=False)
+    both, second = read_nwb(file, Binning(1.0)), read_nwb(file, Binning(1.0), where={"kind": "b"})
+    assert both.shape == (1, 29, 2)  # from the first spike at 0.5 s to the last at 29.5 s
+    np.testing.assert_array_equal(both[0, :, 0], np.arange(29) < 10)
+    np.testing.assert_array_equal(second[..., 0], both[..., 1])
 
 
 @pytest.mark.slow

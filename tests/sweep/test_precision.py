@@ -10,6 +10,9 @@ import pytest
 import rnnjax
 import tiny
 from rnnjax.dynamics import visited_states
+from rnnjax.metrics import SolverOptions
+from rnnjax.metrics.delays import delay_errors
+from rnnjax.metrics.dsa import compare_dynamics
 from rnnjax.sweep import Engine, run_sweep
 
 RECIPE = tiny.recipe("adam")
@@ -69,11 +72,14 @@ def test_numbers_are_the_same_under_other_settings_of_jax(setting, value, expect
 def test_draws_do_not_depend_on_how_jax_divides_keys():
     key, cell, task = jax.random.key(3), tiny.CELL, tiny.TASKS["flip_flop"]
     weights = {name: np.ones((1, *leaf.shape), "f4") for name, leaf in cell.leaves().items()}
-    inputs = np.ones((4, 6, 1), "f4")
+    inputs, few = np.ones((4, 6, 1), "f4"), SolverOptions(starts=2, steps=1)
+    states = np.random.default_rng(0).normal(size=(2, 7, 6, 3))
     programs = (
         lambda key: jax.random.normal(key, (3,)),
         jax.jit(lambda key: (cell.init(key), task.batch(key, 3))),
         lambda key: visited_states(cell, weights, inputs, count=5, key=key, noise=0.1),
+        lambda key: delay_errors(states, candidates=(1, 2), key=key),
+        lambda key: compare_dynamics(states, key=key, delays=(1, 2), solver=few).distances,
     )
     before = [draw(key) for draw in programs]
     with changed("jax_threefry_partitionable", False):
