@@ -83,10 +83,18 @@ class LocalExecutor(futures.Executor):
             self._free.put(slot)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Ends the processes: at once with `cancel_futures`, else after their jobs."""
-        self._threads.shutdown(wait=wait and not cancel_futures, cancel_futures=cancel_futures)
+        """Ends the processes: at once with `cancel_futures`, else after all jobs."""
+        self._threads.shutdown(wait=False, cancel_futures=cancel_futures)
+        if wait or cancel_futures:
+            self._end(cancel_futures)
+        else:
+            threading.Thread(target=self._end, args=(False,)).start()
+
+    def _end(self, at_once: bool) -> None:
+        if not at_once:
+            self._threads.shutdown(wait=True)
         for slot in self._slots:
-            slot.end(at_once=cancel_futures)
+            slot.end(at_once)
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self.shutdown(cancel_futures=kind is not None)

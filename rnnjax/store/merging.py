@@ -75,7 +75,7 @@ def merge(first: str | Path, *others: str | Path, into: str | Path) -> xr.Datase
             more than the values on their axes (the error names the first difference) or whose
             values do not combine to one sweep, or results of one run that differ.
     """
-    target = path_of("into", into)
+    target = path_of("into", into).resolve()  # a link cannot be replaced by a folder
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StoreError(f"store: expected a new folder, got {target}, which is not empty")
     paths = [path_of("first", first), *(path_of("others", path) for path in others)]

@@ -187,9 +187,16 @@ class ResultStore:
             template = self._template if self._same else self._whole_template()
             if template is None or (not error.restorable and (self.path / METADATA).exists()):
                 raise
+            if not self._written() <= {*template.coords, *template.data_vars}:
+                raise  # only a call with the runs that have these can write their metadata
             dims = self._block_dims
             with restored_metadata(self.path, lambda at: write_group(at, template, dims)):
                 return self._read_all()
+
+    def _written(self) -> set[str]:
+        """Coordinates and variables of the store, by its manifest and markers."""
+        found = set(self._manifest["coordinates"])
+        return found.union(*(marker["digests"] for marker in self._blocks().values()))
 
     def _whole_template(self) -> xr.Dataset | None:
         """The template over all labels of the store; None for one of fewer epochs."""

@@ -269,12 +269,6 @@ def _axis(name: str, values: Any) -> Axis:
         _require_few(name, values)
         values = validate.sequence(name, values)
         labels = tuple(getattr(value, "name", value) for value in values)
-    text = sum(isinstance(label, str) for label in labels)
-    if name not in TRACED and 0 < text < len(labels):
-        raise ValueError(
-            f"{name}: expected labels that are all text or all numbers, got {shown(labels)}; "
-            "a mapping from label to value gives them"
-        )
     return _checked(Axis(name, labels, values))
 
 
@@ -315,6 +309,12 @@ def _checked(axis: Axis) -> Axis:
         )
     if len(labels) != len(values):
         raise ValueError(f"{name}: expected {len(values)} labels, got {len(labels)}")
+    text = sum(isinstance(label, str) for label in labels)
+    if name not in TRACED and 0 < text < len(labels):
+        raise ValueError(
+            f"{name}: expected labels that are all text or all numbers, got {shown(labels)}; "
+            "a mapping from label to value gives them"
+        )
     if len(set(labels)) < len(labels):
         hint = "" if name in TRACED else "; a mapping from label to value gives them"
         raise ValueError(

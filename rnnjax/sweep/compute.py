@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -23,7 +23,7 @@ from rnnjax.sweep.sizing import segment_steps, shrinking_rule
 if TYPE_CHECKING:
     from rnnjax.sweep.engine import Engine
 
-__all__ = ["Computed", "Kept", "block_programs", "compute_block", "work_of"]
+__all__ = ["Computed", "Kept", "block_programs", "compute_block", "compute_parts", "work_of"]
 
 OnSegment = Callable[[Block, Segment], None]
 
@@ -76,14 +76,48 @@ def compute_block(
     running: Running | None,
     on_segment: OnSegment | None = None,
 ) -> Computed:
+    """Trains and evaluates the runs of a block, as `compute_parts`, and joins its parts."""
+    parts = [done for _, done in compute_parts(block, layout, engine, kept, running, on_segment)]
+    seconds = sum(done.facts["seconds"] for done in parts)
+    values, weights, states = jax.tree.map(
+        lambda *arrays: np.concatenate(arrays), *((d.values, d.weights, d.states) for d in parts)
+    )
+    return Computed(values, {**parts[0].facts, "seconds": round(seconds, 3)}, weights, states)
+
+
+def compute_parts(
+    block: Block,
+    layout: Layout,
+    engine: "Engine",
+    kept: Kept,
+    running: Running | None,
+    on_segment: OnSegment | None = None,
+) -> Iterator[tuple[Block, Computed]]:
     """Trains and evaluates the runs of a block, with checkpoints where it is `running` in a folder.
+
+    Yields the block; where the device runs out of memory, its two halves, each once it is trained,
+    or their parts.
 
     Raises `ValueError` where memory runs out even for the smallest program.
     """
     started, begin = time.time(), time.perf_counter()
     result = _train_within_memory(block, layout, engine, kept, running, on_segment)
+    if result is None:
+        for part in _halves(block):
+            yield from compute_parts(part, layout, engine, kept, running, on_segment)
+        return
     before = float(result.values.get("seconds", np.zeros(1)).sum())
     seconds = time.perf_counter() - begin + before
+    facts = {
+        "started": started, "seconds": round(seconds, 3), "device": layout.devices[0].device_kind,
+        "devices": len(layout.devices), "map_width": layout.map_width, "share": layout.share,
+    }  # fmt: skip
+    values = _values(block, result, kept, seconds)
+    yield block, Computed(values, facts, result.weights, result.states)
+
+
+def _values(block: Block, result: BlockResult, kept: Kept, seconds: float) -> dict[str, np.ndarray]:
+    """Results by variable, as a store keeps them."""
     values = dict(result.values)
     values["seconds"] = np.full(block.runs, seconds / block.runs, "f4")
     values["loss"] = thinned(result.losses, kept.steps)
@@ -92,11 +126,17 @@ def compute_block(
         if result.held_out_loss is not None:
             held_out_loss = result.held_out_loss
         values["held_out_loss"] = held_out_loss
-    facts = {
-        "started": started, "seconds": round(seconds, 3), "device": layout.devices[0].device_kind,
-        "devices": len(layout.devices), "map_width": layout.map_width, "share": layout.share,
-    }  # fmt: skip
-    return Computed(values, facts, result.weights, result.states)
+    return values
+
+
+def _halves(block: Block) -> list[Block]:
+    """The two halves of a block, in a program of their size; of a single run the run alone."""
+    half = block.runs // 2
+    sides = {"a": slice(half), "b": slice(half, None)} if half else {"a": slice(None)}
+    return [
+        block.part(part, size=block.runs - half, name=f"{block.name}-{side}")
+        for side, part in sides.items()
+    ]
 
 
 def _checkpoints(
@@ -120,11 +160,8 @@ def _train_within_memory(
     kept: Kept,
     running: Running | None,
     on_segment: OnSegment | None,
-) -> BlockResult:
-    """Trains a block; splits it in two, repeatedly, where the device runs out of memory.
-
-    A single run in a program of more takes one of its own.
-    """
+) -> BlockResult | None:
+    """Trains a block; None, with a warning, where memory runs out and a smaller program is left."""
     setup, programs = block.setup, block_programs(block, layout, engine)
     try:
         return train_block(
@@ -151,12 +188,4 @@ def _train_within_memory(
         f"continuing with blocks of {block.runs - half}",
         stacklevel=2,
     )
-    sides = {"a": slice(half), "b": slice(half, None)} if half else {"a": slice(None)}
-    results = [
-        _train_within_memory(
-            block.part(part, size=block.runs - half, name=f"{block.name}-{side}"),
-            layout, engine, kept, running, on_segment,
-        )
-        for side, part in sides.items()
-    ]  # fmt: skip
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
+    return None

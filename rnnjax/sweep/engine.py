@@ -12,14 +12,14 @@ import xarray as xr
 from rnnjax.devices import Layout, default_layout
 from rnnjax.jobs import Workers, as_workers
 from rnnjax.lanes import Lanes
-from rnnjax.stopping import has_limit, saving, until_due
+from rnnjax.stopping import has_limit, saving, stoppable, until_due
 from rnnjax.store import ResultStore, Sink, has_some_weights
 from rnnjax.sweep import cost
 from rnnjax.sweep.ahead import Ahead, blocks_ahead, upcoming
 from rnnjax.sweep.axes import Sweep, require_effects
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.blocks import Block, found, plan, split_by_epochs, unfinished
-from rnnjax.sweep.compute import Kept, block_programs, compute_block, work_of
+from rnnjax.sweep.compute import Kept, block_programs, compute_parts, work_of
 from rnnjax.sweep.config import describe_sweep
 from rnnjax.sweep.memory import MemoryStore
 from rnnjax.sweep.remote import RemoteSweep, train_on_workers, worker_lanes
@@ -328,13 +328,19 @@ def _train_and_write(
     kept: Kept,
     on_segment: Callable[[Block, Segment], None] | None,
 ) -> None:
-    """Trains a block and writes it; none of its weights and states stay in memory afterwards."""
+    """Trains a block and writes it, or each of its parts; none of its weights and states stay in
+    memory afterwards."""
     if block.epochs_before:
         block = block._replace(states=sink.load_states(block.cells, block.epochs_before))
-    done = compute_block(block, layout, engine, kept, sink.running(), on_segment)
-    with saving():  # a signal of a batch system does not cost the block now
-        sink.write(block.name, block.cells, done.values, done.weights, done.states,
-                   **done.facts)  # fmt: skip
+    running = sink.running()
+    keeps = running is not None and engine.checkpoint_minutes is not None
+    # Also between its last step and the writing a signal of a batch system does not cost the block.
+    with stoppable() if keeps else contextlib.nullcontext():
+        for part, done in compute_parts(block, layout, engine, kept, running, on_segment):
+            with saving():
+                sink.write(part.name, part.cells, done.values, done.weights, done.states,
+                           **done.facts)  # fmt: skip
+            del done
 
 
 def _check_callbacks(progress: Any, after_block: Any) -> None:

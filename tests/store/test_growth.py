@@ -273,6 +273,25 @@ def test_values_that_do_not_combine_are_refused(tmp_path):
     xr.testing.assert_identical(memory.open(large, LossRecord()).read(), kept)
 
 
+def test_text_and_numbers_on_one_axis_do_not_combine(tmp_path):
+    named = sweep().with_axes(hidden={"small": 4})
+    one, two = filled(tmp_path / "one", named), filled(tmp_path / "two", sweep(hidden=(9,)))
+    before = snapshot(one)
+    with opened(one, sweep(hidden=(9,))) as store, pytest.raises(StoreError, match="all text or"):
+        store.prepare()
+    assert snapshot(one) == before
+    with pytest.raises(StoreError, match="all text or"):
+        merge(one, two, into=tmp_path / "both")
+
+
+def test_stores_join_where_a_link_leads(tmp_path):
+    one, two = filled(tmp_path / "one", sweep()), filled(tmp_path / "two", sweep(seed=(7,)))
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "scratch")
+    assert merge(one, two, into=tmp_path / "link").sizes["seed"] == 3
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "scratch/manifest.json").is_file()
+
+
 def test_stores_whose_classes_are_not_imported_join(tmp_path, monkeypatch):
     one, two = filled(tmp_path / "one", sweep()), filled(tmp_path / "two", sweep(seed=(7,)))
     monkeypatch.setattr(stored, "_kinds", dict)
@@ -358,6 +377,20 @@ def test_every_call_restores_the_metadata_of_a_grown_store(call, tmp_path):
     with opened(path, call):
         assert file.read_bytes() == content
     xr.testing.assert_identical(load_results(path), whole)
+
+
+def test_a_call_without_some_variables_leaves_damaged_metadata_to_others(tmp_path):
+    both = scheduled(("plateau", "none"))
+    path = with_held_out_loss(tmp_path / "store", both)
+    whole = load_results(path)
+    (path / "results.zarr" / "loss" / "zarr.json").write_text("{")
+    before = snapshot(path)
+    refused = pytest.raises(DamageError, match="the call or command that made the store restores")
+    with refused, opened(path, scheduled(("none",))):
+        pass
+    assert snapshot(path) == before
+    with opened(path, both):
+        xr.testing.assert_identical(load_results(path), whole)
 
 
 # --- kill at every step ---------------------------------------------------------------------------

@@ -259,6 +259,25 @@ def test_a_block_is_halved_when_memory_runs_out(code, monkeypatch):
     identical(dataset, whole)
 
 
+def test_the_finished_part_of_a_halved_block_is_kept(monkeypatch, tmp_path):
+    train, ended = out_of_memory_above(6), []
+
+    def killed_after_one(*arguments, **options):
+        if ended:
+            raise KeyboardInterrupt
+        ended.append(train(*arguments, **options))
+        return ended[0]
+
+    sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
+    with monkeypatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setattr(compute, "train_block", killed_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(sweep, tmp_path, keep_parameters=True)
+    assert (rnnjax.load_results(tmp_path)["status"] > 0).sum() == 6
+    identical(run_sweep(sweep, tmp_path, keep_parameters=True), results())
+
+
 def test_a_single_run_left_of_a_large_block_gets_a_smaller_program(monkeypatch):
     sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
     store, mask, sizes = MemoryStore(), np.ones(sweep.shape, bool), []
@@ -440,9 +459,9 @@ def test_a_trained_block_is_gone_when_the_next_one_trains(monkeypatch):
         values = {name: np.ones((block.runs, *shape)) for name, shape in shapes.items()}
         states = {"run0": np.zeros((block.runs, 5, 5))}
         left.extend(map(weakref.ref, (values["loss"], states["run0"])))
-        return compute.Computed(values, {}, None, states)
+        yield block, compute.Computed(values, {}, None, states)
 
-    monkeypatch.setattr(engine, "compute_block", computed)
+    monkeypatch.setattr(engine, "compute_parts", computed)
     run_sweep(tiny.sweep(), engine=Engine(block_runs=2, ahead=0))
     assert len(left) == 4
 

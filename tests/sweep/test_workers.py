@@ -378,6 +378,19 @@ def test_a_process_that_starts_while_its_executor_ends_is_ended_too(monkeypatch)
         assert ends == [1]
 
 
+def test_a_shutdown_that_does_not_wait_lets_all_jobs_run(monkeypatch):
+    class Pool(concurrent.futures.ThreadPoolExecutor):
+        def __init__(self, *_):
+            super().__init__(1)
+
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", Pool)
+    executor, goes_on = LocalExecutor(1), threading.Event()
+    jobs = [executor.submit(goes_on.wait, 10), *(executor.submit(abs, -n) for n in range(3))]
+    executor.shutdown(wait=False)
+    goes_on.set()
+    assert [job.result(10) for job in jobs] == [True, 0, 1, 2]
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["pinned", "not pinned"])
 def test_seven_cores_are_shared_by_two_workers(known, monkeypatch):
     if known:
