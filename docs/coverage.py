@@ -71,23 +71,23 @@ class Sweep(NamedTuple):
     why: str
 
 
-_PAPER = "; with the paper's steps, seeds and rates, three tasks to N = 56"
+_PAPER = "; with the paper's steps, seeds and rates, delayed tasks to N = 100, flip-flop to N = 56"
 _ADAM_SGD = f"400 steps, two tasks, N to 178, half decades{_PAPER}"
 _THREE_TASKS = (
     f"400 or 800 steps, N to 100, 178 or 316, half decades or bisected to 0.1 decade{_PAPER}"
 )
 SWEEPS = (
     Sweep("Fig. 1B, Table 1", "best rate against N", "lr_collapse", 3900,
-          ("laptop", "paper_small", "flip_flop_paper"),
+          ("laptop", "cue_match_paper", "flip_flop_paper"),
           "falls with N as there in 400 steps, single rates differ; too few sizes in 5,000",
           _ADAM_SGD),
     Sweep("Fig. 2, Table 2", "which rates train which sizes", "lr_collapse", 3900,
-          ("laptop", "paper_small", "flip_flop_paper"),
+          ("laptop", "cue_match_paper", "flip_flop_paper"),
           "the largest rate that trains falls with N under SGD in 400 steps; otherwise undecided",
           _ADAM_SGD),
     Sweep("Fig. 3, Eq. 6", "exponents of the critical rate", "lr_collapse", 3900,
           ("laptop", "bisect", "bisect_flip_flop", "bisect_gaussian", "bisect_gaussian_adam",
-           "paper_small", "flip_flop_paper"),
+           "cue_match_paper", "flip_flop_paper"),
           "established on delayed cue, and on the flip-flop under Adam, with `xavier` weights; not "
           "with `gaussian` ones", _THREE_TASKS),
     Sweep("Fig. 4, Table 3", "weights W/N", "rescaling", 60, ("rescaling",),
