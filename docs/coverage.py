@@ -71,7 +71,7 @@ class Sweep(NamedTuple):
     why: str
 
 
-_PAPER = "; with the paper's steps, seeds and rates, delayed tasks to N = 100, flip-flop to N = 56"
+_PAPER = "; with the paper's steps, seeds and rates, delayed tasks to N = 177, flip-flop to N = 56"
 _ADAM_SGD = f"400 steps, two tasks, N to 178, half decades{_PAPER}"
 _THREE_TASKS = (
     f"400 or 800 steps, N to 100, 178 or 316, half decades or bisected to 0.1 decade{_PAPER}"
