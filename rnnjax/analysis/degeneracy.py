@@ -291,9 +291,7 @@ def degeneracy(
     else:
         states = moving_activity(some, moving, options)
         solver = SolverOptions(workers=executor, progress=progress)
-        given = Compared(some, activity, states, solving, options, solver)
-        for stage in STAGES.values():
-            _add(found, stage(given), converged)
+        _add_distances(found, Compared(some, activity, states, solving, options, solver), converged)
     before = some.trajectories(sampled, options.samples, when="initial").rates
     aligned = _alignments(before, activity.rates, converged)
     return found.assign(representation_alignment=("seed", aligned))
@@ -346,6 +344,12 @@ def _alignments(before: np.ndarray, after: np.ndarray, converged: np.ndarray) ->
     pairs = zip(before, after, strict=True)
     aligned[converged] = [features.representation_alignment(*pair) for pair in pairs]
     return aligned
+
+
+def _add_distances(dataset: xr.Dataset, given: Compared, converged: np.ndarray) -> None:
+    """Adds the results of all stages."""
+    for stage in STAGES.values():
+        _add(dataset, stage(given), converged)
 
 
 def _add(dataset: xr.Dataset, found: Found, converged: np.ndarray) -> None:
