@@ -292,9 +292,8 @@ def degeneracy(
         states = moving_activity(some, moving, options)
         solver = SolverOptions(workers=executor, progress=progress)
         _add_distances(found, Compared(some, activity, states, solving, options, solver), converged)
-    before = some.trajectories(sampled, options.samples, when="initial").rates
-    aligned = _alignments(before, activity.rates, converged)
-    return found.assign(representation_alignment=("seed", aligned))
+    before = some.trajectories(sampled, options.samples, when="initial")
+    return _with_alignments(found, before.rates, activity.rates, converged)
 
 
 def moving_activity(
@@ -338,12 +337,15 @@ def _require_several(population: Population, converged: np.ndarray) -> None:
         )
 
 
-def _alignments(before: np.ndarray, after: np.ndarray, converged: np.ndarray) -> np.ndarray:
-    """Alignment of representations before and after training, NaN where it did not converge."""
+def _with_alignments(
+    found: xr.Dataset, before: np.ndarray, after: np.ndarray, converged: np.ndarray
+) -> xr.Dataset:
+    """The dataset with how alike representations before and after training are; NaN where a
+    network did not converge."""
     aligned = np.full(len(converged), np.nan)
     pairs = zip(before, after, strict=True)
     aligned[converged] = [features.representation_alignment(*pair) for pair in pairs]
-    return aligned
+    return found.assign(representation_alignment=("seed", aligned))
 
 
 def _add_distances(dataset: xr.Dataset, given: Compared, converged: np.ndarray) -> None:
