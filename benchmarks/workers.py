@@ -85,11 +85,11 @@ def ones(runs: int, steps: int) -> dict[str, np.ndarray]:
 def pretend(wait: float, job: Callable, *inputs: Any) -> Any:
     """A job that waits instead of training."""
 
-    def invent(block: Any, layout: Any, engine: Any, kept: Any, running: Any) -> Computed:
+    def invent(block: Any, layout: Any, engine: Any, kept: Any, running: Any) -> Any:
         time.sleep(wait)
-        return Computed(ones(block.runs, len(kept.steps)), {"seconds": 0.0}, None, None)
+        yield block, Computed(ones(block.runs, len(kept.steps)), {"seconds": 0.0}, None, None)
 
-    remote.compute_block = invent
+    remote.compute_parts = invent
     return job(*inputs)
 
 

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -23,7 +23,7 @@ from rnnjax.sweep.sizing import segment_steps, shrinking_rule
 if TYPE_CHECKING:
     from rnnjax.sweep.engine import Engine
 
-__all__ = ["Computed", "Kept", "block_programs", "compute_block", "compute_parts", "work_of"]
+__all__ = ["Computed", "Kept", "block_programs", "compute_parts", "joined", "work_of"]
 
 OnSegment = Callable[[Block, Segment], None]
 
@@ -68,23 +68,6 @@ def block_programs(block: Block, layout: Layout, engine: "Engine") -> ProgramKey
     return ProgramKey(block.setup, layout, layout.padded(max(block.size, block.runs)), segment)
 
 
-def compute_block(
-    block: Block,
-    layout: Layout,
-    engine: "Engine",
-    kept: Kept,
-    running: Running | None,
-    on_segment: OnSegment | None = None,
-) -> Computed:
-    """Trains and evaluates the runs of a block, as `compute_parts`, and joins its parts."""
-    parts = [done for _, done in compute_parts(block, layout, engine, kept, running, on_segment)]
-    seconds = sum(done.facts["seconds"] for done in parts)
-    values, weights, states = jax.tree.map(
-        lambda *arrays: np.concatenate(arrays), *((d.values, d.weights, d.states) for d in parts)
-    )
-    return Computed(values, {**parts[0].facts, "seconds": round(seconds, 3)}, weights, states)
-
-
 def compute_parts(
     block: Block,
     layout: Layout,
@@ -114,6 +97,16 @@ def compute_parts(
     }  # fmt: skip
     values = _values(block, result, kept, seconds)
     yield block, Computed(values, facts, result.weights, result.states)
+
+
+def joined(parts: Iterable[tuple[Block, Computed]]) -> Computed:
+    """The whole block of these parts, in their order."""
+    found = [done for _, done in parts]
+    seconds = sum(done.facts["seconds"] for done in found)
+    values, weights, states = jax.tree.map(
+        lambda *arrays: np.concatenate(arrays), *((d.values, d.weights, d.states) for d in found)
+    )
+    return Computed(values, {**found[0].facts, "seconds": round(seconds, 3)}, weights, states)
 
 
 def _values(block: Block, result: BlockResult, kept: Kept, seconds: float) -> dict[str, np.ndarray]:

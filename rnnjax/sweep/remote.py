@@ -38,7 +38,7 @@ from rnnjax.store.earlier import earlier_stores
 from rnnjax.store.running import running_of
 from rnnjax.sweep.block import Segment
 from rnnjax.sweep.blocks import Block
-from rnnjax.sweep.compute import Kept, compute_block, work_of
+from rnnjax.sweep.compute import Kept, compute_parts, joined, work_of
 
 if TYPE_CHECKING:
     from rnnjax.sweep.engine import Engine, Progress
@@ -156,7 +156,7 @@ def train_job(sweep: RemoteSweep, block: Block) -> tuple[str, bytes]:
                 states = next(one for one in stores if one.epochs == block.epochs_before)
                 block = block._replace(states=states.load(block.cells))
             running = running_of(store, sweep.config)
-            done = compute_block(block, layout, engine, sweep.kept, running)
+            done = joined(compute_parts(block, layout, engine, sweep.kept, running))
             facts = {**done.facts, "versions": versions()}
             report = Report(block.cells, done.values, facts, sweep.work)
             return attempt, save_attempt(own, block.name, report, done.weights, done.states)

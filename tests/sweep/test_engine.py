@@ -1,5 +1,6 @@
 """The engine changes how runs are computed, and not their results."""
 
+import contextlib
 import functools
 import itertools
 import re
@@ -8,6 +9,7 @@ import types
 import warnings
 import weakref
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ import pytest
 import rnnjax
 import tiny
 from alike import CHECKED, identical
-from rnnjax import Engine, Status, run_sweep, train_one
+from rnnjax import Engine, Status, run_sweep, stopping, train_one
 from rnnjax.sweep import (
     FIELDS,
     Layout,
@@ -25,6 +27,7 @@ from rnnjax.sweep import (
     cost,
     default_layout,
     engine,
+    plan,
     sizing,
 )
 from rnnjax.training import Setup
@@ -276,6 +279,49 @@ def test_the_finished_part_of_a_halved_block_is_kept(monkeypatch, tmp_path):
             run_sweep(sweep, tmp_path, keep_parameters=True)
     assert (rnnjax.load_results(tmp_path)["status"] > 0).sum() == 6
     identical(run_sweep(sweep, tmp_path, keep_parameters=True), results())
+
+
+def test_the_parts_of_a_halved_block_join_to_it(monkeypatch):
+    sweep, how = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS}), Engine()
+    layout = default_layout()
+    (whole,) = plan(sweep, layout, how)
+    kept = compute.Kept(np.arange(sweep.recipe.steps), None, True)
+    (_, expected), *none = compute.compute_parts(whole, layout, how, kept, None)
+    monkeypatch.setattr(compute, "train_block", out_of_memory_above(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parts = list(compute.compute_parts(whole, layout, how, kept, None))
+    found = compute.joined(parts)
+    assert not none
+    assert [block.runs for block, _ in parts] == [3] * 4
+    for done in (expected, found):
+        done.values.pop("seconds")
+    chex.assert_trees_all_equal(found.values, expected.values)
+    chex.assert_trees_all_equal(found.weights, expected.weights)
+    assert found.facts["seconds"] == pytest.approx(sum(d.facts["seconds"] for _, d in parts))
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_trained_block_of_a_folder_outlives_a_request_to_stop(folder, tmp_path, monkeypatch):
+    def request(*arguments):
+        asked.append(stopping.keeps())
+        if folder:
+            stopping.request_stop(KeyboardInterrupt())
+        return thinned(*arguments)
+
+    thinned, asked = compute.thinned, []
+    monkeypatch.setattr(compute, "thinned", request)
+    store = tmp_path if folder else MemoryStore()
+    sweep = tiny.sweep("delayed_match", {"learning_rate": RATES, "seed": SEEDS})
+    stops = pytest.raises(KeyboardInterrupt) if folder else contextlib.nullcontext()
+    try:
+        with stops:
+            run_sweep(sweep, store, engine=Engine(block_runs=6))
+    finally:
+        stopping.withdraw()
+    assert asked == ([True] if folder else [False] * 2)
+    if folder:
+        assert (rnnjax.load_results(tmp_path)["status"] > 0).sum() == 6
 
 
 def test_a_single_run_left_of_a_large_block_gets_a_smaller_program(monkeypatch):

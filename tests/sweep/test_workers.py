@@ -107,7 +107,7 @@ def test_threads_give_the_same_store(whole, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_what_fails_on_a_worker_is_tried_again(whole, tmp_path, monkeypatch, capsys):
-    compute, calls = remote.compute_block, []
+    compute, calls = remote.compute_parts, []
 
     def fails_first(block, *arguments):
         calls.append(block.name)
@@ -115,7 +115,7 @@ def test_what_fails_on_a_worker_is_tried_again(whole, tmp_path, monkeypatch, cap
             raise OSError(28, "No space left on device")
         return compute(block, *arguments)
 
-    monkeypatch.setattr(remote, "compute_block", fails_first)
+    monkeypatch.setattr(remote, "compute_parts", fails_first)
     path = tmp_path / "store"
     with pytest.raises(JobError, match=r"3 of 3 jobs failed.*No space left.*finished blocks"):
         run_sweep(grid(), path, engine=in_threads(retries=0), keep_parameters=True)
@@ -191,14 +191,14 @@ def test_damaged_reports_and_weights_are_trained_again(whole, tmp_path, monkeypa
 @pytest.mark.slow
 def test_a_worker_does_not_train_what_another_has_left(whole, tmp_path, monkeypatch):
     """As where the other one ends after the store was opened."""
-    path, compute, calls = tmp_path / "store", remote.compute_block, []
+    path, compute, calls = tmp_path / "store", remote.compute_parts, []
     left = abandoned(path, monkeypatch)
 
     def count(block, *arguments):
         calls.append(block.name)
         return compute(block, *arguments)
 
-    monkeypatch.setattr(remote, "compute_block", count)
+    monkeypatch.setattr(remote, "compute_parts", count)
     monkeypatch.setattr("rnnjax.store.results.ResultStore.adopt_left", lambda *_: None)
     run_sweep(grid(), path, engine=in_threads(), keep_parameters=True)
     assert len(calls) == 3 - len(left)
