@@ -139,6 +139,7 @@ def _initial(cell: Cell, params: Params, trials: int, given: Any, dtype: np.dtyp
     """The states before the first step, [B, ...]."""
     if given is None:
         rest = cell.initial_state(params)
+        require_array("initial_state", rest)
         return jnp.broadcast_to(rest, (trials, *rest.shape))
     require_array("initial", given)
     rest = jax.eval_shape(cell.initial_state, params)

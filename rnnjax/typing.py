@@ -27,9 +27,11 @@ lead; time is axis -2 of a trial (`[B, T, N]`), but axis 0 in `UnrolledCell.unro
 
 from typing import Any, TypeAlias
 
-from jaxtyping import Array, Bool, Complex, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Complex, Float, Inexact, Int, PRNGKeyArray
 
-__all__ = ["Array", "Bool", "Complex", "Float", "Int", "Key", "KeyLike", "Params", "Scalar"]
+__all__ = [
+    "Array", "Bool", "Complex", "Float", "Inexact", "Int", "Key", "KeyLike", "Params", "Scalar",
+]  # fmt: skip
 
 Key: TypeAlias = PRNGKeyArray
 """A typed key, as `jax.random.key` returns."""

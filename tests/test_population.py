@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -17,7 +18,7 @@ import tiny
 from oracles import scores
 from rnnjax import Recipe, Status, StoreError, cells, load_population, train_population
 from rnnjax.devices import all_devices
-from rnnjax.parametrization import MuPAdam
+from rnnjax.parametrization import Leaf, MuPAdam, Parametrization, Standard
 from rnnjax.population import programs as population_programs
 from rnnjax.sweep import programs
 from rnnjax.training import CosineRestarts, Setup, initial_params
@@ -124,6 +125,50 @@ def test_activity_is_that_of_every_network_in_the_same_trials(population, when):
         population.outputs(KEY, 3, task=task, when=when), activity.outputs
     )
     np.testing.assert_allclose(population.losses(KEY, 3, task=task, when=when), losses, rtol=1e-5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rotating(cells.Cell):
+    """Complex states z' = i z + B u, read as Re z; rates |z|, or z itself."""
+
+    hidden: int = 3
+    inputs: int = 1
+    outputs: int = 1
+    parametrization: Parametrization = Standard()
+    is_real: bool = True
+
+    name = "rotating"
+
+    def leaves(self):
+        n, i, o = self.hidden, self.inputs, self.outputs
+        return {"input": Leaf("input", (n, i), i), "readout": Leaf("readout", (o, n), n)}
+
+    def initial_state(self, params):
+        return jnp.zeros(self.hidden, jnp.complex64)
+
+    def step(self, params, state, drive):
+        return 1j * state + self.effective(params, "input") @ drive
+
+    def readout(self, params, state, scale=1.0):
+        return scale * (self.effective(params, "readout") @ state.real)
+
+    def rates(self, params, states, inputs, initial):
+        return jnp.abs(states) if self.is_real else states
+
+
+def test_complex_states_keep_their_imaginary_part_and_complex_rates_are_refused():
+    assert "rotating" in cells.check(Rotating())
+    recipe = Recipe(epochs=1, steps_per_epoch=2, batch=2)
+    options = {"seeds": (0,), "learning_rate": 1e-3, "evaluation_trials": tiny.TRIALS}
+    trained = train_population(TASK, Rotating(), recipe, **options)
+    states = trained.states(KEY, 2)
+    one = {name: leaf[0] for name, leaf in trained.params.items()}
+    wanted = rollout(trained.cell, one, TASK.batch(KEY, 2).inputs).states
+    assert np.abs(np.imag(wanted)).max() > 0.1
+    np.testing.assert_allclose(states[0], wanted, rtol=1e-5, atol=1e-6)
+    trained = train_population(TASK, Rotating(is_real=False), recipe, **options)
+    with pytest.raises(ValueError, match="^rates: expected real numbers, .* complex64"):
+        trained.trajectories(KEY, 2)
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 """Checks of a cell that a user has written, and of its weights."""
 
+import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +12,18 @@ from rnnjax.arrays import random_key
 from rnnjax.cells.base import AdditiveCell, Cell, ParallelCell, UnrolledCell
 from rnnjax.cells.low_rank import LARGEST
 from rnnjax.contract import ROUNDING, agree, reproduced, require_copies, require_frozen, traced
-from rnnjax.typing import KeyLike, Params
-from rnnjax.validate import counted, instance_of, positive_integer, shown
+from rnnjax.parametrization import Role
+from rnnjax.typing import Array, KeyLike, Params
+from rnnjax.validate import counted, instance_of, one_of, positive_integer, shown
 
-__all__ = ["check", "require_array", "require_cell", "require_inputs", "require_weights"]
+__all__ = [
+    "check",
+    "require_array",
+    "require_cell",
+    "require_inputs",
+    "require_real",
+    "require_weights",
+]
 
 _TRIALS, _STEPS = 3, 6
 
@@ -24,9 +33,9 @@ def check(cell: Cell, *, key: KeyLike = 0) -> str:
 
     A cell is a frozen dataclass. `init` draws weights of the shapes of `leaves()` from the key
     alone. `step` keeps the shape and type of the state, `readout` returns [O], both the same
-    eagerly and compiled, and finite. Every weight has a gradient, but for those of the role
-    `fixed`, which have none. The step of an additive cell is its update of the current; the kernel
-    of an unrolled cell equals its steps.
+    eagerly and compiled, and finite; `scale` multiplies the output before its bias. Every weight
+    has a gradient, but for those of the role `fixed`, which have none. The step of an additive cell
+    is its update of the current; the kernel of an unrolled cell equals its steps.
 
     Args:
         cell: the cell, such as `rnnjax.cells.rate(32)`; it is checked with 3 inputs and 2 outputs.
@@ -63,12 +72,18 @@ def require_cell(cell: Cell) -> None:
     require_frozen("cell", cell)
     if not isinstance(getattr(cell, "name", None), str):
         raise ValueError("name: expected a string in the class, as name = 'my_cell', got none")
+    if not isinstance(getattr(cell.parametrization, "name", None), str):
+        raise ValueError(
+            f"parametrization: expected a string name in the class of the rule, as name = "
+            f"'my_rule', got none in {type(cell.parametrization).__name__}"
+        )
     positive_integer("hidden", cell.hidden)
-    for name in cell.leaves():
+    for name, leaf in cell.leaves().items():
         if not isinstance(name, str) or not name.isidentifier():
             raise ValueError(
                 f"leaves: expected names that are identifiers, such as w_in, got {shown(name)}"
             )
+        one_of(f"leaves, role of {name}", leaf.role, get_args(Role))
 
 
 def require_weights(cell: Cell, params: Params) -> None:
@@ -102,6 +117,12 @@ def require_array(name: str, value: Any) -> None:
     """Raises `ValueError` unless `value` is an array of JAX, traced or not, or of NumPy."""
     if not isinstance(value, jax.Array | np.ndarray):
         raise ValueError(f"{name}: expected an array, got a {type(value).__name__}")
+
+
+def require_real(name: str, values: Any) -> None:
+    """Raises `ValueError` for complex numbers, of which results would keep the real part."""
+    if jnp.iscomplexobj(values):
+        raise ValueError(f"{name}: expected real numbers, got an array of {values.dtype}")
 
 
 def require_inputs(cell: Cell, inputs: Any, steps: int = 1) -> None:
@@ -144,11 +165,13 @@ def _outputs(cell: Cell, params: Params, inputs: Any) -> tuple[Any, Any]:
 
 def _check_steps(cell: Cell, params: Params, inputs: Any) -> Any:
     """States [B, T, ...] of the trials; the first steps are also taken eagerly."""
-    rest = cell.initial_state(params)
-    drive = cell.drive(params, inputs[0])
+    rest, drive = cell.initial_state(params), cell.drive(params, inputs[0])
+    require_array("initial_state", rest)
+    require_array("drive", drive)
     if jnp.shape(drive)[:1] != (_STEPS,):
         raise ValueError(f"drive: expected [T, ...] with T = {_STEPS}, got {jnp.shape(drive)}")
     state = cell.step(params, rest, drive[0])
+    require_array("step", state)
     if (jnp.shape(state), state.dtype) != (jnp.shape(rest), rest.dtype):
         raise ValueError(
             f"step: expected a state of shape {jnp.shape(rest)} and type {rest.dtype}, as "
@@ -157,13 +180,38 @@ def _check_steps(cell: Cell, params: Params, inputs: Any) -> Any:
     output = cell.readout(params, state)
     if jnp.shape(output) != (cell.outputs,):
         raise ValueError(f"readout: expected shape ({cell.outputs},), got {jnp.shape(output)}")
+    require_real("readout", output)
     run = jax.vmap(lambda trial: _outputs(cell, params, trial))
     states, outputs = traced("step", run, inputs)
     if not agree((states[0, 0], outputs[0, 0]), (state, output), floor=ROUNDING):
         raise ValueError("step: expected the same state eagerly and compiled, got another")
     if not all(np.isfinite(np.asarray(x)).all() for x in (states, outputs)):
         raise ValueError("step: expected finite states and outputs, got NaN or infinity")
+    _check_scale(cell, params, states[0])
     return states
+
+
+def _check_scale(cell: Cell, params: Params, states: Any) -> None:
+    """The factor on the readout multiplies all but the bias; gamma has no effect otherwise."""
+    arguments = inspect.signature(cell.readout).parameters.values()
+    if not any(one.name == "scale" or one.kind is one.VAR_KEYWORD for one in arguments):
+        raise ValueError(
+            "readout: expected the arguments (params, state, scale=1.0), got no scale, the factor "
+            "on the output before its bias"
+        )
+
+    def read(scale: float) -> Array:
+        return jax.vmap(lambda state: cell.readout(params, state, scale=scale))(states)
+
+    bias, half, full = read(0.0), read(0.5), read(1.0)
+    usual = jax.vmap(lambda state: cell.readout(params, state))(states)
+    constant = jnp.broadcast_to(bias[:1], bias.shape)
+    if not agree((full, constant, full - bias), (usual, bias, 2 * (half - bias)), floor=ROUNDING):
+        raise ValueError(
+            "readout: expected scale, 1 by default, to multiply the output before its bias, got "
+            f"{shown(half[0].tolist())} at 0.5, {shown(full[0].tolist())} at 1 and "
+            f"{shown(bias[0].tolist())} at 0"
+        )
 
 
 def _check_kinds(cell: Cell, params: Params, inputs: Any, states: Any) -> None:
@@ -172,6 +220,7 @@ def _check_kinds(cell: Cell, params: Params, inputs: Any, states: Any) -> None:
     if jnp.shape(rates) != (_STEPS, cell.hidden):
         expected = (_STEPS, cell.hidden)
         raise ValueError(f"rates: expected shape [T, N] = {expected}, got {jnp.shape(rates)}")
+    require_real("rates", rates)
     if type(cell).connectivity is not Cell.connectivity and cell.hidden <= LARGEST:
         shape, expected = jnp.shape(cell.connectivity(params)), (cell.hidden, cell.hidden)
         if shape != expected:

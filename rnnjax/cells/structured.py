@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from rnnjax.cells.base import AdditiveCell
+from rnnjax.cells.base import AdditiveCell, Cell
 from rnnjax.cells.current import Current
 from rnnjax.cells.dense import chosen_rule
 from rnnjax.cells.rate import Rate
 from rnnjax.cells.structures import STRUCTURES, Dale, Structure
 from rnnjax.parametrization import FIXED, Leaf, Parametrization, Standard
-from rnnjax.typing import Array, Float, Params, Scalar
+from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
 from rnnjax.validate import instance_of, one_of, shown
 
 __all__ = ["Structured", "structured"]
@@ -81,6 +81,15 @@ class Structured(AdditiveCell):
         for name, wrapped in self.cell.leaves().items():
             leaves |= {first: leaf} if name == "recurrent" else {name: wrapped}
         return leaves | dict(others)
+
+    def init(self, key: KeyLike) -> Params:
+        """Draws the raw weights; those that the cell has too are the cell's own."""
+        params = super().init(key)
+        if type(self.cell).init is Cell.init:
+            return params
+        ours, wrapped = self.leaves(), self.cell.leaves()
+        drawn = self.cell.init(key)
+        return params | {name: drawn[name] for name in wrapped if wrapped[name] == ours.get(name)}
 
     def connectivity(self, params: Params) -> Float[Array, "N N"]:
         """W, [to, from], with the structure."""

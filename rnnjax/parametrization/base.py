@@ -16,7 +16,7 @@ from rnnjax.arrays import random_key
 from rnnjax.devices import fixed_draws
 from rnnjax.numerics.threefry import fast, fold_in
 from rnnjax.typing import Array, Key, KeyLike, Params
-from rnnjax.validate import one_of
+from rnnjax.validate import PlainFields, one_of
 
 __all__ = ["FIXED", "Leaf", "LeafRule", "Parametrization", "Role", "initialize"]
 
@@ -84,7 +84,7 @@ FIXED = LeafRule("normal", 1.0, learning_rate=0.0)
 """The rule of every leaf of the role `fixed`: standard normal at every width, without training."""
 
 
-class Parametrization(abc.ABC):
+class Parametrization(PlainFields, abc.ABC):
     """A width rule for every leaf of a network; subclasses are frozen dataclasses."""
 
     name: str

@@ -40,6 +40,7 @@ class InverseWidth(Parametrization):
     name = "inverse_width"
 
     def __post_init__(self):
+        super().__post_init__()
         one_of("init", self.init, ("gaussian", "uniform"))
         one_of("eps_scaling", self.eps_scaling, EPS_SCALINGS)
 

@@ -38,6 +38,7 @@ class MuPAdam(Parametrization):
     output_gamma = -1
 
     def __post_init__(self):
+        super().__post_init__()
         one_of("eps_scaling", self.eps_scaling, EPS_SCALINGS)
 
     def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:

@@ -63,6 +63,7 @@ class Standard(Parametrization):
     name = "standard"
 
     def __post_init__(self):
+        super().__post_init__()
         one_of("init", self.init, INITIALIZATIONS)
 
     def rule(self, leaf: Leaf, *, hidden: int, optimizer: str) -> LeafRule:

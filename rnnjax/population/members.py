@@ -23,7 +23,7 @@ from rnnjax.store import ResultStore, StoreError, Weights, describe, first_diffe
 from rnnjax.sweep import Engine, LossRecord, empty_results, sweep_config
 from rnnjax.tasks import Task, Trial
 from rnnjax.training import Hyper, Recipe, Setup, Status, output_scale, setting_values
-from rnnjax.typing import Bool, Float, Int, KeyLike, Params
+from rnnjax.typing import Bool, Float, Inexact, Int, KeyLike, Params
 from rnnjax.validate import finite_positive, instance_of, one_of, path_of, positive_integer
 
 __all__ = ["Activity", "Population"]
@@ -263,8 +263,8 @@ class Population:
             when: `trained` or `initial` weights.
 
         Raises:
-            ValueError: a task of other channels, no trials, or activity that does not fit into
-                memory.
+            ValueError: a task of other channels, no trials, complex rates (see `states`), or
+                activity that does not fit into memory.
         """
         units, outputs = self.cell.hidden, self.cell.outputs
         trial = self._trials(key, trials, task, units + outputs)
@@ -287,7 +287,7 @@ class Population:
 
     def states(
         self, key: KeyLike, trials: int, *, task: Task | None = None, when: When = "trained"
-    ) -> Float[np.ndarray, "S B T ..."]:
+    ) -> Inexact[np.ndarray, "S B T ..."]:
         """The cell's states in the trials of `trajectories`; the same arguments.
 
         They are what the recurrence carries from step to step: h, whose rates are tanh(h), of
@@ -295,7 +295,8 @@ class Population:
         """
         rest = jax.eval_shape(self.cell.initial_state, {k: v[0] for k, v in self.params.items()})
         trial = self._trials(key, trials, task, math.prod(rest.shape))
-        found = np.empty((len(self), *trial.inputs.shape[:2], *rest.shape), np.float32)
+        kind = np.complex64 if jnp.issubdtype(rest.dtype, jnp.complexfloating) else np.float32
+        found = np.empty((len(self), *trial.inputs.shape[:2], *rest.shape), kind)
         for rows, some in self._each(programs.states, trial, when):
             found[rows] = some
         return found

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from rnnjax.cells import Cell
+from rnnjax.cells.checking import require_real
 from rnnjax.devices import Layout, free_memory, memory_budget
 from rnnjax.sweep import cost
 from rnnjax.tasks import Task, Trial
@@ -79,7 +80,9 @@ def activity(cell: Cell, layout: Layout, params: Params, trial: Trial, scale: Sc
         run, rest = _run(cell, params, trial, scale), cell.initial_state(params)
         rates = jax.vmap(cell.rates, (None, 0, 0, None))
         with jax.default_matmul_precision("float32"):
-            return rates(params, run.states, trial.inputs, rest), run.outputs
+            found = rates(params, run.states, trial.inputs, rest)
+        require_real("rates", found)
+        return found, run.outputs
 
     return layout.map(one, params)
 

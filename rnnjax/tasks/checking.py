@@ -92,6 +92,7 @@ def require_trial(task: Task, trial: Any, *batch: int) -> Trial:
     """Returns a trial, or a batch of them, if its arrays have the shapes that the task states.
 
     Others would be broadcast, which gives wrong losses and accuracies. Arrays may be traced.
+    Targets and mask have at least single precision: sums of narrower numbers overflow.
     """
     if not isinstance(trial, Trial):
         raise ValueError(
@@ -111,7 +112,14 @@ def require_trial(task: Task, trial: Any, *batch: int) -> Trial:
         else:
             continue
         raise ValueError(f"{name}: expected an array of real numbers, as of jax.numpy, got {got}")
-    return trial
+    return trial._replace(targets=_widened(trial.targets), mask=_widened(trial.mask))
+
+
+def _widened(values: Any) -> Any:
+    """Floating-point numbers in single precision or wider; others as they are."""
+    if not jnp.issubdtype(values.dtype, jnp.floating):
+        return values
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
 
 
 def _check_values(batch: Trial, trials: int, *, argmax: bool) -> None:
@@ -133,19 +141,28 @@ def _check_values(batch: Trial, trials: int, *, argmax: bool) -> None:
     odd = mask[(mask != 0) & (mask != 1)]
     if odd.size:
         raise ValueError(f"mask: expected 0 or 1, got {odd.flat[0]:.6g}")
-    if argmax:
-        targets, steps = np.asarray(batch.targets), mask.any(-1)
-        tied = steps & ((targets == targets.max(-1, keepdims=True)).sum(-1) > 1)
-        if tied.any():
-            raise ValueError(
-                f"targets: expected one largest channel at every step of the response, the right "
-                f"choice, got several at {int(tied.sum())} of {int(steps.sum())} steps"
-            )
+    _check_choices(np.asarray(batch.targets), mask != 0, argmax=argmax)
     silent = ~mask.reshape(trials, -1).any(1)
     if silent.any():
         raise ValueError(
             f"mask: expected 1 in the response period of every trial, got none in "
             f"{int(silent.sum())} of {trials} trials"
+        )
+
+
+def _check_choices(targets: np.ndarray, mask: np.ndarray, *, argmax: bool) -> None:
+    """Every step of the response has a right choice; without one all outputs count as wrong."""
+    if argmax:
+        steps = mask.any(-1)
+        none = steps & ((targets == targets.max(-1, keepdims=True)).sum(-1) > 1)
+        expected, got = "one largest channel", "several"
+    else:
+        steps, none = mask, mask & (targets == 0)
+        expected, got = "a positive or negative number", "0"
+    if none.any():
+        raise ValueError(
+            f"targets: expected {expected} at every step of the response, the right choice, got "
+            f"{got} at {int(none.sum())} of {int(steps.sum())} steps"
         )
 
 

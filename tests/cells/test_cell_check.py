@@ -11,12 +11,20 @@ from rnnjax import cells
 from rnnjax.cells import Cell
 from rnnjax.cells.rate import Rate
 from rnnjax.contract import agree
-from rnnjax.parametrization import Leaf
+from rnnjax.parametrization import Leaf, Parametrization, Standard
 
 
 def broken(base=Rate, **methods):
     """A rate network with other methods."""
     return dataclasses.dataclass(frozen=True)(type("Broken", (base,), methods))(hidden=4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Nameless(Parametrization):
+    """The standard rule without a name."""
+
+    def rule(self, leaf, *, hidden, optimizer):
+        return Standard().rule(leaf, hidden=hidden, optimizer=optimizer)
 
 
 def with_leaf(cell):
@@ -62,6 +70,39 @@ BROKEN = {
     ),
     "structure": (
         cells.structured(1, structure="antisymmetric"), "recurrent: .* 0 everywhere; .* more units"
+    ),
+    "no scale": (broken(readout=lambda s, p, x: p["readout"] @ x), "readout: .* got no scale"),
+    "ignored scale": (
+        broken(readout=lambda s, p, x, scale=1.0: p["readout"] @ x),
+        "readout: expected scale, 1 by default, to multiply the output",
+    ),
+    "scaled state": (
+        broken(readout=lambda s, p, x, scale=1.0: p["readout"] @ jnp.tanh(9 * scale * x)),
+        "readout: expected scale",
+    ),
+    "other default": (
+        broken(readout=lambda s, p, x, scale=2.0: scale * (p["readout"] @ x)),
+        "readout: expected scale",
+    ),
+    "role": (
+        broken(leaves=lambda s: {**Rate.leaves(s), "idle": Leaf("biases", (4,), 4)}),
+        "leaves, role of idle: expected one of .* 'biases'",
+    ),
+    "nameless rule": (
+        dataclasses.replace(Rate(4), parametrization=Nameless()),
+        "parametrization: expected a string name .* Nameless",
+    ),
+    "several states": (
+        broken(initial_state=lambda s, p: (jnp.zeros(4), jnp.zeros(4))),
+        "initial_state: expected an array, got a tuple",
+    ),
+    "several drives": (
+        broken(drive=lambda s, p, x: (x, x)), "drive: expected an array, got a tuple"
+    ),
+    "complex rates": (broken(rates=lambda s, p, x, i, r: x + 0j), "rates: .*real .* complex64"),
+    "complex outputs": (
+        broken(readout=lambda s, p, x, scale=1.0: scale * (p["readout"] @ x) + 0j),
+        "readout: .*real .* complex64",
     ),
     "class": (Rate, r"an instance, such as Rate\(\)"),
 }  # fmt: skip

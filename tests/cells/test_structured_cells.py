@@ -262,6 +262,22 @@ def test_the_network_is_the_wrapped_one_with_its_matrix(wrapped, structure):
         np.testing.assert_array_equal(rates, cell.emit(found.states[0]))
 
 
+def test_a_cell_with_its_own_initial_weights_keeps_them():
+    @dataclasses.dataclass(frozen=True)
+    class Doubled(type(rate(N))):
+        def init(self, key):
+            return {name: 2 * leaf for name, leaf in super().init(key).items()}
+
+    plain = Doubled(N).init(1)
+    for structure in (Dale(0.7), Sparse(0.3), LowRankPlusRandom(2)):
+        cell = structured(structure=structure, cell=Doubled(N))
+        drawn, standard = cell.init(1), structured(N, structure=structure).init(1)
+        assert drawn.keys() == standard.keys()
+        for name, leaf in drawn.items():
+            np.testing.assert_array_equal(leaf, plain.get(name, standard[name]))
+        assert np.array_equal(drawn["input"], 2 * standard["input"])
+
+
 def test_sharpness_has_no_direction_of_what_is_fixed():
     cell = structured(6, structure=Sparse(0.5), inputs=2, outputs=2)
     params = cell.init(0)

@@ -98,6 +98,11 @@ BROKEN = {
         ),
         "targets: expected one largest channel .* 64 of 256",
     ),
+    "no choice": (
+        broken(sample=lambda s, k: Good.sample(s, k)._replace(mask=jnp.ones((4, 1)),
+               targets=jnp.array([[0.0], [0.0], [1.0], [-1.0]]))),
+        "targets: expected a positive or negative number .* got 0 at 128 of 256",
+    ),
     "decision": (broken(decision="largest"), "decision: expected one of argmax, sign"),
     "criterion": (broken(criterion=1.0), r"criterion: expected a number in \[0, 1\)"),
     "nameless": (broken(name=3), "name: expected a string"),

@@ -14,7 +14,17 @@ import tiny
 from oracles import network, scores
 from rnnjax import Status, cells, tasks
 from rnnjax.parametrization import LeafRule, Standard
-from rnnjax.training import Hyper, Setup, advance, end_epoch, evaluate, initial_params, start
+from rnnjax.training import (
+    Hyper,
+    Setup,
+    accuracy,
+    advance,
+    end_epoch,
+    evaluate,
+    held_out_trials,
+    initial_params,
+    start,
+)
 
 ADVANCE = jax.jit(advance, static_argnums=(0, 2))
 BATCH = jax.jit(lambda task, key, trials: task.batch(key, trials), static_argnums=(0, 2))
@@ -283,6 +293,23 @@ def test_evaluation_uses_the_held_out_trials_of_the_seed(reduction):
     )
     assert float(got.matching) == pytest.approx(scores.matching(outputs, targets))
     assert float(got.pearson) == pytest.approx(scores.pearson(outputs, targets), abs=1e-5)
+
+
+def test_sums_of_narrow_targets_do_not_overflow():
+    @dataclasses.dataclass(frozen=True)
+    class Narrow(type(TASK)):
+        def sample(self, key):
+            trial = super().sample(key)
+            return tasks.Trial(
+                trial.inputs, (300 * trial.targets).astype("float16"), trial.mask.astype("float16")
+            )
+
+    task = Narrow(**{f.name: getattr(TASK, f.name) for f in dataclasses.fields(TASK)})
+    trial = held_out_trials(task, 0, 16)
+    assert (trial.targets.dtype, trial.mask.dtype) == (np.float32, np.float32)
+    wanted = scores.blind_loss(np.asarray(trial.targets, float), "mean")
+    assert float(accuracy.blind_loss(trial.targets)) == pytest.approx(wanted, rel=1e-5)
+    assert float(trial.targets.max()) ** 2 > 65_504  # the largest number in half precision
 
 
 @pytest.mark.slow
