@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("files", nargs="+", metavar="FILE", help="files with recordings")
     add("--output", required=True, metavar="FOLDER", help="a new folder for the page")
     add("--metrics", default="dsa", help="dsa, svcca, cka, procrustes, separated by commas (dsa)")
-    add("--key", default="0", help="seed of the solver's starts, an integer (0)")
     dsa = parser.add_argument_group("dsa")
+    dsa.add_argument("--key", help="seed of the solver's starts, an integer (0)")
     dsa.add_argument("--delays", help="delays of the embedding; of several, as 1,2,5, "
                      "the best on held-out ones of 2 or more trials is taken (1)")  # fmt: skip
     dsa.add_argument("--components", help="principal components of every recording (as many as "
@@ -75,7 +75,7 @@ def execute(given: argparse.Namespace) -> int:
     """
     metrics = [one_of("metrics", word, METRICS) for word in _words("metrics", given.metrics)]
     options = _options(given, metrics)
-    key = seed("key", _number("key", given.key, int))
+    key = 0 if given.key is None else seed("key", _number("key", given.key, int))
     width = _optional("bin_width", given.bin_width, float, finite_positive)
     smoothing = _optional("smoothing", given.smoothing, float, finite_positive)
     _require_files(given.files)
@@ -128,8 +128,8 @@ def _optional(name: str, text: str | None, kind: type, check: Callable[..., Any]
 def _options(given: argparse.Namespace, metrics: list[str]) -> dict[str, dict[str, Any]]:
     """Options of the metrics that are compared; raises `ValueError` for those of others."""
     takes = {"dsa": ("delays", "components", "score", "variance"), "svcca": ("variance",)}
-    for name in ("delays", "components", "score", "variance"):
-        users = [metric for metric, names in takes.items() if name in names]
+    for name in (*takes["dsa"], "key"):
+        users = [metric for metric, names in takes.items() if name in names] or ["dsa"]
         if getattr(given, name) is not None and not set(users) & set(metrics):
             raise ValueError(
                 f"{name}: expected {' or '.join(users)} among the metrics, got {', '.join(metrics)}"

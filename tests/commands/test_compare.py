@@ -103,6 +103,7 @@ def test_metrics_of_shared_samples(tmp_path):
         (["--bin_width=0.2"], r"bin_width: expected some .nwb file, got"),
         (["--trials=epochs"], r"trials: expected some .nwb file, got"),
         (["--score=angel"], "score: .*did you mean 'angular'"),
+        (["--metrics=cka", "--key=1"], "key: expected dsa among the metrics, got cka"),
         (["--key=-1"], "key: expected an integer of at least 0"),
         (["--bin_width=0"], "bin_width: expected"),
         (["--smoothing=x"], "smoothing: expected a number, got 'x'"),
