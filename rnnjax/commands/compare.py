@@ -134,10 +134,14 @@ def _options(given: argparse.Namespace, metrics: list[str]) -> dict[str, dict[st
             raise ValueError(
                 f"{name}: expected {' or '.join(users)} among the metrics, got {', '.join(metrics)}"
             )
+    if given.variance is not None and given.components is not None and "svcca" not in metrics:
+        raise ValueError("variance: expected this or components for dsa, got both")
     words = ["1"] if given.delays is None else _words("delays", given.delays, "number")
     delays = [positive_integer("delays", _number("delays", word, int)) for word in words]
     share = functools.partial(fraction, open_below=True)
     score = None if given.score is None else one_of("score", given.score, SCORES)
+    if given.key is not None and score == "wasserstein" and len(delays) == 1:
+        raise ValueError("key: expected another score or several delays, got wasserstein and one")
     values = {
         "delays": delays[0] if len(delays) == 1 else delays,
         "components": _optional("components", given.components, int, positive_integer),

@@ -114,8 +114,8 @@ def measure_label(measure: str) -> str:
     return f"robust {chosen.label}" if chosen.statistic == "spread" else chosen.label
 
 
-def note_empty(axes: Axes) -> None:
-    """Marks a panel as empty."""
+def note_empty(axes: Axes, reason: str = "no data") -> None:
+    """Marks a panel as empty, with the reason."""
     axes.set_xticks([], minor=False)
     axes.set_yticks([], minor=False)
     axes.minorticks_off()
@@ -123,7 +123,7 @@ def note_empty(axes: Axes) -> None:
     axes.text(
         0.5,
         0.5,
-        "no data",
+        reason,
         transform=axes.transAxes,
         ha="center",
         va="center",

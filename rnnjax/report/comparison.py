@@ -28,6 +28,13 @@ _BLIND = {
         "does not detect what states encode: two recordings with the same time scales are alike",
         "depends on the number of components and delays; try several",
     ),
+    "wasserstein": (
+        "compares the time scales and frequencies of activity, by the eigenvalues of linear "
+        "operators; recordings need no trials in common",
+        "does not detect how states of different time scales drive each other (eigenvectors), nor "
+        "what they encode",
+        "depends on the number of components and delays; try several",
+    ),
     "svcca": (
         "compares the leading subspaces of activity on the same trials and steps",
         "ignores time: in another order of the steps the value is the same",
@@ -44,7 +51,7 @@ _BLIND = {
         "with fewer samples than units unrelated activity looks alike",
     ),
 }
-"""What each metric compares, and what it does not detect."""
+"""What each metric compares, and what it does not detect; `wasserstein` is a score of dsa."""
 
 
 def comparison_page(comparison: xr.Dataset, provenance: Provenance | None = None) -> Page:
@@ -144,7 +151,8 @@ def _metric(comparison: xr.Dataset, name: str) -> Section:
     pictures = tuple(
         Picture(figure, f"{name}_{kind}", captions[kind]) for kind, figure in drawn.items()
     )
-    text = bullets([*_BLIND.get(name, ()), *_certainty(comparison, name)])
+    kind = "wasserstein" if comparison[name].attrs.get("score") == "wasserstein" else name
+    text = bullets([*_BLIND.get(kind, ()), *_certainty(comparison, name)])
     return Section(title, text, (_table(comparison, name),), pictures)
 
 

@@ -42,11 +42,12 @@ class Provenance:
         """`config = smoke; seeds = 4`: the settings that the command line changes."""
         found = []
         for part, following in pairwise([*self._parts(), ""]):
-            match = re.fullmatch(r"--?(config(?:\.[\w.]+)?)(?:(=)(.*))?", part, re.DOTALL)
+            match = re.fullmatch(r"--?(no)?(config(?:\.[\w.]+)?)(?:(=)(.*))?", part, re.DOTALL)
             if match:
-                flag, equals, value = match.groups()
+                negated, flag, equals, value = match.groups()
                 alone = not following or following.startswith("--")
                 given = value if equals else "True" if alone else following
+                given = "False" if negated else given
                 found.append(f"{flag.removeprefix('config.')} = {given.replace(',', ', ')}")
         return "; ".join(found)
 

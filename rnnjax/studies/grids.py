@@ -53,6 +53,7 @@ __all__ = [
     "report_sweep",
     "require_config",
     "require_usable",
+    "require_used",
     "run_seconds",
     "runs_of",
     "split_names",
@@ -311,6 +312,20 @@ def require_usable(store: Path, sweep: rnnjax.Sweep) -> None:
         raise
     except StoreError:  # training raises it again
         return
+
+
+def require_used(
+    config: Config, defaults: Config, names: Iterable[str], optimizers: Iterable[str]
+) -> None:
+    """Raises `ValueError` for a setting of Adam, of those in `names`, where only SGD trains."""
+    if "adam" in optimizers:
+        return
+    for name in names:
+        if config[name] != defaults[name]:
+            raise ValueError(
+                f"{name}: expected {defaults[name]}, as it is Adam's and SGD does not use it, got "
+                f"{config[name]}"
+            )
 
 
 def _described(sweep: rnnjax.Sweep) -> dict[str, Any]:

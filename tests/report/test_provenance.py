@@ -39,6 +39,7 @@ def test_settings_that_a_command_changes():
         "rnnjax run x --config smoke --workdir runs -config.a.b 1,2 --config.c= --config.on --n"
     )
     assert Provenance(spaced).changed() == "config = smoke; a.b = 1, 2; c = ; on = True"
+    assert Provenance("x --noconfig.on --config.b").changed() == "on = False; b = True"
     assert Provenance("run(config, workdir)").changed() == Provenance("it's").changed() == ""
 
 

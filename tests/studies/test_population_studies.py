@@ -130,6 +130,7 @@ def test_memory_demand_reports_and_resumes(tmp_path, capsys):
         ("memory_demand", ["--config.tasks=sine"], ["task", "'sine_wave'"]),
         ("memory_demand", ["--config.tasks="], ["tasks", "at least 1"]),
         ("memory_demand", ["--config.histories=5,1"], ["histories", "ascending"]),
+        ("memory_demand", ["--config.histories=5"], ["histories", "at least two", "[5]"]),
         ("memory_demand", ["--config.initializations=0"], ["initializations", "at least 1"]),
     ],
 )

@@ -85,7 +85,7 @@ SETTINGS = Settings(
         ),
         "paper": Preset(
             "the collapse paper's 3,900 networks, N = 10..10,000",
-            "needs an accelerator; so far N = 10..56 on two tasks",
+            "needs an accelerator; so far N = 10..177",
             {
                 "tasks": ("flip_flop", "delayed_match", "delayed_cue"), "seeds": 10, "epochs": 5000,
                 "hidden": COLLAPSE_WIDTHS, "learning_rates": log_rates(1e-5, 1e-1, 1),

@@ -17,9 +17,9 @@ from rnnjax.plots.style import (
     slope_text,
 )
 
-__all__ = ["steps_to_criterion"]
+__all__ = ["MOST_RATES", "steps_to_criterion"]
 
-_MOST_RATES = 9
+MOST_RATES = 9
 """With more rates than this, only those with an exponent are drawn."""
 
 _WITHIN = ("hidden", "learning_rate", "seed", "step", "resample")
@@ -33,7 +33,7 @@ def _draw_rates(axes: Axes, part: xr.Dataset) -> None:
     sizes, rates = part["hidden"].values, part["learning_rate"].values
     texts = plain_numbers([float(rate) for rate in rates], 2)  # as in the tables
     names = dict(zip(rates, texts, strict=True))
-    if len(rates) > _MOST_RATES:
+    if len(rates) > MOST_RATES:
         part = part.sel(learning_rate=part["exponent"].notnull())
         rates = part["learning_rate"].values
     for rate, color in zip(rates, ordered_colors(len(rates)), strict=True):
@@ -55,7 +55,8 @@ def steps_to_criterion(
     """Steps until `level` of the seeds reached the criterion against size, a line per rate.
 
     One panel per condition, all of one step axis; the legend gives the exponent of each rate with
-    its 95% interval (no line below three sizes). `fit`: a `steps_scaling` of the dataset, computed
+    its 95% interval (no line below three sizes). Of more than nine rates only those with an
+    exponent are drawn. `fit`: a `steps_scaling` of the dataset, computed
     if not given. Raises `ValueError` for missing variables or dimensions.
     """
     require(dataset, variables=["steps_to_criterion"], dims=["hidden", "learning_rate", "seed"])
@@ -69,7 +70,8 @@ def steps_to_criterion(
         panel.axes.set_xlabel(UNITS["hidden"] if panel.last_row else "")
         panel.axes.set_ylabel("steps to criterion" if panel.first_column else "")
         if not panel.axes.lines:
-            note_empty(panel.axes)
+            some = bool(panel.data["steps"].notnull().any())
+            note_empty(panel.axes, "no exponent at any rate" if some else "no data")
             continue
         drawn.append(panel.axes)
         size_ticks(panel.axes, [int(size) for size in fit["hidden"]])

@@ -19,7 +19,7 @@ from rnnjax.plots.style import plain_number
 from rnnjax.report.page import Page, Picture, Section
 from rnnjax.report.provenance import Provenance, criterion_text, incomplete, steps_taken
 from rnnjax.report.wording import bullets
-from rnnjax.studies.collapse.figures import steps_to_criterion
+from rnnjax.studies.collapse.figures import MOST_RATES, steps_to_criterion
 from rnnjax.studies.collapse.findings import describe, lead, speed_text
 from rnnjax.studies.collapse.tables import (
     FIRST_PASSAGE,
@@ -145,11 +145,13 @@ def _fit_picture(dataset: xr.Dataset, level: float, fit: xr.Dataset) -> Picture:
 
 
 def _speed_picture(dataset: xr.Dataset, level: float, speed: xr.Dataset) -> Picture:
+    many = speed.sizes["learning_rate"] > MOST_RATES
+    fewer = "; rates at which fewer did are not drawn" if many else ""
     return Picture(
         steps_to_criterion(dataset, level=level, fit=speed),
         "steps_to_criterion",
         "Training steps until enough seeds reached the criterion of success, where enough did, "
-        f"with a power law at each rate at which at least three sizes did. {FIRST_PASSAGE}",
+        f"with a power law at each rate at which at least three sizes did{fewer}. {FIRST_PASSAGE}",
     )
 
 

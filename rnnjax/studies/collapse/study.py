@@ -20,6 +20,7 @@ from rnnjax.studies.grids import (
     provenance,
     report_sweep,
     require_usable,
+    require_used,
     run_seconds,
     runs_of,
     split_names,
@@ -83,6 +84,8 @@ def run(
     config.
     """
     sweep = build_sweep(config)
+    if not (Path(workdir) / "store" / "manifest.json").exists():  # earlier versions took it
+        require_used(config, SETTINGS.config(), ("eps",), config.optimizers)
     fraction("level", config.level, open_below=True)
     if config.bisect:
         _require_bisection(config, sweep)

@@ -63,7 +63,7 @@ SETTINGS = Settings(
         ),
         "paper": Preset(
             "the collapse paper's 60 networks, N = 1,000..100,000, 500 steps, 5 seeds",
-            "5 h",
+            "2 h",
             _PAPER,
         ),
         "million": Preset(

@@ -33,6 +33,7 @@ from rnnjax.studies.grids import (
     cached,
     cached_value,
     report_sweep,
+    require_used,
     split_names,
     task_options,
     train_and_report,
@@ -174,17 +175,6 @@ def _validate_coordinates(config: Config, sweep: rnnjax.Sweep) -> None:
             dataclasses.replace(cell, hidden=width)
 
 
-def _require_used(config: Config) -> None:
-    """Raises `ValueError` for a setting of Adam that is set where gradient descent trains."""
-    defaults = SETTINGS.config()
-    for name in ("eps", "eps_scaling"):
-        if config.optimizer == "sgd" and config[name] != defaults[name]:
-            raise ValueError(
-                f"{name}: expected {defaults[name]}, as it is Adam's and optimizer=sgd does not "
-                f"use it, got {config[name]}"
-            )
-
-
 def run(
     config: Config,
     workdir: Path,
@@ -202,7 +192,7 @@ def run(
     level = fraction("level", config.level, open_below=True)
     sweep = build_sweep(config)
     if not (Path(workdir) / "store" / "manifest.json").exists():  # earlier versions took them
-        _require_used(config)
+        require_used(config, SETTINGS.config(), ("eps", "eps_scaling"), (config.optimizer,))
     _validate_coordinates(config, sweep)
 
     def page(results: xr.Dataset, about: Provenance, pending: bool) -> Page:

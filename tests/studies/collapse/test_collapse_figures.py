@@ -6,7 +6,7 @@ import pytest
 from drawings import EMPTY, drawn, labels, legends, panels, texts, titles
 from populations import sweep, without
 from rnnjax.analysis import steps_scaling
-from rnnjax.studies.collapse.figures import steps_to_criterion
+from rnnjax.studies.collapse.figures import MOST_RATES, steps_to_criterion
 
 THIRTEEN = np.round(np.geomspace(10, 10000, 13)).astype(int)
 
@@ -48,6 +48,15 @@ def test_rates_of_a_fine_grid_have_the_digits_of_the_tables():
     fit["exponent"] = fit["exponent"].where(np.isclose(fit["learning_rate"], 10**-1.8))
     entries = legends(steps_to_criterion(fine, fit=fit))
     assert [entry.split(":")[0] for entry in entries] == ["0.016"]
+
+
+def test_a_fine_grid_without_an_exponent_is_not_called_empty():
+    fine = sweep(("delayed_cue",), ("adam",), rates=10.0 ** np.arange(-3.2, -0.7, 0.2), seeds=2)
+    fit = steps_scaling(fine)
+    assert fit["steps"].notnull().any() and fit.sizes["learning_rate"] > MOST_RATES
+    fit["exponent"] = fit["exponent"] * np.nan
+    (axes,) = panels(drawn(steps_to_criterion(fine, fit=fit)))
+    assert texts(axes) == ["no exponent at any rate"]
 
 
 def test_an_unlabelled_sweep_is_one_panel(data):

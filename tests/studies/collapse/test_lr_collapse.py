@@ -198,6 +198,7 @@ def test_dry_run_prints_the_cost_and_writes_nothing(tmp_path, capsys):
         (["--config.arm=xaver"], ["arm", "did you mean 'xavier'"]),
         (["--config.seeds=0"], ["seeds", "at least 1", "0"]),
         (["--config.seedz=1"], ["seedz", "seeds"]),
+        (["--config.optimizers=sgd", "--config.eps=1e-3"], ["eps", "Adam's", "0.001"]),
         (["--config.epochs=0"], ["epochs", "at least 1"]),
         (["--config.alpha=1.5"], ["alpha", "(0, 1]", "1.5"]),
         (["--config.level=0"], ["level"]),
