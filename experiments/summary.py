@@ -2,8 +2,7 @@
 
     python experiments/summary.py --workdir=runs/summary
 
-The same as `rnnjax run summary`. The same command resumes; `--help` lists
-presets and settings.
+The same as `rnnjax run summary`. It trains nothing; `--help` lists the settings.
 """
 
 import sys

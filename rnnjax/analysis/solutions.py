@@ -8,7 +8,8 @@ on these distances gives the candidates for K kinds. Of those for which
 * every kind has at least two networks and is stable: in resamples of networks it is found again,
   with a mean Jaccard similarity of at least 0.75 (Hennig 2007);
 * kinds are apart: the mean silhouette is at least 0.5 (Kaufman and Rousseeuw 1990);
-* kinds differ: the mean distance between any two is at least that of one feature that differs,
+* kinds differ: the mean distance between any two is at least that of one feature that differs (in
+  `solutions`; `find_kinds` takes `KindOptions.apart`, 0 by default),
 
 the one with the largest silhouette is taken; without any, all networks count as one kind, though
 they may differ. Networks that vary gradually can be divided all the same: look at the features

@@ -20,8 +20,9 @@ _UNIT_AXES = {"recurrent": 0, "input": 0, "bias": 0, "unit": 0, "readout": 1, "f
 class Cell(PlainFields, abc.ABC):
     """One recurrent network, for one trial; subclasses are frozen dataclasses.
 
-    A subclass gives the fields `hidden`, `inputs`, `outputs`, `parametrization` and the methods
-    `leaves`, `step` and `readout`. `rollout` batches over trials, sweeps batch over runs.
+    A subclass gives the class attribute `name`, the fields `hidden`, `inputs`, `outputs`,
+    `parametrization` and the methods `leaves`, `step` and `readout`. `rollout` batches over trials,
+    sweeps batch over runs.
     """
 
     name: ClassVar[str]

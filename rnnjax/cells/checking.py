@@ -12,7 +12,7 @@ from rnnjax.arrays import random_key
 from rnnjax.cells.base import AdditiveCell, Cell, ParallelCell, UnrolledCell
 from rnnjax.cells.low_rank import LARGEST
 from rnnjax.contract import ROUNDING, agree, reproduced, require_copies, require_frozen, traced
-from rnnjax.parametrization import Role
+from rnnjax.parametrization import FIXED, Role
 from rnnjax.typing import Array, KeyLike, Params
 from rnnjax.validate import counted, instance_of, one_of, positive_integer, shown
 
@@ -20,6 +20,7 @@ __all__ = [
     "check",
     "require_array",
     "require_cell",
+    "require_fixed",
     "require_inputs",
     "require_real",
     "require_weights",
@@ -84,6 +85,17 @@ def require_cell(cell: Cell) -> None:
                 f"leaves: expected names that are identifiers, such as w_in, got {shown(name)}"
             )
         one_of(f"leaves, role of {name}", leaf.role, get_args(Role))
+    require_fixed(cell)
+
+
+def require_fixed(cell: Cell) -> None:
+    """Raises `ValueError` unless the rule of every weight of the role `fixed` is `FIXED`."""
+    for name, leaf in cell.leaves().items():
+        if leaf.role == "fixed" and cell.rule(name) != FIXED:
+            raise ValueError(
+                f"parametrization: expected the rule FIXED for the role 'fixed' of {name}, got "
+                f"{shown(cell.rule(name))}"
+            )
 
 
 def require_weights(cell: Cell, params: Params) -> None:

@@ -3,13 +3,14 @@
 import dataclasses
 
 from rnnjax.cells.base import AdditiveCell, Cell
+from rnnjax.cells.checking import require_fixed
 from rnnjax.cells.current import Current
 from rnnjax.cells.dense import chosen_rule
 from rnnjax.cells.rate import Rate
 from rnnjax.cells.structures import STRUCTURES, Dale, Structure
-from rnnjax.parametrization import FIXED, Leaf, Parametrization, Standard
+from rnnjax.parametrization import Leaf, Parametrization, Standard
 from rnnjax.typing import Array, Float, KeyLike, Params, Scalar
-from rnnjax.validate import instance_of, one_of, shown
+from rnnjax.validate import instance_of, one_of
 
 __all__ = ["Structured", "structured"]
 
@@ -58,12 +59,7 @@ class Structured(AdditiveCell):
         )  # fmt: skip
         object.__setattr__(self, "cell", cell)
         self.structure.check(self.hidden)
-        for name, leaf in self._own.items():
-            if leaf.role == "fixed" and self.rule(name) != FIXED:
-                raise ValueError(
-                    f"parametrization: expected the rule FIXED for the role 'fixed' of {name}, got "
-                    f"{shown(self.rule(name))}"
-                )
+        require_fixed(self)
         if taken := (cell.leaves().keys() - {"recurrent"}) & self._own.keys():
             raise ValueError(
                 f"structure: expected leaves that the cell {cell.name!r} does not have, got "

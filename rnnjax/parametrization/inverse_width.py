@@ -30,8 +30,8 @@ class InverseWidth(Parametrization):
     biases are not. Initial raw weights are N(0, 1) with `init="gaussian"`; with `init="uniform"`
     they are uniform in +-1/sqrt(fan_in), as in PyTorch's linear layers. The readout's bias starts
     at 0. Adam's epsilon is the recipe's for every weight (`eps_scaling="torch"`), or divided by N^2
-    for recurrent and by N for other hidden weights, as their gradients are (`"scaled"`). Raises
-    `ValueError` for another initialization or scaling.
+    for recurrent weights and by N for the other hidden weights and the readout, as their gradients
+    are (`"scaled"`). Raises `ValueError` for another initialization or scaling.
     """
 
     init: Literal["gaussian", "uniform"] = "gaussian"

@@ -48,10 +48,12 @@ class Standard(Parametrization):
 
     * `gaussian`: every weight N(0, 1/N), the input weights too; biases, if any, start at 0.
     * `xavier`: uniform with half-width sqrt(6 / (fan_in + fan_out)); biases uniform in
-      +-1/sqrt(fan_in), the hidden bias with the fan-in of the inputs, hence of order one.
+      +-1/sqrt(fan_in), the hidden bias of `rate` and `current` with the fan-in of the inputs, hence
+      of order one.
     * `uniform`: everything uniform in +-1/sqrt(N), as in PyTorch's `nn.RNN`.
 
-    Leaves of the roles `unit` and `fixed` are N(0, 1) in each of them.
+    A readout from K latent variables has K in place of N.
+    Leaves of the roles `unit` and `fixed` are N(0, 1) in each of the three.
 
     The squared norm of the activity is of order 1 in `gaussian` and of order N in `xavier` with
     biases; SGD's largest stable rate depends on N accordingly. Raises `ValueError` for another

@@ -40,7 +40,7 @@ _CORES = 4
 
 
 def blocks_ahead(layout: Layout, given: int | None = None) -> int:
-    """Number of blocks to compile ahead: `given`, or 2 on a host with at least 4 cores, else 0."""
+    """Number of blocks to compile ahead: `given`, or 2 where a CPU of at least 4 cores trains."""
     if given is not None:
         return given
     return _BLOCKS if layout.on_cpu and available_cores() >= _CORES else 0

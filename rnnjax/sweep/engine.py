@@ -71,16 +71,16 @@ class Engine:
     moments (of `latent` cells all weights, which are few). Under `jax.distributed` the devices of
     all processes share the units; every process makes the same calls, and the first one writes."""
     block_runs: int | None = None
-    """Runs per block; by default as many as memory allows."""
+    """Runs per block; by default as many as memory allows; on CPUs at most minutes of work."""
     segment: int | None = None
     """Steps per call of the compiled program; by default about two seconds' worth, at most 100."""
     compact: bool | None = None
     """Whether blocks shrink to half their size or less as runs stop; by default where runs are
     mapped side by side and a step of the smaller block should take at most half the time."""
     ahead: int | None = None
-    """Blocks whose programs are compiled, in threads, while another trains; by default 2 on a host
-    with at least 4 cores, else 0. With 0, programs are compiled when they are first called. It
-    has no effect with an `executor`."""
+    """Blocks whose programs are compiled, in threads, while another trains; by default 2 where a
+    CPU of at least 4 cores trains, else 0. With 0, programs are compiled when they are first
+    called. It has no effect with an `executor`."""
     memory_share: float = 0.75
     """Share of the free memory that a block may take."""
     points: int = 500

@@ -33,7 +33,7 @@ class Trial(NamedTuple):
 class Task(PlainFields, abc.ABC):
     """A distribution of trials; subclasses are frozen dataclasses, hashable and pure.
 
-    A subclass gives `inputs`, `outputs`, `steps` and `sample`; everything else has a default.
+    A subclass gives `name`, `inputs`, `outputs`, `steps` and `sample`; all else has a default.
     """
 
     name: str

@@ -11,7 +11,7 @@ from rnnjax import cells
 from rnnjax.cells import Cell
 from rnnjax.cells.rate import Rate
 from rnnjax.contract import agree
-from rnnjax.parametrization import Leaf, Parametrization, Standard
+from rnnjax.parametrization import Leaf, LeafRule, Parametrization, Standard
 
 
 def broken(base=Rate, **methods):
@@ -25,6 +25,16 @@ class Nameless(Parametrization):
 
     def rule(self, leaf, *, hidden, optimizer):
         return Standard().rule(leaf, hidden=hidden, optimizer=optimizer)
+
+
+@dataclasses.dataclass(frozen=True)
+class Training(Nameless):
+    """A rule that trains what is fixed."""
+
+    name = "training"
+
+    def rule(self, leaf, *, hidden, optimizer):
+        return LeafRule("normal", 1.0)
 
 
 def with_leaf(cell):
@@ -87,6 +97,13 @@ BROKEN = {
     "role": (
         broken(leaves=lambda s: {**Rate.leaves(s), "idle": Leaf("biases", (4,), 4)}),
         "leaves, role of idle: expected one of .* 'biases'",
+    ),
+    "trained fixed": (
+        dataclasses.replace(
+            broken(leaves=lambda s: {**Rate.leaves(s), "mask": Leaf("fixed", (4, 4), 4)}),
+            parametrization=Training(),
+        ),
+        "parametrization: expected the rule FIXED for the role 'fixed' of mask",
     ),
     "nameless rule": (
         dataclasses.replace(Rate(4), parametrization=Nameless()),
