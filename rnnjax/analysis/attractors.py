@@ -122,7 +122,7 @@ def find_attractors(
     outputs = []
     for row, points in enumerate(found):
         one = {name: leaf[row] for name, leaf in params.items()}
-        answers = [cell.readout(one, state, scale) for state in points.points.astype(np.float32)]
+        answers = [cell.readout(one, x, scale=scale) for x in points.points.astype(np.float32)]
         outputs.append(np.reshape(answers, (len(answers), cell.outputs)))
     return Attractors(
         population.seeds, found, np.stack(planes), center, visited, np.stack(shares), outputs,

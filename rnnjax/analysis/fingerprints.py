@@ -267,7 +267,8 @@ def _of_points(
     params = {name: leaf[row] for name, leaf in population.params.items()}
     cell, scale = population.cell, population.output_scale
     states = found.points[found.stable].astype(np.float32)
-    answers = np.reshape([cell.readout(params, x, scale) for x in states], (-1, 1, cell.outputs))
+    answers = [cell.readout(params, x, scale=scale) for x in states]
+    answers = np.reshape(answers, (-1, 1, cell.outputs))
     kept = found.points[found.stable | ~found.fixed]
     memory = _time_constant(abs(leading))
     return {

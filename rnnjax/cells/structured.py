@@ -147,7 +147,7 @@ class Structured(AdditiveCell):
         self, params: Params, state: Array, scale: float | Scalar = 1.0
     ) -> Float[Array, " O"]:
         """That of the cell."""
-        return self.cell.readout(params, state, scale)
+        return self.cell.readout(params, state, scale=scale)
 
 
 def structured(

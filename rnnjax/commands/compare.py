@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", required=True, metavar="FOLDER", help="a new folder for the page")
     add("--metrics", default="dsa", help="dsa, svcca, cka, procrustes, separated by commas (dsa)")
     dsa = parser.add_argument_group("dsa")
-    dsa.add_argument("--key", help="seed of the solver's starts, an integer (0)")
+    dsa.add_argument("--key", help="seed of the solver's starts, and of the folds of trials where "
+                     "delays are chosen, an integer (0)")  # fmt: skip
     dsa.add_argument("--delays", help="delays of the embedding; of several, as 1,2,5, "
                      "the best on held-out ones of 2 or more trials is taken (1)")  # fmt: skip
     dsa.add_argument("--components", help="principal components of every recording (as many as "
@@ -134,8 +135,6 @@ def _options(given: argparse.Namespace, metrics: list[str]) -> dict[str, dict[st
             raise ValueError(
                 f"{name}: expected {' or '.join(users)} among the metrics, got {', '.join(metrics)}"
             )
-    if given.variance is not None and given.components is not None and "svcca" not in metrics:
-        raise ValueError("variance: expected this or components for dsa, got both")
     words = ["1"] if given.delays is None else _words("delays", given.delays, "number")
     delays = [positive_integer("delays", _number("delays", word, int)) for word in words]
     share = functools.partial(fraction, open_below=True)

@@ -294,8 +294,9 @@ class Population:
         `cells.current`; the rates themselves of `cells.rate`.
         """
         rest = jax.eval_shape(self.cell.initial_state, {k: v[0] for k, v in self.params.items()})
-        trial = self._trials(key, trials, task, math.prod(rest.shape))
         kind = np.complex64 if jnp.issubdtype(rest.dtype, jnp.complexfloating) else np.float32
+        singles = kind().itemsize // 4
+        trial = self._trials(key, trials, task, singles * math.prod(rest.shape))
         found = np.empty((len(self), *trial.inputs.shape[:2], *rest.shape), kind)
         for rows, some in self._each(programs.states, trial, when):
             found[rows] = some

@@ -12,6 +12,7 @@ import xarray as xr
 
 from rnnjax import validate
 from rnnjax.cells import Cell, fitted
+from rnnjax.cells.checking import require_real
 from rnnjax.devices import fixed_draws, single_precision
 from rnnjax.tasks import Task
 from rnnjax.training.penalties import PENALTIES
@@ -186,6 +187,7 @@ def _activity(setup: Setup, hyper: Hyper, trials: int) -> Callable[[Params], tup
             outputs, states = rollout(cell, params, inputs, output_scale=scale)
             rest = cell.initial_state(params)
             rates = jax.vmap(cell.rates, (None, 0, 0, None))(params, states, inputs, rest)
+        require_real("rates", rates)
         return rates, outputs
 
     return activity

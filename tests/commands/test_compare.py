@@ -105,7 +105,6 @@ def test_metrics_of_shared_samples(tmp_path):
         (["--score=angel"], "score: .*did you mean 'angular'"),
         (["--metrics=cka", "--key=1"], "key: expected dsa among the metrics, got cka"),
         (["--score=wasserstein", "--key=1"], "key: expected another score or several delays"),
-        (["--components=2", "--variance=0.9"], "variance: expected this or components"),
         (["--key=-1"], "key: expected an integer of at least 0"),
         (["--bin_width=0"], "bin_width: expected"),
         (["--smoothing=x"], "smoothing: expected a number, got 'x'"),

@@ -118,7 +118,7 @@ def test_page_and_figures_are_titled_by_the_score(score, title, unit):
     page = comparison_page(found)
     assert page.lead.startswith(f"{title}: ")
     (section,) = [section for section in page.sections if section.heading == title]
-    assert ("rotation" in section.text) == (score == "angular")
+    assert ("operators up to a rotation" in section.text) == (score == "angular")
 
 
 def test_scores_have_titles():

@@ -15,6 +15,7 @@ import xarray as xr
 from rnnjax.devices import Layout, default_layout, fixed_draws, padded_index
 from rnnjax.studies.memory_demand.config import HISTORIES
 from rnnjax.tasks import Task, Trial
+from rnnjax.tasks.checking import require_trial
 from rnnjax.typing import Array, Bool, Float, Int, Key, Scalar
 from rnnjax.validate import finite_positive, fraction, instance_of, one_of, positive_integer, whole
 
@@ -135,23 +136,25 @@ def memory_demand(
 
     Args:
         task: the task.
-        histories: lengths h of the window, ascending, the first at least 1.
+        histories: two or more lengths h of the window, ascending, the first at least 1.
         window: further features, and the end of the window.
         options: size and training of the perceptrons.
 
     Returns:
         `error` over `history` and `initialization`; `demand`, and whether it is `censored`, that
-        is, the last of several histories, so that a longer one may be needed; `variance` of the
-        targets.
+        is, the last history, so that a longer one may be needed; `variance` of the targets.
 
     Raises:
-        ValueError: histories that do not ascend or are longer than the trial.
+        ValueError: histories that do not ascend, are longer than the trial or fewer than two.
     """
     instance_of("task", task, Task)
     lengths = checked_histories(task, histories)
     key = jax.random.key(options.seed)
-    drawn = task.batch(jax.random.fold_in(key, 0), options.trials)
-    kept = task.batch(jax.random.fold_in(key, 1), max(options.trials // 4, 1))
+    counts = (options.trials, max(options.trials // 4, 1))
+    drawn, kept = (
+        require_trial(task, task.batch(jax.random.fold_in(key, stream), count), count)
+        for stream, count in enumerate(counts)
+    )
     train, held = _windows(drawn, kept, lengths[-1], window)
     error = _held_out_errors(train, held, lengths, options, jax.random.fold_in(key, 2))
     variance = float(np.var(np.asarray(kept.targets), axis=(0, 1)).mean())
@@ -195,10 +198,12 @@ def _held_out_errors(
 
 
 def checked_histories(task: Task, histories: Sequence[int]) -> list[int]:
-    """`histories`, if they ascend and none is longer than a trial of `task`."""
+    """`histories`, if there are several, they ascend and none is longer than a trial of `task`."""
     if isinstance(histories, str) or not isinstance(histories, Iterable):
         raise ValueError(f"histories: expected a sequence of lengths, got {histories!r}")
     lengths = [positive_integer("histories", h) for h in histories]
+    if len(lengths) == 1:  # a demand is where longer histories no longer help
+        raise ValueError(f"histories: expected at least two lengths, got {lengths}")
     if not lengths or lengths != sorted(set(lengths)) or lengths[-1] > task.steps:
         raise ValueError(
             f"histories: expected ascending lengths up to the {task.steps} steps of a trial of "
