@@ -71,7 +71,7 @@ class Sweep(NamedTuple):
     why: str
 
 
-_PAPER = "; with the paper's steps, seeds and rates, delayed tasks to N = 177, flip-flop to N = 56"
+_PAPER = "; with the paper's steps, seeds and rates, N to 177"
 _ADAM_SGD = f"400 steps, two tasks, N to 178, half decades{_PAPER}"
 _THREE_TASKS = (
     f"400 or 800 steps, N to 100, 178 or 316, half decades or bisected to 0.1 decade{_PAPER}"
@@ -79,18 +79,20 @@ _THREE_TASKS = (
 SWEEPS = (
     Sweep("Fig. 1B, Table 1", "best rate against N", "lr_collapse", 3900,
           ("laptop", "cue_match_paper", "flip_flop_paper"),
-          "falls with N as there, in 400 steps and, on delayed cue, in 5,000; single rates differ",
+          "falls with N as there, in 400 steps and, on delayed cue and the flip-flop, in 5,000; "
+          "single rates differ",
           _ADAM_SGD),
     Sweep("Fig. 2, Table 2", "which rates train which sizes", "lr_collapse", 3900,
           ("laptop", "cue_match_paper", "flip_flop_paper"),
           "the largest rate that trains falls with N under SGD in 400 steps; in 5,000 steps 177 "
-          "units fail on both delayed tasks at a rate that trains fewer; otherwise undecided",
+          "units fail on all three tasks at a rate that trains fewer",
           _ADAM_SGD),
     Sweep("Fig. 3, Eq. 6", "exponents of the critical rate", "lr_collapse", 3900,
           ("laptop", "bisect", "bisect_flip_flop", "bisect_gaussian", "bisect_gaussian_adam",
            "cue_match_paper", "flip_flop_paper"),
           "established on delayed cue, and on the flip-flop under Adam, with `xavier` weights; not "
-          "with `gaussian` ones", _THREE_TASKS),
+          "with `gaussian` ones; with the paper's rates on the flip-flop under Adam alone, by a model "
+          "of all seeds", _THREE_TASKS),
     Sweep("Fig. 4, Table 3", "weights W/N", "rescaling", 60, ("rescaling",),
           "differs: larger networks are slower only at some rates and losses, and Adam's epsilon "
           "accounts for part or all of it; rate 1 trains",
