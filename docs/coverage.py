@@ -91,8 +91,8 @@ SWEEPS = (
           ("laptop", "bisect", "bisect_flip_flop", "bisect_gaussian", "bisect_gaussian_adam",
            "cue_match_paper", "flip_flop_paper"),
           "established on delayed cue, and on the flip-flop under Adam, with `xavier` weights; not "
-          "with `gaussian` ones; with the paper's rates on the flip-flop under Adam alone, by a model "
-          "of all seeds", _THREE_TASKS),
+          "with `gaussian` ones; with the paper's rates on the flip-flop under Adam alone, by a "
+          "model of all seeds", _THREE_TASKS),
     Sweep("Fig. 4, Table 3", "weights W/N", "rescaling", 60, ("rescaling",),
           "differs: larger networks are slower only at some rates and losses, and Adam's epsilon "
           "accounts for part or all of it; rate 1 trains",
