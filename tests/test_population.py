@@ -21,7 +21,7 @@ from rnnjax.devices import all_devices
 from rnnjax.parametrization import Leaf, MuPAdam, Parametrization, Standard
 from rnnjax.population import programs as population_programs
 from rnnjax.sweep import programs
-from rnnjax.training import CosineRestarts, Setup, initial_params
+from rnnjax.training import CosineRestarts, Setup, coordinate_check, initial_params
 from rnnjax.trajectory import rollout
 
 TASK = tiny.TASKS["delayed_match"]
@@ -169,6 +169,10 @@ def test_complex_states_keep_their_imaginary_part_and_complex_rates_are_refused(
     trained = train_population(TASK, Rotating(is_real=False), recipe, **options)
     with pytest.raises(ValueError, match="^rates: expected real numbers, .* complex64"):
         trained.trajectories(KEY, 2)
+    with pytest.raises(ValueError, match="^rates: expected real numbers, .* complex64"):
+        coordinate_check(
+            TASK, Rotating(is_real=False), widths=(3, 4), seeds=1, steps=1, learning_rate=0.1
+        )
 
 
 @pytest.mark.slow

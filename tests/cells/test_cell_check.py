@@ -12,6 +12,7 @@ from rnnjax.cells import Cell
 from rnnjax.cells.rate import Rate
 from rnnjax.contract import agree
 from rnnjax.parametrization import Leaf, LeafRule, Parametrization, Standard
+from rnnjax.trajectory import rollout
 
 
 def broken(base=Rate, **methods):
@@ -158,6 +159,17 @@ def test_values_far_below_one_are_compared_too():
     assert agree({"a": x + 1j, "b": np.nan}, {"a": x + 1j, "b": np.nan})
     assert not agree(x + 1e-6j, x)
     assert agree(np.zeros(2), np.full(2, 1e-40)) and not agree(np.zeros(2), x)
+
+
+def test_rollout_names_a_state_of_several_arrays():
+    cell, _ = BROKEN["several states"]
+    with pytest.raises(ValueError, match="^initial_state: expected an array, got a tuple"):
+        rollout(cell, cell.init(0), jnp.ones((2, 3, cell.inputs)))
+
+
+def test_scale_may_be_given_by_keyword_alone():
+    cell = broken(readout=lambda s, p, x, *, scale=1.0: Rate.readout(s, p, x, scale))
+    assert "structured: N = 4" in cells.check(cells.structured(cell=cell))
 
 
 def test_a_good_cell_is_summed_up():
